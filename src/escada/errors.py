@@ -1,0 +1,38 @@
+"""The one kind of error that a user can mend.
+
+Anything a user can cause (a missing file, an unknown key, a full disk) is raised as `EscadaError` with
+three parts: what went wrong, where, and how to mend it. The command line prints it as one line and exits
+with code 2. Every other exception is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EscadaError(Exception):
+    """Something that the user can mend.
+
+    Args:
+        what: the problem, without a full stop.
+        where: a file, key or line that it concerns.
+        fix: what to do about it, without a full stop.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: object | None = None, fix: str | None = None) -> None:
+        self.what, self.where, self.fix = what, None if where is None else str(where), fix
+        place = f" ({self.where})" if self.where else ""
+        remedy = f"; {fix}" if fix else ""
+        super().__init__(" ".join(f"{what}{place}{remedy}".split()))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint such as ``did you mean 'd_model'?``, or the list of what is known when nothing is near."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "known: " + ", ".join(names)

@@ -1,0 +1,145 @@
+"""Files that are whole or absent: atomic writes, hashes and versioned JSON.
+
+A reader never sees half a file: every write goes to a temporary name in the same folder, is flushed to
+disk and then renamed over its target. Folders are built under a temporary name and renamed once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from escada.errors import EscadaError
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path, consequence: str = "nothing was overwritten") -> Generator[None]:
+    """Turn a full disk or a missing permission while writing `path` into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise EscadaError(
+                f"disk full while saving; {consequence}",
+                where=path,
+                fix="free some space and repeat",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise EscadaError("no permission to write", where=path) from error
+        raise
+
+
+def fsync_directory(path: Path) -> None:
+    """Make a rename inside `path` survive a power cut (POSIX)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically, creating parent folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with disk_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            fsync_directory(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write indented JSON atomically; keys keep their order."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        EscadaError: the file is missing, is not JSON or is not an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise EscadaError("file not found", where=path) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise EscadaError("not a JSON file", where=path, fix=f"it breaks at: {error}") from error
+    if not isinstance(value, dict):
+        raise EscadaError("expected a JSON object", where=path)
+    return cast(dict[str, Any], value)
+
+
+@contextlib.contextmanager
+def new_directory(path: Path) -> Generator[Path]:
+    """Build a folder under a temporary name; it appears at `path` whole, or not at all.
+
+    Raises:
+        EscadaError: `path` exists already (nothing is overwritten silently), or the disk is full.
+    """
+    if path.exists():
+        raise EscadaError("folder exists", where=path, fix="choose another name or remove it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with disk_errors(path):
+        try:
+            temporary.mkdir()
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb") as handle:
+                        os.fsync(handle.fileno())
+            temporary.rename(path)
+            fsync_directory(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sha256_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_hash(value: object) -> str:
+    """Hexadecimal SHA-256 of a JSON value, independent of key order and whitespace."""
+    canonical = json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
+    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
+
+
+def hash_sources(*folders: Path) -> str:
+    """One hash over the Python files below `folders`: the code that a result depends on."""
+    files: Iterator[tuple[str, str]] = (
+        (f"{folder.name}/{file.relative_to(folder)}", sha256_file(file))
+        for folder in folders
+        for file in ([folder] if folder.is_file() else sorted(folder.rglob("*.py")))
+    )
+    return content_hash(sorted(files))
+
+
+def cache_directory() -> Path:
+    """Where downloads and prepared corpora are kept: `ESCADA_CACHE`, else the user's cache folder."""
+    if chosen := os.environ.get("ESCADA_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "escada"

@@ -1,0 +1,97 @@
+"""What every model of the ladder promises, and all that the rest of the house knows of one.
+
+Shapes, here and in every model file:
+    B  sequences in a batch        T  tokens in a sequence       V  vocabulary
+    D  width of the model          N  heads                      H  width of a head or hidden state
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from escada.spec import ModelConfig, model_module
+
+
+class DecodingState(Protocol):
+    """What a model remembers of the tokens it has read, one row per sequence.
+
+    Rows may have read different numbers of tokens. A state is advanced in place by `LanguageModel.advance`.
+    """
+
+    @property
+    def batch_size(self) -> int:
+        """Rows."""
+        ...
+
+    def select(self, rows: Tensor) -> Self:
+        """A state of its own with the rows of that index (int64, shape (B',)); may repeat or drop rows."""
+        ...
+
+    @classmethod
+    def concatenate(cls, states: Sequence[Self]) -> Self:
+        """Several states as one batch, in that order."""
+        ...
+
+
+class LanguageModel(nn.Module, ABC):
+    """A causal language model: the logits at t depend on ids up to t only.
+
+    Attributes:
+        vocab_size: V.
+        context_tokens: the most tokens that it can read at once; None when its state carries any length.
+    """
+
+    vocab_size: int
+    context_tokens: int | None
+
+    @abstractmethod
+    def forward(self, ids_BT: Tensor) -> Tensor:
+        """Logits of the token after each position, from a fresh state.
+
+        Args:
+            ids_BT: int64. T is at most `context_tokens`, if that is set.
+
+        Returns:
+            Logits, shape (B, T, V); fp32 unless autocast is on.
+        """
+
+    @abstractmethod
+    def fresh_state(self, batch_size: int) -> DecodingState:
+        """The state before the first token, on the device of the weights."""
+
+    @abstractmethod
+    def advance(self, ids_BT: Tensor, state: DecodingState) -> Tensor:
+        """Read T more tokens a row, in place, and return their logits (B, T, V).
+
+        Raises:
+            ValueError: a row would exceed `context_tokens`.
+        """
+
+    @abstractmethod
+    def forward_flops_per_token(self, context_tokens: int) -> float:
+        """Floating-point operations of the forward pass for one token of a sequence of that length.
+
+        Counts matrix multiplications only (2 per multiply-add), as in Kaplan et al. 2020, attention
+        scores over the mean causal length included, embedding look-ups excluded. Training is three times that.
+        """
+
+    def parameter_count(self) -> int:
+        """Parameters, tied ones once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def build_model(config: ModelConfig, vocab_size: int, seed: int) -> LanguageModel:
+    """A model with fresh weights: the same seed gives the same weights, whatever ran before.
+
+    The global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = model_module(config.kind).Model(config, vocab_size)
+    assert isinstance(model, LanguageModel)
+    return model

@@ -1,0 +1,452 @@
+"""A rung as data: one strict TOML file says what is read, how it is cut, modelled, trained and judged.
+
+    spec = load_spec("v5", preset="laptop", overrides=["train.learning_rate=1e-3"])
+
+A spec file is the roadmap's `full` preset; `[presets.NAME]` tables lay other values over it. What comes
+out is resolved (every value present), frozen and hashed: two specs with one hash train the same model
+from the same seed and data. An unknown key is an error that names the nearest known one.
+
+The `[model]` table belongs to the model file that its `kind` names: `kind = "transformer"` is
+`escada.models.transformer`, a dotted name is any module on the path. The module is imported only when a
+spec is loaded, and offers `Config` (a `ModelConfig`) and `Model`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Literal, TypeVar, cast
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializeAsAny,
+    ValidationError,
+)
+
+from escada.errors import EscadaError, nearest
+from escada.files import content_hash
+
+SCHEMA_VERSION = 1
+FULL = "full"
+"""The name of the preset that a spec file is without any overlay."""
+
+Unit = Literal["epochs", "steps", "tokens", "seconds", "flop"]
+
+_MULTIPLIERS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
+_UNITS: dict[str, tuple[Unit, float]] = {
+    "epoch": ("epochs", 1),
+    "epochs": ("epochs", 1),
+    "step": ("steps", 1),
+    "steps": ("steps", 1),
+    "token": ("tokens", 1),
+    "tokens": ("tokens", 1),
+    "s": ("seconds", 1),
+    "sec": ("seconds", 1),
+    "seconds": ("seconds", 1),
+    "min": ("seconds", 60),
+    "minutes": ("seconds", 60),
+    "h": ("seconds", 3600),
+    "hours": ("seconds", 3600),
+    "flop": ("flop", 1),
+    "flops": ("flop", 1),
+}
+_BUDGET = re.compile(
+    r"\s*([0-9]+(?:[._][0-9]+)*(?:[eE][+-]?[0-9]+)?)\s*([kKMGBT]?)\s*([a-zA-Z]+)\s*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long to train, with its unit: `3 epochs`, `50k steps`, `800M tokens`, `5 min`, `1e17 flop`.
+
+    Seconds become a fixed number of steps after a calibration; the others are exact from the start.
+    """
+
+    amount: float
+    unit: Unit
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read a budget.
+
+        Raises:
+            EscadaError: no number, no known unit, or nothing left to train.
+        """
+        match = _BUDGET.fullmatch(text)
+        forms = (
+            "write for example '60 s', '5 min', '3 epochs', '50k steps', '800M tokens', '1e17 flop'"
+        )
+        if match is None:
+            raise EscadaError(f"budget {text!r} is not a number with a unit", fix=forms)
+        number, multiplier, unit = match.groups()
+        if unit not in _UNITS:
+            raise EscadaError(
+                f"budget {text!r} has an unknown unit {unit!r}", fix=nearest(unit, _UNITS)
+            )
+        name, factor = _UNITS[unit]
+        amount = float(number) * _MULTIPLIERS[multiplier] * factor
+        if amount <= 0:
+            raise EscadaError(f"budget {text!r} leaves nothing to train", fix=forms)
+        return cls(amount, name)
+
+    def __str__(self) -> str:
+        short = {"seconds": "s"}.get(self.unit, self.unit)
+        return f"{self.amount:g} {short}"
+
+
+def _budget(value: object) -> object:
+    return Budget.parse(value) if isinstance(value, str) else value
+
+
+BudgetField = Annotated[Budget, BeforeValidator(_budget), PlainSerializer(str, return_type=str)]
+
+
+@dataclass(frozen=True, slots=True)
+class Warmup:
+    """Steps of linear warm-up: a number (`2000 steps`) or a share of the training (`5 %`)."""
+
+    amount: float
+    unit: Literal["steps", "%"]
+
+    @classmethod
+    def parse(cls, text: str) -> Warmup:
+        """Read a warm-up.
+
+        Raises:
+            EscadaError: neither a percentage below 100 nor a number of steps.
+        """
+        if match := re.fullmatch(r"\s*([0-9.]+)\s*%\s*", text):
+            share = float(match[1])
+            if share < 100:
+                return cls(share, "%")
+        elif (budget := Budget.parse(text)).unit == "steps":
+            return cls(budget.amount, "steps")
+        raise EscadaError(f"warm-up {text!r} is not understood", fix="write '5 %' or '2k steps'")
+
+    def steps(self, total_steps: int) -> int:
+        """Warm-up steps in a training of `total_steps`."""
+        wanted = self.amount if self.unit == "steps" else self.amount / 100 * total_steps
+        return min(round(wanted), total_steps)
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} {self.unit}"
+
+
+def _warmup(value: object) -> object:
+    return Warmup.parse(value) if isinstance(value, str) else value
+
+
+WarmupField = Annotated[Warmup, BeforeValidator(_warmup), PlainSerializer(str, return_type=str)]
+
+
+class Section(BaseModel):
+    """A table of a spec: strict, frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Bilingual(Section):
+    """A sentence for the reader of the report, in both of its languages."""
+
+    en: str
+    pt: str
+
+
+class About(Section):
+    """What a rung sets out to do. Never part of the hash."""
+
+    title: Bilingual
+    objective: Bilingual
+    changes: Bilingual
+    expected: Bilingual
+    follows: str | None = None
+    """The rung that this one is compared with: the step below it."""
+
+
+class TextSpec(Section):
+    """Which cleaning the documents go through."""
+
+    profile: Literal["reference", "roadmap"] = "reference"
+
+
+class TokenizerSpec(Section):
+    """How text becomes ids."""
+
+    kind: Literal["characters", "bytes", "bpe", "unigram"]
+    vocab_size: int | None = Field(default=None, ge=260, le=65_536)
+    """Size with special tokens and byte pieces, for `bpe` and `unigram` only."""
+    min_count: int = Field(default=3, ge=1)
+    """`characters`: one seen fewer times in training becomes UNK."""
+    character_coverage: float = Field(default=0.9995, gt=0.9, le=1.0)
+    """`bpe`, `unigram`: share of training characters with a piece of their own; bytes carry the rest."""
+
+
+class ModelConfig(Section):
+    """Base of every model's `[model]` table; the model file of that kind extends it."""
+
+    kind: str
+
+
+class TrainSpec(Section):
+    """How the weights are found."""
+
+    budget: BudgetField
+    window_tokens: int = Field(ge=2)
+    """Predictions in one training sequence (inputs; its targets are shifted by one)."""
+    stride_tokens: int = Field(ge=1)
+    """Grid of window starts; each epoch tiles the stream from another offset on it."""
+    objective: Literal["all", "last"] = "all"
+    """Which positions of a window are trained; `last` only shows what the origin did."""
+    batch_sequences: int = Field(ge=1)
+    """Sequences in one optimizer step."""
+    micro_batch_sequences: int | None = Field(default=None, ge=1)
+    """Sequences in one forward pass; None: the whole batch."""
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = Field(gt=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    """On matrices only: never on norms, biases or embeddings."""
+    warmup: WarmupField = Warmup(0, "steps")
+    schedule: Literal["constant", "cosine"] = "constant"
+    min_learning_rate_ratio: float = Field(default=0.1, ge=0, le=1)
+    clip_norm: float | None = Field(default=None, gt=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    validations: int = Field(default=10, ge=1)
+    """How many times the validation loss is measured, evenly over the training."""
+    validation_bytes: int = Field(default=65_536, ge=1)
+    """Reference bytes of the validation sample used on schedule (the ruler uses all of them)."""
+    early_stopping: int | None = Field(default=None, ge=1)
+    """Stop after this many validations without a better loss; None: never."""
+
+
+class EvaluationSpec(Section):
+    """How the ruler reads the documents."""
+
+    context_tokens: int | None = Field(default=None, ge=2)
+    """Window of models without a state; None: the training window."""
+
+
+class Spec(Section):
+    """A resolved rung."""
+
+    schema_version: Literal[1] = 1
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    preset: str = FULL
+    about: About
+    text: TextSpec = TextSpec()
+    tokenizer: TokenizerSpec
+    model: SerializeAsAny[ModelConfig]
+    train: TrainSpec
+    evaluation: EvaluationSpec = EvaluationSpec()
+
+    def to_table(self) -> dict[str, Any]:
+        """The spec as plain JSON values; `parse_spec` reads it back to an equal spec."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of everything but the prose."""
+        table = self.to_table()
+        del table["about"]
+        return content_hash(table)
+
+    def with_budget(self, budget: Budget) -> Spec:
+        """The same rung, trained for another time."""
+        return self.model_copy(update={"train": self.train.model_copy(update={"budget": budget})})
+
+
+def model_module(kind: str) -> ModuleType:
+    """The module of a model kind; see the module docstring.
+
+    Raises:
+        EscadaError: no such module, or it offers no `Config` and `Model`.
+    """
+    name = kind if "." in kind else f"escada.models.{kind}"
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise
+        models = resources.files("escada.models").iterdir()
+        kinds = [m.name.removesuffix(".py") for m in models if m.name.endswith(".py")]
+        raise EscadaError(
+            f"unknown model kind {kind!r}",
+            where="model.kind",
+            fix=nearest(kind, [k for k in kinds if not k.startswith("_")]),
+        ) from error
+    for needed in ("Config", "Model"):
+        if not hasattr(module, needed):
+            raise EscadaError(f"module {name} offers no {needed}", where="model.kind")
+    return module
+
+
+_S = TypeVar("_S", bound=BaseModel)
+
+
+def _validate(section: type[_S], table: object, key: str, where: object) -> _S:
+    """Check one table; the first problem becomes one clear line."""
+    try:
+        return section.model_validate(table)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        path = ".".join(str(part) for part in (key, *problem["loc"]) if part != "")
+        if problem["type"] == "extra_forbidden":
+            known = _known_keys(section, problem["loc"][:-1])
+            message = f"unknown key {path!r}"
+            raise EscadaError(
+                message, where=where, fix=nearest(str(problem["loc"][-1]), known)
+            ) from error
+        shown = problem["msg"].removeprefix("Value error, ")
+        got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
+        raise EscadaError(f"{path}: {shown}{got}", where=where) from error
+
+
+def _known_keys(section: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
+    for part in loc:
+        field = section.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type):
+            break
+        if issubclass(field.annotation, BaseModel):
+            section = field.annotation
+    return list(section.model_fields)
+
+
+def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
+    """Check a resolved table (no presets left in it).
+
+    Raises:
+        EscadaError: names the key, the file and, for an unknown key, the nearest known one.
+    """
+    sections = dict(table)
+    model_table = sections.get("model")
+    if not isinstance(model_table, dict) or "kind" not in model_table:
+        raise EscadaError("the spec has no model.kind", where=where, fix="add [model] kind = …")
+    kind = str(cast(dict[str, Any], model_table)["kind"])
+    config = _validate(model_module(kind).Config, model_table, "model", where)
+    spec = _validate(Spec, sections | {"model": config}, "", where)
+    _check_together(spec, where)
+    return spec
+
+
+def _check_together(spec: Spec, where: object) -> None:
+    tokenizer, train = spec.tokenizer, spec.train
+    subwords = tokenizer.kind in ("bpe", "unigram")
+    if subwords and tokenizer.vocab_size is None:
+        raise EscadaError(f"tokenizer.vocab_size is needed for {tokenizer.kind!r}", where=where)
+    if not subwords and tokenizer.vocab_size is not None:
+        raise EscadaError(
+            f"tokenizer.vocab_size has no meaning for {tokenizer.kind!r}",
+            where=where,
+            fix="remove it",
+        )
+    micro = train.micro_batch_sequences
+    if micro is not None and train.batch_sequences % micro:
+        raise EscadaError(
+            f"train.batch_sequences {train.batch_sequences} is not a multiple of "
+            f"train.micro_batch_sequences {micro}",
+            where=where,
+        )
+    context = getattr(spec.model, "context_tokens", None)
+    if isinstance(context, int) and train.window_tokens > context:
+        raise EscadaError(
+            f"train.window_tokens {train.window_tokens} exceeds model.context_tokens {context}",
+            where=where,
+        )
+
+
+def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over` laid on it, table by table."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            value = overlay(cast(dict[str, Any], below), cast(dict[str, Any], value))
+        merged[key] = value
+    return merged
+
+
+def _override(text: str) -> dict[str, Any]:
+    """`a.b=value` as nested tables; the value is read as TOML, else as a string."""
+    key, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"\s*[A-Za-z_][\w.]*\s*", key):
+        raise EscadaError(
+            f"--set {text!r} is not KEY=VALUE", fix="write for example train.learning_rate=3e-4"
+        )
+    try:
+        parsed: Any = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    for part in reversed(key.strip().split(".")):
+        parsed = {part: parsed}
+    return parsed
+
+
+def rung_names() -> list[str]:
+    """The rungs of the package, in the order of the ladder."""
+    order = ["v1", "v2", "v3", "v4", "v4_gru", "v5", "v_final", "v_next"]
+    files = resources.files("escada.rungs").iterdir()
+    names = [file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")]
+    return sorted(names, key=lambda n: (order.index(n) if n in order else len(order), n))
+
+
+def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
+    """The raw table of a rung of the package or of a spec file, and where it was read.
+
+    Raises:
+        EscadaError: unknown rung, missing file, or not TOML.
+    """
+    if rung.endswith(".toml") or "/" in rung:
+        path = Path(rung)
+        where = str(path)
+        try:
+            data = path.read_bytes()
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise EscadaError("spec file not found", where=path) from error
+    else:
+        if rung not in rung_names():
+            raise EscadaError(
+                f"unknown rung {rung!r}",
+                fix=nearest(rung, rung_names()) + " (a spec file ends in .toml)",
+            )
+        where = f"rung {rung}"
+        data = resources.files("escada.rungs").joinpath(f"{rung}.toml").read_bytes()
+    try:
+        return tomllib.loads(data.decode("utf-8")), where
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EscadaError(f"not a TOML file: {error}", where=where) from error
+
+
+def load_spec(rung: str, *, preset: str = FULL, overrides: Sequence[str] = ()) -> Spec:
+    """A resolved rung: its file, the preset over it, the user's `KEY=VALUE`s over both.
+
+    Args:
+        rung: a name from `rung_names()` or the path of a `.toml` file.
+        preset: `full`, or a table of `[presets]` in the file.
+        overrides: such as `train.learning_rate=3e-4`.
+
+    Raises:
+        EscadaError: see `read_spec_table` and `parse_spec`; or an unknown preset.
+    """
+    table, where = read_spec_table(rung)
+    presets = cast(dict[str, Any], table.pop("presets", {}))
+    if preset != FULL:
+        if preset not in presets:
+            raise EscadaError(
+                f"unknown preset {preset!r}", where=where, fix=nearest(preset, [FULL, *presets])
+            )
+        table = overlay(table, presets[preset])
+    for text in overrides:
+        table = overlay(table, _override(text))
+    return parse_spec(overlay(table, {"preset": preset}), where)

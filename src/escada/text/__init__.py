@@ -1,0 +1,1 @@
+"""Documents in, batches of tokens out."""
