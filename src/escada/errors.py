@@ -1,8 +1,8 @@
 """The one kind of error that a user can mend.
 
-Anything a user can cause (a missing file, an unknown key, a full disk) is raised as `EscadaError` with
-three parts: what went wrong, where, and how to mend it. The command line prints it as one line and exits
-with code 2. Every other exception is a bug and keeps its traceback.
+Anything a user can cause (a missing file, an unknown key, a full disk) is raised as `EscadaError`
+with three parts: what went wrong, where, and how to mend it. The command line prints it as one line
+and exits with code 2. Every other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class EscadaError(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint such as ``did you mean 'd_model'?``, or the list of what is known when nothing is near."""
+    """A hint such as ``did you mean 'd_model'?``, or what is known when nothing is near."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
