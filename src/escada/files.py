@@ -1,7 +1,7 @@
 """Files that are whole or absent: atomic writes, hashes and versioned JSON.
 
-A reader never sees half a file: every write goes to a temporary name in the same folder, is flushed to
-disk and then renamed over its target. Folders are built under a temporary name and renamed once.
+A reader never sees half a file: every write goes to a temporary name in the same folder, is flushed
+to disk and then renamed over its target. Folders are built under a temporary name and renamed once.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def hash_sources(*folders: Path) -> str:
 
 
 def cache_directory() -> Path:
-    """Where downloads and prepared corpora are kept: `ESCADA_CACHE`, else the user's cache folder."""
+    """Home of downloads and prepared corpora: `ESCADA_CACHE`, else the user's cache folder."""
     if chosen := os.environ.get("ESCADA_CACHE"):
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME")

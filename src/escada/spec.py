@@ -1,14 +1,14 @@
-"""A rung as data: one strict TOML file says what is read, how it is cut, modelled, trained and judged.
+"""A rung as data: one strict TOML file says what is read, how it is modelled, trained and judged.
 
     spec = load_spec("v5", preset="laptop", overrides=["train.learning_rate=1e-3"])
 
-A spec file is the roadmap's `full` preset; `[presets.NAME]` tables lay other values over it. What comes
-out is resolved (every value present), frozen and hashed: two specs with one hash train the same model
-from the same seed and data. An unknown key is an error that names the nearest known one.
+A spec file is the roadmap's `full` preset; `[presets.NAME]` tables lay other values over it. What
+comes out is resolved (every value present), frozen and hashed: two specs with one hash train the
+same model from the same seed and data. An unknown key is an error that names the nearest known one.
 
 The `[model]` table belongs to the model file that its `kind` names: `kind = "transformer"` is
-`escada.models.transformer`, a dotted name is any module on the path. The module is imported only when a
-spec is loaded, and offers `Config` (a `ModelConfig`) and `Model`.
+`escada.models.transformer`, a dotted name is any module on the path. The module is imported only
+when a spec is loaded, and offers `Config` (a `ModelConfig`) and `Model`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ FULL = "full"
 Unit = Literal["epochs", "steps", "tokens", "seconds", "flop"]
 
 _MULTIPLIERS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
+_BUDGET_FORMS = "for example '60 s', '5 min', '3 epochs', '50k steps', '800M tokens', '1e17 flop'"
 _UNITS: dict[str, tuple[Unit, float]] = {
     "epoch": ("epochs", 1),
     "epochs": ("epochs", 1),
@@ -67,7 +68,7 @@ _BUDGET = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long to train, with its unit: `3 epochs`, `50k steps`, `800M tokens`, `5 min`, `1e17 flop`.
+    """How long to train, with its unit: `3 epochs`, `50k steps`, `5 min`, `1e17 flop`.
 
     Seconds become a fixed number of steps after a calibration; the others are exact from the start.
     """
@@ -83,11 +84,8 @@ class Budget:
             EscadaError: no number, no known unit, or nothing left to train.
         """
         match = _BUDGET.fullmatch(text)
-        forms = (
-            "write for example '60 s', '5 min', '3 epochs', '50k steps', '800M tokens', '1e17 flop'"
-        )
         if match is None:
-            raise EscadaError(f"budget {text!r} is not a number with a unit", fix=forms)
+            raise EscadaError(f"budget {text!r} is not a number with a unit", fix=_BUDGET_FORMS)
         number, multiplier, unit = match.groups()
         if unit not in _UNITS:
             raise EscadaError(
@@ -96,7 +94,7 @@ class Budget:
         name, factor = _UNITS[unit]
         amount = float(number) * _MULTIPLIERS[multiplier] * factor
         if amount <= 0:
-            raise EscadaError(f"budget {text!r} leaves nothing to train", fix=forms)
+            raise EscadaError(f"budget {text!r} leaves nothing to train", fix=_BUDGET_FORMS)
         return cls(amount, name)
 
     def __str__(self) -> str:
@@ -188,7 +186,7 @@ class TokenizerSpec(Section):
     min_count: int = Field(default=3, ge=1)
     """`characters`: one seen fewer times in training becomes UNK."""
     character_coverage: float = Field(default=0.9995, gt=0.9, le=1.0)
-    """`bpe`, `unigram`: share of training characters with a piece of their own; bytes carry the rest."""
+    """`bpe`, `unigram`: share of training characters with a piece of their own; bytes do others."""
 
 
 class ModelConfig(Section):

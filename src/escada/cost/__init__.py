@@ -1,0 +1,1 @@
+"""FLOPs, memory, hours and money: planner and meter share one arithmetic."""

@@ -1,0 +1,1 @@
+"""One TOML file is one rung of the ladder."""

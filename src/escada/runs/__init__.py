@@ -1,0 +1,1 @@
+"""A run's folder: everything needed to repeat, judge and use a training."""
