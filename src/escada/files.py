@@ -89,8 +89,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def new_directory(path: Path) -> Generator[Path]:
+def new_directory(
+    path: Path, consequence: str = "nothing was overwritten"
+) -> Generator[Path]:
     """Build a folder under a temporary name; it appears at `path` whole, or not at all.
+
+    `consequence` is what the user is told of a full disk.
 
     Raises:
         EscadaError: `path` exists already (nothing is overwritten silently), or the disk is full.
@@ -99,8 +103,9 @@ def new_directory(path: Path) -> Generator[Path]:
         raise EscadaError("folder exists", where=path, fix="choose another name or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with disk_errors(path):
+    with disk_errors(path, consequence):
         try:
+            shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             yield temporary
             for file in temporary.rglob("*"):

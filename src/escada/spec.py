@@ -215,7 +215,7 @@ class TrainSpec(Section):
     epsilon: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     """On matrices only: never on norms, biases or embeddings."""
-    warmup: WarmupField = Warmup(0, "steps")
+    warmup: WarmupField = Warmup(0, "%")
     schedule: Literal["constant", "cosine"] = "constant"
     min_learning_rate_ratio: float = Field(default=0.1, ge=0, le=1)
     clip_norm: float | None = Field(default=None, gt=0)

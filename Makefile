@@ -1,0 +1,57 @@
+# escada. `make demo` and `make test` are all that a newcomer needs; `make help` lists the rest.
+
+PYTHON ?= python3
+# Extra arguments for pip; for the CPU build of torch on a machine without a GPU, point pip at it here:
+#   make demo PIP_ARGS="--extra-index-url <index of CPU builds>"
+PIP_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo test test-slow lint format clean wheel
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "escada needs Python 3.11 or newer: make PYTHON=python3.11 …" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing escada into $(VENV) (torch is large: this can take some minutes)"
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed  ## make .venv with escada in it
+dev: $(VENV)/.installed-dev  ## the same with the tools of development
+
+demo: install  ## climb the ladder on the default corpus and write a report
+	$(BIN)/escada climb --preset laptop --budget "60 s" --out runs/demo
+
+test: dev  ## the tests that CI runs
+	$(BIN)/python -m pytest
+
+test-slow: dev  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: dev  ## style, types and the order of the layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: dev  ## put the code in its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+wheel: dev  ## build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+clean:  ## remove the environment and what was built; runs/ and data/ stay
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis

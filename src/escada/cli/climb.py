@@ -1,0 +1,52 @@
+"""`escada climb`: many rungs, one budget, one report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from escada.cli import options
+
+
+def climb(
+    rungs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Rungs or spec files; without any, the six of the roadmap."),
+    ] = None,
+    preset: options.Preset = "laptop",
+    budget: options.BudgetOption = None,
+    data: options.Data = None,
+    out: Annotated[Path, typer.Option("--out", help="The climb's folder.")] = Path("runs/climb"),
+    overrides: options.Overrides = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+) -> None:
+    """Train, judge, sample and compare rungs, and write ladder.json and report/index.html."""
+    from escada.cli.table import ladder_table
+    from escada.ladder import ROADMAP, ClimbInterrupted, Plan
+    from escada.ladder import climb as climb_rungs
+    from escada.report.page import write_report
+    from escada.spec import Budget, load_spec
+
+    names = rungs or list(ROADMAP)
+    profile = load_spec(names[0], preset=preset, overrides=overrides or []).text.profile
+    plan = Plan(
+        rungs=names,
+        preset=preset,
+        budget=Budget.parse(budget) if budget else None,
+        corpus=options.open_corpus(data, profile),
+        out=out,
+        seed=seed,
+        device=device,
+        overrides=overrides or [],
+    )
+    try:
+        ladder = climb_rungs(plan, lambda text: typer.echo(text, err=True))
+    except ClimbInterrupted:
+        typer.echo("Stopped and saved. The same command goes on with the climb.", err=True)
+        raise typer.Exit(130) from None
+    report = write_report(out)
+    ladder_table(ladder)
+    typer.echo(f"Report: {report}")

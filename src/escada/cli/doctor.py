@@ -1,0 +1,90 @@
+"""`escada doctor`: what this machine has, what fits on it, and what is missing."""
+
+from __future__ import annotations
+
+from escada.cli import options
+
+BYTES_PER_PARAMETER = 16
+"""fp32 weights, gradients and Adam's two moments; activations come on top."""
+CHARACTER_VOCABULARY = 200
+"""A usual size, for rungs whose vocabulary is only known once the corpus was read."""
+
+
+def doctor(json: options.Json = False) -> None:
+    """Show the device, free memory, which rungs fit, and what is missing."""
+    import importlib.util
+    import json as json_module
+    import shutil
+
+    import psutil
+    import torch
+    import typer
+
+    from escada.files import cache_directory
+    from escada.models.contract import build_model
+    from escada.runs.environment import environment
+    from escada.spec import FULL, load_spec, read_spec_table, rung_names
+    from escada.text.corpus import default_corpus_path
+    from escada.training.precision import resolve_precision
+    from escada.training.start import resolve_device
+
+    device = resolve_device("auto")
+    free = (
+        torch.cuda.mem_get_info(device)[0]
+        if device.type == "cuda"
+        else psutil.virtual_memory().available
+    )
+    precision = resolve_precision("auto", device)
+    rungs: list[dict[str, object]] = []
+    for name in rung_names():
+        for preset in (FULL, *read_spec_table(name)[0].get("presets", {})):
+            spec = load_spec(name, preset=preset)
+            with torch.device("meta"):
+                vocabulary = spec.tokenizer.vocab_size or CHARACTER_VOCABULARY
+                parameters = build_model(spec.model, vocabulary, seed=0).parameter_count()
+            needed = parameters * BYTES_PER_PARAMETER
+            rungs.append(
+                {
+                    "name": name,
+                    "preset": preset,
+                    "parameters": parameters,
+                    "weights_and_optimizer_bytes": needed,
+                    "fits": needed < free,
+                }
+            )
+    extras = {"datasets": "brwac", "tensorboard": "tensorboard"}
+    missing = [extra for module, extra in extras.items() if not importlib.util.find_spec(module)]
+    facts = {
+        "device": device.type,
+        "memory_free_bytes": free,
+        "disk_free_bytes": shutil.disk_usage(".").free,
+        "precision": {"name": precision.name, "reason": precision.reason},
+        "default_corpus_prepared": (default_corpus_path("reference") / "manifest.json").exists(),
+        "cache": str(cache_directory()),
+        "missing_extras": missing,
+        "rungs": rungs,
+        "environment": environment(),
+    }
+    if json:
+        typer.echo(json_module.dumps(facts, ensure_ascii=False, indent=2))
+        return
+    machine = environment()
+    typer.echo(f"device     {device.type}: {', '.join(machine['gpus']) or machine['cpu']}")
+    typer.echo(f"threads    {machine['threads']} of {machine['cores']} cores")
+    typer.echo(f"memory     {free / 2**30:.1f} GiB free")
+    typer.echo(f"disk       {shutil.disk_usage('.').free / 2**30:.1f} GiB free here")
+    typer.echo(f"precision  {precision.name} ({precision.reason})")
+    typer.echo(f"torch      {torch.__version__}, Python {machine['python']}")
+    prepared = "prepared" if facts["default_corpus_prepared"] else "not prepared yet"
+    typer.echo(f"corpus     the default corpus is {prepared} (cache: {cache_directory()})")
+    for extra in missing:
+        typer.echo(f"missing    extra {extra!r}: pip install 'escada[{extra}]'")
+    typer.echo("\nrung      preset    parameters   weights, gradients and Adam")
+    for row in rungs:
+        needed = row["weights_and_optimizer_bytes"]
+        assert isinstance(needed, int)
+        fits = "fits" if row["fits"] else "does not fit"
+        typer.echo(
+            f"{row['name']:9} {row['preset']:9} {row['parameters']:>10,}   "
+            f"{needed / 2**20:>6,.0f} MiB, {fits}"
+        )

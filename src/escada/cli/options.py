@@ -1,0 +1,48 @@
+"""Options that several verbs share, with their one help text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from escada.text.corpus import Corpus
+
+Rung = Annotated[str, typer.Argument(help="A rung's name, or a spec file ending in .toml.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run's folder.")]
+Preset = Annotated[str, typer.Option(help="full (the roadmap's sizes) or laptop (two CPU cores).")]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--budget", help="'60 s', '5 min', '3 epochs', '50k steps', '800M tokens', '1e17 flop'."
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="A prepared corpus folder; without it, the default corpus."),
+]
+Out = Annotated[Path, typer.Option("--out", help="The folder that run folders are made in.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="KEY=VALUE over the preset, such as train.learning_rate=3e-4."),
+]
+Seed = Annotated[int, typer.Option(help="Seed of weights, batches and dropout.", min=0)]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def open_corpus(data: Path | None, profile: str) -> Corpus:
+    """The corpus at `data`; else the default corpus, prepared in the cache if need be."""
+    from escada.text.corpus import Corpus, default_corpus_path, prepare
+
+    if data is not None:
+        return Corpus.open(data)
+    return prepare("default", default_corpus_path(profile), profile=profile)
+
+
+def exit_interrupted(run: Path) -> NoReturn:
+    """Say how to go on with a run that Ctrl-C stopped, and leave with its exit code."""
+    typer.echo(f"Stopped and saved. Go on with: escada resume {run}", err=True)
+    raise typer.Exit(130)

@@ -1,0 +1,24 @@
+"""Floating-point operations, in closed form: the planner and the meter share this arithmetic.
+
+Matrix multiplications only, two operations per multiply-add, the backward pass at twice the forward
+(Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1).
+"""
+
+from __future__ import annotations
+
+from escada.models.contract import LanguageModel
+from escada.spec import TrainSpec
+
+BACKWARD_OVER_FORWARD = 2
+
+
+def training_flops_per_step(model: LanguageModel, train: TrainSpec) -> float:
+    """FLOPs of one optimizer step on `batch_sequences` windows."""
+    per_token = model.forward_flops_per_token(train.window_tokens) * (1 + BACKWARD_OVER_FORWARD)
+    return per_token * train.window_tokens * train.batch_sequences
+
+
+def targets_per_step(train: TrainSpec) -> int:
+    """Predictions trained in one optimizer step."""
+    positions = train.window_tokens if train.objective == "all" else 1
+    return positions * train.batch_sequences

@@ -1,0 +1,33 @@
+"""An index of runs, read from their folders each time: `runs/` is the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from escada.files import read_json
+from escada.runs.layout import Layout
+
+
+def catalogue(folder: Path) -> list[dict[str, Any]]:
+    """One row a run below `folder`, at any depth, sorted by path.
+
+    Reads only the records, so a thousand runs list in a moment and a damaged spec does not hide the
+    others.
+    """
+    rows: list[dict[str, Any]] = []
+    for record_path in sorted(folder.rglob("record.json")):
+        layout = Layout(record_path.parent)
+        if any(part.startswith(".") for part in layout.path.relative_to(folder).parts):
+            continue
+        record = read_json(record_path)
+        test = layout.evaluation("test")
+        rows.append(
+            {
+                "run": str(layout.path),
+                **{k: record.get(k) for k in ("name", "preset", "seed", "status", "step")},
+                "best_bits_per_byte": record.get("best_bits_per_byte"),
+                "test_bits_per_byte": read_json(test)["bits_per_byte"] if test.exists() else None,
+            }
+        )
+    return rows

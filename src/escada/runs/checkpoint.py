@@ -1,0 +1,172 @@
+"""Checkpoints that survive a power cut: weights, training state, and a pointer to the last and the
+best.
+
+    checkpoints/
+      step-00000120/   model.safetensors   training.safetensors   checkpoint.json (hashes, scalars)
+      index.json       {"last": "step-00000120", "best": "step-00000100"}
+
+A checkpoint's folder appears whole (temporary name, fsync, rename) and counts only once the index,
+itself replaced atomically, points at it. Whatever moment the process dies at, the index names
+complete folders. No pickle anywhere: tensors are safetensors, the rest is JSON.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from escada.errors import EscadaError
+from escada.files import new_directory, read_json, sha256_file, write_json
+
+SCHEMA_VERSION = 1
+Which = Literal["last", "best"]
+
+_MODEL, _TRAINING, _FACTS, _INDEX = (
+    "model.safetensors",
+    "training.safetensors",
+    "checkpoint.json",
+    "index.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is needed to go on from a step.
+
+    Attributes:
+        step: optimizer steps taken.
+        spec_hash: of the spec that the weights belong to.
+        weights: parameters and buffers by name, tied ones once.
+        training: tensors of the optimizer, the scaler and the random states.
+        facts: JSON scalars, such as seconds and the best loss so far.
+    """
+
+    step: int
+    spec_hash: str
+    weights: Mapping[str, Tensor]
+    training: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers by name, each tied tensor once, detached."""
+    kept = set(model.state_dict())
+    named = dict(model.named_parameters()) | dict(model.named_buffers())
+    return {name: tensor.detach() for name, tensor in named.items() if name in kept}
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], where: object) -> None:
+    """Copy `weights` into a model of the same shape.
+
+    Raises:
+        EscadaError: another set of names or shapes.
+    """
+    own = weights_of(model)
+    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in weights.items()}:
+        raise EscadaError("the weights are of a model of another shape", where=where)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(weights[name])
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None:
+    """Write a checkpoint, make it the last (and the best), and drop those that are neither.
+
+    Raises:
+        EscadaError: disk full or not writable; the checkpoints before it stay as they were.
+    """
+    index: dict[str, Any] = (
+        read_json(folder / _INDEX) if has_checkpoint(folder) else {"schema_version": SCHEMA_VERSION}
+    )
+    name = f"step-{checkpoint.step:08d}"
+    if name not in index.values():
+        survivor = index.get("last")
+        shutil.rmtree(folder / name, ignore_errors=True)  # written, but its index never was
+        consequence = (
+            f"checkpoint {survivor} survives" if survivor else "no checkpoint was there yet"
+        )
+        with new_directory(folder / name, consequence) as new:
+            _write(new / _MODEL, checkpoint.weights)
+            _write(new / _TRAINING, checkpoint.training)
+            write_json(
+                new / _FACTS,
+                {
+                    "schema_version": SCHEMA_VERSION,
+                    "step": checkpoint.step,
+                    "spec_hash": checkpoint.spec_hash,
+                    "sha256": {file: sha256_file(new / file) for file in (_MODEL, _TRAINING)},
+                    "facts": dict(checkpoint.facts),
+                },
+            )
+    index["last"] = name
+    if best or "best" not in index:
+        index["best"] = name
+    write_json(folder / _INDEX, index)
+    kept = set(index.values())
+    for other in folder.iterdir():
+        if other.is_dir() and other.name not in kept:
+            shutil.rmtree(other)
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    # Serialised in memory first: safetensors' own file writer hides the errno of a full disk.
+    path.write_bytes(save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}))
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether any checkpoint was completed."""
+    return (folder / _INDEX).exists()
+
+
+def checkpoint_path(folder: Path, which: Which) -> Path:
+    """The folder of a checkpoint.
+
+    Raises:
+        EscadaError: there is none yet.
+    """
+    if not has_checkpoint(folder):
+        raise EscadaError("no checkpoint yet", where=folder, fix="train or resume the run first")
+    return folder / str(read_json(folder / _INDEX)[which])
+
+
+def load_checkpoint(
+    folder: Path, which: Which, *, spec_hash: str, device: torch.device, training: bool = False
+) -> Checkpoint:
+    """Read a checkpoint; the training tensors only when asked for.
+
+    Raises:
+        EscadaError: none there, damaged, or written by another spec.
+    """
+    path = checkpoint_path(folder, which)
+    table = read_json(path / _FACTS)
+    if table["spec_hash"] != spec_hash:
+        raise EscadaError(
+            "the checkpoint belongs to another spec",
+            where=path,
+            fix="the spec was changed after the training began; restore it or start a new run",
+        )
+    loaded: dict[str, dict[str, Tensor]] = {}
+    for file in (_MODEL, _TRAINING) if training else (_MODEL,):
+        if not (path / file).exists() or sha256_file(path / file) != table["sha256"][file]:
+            raise EscadaError(
+                "the checkpoint is damaged", where=path / file, fix="its checksum differs"
+            )
+        try:
+            loaded[file] = load_file(path / file, device=str(device))
+        except SafetensorError as error:
+            raise EscadaError(f"not a safetensors file: {error}", where=path / file) from error
+    return Checkpoint(
+        step=int(table["step"]),
+        spec_hash=str(table["spec_hash"]),
+        weights=loaded[_MODEL],
+        training=loaded.get(_TRAINING, {}),
+        facts=table["facts"],
+    )

@@ -1,0 +1,61 @@
+"""Where a run happened: versions, machine and source, as facts for `env.json`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+import escada
+
+PACKAGES = ("torch", "numpy", "sentencepiece", "safetensors", "pyarrow", "pydantic")
+
+
+def environment() -> dict[str, Any]:
+    """Facts about this process and machine; nothing that identifies a person."""
+    return {
+        "schema_version": 1,
+        "escada": escada.__version__,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": _cpu_name(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "git": _git_state(),
+    }
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the source tree that runs; None for an installed package or without git."""
+    here = Path(escada.__file__).parent
+    if "site-packages" in here.parts:
+        return None
+    try:
+        answers = [
+            subprocess.run(
+                ["git", "-C", str(here), *arguments], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        ]
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return {"commit": answers[0], "changed": bool(answers[1])}

@@ -1,0 +1,225 @@
+"""A run: one training with its folder, opened for reading by every verb after `train`.
+
+    run = open_run(Path("runs/2026-11-23-v5-laptop-3fa9c1"))
+    model, tokenizer = run.load_model("best"), run.tokenizer
+
+The folder is the truth. Its key is a hash of all that decides the result (spec, seed, data, code);
+a finished step of a climb is recognised by it, never by a date.
+"""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+
+from escada.errors import EscadaError, nearest
+from escada.files import (
+    content_hash,
+    hash_sources,
+    new_directory,
+    read_json,
+    write_json,
+    write_text,
+)
+from escada.models.contract import LanguageModel, build_model
+from escada.runs.checkpoint import Which, load_checkpoint, load_weights
+from escada.runs.environment import environment
+from escada.runs.layout import SCHEMA_VERSION, Layout
+from escada.spec import Spec, parse_spec
+from escada.text.tokenizers import Tokenizer, load_tokenizer
+
+
+def training_code_hash() -> str:
+    """Hash of the code that decides the weights."""
+    package = Path(str(resources.files("escada")))
+    return hash_sources(*(package / part for part in ("spec.py", "text", "models", "training")))
+
+
+def run_key(spec: Spec, *, seed: int, corpus_hash: str, warm_start: str | None = None) -> str:
+    """Identity of a training: equal keys, equal weights (on one machine)."""
+    return content_hash(
+        {
+            "spec": spec.hash,
+            "seed": seed,
+            "corpus": corpus_hash,
+            "warm_start": warm_start,
+            "code": training_code_hash(),
+        }
+    )
+
+
+@dataclass
+class Run:
+    """An open run. `record` is a copy of record.json; `update` writes it back."""
+
+    layout: Layout
+    spec: Spec
+    record: dict[str, Any] = field(repr=False)
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.layout.path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def seed(self) -> int:
+        """Seed of weights, batches and dropout."""
+        return int(self.record["seed"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training came to its end."""
+        return self.record["status"] == "finished"
+
+    @property
+    def corpus_hash(self) -> str:
+        """Hash of the corpus that it was trained on."""
+        return str(self.record["corpus_hash"])
+
+    @property
+    def data_path(self) -> Path:
+        """The corpus folder that it was trained from."""
+        return Path(read_json(self.layout.data)["path"])
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The run's own copy of the tokenizer."""
+        return load_tokenizer(self.layout.tokenizer)
+
+    def new_model(self) -> LanguageModel:
+        """The model before its first step, from the run's seed."""
+        return build_model(self.spec.model, self.tokenizer.vocab_size, self.seed)
+
+    def load_model(self, which: Which = "best", device: str = "cpu") -> LanguageModel:
+        """A trained model in evaluation mode.
+
+        Raises:
+            EscadaError: no checkpoint, damaged, or of another spec.
+        """
+        checkpoint = load_checkpoint(
+            self.layout.checkpoints,
+            which,
+            spec_hash=self.spec.hash,
+            device=torch.device(device),
+        )
+        model = self.new_model().to(device)
+        load_weights(model, checkpoint.weights, self.path)
+        return model.eval()
+
+    def update(self, **facts: Any) -> None:
+        """Add facts to record.json."""
+        self.record.update(facts)
+        write_json(self.layout.record, self.record)
+
+
+def create_run(
+    out: Path,
+    spec: Spec,
+    tokenizer: Tokenizer,
+    *,
+    seed: int,
+    key: str,
+    data: Mapping[str, Any],
+    suffix: str = "",
+) -> Run:
+    """Make a run's folder below `out`, whole or not at all.
+
+    Args:
+        out: the folder that the run's folder is made in.
+        spec: the resolved rung.
+        tokenizer: copied into the run.
+        seed: of weights, batches and dropout.
+        key: from `run_key`.
+        data: for data.json: `path`, `corpus_hash`, `stream_hash`, …
+        suffix: added to the folder's name.
+
+    Raises:
+        EscadaError: the folder exists, or cannot be written.
+    """
+    today = datetime.date.today().isoformat()
+    path = out / f"{today}-{spec.name}-{spec.preset}-{key[:6]}{suffix}"
+    if path.exists():
+        raise EscadaError(
+            "run folder exists",
+            where=path,
+            fix=f"go on with `escada resume {path}`, or choose another --out or --seed",
+        )
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "key": key,
+        "name": spec.name,
+        "preset": spec.preset,
+        "seed": seed,
+        "status": "training",
+        "spec_hash": spec.hash,
+        "corpus_hash": data["corpus_hash"],
+        "tokenizer": {
+            "kind": tokenizer.kind,
+            "vocab_size": tokenizer.vocab_size,
+            "hash": tokenizer.hash,
+        },
+        "budget": str(spec.train.budget),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    with new_directory(path) as folder:
+        layout = Layout(folder)
+        header = f"# Resolved by escada; sha256 of its content: {spec.hash}\n"
+        write_text(layout.spec, header + tomli_w.dumps(spec.to_table()))
+        write_json(layout.record, record)
+        write_json(layout.environment, environment())
+        write_json(layout.data, {"schema_version": SCHEMA_VERSION, **data})
+        tokenizer.save(layout.tokenizer)
+    return Run(Layout(path), spec, record)
+
+
+def open_run(path: Path) -> Run:
+    """Open a run's folder.
+
+    Raises:
+        EscadaError: not a run, of another schema, or its spec was edited.
+    """
+    layout = Layout(path)
+    if not layout.record.exists():
+        siblings = [run.name for run in find_runs(path.parent)] if path.parent.is_dir() else []
+        hint = nearest(path.name, siblings) if siblings else "see `escada runs`"
+        raise EscadaError("not a run folder", where=path, fix=hint)
+    record = read_json(layout.record)
+    if record["schema_version"] != SCHEMA_VERSION:
+        raise EscadaError(
+            f"the run has schema {record['schema_version']}, this escada reads {SCHEMA_VERSION}",
+            where=layout.record,
+        )
+    try:
+        table = tomllib.loads(layout.spec.read_text(encoding="utf-8"))
+    except (FileNotFoundError, tomllib.TOMLDecodeError) as error:
+        raise EscadaError(f"the run's spec cannot be read: {error}", where=layout.spec) from error
+    spec = parse_spec(table, layout.spec)
+    if spec.hash != record["spec_hash"]:
+        raise EscadaError(
+            "the run's spec was changed after the training began",
+            where=layout.spec,
+            fix="restore it, or start a new run from the changed spec",
+        )
+    return Run(layout, spec, record)
+
+
+def find_runs(folder: Path) -> Iterator[Run]:
+    """The runs directly below a folder, oldest name first."""
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if not path.name.startswith(".") and (path / "record.json").exists():
+                yield open_run(path)

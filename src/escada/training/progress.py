@@ -1,0 +1,71 @@
+"""What a person sees of a training: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+PLAIN_SECONDS = 10.0
+
+
+class Display(Protocol):
+    """Shows where a training is."""
+
+    def update(self, step: int, facts: str) -> None:
+        """The training has taken `step` steps; `facts` is a short line."""
+        ...
+
+
+class TerminalDisplay:
+    """A live bar when standard error is a terminal, else a plain line every ten seconds."""
+
+    def __init__(self, label: str, total_steps: int, first_step: int) -> None:
+        self._console = Console(stderr=True)
+        self._label, self._total, self._first = label, total_steps, first_step
+        self._started = self._last = time.monotonic()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,}/{task.total:,} steps  {task.fields[facts]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task(
+            label, total=total_steps, completed=first_step, facts=""
+        )
+
+    def update(self, step: int, facts: str) -> None:
+        """See `Display`."""
+        self._progress.update(self._task, completed=step, facts=facts)
+        now = time.monotonic()
+        finished = step == self._total
+        if not self._console.is_terminal and (finished or now - self._last >= PLAIN_SECONDS):
+            self._last = now
+            rate = (step - self._first) / (now - self._started)
+            left = (self._total - step) / rate if rate else 0.0
+            self._console.print(
+                f"{self._label}  {step:,}/{self._total:,} steps  {facts}  {left:.0f} s left",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def note(self, text: str) -> None:
+        """A sentence above the bar."""
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()

@@ -1,0 +1,357 @@
+"""Start and resume: everything around the loop.
+
+    corpus → tokenizer and shards (cached) → run folder → calibration → the loop → totals
+
+`start` makes a run folder before the first step, with all that a resume needs, so that a process
+killed at any moment leaves something to go on from.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from escada.cost.flops import targets_per_step, training_flops_per_step
+from escada.cost.memory import peak_memory_bytes
+from escada.errors import EscadaError
+from escada.files import read_json, write_json
+from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights
+from escada.runs.run import Run, create_run, open_run, run_key
+from escada.spec import Spec
+from escada.text.batches import WindowBatches
+from escada.text.corpus import Corpus
+from escada.text.prepared import prepare_tokens
+from escada.text.shards import TokenStream
+from escada.training.budget import dry_run_steps, total_steps
+from escada.training.loop import Interrupted, Training
+from escada.training.metrics import MetricsLog
+from escada.training.precision import ResolvedPrecision, resolve_precision
+from escada.training.progress import TerminalDisplay
+from escada.training.state import Progress
+from escada.training.validation import ruler_validation, validation_sample
+
+CALIBRATION_SECONDS = 3.0
+CALIBRATION_WARMUP_STEPS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What must be the same for a resume to be bit-identical."""
+
+    device: str
+    threads: int
+    precision: str
+    micro_batch_sequences: int
+    torch: str
+    cpu_capability: str
+
+
+def resolve_device(wanted: str) -> torch.device:
+    """`auto` is the first GPU if there is one, else the CPU.
+
+    Raises:
+        EscadaError: CUDA was asked for and is not there.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise EscadaError("no CUDA device", where="--device", fix="use --device cpu")
+    if wanted not in ("cpu", "cuda"):
+        raise EscadaError(f"unknown device {wanted!r}", where="--device", fix="auto, cpu or cuda")
+    return torch.device(wanted)
+
+
+def start(
+    spec: Spec,
+    corpus: Corpus,
+    out: Path,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    dry_run: bool = False,
+    warm_start: Run | None = None,
+) -> Run:
+    """Train a rung from its first step, in a new run folder below `out`.
+
+    Args:
+        spec: the resolved rung.
+        corpus: prepared with the profile that the spec names.
+        out: the folder that the run folder is made in.
+        seed: of weights, batches and dropout.
+        device: `auto`, `cpu` or `cuda`.
+        dry_run: at most 1,000 steps and a minute.
+        warm_start: begin with the best weights of this run, of the same shape and tokenizer.
+
+    Raises:
+        EscadaError: everything that the user can mend.
+        Interrupted: the user asked to stop; the run can be resumed.
+    """
+    if corpus.profile != spec.text.profile:
+        raise EscadaError(
+            f"the corpus was cleaned with profile {corpus.profile!r}, the rung reads "
+            f"{spec.text.profile!r}",
+            where=corpus.path,
+            fix=f"prepare one with `escada data prepare --profile {spec.text.profile}`",
+        )
+    where = resolve_device(device)
+    precision = resolve_precision(spec.train.precision, where)
+    tokenizer, stream = prepare_tokens(corpus, spec.tokenizer)
+    if warm_start is not None:
+        _check_warm_start(warm_start, spec, tokenizer.hash)
+    run = create_run(
+        out,
+        spec,
+        tokenizer,
+        seed=seed,
+        key=run_key(
+            spec,
+            seed=seed,
+            corpus_hash=corpus.hash,
+            warm_start=warm_start.record["key"] if warm_start else None,
+        ),
+        data={
+            "path": str(corpus.path.resolve()),
+            "stream_path": str(stream.path.resolve()),
+            "corpus_hash": corpus.hash,
+            "profile": corpus.profile,
+            "stream_hash": stream.hash,
+            "training_tokens": stream.n_tokens,
+            "training_bytes": corpus.text_bytes("train"),
+        },
+        suffix="-dry-run" if dry_run else "",
+    )
+    run.update(
+        dry_run=dry_run,
+        precision=asdict(precision),
+        warm_start=str(warm_start.path.resolve()) if warm_start else None,
+        circumstances=asdict(_circumstances(spec, where, precision)),
+    )
+    return _train(run, corpus, stream, where, precision)
+
+
+def resume(path: Path, *, allow_differences: bool = False) -> Run:
+    """Go on with a run from its last checkpoint (or from the start, if it has none).
+
+    On the same machine and settings the final weights are bit-identical to those of an
+    uninterrupted training.
+
+    Raises:
+        EscadaError: finished already, data gone or changed, or circumstances that break
+        bit-identity
+            (unless `allow_differences`).
+        Interrupted: the user asked to stop again.
+    """
+    run = open_run(path)
+    if run.finished:
+        raise EscadaError(
+            "the run is finished", where=path, fix="evaluate it with `escada evaluate`"
+        )
+    recorded = Circumstances(**run.record["circumstances"])
+    torch.set_num_threads(recorded.threads)
+    device = resolve_device(recorded.device)
+    precision = ResolvedPrecision(**run.record["precision"])
+    here = _circumstances(run.spec, device, precision)
+    if here != recorded and not allow_differences:
+        differing = [
+            f"{name} {value!r} (was {asdict(recorded)[name]!r})"
+            for name, value in asdict(here).items()
+            if value != asdict(recorded)[name]
+        ]
+        raise EscadaError(
+            "a resume here would not be bit-identical: " + ", ".join(differing),
+            where=path,
+            fix="go on all the same with --allow-differences",
+        )
+    data = read_json(run.layout.data)
+    corpus = Corpus.open(Path(data["path"]))
+    if corpus.hash != data["corpus_hash"]:
+        raise EscadaError(
+            "the corpus is not the one that the run began with",
+            where=corpus.path,
+            fix="prepare the same corpus there again",
+        )
+    tokenizer, stream = prepare_tokens(corpus, run.spec.tokenizer)
+    if stream.hash != data["stream_hash"] or tokenizer.hash != run.tokenizer.hash:
+        raise EscadaError("the prepared tokens are not those the run began with", where=stream.path)
+    return _train(run, corpus, stream, device, precision)
+
+
+def _circumstances(spec: Spec, device: torch.device, precision: ResolvedPrecision) -> Circumstances:
+    return Circumstances(
+        device=device.type,
+        threads=torch.get_num_threads(),
+        precision=precision.name,
+        micro_batch_sequences=spec.train.micro_batch_sequences or spec.train.batch_sequences,
+        torch=torch.__version__,
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+    )
+
+
+def _check_warm_start(source: Run, spec: Spec, tokenizer_hash: str) -> None:
+    if source.spec.model != spec.model or source.tokenizer.hash != tokenizer_hash:
+        raise EscadaError(
+            "a warm start needs a run of the same model and tokenizer",
+            where=source.path,
+            fix="compare the [model] and [tokenizer] tables of both spec.toml files",
+        )
+
+
+def _train(
+    run: Run,
+    corpus: Corpus,
+    stream: TokenStream,
+    device: torch.device,
+    precision: ResolvedPrecision,
+) -> Run:
+    spec = run.spec
+    batches = WindowBatches(
+        stream,
+        window_tokens=spec.train.window_tokens,
+        stride_tokens=spec.train.stride_tokens,
+        batch_sequences=spec.train.batch_sequences,
+        seed=run.seed,
+        objective=spec.train.objective,
+    )
+
+    def new_training(steps: int, progress: Progress | None = None) -> Training:
+        return Training(
+            run,
+            run.new_model().to(device),
+            batches,
+            total_steps=steps,
+            device=device,
+            precision=precision,
+            progress=progress,
+        )
+
+    if "total_steps" not in run.record:
+        probe = new_training(1_000_000)
+        run.update(
+            parameters=probe.model.parameter_count(),
+            **_plan_steps(run, probe, batches.steps_per_epoch),
+        )
+    training = _at_last_checkpoint(run, new_training, device)
+    validate = ruler_validation(
+        spec, run.tokenizer, validation_sample(corpus, spec.train.validation_bytes), device
+    )
+    label = f"{spec.name} ({spec.preset})"
+    step = training.progress.step
+    with (
+        MetricsLog(run.layout, step=step) as log,
+        TerminalDisplay(label, training.total_steps, step) as display,
+        _interruptions() as interrupted,
+    ):
+        run.update(status="training")
+        try:
+            training.go(log, validate, display, interrupted)
+        except Interrupted:
+            run.update(status="interrupted", **_totals(training))
+            raise
+    run.update(status="finished", **_totals(training))
+    write_json(run.layout.cost, {"schema_version": 1, **_totals(training)})
+    return run
+
+
+def _plan_steps(run: Run, probe: Training, steps_per_epoch: float) -> dict[str, Any]:
+    """Fix the number of steps; a probe that is thrown away measures a step where time decides."""
+    measured: list[float] = []
+
+    def calibrated() -> float:
+        if not measured:
+            measured.append(_seconds_per_step(probe))
+        return measured[0]
+
+    train = run.spec.train
+    steps = total_steps(
+        train.budget,
+        steps_per_epoch=steps_per_epoch,
+        targets_per_step=targets_per_step(train),
+        flops_per_step=training_flops_per_step(probe.model, train),
+        seconds_per_step=calibrated,
+    )
+    facts: dict[str, Any] = {"total_steps": steps}
+    if run.record["dry_run"]:
+        facts |= {"total_steps": dry_run_steps(steps, calibrated()), "planned_steps": steps}
+    if measured:
+        facts["calibrated_seconds_per_step"] = measured[0]
+    return facts
+
+
+def _seconds_per_step(probe: Training) -> float:
+    """Median time of a training step, measured on a model that is thrown away afterwards."""
+    with torch.random.fork_rng():
+        for _ in range(CALIBRATION_WARMUP_STEPS):
+            probe.step()
+        seconds: list[float] = []
+        while sum(seconds) < CALIBRATION_SECONDS or len(seconds) < 3:
+            begun = time.perf_counter()
+            probe.step()
+            if probe.device.type == "cuda":
+                torch.cuda.synchronize(probe.device)
+            seconds.append(time.perf_counter() - begun)
+    return sorted(seconds)[len(seconds) // 2]
+
+
+def _at_last_checkpoint(
+    run: Run, new_training: Callable[[int, Progress | None], Training], device: torch.device
+) -> Training:
+    steps = int(run.record["total_steps"])
+    if not has_checkpoint(run.layout.checkpoints):
+        training = new_training(steps, None)
+        if run.record["warm_start"]:
+            source = open_run(Path(run.record["warm_start"]))
+            best = source.load_model("best", str(device))
+            training.model.load_state_dict(best.state_dict())
+        torch.manual_seed(run.seed)
+        return training
+    checkpoint = load_checkpoint(
+        run.layout.checkpoints, "last", spec_hash=run.spec.hash, device=device, training=True
+    )
+    training = new_training(steps, Progress.from_facts(checkpoint.facts))
+    load_weights(training.model, checkpoint.weights, run.path)
+    training.restore(checkpoint)
+    return training
+
+
+def _totals(training: Training) -> dict[str, Any]:
+    p = training.progress
+    tokens = p.step * training.targets_per_step
+    return {
+        "step": p.step,
+        "best_step": p.best_step,
+        "best_bits_per_byte": p.best_bits_per_byte,
+        "stopped_early": p.stopped_early,
+        "training_seconds": p.seconds,
+        "training_tokens": tokens,
+        "training_flops": p.step * training.flops_per_step,
+        "tokens_per_second": tokens / p.seconds if p.seconds else None,
+        "peak_memory_bytes": peak_memory_bytes(training.device),
+    }
+
+
+@contextmanager
+def _interruptions() -> Generator[Callable[[], bool]]:
+    """In this context the first Ctrl-C (or SIGTERM) asks to stop; a second one stops at once."""
+    asked = False
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, ask) for number in signals]
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)

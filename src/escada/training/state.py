@@ -1,0 +1,82 @@
+"""All that a training carries from one step to the next, as tensors and JSON, there and back.
+
+Weights, optimizer moments, loss scaling and the random states: with these, the step number (which
+is the position in the data) and the sums since the last log row, a resumed training is bit for bit
+the training that was never interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Progress:
+    """Scalars that go on counting; all of them are in the checkpoint."""
+
+    step: int = 0
+    seconds: float = 0.0
+    """Spent in training steps, validation and saving excluded."""
+    best_bits_per_byte: float | None = None
+    best_step: int = 0
+    validations_without_gain: int = 0
+    stopped_early: bool = False
+    unlogged_nats: float = 0.0
+    """Loss summed over the targets since the last log row."""
+    unlogged_steps: int = 0
+    unlogged_seconds: float = 0.0
+
+    def to_facts(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Progress:
+        """From JSON."""
+        return cls(**facts)
+
+
+def training_tensors(
+    optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, device: torch.device
+) -> dict[str, Tensor]:
+    """Optimizer moments by parameter number, scaler scalars and random states, as tensors."""
+    tensors: dict[str, Tensor] = {"random.cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
+    for index, moments in optimizer.state_dict()["state"].items():
+        for name, value in moments.items():
+            tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
+    for name, value in scaler.state_dict().items():
+        tensors[f"scaler.{name}"] = torch.tensor(value)
+    return tensors
+
+
+def restore_training(
+    tensors: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    device: torch.device,
+) -> None:
+    """Put back what `training_tensors` took."""
+    moments: dict[int, dict[str, Tensor]] = {}
+    scaling: dict[str, float] = {}
+    for key, value in tensors.items():
+        kind, _, rest = key.partition(".")
+        if kind == "optimizer":
+            index, _, name = rest.partition(".")
+            moments.setdefault(int(index), {})[name] = value
+        elif kind == "scaler":
+            scaling[rest] = value.item()
+    optimizer.load_state_dict(
+        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
+    if scaler.is_enabled():
+        scaler.load_state_dict(scaling)
+    torch.set_rng_state(tensors["random.cpu"].cpu())
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random.cuda"].cpu(), device)

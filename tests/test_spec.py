@@ -1,0 +1,142 @@
+"""A spec says everything, once, and says clearly what is wrong with it."""
+
+import tomllib
+
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
+
+from escada.errors import EscadaError
+from escada.spec import (
+    Budget,
+    Warmup,
+    load_spec,
+    overlay,
+    parse_spec,
+    read_spec_table,
+    rung_names,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "unit"),
+    [
+        ("60 s", 60, "seconds"),
+        ("5 min", 300, "seconds"),
+        ("1h", 3600, "seconds"),
+        ("3 epochs", 3, "epochs"),
+        ("0.5 epochs", 0.5, "epochs"),
+        ("50k steps", 50_000, "steps"),
+        ("800M tokens", 8e8, "tokens"),
+        ("1e17 flop", 1e17, "flop"),
+    ],
+)
+def test_a_budget_is_read_with_its_unit(text, amount, unit):
+    assert Budget.parse(text) == Budget(amount, unit)
+
+
+@pytest.mark.parametrize("text", ["", "60", "s", "60 parsecs", "-3 s", "0 steps", "1e999x flop"])
+def test_a_budget_without_sense_is_one_clear_line(text):
+    with pytest.raises(EscadaError) as caught:
+        Budget.parse(text)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.floats(1e-3, 1e18), st.sampled_from(["s", "steps", "epochs", "tokens", "flop"]))
+def test_a_printed_budget_reads_back_to_six_digits(amount, unit):
+    budget = Budget.parse(f"{amount} {unit}")
+    again = Budget.parse(str(budget))
+    assert again.unit == budget.unit
+    assert again.amount == pytest.approx(budget.amount, rel=1e-5)
+
+
+def test_warm_up_is_steps_or_a_share_and_never_longer_than_the_training():
+    assert Warmup.parse("5 %").steps(1000) == 50
+    assert Warmup.parse("2k steps").steps(50_000) == 2000
+    assert Warmup.parse("2k steps").steps(300) == 300
+    with pytest.raises(EscadaError):
+        Warmup.parse("100 %")
+    with pytest.raises(EscadaError):
+        Warmup.parse("3 epochs")
+
+
+@pytest.mark.parametrize("rung", rung_names())
+@pytest.mark.parametrize("preset", ["full", "laptop"])
+def test_every_rung_loads_and_its_resolved_table_reads_back_to_the_same_hash(rung, preset):
+    spec = load_spec(rung, preset=preset)
+    again = parse_spec(tomllib.loads(tomli_w.dumps(spec.to_table())), "spec.toml")
+    assert again == spec
+    assert again.hash == spec.hash
+
+
+def test_the_roadmap_has_its_seven_rungs_in_order():
+    assert rung_names() == ["v1", "v2", "v3", "v4", "v4_gru", "v5", "v_final"]
+
+
+def test_full_v5_is_the_roadmaps():
+    spec = load_spec("v5")
+    config = spec.model
+    assert (config.d_model, config.n_heads, config.d_ff, config.n_layers) == (384, 6, 1536, 6)
+    assert (spec.train.betas, spec.train.weight_decay) == ((0.9, 0.95), 0.1)
+    assert spec.train.batch_sequences == 64
+    assert spec.train.micro_batch_sequences == 8
+    assert spec.train.budget == Budget(50_000, "steps")
+    assert spec.train.warmup.steps(50_000) == 2000
+
+
+def test_prose_is_not_part_of_the_hash_and_everything_else_is():
+    spec = load_spec("v1", preset="laptop")
+    table = spec.to_table()
+    prose = overlay(table, {"about": {"title": {"en": "another"}}})
+    assert parse_spec(prose, "x").hash == spec.hash
+    rate = overlay(table, {"train": {"learning_rate": 0.123}})
+    assert parse_spec(rate, "x").hash != spec.hash
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.d_hiden=3", "did you mean 'd_hidden'"),
+        ("train.learning_rat=3", "did you mean 'learning_rate'"),
+        ("trian.seed=3", "did you mean 'train'"),
+        ("model.kind=recurent", "did you mean 'recurrent'"),
+        ("train.learning_rate=-1", "train.learning_rate: Input should be greater than 0"),
+        ("train.budget=soon", "not a number with a unit"),
+        ("tokenizer.vocab_size=4096", "has no meaning for 'characters'"),
+        ("learning_rate", "is not KEY=VALUE"),
+    ],
+)
+def test_a_wrong_key_or_value_is_one_line_that_names_it(override, said):
+    with pytest.raises(EscadaError) as caught:
+        load_spec("v1", overrides=[override])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_rung_preset_or_file_names_what_is_near():
+    with pytest.raises(EscadaError, match="did you mean 'v_final'"):
+        load_spec("v_fina")
+    with pytest.raises(EscadaError, match="did you mean 'laptop'"):
+        load_spec("v1", preset="labtop")
+    with pytest.raises(EscadaError, match="spec file not found"):
+        load_spec("nowhere.toml")
+
+
+def test_overrides_lie_over_the_preset_and_the_preset_over_the_file():
+    table, _ = read_spec_table("v1")
+    full = load_spec("v1")
+    assert full.train.batch_sequences == table["train"]["batch_sequences"]
+    spec = load_spec("v1", preset="laptop", overrides=["train.batch_sequences=7"])
+    assert spec.train.batch_sequences == 7
+    assert spec.preset == "laptop"
+
+
+def test_micro_batches_must_divide_the_batch():
+    with pytest.raises(EscadaError, match="not a multiple"):
+        load_spec("v5", overrides=["train.micro_batch_sequences=7"])
+
+
+def test_a_window_longer_than_the_context_is_refused():
+    with pytest.raises(EscadaError, match="exceeds"):
+        load_spec("v5", overrides=["train.window_tokens=257"])
