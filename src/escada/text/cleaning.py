@@ -1,0 +1,218 @@
+"""One normaliser for the corpus, the tokenizer's training, the prompts and the evaluation.
+
+A profile is a named, idempotent map from text to text: clean(clean(x)) = clean(x). Text that went
+through `reference` is *the* text of a document; its UTF-8 bytes are what bits per byte divides by.
+
+`reference` repairs what a machine broke and leaves what a person wrote: mojibake (UTF-8 read as
+Latin-1 and the like) is undone line by line, canonically equal sequences take one form (NFC),
+control characters and invisible marks go, blanks become single spaces, three or more newlines
+become two. Case, digits, accents, quotes, ligatures, character width and newlines stay, and so does
+a literal U+2581, which SentencePiece uses for itself.
+
+`roadmap` reproduces the preprocessing of the scripts that the roadmap was written for:
+compatibility forms folded (NFKC), no addresses, letters, digits and a list of signs only, lower
+case, each number written 0, lines dropped that have fewer than 40 characters or few letters, or are
+short and all capitals. (Those scripts let a number of one digit stand; the roadmap says that digits
+become 0, and so they do here.) It is another text: its figures are never set beside those of
+`reference` without saying so.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+import ftfy
+from ftfy.badness import is_bad
+
+from escada.errors import EscadaError, nearest
+
+PROFILES = ("reference", "roadmap")
+
+_MAX_ROUNDS = 64
+"""Far above what any text needs (mojibake five layers deep takes six); a guard against a bug."""
+
+_MOJIBAKE = ftfy.TextFixerConfig(
+    unescape_html=False,
+    remove_terminal_escapes=False,
+    fix_latin_ligatures=False,
+    fix_character_width=False,
+    uncurl_quotes=False,
+    fix_line_breaks=False,
+    remove_control_chars=False,
+    normalization=None,
+    explain=False,
+)
+
+_LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
+_SPACES = "\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u2800"
+"""What is drawn as a blank: the tab, every other space of Unicode, the empty Braille cell."""
+_C1 = re.compile("[\x80-\x9f]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_INVISIBLE = (
+    "\x00-\x08\x0e-\x1f\x7f-\x9f"  # controls, less tab and line ends
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\ufdd0-\ufdef\ufffe\uffff"  # noncharacters
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_ODD = re.compile(f"[{_SPACES}]+|[{_INVISIBLE}]+")
+"""Everything that `reference` turns into a space or nothing; most text has none of it."""
+_BEYOND_ASCII_PAIR = re.compile("[\x80-\u266f\uf8ff\ufb01\ufb02\ufffd]{2}")
+_SPACE_RUN = re.compile("  +")
+_SPACED_NEWLINE = re.compile(" *\n *")
+_UNTIDY_LINES = re.compile("\n(?: |\n\n)| \n")
+_NEWLINE_RUN = re.compile("\n{3,}")
+
+
+def _windows_1252(match: re.Match[str]) -> str:
+    """A C1 control is a Windows-1252 sign that was read as Latin-1; five of them are nothing."""
+    return match[0].encode("latin-1").decode("windows-1252", errors="ignore")
+
+
+def _join_surrogates(text: str) -> str:
+    """Pairs become the character they encode; a lone one, which UTF-8 cannot carry, U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _may_be_mojibake(text: str) -> bool:
+    """A quick test that no mojibake fails; ftfy's own, thirty times slower, has the last word.
+
+    Each byte of a UTF-8 sequence reads as a sign beyond ASCII, so two of them stand together,
+    unless the second was a no-break space that became a space. Portuguese's own are set aside.
+    """
+    if text.isascii():
+        return False
+    if "Ã " in text or "Â " in text:
+        return True
+    for own in ("çã", "çõ", "ÇÃ", "ÇÕ"):
+        text = text.replace(own, "")
+    return _BEYOND_ASCII_PAIR.search(text) is not None
+
+
+def _repair_mojibake(text: str) -> str:
+    if not _may_be_mojibake(text):
+        return text
+    return "\n".join(
+        ftfy.fix_encoding(line, _MOJIBAKE) if _may_be_mojibake(line) and is_bad(line) else line
+        for line in text.split("\n")
+    )
+
+
+def _is_plain(text: str) -> bool:
+    """Latin-1 without controls, odd spaces or invisible signs: most Portuguese, told in no time."""
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return text.replace("\n", "").isprintable()
+
+
+def _reference(text: str) -> str:
+    """One round of `reference`."""
+    if not (plain := _is_plain(text)) and _SURROGATES.search(text):
+        text = _join_surrogates(text)
+    text = _repair_mojibake(text)
+    if not plain:
+        text = _C1.sub(_windows_1252, text)
+        text = _LINE_ENDS.sub("\n", text)
+        text = _ODD.sub(lambda match: " " if match[0][0] in _BLANKS else "", text)
+    text = unicodedata.normalize("NFC", text)
+    if "  " in text:
+        text = _SPACE_RUN.sub(" ", text)
+    if "\n" in text and _UNTIDY_LINES.search(text):
+        text = _NEWLINE_RUN.sub("\n\n", _SPACED_NEWLINE.sub("\n", text))
+    return text.strip(" \n")
+
+
+_BLANKS = frozenset(
+    chr(code) for code in range(0x3001) if unicodedata.category(chr(code)) == "Zs" or code == 9
+) | {"\u2800"}
+
+# What follows belongs to `roadmap` alone.
+
+_ADDRESS = re.compile(r"https?://\S+|\S+@\S+", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_SIGNS = re.escape(",.;:!?\"'()[]{}-–—_/\\%&*+=@#$°ºª|«»`´’‘“”~^…·•<>€")
+_NEITHER_WORD_NOR_SIGN = re.compile(rf"[^\w\n{_SIGNS}]+")
+MIN_LINE_CHARACTERS = 40
+"""`roadmap` drops shorter lines."""
+MIN_LETTER_SHARE = 0.4
+"""`roadmap` drops lines with a smaller share of letters."""
+MAX_CAPITAL_LINE_CHARACTERS = 80
+"""`roadmap` drops shorter lines without any lower case: headings and menus."""
+
+
+def _roadmap_line(line: str, *, keep_all: bool) -> str | None:
+    line = " ".join(line.split())
+    lower = line.lower()
+    if keep_all:
+        return lower
+    if len(lower) < MIN_LINE_CHARACTERS:
+        return None
+    if sum(map(len, _LETTERS.findall(lower))) < MIN_LETTER_SHARE * len(lower):
+        return None
+    if line.isupper() and len(line) < MAX_CAPITAL_LINE_CHARACTERS:
+        return None
+    return lower
+
+
+def _roadmap(text: str, *, keep_all: bool = False) -> str:
+    """One round of `roadmap`."""
+    if _SURROGATES.search(text):
+        text = _join_surrogates(text)
+    text = unicodedata.normalize("NFKC", _LINE_ENDS.sub("\n", text))
+    text = re.sub("[\ufeff\u200b]", "", text)
+    if "@" in text or "://" in text:
+        text = _ADDRESS.sub(" ", text)
+    text = _NUMBER.sub("0", _NEITHER_WORD_NOR_SIGN.sub(" ", text))
+    lines = (_roadmap_line(line, keep_all=keep_all) for line in text.split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+def _settle(text: str, step: Callable[[str], str]) -> str:
+    """Repeat `step` until nothing changes: the fixpoint that makes a profile idempotent."""
+    for _ in range(_MAX_ROUNDS):
+        after = step(text)
+        if after == text:
+            return text
+        text = after
+    raise AssertionError(f"cleaning does not settle: {text[:80]!r}")
+
+
+def check_profile(profile: str) -> None:
+    """Refuse an unknown profile.
+
+    Raises:
+        EscadaError: names the nearest known one.
+    """
+    if profile not in PROFILES:
+        raise EscadaError(f"unknown profile {profile!r}", fix=nearest(profile, PROFILES))
+
+
+def clean(text: str, profile: str) -> str:
+    """Text as the profile writes it; clean(clean(x)) = clean(x), and any result encodes as UTF-8.
+
+    Args:
+        text: any string, lone surrogates included.
+        profile: `reference` or `roadmap`; see the module docstring.
+
+    Raises:
+        EscadaError: unknown profile.
+    """
+    check_profile(profile)
+    return _settle(text, _reference if profile == "reference" else _roadmap)
+
+
+def clean_prompt(text: str, profile: str) -> str:
+    """A prompt as the profile writes it: like `clean`, but no line is dropped for being short.
+
+    Raises:
+        EscadaError: unknown profile.
+    """
+    check_profile(profile)
+    if profile == "reference":
+        return clean(text, profile)
+    return _settle(text, lambda part: _roadmap(part, keep_all=True))
