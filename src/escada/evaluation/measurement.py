@@ -1,0 +1,218 @@
+"""A model's figures on a set of documents, with all that is needed to read them rightly.
+
+measurement, scores = measure(model, tokenizer, documents, split="test", profile=…, corpus_hash=…)
+write_json(path, measurement.to_json())
+write_scores(path, scores)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+import numpy as np
+import torch
+
+from escada.errors import EscadaError
+from escada.evaluation.bootstrap import bootstrap_interval
+from escada.evaluation.ruler import DocumentScores, Protocol, bits_per_byte, score_documents
+from escada.files import write_text
+from escada.models.contract import LanguageModel
+from escada.text.documents import Document
+from escada.text.tokenizers import Tokenizer
+
+SCHEMA_VERSION = 1
+
+
+class TokenizerFacts(TypedDict):
+    """Which tokenizer a perplexity belongs to."""
+
+    kind: str
+    vocab_size: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What the ruler found.
+
+    Attributes:
+        bits_per_byte: over all documents.
+        ci95: of bits_per_byte, by bootstrap over groups; None with fewer than two groups.
+        perplexity: per token of this tokenizer, EOS and the price of unknown characters included.
+            Never compare it with that of another tokenizer.
+        accuracy: share of tokens, EOS included, that were the model's first choice.
+        documents: how many.
+        groups: how many.
+        bytes: UTF-8 bytes of their reference text.
+        tokens: targets that were charged.
+        unknown: characters that the tokenizer could not write.
+        tokenizer: kind, vocab_size and hash.
+        tokens_per_second: targets over wall time of scoring.
+        protocol: of the ruler.
+        context_tokens: window of the protocol; None when the state was carried.
+        profile: the cleaning that made the reference text.
+        corpus_hash: of the corpus; None for a file of the user's.
+        split: of the corpus, or the name of the user's file.
+        by_source: bits per byte of each source.
+    """
+
+    bits_per_byte: float
+    ci95: tuple[float, float] | None
+    perplexity: float
+    accuracy: float
+    documents: int
+    groups: int
+    bytes: int
+    tokens: int
+    unknown: int
+    tokenizer: TokenizerFacts
+    tokens_per_second: float
+    protocol: Protocol
+    context_tokens: int | None
+    profile: str
+    corpus_hash: str | None
+    split: str
+    by_source: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, with a schema version."""
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+
+
+def measure(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    documents: Sequence[Document],
+    *,
+    context_tokens: int | None = None,
+    profile: str,
+    corpus_hash: str | None,
+    split: str,
+    batch_tokens: int | None = None,
+    device: torch.device | str | None = None,
+) -> tuple[Measurement, DocumentScores]:
+    """Score documents and sum up; see `score_documents` for the arguments and errors."""
+    scores = score_documents(
+        model,
+        tokenizer,
+        documents,
+        context_tokens=context_tokens,
+        batch_tokens=batch_tokens,
+        device=device,
+    )
+    found = summarise(scores, tokenizer, profile=profile, corpus_hash=corpus_hash, split=split)
+    return found, scores
+
+
+def summarise(
+    scores: DocumentScores,
+    tokenizer: Tokenizer,
+    *,
+    profile: str,
+    corpus_hash: str | None,
+    split: str,
+) -> Measurement:
+    """The figures of a set of document scores.
+
+    Raises:
+        EscadaError: the documents hold no byte.
+    """
+    tokens = int(scores.tokens.sum())
+    return Measurement(
+        bits_per_byte=bits_per_byte(scores),
+        ci95=bootstrap_interval(scores),
+        perplexity=math.exp(float(scores.nats.sum()) / tokens),
+        accuracy=int(scores.correct.sum()) / tokens,
+        documents=len(scores),
+        groups=len(set(zip(scores.sources, scores.groups, strict=True))),
+        bytes=int(scores.bytes.sum()),
+        tokens=tokens,
+        unknown=int(scores.unknown.sum()),
+        tokenizer={
+            "kind": tokenizer.kind,
+            "vocab_size": tokenizer.vocab_size,
+            "hash": tokenizer.hash,
+        },
+        tokens_per_second=tokens / scores.seconds,
+        protocol=scores.protocol,
+        context_tokens=scores.context_tokens,
+        profile=profile,
+        corpus_hash=corpus_hash,
+        split=split,
+        by_source=bits_per_byte_by_source(scores),
+    )
+
+
+def bits_per_byte_by_source(scores: DocumentScores) -> dict[str, float]:
+    """Bits per byte of each source that holds text, by name."""
+    sources = np.array(scores.sources)
+    figures: dict[str, float] = {}
+    for source in sorted(set(scores.sources)):
+        of_source = sources == source
+        if source_bytes := int(scores.bytes[of_source].sum()):
+            nats = float(scores.nats[of_source].sum())
+            figures[source] = nats / math.log(2) / source_bytes
+    return figures
+
+
+def write_scores(path: Path, scores: DocumentScores) -> None:
+    """One JSON object a line, after a first line with the protocol."""
+    head = {
+        "schema_version": SCHEMA_VERSION,
+        "protocol": scores.protocol,
+        "context_tokens": scores.context_tokens,
+        "seconds": scores.seconds,
+    }
+    lines = [json.dumps(head)]
+    columns = zip(
+        scores.ids,
+        scores.sources,
+        scores.groups,
+        *(c.tolist() for c in (scores.nats, scores.bytes, scores.tokens, scores.correct)),
+        scores.unknown.tolist(),
+        strict=True,
+    )
+    for values in columns:
+        lines.append(json.dumps(dict(zip(_COLUMNS, values, strict=True)), ensure_ascii=False))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+_COLUMNS = ("id", "source", "group", "nats", "bytes", "tokens", "correct", "unknown")
+
+
+def read_scores(path: Path) -> DocumentScores:
+    """What `write_scores` wrote.
+
+    Raises:
+        EscadaError: missing, or not such a file.
+    """
+    try:
+        head, *rows = [
+            cast(dict[str, Any], json.loads(line))
+            for line in path.read_text(encoding="utf-8").splitlines()
+        ]
+        columns = {name: [row[name] for row in rows] for name in _COLUMNS}
+        return DocumentScores(
+            ids=columns["id"],
+            sources=columns["source"],
+            groups=columns["group"],
+            nats=np.array(columns["nats"], dtype=np.float64),
+            bytes=np.array(columns["bytes"], dtype=np.int64),
+            tokens=np.array(columns["tokens"], dtype=np.int64),
+            correct=np.array(columns["correct"], dtype=np.int64),
+            unknown=np.array(columns["unknown"], dtype=np.int64),
+            protocol=head["protocol"],
+            context_tokens=head["context_tokens"],
+            seconds=head["seconds"],
+        )
+    except FileNotFoundError as error:
+        raise EscadaError(
+            "file not found", where=path, fix="run `escada evaluate` first"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise EscadaError("not a file of document scores", where=path) from error

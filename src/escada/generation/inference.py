@@ -1,0 +1,58 @@
+"""Reading with a model exactly: the conditions under which figures and samples are made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from typing import Any
+
+import torch
+
+from escada.models.contract import LanguageModel
+
+LOGITS_AT_ONCE = 2**25
+"""Logits of one forward pass: 128 MiB in fp32, whatever the vocabulary."""
+
+
+def tokens_at_once(vocab_size: int) -> int:
+    """Tokens (rows times positions) of one forward pass that keep within `LOGITS_AT_ONCE`."""
+    return max(1, LOGITS_AT_ONCE // vocab_size)
+
+
+def weights_device(model: LanguageModel) -> torch.device:
+    """Where the model's weights lie."""
+    return next(model.parameters()).device
+
+
+@contextlib.contextmanager
+def exact_inference(model: LanguageModel) -> Generator[None]:
+    """No gradients, no dropout, no autocast, no TF32: fp32 throughout; all restored afterwards.
+
+    cuDNN's recurrent kernels round to TF32 unless told otherwise, which costs three decimal digits.
+    """
+    training = model.training
+    device = weights_device(model).type
+    model.eval()
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            stack.enter_context(torch.autocast(device, enabled=False))
+            if device == "cuda":
+                stack.enter_context(_no_tf32())
+            yield
+    finally:
+        model.train(training)
+
+
+@contextlib.contextmanager
+def _no_tf32() -> Generator[None]:
+    # torch makes an object of this module on import, which type checkers cannot see
+    switches: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = False
+        yield
+    finally:
+        for switch, allowed in zip(switches, before, strict=True):
+            switch.allow_tf32 = allowed

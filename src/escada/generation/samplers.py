@@ -1,0 +1,208 @@
+"""From logits to the next token: filters as pure functions, and one draw by inverse transform.
+
+    ids_B = sample(logits_BV, uniforms_B, SamplerSettings(top_k=50), seen_BV=seen_BV, banned=[0])
+
+The order is fixed: repetition penalty, temperature, top-k, top-p, min-p, draw. Each filter keeps a
+set of tokens and sets the logits of the others to -inf; where probabilities tie at the edge of a
+set, the lower id is kept, so the sizes of the sets are exact. All of it is float64 NumPy on the
+host: the same logits and uniform numbers give the same token on every machine.
+
+Nothing falls back. A logit that is not finite raises, and so does a setting that has no meaning.
+
+    B  rows     V  vocabulary
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from escada.errors import EscadaError
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerSettings:
+    """How the next token is chosen.
+
+    Args:
+        temperature: divides the logits; below 1 sharpens. Above 0.
+        top_k: keep the k most probable tokens; None: all.
+        top_p: keep the fewest tokens that together have this probability (nucleus); None: all.
+        min_p: keep tokens at least this many times as probable as the best one; None: all.
+        repetition_penalty: of tokens already in the row; 1 is none.
+        greedy: take the most probable token (after the penalty); the other settings are not used.
+
+    Raises:
+        EscadaError: a value out of its range.
+    """
+
+    temperature: float = 0.8
+    top_k: int | None = None
+    top_p: float | None = 0.95
+    min_p: float | None = None
+    repetition_penalty: float = 1.0
+    greedy: bool = False
+
+    def __post_init__(self) -> None:
+        def check(key: str, value: float | None, valid: bool, fix: str) -> None:
+            if value is not None and not (valid and math.isfinite(value)):
+                raise EscadaError(f"sampler setting {key} = {value} has no meaning", fix=fix)
+
+        check("temperature", t := self.temperature, t > 0, "above 0, or use greedy")
+        check("top_k", k := self.top_k, k is None or k >= 1, "at least 1, or none for all tokens")
+        share = "above 0, at most 1, or none for all tokens"
+        check("top_p", p := self.top_p, p is None or 0 < p <= 1, share)
+        check("min_p", m := self.min_p, m is None or 0 < m <= 1, share)
+        check("repetition_penalty", r := self.repetition_penalty, r > 0, "above 0; 1 is none")
+
+
+def sample(
+    logits_BV: Floats,
+    uniforms_B: Floats,
+    settings: SamplerSettings,
+    *,
+    seen_BV: Mask | None = None,
+    banned: Sequence[int] = (),
+    where: str = "",
+) -> Ids:
+    """One token a row.
+
+    Args:
+        logits_BV: the model's logits.
+        uniforms_B: one number of [0, 1) a row; not used when greedy.
+        settings: see there.
+        seen_BV: tokens that the row already holds; needed by the repetition penalty.
+        banned: ids that are never chosen.
+        where: for the message of an error.
+
+    Raises:
+        EscadaError: a logit is not finite.
+    """
+    logits_BV = filtered_logits(logits_BV, settings, seen_BV=seen_BV, banned=banned, where=where)
+    if settings.greedy:
+        return logits_BV.argmax(axis=1)
+    return draw(softmax(logits_BV), uniforms_B)
+
+
+def filtered_logits(
+    logits_BV: Floats,
+    settings: SamplerSettings,
+    *,
+    seen_BV: Mask | None = None,
+    banned: Sequence[int] = (),
+    where: str = "",
+) -> Floats:
+    """The logits that are drawn from: penalised, tempered, -inf for what is left out.
+
+    Raises:
+        EscadaError: a logit is not finite.
+    """
+    check_finite(logits_BV, where)
+    logits_BV = logits_BV.astype(np.float64)
+    logits_BV[:, list(banned)] = -np.inf
+    if settings.repetition_penalty != 1.0:
+        if seen_BV is None:
+            raise ValueError("the repetition penalty needs the tokens seen")
+        logits_BV = penalise_repetition(logits_BV, seen_BV, settings.repetition_penalty)
+    if settings.greedy:
+        return logits_BV
+    logits_BV = temper(logits_BV, settings.temperature)
+    if settings.top_k is not None:
+        logits_BV = keep_top_k(logits_BV, settings.top_k)
+    if settings.top_p is not None:
+        logits_BV = keep_top_p(logits_BV, settings.top_p)
+    if settings.min_p is not None:
+        logits_BV = keep_min_p(logits_BV, settings.min_p)
+    return logits_BV
+
+
+def check_finite(logits_BV: Floats, where: str = "") -> None:
+    """Stop on the first row with a logit that is infinite or not a number.
+
+    Raises:
+        EscadaError: says which row and token.
+    """
+    finite_BV = np.isfinite(logits_BV)
+    if not finite_BV.all():
+        row, token = (int(i) for i in np.argwhere(~finite_BV)[0])
+        place = f"row {row}, token {token}"
+        raise EscadaError(
+            f"the model's logit is {logits_BV[row, token]}, not a finite number",
+            where=f"{where}, {place}" if where else place,
+            fix="its training diverged or its weights are damaged: use another checkpoint",
+        )
+
+
+def penalise_repetition(logits_BV: Floats, seen_BV: Mask, penalty: float) -> Floats:
+    """Logits of seen tokens divided by the penalty when positive, multiplied when negative.
+
+    The paper (CTRL, Keskar et al. 2019, section 4.1) divides only; that would favour a seen token
+    whose logit is negative, so implementations multiply there, and so does this one.
+    """
+    penalised_BV = np.where(logits_BV > 0, logits_BV / penalty, logits_BV * penalty)
+    return np.where(seen_BV, penalised_BV, logits_BV)
+
+
+def temper(logits_BV: Floats, temperature: float) -> Floats:
+    """Logits over temperature, the greatest of each row at 0 so that nothing overflows."""
+    return (logits_BV - logits_BV.max(axis=1, keepdims=True)) / temperature
+
+
+def keep_top_k(logits_BV: Floats, k: int) -> Floats:
+    """The k greatest logits of each row (Fan et al. 2018)."""
+    counts_B = np.minimum(np.isfinite(logits_BV).sum(axis=1), k)
+    return np.where(_greatest(logits_BV, counts_B), logits_BV, -np.inf)
+
+
+def keep_top_p(logits_BV: Floats, p: float) -> Floats:
+    """The fewest tokens whose probabilities reach p, most probable first (Holtzman et al. 2020)."""
+    if p == 1:
+        return logits_BV
+    probabilities_BV = softmax(logits_BV)
+    descending_BV = -np.sort(-probabilities_BV, axis=1)
+    before_BV = np.zeros_like(descending_BV)
+    np.cumsum(descending_BV[:, :-1], axis=1, out=before_BV[:, 1:])
+    counts_B = ((before_BV < p) & (descending_BV > 0)).sum(axis=1)
+    return np.where(_greatest(probabilities_BV, counts_B), logits_BV, -np.inf)
+
+
+def keep_min_p(logits_BV: Floats, min_p: float) -> Floats:
+    """Tokens with at least `min_p` times the row's greatest probability (Nguyen et al. 2024)."""
+    threshold_B1 = logits_BV.max(axis=1, keepdims=True) + math.log(min_p)
+    return np.where(logits_BV >= threshold_B1, logits_BV, -np.inf)
+
+
+def softmax(logits_BV: Floats) -> Floats:
+    """Probabilities of each row; -inf is 0."""
+    weights_BV = np.exp(logits_BV - logits_BV.max(axis=1, keepdims=True))
+    return weights_BV / weights_BV.sum(axis=1, keepdims=True)
+
+
+def draw(probabilities_BV: Floats, uniforms_B: Floats) -> Ids:
+    """Inverse transform: the first token whose cumulative probability exceeds the uniform number.
+
+    A token of probability 0 is never drawn: its cumulative probability is that of the token before
+    it.
+    """
+    cumulative_BV = np.cumsum(probabilities_BV, axis=1)
+    # Scaling by the sum, which rounding leaves beside 1, keeps a number close to 1 within the row.
+    targets_B1 = (uniforms_B * cumulative_BV[:, -1])[:, None]
+    return (cumulative_BV > targets_B1).argmax(axis=1)
+
+
+def _greatest(values_BV: Floats, counts_B: NDArray[np.intp]) -> Mask:
+    """A mask of the `counts_B` greatest values of each row; of equal ones, the lower ids."""
+    ascending_BV = np.sort(values_BV, axis=1)
+    edge_B1 = np.take_along_axis(ascending_BV, values_BV.shape[1] - counts_B[:, None], axis=1)
+    above_BV = values_BV > edge_B1
+    ties_BV = values_BV == edge_B1
+    room_B1 = counts_B[:, None] - above_BV.sum(axis=1, keepdims=True)
+    return above_BV | (ties_BV & (np.cumsum(ties_BV, axis=1) <= room_B1))
