@@ -1,0 +1,53 @@
+"""One id a byte of UTF-8, then BOS and EOS: nothing to train, nothing to lose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from escada.files import content_hash
+from escada.text.tokenizers.contract import Ids, write_metadata
+
+
+class ByteTokenizer:
+    """Bytes as ids: 0-255 are the bytes, 256 BOS, 257 EOS."""
+
+    kind = "bytes"
+    vocab_size: int = 258
+    bos_id: int = 256
+    eos_id: int = 257
+    unk_id: int | None = None
+    unknown_bits: float = 0.0
+
+    def __init__(self) -> None:
+        self.hash = content_hash(self._content())
+
+    def encode(self, text: str) -> Ids:
+        """Ids of a text, int32, shape (number of UTF-8 bytes,)."""
+        return np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.int32)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+        """`encode` of each text."""
+        return [self.encode(text) for text in texts]
+
+    def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
+        """Text of some ids. BOS and EOS vanish; bytes that are not UTF-8 become U+FFFD."""
+        array = np.asarray(ids, dtype=np.int64)
+        if array.size and (array.min() < 0 or array.max() >= self.vocab_size):
+            raise IndexError(f"id outside [0, {self.vocab_size})")
+        return array[array < 256].astype(np.uint8).tobytes().decode("utf-8", errors="replace")
+
+    def token_text(self, token: int) -> str | bytes:
+        """The byte of an id; `<bos>`, `<eos>` for the special ones."""
+        return bytes([token]) if token < 256 else ("<bos>", "<eos>")[token - 256]
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json`."""
+        write_metadata(folder, self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {"kind": self.kind, "vocab_size": self.vocab_size}

@@ -1,0 +1,261 @@
+"""SentencePiece subwords, BPE or unigram, with nothing lost.
+
+SentencePiece tidies text by default: it normalises, joins spaces, adds one in front, drops
+newlines, and writes a space as U+2581, so that a literal U+2581 comes back as a space. Here every
+such rule is off, a character without a piece of its own falls back to its UTF-8 bytes, and text is
+cut before it is encoded:
+
+    line break   a piece of its own: the text is encoded line by line
+    U+2581       written as its three byte pieces, which decode to the character itself
+    long line    cut before a space, where no piece can lie across, so that the ids stay the same
+
+Training reads lines too. The trainer drops, in silence, lines above a limit of 4,192 bytes and
+lines that hold a character it uses itself; cutting them at those places loses no other character.
+Threads are fixed in number, because the unigram trainer sums per thread: the same text gives the
+same model everywhere.
+
+References: Kudo and Richardson 2018 (SentencePiece); Sennrich et al. 2016 (BPE); Kudo 2018
+(unigram).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import random
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import sentencepiece
+from numpy.typing import NDArray
+
+from escada.errors import EscadaError
+from escada.files import content_hash, write_bytes
+from escada.text.tokenizers.contract import REPLACEMENT, Ids, corrupted, write_metadata
+
+MODEL = "tokenizer.model"
+UNK_ID, BOS_ID, EOS_ID, NEWLINE_ID, BYTE_0_ID = 0, 1, 2, 3, 4
+"""SentencePiece insists on an UNK; with byte fallback it is never produced."""
+
+LINE_CHARACTERS = 1_000
+"""Longer lines are cut, for training and encoding alike."""
+TRAINING_LINES = 2_000_000
+"""Above this a fixed uniform sample of the lines is used: the trainer holds them all in memory."""
+TRAINING_THREADS = 4
+
+_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # U+2581, SentencePiece's form of a space
+_SPACE_IDS = [BYTE_0_ID + byte for byte in _SPACE.encode("utf-8")]
+_REFUSED_IN_TRAINING = re.compile(f"[\n\0{_SPACE}\N{LOWER FIVE EIGHTHS BLOCK}]")
+_QUIET = 2  # errors only
+
+
+class SubwordTokenizer:
+    """Subwords as ids: 0 UNK, 1 BOS, 2 EOS, 3 line break, 4-259 bytes, then the pieces.
+
+    Args:
+        model: a SentencePiece model that `train` made.
+        kind: the algorithm.
+        threads: for `encode_batch`; None: as many as there are cores.
+    """
+
+    bos_id: int = BOS_ID
+    eos_id: int = EOS_ID
+    unk_id: int | None = None
+    unknown_bits: float = 0.0
+
+    def __init__(
+        self, model: bytes, *, kind: Literal["bpe", "unigram"], threads: int | None = None
+    ) -> None:
+        self.kind = kind
+        self._model = model
+        self._threads = threads or os.cpu_count() or 1
+        sentencepiece.set_min_log_level(_QUIET)
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self.vocab_size = self._processor.get_piece_size()
+        if not self._processor.is_byte(BYTE_0_ID) or self._processor.bos_id() != BOS_ID:
+            raise ValueError("not a model of escada: bytes and special tokens have other ids")
+        self.hash = content_hash(self._content())
+
+    @classmethod
+    def train(
+        cls,
+        documents: Iterable[str],
+        *,
+        kind: Literal["bpe", "unigram"],
+        vocab_size: int,
+        character_coverage: float = 0.9995,
+    ) -> SubwordTokenizer:
+        """Learn exactly `vocab_size` pieces, special tokens and bytes among them.
+
+        Args:
+            documents: the training texts; held as lines in memory.
+            kind: the algorithm.
+            vocab_size: V.
+            character_coverage: share of the characters that get a piece of their own.
+
+        Raises:
+            EscadaError: no text, or a vocabulary too large or too small for it (says what fits).
+        """
+        lines = sample_lines(_training_lines(documents), TRAINING_LINES)
+        if not lines:
+            raise EscadaError(
+                "no text to train a tokenizer on", fix="give documents that are not empty"
+            )
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(lines),
+                model_writer=model,
+                model_type=kind,
+                vocab_size=vocab_size,
+                character_coverage=character_coverage,
+                byte_fallback=True,
+                normalization_rule_name="identity",
+                add_dummy_prefix=False,
+                remove_extra_whitespaces=False,
+                user_defined_symbols=["\n"],
+                unk_id=UNK_ID,
+                bos_id=BOS_ID,
+                eos_id=EOS_ID,
+                pad_id=-1,
+                unk_surface=REPLACEMENT,
+                max_sentence_length=4 * LINE_CHARACTERS,
+                shuffle_input_sentence=False,
+                num_threads=TRAINING_THREADS,
+                minloglevel=_QUIET,
+            )
+        except RuntimeError as error:
+            raise _vocabulary_error(str(error), kind, vocab_size) or error from error
+        return cls(model.getvalue(), kind=kind)
+
+    @classmethod
+    def load(cls, folder: Path, content: dict[str, Any]) -> SubwordTokenizer:
+        """The tokenizer of a folder whose metadata is `content`.
+
+        Raises:
+            EscadaError: the model is missing or not the one that the metadata names.
+        """
+        path = folder / MODEL
+        try:
+            model = path.read_bytes()
+        except FileNotFoundError as error:
+            raise EscadaError("file not found", where=path, fix="train the tokenizer") from error
+        if hashlib.sha256(model).hexdigest() != content["model_sha256"]:
+            raise corrupted(path)
+        return cls(model, kind=content["kind"])
+
+    def encode(self, text: str) -> Ids:
+        """Ids of a text, int32, shape (T,)."""
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+        """`encode` of each text; the lines of all of them are spread over the threads."""
+        lines: list[str] = []
+        plans: list[list[list[int] | None]] = []  # None: the ids of the next line
+        for text in texts:
+            plan: list[list[int] | None] = []
+            for number, row in enumerate(text.split("\n")):
+                if number:
+                    plan.append([NEWLINE_ID])
+                for place, part in enumerate(row.split(_SPACE)):
+                    if place:
+                        plan.append(_SPACE_IDS)
+                    for line in cut_line(part, LINE_CHARACTERS):
+                        lines.append(line)
+                        plan.append(None)
+            plans.append(plan)
+        threads = self._threads if len(lines) > 1 else 1
+        encoded = iter(
+            cast(list[list[int]], self._processor.encode(lines, out_type=int, num_threads=threads))
+        )
+        batch: list[Ids] = []
+        for plan in plans:
+            ids: list[int] = []
+            for fixed in plan:
+                ids += next(encoded) if fixed is None else fixed
+            batch.append(np.array(ids, dtype=np.int32))
+        return batch
+
+    def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
+        """Text of some ids. BOS and EOS vanish; UNK and bytes that are not UTF-8 become U+FFFD."""
+        wanted = [int(token) for token in ids]
+        if wanted and (min(wanted) < 0 or max(wanted) >= self.vocab_size):
+            raise IndexError(f"id outside [0, {self.vocab_size})")
+        return cast(str, self._processor.decode(wanted)) if wanted else ""
+
+    def token_text(self, token: int) -> str | bytes:
+        """A piece as text, a byte piece as bytes, a special id as `<unk>`, `<bos>`, `<eos>`."""
+        if token < NEWLINE_ID:
+            return ("<unk>", "<bos>", "<eos>")[token]
+        if self._processor.is_byte(token):
+            return bytes([token - BYTE_0_ID])
+        return self._processor.id_to_piece(token).replace(_SPACE, " ")
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.model` and `tokenizer.json`, which holds its hash."""
+        write_bytes(folder / MODEL, self._model)
+        write_metadata(folder, self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "vocab_size": self.vocab_size,
+            "model_sha256": hashlib.sha256(self._model).hexdigest(),
+        }
+
+
+def cut_line(line: str, limit: int) -> Iterator[str]:
+    """Parts of at most `limit` characters that join to the line; none for an empty line.
+
+    The cut falls before the last space of the limit. A piece holds a space only at its front, so
+    the ids of the parts are the ids of the line. Where there is no space the cut is hard, and ids
+    may differ there.
+    """
+    start = 0
+    while len(line) - start > limit:
+        space = line.rfind(" ", start + 1, start + limit + 1)
+        end = space if space > 0 else start + limit
+        yield line[start:end]
+        start = end
+    if start < len(line):
+        yield line[start:]
+
+
+def sample_lines(lines: Iterable[str], limit: int) -> list[str]:
+    """All lines, or a fixed uniform sample of `limit` of them (reservoir sampling, Vitter 1985)."""
+    chance = random.Random(0)
+    kept: list[str] = []
+    for number, line in enumerate(lines):
+        if number < limit:
+            kept.append(line)
+        elif (place := chance.randrange(number + 1)) < limit:
+            kept[place] = line
+    return kept
+
+
+def _training_lines(documents: Iterable[str]) -> Iterator[str]:
+    for text in documents:
+        for line in _REFUSED_IN_TRAINING.split(text):
+            yield from cut_line(line, LINE_CHARACTERS)
+
+
+def _vocabulary_error(message: str, kind: str, vocab_size: int) -> EscadaError | None:
+    """The trainer's complaint about the vocabulary size as one line; None for any other."""
+    where = f"{kind}, vocab_size {vocab_size}"
+    if match := re.search(r"too high \(\d+\).*<= (\d+)", message):
+        return EscadaError(
+            f"vocabulary too large for the corpus: the largest that fits is {match[1]}",
+            where=where,
+            fix="choose a smaller tokenizer.vocab_size or prepare more text",
+        )
+    if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+        return EscadaError(
+            f"vocabulary too small for the characters of the corpus: it needs {match[1]} at least",
+            where=where,
+            fix="choose a larger tokenizer.vocab_size or a lower tokenizer.character_coverage",
+        )
+    return None
