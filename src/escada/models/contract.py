@@ -20,7 +20,7 @@ from escada.spec import ModelConfig, model_module
 class DecodingState(Protocol):
     """What a model remembers of the tokens it has read, one row per sequence.
 
-    Rows may have read different numbers of tokens. A state is advanced in place by `LanguageModel.advance`.
+    Rows may have read different numbers of tokens. `LanguageModel.advance` advances it in place.
     """
 
     @property
@@ -29,7 +29,7 @@ class DecodingState(Protocol):
         ...
 
     def select(self, rows: Tensor) -> Self:
-        """A state of its own with the rows of that index (int64, shape (B',)); may repeat or drop rows."""
+        """A state of its own with the rows of that index: int64, (B',); may repeat or drop rows."""
         ...
 
     @classmethod
@@ -43,7 +43,7 @@ class LanguageModel(nn.Module, ABC):
 
     Attributes:
         vocab_size: V.
-        context_tokens: the most tokens that it can read at once; None when its state carries any length.
+        context_tokens: the most tokens that it reads at once; None: its state carries any length.
     """
 
     vocab_size: int
@@ -66,7 +66,7 @@ class LanguageModel(nn.Module, ABC):
 
     @abstractmethod
     def advance(self, ids_BT: Tensor, state: DecodingState) -> Tensor:
-        """Read T more tokens a row, in place, and return their logits (B, T, V).
+        """Read T more tokens a row, in place, and return their logits (B, T, V), without gradients.
 
         Raises:
             ValueError: a row would exceed `context_tokens`.
@@ -76,8 +76,9 @@ class LanguageModel(nn.Module, ABC):
     def forward_flops_per_token(self, context_tokens: int) -> float:
         """Floating-point operations of the forward pass for one token of a sequence of that length.
 
-        Counts matrix multiplications only (2 per multiply-add), as in Kaplan et al. 2020, attention
-        scores over the mean causal length included, embedding look-ups excluded. Training is three times that.
+        Counts matrix multiplications only (2 per multiply-add), as in Kaplan et al. 2020: attention
+        over the mean causal length included, embedding look-ups excluded. Training is three times
+        that.
         """
 
     def parameter_count(self) -> int:

@@ -1,0 +1,156 @@
+"""The parts that models are built of: a recurrent layer with weight-drop, attention, feed-forward.
+
+The recurrence runs in torch's fused kernels (oneDNN, cuDNN), attention in
+`scaled_dot_product_attention`, and query, key and value come from one matrix multiplication;
+docs/models.md has the measurements.
+
+Shapes are those of `escada.models.contract`; besides, S is the keys that a query may see and W the
+width of a cache, in tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+CellKind = Literal["lstm", "gru"]
+GATES: dict[CellKind, int] = {"lstm": 4, "gru": 3}
+"""Blocks of H rows in the matrices of a cell, in PyTorch's order: LSTM i f g o, GRU r z n."""
+
+
+class RecurrentLayer(nn.Module):
+    """One LSTM or GRU layer over whole sequences, with weight-drop on its hidden-to-hidden matrix.
+
+    Weight-drop (Merity et al. 2018, "Regularizing and Optimizing LSTM Language Models") zeroes
+    entries of that matrix with one mask for all steps and sequences of a forward pass. It
+    regularises the recurrence and leaves the fused kernels usable; dropout on the state at each
+    step (Keras' `recurrent_dropout`) does not.
+
+    Both of PyTorch's bias vectors stay. An LSTM only sees their sum, so the forget gate's bias of 1
+    (Jozefowicz et al. 2015) is 1 in the input's and 0 in the hidden's.
+    """
+
+    def __init__(self, kind: CellKind, d_in: int, d_hidden: int, weight_drop: float = 0.0) -> None:
+        super().__init__()
+        self.kind: CellKind = kind
+        self.weight_drop = weight_drop
+        # Holds the weights under PyTorch's names, and on a GPU in the one block that cuDNN wants.
+        self.cell = (nn.LSTM if kind == "lstm" else nn.GRU)(d_in, d_hidden, batch_first=True)
+        w_ih, w_hh, b_ih, b_hh = self.cell.parameters()
+        with torch.no_grad():
+            for gate in w_ih.chunk(GATES[kind]):
+                nn.init.xavier_uniform_(gate)
+            for gate in w_hh.chunk(GATES[kind]):
+                nn.init.orthogonal_(gate)
+            b_ih.zero_()
+            b_hh.zero_()
+            if kind == "lstm":
+                b_ih[d_hidden : 2 * d_hidden] = 1.0
+
+    def forward(self, x_BTD: Tensor, h_BH: Tensor, c_BH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs (B, T, H), then h and c after the last step; a GRU hands `c_BH` back as is."""
+        w_ih, w_hh, b_ih, b_hh = self.cell.parameters()
+        weights: list[Tensor] = [w_ih, w_hh, b_ih, b_hh]
+        if self.training and self.weight_drop:
+            weights[1] = functional.dropout(w_hh, self.weight_drop)
+        if self.kind == "lstm" and x_BTD.shape[1] == 1:
+            # oneDNN reorders the matrices at each call: that costs more than a single step.
+            h_BH, c_BH = torch.lstm_cell(x_BTD[:, 0], (h_BH, c_BH), *weights)
+            return h_BH.unsqueeze(1), h_BH, c_BH
+        # The kernel's `train` only says whether to keep what a backward pass needs.
+        train = torch.is_grad_enabled()
+        h_1BH = h_BH.unsqueeze(0)
+        if self.kind == "gru":
+            y_BTH, h_1BH = torch.gru(
+                x_BTD, h_1BH, weights, True, 1, 0.0, train, bidirectional=False, batch_first=True
+            )
+            return y_BTH, h_1BH[0], c_BH
+        states = (h_1BH, c_BH.unsqueeze(0))
+        y_BTH, h_1BH, c_1BH = torch.lstm(
+            x_BTD, states, weights, True, 1, 0.0, train, bidirectional=False, batch_first=True
+        )
+        return y_BTH, h_1BH[0], c_1BH[0]
+
+
+def sinusoidal_positions(n_positions: int, width: int) -> Tensor:
+    """The table of Vaswani et al. 2017, section 3.5: (n_positions, width), sines in even columns.
+
+    Its root mean square is 1/sqrt(2) in every row.
+    """
+    position_T1 = torch.arange(n_positions, dtype=torch.float64).unsqueeze(1)
+    frequency = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    angle = position_T1 * frequency
+    return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1).float()
+
+
+@dataclass(slots=True)
+class CacheView:
+    """One layer's keys and values of the tokens read so far, and where the next ones go."""
+
+    keys_BNWH: Tensor
+    values_BNWH: Tensor
+    positions_BT: Tensor
+    """Where each new token is written; rows may differ."""
+    visible_B1TS: Tensor
+    """True where a new token may look."""
+
+    def extend(self, k_BNTH: Tensor, v_BNTH: Tensor) -> tuple[Tensor, Tensor]:
+        """Write the new tokens in place; return the first S keys and values."""
+        rows_B1 = torch.arange(len(k_BNTH), device=k_BNTH.device).unsqueeze(1)
+        for cache, new in ((self.keys_BNWH, k_BNTH), (self.values_BNWH, v_BNTH)):
+            cache[rows_B1, :, self.positions_BT] = new.transpose(1, 2).to(cache.dtype)
+        seen = self.visible_B1TS.shape[-1]
+        return self.keys_BNWH[:, :, :seen], self.values_BNWH[:, :, :seen]
+
+
+class CausalSelfAttention(nn.Module):
+    """Attention in which a token sees itself and what came before (Radford et al. 2019)."""
+
+    def __init__(
+        self, d_model: int, n_heads: int, dropout: float, attention_dropout: float
+    ) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.attention_dropout = attention_dropout
+        self.qkv = nn.Linear(d_model, 3 * d_model)
+        self.out = nn.Linear(d_model, d_model)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor, cache: CacheView | None = None) -> Tensor:
+        """Without a cache, the T tokens are the whole sequence; with one, they follow it."""
+        B, T, D = x_BTD.shape
+        qkv = self.qkv(x_BTD).view(B, T, 3, self.n_heads, D // self.n_heads)
+        q_BNTH, k_BNSH, v_BNSH = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        visible = None
+        if cache is not None:
+            k_BNSH, v_BNSH = cache.extend(k_BNSH, v_BNSH)
+            visible = cache.visible_B1TS
+        y_BNTH = functional.scaled_dot_product_attention(
+            q_BNTH,
+            k_BNSH,
+            v_BNSH,
+            attn_mask=visible,
+            is_causal=visible is None,
+            dropout_p=self.attention_dropout if self.training else 0.0,
+        )
+        return self.dropout(self.out(y_BNTH.transpose(1, 2).reshape(B, T, D)))
+
+
+class FeedForward(nn.Module):
+    """Two layers with GPT-2's GELU: the tanh approximation of Hendrycks and Gimpel 2016."""
+
+    def __init__(self, d_model: int, d_ff: int, dropout: float) -> None:
+        super().__init__()
+        self.up = nn.Linear(d_model, d_ff)
+        self.down = nn.Linear(d_ff, d_model)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Same shape."""
+        hidden = functional.gelu(self.up(x_BTD), approximate="tanh")
+        return self.dropout(self.down(hidden))

@@ -1,0 +1,161 @@
+"""The recurrent models of v1 to v4: embedding, one to three LSTM or GRU layers, logits.
+
+    ids -> E -> dropout -> layer 1 -> dropout
+        [-> norm -> layer l -> dropout, + its input] for l = 2 ..
+        [-> norm] -> logits
+
+- A layer norm, if asked for, stands after every layer: before the next one and before the logits.
+- A residual path, if asked for, runs around every layer but the first, whose two widths may differ;
+  what it carries is not normalised (pre-norm, as in the Transformer).
+- Tied logits are `(h P) Eᵀ + b`, with a projection P only where E and h differ in width.
+
+Each training window starts from a zero state. `advance` goes on from where it was, for any length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from escada.models.contract import DecodingState, LanguageModel
+from escada.models.layers import GATES, CellKind, RecurrentLayer
+from escada.spec import ModelConfig
+
+LOGIT_STD = 0.25
+"""Standard deviation of the first logits of a normalised state; it adds 0.25²/2 nats to ln V."""
+
+
+class Config(ModelConfig):
+    """The `[model]` table of `kind = "recurrent"`."""
+
+    cell: CellKind = "lstm"
+    n_layers: int = Field(default=1, ge=1, le=3)
+    d_embedding: int = Field(ge=1)
+    d_hidden: int = Field(ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """On the embeddings and on the output of every layer."""
+    recurrent_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Weight-drop: the share of the hidden-to-hidden matrix that a training pass does without."""
+    layer_norm: bool = False
+    residual: bool = False
+    tie_embeddings: bool = False
+
+
+@dataclass(slots=True)
+class RecurrentState:
+    """What the layers remember: shape (L, B, H) each; a GRU leaves `c_LBH` at zero."""
+
+    h_LBH: Tensor
+    c_LBH: Tensor
+
+    @property
+    def batch_size(self) -> int:
+        """Rows."""
+        return self.h_LBH.shape[1]
+
+    def select(self, rows: Tensor) -> Self:
+        """See `DecodingState.select`."""
+        rows = rows.to(self.h_LBH.device)
+        return type(self)(self.h_LBH.index_select(1, rows), self.c_LBH.index_select(1, rows))
+
+    @classmethod
+    def concatenate(cls, states: Sequence[Self]) -> Self:
+        """See `DecodingState.concatenate`."""
+        h_LBH = torch.cat([state.h_LBH for state in states], dim=1)
+        return cls(h_LBH, torch.cat([state.c_LBH for state in states], dim=1))
+
+
+class Model(LanguageModel):
+    """A recurrent language model; its weights are fp32 and freshly initialised."""
+
+    context_tokens = None
+
+    def __init__(self, config: Config, vocab_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.vocab_size = vocab_size
+        d_in, d_hidden = config.d_embedding, config.d_hidden
+        self.embedding = nn.Embedding(vocab_size, d_in)
+        widths = [d_in] + [d_hidden] * (config.n_layers - 1)
+        self.layers = nn.ModuleList(
+            RecurrentLayer(config.cell, width, d_hidden, config.recurrent_dropout)
+            for width in widths
+        )
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(d_hidden) if config.layer_norm else nn.Identity() for _ in widths
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.projection = (
+            nn.Linear(d_hidden, d_in, bias=False)
+            if config.tie_embeddings and d_in != d_hidden
+            else nn.Identity()
+        )
+        d_out = d_in if config.tie_embeddings else d_hidden
+        self.output = nn.Linear(d_out, vocab_size)
+        if config.tie_embeddings:
+            self.output.weight = self.embedding.weight
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Unit inputs to the first layer, small logits: the first loss is close to ln V."""
+        self.input_scale = 1.0
+        nn.init.normal_(self.output.weight, std=LOGIT_STD / self.output.in_features**0.5)
+        nn.init.zeros_(self.output.bias)
+        if self.config.tie_embeddings:  # one matrix, so the inputs are scaled instead
+            self.input_scale = self.config.d_embedding**0.5 / LOGIT_STD
+        else:
+            nn.init.normal_(self.embedding.weight)
+        if isinstance(self.projection, nn.Linear):
+            nn.init.xavier_uniform_(self.projection.weight)
+
+    def forward(self, ids_BT: Tensor) -> Tensor:
+        """See `LanguageModel.forward`."""
+        return self._read(ids_BT, self.fresh_state(len(ids_BT)))
+
+    def fresh_state(self, batch_size: int) -> RecurrentState:
+        """See `LanguageModel.fresh_state`."""
+        shape = (self.config.n_layers, batch_size, self.config.d_hidden)
+        zeros_LBH = self.embedding.weight.new_zeros(shape)
+        return RecurrentState(zeros_LBH, zeros_LBH)
+
+    @torch.no_grad()
+    def advance(self, ids_BT: Tensor, state: DecodingState) -> Tensor:
+        """See `LanguageModel.advance`."""
+        assert isinstance(state, RecurrentState)
+        return self._read(ids_BT, state)
+
+    def _read(self, ids_BT: Tensor, state: RecurrentState) -> Tensor:
+        """Logits (B, T, V); `state` becomes the one after the last token."""
+        x_BTD = self.dropout(self.embedding(ids_BT) * self.input_scale)
+        read_BTD = x_BTD
+        h, c = list(state.h_LBH), list(state.c_LBH)
+        for index, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            y_BTH, h[index], c[index] = layer(read_BTD, h[index], c[index])
+            y_BTH = self.dropout(y_BTH)
+            x_BTD = x_BTD + y_BTH if self.config.residual and index > 0 else y_BTH
+            read_BTD = norm(x_BTD)
+        # Under autocast the kernels may hand back a narrower type; the state keeps its own.
+        state.h_LBH = torch.stack(h).to(state.h_LBH.dtype)
+        state.c_LBH = torch.stack(c).to(state.c_LBH.dtype)
+        return self.output(self.projection(read_BTD))
+
+    def forward_flops_per_token(self, context_tokens: int) -> float:
+        """See `LanguageModel.forward_flops_per_token`; the length makes no difference here.
+
+        Worked by hand, since no counter sees into the fused kernels: a layer multiplies its input
+        (D) and its state (H) into G·H gates, 2·G·H·(D + H); then come projection and logits.
+        """
+        config = self.config
+        gates, d_hidden = GATES[config.cell], config.d_hidden
+        total, width = 0, config.d_embedding
+        for _ in range(config.n_layers):
+            total += 2 * gates * d_hidden * (width + d_hidden)
+            width = d_hidden
+        if isinstance(self.projection, nn.Linear):
+            total += 2 * d_hidden * config.d_embedding
+        return float(total + 2 * self.output.in_features * self.vocab_size)
