@@ -1,0 +1,122 @@
+"""What the figures share: a frame, the axis of bits per byte, labels at the ends of lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from escada.report.language import Language
+from escada.report.palette import light
+
+MARKERS = "osD^vPX*"
+
+
+def formatter(write: Callable[[float], str]) -> FuncFormatter:
+    """Tick labels by a function of the value."""
+
+    def label(value: float, _position: int | None = None) -> str:
+        return write(value)
+
+    return FuncFormatter(cast(Any, label))
+
+
+def new(width: int, height: int) -> tuple[Figure, Any]:
+    """A figure of that size in pixels, and its axes (untyped: matplotlib types them in part)."""
+    figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+    axes = figure.add_subplot()
+    axes.tick_params(length=0)
+    return figure, axes
+
+
+def bits_axis(axes: Any, language: Language) -> None:
+    """Make y the axis of bits per byte, said above it."""
+    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.yaxis.set_major_formatter(formatter(language.significant))
+    axes.grid(axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.set_title(language.say("figures.bits_axis"), loc="left", fontsize=10, pad=10)
+
+
+def spread(wanted: Sequence[float], gap: float) -> list[float]:
+    """Places near the `wanted` ones and at least `gap` apart, in the same order: for labels.
+
+    Neighbours that are too near become a block around the mean of what they wanted; blocks merge.
+    """
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    blocks: list[list[int]] = []
+
+    def centre(block: list[int]) -> float:
+        return sum(wanted[i] for i in block) / len(block)
+
+    for i in order:
+        blocks.append([i])
+        while len(blocks) > 1:
+            above, below = blocks[-1], blocks[-2]
+            reach = gap * (len(above) + len(below)) / 2
+            if centre(above) - centre(below) >= reach:
+                break
+            blocks[-2:] = [below + above]
+    places = [0.0] * len(wanted)
+    for block in blocks:
+        for rank, i in enumerate(block):
+            places[i] = centre(block) + gap * (rank - (len(block) - 1) / 2)
+    return places
+
+
+def name_ends(
+    axes: Any, ends: Sequence[tuple[str, str, float, float]], height: int, logarithmic: bool
+) -> None:
+    """Write each line's name at the right edge, joined to its end.
+
+    Args:
+        axes: with their final limits.
+        ends: (name, colour, x, y) of each line's last point.
+        height: of the figure, in pixels.
+        logarithmic: whether x is.
+    """
+    low, high = axes.get_ylim()
+    gap = 15 / (height - 70)
+    shares = [(y - low) / (high - low) for *_, y in ends]
+    left, right = axes.get_xlim()
+    for (name, colour, x, y), place in zip(ends, spread(shares, gap), strict=True):
+        if logarithmic:
+            share_x = math.log(x / left) / math.log(right / left)
+        else:
+            share_x = (x - left) / (right - left)
+        axes.annotate(
+            name,
+            xy=(share_x, (y - low) / (high - low)),
+            xycoords="axes fraction",
+            xytext=(1.04, place),
+            textcoords="axes fraction",
+            va="center",
+            color=colour,
+            fontsize=10.5,
+            fontweight="bold",
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkB": 3},
+        )
+
+
+def shortened(name: str, longest: int = 18) -> str:
+    """A name that fits under a tick."""
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def seconds(value: float, language: Language) -> str:
+    """Training time on an axis."""
+    if value < 600:
+        return f"{language.number(value)} s"
+    if value < 36_000:
+        return f"{language.number(value / 60)} min"
+    return f"{language.number(value / 3600)} h"
+
+
+def empty(axes: Any, figure: Figure, language: Language) -> Figure:
+    """A figure that says that there is nothing to draw."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, language.say("figures.nothing"), ha="center", color=light("muted"))
+    return figure

@@ -1,0 +1,277 @@
+"""The report's figures: the ladder as stairs, learning curves, sources and lexicon shares.
+
+Each function draws one figure in one language and returns it; nothing here touches a file. Widths
+are in CSS pixels. A rung keeps its colour through all of them, and lines are named at their ends,
+so that no figure needs a legend or colour sight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from escada.report.drawing import (
+    MARKERS,
+    bits_axis,
+    empty,
+    formatter,
+    name_ends,
+    new,
+    seconds,
+    shortened,
+)
+from escada.report.facts import CurvePoint, LadderFacts, RungFacts
+from escada.report.findings import Findings
+from escada.report.language import Language
+from escada.report.palette import light, rung_roles
+from escada.report.svg import drawing_style
+
+_RISER = {"better": "-", "worse": "-", "undecided": (0, (4, 2))}
+"""Line style of a step; its colour is that of the verdict, and the page says it in words."""
+
+
+def draw_ladder(
+    ladder: LadderFacts, findings: Findings, language: Language, *, width: int = 860
+) -> Figure:
+    """The ladder as stairs: a tread for each rung, its interval as a band, baselines as lines."""
+    with drawing_style():
+        height = max(330, min(430, round(width * 0.55)))
+        figure, axes = new(width, height)
+        rungs, roles = ladder.rungs, rung_roles(ladder.rungs)
+        place = {rung.name: i for i, rung in enumerate(rungs)}
+        bits = {rung.name: rung.bits_per_byte for rung in rungs if rung.bits_per_byte is not None}
+        ends = [end for rung in rungs for end in (rung.ci95 or ()) if rung.name in bits]
+        _frame_ladder(axes, [*bits.values(), *ends], ladder, language, len(rungs))
+        bottom = axes.get_ylim()[0]
+        small = 9 if width < 500 else 11
+        half = 0.36
+        for step in findings.steps:
+            if step.facts is None:
+                continue
+            i, j = place[step.against], place[step.rung.name]
+            near, far = (i + half, j - half) if i < j else (i - half, j + half)
+            low, high = bits[step.against], bits[step.rung.name]
+            axes.plot([near, far, far], [low, low, high], color=light("muted"), lw=0.8, alpha=0.55)
+            axes.plot(
+                [far, far],
+                [low, high],
+                color=light(step.outcome),
+                lw=2,
+                linestyle=_RISER[step.facts.verdict],
+            )
+        for rung in rungs:
+            i, colour = place[rung.name], light(roles[rung.name])
+            value = bits.get(rung.name)
+            if value is None:
+                axes.text(
+                    i,
+                    bottom,
+                    language.say("figures.unmeasured").replace(" ", "\n"),
+                    ha="center",
+                    va="bottom",
+                    color=light("muted"),
+                    fontsize=small - 1,
+                )
+                continue
+            low, high = rung.ci95 or (value, value)
+            axes.fill_between([i - half, i + half], low, high, color=colour, alpha=0.22, lw=0)
+            axes.plot([i - half, i + half], [value] * 2, color=colour, lw=3, solid_capstyle="butt")
+            axes.annotate(
+                language.bits(value) if width >= 500 else language.number(value, 2),
+                (i, high),
+                xytext=(0, 4),
+                textcoords="offset points",
+                ha="center",
+                color=light("ink"),
+                fontsize=small,
+                fontweight="bold",
+            )
+        crowded = width / len(rungs) < 0.68 * small * max(len(rung.name) for rung in rungs)
+        axes.set_xticks(
+            range(len(rungs)),
+            [shortened(rung.name) for rung in rungs],
+            rotation=35 if crowded else 0,
+            ha="right" if crowded else "center",
+            rotation_mode="anchor" if crowded else "default",
+            fontsize=small,
+            color=light("ink"),
+        )
+    return figure
+
+
+def _frame_ladder(
+    axes: Any, values: Sequence[float], ladder: LadderFacts, language: Language, rungs: int
+) -> None:
+    """The frame: all rungs with their intervals, and every baseline that does not flatten them."""
+    values = values or [1.0]
+    low, high = min(values), max(values)
+    pad = max(0.08 * (high - low), 0.01 * abs(high))
+    top = high + 2 * pad
+    baselines = sorted(ladder.baselines, key=lambda baseline: baseline.bits_per_byte)
+    for baseline in baselines:
+        if low - pad <= baseline.bits_per_byte <= low + 3.5 * max(high - low, 0.1 * abs(high)):
+            top = max(top, baseline.bits_per_byte + 2 * pad)
+            low = min(low, baseline.bits_per_byte)
+    axes.set_ylim(low - 1.5 * pad, top)
+    axes.set_xlim(-0.6, rungs - 0.4)
+    bits_axis(axes, language)
+    bottom = axes.get_ylim()[0]
+    for baseline in baselines:
+        shown, inside = baseline.bits_per_byte, bottom <= baseline.bits_per_byte <= top
+        label = f"{language.baseline(baseline.key, baseline.name)} {language.bits(shown)}"
+        if not inside:
+            key = "figures.above_scale" if shown > top else "figures.below_scale"
+            label = language.say(key, baseline=label)
+            shown = top if shown > top else bottom
+        axes.axhline(shown, color=light("muted"), lw=1.2, ls=(0, (6, 3)), clip_on=False)
+        axes.annotate(
+            label,
+            (1, shown),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 4 if inside else -13),
+            textcoords="offset points",
+            ha="right",
+            color=light("muted"),
+            fontsize=9.5,
+        )
+
+
+def draw_curves(
+    ladder: LadderFacts,
+    curves: Mapping[str, Sequence[CurvePoint]],
+    language: Language,
+    *,
+    over: str,
+    width: int = 400,
+) -> Figure:
+    """Validation bits per byte while training.
+
+    Args:
+        ladder: for the order and the colours.
+        curves: rung name → validations.
+        language: of every word in it.
+        over: `seconds` (linear) or `flops` (logarithmic).
+        width: in pixels.
+    """
+    height = 300
+
+    def position(point: CurvePoint) -> float:
+        return point.flops if over == "flops" else point.seconds
+
+    with drawing_style():
+        figure, axes = new(width, height)
+        roles = rung_roles(ladder.rungs)
+        drawn: list[tuple[str, str, list[float], list[float], str]] = []
+        for i, rung in enumerate(ladder.rungs):
+            points = [p for p in curves.get(rung.name, ()) if over != "flops" or p.flops > 0]
+            if points:
+                xs, ys = [position(p) for p in points], [p.bits_per_byte for p in points]
+                colour = light(roles[rung.name])
+                drawn.append((rung.name, colour, xs, ys, MARKERS[i % len(MARKERS)]))
+        if not drawn:
+            return empty(axes, figure, language)
+        best, worst = min(min(ys) for *_, ys, _ in drawn), max(ys[-1] for *_, ys, _ in drawn)
+        start = max(max(ys) for *_, ys, _ in drawn)
+        span = max(worst - best, 0.05 * abs(worst), 1e-6)
+        axes.set_ylim(best - 0.12 * span, min(start + 0.1 * span, worst + 2.0 * span))
+        bits_axis(axes, language)
+        first = min(xs[0] for _, _, xs, _, _ in drawn)
+        last = max(xs[-1] for _, _, xs, _, _ in drawn)
+        if over == "flops":
+            axes.set_xscale("log")
+            axes.set_xlim(first / 1.2, last * 1.1)
+            axes.xaxis.set_major_locator(LogLocator(10, numticks=5))
+            axes.xaxis.set_major_formatter(
+                formatter(lambda x: language.power(x).split("×")[-1].strip())
+            )
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.set_xlim(0, last * 1.02 or 1)
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.xaxis.set_major_formatter(formatter(lambda x: seconds(x, language)))
+        axes.set_xlabel(language.say(f"figures.over_{over}"), fontsize=10)
+        for _, colour, xs, ys, marker in drawn:
+            axes.plot(xs, ys, color=colour, lw=1.8, marker=marker, ms=4, mec="none")
+        ends = [(shortened(name, 12), colour, xs[-1], ys[-1]) for name, colour, xs, ys, _ in drawn]
+        name_ends(axes, ends, height, over == "flops")
+    return figure
+
+
+def draw_sources(ladder: LadderFacts, language: Language, *, width: int = 400) -> Figure:
+    """Bits per byte of each source of text, along the ladder."""
+    height = 300
+    with drawing_style():
+        figure, axes = new(width, height)
+        rungs: list[RungFacts] = [rung for rung in ladder.rungs if rung.by_source]
+        if not rungs:
+            return empty(axes, figure, language)
+        sources = sorted({source for rung in rungs for source in rung.by_source})
+        ends: list[tuple[str, str, float, float]] = []
+        for k, source in enumerate(sources):
+            points = [
+                (i, r.by_source[source]) for i, r in enumerate(rungs) if source in r.by_source
+            ]
+            axes.plot(
+                *zip(*points, strict=True),
+                color=light("muted"),  # sources have no colour: colours are rungs
+                lw=1.4,
+                marker=MARKERS[k % len(MARKERS)],
+                ms=6,
+            )
+            ends.append((shortened(source, 14), light("ink"), *points[-1]))
+        axes.set_xlim(-0.3, max(len(rungs) - 0.8, 0.3))
+        bits_axis(axes, language)
+        axes.set_ylim(*axes.get_ylim())
+        crowded = (width - 130) / len(rungs) < 7 * max(len(rung.name) for rung in rungs)
+        axes.set_xticks(
+            range(len(rungs)),
+            [shortened(rung.name) for rung in rungs],
+            rotation=35 if crowded else 0,
+            ha="right" if crowded else "center",
+            rotation_mode="anchor" if crowded else "default",
+            color=light("ink"),
+            fontsize=10,
+        )
+        name_ends(axes, ends, height, logarithmic=False)
+    return figure
+
+
+def draw_lexicon(ladder: LadderFacts, language: Language, *, width: int = 400) -> Figure:
+    """Share of each rung's sampled words that are in the lexicon, between noise and human text."""
+    with drawing_style():
+        rungs = [rung for rung in ladder.rungs if rung.lexicon_share is not None]
+        figure, axes = new(width, 110 + 30 * max(len(rungs), 3))
+        if not rungs:
+            return empty(axes, figure, language)
+        roles = rung_roles(ladder.rungs)
+        for i, rung in enumerate(rungs):
+            share = rung.lexicon_share or 0.0
+            axes.barh(i, share, height=0.58, color=light(roles[rung.name]))
+            axes.text(1.03, i, language.percent(share), va="center", fontsize=10.5)
+        marks = [("human", ladder.human), ("noise", ladder.noise)]
+        for key, facts in marks:
+            if facts is not None and facts.lexicon_share is not None:
+                axes.axvline(facts.lexicon_share, color=light("muted"), lw=1.2, ls=(0, (6, 3)))
+                axes.annotate(
+                    f"{language.say(f'figures.{key}')} {language.percent(facts.lexicon_share)}",
+                    (facts.lexicon_share, 1),
+                    xycoords=("data", "axes fraction"),
+                    xytext=(0, 4),
+                    textcoords="offset points",
+                    ha="right" if facts.lexicon_share > 0.5 else "left",
+                    color=light("muted"),
+                    fontsize=10,
+                )
+        axes.set_yticks(
+            range(len(rungs)), [shortened(rung.name) for rung in rungs], color=light("ink")
+        )
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(formatter(lambda x: f"{language.number(100 * x)} %"))
+        axes.grid(axis="x")
+        axes.spines["left"].set_visible(False)
+    return figure

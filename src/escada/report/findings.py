@@ -1,0 +1,113 @@
+"""What the figures say, before any words: the best rung, the steps, what is not compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from escada.report.facts import BaselineFacts, LadderFacts, RungFacts, StepFacts
+
+Outcome = Literal[
+    "better", "worse", "undecided", "unmeasured", "absent", "other_text", "uncompared"
+]
+"""How a step of the ladder came out; from `unmeasured` on: why it cannot be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rung and the one that it follows."""
+
+    rung: RungFacts
+    against: str
+    outcome: Outcome
+    facts: StepFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the headline is made of.
+
+    Attributes:
+        best: the measured rung with the fewest bits per byte, or None.
+        runner_up: the next one on the same text.
+        clear: whether the two are told apart: by their paired difference, else by intervals that
+            do not touch (which asks for more).
+        steps: every rung that follows another.
+        monotone: True when every step is better, False when one is worse, None when that is open.
+        unfinished: rungs without a figure.
+        above_baseline: pairs of a measured rung and a baseline that it is not below.
+        other_text: measured rungs on another text than the best one: never ranked with it.
+    """
+
+    best: RungFacts | None
+    runner_up: RungFacts | None
+    clear: bool
+    steps: list[Step]
+    monotone: bool | None
+    unfinished: list[RungFacts]
+    above_baseline: list[tuple[RungFacts, BaselineFacts]]
+    other_text: list[RungFacts]
+
+
+def _step(rung: RungFacts, rungs: Sequence[RungFacts]) -> Step | None:
+    facts = rung.beats_previous
+    name = facts.against if facts else rung.follows
+    if name is None:
+        return None
+    other = next((r for r in rungs if r.name == name), None)
+    if other is None:
+        return Step(rung, name, "absent", None)
+    if rung.bits_per_byte is None or other.bits_per_byte is None:
+        return Step(rung, name, "unmeasured", None)
+    if rung.text != other.text:
+        return Step(rung, name, "other_text", None)
+    if facts is None:
+        return Step(rung, name, "uncompared", None)
+    return Step(rung, name, facts.verdict, facts)
+
+
+def _main_text(rungs: Sequence[RungFacts]) -> tuple[str | None, str | None]:
+    """The text that most rungs were measured on; of equals, the first."""
+    texts = [rung.text for rung in rungs]
+    return max(texts, key=texts.count)
+
+
+def _clear(best: RungFacts | None, other: RungFacts | None, steps: Sequence[Step]) -> bool:
+    if best is None or other is None:
+        return False
+    for step in steps:
+        if {step.rung.name, step.against} == {best.name, other.name} and step.facts is not None:
+            return step.outcome != "undecided"
+    return best.ci95 is not None and other.ci95 is not None and best.ci95[1] < other.ci95[0]
+
+
+def find(ladder: LadderFacts) -> Findings:
+    """Judge a ladder by its own figures."""
+    measured = [rung for rung in ladder.rungs if rung.bits_per_byte is not None]
+    same = [rung for rung in measured if rung.text == _main_text(measured)]
+    ranked = sorted(same, key=lambda rung: rung.bits_per_byte or 0.0)
+    best = ranked[0] if ranked else None
+    runner_up = ranked[1] if len(ranked) > 1 else None
+    steps = [step for rung in ladder.rungs if (step := _step(rung, ladder.rungs)) is not None]
+    outcomes = {step.outcome for step in steps}
+    monotone = None
+    if "worse" in outcomes:
+        monotone = False
+    elif outcomes == {"better"}:
+        monotone = True
+    return Findings(
+        best=best,
+        runner_up=runner_up,
+        clear=_clear(best, runner_up, steps),
+        steps=steps,
+        monotone=monotone,
+        unfinished=[rung for rung in ladder.rungs if rung.bits_per_byte is None],
+        above_baseline=[
+            (rung, baseline)
+            for baseline in ladder.baselines
+            for rung in same
+            if rung.bits_per_byte is not None and rung.bits_per_byte >= baseline.bits_per_byte
+        ],
+        other_text=[rung for rung in measured if rung not in same],
+    )

@@ -1,0 +1,167 @@
+"""The report's two languages: sentences from catalogues, numbers as each language writes them.
+
+A catalogue is `messages/<code>.toml`; its tables give dotted keys (`steps.better`), its strings
+take `{named}` values. Both have the same keys and the same names in braces (tested).
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Literal, cast
+
+from escada.report.facts import Interval
+
+Code = Literal["en", "pt"]
+CODES: tuple[Code, ...] = ("en", "pt")
+
+NOTHING = "–"
+"""What is shown for a figure that was not measured."""
+
+_SPACE = "\u202f"  # narrow and unbreakable: between a number and its unit
+_MINUS = "\u2212"
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def read_catalogue(code: Code) -> dict[str, str]:
+    """The messages of one language by dotted key."""
+    file = resources.files("escada.report").joinpath("messages").joinpath(f"{code}.toml")
+    messages: dict[str, str] = {}
+
+    def flatten(prefix: str, table: Mapping[str, Any]) -> None:
+        for key, value in table.items():
+            if isinstance(value, dict):
+                flatten(f"{prefix}{key}.", cast(dict[str, Any], value))
+            else:
+                messages[prefix + key] = str(value)
+
+    flatten("", tomllib.loads(file.read_text(encoding="utf-8")))
+    return messages
+
+
+@dataclass(frozen=True)
+class Language:
+    """One language: `say` a message, or write a number."""
+
+    code: Code
+    tag: str
+    decimal: str
+    thousands: str
+    separator: str
+    messages: Mapping[str, str]
+
+    @classmethod
+    def load(cls, code: Code) -> Language:
+        """English (`en`) or Brazilian Portuguese (`pt`)."""
+        decimal, thousands, separator, tag = {
+            "en": (".", ",", ", ", "en"),
+            "pt": (",", ".", "; ", "pt-BR"),
+        }[code]
+        return cls(code, tag, decimal, thousands, separator, read_catalogue(code))
+
+    def say(self, key: str, **values: object) -> str:
+        """A message; a missing key or value is a bug and raises KeyError."""
+        return self.messages[key].format(**values)
+
+    def baseline(self, key: str, name: str) -> str:
+        """A baseline in this language, when the catalogue knows its key; else by its own name."""
+        return self.messages.get(f"baseline.{key}", name)
+
+    def names(self, names: Sequence[str]) -> str:
+        """`v1, v2 and v3`."""
+        if len(names) < 2:
+            return "".join(names)
+        return f"{', '.join(names[:-1])} {self.messages['and']} {names[-1]}"
+
+    def number(self, value: float | None, digits: int = 0) -> str:
+        """A fixed number of decimals, thousands grouped; far off the scale: a power of ten."""
+        if value is None:
+            return NOTHING
+        if abs(value) >= 1e9:
+            return self.power(value)
+        plain = f"{value:,.{digits}f}"
+        if float(plain.replace(",", "")) == 0:
+            plain = plain.lstrip("-")
+        marks = str.maketrans({",": self.thousands, ".": self.decimal, "-": _MINUS})
+        return plain.translate(marks)
+
+    def bits(self, value: float | None) -> str:
+        """Bits per byte, to three decimals."""
+        return self.number(value, 3)
+
+    def interval(self, interval: Interval | None, digits: int = 3) -> str:
+        """`[2.38, 2.44]`, `[2,38; 2,44]`."""
+        if interval is None:
+            return ""
+        low, high = (self.number(end, digits) for end in interval)
+        return f"[{low}{self.separator}{high}]"
+
+    def percent(self, share: float | None) -> str:
+        """A share from 0 to 1 as a percentage."""
+        return NOTHING if share is None else f"{self.number(100 * share, 1)}{_SPACE}%"
+
+    def significant(self, value: float | None) -> str:
+        """About three significant digits."""
+        if value is None or value == 0:
+            return self.number(value)
+        return self.number(value, min(6, max(0, 2 - math.floor(math.log10(abs(value))))))
+
+    def power(self, value: float | None) -> str:
+        """`1.3 × 10¹⁷`."""
+        if value is None:
+            return NOTHING
+        if value == 0:
+            return "0"
+        exponent = math.floor(math.log10(abs(value)))
+        mantissa = value / 10**exponent
+        if float(f"{abs(mantissa):.1f}") == 10:
+            mantissa, exponent = mantissa / 10, exponent + 1
+        shown = self.number(mantissa, 1)
+        return f"{shown}{_SPACE}×{_SPACE}10{str(exponent).translate(_SUPERSCRIPTS)}"
+
+    def compact(self, value: float | None) -> str:
+        """`12.2 M`: SI multiples k, M, G; larger ones as a power of ten."""
+        if value is None:
+            return NOTHING
+        for limit, unit in ((999.5, ""), (999.5e3, "k"), (999.5e6, "M"), (999.5e9, "G")):
+            if abs(value) < limit:
+                scaled = value / {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[unit]
+                digits = 0 if not unit or abs(scaled) >= 99.95 else 1
+                shown = self.number(scaled, digits)
+                return f"{shown}{_SPACE}{unit}" if unit else shown
+        return self.power(value)
+
+    def memory(self, size: float | None) -> str:
+        """Bytes in decimal units (1 MB is 10⁶ bytes)."""
+        if size is None:
+            return NOTHING
+        for limit, unit, scale in (
+            (1e6, "kB", 1e3),
+            (1e9, "MB", 1e6),
+            (1e12, "GB", 1e9),
+            (math.inf, "TB", 1e12),
+        ):
+            if size < limit:
+                shown = size / scale
+                return f"{self.number(shown, 1 if shown < 99.95 else 0)}{_SPACE}{unit}"
+        raise AssertionError(size)
+
+    def duration(self, seconds: float | None) -> str:
+        """`42.0 s`, `1 min 05 s`, `3 h 12 min`, `4 d 03 h`."""
+        if seconds is None:
+            return NOTHING
+        if seconds < 59.95:
+            return f"{self.number(seconds, 1)}{_SPACE}s"
+        whole = round(seconds)
+        for limit, big, small in ((3600, 60, 1), (86_400, 3600, 60), (math.inf, 86_400, 3600)):
+            if whole < limit:
+                units = {1: "s", 60: "min", 3600: "h", 86_400: "d"}
+                first, rest = divmod(whole, big)
+                return (
+                    f"{self.number(first)}{_SPACE}{units[big]} "
+                    f"{rest // small:02d}{_SPACE}{units[small]}"
+                )
+        raise AssertionError(seconds)

@@ -1,0 +1,112 @@
+"""The findings as sentences: the headline, and the verdict of each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from escada.report.facts import LadderFacts, RungFacts
+from escada.report.findings import Findings, Step
+from escada.report.language import Language
+
+ICONS = {"better": "↓", "worse": "↑", "undecided": "≈", "none": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of one step: its kind (a CSS class), a few words for a pill, the sentence."""
+
+    kind: str
+    icon: str
+    pill: str
+    sentence: str
+
+
+def headline(ladder: LadderFacts, findings: Findings, language: Language) -> list[tuple[str, str]]:
+    """Sentences with their tone (`good`, `bad`, `open`, `plain`), the main one first."""
+    say, best = language.say, findings.best
+    if best is None:
+        return [("open", say("headline.none"))]
+    figure = {"name": best.name, "bits": language.bits(best.bits_per_byte)}
+    runner_up = findings.runner_up
+    if runner_up is None:
+        lines = [("plain", say("headline.only", **figure))]
+    else:
+        lines = [("plain", say("headline.best" if findings.clear else "headline.lowest", **figure))]
+        second = {"name": runner_up.name, "bits": language.bits(runner_up.bits_per_byte)}
+        key = "headline.next" if findings.clear else "headline.not_apart"
+        lines.append(("plain", say(key, **second)))
+    lines += _of_steps(findings, language)
+    for baseline in ladder.baselines:
+        above = [rung.name for rung, other in findings.above_baseline if other is baseline]
+        values = {
+            "baseline": language.baseline(baseline.key, baseline.name),
+            "bits": language.bits(baseline.bits_per_byte),
+        }
+        if above:
+            names = language.names(above)
+            lines.append(("bad", say("headline.above_baseline", names=names, **values)))
+        else:
+            lines.append(("good", say("headline.below_baseline", **values)))
+    for key, rungs in (
+        ("headline.unfinished", findings.unfinished),
+        ("headline.other_text", findings.other_text),
+    ):
+        if rungs:
+            lines.append(("open", say(key, names=language.names([r.name for r in rungs]))))
+    return lines
+
+
+def _of_steps(findings: Findings, language: Language) -> list[tuple[str, str]]:
+    def pairs(outcome: str, key: str) -> str:
+        return language.names(
+            [
+                language.say(key, name=step.rung.name, against=step.against)
+                for step in findings.steps
+                if step.outcome == outcome
+            ]
+        )
+
+    lines: list[tuple[str, str]] = []
+    if findings.monotone:
+        lines.append(("good", language.say("headline.monotone")))
+    elif findings.monotone is False:
+        worse = pairs("worse", "headline.broken_pair")
+        lines.append(("bad", language.say("headline.broken", pairs=worse)))
+    elif findings.steps:
+        lines.append(("open", language.say("headline.open")))
+    if undecided := pairs("undecided", "headline.undecided_pair"):
+        lines.append(("open", language.say("headline.undecided", pairs=undecided)))
+    return lines
+
+
+def verdict(rung: RungFacts, findings: Findings, language: Language) -> Verdict:
+    """What is said of the step up to `rung`."""
+    step = next((step for step in findings.steps if step.rung.name == rung.name), None)
+    if step is None:
+        return Verdict("none", "", "", language.say("steps.first"))
+    names = {"name": rung.name, "against": step.against}
+    if step.facts is None:
+        sentence = language.say(f"steps.{step.outcome}", **names)
+        return Verdict("none", "", language.say("steps.none_pill"), sentence)
+    return Verdict(
+        step.outcome,
+        ICONS[step.outcome],
+        language.say(f"steps.{step.outcome}_pill", against=step.against),
+        _compared(step, language, names),
+    )
+
+
+def _compared(step: Step, language: Language, names: dict[str, str]) -> str:
+    assert step.facts is not None
+    difference, interval = step.facts.difference, step.facts.ci95
+    key = f"steps.{step.outcome}"
+    if step.outcome == "undecided":
+        key += "_fewer" if difference < 0 else "_more"
+    if step.outcome == "better":  # told as a gain: both signs turn
+        interval = (-interval[1], -interval[0])
+    return language.say(
+        key,
+        difference=language.bits(abs(difference)),
+        interval=language.interval(interval),
+        **names,
+    )

@@ -1,0 +1,241 @@
+"""A climb that never happened, written as `ladder.py` would: seven rungs, one still in training.
+
+v3 fails to beat v2, v4_gru is undecided against v4, v_final is still training and has no metrics,
+and the first sample of v1 tries to break out of the page.
+"""
+
+import json
+import math
+import random
+from pathlib import Path
+
+import pytest
+
+HOSTILE = '<script>alert("1")</script> & <img src=x onerror=alert(2)> \x07 fim'
+
+TITLES = {
+    "v1": ("Character LSTM", "LSTM de caracteres"),
+    "v2": ("Wider character LSTM", "LSTM de caracteres mais larga"),
+    "v3": ("Stacked LSTM", "LSTM empilhada"),
+    "v4": ("Subword LSTM", "LSTM de subpalavras"),
+    "v4_gru": ("Subword GRU", "GRU de subpalavras"),
+    "v5": ("Small Transformer", "Transformer pequeno"),
+    "v_final": ("GPT", "GPT"),
+}
+ROWS = [
+    # name, follows, tokenizer, vocabulary, parameters, bits per byte, verdict, difference, flops/s
+    ("v1", None, "characters", 112, 380_000, 2.487, None, 0.0, 9e9),
+    ("v2", "v1", "characters", 112, 702_000, 2.421, "better", -0.066, 14e9),
+    ("v3", "v2", "characters", 112, 1_090_000, 2.463, "worse", 0.042, 16e9),
+    ("v4", "v3", "bpe", 2048, 1_580_000, 2.331, "better", -0.132, 18e9),
+    ("v4_gru", "v4", "bpe", 2048, 1_320_000, 2.327, "undecided", -0.004, 17e9),
+    ("v5", "v4", "bpe", 2048, 2_170_000, 2.254, "better", -0.077, 31e9),
+    ("v_final", "v5", "bpe", 2048, 3_740_000, None, None, 0.0, 33e9),
+]
+PROMPTS = [
+    ("short-1", "short", "Era uma vez"),
+    ("news-1", "news", "O ministro da Economia anunciou nesta terça-feira que"),
+    ("legal-1", "legal", "Art. 1º Esta lei estabelece"),
+    ("technical-1", "technical", "A avaliação de modelos de linguagem depende de"),
+    ("literary-1", "literary", "A tarde caía devagar sobre a serra, e ninguém\nna casa"),
+    ("long-1", "long", "No princípio do século passado, a cidade crescia para o norte. " * 12),
+]
+WORDS = (
+    "a de que o e do da em um para com não uma os no se na por mais as dos como mas ao ele das "
+    "governo cidade mercado casa vida tempo estudo ações vacina tese dia mundo texto escada noite"
+).split()
+
+
+def about(name: str) -> dict:
+    en, pt = TITLES[name]
+    return {
+        "title": {"en": en, "pt": pt},
+        "objective": {
+            "en": f"See what {en} brings when nothing else changes.",
+            "pt": f"Ver o que {pt} traz quando nada mais muda.",
+        },
+        "changes": {
+            "en": "One thing at a time, and the same documents as the rung before it.",
+            "pt": "Uma coisa por vez, e os mesmos documentos do degrau anterior.",
+        },
+        "expected": {"en": "Fewer bits per byte.", "pt": "Menos bits por byte."},
+    }
+
+
+def rung(row: tuple) -> dict:
+    name, follows, kind, vocabulary, parameters, bits, verdict, difference, flops = row
+    measured = bits is not None
+    sources = {"danteshots": 0.31, "dantestocks": 0.55, "petrogold": -0.21, "porttinari": 0.04}
+    return {
+        "name": name,
+        "follows": follows,
+        "about": about(name),
+        "run": f"runs/2026-11-23-{name}-laptop-3fa9c1",
+        "preset": "laptop",
+        "seed": 0,
+        "tokenizer": {"kind": kind, "vocab_size": vocabulary},
+        "protocol": "window of 128 tokens, sliding by half"
+        if name in ("v5", "v_final")
+        else "state carried through the document",
+        "profile": "reference",
+        "corpus_hash": "c0ffee" * 10 + "abcd",
+        "status": "finished" if measured else "training",
+        "parameters": parameters,
+        "bits_per_byte": bits,
+        "ci95": [bits - 0.031, bits + 0.034] if measured else None,
+        "perplexity": 2 ** (bits * (1.05 if kind == "characters" else 3.1)) if measured else None,
+        "accuracy": 0.48 if kind == "characters" else 0.29,
+        "by_source": {s: round(bits + d, 3) for s, d in sources.items()} if measured else {},
+        "validation_bits_per_byte": bits + 0.012 if measured else None,
+        "train_bits_per_byte": bits - 0.09 if measured else None,
+        "training_tokens": 1_234_567 if measured else 0,
+        "training_flops": flops * 60,
+        "training_seconds": 60.4 if measured else 12.5,
+        "training_bytes": 4_300_000,
+        "tokens_per_second": 20_576.1,
+        "evaluation_tokens_per_second": 61_000.0,
+        "peak_memory_bytes": 812_345_678,
+        "lexicon_share": {"v1": 0.62, "v2": 0.69, "v3": 0.66}.get(name, 0.871)
+        if measured
+        else None,
+        "unknown_characters": {
+            "train": 41 if kind == "characters" else 0,
+            "test": 12 if kind == "characters" else 0,
+        },
+        "precision": "fp32",
+        "device": "cpu",
+        "spec_hash": "5" * 64,
+        "key": "9" * 64,
+        "beats_previous": {
+            "against": follows,
+            "difference": difference,
+            "ci95": [difference - 0.011, difference + 0.012],
+            "verdict": verdict,
+        }
+        if verdict
+        else None,
+    }
+
+
+def ladder_table() -> dict:
+    return {
+        "schema_version": 1,
+        "created": "2026-11-23T23:14:05+00:00",
+        "preset": "laptop",
+        "budget": "60 s",
+        "seed": 0,
+        "corpus": {
+            "source": "default",
+            "hash": "c0ffee" * 10 + "abcd",
+            "profile": "reference",
+            "documents": {"train": 9600, "validation": 1201, "test": 1190},
+            "bytes": {"train": 3_264_112, "validation": 408_330, "test": 407_919},
+            "licences": {"porttinari": "CC BY 4.0", "petrogold": "CC BY-SA 4.0"},
+        },
+        "baselines": [
+            {
+                "name": "character bigram",
+                "key": "bigram",
+                "bits_per_byte": 3.412,
+                "ci95": [3.39, 3.44],
+                "protocol": "whole document",
+            }
+        ],
+        "human": {"lexicon_share": 0.943},
+        "noise": {"lexicon_share": 0.031},
+        "machine": {"cpu": "2 cores", "memory_bytes": 8_000_000_000},
+        "rungs": [rung(row) for row in ROWS],
+    }
+
+
+def write_run(folder: Path, facts: dict, flops_per_second: float) -> None:
+    random_ = random.Random(facts["name"])
+    (folder / "samples").mkdir(parents=True)
+    rows = []
+    for step in range(0, 1001, 100):
+        share = step / 1000
+        final = facts["bits_per_byte"] + 0.012
+        rows.append(
+            {
+                "kind": "validation",
+                "step": step,
+                "seconds": 60.4 * share,
+                "tokens": 1_234_567 * share,
+                "flops": flops_per_second * 60 * share,
+                "loss": 2.0,
+                "bits_per_byte": final + 4.2 * math.exp(-7 * share) + random_.gauss(0, 0.004),
+            }
+        )
+        rows.append({"kind": "train", "step": step, "loss": 2.0, "gradient_norm": 0.4})
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "metrics.jsonl").write_text(text + '{"kind": "val', encoding="utf-8")
+    samples = [
+        {
+            "prompt_id": prompt_id,
+            "category": category,
+            "prompt": prompt,
+            "text": " ".join(random_.choices(WORDS, k=45)) + (".\n\n" if k % 2 else " ") + "Fim",
+            "finished": k % 3 == 0,
+            "tokens": 200,
+            "bits_per_token": 3.1 + k / 10,
+        }
+        for k, (prompt_id, category, prompt) in enumerate(PROMPTS)
+    ]
+    if facts["name"] == "v1":
+        samples[0]["text"] = HOSTILE
+    write_json(
+        folder / "samples" / "samples.json",
+        {
+            "schema_version": 1,
+            "settings": {"temperature": 0.8, "top_k": None, "top_p": 0.95, "greedy": False},
+            "seed": 42,
+            "lexicon_share": facts["lexicon_share"],
+            "samples": samples,
+        },
+    )
+    write_json(
+        folder / "env.json",
+        {
+            "schema_version": 1,
+            "python": "3.11.9",
+            "packages": {"torch": "2.13.0", "numpy": "2.3.1"},
+            "git": {"commit": "a5e5a9a", "dirty": False},
+            "pid": random_.randrange(10_000),
+        },
+    )
+
+
+def write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+
+
+def write_climb(folder: Path, table: dict | None = None) -> Path:
+    table = table or ladder_table()
+    write_json(folder / "ladder.json", table)
+    flops = {row[0]: row[-1] for row in ROWS}
+    for facts in table["rungs"]:
+        if facts["status"] == "finished":
+            write_run(folder / facts["run"], facts, flops.get(facts["name"], 1e9))
+    return folder
+
+
+@pytest.fixture
+def table() -> dict:
+    """The content of ladder.json, to be changed by a test."""
+    return ladder_table()
+
+
+@pytest.fixture
+def climb(tmp_path: Path):
+    """A function that writes the climb (or a changed one) and gives its folder."""
+    return lambda changed=None: write_climb(tmp_path / "climb", changed)
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory) -> str:
+    """The page of the unchanged climb."""
+    from escada.report.page import write_report
+
+    folder = write_climb(tmp_path_factory.mktemp("page"))
+    return write_report(folder).read_text(encoding="utf-8")
