@@ -172,7 +172,7 @@ class Model(LanguageModel):
         if tokens > self.config.context_tokens:
             raise ValueError(f"{tokens} tokens exceed the context of {self.config.context_tokens}")
 
-    def _position_rows(self) -> Tensor:
+    def position_rows(self) -> Tensor:
         """One row (D,) for each position of the context, learned or not."""
         rows_WD = (
             self.positions.weight if self.config.positions == "learned" else self.position_table_WD
@@ -182,7 +182,7 @@ class Model(LanguageModel):
 
     def _embed(self, ids_BT: Tensor, positions: Tensor) -> Tensor:
         """Tokens and positions, (T,) or (B, T), as one stream (B, T, D)."""
-        places = functional.embedding(positions, self._position_rows())
+        places = functional.embedding(positions, self.position_rows())
         return self.dropout((self.embedding(ids_BT) + places) * STREAM_SCALE)
 
     def fresh_state(self, batch_size: int) -> KeyValueCache:
@@ -234,7 +234,7 @@ class Model(LanguageModel):
         tied = 1 / STREAM_SCALE if self.config.tie_embeddings else 1.0
         weights = {
             "transformer.wte.weight": embedding,
-            "transformer.wpe.weight": self._position_rows() * STREAM_SCALE,
+            "transformer.wpe.weight": self.position_rows() * STREAM_SCALE,
             "transformer.ln_f.weight": self.norm.weight * tied,
             "transformer.ln_f.bias": self.norm.bias * tied,
             "lm_head.weight": embedding if self.config.tie_embeddings else self.output.weight,
