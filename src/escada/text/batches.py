@@ -1,0 +1,139 @@
+"""Windows of the token stream, shuffled and repeatable: batch number s is a function of s alone.
+
+The stream of N tokens is read as a circle. Epoch e draws an offset, a multiple of the stride below
+the window, and lays windows end to end from there, so that every token is a target once; over the
+epochs every offset has its turn. When the window does not divide N, the last window of the round
+reaches past the first one's start: fewer than `window_tokens` targets are then seen twice in the
+epoch, and at another place in the next one. The windows are visited in the order of a permutation
+that is computed, not stored.
+
+With `objective="last"` only the last target of a window is trained: the windows then start at every
+multiple of the stride, N / stride of them, in every epoch.
+
+Nothing is kept between batches that a batch depends on. The position of a training is its step
+number.
+
+Shapes: B sequences in a batch, T tokens in a window.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from escada.errors import EscadaError
+from escada.text.permutation import Permutation
+from escada.text.shards import TokenStream
+
+_BLOCK = 4096
+"""Window starts computed together, which makes the permutation cheap."""
+_WINDOWS, _OFFSETS = 0, 1
+"""What a permutation is for; one of its keys."""
+
+
+class WindowBatches:
+    """Batches of training windows.
+
+    Args:
+        stream: the packed tokens.
+        window_tokens: T, predictions in a window.
+        stride_tokens: grid of the offsets (of the window starts when `objective` is "last").
+        batch_sequences: B.
+        seed: of offsets and order.
+        objective: which targets of a window are trained, "all" or "last".
+
+    Attributes:
+        windows_per_epoch: windows that an epoch visits.
+        targets_per_step: trained predictions in a batch.
+
+    Raises:
+        EscadaError: the stream is not longer than a window.
+    """
+
+    def __init__(
+        self,
+        stream: TokenStream,
+        *,
+        window_tokens: int,
+        stride_tokens: int,
+        batch_sequences: int,
+        seed: int,
+        objective: Literal["all", "last"] = "all",
+    ) -> None:
+        if stream.n_tokens <= window_tokens:
+            raise EscadaError(
+                f"the training text has {stream.n_tokens} tokens, a window needs "
+                f"{window_tokens + 1}",
+                where=stream.path,
+                fix="prepare more text or choose a smaller train.window_tokens",
+            )
+        self.stream = stream
+        self.window_tokens = window_tokens
+        self.stride_tokens = stride_tokens
+        self.batch_sequences = batch_sequences
+        self.seed = seed
+        self.objective = objective
+        self.spacing_tokens = window_tokens if objective == "all" else stride_tokens
+        self.windows_per_epoch = -(-stream.n_tokens // self.spacing_tokens)
+        self.targets_per_step = batch_sequences * (window_tokens if objective == "all" else 1)
+        self._block: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps that visit every window once."""
+        return self.windows_per_epoch / self.batch_sequences
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch that the first window of a step belongs to, from 0."""
+        return step * self.batch_sequences // self.windows_per_epoch
+
+    def offset_of(self, epoch: int) -> int:
+        """Where the first window of an epoch starts, in tokens; 0 when `objective` is "last"."""
+        if self.objective == "last":
+            return 0
+        n_offsets = -(-self.window_tokens // self.stride_tokens)
+        cycle, turn = divmod(epoch, n_offsets)
+        order = Permutation(n_offsets, self.seed, _OFFSETS, cycle)
+        return int(order(np.array([turn]))[0]) * self.stride_tokens
+
+    def batch(self, step: int) -> NDArray[np.int64]:
+        """The windows of a step, each with the token after it.
+
+        Args:
+            step: from 0.
+
+        Returns:
+            int64, shape (B, T + 1): inputs are [:, :-1], targets [:, 1:].
+        """
+        first = step * self.batch_sequences
+        return self.stream.windows(self.starts(first, self.batch_sequences), self.window_tokens + 1)
+
+    def starts(self, first: int, count: int) -> NDArray[np.int64]:
+        """Positions of `count` windows, counted from the first of epoch 0; shape (count,)."""
+        parts: list[NDArray[np.int64]] = []
+        number, end = first, first + count
+        while number < end:
+            block, place = divmod(number, _BLOCK)
+            part = self._block_starts(block)[place : place + end - number]
+            parts.append(part)
+            number += len(part)
+        return np.concatenate(parts)
+
+    def _block_starts(self, block: int) -> NDArray[np.int64]:
+        """Positions of windows block * _BLOCK and on; the last block is remembered."""
+        held, starts = self._block
+        if held != block:
+            starts = self._compute_starts(block * _BLOCK)
+            self._block = (block, starts)
+        return starts
+
+    def _compute_starts(self, first: int) -> NDArray[np.int64]:
+        epochs, places = np.divmod(np.arange(first, first + _BLOCK), self.windows_per_epoch)
+        starts = np.empty(_BLOCK, dtype=np.int64)
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            order = Permutation(self.windows_per_epoch, self.seed, _WINDOWS, int(epoch))
+            starts[here] = self.offset_of(int(epoch)) + order(places[here]) * self.spacing_tokens
+        return starts % self.stream.n_tokens

@@ -1,0 +1,297 @@
+"""Tokens on disk: the training split as one long stream, memory-mapped and checksummed.
+
+The stream is `BOS text EOS BOS text EOS ...`. It lies in shards of little-endian uint16, or uint32
+when the vocabulary has ids above 65,535:
+
+    manifest.json            sizes, hashes, what the tokens were made from and with
+    document_starts.npy      int64, where each document's BOS lies
+    train-00000.bin  train-00001.bin ...
+
+A stream is circular: reading goes on at its start when it reaches its end. The folder appears whole
+or not at all, and each file is checked against its SHA-256 before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from escada.errors import EscadaError
+from escada.files import content_hash, new_directory, read_json, sha256_file, write_json
+from escada.text.tokenizers import Tokenizer
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+DOCUMENT_STARTS = "document_starts.npy"
+
+CHUNK_CHARACTERS = 2_000_000
+"""Text that is encoded at once: all that is held in memory of a corpus."""
+
+Shard = NDArray[np.uint16] | NDArray[np.uint32]
+ProgressCallback = Callable[[int, int], None]
+"""Called now and then with the documents and tokens written so far."""
+
+
+class TokenStream:
+    """The packed tokens of a split.
+
+    Attributes:
+        path: its folder.
+        n_tokens: length of the stream, BOS and EOS included.
+        n_documents: documents in it.
+        document_starts: positions of their BOS, int64, shape (n_documents,).
+        vocab_size: every id is below it.
+        tokenizer_hash: of the tokenizer that made the ids.
+        corpus_hash: of the corpus that was read.
+        hash: of the content: the same tokens from the same source, the same hash.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        manifest: dict[str, Any],
+        document_starts: NDArray[np.int64],
+        shards: list[Shard],
+    ) -> None:
+        self.path = path
+        self.n_tokens = int(manifest["n_tokens"])
+        self.n_documents = int(manifest["n_documents"])
+        self.document_starts = document_starts
+        self.vocab_size = int(manifest["vocab_size"])
+        self.tokenizer_hash = str(manifest["tokenizer_hash"])
+        self.corpus_hash = str(manifest["corpus_hash"])
+        self.hash = str(manifest["hash"])
+        self._shards = shards
+        self._shard_starts = np.cumsum([0] + [len(shard) for shard in shards])
+
+    @classmethod
+    def open(cls, folder: Path, *, verify: bool = True) -> Self:
+        """Map a stream into memory.
+
+        Args:
+            folder: where `write_stream` wrote it.
+            verify: compare every file with its SHA-256 (sizes are compared in any case).
+
+        Raises:
+            EscadaError: not a stream, of another version, or a file that is missing, truncated or
+                corrupted (names it).
+        """
+        if not (folder / MANIFEST).exists():
+            raise EscadaError("no tokens here", where=folder, fix=f"it would hold {MANIFEST}")
+        manifest = read_json(folder / MANIFEST)
+        if manifest.get("schema_version") != SCHEMA_VERSION:
+            raise EscadaError(
+                f"tokens of schema version {manifest.get('schema_version')}, this escada reads "
+                f"{SCHEMA_VERSION}",
+                where=folder,
+                fix="remove the folder; it is made again when it is needed",
+            )
+        if _hash(manifest) != manifest.get("hash"):
+            raise _damaged("corrupted manifest", folder / MANIFEST, folder)
+        dtype = np.dtype(manifest["dtype"])
+        starts_entry = manifest["document_starts"]
+        _check(folder, starts_entry, starts_entry["bytes"], verify)
+        starts = np.load(folder / starts_entry["file"], allow_pickle=False)
+        shards: list[Shard] = []
+        for entry in manifest["shards"]:
+            _check(folder, entry, entry["tokens"] * dtype.itemsize, verify)
+            # A plain array over the map: np.memmap's own class makes each slice ten times dearer.
+            shards.append(np.asarray(np.memmap(folder / entry["file"], dtype=dtype, mode="r")))
+        return cls(folder, manifest, starts, shards)
+
+    def read(self, start: int, length: int) -> NDArray[np.int64]:
+        """The ids from a position on, around the end of the stream as often as it takes.
+
+        Args:
+            start: any position; taken modulo `n_tokens`.
+            length: how many.
+
+        Returns:
+            int64, shape (length,).
+        """
+        ids = np.empty(length, dtype=np.int64)
+        done, position = 0, start % self.n_tokens
+        while done < length:
+            shard = int(np.searchsorted(self._shard_starts, position, side="right")) - 1
+            offset = position - int(self._shard_starts[shard])
+            part = self._shards[shard][offset : offset + length - done]
+            ids[done : done + len(part)] = part
+            done += len(part)
+            position = (position + len(part)) % self.n_tokens
+        return ids
+
+    def windows(self, starts_B: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """`read` at many positions at once.
+
+        Args:
+            starts_B: positions in [0, n_tokens), shape (B,).
+            length: of every window.
+
+        Returns:
+            int64, shape (B, length).
+        """
+        shard_B = np.searchsorted(self._shard_starts, starts_B, side="right") - 1
+        offset_B = starts_B - self._shard_starts[shard_B]
+        # One slice a row, joined once: twice as fast as a gather, and rows may lie in any shard.
+        rows: list[Shard | NDArray[np.int64]] = []
+        places = zip(shard_B.tolist(), offset_B.tolist(), starts_B.tolist(), strict=True)
+        for shard, offset, start in cast(Iterable[tuple[int, int, int]], places):
+            row = self._shards[shard][offset : offset + length]
+            rows.append(row if len(row) == length else self.read(start, length))
+        return np.concatenate(rows, dtype=np.int64).reshape(len(rows), length)
+
+
+def write_stream(
+    folder: Path,
+    documents: Iterable[str],
+    tokenizer: Tokenizer,
+    *,
+    corpus_hash: str,
+    shard_tokens: int = 2**26,
+    progress: ProgressCallback | None = None,
+) -> TokenStream:
+    """Encode documents and pack them into a new folder, a chunk of text at a time.
+
+    Args:
+        folder: must not exist; it appears when all is written.
+        documents: the texts, in the order of the stream.
+        tokenizer: whose BOS and EOS enclose each text.
+        corpus_hash: of what the documents come from.
+        shard_tokens: length of every shard but the last.
+        progress: see `ProgressCallback`.
+
+    Raises:
+        EscadaError: no documents, the folder exists, or the disk is full.
+    """
+    dtype = np.dtype("<u2" if tokenizer.vocab_size <= 2**16 else "<u4")
+    starts: list[NDArray[np.int64]] = []
+    n_documents = n_tokens = 0
+    with new_directory(folder) as temporary:
+        with _ShardWriter(temporary, dtype, shard_tokens) as writer:
+            for texts in _chunks(documents):
+                ids, lengths = _pack(texts, tokenizer)
+                writer.write(ids.astype(dtype))
+                starts.append(n_tokens + np.cumsum(lengths) - lengths)
+                n_documents += len(texts)
+                n_tokens += len(ids)
+                if progress is not None:
+                    progress(n_documents, n_tokens)
+        if not n_documents:
+            raise EscadaError("no documents to tokenise", where=folder, fix="prepare more text")
+        manifest: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "dtype": dtype.str,
+            "n_tokens": n_tokens,
+            "n_documents": n_documents,
+            "vocab_size": tokenizer.vocab_size,
+            "tokenizer_hash": tokenizer.hash,
+            "corpus_hash": corpus_hash,
+            "document_starts": _write_starts(temporary, np.concatenate(starts)),
+            "shards": writer.entries,
+        }
+        write_json(temporary / MANIFEST, {"hash": _hash(manifest), **manifest})
+    return TokenStream.open(folder, verify=False)
+
+
+class _ShardWriter:
+    """Cuts a stream of ids into files of `shard_tokens` and hashes them on the way."""
+
+    def __init__(self, folder: Path, dtype: np.dtype[Any], shard_tokens: int) -> None:
+        self.entries: list[dict[str, Any]] = []
+        self._folder, self._dtype, self._shard_tokens = folder, dtype, shard_tokens
+        self._file: BinaryIO | None = None
+        self._sha256 = hashlib.sha256()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def write(self, ids: NDArray[Any]) -> None:
+        while len(ids):
+            if self._file is None:
+                name = f"train-{len(self.entries):05d}.bin"
+                self._file = (self._folder / name).open("wb")
+                self._sha256 = hashlib.sha256()
+                self.entries.append({"file": name, "tokens": 0, "sha256": ""})
+            entry = self.entries[-1]
+            part = ids[: self._shard_tokens - entry["tokens"]]
+            data = part.tobytes()
+            self._file.write(data)
+            self._sha256.update(data)
+            entry["tokens"] += len(part)
+            ids = ids[len(part) :]
+            if entry["tokens"] == self._shard_tokens:
+                self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            self.entries[-1]["sha256"] = self._sha256.hexdigest()
+
+
+def _chunks(documents: Iterable[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    size = 0
+    for text in documents:
+        chunk.append(text)
+        size += len(text)
+        if size >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _pack(texts: list[str], tokenizer: Tokenizer) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """`BOS text EOS` of each text in one array, and the length of each with its two ends."""
+    bos = np.array([tokenizer.bos_id], dtype=np.int32)
+    eos = np.array([tokenizer.eos_id], dtype=np.int32)
+    parts: list[NDArray[np.int32]] = []
+    encoded = tokenizer.encode_batch(texts)
+    for ids in encoded:
+        parts += (bos, ids, eos)
+    packed = np.concatenate(parts)
+    if packed.min() < 0 or packed.max() >= tokenizer.vocab_size:
+        raise ValueError("the tokenizer produced an id outside its vocabulary")
+    return packed, np.array([len(ids) + 2 for ids in encoded], dtype=np.int64)
+
+
+def _write_starts(folder: Path, starts: NDArray[np.int64]) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    np.save(buffer, starts.astype("<i8"), allow_pickle=False)
+    data = buffer.getvalue()
+    (folder / DOCUMENT_STARTS).write_bytes(data)
+    return {
+        "file": DOCUMENT_STARTS,
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
+def _hash(manifest: dict[str, Any]) -> str:
+    return content_hash({key: value for key, value in manifest.items() if key != "hash"})
+
+
+def _check(folder: Path, entry: dict[str, Any], n_bytes: int, verify: bool) -> None:
+    path = folder / cast(str, entry["file"])
+    if not path.exists():
+        raise _damaged("missing shard", path, folder)
+    if path.stat().st_size != n_bytes:
+        raise _damaged(
+            f"truncated shard: {path.stat().st_size} bytes instead of {n_bytes}", path, folder
+        )
+    if verify and sha256_file(path) != entry["sha256"]:
+        raise _damaged("corrupted shard: content and checksum differ", path, folder)
+
+
+def _damaged(what: str, path: Path, folder: Path) -> EscadaError:
+    return EscadaError(what, where=path, fix=f"remove {folder} and repeat: it is made again")
