@@ -1,0 +1,183 @@
+"""`escada tokenizer`: train one, look at what it does to a text, measure it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from escada.cli import options
+
+if TYPE_CHECKING:
+    from escada.text.tokenizers import Tokenizer
+
+app = typer.Typer(help="Train, use and measure tokenizers.", no_args_is_help=True)
+
+TokenizerFolder = Annotated[
+    Path, typer.Option("--tokenizer", help="A tokenizer's folder, or a run's.")
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(help="Clean the text first, as this profile does (reference or roadmap)."),
+]
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option("--out", help="The tokenizer's new folder.")],
+    data: options.Data = None,
+    kind: Annotated[str, typer.Option(help="characters, bytes, bpe or unigram.")] = "bpe",
+    vocab_size: Annotated[
+        int | None,
+        typer.Option(help="Size of bpe and unigram; without it, 4096.", min=260, max=65_536),
+    ] = None,
+    min_count: Annotated[
+        int, typer.Option(help="characters: one seen fewer times becomes UNK.", min=1)
+    ] = 3,
+    profile: Annotated[
+        str, typer.Option(help="Which default corpus, when there is no --data.")
+    ] = "reference",
+) -> None:
+    """Train a tokenizer on the training split of a corpus."""
+    from escada.errors import EscadaError, nearest
+    from escada.files import new_directory
+    from escada.spec import TokenizerSpec
+    from escada.text.tokenizers import KINDS, train_tokenizer
+
+    if kind not in KINDS:
+        raise EscadaError(f"unknown kind of tokenizer {kind!r}", fix=nearest(kind, KINDS))
+    subwords = kind in ("bpe", "unigram")
+    if vocab_size is not None and not subwords:
+        raise EscadaError(f"--vocab-size has no meaning for {kind!r}", fix="leave it out")
+    spec = TokenizerSpec.model_validate(
+        {
+            "kind": kind,
+            "vocab_size": (vocab_size or 4096) if subwords else None,
+            "min_count": min_count,
+        }
+    )
+    corpus = options.open_corpus(data, profile)
+    with new_directory(out) as temporary:
+        tokenizer = train_tokenizer(spec, (d.text for d in corpus.documents("train")))
+        tokenizer.save(temporary)
+    typer.echo(f"{tokenizer.kind}, {tokenizer.vocab_size} ids: {out}")
+
+
+@app.command()
+def encode(
+    tokenizer: TokenizerFolder,
+    text: Annotated[str | None, typer.Argument(help="Text; without it, standard input.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="A UTF-8 file.")] = None,
+    pieces: Annotated[bool, typer.Option("--pieces", help="Print pieces, not ids.")] = False,
+    profile: Profile = None,
+) -> None:
+    """Print the ids of a text on one line; of --pieces, one a line."""
+    from escada.errors import EscadaError
+
+    if text is not None and file is not None:
+        raise EscadaError("both a text and a file", where="--file", fix="give one of them")
+    used = _open(tokenizer)
+    given = _read(text, file)
+    if profile is not None:
+        from escada.text.cleaning import clean
+
+        given = clean(given, profile)
+    ids = used.encode(given).tolist()
+    if pieces:
+        for token in ids:
+            typer.echo(f"{token}\t{used.token_text(token)!r}")
+    else:
+        typer.echo(" ".join(map(str, ids)))
+
+
+@app.command()
+def decode(
+    tokenizer: TokenizerFolder,
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids; without them, stdin.")] = None,
+) -> None:
+    """Print the text of some ids."""
+    from escada.errors import EscadaError
+
+    used = _open(tokenizer)
+    given = ids or sys.stdin.read().split()
+    try:
+        numbers = [int(word) for word in " ".join(given).replace(",", " ").split()]
+    except ValueError as error:
+        raise EscadaError(
+            f"ids are whole numbers: {error}", fix="write for example 17 4 210"
+        ) from error
+    if outside := [n for n in numbers if not 0 <= n < used.vocab_size]:
+        raise EscadaError(
+            f"id {outside[0]} is outside the vocabulary of {used.vocab_size}", where=tokenizer
+        )
+    typer.echo(used.decode(numbers))
+
+
+@app.command()
+def stats(
+    tokenizer: TokenizerFolder,
+    data: options.Data = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
+    profile: Annotated[
+        str, typer.Option(help="Which default corpus, when there is no --data.")
+    ] = "reference",
+    json: options.Json = False,
+) -> None:
+    """Measure a tokenizer on a split of a corpus."""
+    import json as json_module
+    from dataclasses import asdict
+
+    from escada.errors import EscadaError, nearest
+    from escada.text.corpus import SPLITS
+    from escada.text.tokenizers.statistics import tokenizer_statistics
+
+    if split not in SPLITS:
+        raise EscadaError(f"unknown split {split!r}", fix=nearest(split, SPLITS))
+    used = _open(tokenizer)
+    corpus = options.open_corpus(data, profile)
+    found = tokenizer_statistics(used, (d.text for d in corpus.documents(split)))
+    row: dict[str, object] = {
+        "tokenizer": {"kind": used.kind, "vocab_size": used.vocab_size, "hash": used.hash},
+        "split": split,
+        "corpus_hash": corpus.hash,
+        **asdict(found),
+    }
+    if json:
+        typer.echo(json_module.dumps({"schema_version": 1, **row}, ensure_ascii=False, indent=2))
+        return
+    typer.echo(f"{used.kind}, {used.vocab_size} ids, on the {split} split of {corpus.path}")
+    for name, value in asdict(found).items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+        typer.echo(f"  {name.replace('_', ' '):<22}{shown:>14}")
+
+
+def _open(folder: Path) -> Tokenizer:
+    """The tokenizer in a folder, or in the run's folder that it is."""
+    from escada.text.tokenizers import METADATA, load_tokenizer
+
+    inside = folder / "tokenizer"
+    if not (folder / METADATA).exists() and (inside / METADATA).exists():
+        return load_tokenizer(inside)
+    return load_tokenizer(folder)
+
+
+def _read(text: str | None, file: Path | None) -> str:
+    """The user's text, which must be Unicode."""
+    from escada.errors import EscadaError
+
+    try:
+        if file is not None:
+            return file.read_bytes().decode("utf-8")
+        given = sys.stdin.buffer.read().decode("utf-8") if text is None else text
+        given.encode("utf-8")  # an argument that is not UTF-8 arrives with surrogates
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise EscadaError("file not found", where=file) from error
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
+        raise EscadaError(
+            "the text is not UTF-8",
+            where=file or ("standard input" if text is None else "the argument"),
+            fix=f"convert it first ({error.reason} at {error.start})",
+        ) from error
+    return given

@@ -1,0 +1,103 @@
+"""The tokens of a corpus, made once: a tokenizer trained on its training split, and that split encoded.
+
+    corpus/tokens/<key>/tokenizer/    see escada.text.tokenizers
+    corpus/tokens/<key>/train/        see escada.text.shards
+
+The key is a hash of the corpus, the tokenizer's spec and the code that makes tokens: when nothing
+changed the folder is reused, when anything did another one is made. One process makes it while others
+wait, and it appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import shutil
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from escada.files import content_hash, disk_errors, hash_sources, new_directory
+from escada.spec import TokenizerSpec
+from escada.text import shards
+from escada.text.corpus import Corpus
+from escada.text.shards import ProgressCallback, TokenStream, write_stream
+from escada.text.tokenizers import METADATA, Tokenizer, load_tokenizer, train_tokenizer
+
+SPLIT = "train"
+TOKENIZER = "tokenizer"
+
+
+def prepare_tokens(
+    corpus: Corpus, spec: TokenizerSpec, *, progress: ProgressCallback | None = None
+) -> tuple[Tokenizer, TokenStream]:
+    """The tokenizer of a spec for a corpus, and the training split in its tokens.
+
+    Held-out documents are never read.
+
+    Args:
+        corpus: prepared; the tokens are kept in its folder.
+        spec: which tokenizer.
+        progress: called with documents and tokens while they are written, if they are.
+
+    Raises:
+        EscadaError: the vocabulary does not fit the corpus, there is no text, the disk is full, or
+            the tokens that lie there are damaged.
+    """
+    folder = tokens_path(corpus, spec)
+    with disk_errors(folder):
+        folder.parent.mkdir(exist_ok=True)
+    with _only_process(folder.with_name(f".{folder.name}.lock")):
+        if not _is_whole(folder):
+            _clear(folder)
+            with new_directory(folder) as temporary:
+                _make(temporary, corpus, spec, progress)
+    return load_tokenizer(folder / TOKENIZER), TokenStream.open(folder / SPLIT)
+
+
+def tokens_path(corpus: Corpus, spec: TokenizerSpec) -> Path:
+    """Where the tokens of a spec are kept; another path when corpus, spec or code differ."""
+    here = Path(__file__).parent
+    key = content_hash(
+        {
+            "corpus": corpus.hash,
+            "tokenizer": spec.model_dump(mode="json"),
+            "code": hash_sources(here / "tokenizers", Path(shards.__file__), Path(__file__)),
+            "sentencepiece": importlib.metadata.version("sentencepiece"),
+        }
+    )
+    return corpus.path / "tokens" / key[:16]
+
+
+def _make(
+    folder: Path, corpus: Corpus, spec: TokenizerSpec, progress: ProgressCallback | None
+) -> None:
+    tokenizer = train_tokenizer(spec, _texts(corpus))
+    tokenizer.save(folder / TOKENIZER)
+    write_stream(
+        folder / SPLIT, _texts(corpus), tokenizer, corpus_hash=corpus.hash, progress=progress
+    )
+
+
+def _texts(corpus: Corpus) -> Iterator[str]:
+    return (document.text for document in corpus.documents(SPLIT))
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether both parts are there; a user may have removed the one that was damaged."""
+    return (folder / TOKENIZER / METADATA).exists() and (folder / SPLIT / shards.MANIFEST).exists()
+
+
+def _clear(folder: Path) -> None:
+    """Remove a part without its other half, and what killed processes left behind."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for left in folder.parent.glob(f".{folder.name}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _only_process(lock: Path) -> Generator[None]:
+    """Hold a lock among processes and threads; the system drops it when its holder dies."""
+    with disk_errors(lock), lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
