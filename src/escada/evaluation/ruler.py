@@ -200,10 +200,10 @@ class _Sums:
 
 
 def _target_scores(logits_BTV: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
-    """-log softmax at the targets, float64, and whether the target was the first choice: (B, T) each.
+    """-log softmax at the targets (float64) and whether they were the first choice, (B, T) each.
 
-    Only the sum of exponentials runs over V; it is taken a slice at a time, so that there is never a
-    second table of logits, and accumulated in float64.
+    Only the sum of exponentials runs over V. It is taken a slice at a time, so that there is never
+    a second table of logits, and accumulated in float64.
     """
     logits_NV, targets_N1 = logits_BTV.flatten(0, 1), targets_BT.flatten()[:, None]
     nats: list[Tensor] = []

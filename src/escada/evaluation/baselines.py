@@ -1,0 +1,126 @@
+"""Models that have learned next to nothing: what every rung must beat, and noise as a control.
+
+    tokenizer = character_tokenizer(training_texts)
+    bigram = bigram_model(tokenizer, training_texts)
+    scores = score_documents(bigram, tokenizer, test_documents)       # by the same ruler
+    noise = generate(uniform_model(tokenizer), tokenizer, [""], …)    # by the same decoding
+
+Each is a table of logits behind the contract of every model, so nothing about how it is measured or
+sampled differs. Unknown characters become UNK and pay as they do for a rung.
+
+    V  vocabulary     K  rows of the table: V, or 1 when the context makes no difference
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from escada.models.contract import DecodingState, LanguageModel
+from escada.spec import TokenizerSpec
+from escada.text.tokenizers import Tokenizer, train_tokenizer
+
+Floats = NDArray[np.float64]
+
+
+def character_tokenizer(texts: Iterable[str]) -> Tokenizer:
+    """Characters seen at least 3 times, as in v1: what the baselines are counted over."""
+    return train_tokenizer(TokenizerSpec(kind="characters"), texts)
+
+
+def uniform_model(tokenizer: Tokenizer) -> TableModel:
+    """Every token equally likely: its text is noise, its score log2 V bits a token."""
+    return TableModel(np.zeros((1, tokenizer.vocab_size)))
+
+
+def unigram_model(tokenizer: Tokenizer, texts: Sequence[str]) -> TableModel:
+    """Tokens as likely as they are frequent, one added to each count (Laplace)."""
+    return TableModel(np.log(_unigram(_pair_counts(tokenizer, texts), tokenizer.bos_id))[None])
+
+
+def bigram_model(tokenizer: Tokenizer, texts: Sequence[str]) -> TableModel:
+    """The next token from the one before, interpolated with the unigram model (Witten & Bell 1991).
+
+    p(b | a) = (c(ab) + t(a) p(b)) / (c(a) + t(a)), where t(a) is the number of different tokens
+    seen after a: a context with many kinds of successors leaves more to those not yet seen. There
+    is nothing to tune.
+    """
+    counts_VV = _pair_counts(tokenizer, texts)
+    unigram_V = _unigram(counts_VV, tokenizer.bos_id)
+    kinds_V1 = np.count_nonzero(counts_VV, axis=1)[:, None]
+    seen_V1 = counts_VV.sum(axis=1, keepdims=True)
+    weights_VV = counts_VV + np.maximum(kinds_V1, seen_V1 == 0) * unigram_V
+    return TableModel(np.log(weights_VV / weights_VV.sum(axis=1, keepdims=True)))
+
+
+def _pair_counts(tokenizer: Tokenizer, texts: Sequence[str]) -> Floats:
+    """How often each token follows each: documents alone, from BOS to EOS."""
+    size = tokenizer.vocab_size
+    counts = np.zeros(size * size, dtype=np.int64)
+    for ids in tokenizer.encode_batch(texts):
+        path = np.concatenate([[tokenizer.bos_id], ids, [tokenizer.eos_id]]).astype(np.int64)
+        pairs, times = np.unique(path[:-1] * size + path[1:], return_counts=True)
+        counts[pairs] += times
+    return counts.reshape(size, size).astype(np.float64)
+
+
+def _unigram(counts_VV: Floats, bos_id: int) -> Floats:
+    """Probability of each token but BOS, which is never predicted and keeps a vanishing rest."""
+    counts_V = counts_VV.sum(axis=0) + 1
+    counts_V[bos_id] = 1e-9
+    return counts_V / counts_V.sum()
+
+
+@dataclass(slots=True)
+class TableState:
+    """A table remembers nothing but how many rows there are."""
+
+    batch_size: int
+
+    def select(self, rows: Tensor) -> Self:
+        """See `DecodingState.select`."""
+        return type(self)(len(rows))
+
+    @classmethod
+    def concatenate(cls, states: Sequence[Self]) -> Self:
+        """See `DecodingState.concatenate`."""
+        return cls(sum(state.batch_size for state in states))
+
+
+class TableModel(LanguageModel):
+    """Logits looked up by the last token.
+
+    Args:
+        logits_KV: K is V, or 1 for a model that does not look at its context.
+    """
+
+    context_tokens = None
+
+    def __init__(self, logits_KV: Floats) -> None:
+        super().__init__()
+        rows, self.vocab_size = logits_KV.shape
+        self.ignores_context = rows == 1
+        self.logits_KV = nn.Parameter(torch.tensor(logits_KV, dtype=torch.float32))
+
+    def forward(self, ids_BT: Tensor) -> Tensor:
+        """See `LanguageModel.forward`."""
+        return self.logits_KV[torch.zeros_like(ids_BT) if self.ignores_context else ids_BT]
+
+    def fresh_state(self, batch_size: int) -> TableState:
+        """See `LanguageModel.fresh_state`."""
+        return TableState(batch_size)
+
+    def advance(self, ids_BT: Tensor, state: DecodingState) -> Tensor:
+        """See `LanguageModel.advance`."""
+        assert state.batch_size == len(ids_BT)
+        return self(ids_BT)
+
+    def forward_flops_per_token(self, context_tokens: int) -> float:
+        """None: there is no multiplication."""
+        return 0.0
