@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from escada.errors import EscadaError
+from escada.evaluation.bootstrap import paired_interval
 from escada.evaluation.controls import corpus_controls
-from escada.evaluation.paired import paired_difference
 from escada.evaluation.review import measure_run, read_document_scores, sample_run
 from escada.files import read_json, write_json
 from escada.runs.environment import environment
@@ -206,14 +206,16 @@ def _against_previous(run: Run, below: Sequence[Run]) -> dict[str, Any] | None:
     previous = next((b for b in below if b.spec.name == run.spec.about.follows), None)
     if previous is None:
         return None
-    found = paired_difference(
+    found = paired_interval(
         read_document_scores(run, "test"), read_document_scores(previous, "test")
     )
-    low, high = found.ci95
-    verdict = "better" if high < 0 else "worse" if low > 0 else "undecided"
+    verdict = "undecided"
+    if found.ci95 is not None:
+        low, high = found.ci95
+        verdict = "better" if high < 0 else "worse" if low > 0 else "undecided"
     return {
         "against": previous.spec.name,
         "difference": found.difference,
-        "ci95": [low, high],
+        "ci95": found.ci95,
         "verdict": verdict,
     }

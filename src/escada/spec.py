@@ -328,11 +328,11 @@ def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
         EscadaError: names the key, the file and, for an unknown key, the nearest known one.
     """
     sections = dict(table)
-    model_table = sections.get("model")
-    if not isinstance(model_table, dict) or "kind" not in model_table:
+    model_table = cast(dict[str, Any], sections.get("model") or {})
+    if "kind" not in model_table:
         raise EscadaError("the spec has no model.kind", where=where, fix="add [model] kind = …")
-    kind = str(cast(dict[str, Any], model_table)["kind"])
-    config = _validate(model_module(kind).Config, model_table, "model", where)
+    module = model_module(str(model_table["kind"]))
+    config = _validate(cast(type[ModelConfig], module.Config), model_table, "model", where)
     spec = _validate(Spec, sections | {"model": config}, "", where)
     _check_together(spec, where)
     return spec

@@ -22,11 +22,11 @@ def doctor(json: options.Json = False) -> None:
 
     from escada.files import cache_directory
     from escada.models.contract import build_model
+    from escada.runs.device import resolve_device
     from escada.runs.environment import environment
     from escada.spec import FULL, load_spec, read_spec_table, rung_names
     from escada.text.corpus import default_corpus_path
     from escada.training.precision import resolve_precision
-    from escada.training.start import resolve_device
 
     device = resolve_device("auto")
     free = (

@@ -104,7 +104,9 @@ class Run:
         """The model before its first step, from the run's seed."""
         return build_model(self.spec.model, self.tokenizer.vocab_size, self.seed)
 
-    def load_model(self, which: Which = "best", device: str = "cpu") -> LanguageModel:
+    def load_model(
+        self, which: Which = "best", device: torch.device | str = "cpu"
+    ) -> LanguageModel:
         """A trained model in evaluation mode.
 
         Raises:

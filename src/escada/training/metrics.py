@@ -48,7 +48,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def _csv_lines(rows: list[dict[str, Any]], header: bool) -> str:
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, COLUMNS, restval="", lineterminator="\n")
+    writer: csv.DictWriter[str] = csv.DictWriter(
+        buffer, list(COLUMNS), restval="", lineterminator="\n"
+    )
     if header:
         writer.writeheader()
     writer.writerows(rows)

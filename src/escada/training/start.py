@@ -24,6 +24,7 @@ from escada.cost.memory import peak_memory_bytes
 from escada.errors import EscadaError
 from escada.files import read_json, write_json
 from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights
+from escada.runs.device import resolve_device
 from escada.runs.run import Run, create_run, open_run, run_key
 from escada.spec import Spec
 from escada.text.batches import WindowBatches
@@ -52,21 +53,6 @@ class Circumstances:
     micro_batch_sequences: int
     torch: str
     cpu_capability: str
-
-
-def resolve_device(wanted: str) -> torch.device:
-    """`auto` is the first GPU if there is one, else the CPU.
-
-    Raises:
-        EscadaError: CUDA was asked for and is not there.
-    """
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise EscadaError("no CUDA device", where="--device", fix="use --device cpu")
-    if wanted not in ("cpu", "cuda"):
-        raise EscadaError(f"unknown device {wanted!r}", where="--device", fix="auto, cpu or cuda")
-    return torch.device(wanted)
 
 
 def start(
@@ -308,7 +294,7 @@ def _at_last_checkpoint(
         training = new_training(steps, None)
         if run.record["warm_start"]:
             source = open_run(Path(run.record["warm_start"]))
-            best = source.load_model("best", str(device))
+            best = source.load_model("best", device)
             training.model.load_state_dict(best.state_dict())
         torch.manual_seed(run.seed)
         return training

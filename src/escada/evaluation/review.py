@@ -1,0 +1,155 @@
+"""What every finished run gets: the ruler on held-out documents, samples of the default prompts.
+
+Each result carries a key: a hash of the weights, the documents and the code that made it. A result
+whose key has not changed is not made again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from escada.errors import EscadaError
+from escada.evaluation.lexicon import samples_lexicon_share
+from escada.evaluation.measurement import measure, read_scores, write_scores
+from escada.evaluation.ruler import DocumentScores
+from escada.files import content_hash, hash_sources, read_json, write_json
+from escada.generation.decoding import generate
+from escada.generation.prompts import load_prompts
+from escada.generation.samplers import SamplerSettings
+from escada.runs.checkpoint import Which, checkpoint_path
+from escada.runs.device import resolve_device
+from escada.runs.run import Run
+from escada.text.corpus import Corpus
+
+SCHEMA_VERSION = 1
+SAMPLE_TOKENS = 120
+SAMPLE_SEED = 42
+
+
+def measure_run(
+    run: Run, corpus: Corpus, split: str, *, which: Which = "best", device: str = "auto"
+) -> bool:
+    """Measure a run on a split of its corpus, into its folder.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        EscadaError: the corpus is of another profile than the run's, or the run has no checkpoint.
+    """
+    if corpus.profile != run.spec.text.profile:
+        raise EscadaError(
+            f"the run reads profile {run.spec.text.profile!r}, the corpus has {corpus.profile!r}",
+            where=corpus.path,
+        )
+    path = run.layout.evaluation(split)
+    key = _key(run, which, "evaluation", corpus=corpus.hash, split=split)
+    if _is_done(path, key) and run.layout.document_scores(split).exists():
+        return False
+    found, scores = measure(
+        run.load_model(which, resolve_device(device)),
+        run.tokenizer,
+        list(corpus.documents(split)),
+        context_tokens=ruler_context(run),
+        profile=corpus.profile,
+        corpus_hash=corpus.hash,
+        split=split,
+    )
+    write_scores(run.layout.document_scores(split), scores)
+    write_json(path, found.to_json() | {"key": key, "weights": which})
+    return True
+
+
+def ruler_context(run: Run) -> int:
+    """The window that the ruler slides over documents for a model without a state."""
+    return run.spec.evaluation.context_tokens or run.spec.train.window_tokens
+
+
+def read_measurement(run: Run, split: str) -> dict[str, Any]:
+    """The figures that `measure_run` wrote."""
+    return read_json(run.layout.evaluation(split))
+
+
+def read_document_scores(run: Run, split: str) -> DocumentScores:
+    """The sums per document that `measure_run` wrote."""
+    return read_scores(run.layout.document_scores(split))
+
+
+def sample_run(run: Run, *, which: Which = "best", device: str = "auto") -> bool:
+    """Continue the default prompts once each, into the run's folder.
+
+    Returns:
+        Whether there was anything to do.
+    """
+    prompts = load_prompts()
+    settings = SamplerSettings()
+    key = _key(
+        run,
+        which,
+        "generation",
+        prompts=[asdict(prompt) for prompt in prompts],
+        settings=asdict(settings),
+        max_tokens=SAMPLE_TOKENS,
+        seed=SAMPLE_SEED,
+    )
+    if _is_done(run.layout.samples, key):
+        return False
+    samples = generate(
+        run.load_model(which, resolve_device(device)),
+        run.tokenizer,
+        [prompt.text for prompt in prompts],
+        settings,
+        max_tokens=SAMPLE_TOKENS,
+        seed=SAMPLE_SEED,
+        profile=run.spec.text.profile,
+    )
+    rows = [
+        {
+            "prompt_id": prompt.id,
+            "category": prompt.category,
+            "prompt": sample.prompt,
+            "text": sample.text,
+            "finished": sample.finished,
+            "tokens": len(sample.ids),
+            "bits_per_token": sample.bits_per_token,
+        }
+        for prompt, sample in zip(prompts, samples, strict=True)
+    ]
+    write_json(
+        run.layout.samples,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "key": key,
+            "settings": asdict(settings),
+            "max_tokens": SAMPLE_TOKENS,
+            "seed": SAMPLE_SEED,
+            "weights": which,
+            "lexicon_share": samples_lexicon_share(samples),
+            "samples": rows,
+        },
+    )
+    return True
+
+
+def _key(run: Run, which: Which, code: str, **of: object) -> str:
+    """Hash of the weights, of `of`, and of the code that makes the result."""
+    package = Path(str(resources.files("escada")))
+    checkpoint = read_json(checkpoint_path(run.layout.checkpoints, which) / "checkpoint.json")
+    return content_hash(
+        {
+            "weights": checkpoint["sha256"]["model.safetensors"],
+            "tokenizer": run.tokenizer.hash,
+            "context_tokens": ruler_context(run),
+            "code": hash_sources(
+                *(package / part for part in ("text", "models", "generation", code))
+            ),
+            **of,
+        }
+    )
+
+
+def _is_done(path: Path, key: str) -> bool:
+    return path.exists() and read_json(path).get("key") == key
