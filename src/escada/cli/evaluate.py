@@ -33,11 +33,12 @@ def evaluate(
     import json as json_module
 
     from escada.runs.run import open_run
-    from escada.training.start import resolve_device
 
     opened = open_run(run)
-    where = str(resolve_device(device))
-    found = _of_split(opened, split, data, where) if text is None else _of_text(opened, text, where)
+    if text is None:
+        found = _of_split(opened, split, data, device)
+    else:
+        found = _of_text(opened, text, device)
     if json:
         typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
     else:
@@ -70,19 +71,19 @@ def _of_text(run: Run, text: str, device: str) -> dict[str, Any]:
 
     from escada.evaluation.measurement import measure
     from escada.evaluation.review import ruler_context
+    from escada.runs.device import resolve_device
     from escada.text.cleaning import clean
     from escada.text.sources import open_source
 
     profile = run.spec.text.profile
     found, _ = measure(
-        run.load_model(device=device),
+        run.load_model(device=resolve_device(device)),
         run.tokenizer,
         [replace(document, text=clean(document.text, profile)) for document in open_source(text)],
         context_tokens=ruler_context(run),
         profile=profile,
         corpus_hash=None,
         split=text,
-        device=device,
     )
     return found.to_json()
 

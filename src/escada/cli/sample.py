@@ -43,8 +43,8 @@ def sample(
     from escada.generation.decoding import generate
     from escada.generation.prompts import load_prompts
     from escada.generation.samplers import SamplerSettings
+    from escada.runs.device import resolve_device
     from escada.runs.run import open_run
-    from escada.training.start import resolve_device
 
     settings = SamplerSettings(
         temperature=temperature,
@@ -56,7 +56,7 @@ def sample(
     )
     opened = open_run(run)
     samples = generate(
-        opened.load_model(device=str(resolve_device(device))),
+        opened.load_model(device=resolve_device(device)),
         opened.tokenizer,
         prompt or [default.text for default in load_prompts()],
         settings,

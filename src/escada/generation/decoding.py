@@ -62,7 +62,7 @@ class Decoder:
         logits_BV: fp32, on the device of the weights.
     """
 
-    logits_BV: Tensor  # noqa: N815
+    logits_BV: Tensor
 
     def __init__(self, model: LanguageModel, rows: Sequence[Sequence[int]]) -> None:
         self._model = model
