@@ -233,9 +233,48 @@ def climb(tmp_path: Path):
 
 
 @pytest.fixture(scope="session")
-def page(tmp_path_factory) -> str:
-    """The page of the unchanged climb."""
+def folder(tmp_path_factory) -> Path:
+    """The unchanged climb with its report; not to be changed."""
     from escada.report.page import write_report
 
     folder = write_climb(tmp_path_factory.mktemp("page"))
-    return write_report(folder).read_text(encoding="utf-8")
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def page(folder) -> str:
+    """The page of the unchanged climb."""
+    return (folder / "report" / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def one_run(tmp_path: Path) -> Path:
+    """The folder of one run, as training, ruler and sampler leave it."""
+    facts = next(rung(row) for row in ROWS if row[0] == "v5")
+    folder = tmp_path / "2026-11-23-v5-laptop-3fa9c1"
+    write_run(folder, facts, 31e9)
+    kept = ("name", "preset", "seed", "status", "tokenizer", "parameters", "spec_hash", "key")
+    costs = ("training_tokens", "training_flops", "training_seconds", "tokens_per_second")
+    write_json(
+        folder / "record.json",
+        {
+            "schema_version": 1,
+            "budget": "60 s",
+            "created": "2026-11-23T23:14:05+00:00",
+            "precision": {"name": "fp32", "reason": "no GPU"},
+            "circumstances": {"device": "cpu"},
+            **{key: facts[key] for key in (*kept, *costs, "corpus_hash", "peak_memory_bytes")},
+        },
+    )
+    measured = ("bits_per_byte", "ci95", "perplexity", "accuracy", "by_source", "protocol")
+    test = {key: facts[key] for key in (*measured, "profile", "corpus_hash", "tokenizer")}
+    test |= {"documents": 1190, "bytes": 407_919, "unknown": 0, "tokens_per_second": 61_000.0}
+    write_json(folder / "evaluation" / "test.json", {"schema_version": 1, "key": "x", **test})
+    about = "\n".join(
+        f"{key}.{language} = {json.dumps(text, ensure_ascii=False)}"
+        for key, texts in facts["about"].items()
+        for language, text in texts.items()
+    )
+    (folder / "spec.toml").write_text(f'[about]\nfollows = "v4"\n{about}\n', encoding="utf-8")
+    return folder

@@ -87,17 +87,23 @@ def name_ends(
             share_x = math.log(x / left) / math.log(right / left)
         else:
             share_x = (x - left) / (right - left)
-        axes.annotate(
+        axes.plot(
+            [share_x, 1.03],
+            [(y - low) / (high - low), place],
+            transform=axes.transAxes,
+            clip_on=False,
+            color=colour,
+            lw=0.7,
+        )
+        axes.text(
+            1.04,
+            place,
             name,
-            xy=(share_x, (y - low) / (high - low)),
-            xycoords="axes fraction",
-            xytext=(1.04, place),
-            textcoords="axes fraction",
+            transform=axes.transAxes,
             va="center",
             color=colour,
             fontsize=10.5,
             fontweight="bold",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkB": 3},
         )
 
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from escada.errors import EscadaError
 from escada.files import read_json
+from escada.report.single import RECORD_FILE, ladder_of_run
 from escada.spec import About
 
 SCHEMA_VERSION = 1
@@ -30,6 +31,11 @@ def _upright(interval: tuple[float, float]) -> tuple[float, float]:
     if interval[0] > interval[1]:
         raise ValueError(f"interval upside down: {interval[0]} > {interval[1]}")
     return interval
+
+
+def _by_split(count: object) -> object:
+    """A count alone is that of the test documents."""
+    return {"test": count} if isinstance(count, int) else count
 
 
 Interval = Annotated[tuple[float, float], AfterValidator(_upright)]
@@ -91,7 +97,9 @@ class RungFacts(Facts):
     evaluation_tokens_per_second: float | None = None
     peak_memory_bytes: float | None = None
     lexicon_share: float | None = None
-    unknown_characters: dict[str, int] = Field(default_factory=dict)
+    unknown_characters: Annotated[dict[str, int], BeforeValidator(_by_split)] = Field(
+        default_factory=dict
+    )
     precision: str | None = None
     device: str | None = None
     spec_hash: str | None = None
@@ -122,7 +130,7 @@ class CorpusFacts(Facts):
     profile: str | None = None
     documents: int | dict[str, int] | None = None
     bytes: dict[str, int] = Field(default_factory=dict)
-    licences: dict[str, str] | list[str] | str | None = None
+    licences: dict[str, str | dict[str, str]] | list[str] | str | None = None
 
 
 class LexiconFacts(Facts):
@@ -214,17 +222,22 @@ def check_version(table: Mapping[str, Any], where: Path) -> None:
 
 
 def read_ladder(folder: Path) -> LadderFacts:
-    """Read `folder/ladder.json`.
+    """Read `folder/ladder.json`; the folder of one run is read as a ladder of one rung.
 
     Raises:
         EscadaError: no such file, another version, or a figure that cannot be one.
     """
     path = folder / LADDER_FILE
+    alone = folder / RECORD_FILE
+    if not path.is_file() and alone.is_file():
+        table = ladder_of_run(folder)
+        check_version(table, alone)
+        return check(LadderFacts, table, alone)
     if not path.is_file():
         raise EscadaError(
-            f"no {LADDER_FILE} in this folder",
+            f"no {LADDER_FILE} here",
             where=folder,
-            fix="write one with: escada climb --out FOLDER",
+            fix="name the --out of an `escada climb`, or a run's folder",
         )
     table = read_json(path)
     check_version(table, path)

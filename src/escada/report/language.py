@@ -115,12 +115,9 @@ class Language:
             return NOTHING
         if value == 0:
             return "0"
-        exponent = math.floor(math.log10(abs(value)))
-        mantissa = value / 10**exponent
-        if float(f"{abs(mantissa):.1f}") == 10:
-            mantissa, exponent = mantissa / 10, exponent + 1
-        shown = self.number(mantissa, 1)
-        return f"{shown}{_SPACE}×{_SPACE}10{str(exponent).translate(_SUPERSCRIPTS)}"
+        mantissa, exponent = f"{value:.1e}".split("e")
+        power = str(int(exponent)).translate(_SUPERSCRIPTS)
+        return f"{self.number(float(mantissa), 1)}{_SPACE}×{_SPACE}10{power}"
 
     def compact(self, value: float | None) -> str:
         """`12.2 M`: SI multiples k, M, G; larger ones as a power of ten."""

@@ -119,6 +119,10 @@ def _context(
         "headline": headline(ladder, findings, language),
         "tokenizers": {rung.name: views.tokenizer(rung, language) for rung in ladder.rungs},
         "statuses": {rung.name: views.status(rung, language) for rung in ladder.rungs},
+        "protocols": {
+            rung.name: views.protocol(rung.protocol, language)
+            for rung in (*ladder.rungs, *ladder.baselines)
+        },
         "verdicts": {rung.name: verdict(rung, findings, language) for rung in ladder.rungs},
         "without_curve": [rung.name for rung in ladder.rungs if not runs[rung.name].curve],
         "without_samples": [rung.name for rung in ladder.rungs if rung.name not in sampled],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from escada.report.facts import LadderFacts, RungFacts
 from escada.report.findings import Findings, Step
-from escada.report.language import Language
+from escada.report.language import NOTHING, Language
 
 ICONS = {"better": "↓", "worse": "↑", "undecided": "≈", "none": ""}
 
@@ -26,7 +26,11 @@ def headline(ladder: LadderFacts, findings: Findings, language: Language) -> lis
     say, best = language.say, findings.best
     if best is None:
         return [("open", say("headline.none"))]
-    figure = {"name": best.name, "bits": language.bits(best.bits_per_byte)}
+    figure = {
+        "name": best.name,
+        "bits": language.bits(best.bits_per_byte),
+        "interval": language.interval(best.ci95) or NOTHING,
+    }
     runner_up = findings.runner_up
     if runner_up is None:
         lines = [("plain", say("headline.only", **figure))]

@@ -43,7 +43,7 @@ class ShownSample:
 
 @dataclass(slots=True)
 class Prompt:
-    """A prompt and what each rung made of it; `opening` is how it begins, all of it unless `long`."""
+    """A prompt and what each rung made of it; `opening` is its beginning, whole unless `long`."""
 
     text: str
     opening: str
@@ -69,6 +69,12 @@ def tokenizer(rung: RungFacts, language: Language) -> str:
     key = f"tokenizer.{rung.tokenizer.kind}"
     kind = language.say(key) if key in language.messages else rung.tokenizer.kind
     return f"{kind} {language.number(rung.tokenizer.vocab_size)}"
+
+
+def protocol(name: str | None, language: Language) -> str:
+    """A protocol by its name, and what it means where the catalogue knows it."""
+    meaning = language.messages.get(f"protocol.{name}")
+    return (f"{name}: {meaning}" if meaning else name) or NOTHING
 
 
 def status(rung: RungFacts, language: Language) -> str:
@@ -143,7 +149,10 @@ def corpus(ladder: LadderFacts, language: Language) -> list[tuple[str, str]]:
     documents = facts.documents
     licences = facts.licences
     if isinstance(licences, dict):
-        licences = [f"{source}: {licence}" for source, licence in licences.items()]
+        licences = [
+            f"{source}: {licence if isinstance(licence, str) else '; '.join(licence.values())}"
+            for source, licence in licences.items()
+        ]
     return [
         (say("method.source"), facts.source or NOTHING),
         (say("method.profile"), facts.profile or NOTHING),

@@ -1,0 +1,52 @@
+"""The folder of one run, read as a ladder of one rung: a run has a page before any climb."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from escada.files import read_json
+
+RECORD_FILE = "record.json"
+
+
+def ladder_of_run(folder: Path) -> dict[str, Any]:
+    """The facts of one run in the shape of ladder.json; nothing is checked here.
+
+    Raises:
+        EscadaError: a file of the run is not JSON.
+    """
+    record = read_json(folder / RECORD_FILE)
+
+    def optional(name: str) -> dict[str, Any]:
+        return read_json(folder / name) if (folder / name).is_file() else {}
+
+    spec: dict[str, Any] = {}
+    if (folder / "spec.toml").is_file():
+        spec = tomllib.loads((folder / "spec.toml").read_text(encoding="utf-8"))
+    test = optional("evaluation/test.json")
+    about = dict(spec.get("about", {}))
+    rung = {
+        **record,
+        **{key: value for key, value in test.items() if key not in ("key", "tokens_per_second")},
+        "run": ".",
+        "follows": about.pop("follows", None),
+        "about": about or None,
+        "validation_bits_per_byte": optional("evaluation/validation.json").get("bits_per_byte"),
+        "evaluation_tokens_per_second": test.get("tokens_per_second"),
+        "unknown_characters": test.get("unknown", {}),
+        "lexicon_share": optional("samples/samples.json").get("lexicon_share"),
+        "precision": record.get("precision", {}).get("name"),
+        "device": record.get("circumstances", {}).get("device"),
+    }
+    return {
+        **{key: record.get(key) for key in ("created", "preset", "budget", "seed")},
+        "schema_version": record.get("schema_version"),
+        "corpus": {
+            "hash": record.get("corpus_hash"),
+            "profile": test.get("profile"),
+            **{key: {"test": test[key]} for key in ("documents", "bytes") if key in test},
+        },
+        "rungs": [rung],
+    }

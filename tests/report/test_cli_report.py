@@ -1,0 +1,46 @@
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from escada.cli.report import report
+from escada.errors import EscadaError
+
+
+@pytest.fixture
+def app():
+    app = typer.Typer()
+    app.command()(report)
+    return app
+
+
+def test_the_verb_says_what_was_found_and_ends_with_the_page(climb, app):
+    folder = climb()
+    result = CliRunner().invoke(app, [str(folder)])
+    lines = result.stdout.strip().splitlines()
+    assert result.exit_code == 0
+    assert lines[0] == "v5 is the best rung: 2.254 bits per byte."
+    assert "The ladder is not monotone: v3 does not beat v2." in lines
+    assert lines[-1] == str(folder / "report" / "index.html")
+
+
+def test_a_folder_without_a_ladder_is_the_users_error(tmp_path, app):
+    result = CliRunner().invoke(app, [str(tmp_path)])
+    assert isinstance(result.exception, EscadaError)
+    assert result.exception.exit_code == 2
+
+
+def test_the_verb_loads_nothing_heavy_before_it_runs():
+    # the package of verbs imports its siblings: load this one alone
+    code = (
+        "import sys, importlib.util as u;"
+        "s = u.find_spec('escada');"
+        "p = s.submodule_search_locations[0] + '/cli/report.py';"
+        "m = u.spec_from_file_location('verb', p); x = u.module_from_spec(m);"
+        "m.loader.exec_module(x);"
+        "print({'matplotlib', 'torch', 'jinja2'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

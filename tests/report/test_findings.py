@@ -1,0 +1,105 @@
+import copy
+
+from escada.report.facts import LadderFacts
+from escada.report.findings import find
+from escada.report.language import Language
+from escada.report.sentences import headline, verdict
+
+
+def findings_of(table):
+    ladder = LadderFacts.model_validate(table)
+    return ladder, find(ladder)
+
+
+def only_steps(table, *names):
+    """The ladder with those rungs alone, each following the one before."""
+    table = copy.deepcopy(table)
+    table["rungs"] = [rung for rung in table["rungs"] if rung["name"] in names]
+    return table
+
+
+def test_the_best_rung_and_the_steps_are_found(table):
+    _, found = findings_of(table)
+    assert (found.best.name, found.runner_up.name, found.clear) == ("v5", "v4_gru", True)
+    outcomes = {step.rung.name: step.outcome for step in found.steps}
+    assert outcomes == {
+        "v2": "better",
+        "v3": "worse",
+        "v4": "better",
+        "v4_gru": "undecided",
+        "v5": "better",
+        "v_final": "unmeasured",
+    }
+    assert found.monotone is False
+    assert [rung.name for rung in found.unfinished] == ["v_final"]
+
+
+def test_a_ladder_is_monotone_only_when_every_step_is_decided(table):
+    _, found = findings_of(only_steps(table, "v1", "v2"))
+    assert found.monotone is True
+    undecided = only_steps(table, "v1", "v2")
+    undecided["rungs"][1]["beats_previous"] |= {"ci95": [-0.1, 0.01], "verdict": "undecided"}
+    assert findings_of(undecided)[1].monotone is None
+
+
+def test_two_best_rungs_within_the_interval_are_not_told_apart(table):
+    ladder, found = findings_of(only_steps(table, "v4", "v4_gru"))
+    assert found.clear is False
+    sentences = " ".join(text for _, text in headline(ladder, found, Language.load("en")))
+    assert "v4_gru has the lowest figure" in sentences
+    assert "the two are not told apart" in sentences
+    assert "is the best rung" not in sentences
+
+
+def test_rungs_on_different_texts_are_neither_ranked_nor_compared(table):
+    table["rungs"][5]["profile"] = "roadmap"
+    ladder, found = findings_of(table)
+    assert found.best.name == "v4_gru"
+    step = next(step for step in found.steps if step.rung.name == "v5")
+    assert step.outcome == "other_text"
+    sentences = " ".join(text for _, text in headline(ladder, found, Language.load("en")))
+    assert "Measured on another text, and so not ranked here: v5." in sentences
+
+
+def test_the_headline_says_plainly_what_failed(table):
+    ladder, found = findings_of(table)
+    english = headline(ladder, found, Language.load("en"))
+    assert english[0][1] == "v5 is the best rung: 2.254 bits per byte."
+    assert ("bad", "The ladder is not monotone: v3 does not beat v2.") in english
+    assert ("open", "Undecided within the interval: v4_gru against v4.") in english
+    portuguese = headline(ladder, found, Language.load("pt"))
+    assert portuguese[0][1] == "v5 é o melhor degrau: 2,254 bits por byte."
+    assert ("bad", "A escada não é monótona: v3 não supera v2.") in portuguese
+
+
+def test_a_rung_that_is_not_below_the_bigram_is_named(table):
+    table["rungs"][0]["bits_per_byte"] = 3.5
+    table["rungs"][0]["ci95"] = [3.4, 3.6]
+    ladder, found = findings_of(table)
+    sentences = headline(ladder, found, Language.load("en"))
+    assert ("bad", "Not below the character bigram model: v1.") in sentences
+
+
+def test_a_climb_without_any_figure_has_a_headline(table):
+    ladder, found = findings_of(only_steps(table, "v_final"))
+    assert headline(ladder, found, Language.load("en")) == [
+        ("open", "No rung has been measured yet.")
+    ]
+
+
+def test_each_verdict_is_one_plain_sentence(table):
+    ladder, found = findings_of(table)
+    english = Language.load("en")
+    said = {rung.name: verdict(rung, found, english).sentence for rung in ladder.rungs}
+    assert said["v1"] == "The first step: nothing comes before it."
+    assert said["v2"].startswith("v2 beats v1: 0.066 fewer bits per byte, 95 % interval [0.054, 0")
+    assert said["v3"].startswith("v3 does not beat v2: it needs 0.042 more bits per byte")
+    assert "includes zero: it is not shown to beat it" in said["v4_gru"]
+    assert said["v_final"] == "Not compared: v_final and v5 are not both measured yet."
+
+
+def test_a_step_from_a_rung_that_was_not_climbed_is_not_compared(table):
+    lone = only_steps(table, "v1", "v5")
+    ladder, found = findings_of(lone)
+    sentence = verdict(ladder.rungs[1], found, Language.load("en")).sentence
+    assert sentence == "Not compared: v4, which it follows, is not in this report."
