@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -78,8 +79,7 @@ def test_reading_in_pieces_gives_the_logits_of_one_pass(form: str, cuts: list[in
     state = model.fresh_state(3)
     bounds = [0, *cuts, T]
     pieces = [
-        model.advance(ids_BT[:, start:end], state)
-        for start, end in zip(bounds, bounds[1:], strict=False)
+        model.advance(ids_BT[:, start:end], state) for start, end in itertools.pairwise(bounds)
     ]
     assert_same(torch.cat(pieces, dim=1), whole_BTV)
 

@@ -33,9 +33,9 @@ from escada.models.layers import (
 )
 from escada.spec import ModelConfig
 
-INITIAL_STD = 0.02
-"""Of every matrix and embedding (Radford et al. 2019)."""
-STREAM_SCALE = 1 / INITIAL_STD
+EMBEDDING_STD = 0.02
+"""Of fresh embeddings and of the output matrix (Radford et al. 2019): small first logits."""
+STREAM_SCALE = 1 / EMBEDDING_STD
 """The s above: tokens and positions each bring unit variance to a fresh stream."""
 
 
@@ -134,7 +134,55 @@ class Model(LanguageModel):
         else:
             table_WD = sinusoidal_positions(config.context_tokens, config.d_model)
             # Its root mean square becomes that of fresh embeddings.
-            table_WD = table_WD * (INITIAL_STD * 2**0.5)
+            table_WD = table_WD * (EMBEDDING_STD * 2**0.5)
+            self.register_buffer("position_table_WD", table_WD, persistent=False)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = nn.LayerNorm(config.d_model, eps=config.norm_epsilon)
+        self.output = nn.Linear(config.d_model, vocab_size, bias=False)
+        if config.tie_embeddings:
+            self.output.weight = self.embedding.weight
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for name, parameter in self.named_parameters():
+            if name.endswith(".bias"):
+                nn.init.zeros_(parameter)
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=EMBEDDING_STD)
+            elif isinstance(module, nn.Linear):  # as much variance out as in
+                nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        # Last, since tied weights were just drawn as those of a linear layer.
+        nn.init.normal_(self.output.weight, std=EMBEDDING_STD)
+        # 2 L branches add up in the stream; this keeps its variance from growing with depth.
+        with torch.no_grad():
+            for block in self.blocks:
+                assert isinstance(block, Block)
+                block.attention.out.weight /= (2 * self.config.n_layers) ** 0.5
+                block.ff.down.weight /= (2 * self.config.n_layers) ** 0.5
+
+    def forward(self, x_BTD: Tensor, cache: CacheView | None = None) -> Tensor:
+        """Same shape."""
+        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), cache)
+        return x_BTD + self.ff(self.ff_norm(x_BTD))
+
+
+class Model(LanguageModel):
+    """A decoder-only Transformer; its weights are fp32 and freshly initialised."""
+
+    def __init__(self, config: Config, vocab_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.vocab_size = vocab_size
+        self.context_tokens = config.context_tokens
+        self.embedding = nn.Embedding(vocab_size, config.d_model)
+        if config.positions == "learned":
+            self.positions = nn.Embedding(config.context_tokens, config.d_model)
+        else:
+            table_WD = sinusoidal_positions(config.context_tokens, config.d_model)
+            # Its root mean square becomes that of fresh embeddings.
+            table_WD = table_WD * (EMBEDDING_STD * 2**0.5)
             self.register_buffer("position_table_WD", table_WD, persistent=False)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
@@ -147,12 +195,12 @@ class Model(LanguageModel):
     def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=INITIAL_STD)
+                nn.init.normal_(module.weight, std=EMBEDDING_STD)
         for name, parameter in self.named_parameters():
             if name.endswith(".bias"):
                 nn.init.zeros_(parameter)
         # 2 L branches add up in the stream; this keeps its variance from growing with depth.
-        residual_std = INITIAL_STD / (2 * self.config.n_layers) ** 0.5
+        residual_std = EMBEDDING_STD / (2 * self.config.n_layers) ** 0.5
         for block in self.blocks:
             assert isinstance(block, Block)
             nn.init.normal_(block.attention.out.weight, std=residual_std)
