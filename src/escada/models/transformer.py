@@ -162,50 +162,6 @@ class Model(LanguageModel):
                 block.attention.out.weight /= (2 * self.config.n_layers) ** 0.5
                 block.ff.down.weight /= (2 * self.config.n_layers) ** 0.5
 
-    def forward(self, x_BTD: Tensor, cache: CacheView | None = None) -> Tensor:
-        """Same shape."""
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), cache)
-        return x_BTD + self.ff(self.ff_norm(x_BTD))
-
-
-class Model(LanguageModel):
-    """A decoder-only Transformer; its weights are fp32 and freshly initialised."""
-
-    def __init__(self, config: Config, vocab_size: int) -> None:
-        super().__init__()
-        self.config = config
-        self.vocab_size = vocab_size
-        self.context_tokens = config.context_tokens
-        self.embedding = nn.Embedding(vocab_size, config.d_model)
-        if config.positions == "learned":
-            self.positions = nn.Embedding(config.context_tokens, config.d_model)
-        else:
-            table_WD = sinusoidal_positions(config.context_tokens, config.d_model)
-            # Its root mean square becomes that of fresh embeddings.
-            table_WD = table_WD * (EMBEDDING_STD * 2**0.5)
-            self.register_buffer("position_table_WD", table_WD, persistent=False)
-        self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
-        self.norm = nn.LayerNorm(config.d_model, eps=config.norm_epsilon)
-        self.output = nn.Linear(config.d_model, vocab_size, bias=False)
-        if config.tie_embeddings:
-            self.output.weight = self.embedding.weight
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=EMBEDDING_STD)
-        for name, parameter in self.named_parameters():
-            if name.endswith(".bias"):
-                nn.init.zeros_(parameter)
-        # 2 L branches add up in the stream; this keeps its variance from growing with depth.
-        residual_std = EMBEDDING_STD / (2 * self.config.n_layers) ** 0.5
-        for block in self.blocks:
-            assert isinstance(block, Block)
-            nn.init.normal_(block.attention.out.weight, std=residual_std)
-            nn.init.normal_(block.ff.down.weight, std=residual_std)
-
     def forward(self, ids_BT: Tensor) -> Tensor:
         """See `LanguageModel.forward`."""
         length = ids_BT.shape[1]
