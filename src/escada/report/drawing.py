@@ -28,7 +28,7 @@ def new(width: int, height: int) -> tuple[Figure, Any]:
     """A figure of that size in pixels, and its axes (untyped: matplotlib types them in part)."""
     figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
     axes = figure.add_subplot()
-    axes.tick_params(length=0)
+    axes.tick_params(length=0, pad=6)
     return figure, axes
 
 

@@ -120,7 +120,7 @@ def prompts(ladder: LadderFacts, runs: Mapping[str, RunFacts], language: Languag
                     text=sample.prompt,
                     opening=f"{short} …" if long else flat or "∅",
                     long=long,
-                    category=sample.category,
+                    category=language.messages.get(f"category.{sample.category}", sample.category),
                 )
             found[key].by_rung.setdefault(rung.name, []).append(_shown(sample, language))
     return list(found.values())
