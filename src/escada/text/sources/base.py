@@ -180,7 +180,7 @@ def document_of_row(
     def named(*keys: str) -> str | None:
         for key in keys:
             if (value := row.get(key)) is not None and str(value) != "":
-                return str(value)
+                return str(value).encode("utf-8", "replace").decode("utf-8")
         return None
 
     identifier = named("id", "doc_id") or default_id

