@@ -27,8 +27,8 @@ from escada.errors import EscadaError
 from escada.text.permutation import Permutation
 from escada.text.shards import TokenStream
 
-_BLOCK = 4096
-"""Window starts computed together, which makes the permutation cheap."""
+_MOST_AT_ONCE = 4096
+"""Window starts are computed in blocks of this many at most, which makes the permutation cheap."""
 _WINDOWS, _OFFSETS = 0, 1
 """What a permutation is for; one of its keys."""
 
@@ -78,6 +78,8 @@ class WindowBatches:
         self.spacing_tokens = window_tokens if objective == "all" else stride_tokens
         self.windows_per_epoch = -(-stream.n_tokens // self.spacing_tokens)
         self.targets_per_step = batch_sequences * (window_tokens if objective == "all" else 1)
+        # A block larger than an epoch would work out epochs that nobody asked for.
+        self._block_windows = max(batch_sequences, min(_MOST_AT_ONCE, self.windows_per_epoch))
         self._block: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
 
     @property
@@ -115,23 +117,25 @@ class WindowBatches:
         parts: list[NDArray[np.int64]] = []
         number, end = first, first + count
         while number < end:
-            block, place = divmod(number, _BLOCK)
+            block, place = divmod(number, self._block_windows)
             part = self._block_starts(block)[place : place + end - number]
             parts.append(part)
             number += len(part)
         return np.concatenate(parts)
 
     def _block_starts(self, block: int) -> NDArray[np.int64]:
-        """Positions of windows block * _BLOCK and on; the last block is remembered."""
+        """Positions of the windows of a block; the last block is remembered."""
         held, starts = self._block
         if held != block:
-            starts = self._compute_starts(block * _BLOCK)
+            starts = self._compute_starts(block * self._block_windows)
             self._block = (block, starts)
         return starts
 
     def _compute_starts(self, first: int) -> NDArray[np.int64]:
-        epochs, places = np.divmod(np.arange(first, first + _BLOCK), self.windows_per_epoch)
-        starts = np.empty(_BLOCK, dtype=np.int64)
+        epochs, places = np.divmod(
+            np.arange(first, first + self._block_windows), self.windows_per_epoch
+        )
+        starts = np.empty(len(epochs), dtype=np.int64)
         for epoch in np.unique(epochs):
             here = epochs == epoch
             order = Permutation(self.windows_per_epoch, self.seed, _WINDOWS, int(epoch))

@@ -1,11 +1,12 @@
-"""The tokens of a corpus, made once: a tokenizer trained on its training split, and that split encoded.
+"""The tokens of a corpus, made once: a tokenizer trained on its training split, and that split
+encoded.
 
     corpus/tokens/<key>/tokenizer/    see escada.text.tokenizers
     corpus/tokens/<key>/train/        see escada.text.shards
 
 The key is a hash of the corpus, the tokenizer's spec and the code that makes tokens: when nothing
-changed the folder is reused, when anything did another one is made. One process makes it while others
-wait, and it appears whole or not at all.
+changed the folder is reused, when anything did another one is made. One process makes it while
+others wait, and it appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ import importlib.metadata
 import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from escada.files import content_hash, disk_errors, hash_sources, new_directory
 from escada.spec import TokenizerSpec
 from escada.text import shards
-from escada.text.corpus import Corpus
 from escada.text.shards import ProgressCallback, TokenStream, write_stream
 from escada.text.tokenizers import METADATA, Tokenizer, load_tokenizer, train_tokenizer
+
+if TYPE_CHECKING:
+    from escada.text.corpus import Corpus
 
 SPLIT = "train"
 TOKENIZER = "tokenizer"
