@@ -27,7 +27,9 @@ from escada.models.layers import GATES, CellKind, RecurrentLayer
 from escada.spec import ModelConfig
 
 LOGIT_STD = 0.25
-"""Standard deviation of the first logits of a normalised state; it adds 0.25²/2 nats to ln V."""
+"""Standard deviation of the first logits; it adds 0.25²/2 nats to ln V."""
+FRESH_STATE_SIZE = 0.25
+"""About the root mean square of a fresh LSTM's outputs; a layer norm makes it 1."""
 
 
 class Config(ModelConfig):
@@ -102,12 +104,14 @@ class Model(LanguageModel):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Unit inputs to the first layer, small logits: the first loss is close to ln V."""
-        self.input_scale = 1.0
-        nn.init.normal_(self.output.weight, std=LOGIT_STD / self.output.in_features**0.5)
+        """Unit inputs to the first layer; logits small enough for a first loss close to ln V."""
+        state_size = 1.0 if self.config.layer_norm else FRESH_STATE_SIZE
+        output_std = LOGIT_STD / state_size / self.output.in_features**0.5
+        nn.init.normal_(self.output.weight, std=output_std)
         nn.init.zeros_(self.output.bias)
+        self.input_scale = 1.0
         if self.config.tie_embeddings:  # one matrix, so the inputs are scaled instead
-            self.input_scale = self.config.d_embedding**0.5 / LOGIT_STD
+            self.input_scale = 1 / output_std
         else:
             nn.init.normal_(self.embedding.weight)
         if isinstance(self.projection, nn.Linear):
