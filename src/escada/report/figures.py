@@ -105,30 +105,35 @@ def draw_ladder(
 def _frame_ladder(
     axes: Any, values: Sequence[float], ladder: LadderFacts, language: Language, rungs: int
 ) -> None:
-    """The frame: all rungs with their intervals, and every baseline that does not flatten them."""
+    """The frame: all rungs with their intervals, and every baseline that does not flatten them.
+
+    Of baselines above the frame the nearest is drawn at its edge, and said to be above; the table
+    has them all.
+    """
     values = values or [1.0]
     low, high = min(values), max(values)
     pad = max(0.08 * (high - low), 0.01 * abs(high))
     top = high + 2 * pad
+    reach = low + 3.5 * max(high - low, 0.1 * abs(high))
     baselines = sorted(ladder.baselines, key=lambda baseline: baseline.bits_per_byte)
-    for baseline in baselines:
-        if low - pad <= baseline.bits_per_byte <= low + 3.5 * max(high - low, 0.1 * abs(high)):
-            top = max(top, baseline.bits_per_byte + 2 * pad)
-            low = min(low, baseline.bits_per_byte)
+    near = [baseline for baseline in baselines if baseline.bits_per_byte <= reach]
+    for baseline in near:
+        top = max(top, baseline.bits_per_byte + 2 * pad)
+        low = min(low, baseline.bits_per_byte)
+    if len(near) < len(baselines):
+        near.append(baselines[len(near)])
+        top += pad
     axes.set_ylim(low - 1.5 * pad, top)
     axes.set_xlim(-0.6, rungs - 0.4)
     bits_axis(axes, language)
-    bottom = axes.get_ylim()[0]
-    for baseline in baselines:
-        shown, inside = baseline.bits_per_byte, bottom <= baseline.bits_per_byte <= top
-        label = f"{language.baseline(baseline.key, baseline.name)} {language.bits(shown)}"
-        if not inside:
-            key = "figures.above_scale" if shown > top else "figures.below_scale"
-            label = language.say(key, baseline=label)
-            shown = top if shown > top else bottom
+    for baseline in near:
+        label = language.baseline(baseline.key, baseline.name)
+        label = f"{label} {language.bits(baseline.bits_per_byte)}"
+        inside = baseline.bits_per_byte <= top
+        shown = baseline.bits_per_byte if inside else top
         axes.axhline(shown, color=light("muted"), lw=1.2, ls=(0, (6, 3)), clip_on=False)
         axes.annotate(
-            label,
+            label if inside else language.say("figures.above_scale", baseline=label),
             (1, shown),
             xycoords=("axes fraction", "data"),
             xytext=(0, 4 if inside else -13),

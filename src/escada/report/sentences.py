@@ -40,6 +40,7 @@ def headline(ladder: LadderFacts, findings: Findings, language: Language) -> lis
         key = "headline.next" if findings.clear else "headline.not_apart"
         lines.append(("plain", say(key, **second)))
     lines += _of_steps(findings, language)
+    hardest = min(ladder.baselines, key=lambda baseline: baseline.bits_per_byte, default=None)
     for baseline in ladder.baselines:
         above = [rung.name for rung, other in findings.above_baseline if other is baseline]
         values = {
@@ -49,7 +50,7 @@ def headline(ladder: LadderFacts, findings: Findings, language: Language) -> lis
         if above:
             names = language.names(above)
             lines.append(("bad", say("headline.above_baseline", names=names, **values)))
-        else:
+        elif baseline is hardest:
             lines.append(("good", say("headline.below_baseline", **values)))
     for key, rungs in (
         ("headline.unfinished", findings.unfinished),
