@@ -121,7 +121,9 @@ def test_characters_are_not_normalised():
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
 def test_too_large_a_vocabulary_names_the_largest_that_fits(kind):
-    with pytest.raises(EscadaError, match="too large for the corpus: the largest that fits is") as e:
+    with pytest.raises(
+        EscadaError, match="too large for the corpus: the largest that fits is"
+    ) as e:
         train(kind=kind, vocab_size=60_000)
     assert "\n" not in str(e.value)
     largest = int(str(e.value).split("that fits is ")[1].split(" ")[0])
