@@ -125,7 +125,7 @@ def _print_statistics(corpus: Corpus, statistics: dict[str, Any]) -> None:
     typer.echo(f"{corpus.path}: profile {corpus.profile}, hash {corpus.hash[:12]}")
     parts = {"all": statistics["splits"], **statistics["by_source"]}
     _table(
-        ("source", "split", *columns, "bytes a document: P50", "P95", "P99"),
+        ("source", "split", *columns, "P50 bytes", "P95 bytes", "P99 bytes"),
         [
             (
                 source,

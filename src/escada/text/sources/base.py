@@ -136,6 +136,8 @@ def _joined(value: object) -> str | None:
         return None
     paragraphs: list[str] = []
     for part in cast(Sequence[object], value):
+        if isinstance(part, Mapping):
+            part = cast(Mapping[str, object], part).get("paragraphs")
         if isinstance(part, Sequence) and not isinstance(part, str | bytes):
             sentences = cast(Sequence[object], part)
             if not all(isinstance(sentence, str) for sentence in sentences):

@@ -177,7 +177,7 @@ _ADDRESS = re.compile(
 
 def remove_addresses(text: str) -> str:
     """The text without its web addresses, those that a retweet cut short included."""
-    return " ".join(_ADDRESS.sub(" ", text).split(" ")).strip()
+    return " ".join(_ADDRESS.sub(" ", text).split())
 
 
 def remove_lost_emoji(text: str) -> str:
@@ -185,7 +185,7 @@ def remove_lost_emoji(text: str) -> str:
 
     Two or more of them stay where somebody may have written them: right after a word.
     """
-    return _LOST_EMOJI.sub("", text).replace("  ", " ")
+    return " ".join(_LOST_EMOJI.sub(" ", text).split())
 
 
 def is_spaced_out(text: str) -> bool:

