@@ -1,4 +1,4 @@
-"""Windows: each target once an epoch, every offset in turn, and a batch that is a function of its number."""
+"""Windows: each target once an epoch, each offset in turn, each batch a function of its number."""
 
 import itertools
 from collections import Counter

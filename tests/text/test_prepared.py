@@ -1,4 +1,4 @@
-"""The tokens of a corpus: made once, found again, remade when something differs, shared by processes."""
+"""The tokens of a corpus: made once, found again, remade on a change, shared by processes."""
 
 import multiprocessing
 import os
@@ -157,4 +157,4 @@ def test_processes_at_once_make_it_once_and_agree(corpus):
         process.join(timeout=60)
     assert [process.exitcode for process in processes] == [0] * 4
     assert sum(made for made, _ in found) == 1
-    assert len({hash for _, hash in found}) == 1
+    assert len({content for _, content in found}) == 1

@@ -133,7 +133,7 @@ def test_too_large_a_vocabulary_names_the_largest_that_fits(kind):
 
 
 def test_too_small_a_vocabulary_names_the_smallest_that_fits():
-    with pytest.raises(EscadaError, match="it needs ([0-9]+) at least") as e:
+    with pytest.raises(EscadaError, match=r"it needs \d+ at least") as e:
         train(vocab_size=262)
     smallest = int(str(e.value).split("it needs ")[1].split(" ")[0])
     assert train(vocab_size=smallest).vocab_size == smallest

@@ -35,14 +35,14 @@ lossless = pytest.mark.parametrize("kind", LOSSLESS)
 
 unicode_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 """Any scalar value: controls, private use, unassigned, noncharacters and combining marks too."""
+AWKWARD = [
+    *("\0", "\r", "\n", "\n\n", "\r\n", "\t", " ", "  ", "\u2028", "\u2029", "\u0085", "\u00a0"),
+    *("▁", "▁▁", "▅", " ▁ ", "\ue000", "\U0010ffff", "\ufffe", "\ufffd", "\ufeff", "⁇"),
+    *("a\u0301", "\u0301", "🤖", "👩🏽‍🚀", "<s>", "</s>", "<unk>", "<0x0A>", "<0xE2>", "<bos>"),
+    *("gato", " escada", "Ação", "ﬁ", "½", "\x1b", "\x7f", "\x80"),
+]
 awkward = st.lists(
-    st.sampled_from(
-        ["\0", "\r", "\n", "\n\n", "\r\n", "\t", " ", "  ", "\u2028", "\u2029", "\u0085", "\u00a0"]
-        + ["▁", "▁▁", "▅", " ▁ ", "\ue000", "\U0010ffff", "\ufffe", "\ufffd", "\ufeff", "⁇"]
-        + ["a\u0301", "\u0301", "🤖", "👩🏽‍🚀", "<s>", "</s>", "<unk>", "<0x0A>", "<0xE2>", "<bos>"]
-        + ["gato", " escada", "Ação", "ﬁ", "½", "\x1b", "\x7f", "\x80"]
-    )
-    | unicode_text,
+    st.sampled_from(AWKWARD) | unicode_text,
     max_size=12,
 ).map("".join)
 

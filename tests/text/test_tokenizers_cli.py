@@ -61,7 +61,7 @@ def test_decode_undoes_encode(folder, text):
 
 
 def test_a_file_and_standard_input_are_read_as_they_are(folder, tmp_path):
-    (tmp_path / "text").write_bytes("casa\r\nmar".encode())
+    (tmp_path / "text").write_bytes(b"casa\r\nmar")
     expected = " ".join(map(str, load_tokenizer(folder).encode("casa\r\nmar"))) + "\n"
     assert run("encode", "--tokenizer", folder, "--file", tmp_path / "text") == expected
     assert run("encode", "--tokenizer", folder, stdin="casa\r\nmar") == expected
@@ -126,7 +126,10 @@ def test_a_vocabulary_too_large_leaves_no_folder(corpus, tmp_path):
 
 def test_importing_the_verb_imports_nothing_heavy():
     heavy = "numpy sentencepiece pyarrow torch pydantic"
-    code = f"import sys, escada.cli.tokenizer; print([m for m in '{heavy}'.split() if m in sys.modules])"
+    code = (
+        "import sys, escada.cli.tokenizer; "
+        f"print([m for m in '{heavy}'.split() if m in sys.modules])"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", "import sys; sys.path[:0] = " + repr(sys.path) + "; " + code],
         capture_output=True,
