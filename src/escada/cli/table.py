@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
+
+MINIMUM_WIDTH = 132
+COLUMNS: dict[str, Literal["left", "right"]] = {
+    "rung": "left",
+    "parameters": "right",
+    "bits/byte [95 %]": "right",
+    "step": "left",
+    "perplexity (tokenizer)": "right",
+    "tokens/s": "right",
+    "FLOPs": "right",
+    "memory": "right",
+    "time": "right",
+}
 
 
 def engineering(value: float) -> str:
@@ -17,28 +31,39 @@ def engineering(value: float) -> str:
 
 
 def ladder_table(ladder: dict[str, Any]) -> None:
-    """Print a climb's rungs and baselines."""
-    table = Table(title="bits per byte of held-out text (lower is better)")
-    for column in ("rung", "parameters", "bits/byte", "95 %", "perplexity", "tokenizer", "against"):
-        table.add_column(column, justify="left" if column in ("rung", "against") else "right")
-    for column in ("tokens/s", "FLOPs", "memory", "time"):
-        table.add_column(column, justify="right")
+    """Print a climb's rungs and baselines, a line each, however narrow the terminal."""
+    console = Console()
+    console = Console(width=max(console.width, MINIMUM_WIDTH))
+    table = Table(box=box.SIMPLE_HEAD, title="bits per byte of held-out text (lower is better)")
+    for column, justify in COLUMNS.items():
+        table.add_column(column, justify=justify, no_wrap=True)
     for row in ladder["rungs"]:
-        low, high = row["ci95"]
         step = row["beats_previous"]
+        tokenizer = row["tokenizer"]
         table.add_row(
             row["name"],
             engineering(row["parameters"]),
-            f"{row['bits_per_byte']:.3f}",
-            f"{low:.3f}–{high:.3f}",
-            f"{row['perplexity']:.1f}",
-            f"{row['tokenizer']['kind']} {row['tokenizer']['vocab_size']}",
-            "" if step is None else f"{step['against']}: {step['verdict']}",
+            _with_interval(row),
+            "" if step is None else _verdict(step),
+            f"{row['perplexity']:.1f} ({tokenizer['kind']} {tokenizer['vocab_size']})",
             f"{row['tokens_per_second']:,.0f}",
             engineering(row["training_flops"]),
             f"{row['peak_memory_bytes'] / 2**20:,.0f} MiB",
             f"{row['training_seconds']:.0f} s",
         )
     for baseline in ladder["baselines"]:
-        table.add_row(baseline["name"], "", f"{baseline['bits_per_byte']:.3f}")
-    Console().print(table)
+        table.add_row(baseline["name"], "", _with_interval(baseline))
+    console.print(table)
+
+
+def _verdict(step: dict[str, Any]) -> str:
+    against = step["against"]
+    return f"{step['verdict']} than {against}" if step["verdict"] != "undecided" else f"≈ {against}"
+
+
+def _with_interval(row: dict[str, Any]) -> str:
+    figure = f"{row['bits_per_byte']:.3f}"
+    if row["ci95"] is None:
+        return figure
+    low, high = row["ci95"]
+    return f"{figure} [{low:.3f}, {high:.3f}]"
