@@ -96,7 +96,7 @@ def test_batch_size_changes_the_figure_by_less_than_a_millionth(
     model = tiny(name, tokenizer.vocab_size)
     figures = []
     for batch_tokens, rows in ((None, 64), (1, 1), (7, 2), (40, 3), (100_000, 64)):
-        monkeypatch.setattr(ruler, "CARRIED_ROWS", rows)
+        monkeypatch.setitem(ruler.CARRIED_ROWS, "cpu", rows)
         scores = score_documents(model, tokenizer, documents, batch_tokens=batch_tokens)
         figures.append(scores.nats)
     for nats in figures[1:]:

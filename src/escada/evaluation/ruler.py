@@ -41,9 +41,11 @@ Protocol = Literal["document/carried-state", "document/half-window"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-CARRIED_ROWS = 64
+CARRIED_ROWS = {"cpu": 64, "cuda": 256}
 """Documents that a recurrent model reads side by side."""
-MAX_BATCH_TOKENS = 8192
+CARRIED_TOKENS = 16
+"""Least tokens of a document that it reads at a time: less padding, but many small products."""
+BATCH_TOKENS = {"cpu": 2048, "cuda": 16_384}
 """Tokens of one forward pass; fewer if the vocabulary is large (`tokens_at_once`)."""
 SLICE_TOKENS = 512
 """Tokens whose logits are exponentiated at a time."""
@@ -112,8 +114,8 @@ def score_documents(
         documents: their texts are reference text.
         context_tokens: W of models without a state; None: the model's own. A model that carries its
             state has no use for it.
-        batch_tokens: most tokens of one forward pass; None: as many as keep its logits within 128
-            MiB.
+        batch_tokens: most tokens of one forward pass; None: as suits the device, and no more than
+            keep its logits within 128 MiB.
         device: checked against that of the weights, if given.
 
     Raises:
@@ -123,7 +125,7 @@ def score_documents(
     window = _window(model, context_tokens)
     if device is not None and torch.device(device).type != weights_device(model).type:
         raise ValueError(f"the weights lie on {weights_device(model)}, not on {device}")
-    limit = batch_tokens or min(MAX_BATCH_TOKENS, tokens_at_once(model.vocab_size))
+    limit = batch_tokens or _batch_tokens(model)
     encoded = tokenizer.encode_batch([document.text for document in documents])
     sequences = [_bracketed(ids, tokenizer) for ids in encoded]
     sums = _Sums(
@@ -156,6 +158,11 @@ def score_documents(
         context_tokens=window,
         seconds=time.perf_counter() - began,
     )
+
+
+def _batch_tokens(model: LanguageModel) -> int:
+    most = BATCH_TOKENS.get(weights_device(model).type, BATCH_TOKENS["cpu"])
+    return min(most, tokens_at_once(model.vocab_size))
 
 
 def _window(model: LanguageModel, context_tokens: int | None) -> int | None:
@@ -225,14 +232,15 @@ def _carry_state(
     """Documents of similar length side by side, in chunks; a row leaves the batch where it ends."""
     device = weights_device(model)
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
-    n_rows = min(CARRIED_ROWS, limit)
+    n_rows = min(CARRIED_ROWS.get(device.type, CARRIED_ROWS["cpu"]), limit)
     for first in range(0, len(order), n_rows):
         rows = order[first : first + n_rows]
         lengths = [len(sequences[i]) - 1 for i in rows]
         state: DecodingState = model.fresh_state(len(rows))
         start = 0
         while len(rows):
-            chunk = min(max(1, limit // len(rows)), lengths[0] - start)
+            to_shortest = max(lengths[-1] - start, CARRIED_TOKENS)
+            chunk = min(to_shortest, lengths[0] - start, max(1, limit // len(rows)))
             pieces = [sequences[i][start : start + chunk + 1] for i in rows]
             ids_BT, targets_BT, real_BT = _padded(pieces, device)
             sums.add(model.advance(ids_BT, state), targets_BT, real_BT, rows)
