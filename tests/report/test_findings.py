@@ -103,3 +103,5 @@ def test_a_step_from_a_rung_that_was_not_climbed_is_not_compared(table):
     ladder, found = findings_of(lone)
     sentence = verdict(ladder.rungs[1], found, Language.load("en")).sentence
     assert sentence == "Not compared: v4, which it follows, is not in this report."
+    said = {text for _, text in headline(ladder, found, Language.load("en"))}
+    assert Language.load("en").say("headline.open") not in said

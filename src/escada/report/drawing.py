@@ -115,7 +115,8 @@ def shortened(name: str, longest: int = 18) -> str:
 def seconds(value: float, language: Language) -> str:
     """Training time on an axis."""
     if value < 600:
-        return f"{language.number(value)} s"
+        digits = 0 if value == round(value) else 2
+        return f"{language.number(value, digits)} s"
     if value < 36_000:
         return f"{language.number(value / 60)} min"
     return f"{language.number(value / 3600)} h"

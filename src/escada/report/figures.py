@@ -188,10 +188,9 @@ def draw_curves(
         if over == "flops":
             axes.set_xscale("log")
             axes.set_xlim(first / 1.2, last * 1.1)
-            axes.xaxis.set_major_locator(LogLocator(10, numticks=5))
-            axes.xaxis.set_major_formatter(
-                formatter(lambda x: language.power(x).split("×")[-1].strip())
-            )
+            subs = (1.0,) if last / first > 50 else (1.0, 2.0, 5.0)
+            axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=5))
+            axes.xaxis.set_major_formatter(formatter(lambda x: _power_tick(x, language)))
             axes.xaxis.set_minor_formatter(NullFormatter())
         else:
             axes.set_xlim(0, last * 1.02 or 1)
@@ -203,6 +202,11 @@ def draw_curves(
         ends = [(shortened(name, 12), colour, xs[-1], ys[-1]) for name, colour, xs, ys, _ in drawn]
         name_ends(axes, ends, height, over == "flops")
     return figure
+
+
+def _power_tick(value: float, language: Language) -> str:
+    """`10¹²`, `2 × 10¹²`."""
+    return language.power(value).replace(f"{language.decimal}0", "").removeprefix("1\u202f×\u202f")
 
 
 def draw_sources(ladder: LadderFacts, language: Language, *, width: int = 400) -> Figure:

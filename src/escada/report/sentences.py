@@ -77,7 +77,7 @@ def _of_steps(findings: Findings, language: Language) -> list[tuple[str, str]]:
     elif findings.monotone is False:
         worse = pairs("worse", "headline.broken_pair")
         lines.append(("bad", language.say("headline.broken", pairs=worse)))
-    elif findings.steps:
+    elif any(step.facts is not None for step in findings.steps):
         lines.append(("open", language.say("headline.open")))
     if undecided := pairs("undecided", "headline.undecided_pair"):
         lines.append(("open", language.say("headline.undecided", pairs=undecided)))
