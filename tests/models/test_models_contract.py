@@ -221,9 +221,10 @@ def test_weights_survive_a_state_dict(form: str) -> None:
         assert torch.equal(model(ids_BT), other(ids_BT))
 
 
+@pytest.mark.parametrize("preset", ["laptop", "full"])
 @pytest.mark.parametrize("name", rung_names())
-def test_the_first_loss_of_every_rung_is_close_to_that_of_guessing(name: str) -> None:
-    spec = load_spec(name, preset="laptop")
+def test_the_first_loss_of_every_rung_is_close_to_that_of_guessing(name: str, preset: str) -> None:
+    spec = load_spec(name, preset=preset)
     vocab_size = spec.tokenizer.vocab_size or 200
     model = build_model(spec.model, vocab_size, seed=0).train()
     generator = torch.Generator().manual_seed(0)

@@ -43,8 +43,7 @@ class RecurrentLayer(nn.Module):
         self.cell = (nn.LSTM if kind == "lstm" else nn.GRU)(d_in, d_hidden, batch_first=True)
         w_ih, w_hh, b_ih, b_hh = self.cell.parameters()
         with torch.no_grad():
-            for gate in w_ih.chunk(GATES[kind]):
-                nn.init.xavier_uniform_(gate)
+            nn.init.normal_(w_ih, std=d_in**-0.5)  # as much variance out as in
             for gate in w_hh.chunk(GATES[kind]):
                 nn.init.orthogonal_(gate)
             b_ih.zero_()

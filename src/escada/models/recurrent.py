@@ -26,6 +26,9 @@ from escada.models.contract import DecodingState, LanguageModel
 from escada.models.layers import GATES, CellKind, RecurrentLayer
 from escada.spec import ModelConfig
 
+INPUT_STD = 2.0
+"""Of what the first layer reads, and so of its first gates before their sigmoids. With less, an
+LSTM starts almost linear and is slow to leave that state (docs/models.md)."""
 LOGIT_STD = 0.25
 """Standard deviation of the first logits; it adds 0.25²/2 nats to ln V."""
 FRESH_STATE_SIZE = 0.25
@@ -104,16 +107,16 @@ class Model(LanguageModel):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Unit inputs to the first layer; logits small enough for a first loss close to ln V."""
+        """Inputs of `INPUT_STD`; logits small enough for a first loss close to ln V."""
         state_size = 1.0 if self.config.layer_norm else FRESH_STATE_SIZE
         output_std = LOGIT_STD / state_size / self.output.in_features**0.5
         nn.init.normal_(self.output.weight, std=output_std)
         nn.init.zeros_(self.output.bias)
         self.input_scale = 1.0
         if self.config.tie_embeddings:  # one matrix, so the inputs are scaled instead
-            self.input_scale = 1 / output_std
+            self.input_scale = INPUT_STD / output_std
         else:
-            nn.init.normal_(self.embedding.weight)
+            nn.init.normal_(self.embedding.weight, std=INPUT_STD)
         if isinstance(self.projection, nn.Linear):
             nn.init.xavier_uniform_(self.projection.weight)
 

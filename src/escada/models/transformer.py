@@ -7,10 +7,11 @@
 Biases everywhere but on the logits, tanh-GELU, tied embeddings (Radford et al. 2019). v_final
 learns its positions; v5's are the sinusoidal table.
 
-The constant s plays the part of Vaswani et al.'s sqrt(D) (2017, section 3.4): it brings the stream,
-whose embeddings must be small to serve as the output matrix too, to the size of what the layers add
-to it. Without it training is much slower (docs/models.md). It folds into the weights, so that the
-model is a GPT-2 all the same: `gpt2_weights` has them under the names that others know.
+The constant s = sqrt(D) / 0.2 plays the part of Vaswani et al.'s sqrt(D) (2017, section 3.4):
+embeddings must be small to serve as the output matrix too, and s brings the stream to the size of
+what the layers add to it. Without it training is much slower (docs/models.md). It folds into the
+weights, so that the model is a GPT-2 all the same: `gpt2_weights` has them under the names that
+others know.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ from escada.models.layers import (
 )
 from escada.spec import ModelConfig
 
-EMBEDDING_STD = 0.02
-"""Of fresh embeddings and of the output matrix (Radford et al. 2019): small first logits."""
-STREAM_SCALE = 1 / EMBEDDING_STD
-"""The s above: tokens and positions each bring unit variance to a fresh stream."""
+LOGIT_STD = 0.2
+"""Standard deviation of the first logits. With tied embeddings, that of the very token that was
+read starts at up to 0.2 sqrt(D): were it more, a wide model would start far above ln V."""
+POSITION_STD = 0.3
+"""Of fresh positions in the stream, where tokens have 1: with as much, they drown the tokens at
+first (docs/models.md)."""
 
 
 class Config(ModelConfig):
@@ -128,13 +131,14 @@ class Model(LanguageModel):
         self.config = config
         self.vocab_size = vocab_size
         self.context_tokens = config.context_tokens
+        self.stream_scale = config.d_model**0.5 / LOGIT_STD
         self.embedding = nn.Embedding(vocab_size, config.d_model)
         if config.positions == "learned":
             self.positions = nn.Embedding(config.context_tokens, config.d_model)
         else:
             table_WD = sinusoidal_positions(config.context_tokens, config.d_model)
-            # Its root mean square becomes that of fresh embeddings.
-            table_WD = table_WD * (EMBEDDING_STD * 2**0.5)
+            # Of root mean square 1/sqrt(2), it becomes as large as fresh learned positions.
+            table_WD = table_WD * (POSITION_STD * 2**0.5 / self.stream_scale)
             self.register_buffer("position_table_WD", table_WD, persistent=False)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
@@ -145,16 +149,19 @@ class Model(LanguageModel):
         self._initialise()
 
     def _initialise(self) -> None:
+        embedding_std = 1 / self.stream_scale
         for name, parameter in self.named_parameters():
             if name.endswith(".bias"):
                 nn.init.zeros_(parameter)
         for module in self.modules():
             if isinstance(module, nn.Embedding):
-                nn.init.normal_(module.weight, std=EMBEDDING_STD)
+                nn.init.normal_(module.weight, std=embedding_std)
             elif isinstance(module, nn.Linear):  # as much variance out as in
                 nn.init.normal_(module.weight, std=module.in_features**-0.5)
         # Last, since tied weights were just drawn as those of a linear layer.
-        nn.init.normal_(self.output.weight, std=EMBEDDING_STD)
+        nn.init.normal_(self.output.weight, std=embedding_std)
+        if self.config.positions == "learned":
+            nn.init.normal_(self.positions.weight, std=POSITION_STD * embedding_std)
         # 2 L branches add up in the stream; this keeps its variance from growing with depth.
         with torch.no_grad():
             for block in self.blocks:
@@ -187,7 +194,7 @@ class Model(LanguageModel):
     def _embed(self, ids_BT: Tensor, positions: Tensor) -> Tensor:
         """Tokens and positions, (T,) or (B, T), as one stream (B, T, D)."""
         places = functional.embedding(positions, self.position_rows())
-        return self.dropout((self.embedding(ids_BT) + places) * STREAM_SCALE)
+        return self.dropout((self.embedding(ids_BT) + places) * self.stream_scale)
 
     def fresh_state(self, batch_size: int) -> KeyValueCache:
         """See `LanguageModel.fresh_state`."""
@@ -234,11 +241,11 @@ class Model(LanguageModel):
         again at the final norm, where the stream meets the tied embeddings a second time. Its
         linear layers hold their matrices transposed.
         """
-        embedding = self.embedding.weight * STREAM_SCALE
-        tied = 1 / STREAM_SCALE if self.config.tie_embeddings else 1.0
+        embedding = self.embedding.weight * self.stream_scale
+        tied = 1 / self.stream_scale if self.config.tie_embeddings else 1.0
         weights = {
             "transformer.wte.weight": embedding,
-            "transformer.wpe.weight": self.position_rows() * STREAM_SCALE,
+            "transformer.wpe.weight": self.position_rows() * self.stream_scale,
             "transformer.ln_f.weight": self.norm.weight * tied,
             "transformer.ln_f.bias": self.norm.bias * tied,
             "lm_head.weight": embedding if self.config.tie_embeddings else self.output.weight,
