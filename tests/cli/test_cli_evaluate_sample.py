@@ -1,0 +1,139 @@
+"""`escada evaluate` and `escada sample` on a run of a few steps."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from escada.cli.evaluate import evaluate
+from escada.cli.sample import sample
+from escada.errors import EscadaError
+from escada.spec import Budget, load_spec
+
+app = typer.Typer()
+app.command()(evaluate)
+app.command()(sample)
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def run(corpus_path, tmp_path_factory):
+    from escada.text.corpus import Corpus
+    from escada.training.start import start
+
+    overrides = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
+    spec = load_spec("v1", preset="laptop", overrides=[*overrides, "train.window_tokens=32"])
+    out = tmp_path_factory.mktemp("runs")
+    return start(
+        spec.with_budget(Budget.parse("20 steps")), Corpus.open(corpus_path), out, device="cpu"
+    )
+
+
+PROMISED = (
+    "bits_per_byte ci95 perplexity accuracy documents bytes tokens tokenizer tokens_per_second"
+).split()
+
+
+def test_evaluate_prints_what_was_promised_and_keeps_it(run, corpus):
+    found = json.loads(invoke("evaluate", run.path, "--json"))
+    assert set(PROMISED) <= set(found)
+    assert found["split"] == "test"
+    assert found["documents"] == len(list(corpus.documents("test")))
+    assert found["bytes"] == corpus.text_bytes("test")
+    assert found["ci95"][0] < found["bits_per_byte"] < found["ci95"][1]
+    assert found["bits_per_byte"] < 8
+    stored = json.loads(run.layout.evaluation("test").read_text())
+    assert stored == found
+    assert json.loads(invoke("evaluate", run.path, "--json")) == found
+
+
+def test_evaluate_shows_the_figure_with_its_tokenizer(run):
+    shown = invoke("evaluate", run.path, "--split", "validation")
+    assert "bits per byte" in shown
+    assert "characters" in shown
+    assert "not comparable across tokenizers" in shown
+
+
+def test_evaluate_measures_a_file_of_the_users_after_cleaning(run, tmp_path):
+    file = tmp_path / "mine.jsonl"
+    texts = ["A menina perdeu o livro\u200b azul.", "O vizinho  vendeu três maçãs.", "Sem acento"]
+    file.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    found = json.loads(invoke("evaluate", run.path, "--text", file, "--json"))
+    assert found["documents"] == 3
+    cleaned = ["A menina perdeu o livro azul.", "O vizinho vendeu três maçãs.", "Sem acento"]
+    assert found["bytes"] == sum(len(text.encode()) for text in cleaned)
+    assert found["corpus_hash"] is None
+    assert not run.layout.evaluation(str(file)).exists()
+
+
+def test_evaluate_names_the_nearest_split(run):
+    with pytest.raises(EscadaError, match="validation"):
+        invoke("evaluate", run.path, "--split", "validatoin")
+
+
+def test_evaluate_refuses_another_corpus_whose_test_documents_may_be_training(run, tmp_path):
+    from escada.text.corpus import prepare
+
+    source = tmp_path / "other.jsonl"
+    rows = [{"text": f"Este é o texto de número {i}, e há outros {i * i}."} for i in range(40)]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    other = prepare(str(source), tmp_path / "other")
+    with pytest.raises(EscadaError, match="not the corpus that the run was trained on"):
+        invoke("evaluate", run.path, "--data", other.path)
+
+
+def test_sample_is_repeatable_and_seeded(run):
+    arguments = ("sample", run.path, "--prompt", "A menina", "--max-tokens", 30, "--json")
+    once = json.loads(invoke(*arguments, "--n", 2))
+    again = json.loads(invoke(*arguments, "--n", 2))
+    assert once == again
+    assert [s["prompt"] for s in once["samples"]] == ["A menina"] * 2
+    assert once["samples"][0]["text"] != once["samples"][1]["text"]
+    other = json.loads(invoke(*arguments, "--seed", 7))
+    assert other["samples"][0]["text"] != once["samples"][0]["text"]
+    assert once["settings"]["temperature"] == 0.8
+
+
+def test_sample_passes_its_settings_on(run):
+    found = json.loads(
+        invoke(
+            *("sample", run.path, "--prompt", "A", "--prompt", "O vizinho", "--greedy", "--json"),
+            *("--top-k", 5, "--top-p", 1, "--min-p", 0.1, "--repetition-penalty", 1.5),
+            *("--max-tokens", 4, "--temperature", 0.5),
+        )
+    )
+    assert found["settings"] == {
+        "temperature": 0.5,
+        "top_k": 5,
+        "top_p": 1.0,
+        "min_p": 0.1,
+        "repetition_penalty": 1.5,
+        "greedy": True,
+    }
+    assert [s["prompt"] for s in found["samples"]] == ["A", "O vizinho"]
+    assert all(s["tokens"] <= 4 for s in found["samples"])
+
+
+def test_sample_without_a_prompt_takes_the_twenty(run):
+    shown = invoke("sample", run.path, "--max-tokens", 3)
+    assert shown.count("bits a token") == 20
+    assert "Era uma vez" in shown
+
+
+def test_sample_with_a_setting_out_of_range_is_one_clear_error(run):
+    with pytest.raises(EscadaError, match="temperature"):
+        invoke("sample", run.path, "--temperature", 0)
+
+
+def test_a_folder_that_is_no_run_is_one_clear_error(tmp_path):
+    for verb in ("evaluate", "sample"):
+        with pytest.raises(EscadaError, match="not a run folder"):
+            invoke(verb, tmp_path)
