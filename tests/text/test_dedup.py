@@ -2,9 +2,12 @@
 
 import random
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from escada.text import dedup
 from escada.text.dedup import THRESHOLD, DedupCounts, comparison_form, shingles, unique
 from escada.text.documents import Document
 
@@ -90,3 +93,37 @@ def test_deduplicating_again_removes_nothing(texts: list[str]):
     assert len(first) + counts.exact + counts.near == len(texts)
     again, none = kept(*first)
     assert (again, none) == (first, DedupCounts())
+
+
+@pytest.mark.parametrize("later", [0, 3000])
+def test_a_document_is_found_behind_others_that_share_its_bands(later: int):
+    chance = np.random.default_rng(0)
+    index = dedup._Index()
+
+    def random_signature() -> np.ndarray:
+        return chance.integers(0, 2**16, dedup.N_MINIMA, dtype=np.uint16)
+
+    first = random_signature()
+    assert index.add_if_new(first)
+    for band in range(dedup.N_BANDS):
+        other = random_signature()
+        other[4 * band : 4 * band + 4] = first[4 * band : 4 * band + 4]
+        assert index.add_if_new(other)
+    for _ in range(later):
+        assert index.add_if_new(random_signature())
+    assert not index.add_if_new(first)
+    assert index.n == 1 + dedup.N_BANDS + later
+
+
+def test_the_estimate_follows_the_exact_similarity():
+    pairs = [
+        (sentence(i, 60), " ".join([*sentence(i, 60).split()[: 20 + i], "fim"])) for i in range(40)
+    ]
+    left = dedup._signatures([comparison_form(a) for a, _ in pairs])
+    right = dedup._signatures([comparison_form(b) for _, b in pairs])
+    errors = [
+        (one == other).mean() - jaccard(a, b)
+        for one, other, (a, b) in zip(left, right, pairs, strict=True)
+    ]
+    assert np.abs(errors).max() < 0.16
+    assert abs(np.mean(errors)) < 0.025

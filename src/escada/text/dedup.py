@@ -4,11 +4,15 @@ This happens before the split. A document falls when its text was seen before (e
 shingles are estimated to share at least `THRESHOLD` of their union with those of a kept document
 (near). Shingles are runs of five characters of a comparison form without addresses, mentions, case
 and signs: a tweet and its retweet are one text. The estimate is MinHash (Broder, 1997): of 128
-minima, the share that agrees, ± 0.04; locality-sensitive hashing (32 bands of 4) proposes whom to
-compare with and misses a pair at the threshold once in five thousand times.
+minima, the share that agrees, with a standard error of 0.04. Locality-sensitive hashing proposes
+whom to compare with: the documents of which one of 32 bands of 4 minima is the same, which misses a
+pair at the threshold about once in five thousand times.
 
-Only hashes are held, not texts: about a kilobyte for each kept document, so 4 GB for all of BrWaC.
-The first of several stays, so the result depends on the order of the documents and on nothing else.
+Texts are not held, only 16 bits of each minimum and the chains of the bands: half a kilobyte to one
+for each kept document, 2 GB for all of BrWaC. The first of several stays, so the result depends on
+the order of the documents and on nothing else.
+
+Legend: B documents of a batch, M = 128 minima, K = 32 bands.
 """
 
 from __future__ import annotations
@@ -16,10 +20,13 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from escada.text.documents import Document
 
@@ -33,6 +40,8 @@ N_MINIMA = 128
 N_BANDS = 32
 SEED = 42
 _BATCH = 512
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_BANDS = np.arange(N_BANDS)
 SETTINGS = {
     "threshold": THRESHOLD,
     "shingle_characters": SHINGLE_CHARACTERS,
@@ -70,6 +79,82 @@ def shingles(text: str) -> set[str]:
     return {form[start : start + SHINGLE_CHARACTERS] for start in range(last)}
 
 
+def _shingle_hashes(form: str) -> NDArray[np.uint64]:
+    """A 64-bit hash of each run of `SHINGLE_CHARACTERS` characters, in order."""
+    codes = np.frombuffer(form.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    codes = np.pad(codes.astype(np.uint64), (0, max(0, SHINGLE_CHARACTERS - len(codes))))
+    n = len(codes) - SHINGLE_CHARACTERS + 1
+    hashes = np.zeros(n, dtype=np.uint64)
+    for i in range(SHINGLE_CHARACTERS):
+        hashes = (hashes + codes[i : i + n]) * _ODD
+        hashes ^= hashes >> np.uint64(29)
+    return hashes
+
+
+def _signatures(forms: Sequence[str]) -> NDArray[np.uint16]:
+    """The lower 16 bits of the minima of each form, (B, M)."""
+    hashes = [_shingle_hashes(form) for form in forms]
+    ends = np.cumsum([0, *map(len, hashes)], dtype=np.uint64)
+    matrix = _rensa.RMinHash.digest_matrix_from_flat_token_hashes(
+        np.concatenate(hashes), ends, N_MINIMA, SEED
+    )
+    return np.array(matrix.to_rows(), dtype=np.uint32).astype(np.uint16)
+
+
+class _Index:
+    """The signatures of the kept documents, found again by any of their bands.
+
+    For each band there is a table of chains: `heads` holds the last document of each slot, `before`
+    the one before it. Four 16-bit minima are one 64-bit key, so a band needs no hash of its own.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._reserve(1024)
+
+    def _reserve(self, capacity: int) -> None:
+        """Make room, and chain what is there anew."""
+        n = self.n
+        old = self.signatures_NM[:n] if n else np.zeros((0, N_MINIMA), dtype=np.uint16)
+        self.signatures_NM = np.zeros((capacity, N_MINIMA), dtype=np.uint16)
+        self.signatures_NM[:n] = old
+        self.shift = np.uint64(64 - (capacity - 1).bit_length())
+        self.heads_KS = np.full((N_BANDS, capacity), -1, dtype=np.int32)
+        self.before_NK = np.full((capacity, N_BANDS), -1, dtype=np.int32)
+        slots_NK = self._slots(self.signatures_NM[:n])
+        for band in range(N_BANDS):
+            order = np.argsort(slots_NK[:, band], kind="stable").astype(np.int32)
+            slots = slots_NK[order, band]
+            same = slots[1:] == slots[:-1]
+            self.before_NK[order[1:][same], band] = order[:-1][same]
+            last = np.append(~same, True)[:n]
+            self.heads_KS[band, slots[last]] = order[last]
+
+    def _slots(self, signatures: NDArray[np.uint16]) -> NDArray[np.int64]:
+        """The slot of each band, (…, K)."""
+        return ((signatures.view(np.uint64) * _ODD) >> self.shift).astype(np.int64)
+
+    def add_if_new(self, signature_M: NDArray[np.uint16]) -> bool:
+        """Whether nothing near was there; then it is there from now on."""
+        slots_K = self._slots(signature_M)
+        bands = _BANDS
+        found = self.heads_KS[bands, slots_K]
+        while (alive := found >= 0).any():
+            bands, found = bands[alive], found[alive]
+            agreeing = (self.signatures_NM[found] == signature_M).sum(axis=1)
+            if agreeing.max() >= THRESHOLD * N_MINIMA:
+                return False
+            found = self.before_NK[found, bands]
+        if self.n == len(self.signatures_NM):
+            self._reserve(2 * self.n)
+            slots_K = self._slots(signature_M)
+        self.signatures_NM[self.n] = signature_M
+        self.before_NK[self.n] = self.heads_KS[_BANDS, slots_K]
+        self.heads_KS[_BANDS, slots_K] = self.n
+        self.n += 1
+        return True
+
+
 def _fingerprint(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "big")
 
@@ -82,8 +167,7 @@ def unique(documents: Iterable[Document], counts: DedupCounts) -> Iterator[Docum
         counts: updated as the stream is read.
     """
     seen: set[int] = set()
-    near: Any = _rensa.RMinHashDeduplicator(THRESHOLD, N_MINIMA, True, N_BANDS, SEED)
-    n_new = 0
+    index = _Index()
     stream = iter(documents)
     while batch := list(islice(stream, _BATCH)):
         new: list[Document] = []
@@ -94,11 +178,11 @@ def unique(documents: Iterable[Document], counts: DedupCounts) -> Iterator[Docum
             else:
                 seen.add(mark)
                 new.append(document)
-        entries = [(str(n_new + i), list(shingles(d.text))) for i, d in enumerate(new)]
-        n_new += len(new)
-        is_new: list[bool] = near.add_pairs(entries)
-        for document, kept in zip(new, is_new, strict=True):
-            if kept:
+        if not new:
+            continue
+        signatures_BM = _signatures([comparison_form(document.text) for document in new])
+        for document, signature_M in zip(new, signatures_BM, strict=True):
+            if index.add_if_new(signature_M):
                 yield document
             else:
                 counts.near += 1
