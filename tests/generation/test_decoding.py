@@ -169,6 +169,13 @@ def test_samples_differ_by_seed_number_prompt_and_model(tiny):
     assert len(set(ids(one, ["Era", "Era"], n=2))) == 4
 
 
+def test_each_row_has_a_random_stream_of_its_own():
+    keys = [(0, "Era", 0), (1, "Era", 0), (0, "Eras", 0), (0, "Era", 1), (10, "Era", 0)]
+    streams = [tuple(random_stream(*key).random(3)) for key in keys]
+    assert len(set(streams)) == len(keys)
+    assert tuple(random_stream(0, "Era", 0).random(3)) == streams[0]
+
+
 def test_the_same_prompt_twice_goes_on_with_the_numbers_of_its_samples(tiny):
     model = tiny("gru", BYTES.vocab_size)
     twice = generate(model, BYTES, ["a", "a"], HOT, max_tokens=9, n=2, profile="reference")
