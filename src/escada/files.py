@@ -89,9 +89,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def new_directory(
-    path: Path, consequence: str = "nothing was overwritten"
-) -> Generator[Path]:
+def new_directory(path: Path, consequence: str = "nothing was overwritten") -> Generator[Path]:
     """Build a folder under a temporary name; it appears at `path` whole, or not at all.
 
     `consequence` is what the user is told of a full disk.
