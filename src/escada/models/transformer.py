@@ -7,7 +7,7 @@
 Biases everywhere but on the logits, tanh-GELU, tied embeddings (Radford et al. 2019). v_final
 learns its positions; v5's are the sinusoidal table.
 
-The constant s = sqrt(D) / 0.2 plays the part of Vaswani et al.'s sqrt(D) (2017, section 3.4):
+The constant s = D/4 plays the part of Vaswani et al.'s sqrt(D) (2017, section 3.4):
 embeddings must be small to serve as the output matrix too, and s brings the stream to the size of
 what the layers add to it. Without it training is much slower (docs/models.md). It folds into the
 weights, so that the model is a GPT-2 all the same: `gpt2_weights` has them under the names that
@@ -34,12 +34,12 @@ from escada.models.layers import (
 )
 from escada.spec import ModelConfig
 
-LOGIT_STD = 0.2
-"""Standard deviation of the first logits. With tied embeddings, that of the very token that was
-read starts at up to 0.2 sqrt(D): were it more, a wide model would start far above ln V."""
-POSITION_STD = 0.3
+OWN_LOGIT = 4.0
+"""First logit, at most, of the very token that was read, when embeddings are tied; that of others has
+a standard deviation of 4 / sqrt(D). Together they add about 0.1 nats to ln V, and less when wide."""
+POSITION_STD = 0.1
 """Of fresh positions in the stream, where tokens have 1: with as much, they drown the tokens at
-first (docs/models.md)."""
+first."""
 
 
 class Config(ModelConfig):
@@ -131,7 +131,7 @@ class Model(LanguageModel):
         self.config = config
         self.vocab_size = vocab_size
         self.context_tokens = config.context_tokens
-        self.stream_scale = config.d_model**0.5 / LOGIT_STD
+        self.stream_scale = config.d_model / OWN_LOGIT
         self.embedding = nn.Embedding(vocab_size, config.d_model)
         if config.positions == "learned":
             self.positions = nn.Embedding(config.context_tokens, config.d_model)
