@@ -180,7 +180,10 @@ def _row(plan: Plan, run: Run, below: Sequence[Run]) -> dict[str, Any]:
         "profile": run.spec.text.profile,
         **{k: test[k] for k in ("protocol", "bits_per_byte", "ci95", "perplexity", "accuracy")},
         "by_source": test["by_source"],
-        "unknown_characters": test["unknown"],
+        "unknown_characters": {
+            "train": _unknown_in_training(run, plan.corpus),
+            "test": test["unknown"],
+        },
         "validation_bits_per_byte": validation["bits_per_byte"],
         **{k: record[k] for k in ("training_tokens", "training_flops", "training_seconds")},
         **{k: record[k] for k in ("tokens_per_second", "peak_memory_bytes")},
@@ -193,6 +196,15 @@ def _row(plan: Plan, run: Run, below: Sequence[Run]) -> dict[str, Any]:
         "key": record["key"],
         "beats_previous": _against_previous(run, below),
     }
+
+
+def _unknown_in_training(run: Run, corpus: Corpus) -> int:
+    """Characters of the training split that the run's tokenizer cannot write."""
+    tokenizer = run.tokenizer
+    if tokenizer.unk_id is None:
+        return 0
+    texts = [document.text for document in corpus.documents("train")]
+    return sum(int((ids == tokenizer.unk_id).sum()) for ids in tokenizer.encode_batch(texts))
 
 
 def _training_bytes(run: Run) -> float:

@@ -34,7 +34,7 @@ from escada.errors import EscadaError
 from escada.generation.inference import exact_inference, tokens_at_once, weights_device
 from escada.generation.samplers import SamplerSettings, sample
 from escada.models.contract import DecodingState, LanguageModel
-from escada.text.cleaning import clean
+from escada.text.cleaning import clean_prompt
 from escada.text.tokenizers import Tokenizer
 
 
@@ -196,7 +196,7 @@ def generate(
     for key, value in (("max_tokens", max_tokens), ("n", n), ("batch_rows", batch_rows)):
         if value < 1:
             raise EscadaError(f"{key} is {value}", fix="at least 1 is needed")
-    cleaned = [clean(prompt, profile) for prompt in prompts]
+    cleaned = [clean_prompt(prompt, profile) for prompt in prompts]
     rows = [
         _Row(prompt, [tokenizer.bos_id, *tokenizer.encode(prompt).tolist()], number + n * earlier)
         for prompt, earlier in zip(cleaned, _earlier_occurrences(cleaned), strict=True)
