@@ -35,8 +35,8 @@ from escada.models.layers import (
 from escada.spec import ModelConfig
 
 OWN_LOGIT = 4.0
-"""First logit, at most, of the very token that was read, when embeddings are tied; that of others has
-a standard deviation of 4 / sqrt(D). Together they add about 0.1 nats to ln V, and less when wide."""
+"""First logit, at most, of the very token that was read, when embeddings are tied; that of others
+has a standard deviation of 4 / sqrt(D). Both add about 0.1 nats to ln V, and less when wide."""
 POSITION_STD = 0.1
 """Of fresh positions in the stream, where tokens have 1: with as much, they drown the tokens at
 first."""
