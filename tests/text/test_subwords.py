@@ -155,7 +155,7 @@ def test_training_and_loading_print_nothing(capfd):
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_threads_change_no_id(threads):
-    tokenizer = SubwordTokenizer(BPE._model, kind="bpe", threads=threads)
+    tokenizer = SubwordTokenizer(BPE.model, kind="bpe", threads=threads)
     texts = ["\n".join(LINES[i : i + 5]) for i in range(0, 400, 5)]
     assert [i.tolist() for i in tokenizer.encode_batch(texts)] == [
         BPE.encode(t).tolist() for t in texts

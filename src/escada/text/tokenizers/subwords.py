@@ -71,7 +71,7 @@ class SubwordTokenizer:
         self, model: bytes, *, kind: Literal["bpe", "unigram"], threads: int | None = None
     ) -> None:
         self.kind = kind
-        self._model = model
+        self.model = model
         self._threads = threads or os.cpu_count() or 1
         sentencepiece.set_min_log_level(_QUIET)
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
@@ -197,14 +197,14 @@ class SubwordTokenizer:
 
     def save(self, folder: Path) -> None:
         """Write `tokenizer.model` and `tokenizer.json`, which holds its hash."""
-        write_bytes(folder / MODEL, self._model)
+        write_bytes(folder / MODEL, self.model)
         write_metadata(folder, self._content())
 
     def _content(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
             "vocab_size": self.vocab_size,
-            "model_sha256": hashlib.sha256(self._model).hexdigest(),
+            "model_sha256": hashlib.sha256(self.model).hexdigest(),
         }
 
 
