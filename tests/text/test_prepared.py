@@ -105,6 +105,17 @@ def test_a_damaged_shard_names_what_to_remove_and_that_mends_it(corpus, training
     assert len(trainings) == 2
 
 
+def test_a_damaged_tokenizer_names_what_to_remove_and_that_mends_it(corpus):
+    tokenizer, stream = prepare_tokens(corpus, BPE)
+    model = stream.path.parent / "tokenizer/tokenizer.model"
+    model.write_bytes(model.read_bytes()[:-1])
+    folder = stream.path.parent
+    with pytest.raises(EscadaError, match=f"corrupted tokenizer.*{model}.*remove {folder}"):
+        prepare_tokens(corpus, BPE)
+    shutil.rmtree(folder)
+    assert prepare_tokens(corpus, BPE)[0].hash == tokenizer.hash
+
+
 def test_a_failure_leaves_nothing_half_made(corpus):
     with pytest.raises(EscadaError, match="too large for the corpus"):
         prepare_tokens(corpus, TokenizerSpec(kind="bpe", vocab_size=5000))

@@ -196,6 +196,14 @@ def test_characters_keep_those_seen_often_enough():
     assert tokenizer.encode("abc🤖\n").tolist() == [3, 4, 0, 5, 0]
 
 
+def test_a_text_of_many_blocks_is_looked_up_whole():
+    tokenizer = CharacterTokenizer("aã🤖")
+    text = "aã🤖x" * 50_001
+    ids = tokenizer.encode(text)
+    assert ids.reshape(-1, 4).tolist() == [[3, 4, 5, 0]] * 50_001
+    assert tokenizer.decode(ids) == text.replace("x", "\ufffd")
+
+
 def test_unknown_bits_pay_for_the_characters_that_lack():
     tokenizer = CharacterTokenizer("abc")
     assert tokenizer.unknown_bits == math.log2(UNICODE_SCALARS - 3)

@@ -19,6 +19,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from escada.errors import EscadaError
 from escada.files import content_hash, disk_errors, hash_sources, new_directory
 from escada.spec import TokenizerSpec
 from escada.text import shards
@@ -56,7 +57,12 @@ def prepare_tokens(
             _clear(folder)
             with new_directory(folder) as temporary:
                 _make(temporary, corpus, spec, progress)
-    return load_tokenizer(folder / TOKENIZER), TokenStream.open(folder / SPLIT)
+    try:
+        tokenizer = load_tokenizer(folder / TOKENIZER)
+    except EscadaError as error:
+        remedy = f"remove {folder} and repeat: it is made again"
+        raise EscadaError(error.what, where=error.where, fix=remedy) from error
+    return tokenizer, TokenStream.open(folder / SPLIT)
 
 
 def tokens_path(corpus: Corpus, spec: TokenizerSpec) -> Path:
