@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-MINIMUM_WIDTH = 132
+MINIMUM_WIDTH = 150
 COLUMNS: dict[str, Literal["left", "right"]] = {
     "rung": "left",
     "parameters": "right",
