@@ -3,7 +3,7 @@
 runs/2026-11-23-v5-laptop-3fa9c1/
   spec.toml  record.json  env.json  data.json  tokenizer/
   metrics.jsonl  metrics.csv  tensorboard/
-  checkpoints/  samples/  evaluation/  cost.json  README.md
+  checkpoints/  samples/  evaluation/  cost.json
 """
 
 from __future__ import annotations
