@@ -70,7 +70,7 @@ def _of_text(run: Run, text: str, device: str) -> dict[str, Any]:
     from dataclasses import replace
 
     from escada.evaluation.measurement import measure
-    from escada.evaluation.review import ruler_context
+    from escada.evaluation.results import ruler_context
     from escada.runs.device import resolve_device
     from escada.text.cleaning import clean
     from escada.text.sources import open_source

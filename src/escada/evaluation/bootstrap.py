@@ -11,7 +11,9 @@ says nothing of what another training seed would give.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,29 +81,74 @@ def paired_interval(
     )
 
 
-def _interval(
-    scores: DocumentScores, nats: Floats, resamples: int, seed: int, level: float
+def ratio_interval(
+    keys: Iterable[Hashable],
+    numerators: Floats,
+    denominators: NDArray[np.number[Any]],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> Interval | None:
-    """Percentiles of the resampled sums of `nats` over sums of bytes, in bits.
+    """Percentiles of resampled ratios of sums, such as nats over bytes or right answers over pairs.
 
-    Groups without a byte of text have no figure of their own and are left out of the drawing.
+    Groups whose denominators sum to 0 have no figure of their own and are left out of the drawing.
+
+    Args:
+        keys: the group of each item, (N,).
+        numerators: of each item, (N,).
+        denominators: of each item, (N,).
+        resamples: how often the groups are drawn.
+        seed: of the drawing.
+        level: share of the resampled ratios within the interval.
+
+    Returns:
+        None when there are fewer than two groups.
     """
-    numbers: dict[tuple[str, str], int] = {}
-    keys = zip(scores.sources, scores.groups, strict=True)
+    ratios_R = resampled_ratios(keys, numerators, denominators, resamples=resamples, seed=seed)
+    if ratios_R is None:
+        return None
+    tail = (1 - level) / 2
+    low, high = np.quantile(ratios_R, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def resampled_ratios(
+    keys: Iterable[Hashable],
+    numerators: Floats,
+    denominators: NDArray[np.number[Any]],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Floats | None:
+    """The ratio of sums in each resample, (R,); see `ratio_interval`."""
+    numbers: dict[Hashable, int] = {}
     group_of = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
-    nats_G = np.bincount(group_of, weights=nats, minlength=len(numbers))
-    bytes_G = np.bincount(group_of, weights=scores.bytes, minlength=len(numbers))
-    nats_G, bytes_G = nats_G[bytes_G > 0], bytes_G[bytes_G > 0]
-    n_groups = len(bytes_G)
+    above_G = np.bincount(group_of, weights=numerators, minlength=len(numbers))
+    below_G = np.bincount(group_of, weights=denominators, minlength=len(numbers))
+    above_G, below_G = above_G[below_G > 0], below_G[below_G > 0]
+    n_groups = len(below_G)
     if n_groups < 2:
         return None
     rng = np.random.default_rng(seed)
-    figures_R = np.empty(resamples)
+    ratios_R = np.empty(resamples)
     at_once = max(1, DRAWS_AT_ONCE // n_groups)
     for first in range(0, resamples, at_once):
         part = slice(first, min(first + at_once, resamples))
         drawn_RG = rng.integers(n_groups, size=(part.stop - part.start, n_groups))
-        figures_R[part] = nats_G[drawn_RG].sum(axis=1) / bytes_G[drawn_RG].sum(axis=1)
-    tail = (1 - level) / 2
-    low, high = np.quantile(figures_R / math.log(2), [tail, 1 - tail])
-    return float(low), float(high)
+        ratios_R[part] = above_G[drawn_RG].sum(axis=1) / below_G[drawn_RG].sum(axis=1)
+    return ratios_R
+
+
+def _interval(
+    scores: DocumentScores, nats: Floats, resamples: int, seed: int, level: float
+) -> Interval | None:
+    """The interval of `nats` over the bytes of the documents, in bits."""
+    return ratio_interval(
+        zip(scores.sources, scores.groups, strict=True),
+        nats / math.log(2),
+        scores.bytes,
+        resamples=resamples,
+        seed=seed,
+        level=level,
+    )

@@ -1,25 +1,23 @@
 """What every finished run gets: the ruler on held-out documents, samples of the default prompts.
 
-Each result carries a key: a hash of the weights, the documents and the code that made it. A result
-whose key has not changed is not made again.
+A result whose key (see `results`) has not changed is not made again.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from escada.errors import EscadaError
 from escada.evaluation.lexicon import samples_lexicon_share
 from escada.evaluation.measurement import measure, read_scores, write_scores
+from escada.evaluation.results import is_done, result_key, ruler_context
 from escada.evaluation.ruler import DocumentScores
-from escada.files import content_hash, hash_sources, read_json, write_json
+from escada.files import read_json, write_json
 from escada.generation.decoding import generate
 from escada.generation.prompts import load_prompts
 from escada.generation.samplers import SamplerSettings
-from escada.runs.checkpoint import Which, checkpoint_path
+from escada.runs.checkpoint import Which
 from escada.runs.device import resolve_device
 from escada.runs.run import Run
 from escada.text.corpus import Corpus
@@ -46,8 +44,8 @@ def measure_run(
             where=corpus.path,
         )
     path = run.layout.evaluation(split)
-    key = _key(run, which, "evaluation", corpus=corpus.hash, split=split)
-    if _is_done(path, key) and run.layout.document_scores(split).exists():
+    key = result_key(run, which, "evaluation", corpus=corpus.hash, split=split)
+    if is_done(path, key) and run.layout.document_scores(split).exists():
         return False
     found, scores = measure(
         run.load_model(which, resolve_device(device)),
@@ -61,11 +59,6 @@ def measure_run(
     write_scores(run.layout.document_scores(split), scores)
     write_json(path, found.to_json() | {"key": key, "weights": which})
     return True
-
-
-def ruler_context(run: Run) -> int:
-    """The window that the ruler slides over documents for a model without a state."""
-    return run.spec.evaluation.context_tokens or run.spec.train.window_tokens
 
 
 def read_measurement(run: Run, split: str) -> dict[str, Any]:
@@ -86,7 +79,7 @@ def sample_run(run: Run, *, which: Which = "best", device: str = "auto") -> bool
     """
     prompts = load_prompts()
     settings = SamplerSettings()
-    key = _key(
+    key = result_key(
         run,
         which,
         "generation",
@@ -95,7 +88,7 @@ def sample_run(run: Run, *, which: Which = "best", device: str = "auto") -> bool
         max_tokens=SAMPLE_TOKENS,
         seed=SAMPLE_SEED,
     )
-    if _is_done(run.layout.samples, key):
+    if is_done(run.layout.samples, key):
         return False
     samples = generate(
         run.load_model(which, resolve_device(device)),
@@ -132,24 +125,3 @@ def sample_run(run: Run, *, which: Which = "best", device: str = "auto") -> bool
         },
     )
     return True
-
-
-def _key(run: Run, which: Which, code: str, **of: object) -> str:
-    """Hash of the weights, of `of`, and of the code that makes the result."""
-    package = Path(str(resources.files("escada")))
-    checkpoint = read_json(checkpoint_path(run.layout.checkpoints, which) / "checkpoint.json")
-    return content_hash(
-        {
-            "weights": checkpoint["sha256"]["model.safetensors"],
-            "tokenizer": run.tokenizer.hash,
-            "context_tokens": ruler_context(run),
-            "code": hash_sources(
-                *(package / part for part in ("text", "models", "generation", code))
-            ),
-            **of,
-        }
-    )
-
-
-def _is_done(path: Path, key: str) -> bool:
-    return path.exists() and read_json(path).get("key") == key

@@ -1,0 +1,49 @@
+"""When a result about a run need not be made again: its key, and whether it is there.
+
+A result carries a key: a hash of the weights, of what it was made from and of the code that made
+it.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from escada.files import content_hash, hash_sources, read_json
+from escada.runs.checkpoint import Which, checkpoint_path
+from escada.runs.run import Run
+
+
+def result_key(run: Run, which: Which, code: str, **of: object) -> str:
+    """Hash of the weights, of `of`, and of the code that makes the result.
+
+    Args:
+        run: with a checkpoint.
+        which: of its checkpoints.
+        code: a folder or file of the package, as `evaluation`, beside those that every result
+            depends on.
+        of: JSON values that the result depends on: hashes of documents, settings.
+    """
+    package = Path(str(resources.files("escada")))
+    checkpoint = read_json(checkpoint_path(run.layout.checkpoints, which) / "checkpoint.json")
+    return content_hash(
+        {
+            "weights": checkpoint["sha256"]["model.safetensors"],
+            "tokenizer": run.tokenizer.hash,
+            "context_tokens": ruler_context(run),
+            "code": hash_sources(
+                *(package / part for part in ("text", "models", "generation", code))
+            ),
+            **of,
+        }
+    )
+
+
+def is_done(path: Path, key: str) -> bool:
+    """Whether the result with that key lies at `path`."""
+    return path.exists() and read_json(path).get("key") == key
+
+
+def ruler_context(run: Run) -> int:
+    """The window that the ruler slides over documents for a model without a state."""
+    return run.spec.evaluation.context_tokens or run.spec.train.window_tokens
