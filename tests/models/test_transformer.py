@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from escada.models.contract import build_model
-from escada.models.layers import sinusoidal_positions
+from escada.models.layers import sinusoidal_positions, unfused_causal_attention
 from escada.models.transformer import Config, KeyValueCache, Model
 from escada.spec import load_spec
 
@@ -100,6 +100,43 @@ def test_the_weights_of_v_final_load_in_transformers() -> None:
     ids_BT = torch.randint(4096, (2, 256))
     with torch.no_grad():
         torch.testing.assert_close(model(ids_BT), gpt2(ids_BT).logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("length", [1, 2, 17])
+def test_unfused_attention_and_its_gradients_are_those_of_the_fused_kernel(length: int) -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, 3, length, 8, dtype=torch.float64) for _ in range(3))
+    ours = [z.clone().requires_grad_() for z in (q, k, v)]
+    theirs = [z.clone().requires_grad_() for z in (q, k, v)]
+    y = unfused_causal_attention(*ours, dropout=0.0)
+    expected = torch.nn.functional.scaled_dot_product_attention(*theirs, is_causal=True)
+    torch.testing.assert_close(y, expected)
+    weight = torch.randn_like(y)
+    (y * weight).sum().backward()
+    (expected * weight).sum().backward()
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine.grad, other.grad)
+
+
+def test_dropout_of_unfused_attention_keeps_its_mean() -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, 1, 6, 4) for _ in range(3))
+    many = [z.expand(20_000, 1, 6, 4) for z in (q, k, v)]
+    dropped = unfused_causal_attention(*many, dropout=0.3)
+    assert dropped.std(dim=0).mean() > 0.05
+    expected = unfused_causal_attention(q, k, v, dropout=0.0)
+    torch.testing.assert_close(dropped.mean(dim=0, keepdim=True), expected, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal"])
+def test_training_in_bf16_on_a_cpu_computes_what_fp32_does_up_to_rounding(positions: str) -> None:
+    model = small_model(positions=positions).train()
+    ids_BT = torch.arange(24).view(2, 12)
+    expected = model(ids_BT).detach()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(ids_BT)
+    assert logits.dtype == torch.bfloat16
+    assert (logits.float() - expected).abs().max() < 0.03 * expected.abs().max()
 
 
 def test_sinusoids_follow_the_formula() -> None:

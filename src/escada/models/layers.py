@@ -107,6 +107,21 @@ class CacheView:
         return self.keys_BNWH[:, :, :seen], self.values_BNWH[:, :, :seen]
 
 
+def unfused_causal_attention(
+    q_BNTH: Tensor, k_BNTH: Tensor, v_BNTH: Tensor, dropout: float
+) -> Tensor:
+    """Causal attention as three plain operations, for training in bf16 on a CPU.
+
+    There the backward pass of torch's fused kernel takes 2 to 10 times as long as that of two
+    batched matrix products (docs/models.md).
+    """
+    length, width = q_BNTH.shape[-2:]
+    later_TT = torch.full((length, length), -math.inf, dtype=q_BNTH.dtype).triu(1)
+    scores_BNTT = (q_BNTH * width**-0.5) @ k_BNTH.transpose(-2, -1) + later_TT
+    weights_BNTT = scores_BNTT.softmax(dim=-1, dtype=q_BNTH.dtype)
+    return functional.dropout(weights_BNTT, dropout) @ v_BNTH
+
+
 class CausalSelfAttention(nn.Module):
     """Attention in which a token sees itself and what came before (Radford et al. 2019)."""
 
@@ -125,18 +140,18 @@ class CausalSelfAttention(nn.Module):
         B, T, D = x_BTD.shape
         qkv = self.qkv(x_BTD).view(B, T, 3, self.n_heads, D // self.n_heads)
         q_BNTH, k_BNSH, v_BNSH = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        visible = None
+        dropout = self.attention_dropout if self.training else 0.0
         if cache is not None:
             k_BNSH, v_BNSH = cache.extend(k_BNSH, v_BNSH)
-            visible = cache.visible_B1TS
-        y_BNTH = functional.scaled_dot_product_attention(
-            q_BNTH,
-            k_BNSH,
-            v_BNSH,
-            attn_mask=visible,
-            is_causal=visible is None,
-            dropout_p=self.attention_dropout if self.training else 0.0,
-        )
+            y_BNTH = functional.scaled_dot_product_attention(
+                q_BNTH, k_BNSH, v_BNSH, attn_mask=cache.visible_B1TS, dropout_p=dropout
+            )
+        elif q_BNTH.is_cpu and q_BNTH.dtype == torch.bfloat16 and q_BNTH.requires_grad:
+            y_BNTH = unfused_causal_attention(q_BNTH, k_BNSH, v_BNSH, dropout)
+        else:
+            y_BNTH = functional.scaled_dot_product_attention(
+                q_BNTH, k_BNSH, v_BNSH, is_causal=True, dropout_p=dropout
+            )
         return self.dropout(self.out(y_BNTH.transpose(1, 2).reshape(B, T, D)))
 
 
