@@ -169,6 +169,8 @@ class About(Section):
     expected: Bilingual
     follows: str | None = None
     """The rung that this one is compared with: the step below it."""
+    also_against: tuple[str, ...] = ()
+    """Further rungs that it is set beside, such as an earlier best."""
 
 
 class TextSpec(Section):

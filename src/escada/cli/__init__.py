@@ -13,6 +13,7 @@ import typer
 import escada
 from escada.cli import (
     climb,
+    compare,
     data,
     doctor,
     evaluate,
@@ -45,6 +46,7 @@ for verb in (
     resume.resume,
     climb.climb,
     evaluate.evaluate,
+    compare.compare,
     sample.sample,
     report.report,
 ):

@@ -1,0 +1,122 @@
+"""`escada compare`: whether one run, or one recipe, is better than another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from escada.cli import options
+
+if TYPE_CHECKING:
+    from escada.runs.run import Run
+
+
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Run folders, or a climb's folder for all its runs.", metavar="RUN..."),
+    ],
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    metric: Annotated[
+        str,
+        typer.Option(help="bits_per_byte, or perplexity between runs of one tokenizer."),
+    ] = "bits_per_byte",
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Set runs beside one another: differences with intervals and p-values.
+
+    The runs of a climb are compared as its ladder asks: each rung with the one that it follows.
+    Run folders are compared each with every later one; runs that differ only in their seed are one
+    recipe.
+    """
+    import json as json_module
+    from typing import cast
+
+    from escada.errors import EscadaError, nearest
+    from escada.evaluation.comparison import all_pairs, compare_recipes, group, roadmap_pairs
+    from escada.evaluation.review import measure_run
+    from escada.evaluation.significance import METRICS, Metric
+    from escada.text.corpus import SPLITS, Corpus
+
+    for value, known, name in ((split, SPLITS, "split"), (metric, METRICS, "metric")):
+        if value not in known:
+            raise EscadaError(f"unknown {name} {value!r}", fix=nearest(value, known))
+    opened = [run for folder in runs for run in _runs_of(folder)]
+    recipes = group(opened)
+    ladder = any((folder / LADDER).is_file() for folder in runs)
+    pairs = roadmap_pairs(recipes) if ladder else all_pairs(recipes)
+    if not pairs:
+        raise EscadaError(
+            f"nothing to compare: {len(opened)} run(s) of {len(recipes)} recipe(s)",
+            fix="name two runs of different rungs, or a climb of several",
+        )
+    for run in opened:
+        measure_run(run, Corpus.open(run.data_path), split, device=device)
+    rows = compare_recipes(pairs, split=split, metric=cast(Metric, metric))
+    if json:
+        table = {"schema_version": 1, "metric": metric, "split": split, "rows": rows}
+        typer.echo(json_module.dumps(table, ensure_ascii=False, indent=2))
+    else:
+        _show(rows, metric)
+
+
+LADDER = "ladder.json"
+
+
+def _runs_of(folder: Path) -> list[Run]:
+    """One run, or those of a climb in the order of its ladder."""
+    from escada.files import read_json
+    from escada.runs.run import open_run
+
+    if not (folder / LADDER).is_file():
+        return [open_run(folder)]
+    return [open_run(folder / row["run"]) for row in read_json(folder / LADDER)["rungs"]]
+
+
+def _show(rows: list[dict[str, Any]], metric: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console = Console(width=max(console.width, 120))
+    table = Table(
+        box=box.SIMPLE_HEAD, title=f"{metric}, paired by document (negative: a is better)"
+    )
+    for column in ("a", "b", "difference", "95 % interval", "p", "verdict of a", "speaks of"):
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        interval, p_value = row["ci95"], row["p_value"]
+        table.add_row(
+            row["a"],
+            row["b"],
+            f"{row['difference']:+.4f} ({row['relative']:+.1%})",
+            "–" if interval is None else f"{interval[0]:+.4f}, {interval[1]:+.4f}",
+            "–" if p_value is None else f"{p_value:.4f}",
+            row["verdict"],
+            _scope(row),
+        )
+        for source, part in row["by_source"].items():
+            low_high = part["ci95"]
+            table.add_row(
+                "",
+                f"  {source}",
+                f"{part['difference']:+.4f}",
+                "–" if low_high is None else f"{low_high[0]:+.4f}, {low_high[1]:+.4f}",
+                "–" if part["p_value"] is None else f"{part['p_value']:.4f}",
+                style="dim",
+            )
+    console.print(table)
+
+
+def _scope(row: dict[str, Any]) -> str:
+    if row["scope"] == "run":
+        return "these two runs, not their recipes"
+    error = row["standard_error"]
+    return (
+        f"the recipes ({len(row['seeds']['a'])} and {len(row['seeds']['b'])} seeds; standard error "
+        f"{error['documents']:.4f} by documents, {error['seeds']:.4f} by seeds)"
+    )
