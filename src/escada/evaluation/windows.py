@@ -76,7 +76,8 @@ class WindowSettings:
     def __post_init__(self) -> None:
         for name in ("window_tokens", "window_stride", "max_windows"):
             if (value := getattr(self, name)) < 1:
-                raise EscadaError(f"{name} is {value}", fix="at least 1 is needed")
+                flag = "--" + name.replace("_", "-")
+                raise EscadaError(f"{name} is {value}", where=flag, fix="at least 1 is needed")
 
 
 def default_settings(spec: Spec) -> WindowSettings:
