@@ -122,6 +122,13 @@ def test_figures_of_all_windows_serve_a_budget_too(run, corpus, slow):
     assert measure_windows(run, corpus, "test", WindowSettings(8, 5, 400), device="cpu")
 
 
+def test_a_budget_that_held_all_windows_serves_when_none_is_given(run, corpus):
+    limited = WindowSettings(8, 4, 350, budget_seconds=600.0)
+    assert measure_windows(run, corpus, "test", limited, device="cpu")
+    assert read_windows(run, "test")["sample"] is None
+    assert not measure_windows(run, corpus, "test", WindowSettings(8, 4, 350), device="cpu")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
