@@ -83,6 +83,10 @@ def naive_loop(model: LanguageModel, windows: list[tuple[list[int], int]]) -> tu
     return nats / len(windows), len(windows) / seconds
 
 
+def rate_text(windows_per_second: float) -> str:
+    return f"{windows_per_second:,.{0 if windows_per_second >= 100 else 1}f}"
+
+
 def compare(subject: Subject, documents: list[Document], n_windows: int) -> None:
     settings = replace(default_settings(subject.spec), max_windows=n_windows)
     model, tokenizer = subject.model, subject.tokenizer
@@ -105,8 +109,8 @@ def compare(subject: Subject, documents: list[Document], n_windows: int) -> None
     naive, batched, ours = (statistics.median(rates[way]) for way in rates)
     print(
         f"| {subject.name} | {model.parameter_count() / 1e6:.2f} M | {tokenizer.vocab_size:,} "
-        f"| {len(windows):,} × {settings.window_tokens} | {naive:,.0f} | {batched:,.0f} "
-        f"| {ours:,.0f} | {ours / naive:.1f} | {apart:.0e} |",
+        f"| {len(windows):,} × {settings.window_tokens} | {rate_text(naive)} "
+        f"| {rate_text(batched)} | {rate_text(ours)} | {ours / naive:.2f} | {apart:.0e} |",
         flush=True,
     )
 
