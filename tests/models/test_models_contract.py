@@ -123,6 +123,25 @@ def test_selected_rows_go_on_apart_from_the_others(form: str) -> None:
 
 
 @every_form
+@pytest.mark.parametrize("tokens", [1, 2, T])
+def test_the_last_logits_are_those_of_the_whole_pass(form: str, tokens: int) -> None:
+    model, ids_BT = model_of(form), random_ids(3, tokens)
+    with torch.no_grad():
+        assert_same(model.last_logits(ids_BT), model(ids_BT)[:, -1])
+        assert_same(LanguageModel.last_logits(model, ids_BT), model(ids_BT)[:, -1])
+
+
+@every_form
+def test_the_last_logits_take_one_row_of_the_output_matrix_a_sequence(form: str) -> None:
+    model, rows = model_of(form), []
+    output = model.get_submodule("output")
+    output.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0].shape[:-1].numel()))
+    with torch.no_grad():
+        model.last_logits(random_ids(3, T))
+    assert rows == [3]
+
+
+@every_form
 def test_rows_of_one_batch_do_not_see_each_other(form: str) -> None:
     model, ids_BT = model_of(form), random_ids(4, T)
     with torch.no_grad():

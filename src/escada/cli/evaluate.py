@@ -1,4 +1,4 @@
-"""`escada evaluate`: the ruler on a run."""
+"""`escada evaluate`: the ruler on a run, or the roadmap's window protocol."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import options
+from escada.cli import options, windows
+from escada.errors import EscadaError, nearest
 
 if TYPE_CHECKING:
     from escada.runs.run import Run
+    from escada.text.corpus import Corpus
+
+PROTOCOLS = ("document", "windows")
 
 
 def evaluate(
@@ -26,29 +30,84 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option(help="The run's corpus folder, if it was moved.")
     ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="document: the ruler. windows: the roadmap's loss, perplexity and accuracy of the "
+            "token after each window, to set beside its published figures only."
+        ),
+    ] = "document",
+    window_tokens: Annotated[
+        int | None, typer.Option(help="windows: tokens of one; else the training window.")
+    ] = None,
+    window_stride: Annotated[
+        int | None,
+        typer.Option(help="windows: tokens from one to the next; else 4 (characters) or 2."),
+    ] = None,
+    max_windows: Annotated[
+        int | None,
+        typer.Option(help="windows: most that are scored; else 300000 (characters) or 250000."),
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(help="windows: last (the token after each; the default) or all positions."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="windows: '60 s' or '5 min'; a sample by source if all take longer."),
+    ] = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
     """Measure a run: bits per byte of held-out documents, with a 95 % interval."""
     import json as json_module
 
+    given = windows.WindowOptions(window_tokens, window_stride, max_windows, score, budget)
+    _check_options(protocol, text, given)
+
     from escada.runs.run import open_run
 
     opened = open_run(run)
-    if text is None:
-        found = _of_split(opened, split, data, device)
+    if protocol == "windows":
+        corpus = _corpus(opened, split, data)
+        found, show = windows.measure(opened, corpus, split, given, device), windows.show
+    elif text is None:
+        found, show = _of_split(opened, split, data, device), _show
     else:
-        found = _of_text(opened, text, device)
+        found, show = _of_text(opened, text, device), _show
     if json:
         typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
     else:
-        _show(found)
+        show(found)
+
+
+def _check_options(protocol: str, text: str | None, given: windows.WindowOptions) -> None:
+    """Refuse an option that the protocol would ignore."""
+    if protocol not in PROTOCOLS:
+        raise EscadaError(
+            f"unknown protocol {protocol!r}", where="--protocol", fix=nearest(protocol, PROTOCOLS)
+        )
+    if protocol == "windows" and text is not None:
+        raise EscadaError(
+            "--text has a meaning for the ruler only",
+            fix="leave it out, or leave out --protocol windows",
+        )
+    if protocol != "windows" and given.given:
+        raise EscadaError(
+            f"{', '.join(given.given)}: without meaning for the ruler", fix="add --protocol windows"
+        )
 
 
 def _of_split(run: Run, split: str, data: Path | None, device: str) -> dict[str, Any]:
     """The figures of a split of the run's own corpus, from its folder if they are there."""
-    from escada.errors import EscadaError, nearest
     from escada.evaluation.review import measure_run, read_measurement
+
+    measure_run(run, _corpus(run, split, data), split, device=device)
+    return read_measurement(run, split)
+
+
+def _corpus(run: Run, split: str, data: Path | None) -> Corpus:
+    """The corpus that the run was trained on, no other; it has the split."""
     from escada.text.corpus import SPLITS, Corpus
 
     if split not in SPLITS:
@@ -59,10 +118,9 @@ def _of_split(run: Run, split: str, data: Path | None, device: str) -> dict[str,
             "this is not the corpus that the run was trained on, so the run may have read its "
             f"{split} documents",
             where=corpus.path,
-            fix="give the right folder with --data, or any file with --text",
+            fix="give the right folder with --data; the ruler takes any file with --text",
         )
-    measure_run(run, corpus, split, device=device)
-    return read_measurement(run, split)
+    return corpus
 
 
 def _of_text(run: Run, text: str, device: str) -> dict[str, Any]:

@@ -198,7 +198,7 @@ class _Sums:
         documents: Sequence[int],
     ) -> None:
         """Charge the scored targets of each row to the document that `documents` names."""
-        nats_BT, correct_BT = _target_scores(logits_BTV, targets_BT)
+        nats_BT, correct_BT = target_scores(logits_BTV, targets_BT)
         if self.unk_id is not None:
             correct_BT &= targets_BT != self.unk_id
         charged_N = np.repeat(np.array(documents), scored_BT.sum(dim=1).cpu().numpy())
@@ -206,7 +206,7 @@ class _Sums:
         np.add.at(self.correct, charged_N, correct_BT[scored_BT].cpu().numpy())
 
 
-def _target_scores(logits_BTV: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
+def target_scores(logits_BTV: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
     """-log softmax at the targets (float64) and whether they were the first choice, (B, T) each.
 
     Only the sum of exponentials runs over V. It is taken a slice at a time, so that there is never

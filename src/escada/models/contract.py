@@ -60,6 +60,20 @@ class LanguageModel(nn.Module, ABC):
             Logits, shape (B, T, V); fp32 unless autocast is on.
         """
 
+    def last_logits(self, ids_BT: Tensor) -> Tensor:
+        """Logits of the token after the last position only, from a fresh state.
+
+        A model file may do better than this: with the output matrix at one position instead of T,
+        the window protocol saves most of its largest product.
+
+        Args:
+            ids_BT: as for `forward`.
+
+        Returns:
+            Logits, shape (B, V): `forward(ids_BT)[:, -1]`.
+        """
+        return self(ids_BT)[:, -1]
+
     @abstractmethod
     def fresh_state(self, batch_size: int) -> DecodingState:
         """The state before the first token, on the device of the weights."""

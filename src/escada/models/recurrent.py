@@ -122,7 +122,11 @@ class Model(LanguageModel):
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         """See `LanguageModel.forward`."""
-        return self._read(ids_BT, self.fresh_state(len(ids_BT)))
+        return self._logits(self._read(ids_BT, self.fresh_state(len(ids_BT))))
+
+    def last_logits(self, ids_BT: Tensor) -> Tensor:
+        """See `LanguageModel.last_logits`."""
+        return self._logits(self._read(ids_BT, self.fresh_state(len(ids_BT)))[:, -1])
 
     def fresh_state(self, batch_size: int) -> RecurrentState:
         """See `LanguageModel.fresh_state`."""
@@ -134,10 +138,14 @@ class Model(LanguageModel):
     def advance(self, ids_BT: Tensor, state: DecodingState) -> Tensor:
         """See `LanguageModel.advance`."""
         assert isinstance(state, RecurrentState)
-        return self._read(ids_BT, state)
+        return self._logits(self._read(ids_BT, state))
+
+    def _logits(self, read: Tensor) -> Tensor:
+        """Logits (…, V) of what the last layer hands on, (…, H)."""
+        return self.output(self.projection(read))
 
     def _read(self, ids_BT: Tensor, state: RecurrentState) -> Tensor:
-        """Logits (B, T, V); `state` becomes the one after the last token."""
+        """What the logits read (B, T, H); `state` becomes the one after the last token."""
         x_BTD = self.dropout(self.embedding(ids_BT) * self.input_scale)
         read_BTD = x_BTD
         h, c = list(state.h_LBH), list(state.c_LBH)
@@ -149,7 +157,7 @@ class Model(LanguageModel):
         # Under autocast the kernels may hand back a narrower type; the state keeps its own.
         state.h_LBH = torch.stack(h).to(state.h_LBH.dtype)
         state.c_LBH = torch.stack(c).to(state.c_LBH.dtype)
-        return self.output(self.projection(read_BTD))
+        return read_BTD
 
     def forward_flops_per_token(self, context_tokens: int) -> float:
         """See `LanguageModel.forward_flops_per_token`; the length makes no difference here.

@@ -171,13 +171,21 @@ class Model(LanguageModel):
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         """See `LanguageModel.forward`."""
+        return self.output(self.norm(self._stream(ids_BT)))
+
+    def last_logits(self, ids_BT: Tensor) -> Tensor:
+        """See `LanguageModel.last_logits`."""
+        return self.output(self.norm(self._stream(ids_BT)[:, -1]))
+
+    def _stream(self, ids_BT: Tensor) -> Tensor:
+        """What the blocks make of the ids, (B, T, D)."""
         length = ids_BT.shape[1]
         self._check_room(length)
         positions_T = torch.arange(length, device=ids_BT.device)
         x_BTD = self._embed(ids_BT, positions_T)
         for block in self.blocks:
             x_BTD = block(x_BTD)
-        return self.output(self.norm(x_BTD))
+        return x_BTD
 
     def _check_room(self, tokens: int) -> None:
         if tokens > self.config.context_tokens:

@@ -1,0 +1,164 @@
+"""`escada evaluate --protocol windows`: its options, its progress and how its figures are shown."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from escada.errors import EscadaError, nearest
+
+if TYPE_CHECKING:
+    from escada.evaluation.windows import Progress, WindowSettings
+    from escada.runs.run import Run
+    from escada.text.corpus import Corpus
+
+SCORES = ("last", "all")
+PLAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOptions:
+    """What the user gave of the options that only this protocol has; None where nothing."""
+
+    window_tokens: int | None
+    window_stride: int | None
+    max_windows: int | None
+    score: str | None
+    budget: str | None
+
+    @property
+    def given(self) -> list[str]:
+        """The flags of the options that were given."""
+        return [
+            "--" + name.replace("_", "-")
+            for name, value in asdict(self).items()
+            if value is not None
+        ]
+
+    def settings(self, run: Run) -> WindowSettings:
+        """The roadmap's settings for the run's rung, with the user's over them.
+
+        Raises:
+            EscadaError: an unknown score, a budget that is not a time, or a number below 1.
+        """
+        from dataclasses import replace
+
+        from escada.evaluation.windows import default_settings
+
+        settings = default_settings(run.spec)
+        changes = {
+            name: value
+            for name in ("window_tokens", "window_stride", "max_windows")
+            if (value := getattr(self, name)) is not None
+        }
+        if self.score is not None:
+            if self.score not in SCORES:
+                raise EscadaError(f"unknown score {self.score!r}", fix=nearest(self.score, SCORES))
+            changes["score"] = self.score
+        if self.budget is not None:
+            changes["budget_seconds"] = _seconds(self.budget)
+        return replace(settings, **changes)
+
+
+def _seconds(budget: str) -> float:
+    from escada.spec import Budget
+
+    parsed = Budget.parse(budget)
+    if parsed.unit != "seconds":
+        raise EscadaError(
+            f"budget {budget!r} is not a time",
+            where="--budget",
+            fix="give seconds or minutes, such as '60 s', or bound the number with --max-windows",
+        )
+    return parsed.amount
+
+
+def measure(
+    run: Run, corpus: Corpus, split: str, options: WindowOptions, device: str
+) -> dict[str, Any]:
+    """The figures of a split, from the run's folder if they are there."""
+    from escada.evaluation.windows_measurement import measure_windows, read_windows
+
+    with _progress() as progress:
+        measure_windows(run, corpus, split, options.settings(run), device=device, progress=progress)
+    return read_windows(run, split)
+
+
+@contextlib.contextmanager
+def _progress() -> Generator[Callable[[Progress], None]]:
+    """An estimate before the first window; then a bar on a terminal, elsewhere a line at times."""
+    import time
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
+    last = time.monotonic()
+    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("windows", total=None, facts="", visible=False)
+
+        def report(where: Progress) -> None:
+            nonlocal last
+            facts = f"{where.windows_per_second:,.0f} windows/s, {_duration(where.seconds_left)}"
+            if not where.windows:
+                _say(console, f"{where.of:,} windows at about {facts} to go")
+            bar.update(
+                task, completed=where.windows, total=where.of, facts=f"{facts} left", visible=True
+            )
+            if not console.is_terminal and time.monotonic() - last >= PLAIN_SECONDS:
+                last = time.monotonic()
+                _say(console, f"{where.windows:,}/{where.of:,}  {facts} left")
+
+        yield report
+
+
+def _say(console: Any, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print the figures, one a line."""
+    tokenizer, sample = found["tokenizer"], found["sample"]
+    per = f"per token of {tokenizer['kind']} {tokenizer['vocab_size']}"
+    rows = {
+        "loss": f"{found['loss']:.4f} nats {per}" + _interval(found["loss_ci95"], ".4f"),
+        "perplexity": f"{found['perplexity']:.2f}" + _interval(found["perplexity_ci95"], ".2f"),
+        "accuracy": f"{found['accuracy']:.2%}" + _interval(found["accuracy_ci95"], ".2%"),
+        "windows": (
+            f"{found['windows']:,} of {found['windows_available']:,} windows of "
+            f"{found['window_tokens']} tokens, stride {found['window_stride']}"
+        ),
+        "left out": f"{found['windows_left_out']:,} windows whose target begins a document",
+        "text": (
+            f"{found['split']}: targets in {found['documents']:,} documents of "
+            f"{found['groups']:,} groups, profile {found['profile']}"
+        ),
+        "protocol": f"{found['protocol']}; not comparable with bits per byte or `document/…`",
+        "speed": f"{found['windows_per_second']:,.0f} windows/s, {found['seconds']:.1f} s",
+    }
+    if sample is not None:
+        of_each = ", ".join(f"{source} {n:,}" for source, n in sample["windows"].items())
+        rows["sample"] = (
+            f"stratified by {sample['stratified_by']}, since {sample['budget_seconds']:g} s do not "
+            f"hold all {sample['of_windows']:,}: {of_each}"
+        )
+    for name, value in rows.items():
+        typer.echo(f"{name:14} {value}")
+
+
+def _interval(ends: list[float] | None, form: str) -> str:
+    if ends is None:
+        return " (no interval: it takes at least two groups of documents)"
+    return f", 95 % interval {ends[0]:{form}} to {ends[1]:{form}}"
