@@ -1,6 +1,8 @@
 """A climb: several rungs under one budget, on one corpus, judged by one ruler, in one report.
 
-    for each rung:  train (or resume, or recognise as done) → ruler → samples → ladder.json
+    for each seed, for each rung:
+        train (or resume, or recognise as done) → ruler → samples → pairs, cloze, guardrails
+        → comparisons → ladder.json
     at the end:     the table, ladder.json and report/index.html
 
 Every step is recognised by the hash of its content, so a second climb retrains nothing and a climb
@@ -19,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from escada.errors import EscadaError
-from escada.evaluation.bootstrap import paired_interval
+from escada.evaluation.comparison import compare_recipes, group, roadmap_pairs
 from escada.evaluation.controls import corpus_controls
-from escada.evaluation.review import measure_run, read_document_scores, sample_run
-from escada.files import read_json, write_json
+from escada.evaluation.rung_row import review, rung_row
+from escada.files import write_json
 from escada.runs.environment import environment
 from escada.runs.run import Run, find_runs, run_key
 from escada.spec import Budget, Spec, load_spec
@@ -43,7 +45,7 @@ class Plan:
     budget: Budget | None
     corpus: Corpus
     out: Path
-    seed: int = 0
+    seeds: Sequence[int] = (0,)
     device: str = "auto"
     overrides: Sequence[str] = ()
 
@@ -79,28 +81,28 @@ def climb(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     say("controls: baselines, human text and noise")
     ladder = _head(plan)
     runs: list[Run] = []
-    for rung, spec in specs.items():
-        run = _trained(plan, rung, spec, say)
-        for split in ("validation", "test"):
-            if measure_run(run, plan.corpus, split, device=plan.device):
-                say(f"{spec.name}: measured on {split} documents")
-        if sample_run(run, device=plan.device):
-            say(f"{spec.name}: samples written")
-        runs.append(run)
-        ladder["rungs"] = [_row(plan, run, runs) for run in runs]
-        write_json(plan.out / "ladder.json", ladder)
+    for seed in plan.seeds:
+        for rung, spec in specs.items():
+            run = _trained(plan, rung, spec, seed, say)
+            review(run, plan.corpus, say, device=plan.device)
+            runs.append(run)
+            recipes = group(runs)
+            comparisons = compare_recipes(roadmap_pairs(recipes))
+            ladder["comparisons"] = comparisons
+            ladder["rungs"] = [rung_row(run, plan.corpus, plan.out, comparisons) for run in runs]
+            write_json(plan.out / "ladder.json", ladder)
     return ladder
 
 
-def _trained(plan: Plan, rung: str, spec: Spec, say: Callable[[str], None]) -> Run:
-    key = run_key(spec, seed=plan.seed, corpus_hash=plan.corpus.hash)
+def _trained(plan: Plan, rung: str, spec: Spec, seed: int, say: Callable[[str], None]) -> Run:
+    key = run_key(spec, seed=seed, corpus_hash=plan.corpus.hash)
     run = _find(plan.out, key)
     if run is not None and run.finished:
         say(f"{spec.name}: already trained ({run.name})")
         return run
     if run is None:
-        say(f"{spec.name}: training for {spec.train.budget}")
-        command = ["train", rung, "--preset", plan.preset, "--seed", str(plan.seed)]
+        say(f"{spec.name}: training for {spec.train.budget}{_with_seed(plan, seed)}")
+        command = ["train", rung, "--preset", plan.preset, "--seed", str(seed)]
         command += ["--data", str(plan.corpus.path), "--out", str(plan.out)]
         command += ["--device", plan.device]
         command += ["--budget", str(plan.budget)] if plan.budget else []
@@ -119,6 +121,11 @@ def _trained(plan: Plan, rung: str, spec: Spec, say: Callable[[str], None]) -> R
             fix="mend what it says above and repeat the climb: finished rungs are kept",
         )
     return run
+
+
+def _with_seed(plan: Plan, seed: int) -> str:
+    """Said only where there are several."""
+    return f", seed {seed}" if len(plan.seeds) > 1 else ""
 
 
 def _escada(arguments: Sequence[str]) -> int:
@@ -150,7 +157,8 @@ def _head(plan: Plan) -> dict[str, Any]:
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "preset": plan.preset,
         "budget": None if plan.budget is None else str(plan.budget),
-        "seed": plan.seed,
+        "seed": plan.seeds[0],
+        "seeds": list(plan.seeds),
         "corpus": {
             "hash": plan.corpus.hash,
             "profile": plan.corpus.profile,
@@ -159,75 +167,6 @@ def _head(plan: Plan) -> dict[str, Any]:
         },
         **corpus_controls(plan.corpus, plan.out / "controls.json"),
         "machine": environment(),
+        "comparisons": [],
         "rungs": [],
-    }
-
-
-def _row(plan: Plan, run: Run, below: Sequence[Run]) -> dict[str, Any]:
-    """One rung's facts; `below` are the runs of this climb so far."""
-    test = read_json(run.layout.evaluation("test"))
-    validation = read_json(run.layout.evaluation("validation"))
-    samples = read_json(run.layout.samples)
-    about = run.spec.about
-    record = run.record
-    return {
-        "name": run.spec.name,
-        "follows": about.follows,
-        "about": about.model_dump(mode="json", exclude={"follows"}),
-        "run": run.path.relative_to(plan.out).as_posix(),
-        "preset": run.spec.preset,
-        **{k: record[k] for k in ("seed", "tokenizer", "corpus_hash", "status", "parameters")},
-        "profile": run.spec.text.profile,
-        **{k: test[k] for k in ("protocol", "bits_per_byte", "ci95", "perplexity", "accuracy")},
-        "by_source": test["by_source"],
-        "unknown_characters": {
-            "train": _unknown_in_training(run, plan.corpus),
-            "test": test["unknown"],
-        },
-        "validation_bits_per_byte": validation["bits_per_byte"],
-        **{k: record[k] for k in ("training_tokens", "training_flops", "training_seconds")},
-        **{k: record[k] for k in ("tokens_per_second", "peak_memory_bytes")},
-        "training_bytes": _training_bytes(run),
-        "evaluation_tokens_per_second": test["tokens_per_second"],
-        "lexicon_share": samples["lexicon_share"],
-        "precision": record["precision"]["name"],
-        "device": record["circumstances"]["device"],
-        "spec_hash": record["spec_hash"],
-        "key": record["key"],
-        "beats_previous": _against_previous(run, below),
-    }
-
-
-def _unknown_in_training(run: Run, corpus: Corpus) -> int:
-    """Characters of the training split that the run's tokenizer cannot write."""
-    tokenizer = run.tokenizer
-    if tokenizer.unk_id is None:
-        return 0
-    texts = [document.text for document in corpus.documents("train")]
-    return sum(int((ids == tokenizer.unk_id).sum()) for ids in tokenizer.encode_batch(texts))
-
-
-def _training_bytes(run: Run) -> float:
-    """Reference bytes that the trained targets stand for; repeated ones count again."""
-    data = read_json(run.layout.data)
-    return run.record["training_tokens"] * data["training_bytes"] / data["training_tokens"]
-
-
-def _against_previous(run: Run, below: Sequence[Run]) -> dict[str, Any] | None:
-    """This run against that of the rung that it follows, paired by document."""
-    previous = next((b for b in below if b.spec.name == run.spec.about.follows), None)
-    if previous is None:
-        return None
-    found = paired_interval(
-        read_document_scores(run, "test"), read_document_scores(previous, "test")
-    )
-    verdict = "undecided"
-    if found.ci95 is not None:
-        low, high = found.ci95
-        verdict = "better" if high < 0 else "worse" if low > 0 else "undecided"
-    return {
-        "against": previous.spec.name,
-        "difference": found.difference,
-        "ci95": found.ci95,
-        "verdict": verdict,
     }

@@ -34,7 +34,7 @@ def test_a_count_of_unknown_characters_alone_is_that_of_the_test_documents(climb
         ({"training_flops": float("inf")}, "training_flops"),
         ({"ci95": [2.6, 2.4]}, "upside down"),
         ({"parameters": "many"}, "parameters"),
-        ({"name": "v2"}, "two rungs of one name"),
+        ({"name": "v2"}, "rung v2 with seed 0 twice"),
     ],
 )
 def test_a_figure_that_cannot_be_one_is_refused(climb, table, change, message):

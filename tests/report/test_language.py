@@ -22,6 +22,7 @@ def test_both_catalogues_have_the_same_keys_and_values_to_fill_in():
 
 def test_no_message_was_left_untranslated():
     same_in_both = {
+        "compare.p_value",
         "ladder.tokens_per_second",
         "tokenizer.bpe",
         "tokenizer.bytes",

@@ -21,6 +21,15 @@ def climb(
     out: Annotated[Path, typer.Option("--out", help="The climb's folder.")] = Path("runs/climb"),
     overrides: options.Overrides = None,
     seed: options.Seed = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            "--seeds",
+            min=1,
+            help="Train every rung so many times, with seeds from --seed on, to tell recipes "
+            "apart and not only runs.",
+        ),
+    ] = 1,
     device: options.Device = "auto",
 ) -> None:
     """Train, judge, sample and compare rungs, and write ladder.json and report/index.html."""
@@ -38,7 +47,7 @@ def climb(
         budget=Budget.parse(budget) if budget else None,
         corpus=options.open_corpus(data, profile),
         out=out,
-        seed=seed,
+        seeds=range(seed, seed + seeds),
         device=device,
         overrides=overrides or [],
     )

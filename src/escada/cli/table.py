@@ -41,7 +41,7 @@ def ladder_table(ladder: dict[str, Any]) -> None:
         step = row["beats_previous"]
         tokenizer = row["tokenizer"]
         table.add_row(
-            row["name"],
+            _name(row, ladder),
             engineering(row["parameters"]),
             _with_interval(row),
             "" if step is None else _verdict(step),
@@ -54,6 +54,11 @@ def ladder_table(ladder: dict[str, Any]) -> None:
     for baseline in ladder["baselines"]:
         table.add_row(baseline["name"], "", _with_interval(baseline))
     console.print(table)
+
+
+def _name(row: dict[str, Any], ladder: dict[str, Any]) -> str:
+    several = sum(other["name"] == row["name"] for other in ladder["rungs"]) > 1
+    return f"{row['name']}, seed {row['seed']}" if several else row["name"]
 
 
 def _verdict(step: dict[str, Any]) -> str:

@@ -9,43 +9,31 @@ and said on the page.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from escada.errors import EscadaError
 from escada.files import read_json
 from escada.report.single import RECORD_FILE, ladder_of_run
+from escada.report.strict import Facts, Interval, Verdict, check, check_version
+from escada.report.tested import (
+    ComparisonFacts,
+    GuardrailsFacts,
+    PairsFacts,
+    SeedFacts,
+    ShareFacts,
+)
 from escada.spec import About
 
-SCHEMA_VERSION = 1
 LADDER_FILE = "ladder.json"
-
-Verdict = Literal["better", "worse", "undecided"]
-
-
-def _upright(interval: tuple[float, float]) -> tuple[float, float]:
-    if interval[0] > interval[1]:
-        raise ValueError(f"interval upside down: {interval[0]} > {interval[1]}")
-    return interval
 
 
 def _by_split(count: object) -> object:
     """A count alone is that of the test documents."""
     return {"test": count} if isinstance(count, int) else count
-
-
-Interval = Annotated[tuple[float, float], AfterValidator(_upright)]
-"""Low and high end of a 95 % interval."""
-
-
-class Facts(BaseModel):
-    """A JSON object of the ladder: finite numbers only; keys that are not shown are ignored."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
 class TokenizerFacts(Facts):
@@ -63,8 +51,10 @@ class StepFacts(Facts):
 
     against: str
     difference: float
-    ci95: Interval
+    ci95: Interval | None
     verdict: Verdict
+    p_value: float | None = None
+    scope: str = "run"
 
 
 class RungFacts(Facts):
@@ -105,6 +95,11 @@ class RungFacts(Facts):
     spec_hash: str | None = None
     key: str | None = None
     beats_previous: StepFacts | None = None
+    minimal_pairs: PairsFacts | None = None
+    cloze: ShareFacts | None = None
+    guardrails: GuardrailsFacts | None = None
+    other_seeds: tuple[SeedFacts, ...] = ()
+    """Further runs of the same recipe; the figures above are those of the first."""
 
     @property
     def text(self) -> tuple[str | None, str | None]:
@@ -120,6 +115,7 @@ class BaselineFacts(Facts):
     bits_per_byte: float
     ci95: Interval | None = None
     protocol: str | None = None
+    minimal_pairs: PairsFacts | None = None
 
 
 class CorpusFacts(Facts):
@@ -152,6 +148,7 @@ class LadderFacts(Facts):
     human: LexiconFacts | None = None
     noise: LexiconFacts | None = None
     machine: dict[str, Any] = Field(default_factory=dict)
+    comparisons: list[ComparisonFacts] = Field(default_factory=list[ComparisonFacts])
     rungs: list[RungFacts] = Field(min_length=1)
 
 
@@ -188,39 +185,6 @@ class RunFacts:
     missing: tuple[str, ...] = ()
 
 
-_F = TypeVar("_F", bound=Facts)
-
-
-def check(kind: type[_F], value: object, where: object) -> _F:
-    """One JSON value as facts.
-
-    Raises:
-        EscadaError: names the file, the key and the first problem.
-    """
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        raise EscadaError(f"{key}: {message}", where=where) from error
-
-
-def check_version(table: Mapping[str, Any], where: Path) -> None:
-    """Refuse a file that another version of escada wrote.
-
-    Raises:
-        EscadaError: `schema_version` is absent or another one.
-    """
-    found = table.get("schema_version")
-    if found != SCHEMA_VERSION:
-        raise EscadaError(
-            f"schema_version {found!r} is not {SCHEMA_VERSION}",
-            where=where,
-            fix="write it again with this version of escada",
-        )
-
-
 def read_ladder(folder: Path) -> LadderFacts:
     """Read `folder/ladder.json`; the folder of one run is read as a ladder of one rung.
 
@@ -241,26 +205,41 @@ def read_ladder(folder: Path) -> LadderFacts:
         )
     table = read_json(path)
     check_version(table, path)
-    ladder = check(LadderFacts, table, path)
-    names = [rung.name for rung in ladder.rungs]
-    if len(set(names)) < len(names):
-        raise EscadaError("two rungs of one name", where=path)
+    ladder = _by_rung(check(LadderFacts, table, path), path)
     for rung in ladder.rungs:
         _check_step(rung, path)
     return ladder
 
 
+def _by_rung(ladder: LadderFacts, path: Path) -> LadderFacts:
+    """One row a rung: further seeds of a rung are put into the row of its first."""
+    rows: dict[str, RungFacts] = {}
+    for row in ladder.rungs:
+        first = rows.get(row.name)
+        if first is None:
+            rows[row.name] = row
+            continue
+        seeds = [first.seed, *(other.seed for other in first.other_seeds)]
+        if row.seed in seeds:
+            raise EscadaError(f"rung {row.name} with seed {row.seed} twice", where=path)
+        other = SeedFacts(seed=row.seed, run=row.run, bits_per_byte=row.bits_per_byte)
+        rows[row.name] = first.model_copy(update={"other_seeds": (*first.other_seeds, other)})
+    return ladder.model_copy(update={"rungs": list(rows.values())})
+
+
 def _check_step(rung: RungFacts, path: Path) -> None:
     """A verdict must say what its numbers say; a report never argues with its own figures."""
     step = rung.beats_previous
-    if step is None:
+    if step is None or step.ci95 is None:
         return
     low, high = step.ci95
     said = "better" if high < 0 else "worse" if low > 0 else "undecided"
+    if step.p_value is not None and step.p_value >= 0.05:
+        said = "undecided"
     if said != step.verdict:
         raise EscadaError(
             f"rung {rung.name}: verdict {step.verdict!r} contradicts the interval of its "
-            f"difference [{low:g}, {high:g}], which says {said!r}",
+            f"difference [{low:g}, {high:g}] and its p-value, which say {said!r}",
             where=path,
         )
 

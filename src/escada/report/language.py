@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal, cast
 
-from escada.report.facts import Interval
+from escada.report.strict import Interval
 
 Code = Literal["en", "pt"]
 CODES: tuple[Code, ...] = ("en", "pt")
@@ -98,6 +98,23 @@ class Language:
             return ""
         low, high = (self.number(end, digits) for end in interval)
         return f"[{low}{self.separator}{high}]"
+
+    def signed(self, value: float) -> str:
+        """A difference in bits per byte with its sign: `+0.042`."""
+        shown = self.number(value, 3)
+        return shown if value <= 0 else f"+{shown}"
+
+    def p_value(self, value: float | None) -> str:
+        """`0.032`, `< 0.001`."""
+        if value is not None and value < 0.001:
+            return f"<{_SPACE}{self.number(0.001, 3)}"
+        return self.number(value, 3)
+
+    def percents(self, interval: Interval | None) -> str:
+        """An interval of shares as percentages, without the sign."""
+        if interval is None:
+            return ""
+        return self.interval((100 * interval[0], 100 * interval[1]), 1)
 
     def percent(self, share: float | None) -> str:
         """A share from 0 to 1 as a percentage."""

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from escada import __version__
 from escada.files import write_bytes, write_text
-from escada.report import views
+from escada.report import beyond, views
 from escada.report.facts import LadderFacts, RunFacts, read_ladder, read_run
 from escada.report.figures import draw_curves, draw_ladder, draw_lexicon, draw_sources
 from escada.report.findings import Findings, find
@@ -29,8 +29,19 @@ from escada.report.language import CODES, Code, Language
 from escada.report.palette import rung_roles, variables
 from escada.report.sentences import headline, verdict
 from escada.report.svg import inline, render_png, render_svg, standalone
+from escada.report.tested import read_judge
 
-SECTIONS = ("ladder", "steps", "curves", "samples", "sources", "costs", "method", "environment")
+SECTIONS = (
+    "ladder",
+    "steps",
+    "curves",
+    "samples",
+    "tests",
+    "sources",
+    "costs",
+    "method",
+    "environment",
+)
 _NARROW = 360
 """Width of the ladder's second drawing, for telephones."""
 
@@ -55,6 +66,7 @@ def write_report(folder: Path) -> Path:
     """
     ladder = read_ladder(folder)
     runs = {rung.name: read_run(folder, rung) for rung in ladder.rungs}
+    judge = read_judge(folder)
     findings = find(ladder)
     out = folder / "report"
     templates = Environment(
@@ -70,7 +82,8 @@ def write_report(folder: Path) -> Path:
         language = Language.load(code)
         figures = _figures(ladder, runs, findings, language, out / "figures")
         text = templates.get_template("body.html.j2").render(
-            _context(ladder, runs, findings, language), figures=figures
+            _context(ladder, runs, findings, language) | beyond.context(ladder, judge, language),
+            figures=figures,
         )
         bodies.append(_Body(language, SECTIONS, text))
     script = _static("script.js")

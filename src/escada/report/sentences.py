@@ -107,7 +107,7 @@ def _compared(step: Step, language: Language, names: dict[str, str]) -> str:
     key = f"steps.{step.outcome}"
     if step.outcome == "undecided":
         key += "_fewer" if difference < 0 else "_more"
-    if step.outcome == "better":  # told as a gain: both signs turn
+    if interval is not None and step.outcome == "better":  # told as a gain: both signs turn
         interval = (-interval[1], -interval[0])
     return language.say(
         key,

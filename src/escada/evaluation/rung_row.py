@@ -1,0 +1,95 @@
+"""A run on its ladder: everything that is measured of it, and the row that sums it up.
+
+review(run, corpus, say)                          # makes what is not there yet
+row = rung_row(run, corpus, out, comparisons)     # reads what is there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from escada.evaluation.review import measure_run, sample_run
+from escada.files import read_json
+from escada.runs.run import Run
+from escada.text.corpus import Corpus
+
+
+def review(run: Run, corpus: Corpus, say: Callable[[str], None], *, device: str = "auto") -> None:
+    """Measure a finished run and let it write; what was done already is not done again."""
+    name = run.spec.name
+    for split in ("validation", "test"):
+        if measure_run(run, corpus, split, device=device):
+            say(f"{name}: measured on {split} documents")
+    if sample_run(run, device=device):
+        say(f"{name}: samples written")
+
+
+def rung_row(
+    run: Run, corpus: Corpus, out: Path, comparisons: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A run's facts, from its folder.
+
+    Args:
+        run: reviewed.
+        corpus: that it was trained on.
+        out: the climb's folder; the path of the run is told from there.
+        comparisons: rows of `compare_recipes`; the one with the rung that this one follows is its
+            step.
+    """
+    test = read_json(run.layout.evaluation("test"))
+    validation = read_json(run.layout.evaluation("validation"))
+    samples = read_json(run.layout.samples)
+    about = run.spec.about
+    record = run.record
+    return {
+        "name": run.spec.name,
+        "follows": about.follows,
+        "about": about.model_dump(mode="json", exclude={"follows"}),
+        "run": run.path.relative_to(out).as_posix(),
+        "preset": run.spec.preset,
+        **{k: record[k] for k in ("seed", "tokenizer", "corpus_hash", "status", "parameters")},
+        "profile": run.spec.text.profile,
+        **{k: test[k] for k in ("protocol", "bits_per_byte", "ci95", "perplexity", "accuracy")},
+        "by_source": test["by_source"],
+        "unknown_characters": {
+            "train": _unknown_in_training(run, corpus),
+            "test": test["unknown"],
+        },
+        "validation_bits_per_byte": validation["bits_per_byte"],
+        **{k: record[k] for k in ("training_tokens", "training_flops", "training_seconds")},
+        **{k: record[k] for k in ("tokens_per_second", "peak_memory_bytes")},
+        "training_bytes": _training_bytes(run),
+        "evaluation_tokens_per_second": test["tokens_per_second"],
+        "lexicon_share": samples["lexicon_share"],
+        "precision": record["precision"]["name"],
+        "device": record["circumstances"]["device"],
+        "spec_hash": record["spec_hash"],
+        "key": record["key"],
+        "beats_previous": _step(run, comparisons),
+    }
+
+
+def _unknown_in_training(run: Run, corpus: Corpus) -> int:
+    """Characters of the training split that the run's tokenizer cannot write."""
+    tokenizer = run.tokenizer
+    if tokenizer.unk_id is None:
+        return 0
+    texts = [document.text for document in corpus.documents("train")]
+    return sum(int((ids == tokenizer.unk_id).sum()) for ids in tokenizer.encode_batch(texts))
+
+
+def _training_bytes(run: Run) -> float:
+    """Reference bytes that the trained targets stand for; repeated ones count again."""
+    data = read_json(run.layout.data)
+    return run.record["training_tokens"] * data["training_bytes"] / data["training_tokens"]
+
+
+def _step(run: Run, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The comparison with the rung that this one follows, if both are there."""
+    for row in comparisons:
+        if (row["a"], row["b"]) == (run.spec.name, run.spec.about.follows):
+            kept = ("difference", "ci95", "p_value", "verdict", "scope")
+            return {"against": row["b"], **{key: row[key] for key in kept}}
+    return None
