@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from escada.errors import EscadaError
-from escada.evaluation.comparison import compare_recipes, group, roadmap_pairs
+from escada.evaluation.comparison import compare_recipes, group, ladder_pairs
 from escada.evaluation.controls import corpus_controls
 from escada.evaluation.rung_row import review, rung_row
 from escada.files import write_json
@@ -87,7 +87,7 @@ def climb(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
             review(run, plan.corpus, say, device=plan.device)
             runs.append(run)
             recipes = group(runs)
-            comparisons = compare_recipes(roadmap_pairs(recipes))
+            comparisons = compare_recipes(ladder_pairs(recipes))
             ladder["comparisons"] = comparisons
             ladder["rungs"] = [rung_row(run, plan.corpus, plan.out, comparisons) for run in runs]
             write_json(plan.out / "ladder.json", ladder)

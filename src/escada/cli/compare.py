@@ -36,7 +36,7 @@ def compare(
     from typing import cast
 
     from escada.errors import EscadaError, nearest
-    from escada.evaluation.comparison import all_pairs, compare_recipes, group, roadmap_pairs
+    from escada.evaluation.comparison import all_pairs, compare_recipes, group, ladder_pairs
     from escada.evaluation.review import measure_run
     from escada.evaluation.significance import METRICS, Metric
     from escada.text.corpus import SPLITS, Corpus
@@ -47,14 +47,14 @@ def compare(
     opened = [run for folder in runs for run in _runs_of(folder)]
     recipes = group(opened)
     ladder = any((folder / LADDER).is_file() for folder in runs)
-    pairs = roadmap_pairs(recipes) if ladder else all_pairs(recipes)
-    if not pairs:
+    if len(recipes) < 2:
         raise EscadaError(
             f"nothing to compare: {len(opened)} run(s) of {len(recipes)} recipe(s)",
             fix="name two runs of different rungs, or a climb of several",
         )
     for run in opened:
         measure_run(run, Corpus.open(run.data_path), split, device=device)
+    pairs = ladder_pairs(recipes, split) if ladder else all_pairs(recipes)
     rows = compare_recipes(pairs, split=split, metric=cast(Metric, metric))
     if json:
         table = {"schema_version": 1, "metric": metric, "split": split, "rows": rows}

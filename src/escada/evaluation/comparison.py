@@ -1,7 +1,7 @@
 """Runs beside one another: grouped into recipes, compared in pairs, with all that was measured.
 
     recipes = group(runs)                    # runs that differ in their seed only are one recipe
-    rows = compare_recipes(recipes, roadmap_pairs(recipes), split="test")
+    rows = compare_recipes(recipes, ladder_pairs(recipes), split="test")
 
 A row is what `significance.compare` says of bits per byte, and beside it what else the runs'
 folders hold: accuracy on the minimal pairs, verdicts of the guardrails, and what both cost. Nothing
@@ -10,7 +10,7 @@ is measured here; what a folder does not hold is None in the row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from escada.evaluation.review import read_document_scores
 from escada.evaluation.significance import Metric, Recipe, compare
 from escada.files import read_json
 from escada.runs.run import Run
+from escada.spec import read_spec_table, rung_names
 
 COSTS = ("parameters", "training_seconds", "training_flops", "training_tokens", "peak_memory_bytes")
 
@@ -76,15 +77,37 @@ def group(runs: Iterable[Run]) -> list[RecipeRuns]:
     ]
 
 
-def roadmap_pairs(recipes: Sequence[RecipeRuns]) -> list[tuple[RecipeRuns, RecipeRuns]]:
-    """What a ladder asks: each rung against the one it follows and those it names besides."""
+def ladder_pairs(
+    recipes: Sequence[RecipeRuns], split: str = "test"
+) -> list[tuple[RecipeRuns, RecipeRuns]]:
+    """What a ladder asks: each rung against the one it follows and those that it names besides.
+
+    Where the rung that one follows is absent, the nearest below it that is there stands in. Last
+    comes the best rung against the second, unless they were compared already.
+    """
     by_rung = {recipe.runs[0].spec.name: recipe for recipe in recipes}
     pairs: list[tuple[RecipeRuns, RecipeRuns]] = []
     for recipe in recipes:
         about = recipe.runs[0].spec.about
-        others = [about.follows, *about.also_against]
+        others = [_nearest_below(about.follows, by_rung), *about.also_against]
         pairs += [(recipe, by_rung[other]) for other in others if other in by_rung]
+    if len(recipes) > 1:
+        first, second = sorted(recipes, key=lambda recipe: _figure(recipe, split))[:2]
+        if (first, second) not in pairs and (second, first) not in pairs:
+            pairs.append((first, second))
     return pairs
+
+
+def _nearest_below(name: str | None, present: Container[str]) -> str | None:
+    known = rung_names()
+    while name is not None and name not in present and name in known:
+        name = read_spec_table(name)[0]["about"].get("follows")
+    return name
+
+
+def _figure(recipe: RecipeRuns, split: str) -> float:
+    figures = [read_json(run.layout.evaluation(split))["bits_per_byte"] for run in recipe.runs]
+    return float(np.mean(figures))
 
 
 def all_pairs(recipes: Sequence[RecipeRuns]) -> list[tuple[RecipeRuns, RecipeRuns]]:

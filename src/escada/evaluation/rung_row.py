@@ -35,8 +35,8 @@ def rung_row(
         run: reviewed.
         corpus: that it was trained on.
         out: the climb's folder; the path of the run is told from there.
-        comparisons: rows of `compare_recipes`; the one with the rung that this one follows is its
-            step.
+        comparisons: rows of `compare_recipes` for `ladder_pairs`; its first one of a rung that
+            follows another is the rung's step.
     """
     test = read_json(run.layout.evaluation("test"))
     validation = read_json(run.layout.evaluation("validation"))
@@ -87,9 +87,9 @@ def _training_bytes(run: Run) -> float:
 
 
 def _step(run: Run, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The comparison with the rung that this one follows, if both are there."""
+    """The comparison with the rung that this one follows, or with the nearest below that."""
     for row in comparisons:
-        if (row["a"], row["b"]) == (run.spec.name, run.spec.about.follows):
+        if row["a"] == run.spec.name and run.spec.about.follows is not None:
             kept = ("difference", "ci95", "p_value", "verdict", "scope")
             return {"against": row["b"], **{key: row[key] for key in kept}}
     return None

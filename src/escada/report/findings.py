@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from escada.report.facts import BaselineFacts, LadderFacts, RungFacts, StepFacts
+from escada.report.tested import ComparisonFacts
 
 Outcome = Literal[
     "better", "worse", "undecided", "unmeasured", "absent", "other_text", "uncompared"
@@ -73,12 +74,20 @@ def _main_text(rungs: Sequence[RungFacts]) -> tuple[str | None, str | None]:
     return max(texts, key=texts.count)
 
 
-def _clear(best: RungFacts | None, other: RungFacts | None, steps: Sequence[Step]) -> bool:
+def _clear(
+    best: RungFacts | None,
+    other: RungFacts | None,
+    steps: Sequence[Step],
+    comparisons: Sequence[ComparisonFacts],
+) -> bool:
     if best is None or other is None:
         return False
     for step in steps:
         if {step.rung.name, step.against} == {best.name, other.name} and step.facts is not None:
             return step.outcome != "undecided"
+    for row in comparisons:
+        if {row.a, row.b} == {best.name, other.name}:
+            return row.significant
     return best.ci95 is not None and other.ci95 is not None and best.ci95[1] < other.ci95[0]
 
 
@@ -99,7 +108,7 @@ def find(ladder: LadderFacts) -> Findings:
     return Findings(
         best=best,
         runner_up=runner_up,
-        clear=_clear(best, runner_up, steps),
+        clear=_clear(best, runner_up, steps, ladder.comparisons),
         steps=steps,
         monotone=monotone,
         unfinished=[rung for rung in ladder.rungs if rung.bits_per_byte is None],
