@@ -98,7 +98,26 @@ def determiner_noun(sentence: AnnotatedSentence, paradigms: Paradigms) -> Iterat
         if _is_sound(words, i + 1, noun, determiner):
             for name, of in _certain_features(noun, determiner, paradigms):
                 value = OTHER[feature(noun, of) or ""]
+                alone = len(sentence.place_of[determiner.number].words) == 1
+                if alone and _may_be_preposition(words, i, of, value):
+                    continue
                 yield Spot(determiner, f"determiner_noun_{name}", of, value)
+
+
+def _may_be_preposition(words: Sequence[Word], i: int, of: str, value: str) -> bool:
+    """Whether the article at `i`, turned into `a`, can be read as the preposition.
+
+    `vaporizar o gás` → `vaporizar a gás`, `atender as pessoas` → `atender a pessoas`. At the start
+    of a sentence, and after a determiner or another preposition, it cannot.
+    """
+    article = words[i]
+    turned = {name: feature(article, name) for name in FEATURES.values()} | {of: value}
+    if article.lemma.lower() != "o" or turned != {"Gender": "Fem", "Number": "Sing"}:
+        return False
+    if i == 0:
+        return False
+    before = words[i - 1]
+    return before.tag not in ("DET", "SCONJ") and before.lemma not in word_list("prepositions")
 
 
 def noun_adjective(sentence: AnnotatedSentence, paradigms: Paradigms) -> Iterator[Spot]:
