@@ -16,6 +16,7 @@ from escada.cli import (
     data,
     doctor,
     evaluate,
+    pairs,
     report,
     resume,
     rungs,
@@ -45,6 +46,7 @@ for verb in (
     resume.resume,
     climb.climb,
     evaluate.evaluate,
+    pairs.pairs,
     sample.sample,
     report.report,
 ):
