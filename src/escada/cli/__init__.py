@@ -13,6 +13,7 @@ import typer
 import escada
 from escada.cli import (
     climb,
+    cloze,
     data,
     doctor,
     evaluate,
@@ -47,6 +48,7 @@ for verb in (
     climb.climb,
     evaluate.evaluate,
     pairs.pairs,
+    cloze.cloze,
     sample.sample,
     report.report,
 ):

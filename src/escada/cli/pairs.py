@@ -67,7 +67,8 @@ def _of_corpus(
 
 
 def _of_file(run: Run, file: Path, device: str) -> dict[str, Any]:
-    from escada.evaluation.pairs import SCHEMA_VERSION, read_pairs, score_pairs
+    from escada.evaluation.pairs import SCHEMA_VERSION, score_pairs
+    from escada.evaluation.question_files import read_pairs
     from escada.evaluation.results import ruler_context
     from escada.runs.device import resolve_device
 

@@ -49,10 +49,10 @@ CODE = (
     "agreement.py",
     "agreement_nouns.py",
     "agreement_verbs.py",
-    "agreement_words.toml",
     "lexicon.py",
     "paradigms.py",
     "treebank.py",
+    "word_lists.toml",
 )
 """Files beside this one that decide what the pairs are."""
 MOST_CHARACTERS = 250

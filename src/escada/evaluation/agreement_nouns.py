@@ -13,15 +13,13 @@ what could be turned is left alone:
 from __future__ import annotations
 
 import itertools
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 
 from escada.evaluation.lexicon import lexicon
 from escada.evaluation.paradigms import Paradigms
 from escada.evaluation.treebank import AnnotatedSentence, feature
+from escada.evaluation.word_lists import word_list
 from escada.text.sources.conllu import Word
 
 OTHER = {"Sing": "Plur", "Plur": "Sing", "Masc": "Fem", "Fem": "Masc"}
@@ -51,13 +49,6 @@ class Spot:
     feature: str
     value: str
     attractor: bool = False
-
-
-@cache
-def word_list(name: str) -> frozenset[str]:
-    """A list of agreement_words.toml, which says what each is for."""
-    file = resources.files("escada.evaluation") / "agreement_words.toml"
-    return frozenset(tomllib.loads(file.read_text(encoding="utf-8"))[name].split())
 
 
 def is_plain_noun(word: Word) -> bool:

@@ -15,9 +15,10 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from escada.evaluation.agreement_nouns import OTHER, Spot, agree, is_plain_noun, word_list
+from escada.evaluation.agreement_nouns import OTHER, Spot, agree, is_plain_noun
 from escada.evaluation.paradigms import Paradigms
 from escada.evaluation.treebank import AnnotatedSentence, feature
+from escada.evaluation.word_lists import word_list
 from escada.text.sources.conllu import Word
 
 PHENOMENON = "subject_verb_number"

@@ -14,7 +14,7 @@ Intervals are by bootstrap over groups (`bootstrap`): pairs of one thesis are al
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,8 @@ from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which
 from escada.runs.device import resolve_device
 from escada.runs.run import Run
-from escada.text.cleaning import clean
 from escada.text.corpus import Corpus
 from escada.text.documents import Document
-from escada.text.sources import base
 from escada.text.tokenizers import Tokenizer
 
 SCHEMA_VERSION = 1
@@ -246,57 +244,3 @@ def pairs_of_baseline(
         EscadaError: another corpus than the default one.
     """
     return score_pairs(model, tokenizer, agreement_pairs(corpus, source_file=source_file)).summary()
-
-
-def read_pairs(path: Path, profile: str) -> list[Pair]:
-    """Pairs of the user's: JSONL with `good`, `bad` and, where they have them, the other columns.
-
-    Args:
-        path: of the file.
-        profile: that both sentences are cleaned by.
-
-    Raises:
-        EscadaError: missing, not such a file, or a pair that is the same twice after cleaning.
-    """
-    pairs: list[Pair] = []
-    for number, row in _rows(path):
-        where = f"{path}, line {number}"
-        good, bad = (row.get(name) for name in ("good", "bad"))
-        if not isinstance(good, str) or not isinstance(bad, str):
-            raise EscadaError(
-                "a pair needs two texts, 'good' and 'bad'",
-                where=where,
-                fix=f"its columns: {', '.join(map(str, row)) or 'none'}",
-            )
-        good, bad = clean(good, profile), clean(bad, profile)
-        if good == bad or not good or not bad:
-            raise EscadaError(
-                f"the two sentences are the same, or empty, in profile {profile!r}", where=where
-            )
-        group = str(row.get("group", number))
-        pairs.append(
-            Pair(
-                good=good,
-                bad=bad,
-                phenomenon=str(row.get("phenomenon", "all")),
-                attractor=row.get("attractor") is True,
-                source=str(row.get("source", "file")),
-                group=group,
-                id=str(row.get("id", number)),
-                split=str(row.get("split", "")),
-                value=str(row.get("value", "")),
-            )
-        )
-    return pairs
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(base.lines(path), start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise EscadaError(f"not JSON: {error}", where=f"{path}, line {number}") from error
-            if not isinstance(row, dict):
-                raise EscadaError("not a JSON object", where=f"{path}, line {number}")
-            yield number, row
