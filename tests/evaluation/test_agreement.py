@@ -533,6 +533,38 @@ def test_a_misprint_is_neither_given_nor_turned():
     assert known.flip(words[-1], "Number", "Sing") is None
 
 
+def test_a_slip_of_annotation_is_no_form_of_its_cell():
+    verb = {value: f"Mood=Ind|Number={value}|Person=3|VerbForm=Fin" for value in ("Sing", "Plur")}
+    words = [
+        *[word("mostra", "mostrar", "VERB", verb["Sing"])] * 9,
+        *[word("mostrem", "mostrar", "VERB", verb["Sing"])],  # a word, but not of this cell
+        *[word("mostraram", "mostrar", "VERB", verb["Plur"].replace("Ind|", "Ind|Tense=Past|"))],
+        *[word("mostram", "mostrar", "VERB", verb["Plur"].replace("3|", "3|Tense=Pres|"))] * 9,
+    ]
+    present = [replace(w, features=w.features.replace("3|V", "3|Tense=Pres|V")) for w in words]
+    known = Paradigms(present)
+    assert known.flip(present[0], "Number", "Plur") == "mostram"
+    assert known.flip(present[9], "Number", "Plur") is None
+
+
+def adjectives(form, number, times, lemma="lemma"):
+    return [word(form, lemma, "ADJ", f"Number={number}")] * times
+
+
+def test_a_form_that_is_often_read_the_other_way_is_neither_given_nor_turned():
+    words = [*adjectives("normal", "Sing", 9), *adjectives("normais", "Plur", 9)]
+    assert Paradigms(words).flip(words[0], "Number", "Plur") == "normais"
+    bad_too = [*words, *adjectives("normais", "Sing", 3, lemma="other")]
+    assert Paradigms(bad_too).flip(words[0], "Number", "Plur") is None
+    good_too = [*words, *adjectives("normal", "Plur", 3, lemma="other")]
+    assert Paradigms(good_too).flip(words[0], "Number", "Plur") is None
+
+
+def test_a_form_that_is_no_portuguese_word_is_not_given():
+    words = [*adjectives("normal", "Sing", 9), *adjectives("normaes", "Plur", 9)]
+    assert Paradigms(words).flip(words[0], "Number", "Plur") is None
+
+
 def test_foram_without_a_tense_is_the_plural_of_foi():
     foram = word("foram", "ser", "AUX", "Mood=Ind|Number=Plur|Person=3|VerbForm=Fin")
     assert PARADIGMS.flip(foram, "Number", "Sing") == "foi"

@@ -52,11 +52,8 @@ class Spot:
 
 
 def is_plain_noun(word: Word) -> bool:
-    """A common noun in lower case that Portuguese knows."""
-    form = word.form
-    if word.tag != "NOUN" or not form.isalpha() or not form.islower():
-        return False
-    return len(form) > 2 and form in lexicon()
+    """A common noun that Portuguese knows; the lexicon holds lower case only, so no name."""
+    return word.tag == "NOUN" and len(word.form) > 2 and word.form in lexicon()
 
 
 def has_one_gender(noun: Word, paradigms: Paradigms) -> bool:
