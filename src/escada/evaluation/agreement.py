@@ -77,7 +77,7 @@ class Pair:
 
     good: str
     bad: str
-    phenomenon: str
+    phenomenon: str = "all"
     attractor: bool = False
     source: str = "file"
     group: str = ""
