@@ -180,12 +180,15 @@ def evaluate_tasks(
         EscadaError: lm-eval is not installed, or knows no such task.
     """
     require_harness()
+    for task in tasks:
+        if _is_path(task) and not Path(task).is_file():
+            raise EscadaError("file not found", where=task)
     evaluator = importlib.import_module("lm_eval.evaluator")
     manager = importlib.import_module("lm_eval.tasks").TaskManager(
-        include_defaults=not all(_is_file(task) for task in tasks)
+        include_defaults=not all(map(_is_path, tasks))  # reading their list takes seconds
     )
     for task in tasks:
-        if not _is_file(task) and task not in manager.all_tasks:
+        if not _is_path(task) and task not in manager.all_tasks:
             raise EscadaError(
                 f"lm-eval knows no task {task!r}", fix="give the path of a YAML file, or its name"
             )
@@ -211,8 +214,8 @@ def evaluate_tasks(
     return {**head, "tasks": metrics}
 
 
-def _is_file(task: str) -> bool:
-    return task.endswith((".yaml", ".yml")) and Path(task).is_file()
+def _is_path(task: str) -> bool:
+    return task.endswith((".yaml", ".yml"))
 
 
 def _file_name(task: str) -> str:
