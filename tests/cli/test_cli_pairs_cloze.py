@@ -168,5 +168,5 @@ def test_evaluate_without_lm_eval_says_how_to_install_it(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "lm_eval.api.model", None)
     monkeypatch.delitem(sys.modules, "escada.evaluation.harness", raising=False)
     with pytest.raises(EscadaError, match=r"escada\[lm-eval\]"):
-        invoke("evaluate", run.path, "--lm-eval", "lambada_openai_mt_pt")
+        invoke("evaluate", run.path, "--lm-eval", "lambada_openai_mt_stablelm_pt")
     sys.modules.pop("escada.evaluation.harness", None)

@@ -1,6 +1,6 @@
 """A run behind the language-model evaluation harness (EleutherAI's lm-eval), for its tasks.
 
-    results = evaluate_tasks(run, ["tasks/minha_tarefa.yaml", "lambada_openai_mt_pt"])
+    results = evaluate_tasks(run, ["tasks/minha_tarefa.yaml", "lambada_openai_mt_stablelm_pt"])
 
 Needs the extra `lm-eval`. The harness asks three things of a model; each is answered as the rest of
 the house would:
