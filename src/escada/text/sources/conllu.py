@@ -1,0 +1,96 @@
+"""Sentences of a CoNLL-U file, with as much of their annotation as somebody asks for.
+
+Ten columns separated by tabs, a blank line after each sentence; https://universaldependencies.org
+describes them. `# text` and `# sent_id` come in either order. Empty nodes ("8.1") are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A syntactic word.
+
+    Attributes:
+        number: its place in the sentence, from 1.
+        form: as written, or as it would be written outside a contraction.
+        lemma: its dictionary form.
+        tag: universal part of speech.
+        features: as in the file, `Gender=Fem|Number=Sing`, or `_`.
+        head: the number of the word that it depends on; 0 for a root and where none is given.
+        relation: to its head, or `_`.
+    """
+
+    number: int
+    form: str
+    lemma: str
+    tag: str
+    features: str
+    head: int
+    relation: str
+
+
+@dataclass(slots=True)
+class Sentence:
+    """What stands between two blank lines.
+
+    Attributes:
+        id: `# sent_id`.
+        text: `# text`.
+        words: by their number; empty unless they were asked for.
+        spans: tokens of several words ("da"): first word, last word, form.
+    """
+
+    id: str = ""
+    text: str = ""
+    words: dict[int, Word] = field(default_factory=dict[int, Word])
+    spans: list[tuple[int, int, str]] = field(default_factory=list[tuple[int, int, str]])
+
+    def tokens(self) -> list[tuple[str, list[Word]]]:
+        """What is written as one, with its words: `("da", [de, a])`, `("casa", [casa])`."""
+        tokens = {number: (word.form, [word]) for number, word in self.words.items()}
+        for first, last, form in self.spans:
+            numbers = range(first, last + 1)
+            words = [self.words[number] for number in numbers if number in self.words]
+            for number in numbers:
+                tokens.pop(number, None)
+            tokens[first] = (form, words)
+        return [tokens[number] for number in sorted(tokens)]
+
+
+def read_sentences(lines: Iterable[str], *, with_words: bool = True) -> Iterator[Sentence]:
+    """The sentences that have a text and an identifier.
+
+    Args:
+        lines: of the file.
+        with_words: whether to read the words, which takes most of the time.
+    """
+    sentence = Sentence()
+    for line in lines:
+        line = line.rstrip("\r\n")
+        if line.startswith("# text = "):
+            sentence.text = line.removeprefix("# text = ").strip()
+        elif line.startswith("# sent_id = "):
+            sentence.id = line.removeprefix("# sent_id = ").strip()
+        elif not line.strip():
+            if sentence.id and sentence.text:
+                yield sentence
+            sentence = Sentence()
+        elif with_words and line[0].isdigit():
+            _read_word(line, sentence)
+    if sentence.id and sentence.text:
+        yield sentence
+
+
+def _read_word(line: str, sentence: Sentence) -> None:
+    number, form, lemma, tag, _, features, head, relation, *_ = line.split("\t")
+    if "-" in number:
+        first, _, last = number.partition("-")
+        sentence.spans.append((int(first), int(last), form))
+    elif number.isdigit():
+        place = int(number)
+        governor = int(head) if head.isdigit() else 0
+        sentence.words[place] = Word(place, form, lemma, tag, features, governor, relation)

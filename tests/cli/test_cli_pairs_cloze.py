@@ -1,0 +1,172 @@
+"""`escada pairs` and `escada cloze` on a run of a few steps."""
+
+import json
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from escada.cli.cloze import cloze
+from escada.cli.evaluate import evaluate
+from escada.cli.pairs import pairs
+from escada.errors import EscadaError
+from escada.evaluation.portuguese import agreement
+from escada.evaluation.portuguese import cloze as cloze_module
+from escada.evaluation.portuguese import pairs as pairs_module
+from escada.evaluation.portuguese.agreement import Pair
+from escada.spec import Budget, load_spec
+from escada.text.corpus import Corpus
+
+app = typer.Typer()
+for verb in (pairs, cloze, evaluate):
+    app.command()(verb)
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def run(corpus_path, tmp_path_factory):
+    from escada.training.start import start
+
+    overrides = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
+    spec = load_spec("v1", preset="laptop", overrides=[*overrides, "train.window_tokens=32"])
+    out = tmp_path_factory.mktemp("runs")
+    spec = spec.with_budget(Budget.parse("20 steps"))
+    return start(spec, Corpus.open(corpus_path), out, device="cpu")
+
+
+ROWS = [
+    {"good": "A menina perdeu o livro.", "bad": "A meninas perdeu o livro.", "phenomenon": "noun"},
+    {"good": "O vizinho vendeu a bicicleta.", "bad": "O vizinho venderam a bicicleta."},
+]
+
+
+@pytest.fixture
+def pairs_file(tmp_path):
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return file
+
+
+def test_pairs_of_a_file_give_the_promised_json(run, pairs_file):
+    found = json.loads(invoke("pairs", run.path, "--file", pairs_file, "--json"))
+    assert found["schema_version"] == 1
+    assert found["pairs"] == 2
+    assert 0 <= found["accuracy"] <= 1
+    assert len(found["ci95"]) == 2
+    assert {name: share["pairs"] for name, share in found["by_phenomenon"].items()} == {
+        "all": 1,
+        "noun": 1,
+    }
+    assert not run.layout.evaluation("pairs").exists()
+
+
+def test_pairs_are_shown_with_chance_beside_them(run, pairs_file):
+    shown = invoke("pairs", run.path, "--file", pairs_file)
+    assert "2 pairs" in shown
+    assert "0.5 is guessing" in shown
+
+
+def test_pairs_without_a_file_need_the_default_corpus(run):
+    with pytest.raises(EscadaError, match="--file"):
+        invoke("pairs", run.path)
+
+
+def test_built_pairs_are_scored_once_and_kept(run, monkeypatch):
+    built = [Pair(**row, group=f"g{i}", source="s") for i, row in enumerate(ROWS)]
+    monkeypatch.setattr(pairs_module, "check_corpus", lambda _corpus: None)
+    monkeypatch.setattr(pairs_module, "agreement_pairs", lambda _corpus, **_: built)
+    found = json.loads(invoke("pairs", run.path, "--json"))
+    assert found == json.loads(run.layout.evaluation("pairs").read_text())
+    assert found["corpus_hash"] == run.corpus_hash
+    rows = pairs_module.pair_rows_path(run).read_text().splitlines()
+    assert [json.loads(row)["good"] for row in rows] == [row["good"] for row in ROWS]
+
+    def never(*_arguments, **_options):
+        raise AssertionError("scored again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pairs_module, "score_pairs", never)
+        assert json.loads(invoke("pairs", run.path, "--json")) == found
+    built.append(Pair("Eles leem.", "Eles lê.", group="g3"))  # other pairs, another key
+    assert json.loads(invoke("pairs", run.path, "--json"))["pairs"] == 3
+
+
+def test_the_pairs_are_built_once_for_a_corpus_and_this_code(corpus, monkeypatch, tmp_path):
+    monkeypatch.setenv("ESCADA_CACHE", str(tmp_path))
+    monkeypatch.setattr(agreement, "check_corpus", lambda _corpus: None)
+    monkeypatch.setattr(agreement.dante, "wheel_path", lambda path: path)
+    built = [Pair("A falha é.", "A falha são.", "verb", True, "s", "g", "1", "test", "Sing")]
+    monkeypatch.setattr(agreement, "build_pairs", lambda _corpus, _wheel: built)
+    assert agreement.agreement_pairs(corpus) == built
+    path = agreement.pairs_path(corpus)
+    assert path.parent == tmp_path / "pairs"
+    assert json.loads(path.read_text()) == {
+        "good": "A falha é.",
+        "bad": "A falha são.",
+        "phenomenon": "verb",
+        "attractor": True,
+        "source": "s",
+        "group": "g",
+        "id": "1",
+        "split": "test",
+        "value": "Sing",
+    }
+    monkeypatch.setattr(agreement, "build_pairs", lambda _corpus, _wheel: [])
+    assert agreement.agreement_pairs(corpus) == built
+
+
+def test_cloze_of_the_test_split_is_scored_once_and_kept(run, corpus, monkeypatch):
+    monkeypatch.setattr(cloze_module, "LEAST_CHARACTERS", 60)
+    items = cloze_module.cloze_items(corpus.documents("test"))
+    assert len(items) >= 5
+    found = json.loads(invoke("cloze", run.path, "--json"))
+    assert found["items"] == len(items)
+    assert found["split"] == "test"
+    assert found["bits_per_word_ci95"][0] < found["bits_per_word"] < found["bits_per_word_ci95"][1]
+    assert found == json.loads(run.layout.evaluation("cloze").read_text())
+
+    def never(*_arguments, **_options):
+        raise AssertionError("scored again")
+
+    monkeypatch.setattr(cloze_module, "score_cloze", never)
+    assert json.loads(invoke("cloze", run.path, "--json")) == found
+
+
+def test_cloze_of_a_file_stores_nothing(run, tmp_path):
+    file = tmp_path / "calame.jsonl"
+    file.write_text('{"id": 1, "sentence": "A menina perdeu o livro", "last_word": "azul"}\n')
+    before = sorted(run.path.rglob("*"))
+    found = json.loads(invoke("cloze", run.path, "--file", file, "--json"))
+    assert (found["items"], found["ci95"]) == (1, None)
+    assert "bits a word" in invoke("cloze", run.path, "--file", file)
+    assert sorted(run.path.rglob("*")) == before
+
+
+def test_another_corpus_than_the_runs_is_refused(run, tmp_path):
+    from escada.text.corpus import prepare
+
+    source = tmp_path / "other.jsonl"
+    rows = [{"text": f"Este é o texto de número {i}, e há outros {i * i}."} for i in range(40)]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    other = prepare(str(source), tmp_path / "other")
+    for name in ("pairs", "cloze"):
+        with pytest.raises(EscadaError, match="not the corpus that the run was trained on"):
+            invoke(name, run.path, "--data", other.path)
+
+
+def test_evaluate_without_lm_eval_says_how_to_install_it(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    monkeypatch.setitem(sys.modules, "lm_eval.api", None)
+    monkeypatch.setitem(sys.modules, "lm_eval.api.model", None)
+    monkeypatch.delitem(sys.modules, "escada.evaluation.harness", raising=False)
+    with pytest.raises(EscadaError, match=r"escada\[lm-eval\]"):
+        invoke("evaluate", run.path, "--lm-eval", "lambada_openai_mt_stablelm_pt")
+    sys.modules.pop("escada.evaluation.harness", None)
