@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    run: options.RunFolder,
+    run: Annotated[Path | None, typer.Argument(help="A run's folder.")] = None,
     text: Annotated[
         str | None,
         typer.Option(
@@ -24,7 +24,18 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     data: Annotated[
-        Path | None, typer.Option(help="The run's corpus folder, if it was moved.")
+        Path | None,
+        typer.Option(
+            help="The run's corpus folder, if it was moved; for a pretrained model, any corpus "
+            "(without it, the default corpus)."
+        ),
+    ] = None,
+    pretrained: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure a model that others trained instead of a run: gemma3-270m, or a folder "
+            "that transformers can read. Needs escada[pretrained]; nothing is fetched or stored."
+        ),
     ] = None,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -32,13 +43,20 @@ def evaluate(
     """Measure a run: bits per byte of held-out documents, with a 95 % interval."""
     import json as json_module
 
+    from escada.errors import EscadaError
     from escada.runs.run import open_run
 
-    opened = open_run(run)
-    if text is None:
-        found = _of_split(opened, split, data, device)
+    if (run is None) == (pretrained is None):
+        raise EscadaError("evaluate measures one thing", fix="name a run's folder or --pretrained")
+    if pretrained is not None and text is not None:
+        raise EscadaError("--text is cleaned by a run's profile", fix="--pretrained takes --data")
+    if run is None:
+        assert pretrained is not None
+        found = _of_pretrained(pretrained, split, data, device)
+    elif text is None:
+        found = _of_split(open_run(run), split, data, device)
     else:
-        found = _of_text(opened, text, device)
+        found = _of_text(open_run(run), text, device)
     if json:
         typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
     else:
@@ -86,6 +104,30 @@ def _of_text(run: Run, text: str, device: str) -> dict[str, Any]:
         split=text,
     )
     return found.to_json()
+
+
+def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> dict[str, Any]:
+    """The figures of a pretrained model on a split of a corpus."""
+    from escada.errors import EscadaError, nearest
+    from escada.evaluation.measurement import measure
+    from escada.evaluation.pretrained import BATCH_TOKENS, load_pretrained
+    from escada.runs.device import resolve_device
+    from escada.text.corpus import SPLITS
+
+    if split not in SPLITS:
+        raise EscadaError(f"unknown split {split!r}", fix=nearest(split, SPLITS))
+    model, tokenizer = load_pretrained(name)
+    corpus = options.open_corpus(data, "reference")
+    found, _ = measure(
+        model.to(resolve_device(device)),
+        tokenizer,
+        list(corpus.documents(split)),
+        profile=corpus.profile,
+        corpus_hash=corpus.hash,
+        split=split,
+        batch_tokens=BATCH_TOKENS,
+    )
+    return found.to_json() | {"pretrained": name}
 
 
 def _show(found: dict[str, Any]) -> None:
