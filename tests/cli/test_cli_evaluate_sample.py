@@ -137,3 +137,32 @@ def test_a_folder_that_is_no_run_is_one_clear_error(tmp_path):
     for verb in ("evaluate", "sample"):
         with pytest.raises(EscadaError, match="not a run folder"):
             invoke(verb, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["runs/x", "--pretrained", "gemma3-270m"], ["--pretrained", "x", "--text", "a.txt"]],
+)
+def test_evaluate_measures_one_thing(arguments):
+    with pytest.raises(EscadaError, match=r"evaluate measures one thing|--text is cleaned"):
+        invoke("evaluate", *arguments)
+
+
+def test_evaluate_measures_a_pretrained_model_on_a_corpus(run, corpus, monkeypatch):
+    from escada.evaluation import pretrained
+
+    loaded = []
+    monkeypatch.setattr(
+        pretrained,
+        "load_pretrained",
+        lambda name: loaded.append(name) or (run.load_model(), run.tokenizer),
+    )
+    found = json.loads(
+        invoke(
+            "evaluate", "--pretrained", "other", "--data", corpus.path, "--device", "cpu", "--json"
+        )
+    )
+    own = json.loads(invoke("evaluate", run.path, "--json"))
+    assert loaded == ["other"] == [found["pretrained"]]
+    assert found["bits_per_byte"] == pytest.approx(own["bits_per_byte"], rel=1e-6)
+    assert found["corpus_hash"] == corpus.hash

@@ -18,7 +18,7 @@ PROTOCOLS = ("document", "windows")
 
 
 def evaluate(
-    run: options.RunFolder,
+    run: Annotated[Path | None, typer.Argument(help="A run's folder.")] = None,
     text: Annotated[
         str | None,
         typer.Option(
@@ -28,7 +28,18 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     data: Annotated[
-        Path | None, typer.Option(help="The run's corpus folder, if it was moved.")
+        Path | None,
+        typer.Option(
+            help="The run's corpus folder, if it was moved; for a pretrained model, any corpus "
+            "(without it, the default corpus)."
+        ),
+    ] = None,
+    pretrained: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure a model that others trained instead of a run: gemma3-270m, or a folder "
+            "that transformers can read. Needs escada[pretrained]; nothing is fetched or stored."
+        ),
     ] = None,
     protocol: Annotated[
         str,
@@ -68,20 +79,31 @@ def evaluate(
 
     given = windows.WindowOptions(window_tokens, window_stride, max_windows, score, budget)
     _check_options(protocol, text, given)
+    if (run is None) == (pretrained is None):
+        raise EscadaError("evaluate measures one thing", fix="name a run's folder or --pretrained")
+    if pretrained is not None and (text is not None or lm_eval or protocol != "document"):
+        raise EscadaError(
+            "a pretrained model is measured by the ruler, on a corpus",
+            fix="--pretrained takes --data and --split",
+        )
 
     from escada.runs.run import open_run
 
-    opened = open_run(run)
-    if lm_eval:
-        _of_tasks(opened, lm_eval, device)
+    show = _show
+    if run is None:
+        assert pretrained is not None
+        found = _of_pretrained(pretrained, split, data, device)
+    elif lm_eval:
+        _of_tasks(open_run(run), lm_eval, device)
         return
-    if protocol == "windows":
+    elif protocol == "windows":
+        opened = open_run(run)
         corpus = _corpus(opened, split, data)
         found, show = windows.measure(opened, corpus, split, given, device), windows.show
     elif text is None:
-        found, show = _of_split(opened, split, data, device), _show
+        found = _of_split(open_run(run), split, data, device)
     else:
-        found, show = _of_text(opened, text, device), _show
+        found = _of_text(open_run(run), text, device)
     if json:
         typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
     else:
@@ -161,6 +183,29 @@ def _of_tasks(run: Run, tasks: list[str], device: str) -> None:
 
     found = evaluate_tasks(run, tasks, device=device)
     typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
+
+
+def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> dict[str, Any]:
+    """The figures of a pretrained model on a split of a corpus."""
+    from escada.evaluation.measurement import measure
+    from escada.evaluation.pretrained import BATCH_TOKENS, load_pretrained
+    from escada.runs.device import resolve_device
+    from escada.text.corpus import SPLITS
+
+    if split not in SPLITS:
+        raise EscadaError(f"unknown split {split!r}", fix=nearest(split, SPLITS))
+    model, tokenizer = load_pretrained(name)
+    corpus = options.open_corpus(data, "reference")
+    found, _ = measure(
+        model.to(resolve_device(device)),
+        tokenizer,
+        list(corpus.documents(split)),
+        profile=corpus.profile,
+        corpus_hash=corpus.hash,
+        split=split,
+        batch_tokens=BATCH_TOKENS,
+    )
+    return found.to_json() | {"pretrained": name}
 
 
 def _show(found: dict[str, Any]) -> None:
