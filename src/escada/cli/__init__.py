@@ -16,6 +16,7 @@ from escada.cli import (
     data,
     doctor,
     evaluate,
+    guard,
     report,
     resume,
     rungs,
@@ -46,6 +47,7 @@ for verb in (
     climb.climb,
     evaluate.evaluate,
     sample.sample,
+    guard.guard,
     report.report,
 ):
     app.command()(verb)
