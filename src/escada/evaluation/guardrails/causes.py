@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+from escada.evaluation.guardrails.language import PORTUGUESE
+
 MOJIBAKE_SHARE = 0.2
 """From this share of texts with signs of a wrong decoding on, mojibake is named."""
 
@@ -55,8 +57,8 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
             "another_writer",
             "the samples were not drawn from this model with these sampler settings: "
             + _likelihood_in_words(found)
-            + ". They are another run's or checkpoint's, were drawn with other settings, or were "
-            "changed afterwards",
+            + ". They are another run's or checkpoint's, were drawn with other settings or by a "
+            "sampler that does not always follow the logits, or were changed afterwards",
             *("self_likelihood", "origin"),
         )
     if "repetition" in failed:
@@ -80,13 +82,12 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
             "mojibake: the text was decoded with the wrong table, as Ã§ for ç",
             *("self_likelihood", "origin", "byte_fallback_ratio", "lexicon_share", "language"),
         )
-    is_text = records["lexicon_share"]["verdict"] != "fail"
-    if "language" in failed and is_text:
-        languages = records["language"]["details"]["languages"]
+    languages = records["language"].get("details", {}).get("languages", {})
+    if "language" in failed and _strange(languages) and "lexicon_share" not in failed:
         name(
             "language",
             f"the wrong language: texts are identified as {_counts(languages)}",
-            "language",
+            *("language", "short_piece_ratio", "byte_fallback_ratio"),
         )
     gibberish = ("byte_fallback_ratio", "short_piece_ratio", "lexicon_share", "language")
     if records["origin"]["verdict"] == "pass":
@@ -104,6 +105,11 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
 
 def _explained(guardrail: str, causes: list[Cause]) -> bool:
     return any(guardrail in cause["shown_by"] for cause in causes)
+
+
+def _strange(languages: Mapping[str, int]) -> bool:
+    """Whether another language than Portuguese is the most frequent."""
+    return next(iter(languages), PORTUGUESE) != PORTUGUESE
 
 
 def _nearer_to_noise(found: Mapping[str, Any]) -> bool:

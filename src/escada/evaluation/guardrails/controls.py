@@ -219,7 +219,6 @@ def own(
             one.prompt,
             one.text if one.finished else without_cut_character(one.text),
             one.finished,
-            stored_bits_per_token=one.bits_per_token,
         )
         for one in found
     ]

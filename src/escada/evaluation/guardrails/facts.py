@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import ftfy
 import numpy as np
-from ftfy.badness import is_bad
 from numpy.typing import NDArray
 
 from escada.evaluation.guardrails.copying import Copy, longest_copies
@@ -42,7 +42,7 @@ class TextFacts:
         repetition: see there.
         copy: the longest passage that stands in the training text.
         language: its code; None if the text is too short to say.
-        mojibake: whether it looks like text decoded with the wrong table.
+        mojibake: whether it can be read as text that was decoded with the wrong table.
         likelihood: under the model.
     """
 
@@ -100,7 +100,7 @@ class Measurer:
                 repetition=repetition(one.text),
                 copy=copy,
                 language=language(one.text),
-                mojibake=is_bad(one.text),
+                mojibake=ftfy.fix_encoding(one.text) != one.text,
                 likelihood=likelihood,
             )
             for one, ids, copy, likelihood in zip(

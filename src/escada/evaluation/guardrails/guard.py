@@ -37,7 +37,8 @@ NAME = "guardrails"
 MOST_SAMPLES = 100
 """Of a longer file, as many, evenly spread, are judged."""
 CALIBRATION_SETS = 3
-"""Texts for the limits, in sets of as many as there are samples."""
+"""Texts for the limits, in sets of as many as there are samples; more if the samples are few."""
+LEAST_CALIBRATION_TEXTS = 40
 CALIBRATION_SEED, CONTROL_SEED = 1, 2
 _PARTS_OF_RESULTS = ("ftfy", "py3langid", "wordfreq")
 
@@ -104,8 +105,9 @@ def _guard(run: Run, corpus: Corpus, samples: SampleFile, device: str) -> dict[s
     training = [document.text for document in corpus.documents("train")]
     measurer = Measurer(model, run.tokenizer, samples.settings, lambda: training)
     makers = _Makers(run, corpus, samples, model, run.tokenizer)
-    own, *own_for_limits = makers.own()
-    calibration = makers.texts("validation", CALIBRATION_SETS, CALIBRATION_SEED)
+    sets = max(CALIBRATION_SETS, math.ceil(LEAST_CALIBRATION_TEXTS / len(makers.lengths)))
+    own, *own_for_limits = makers.own(1 + sets)
+    calibration = makers.texts("validation", sets, CALIBRATION_SEED)
     calibration["own"] = [one for texts in own_for_limits for one in texts]
     checked = makers.texts("test", 1, CONTROL_SEED) | {"own": own}
     # All texts together, so that the training text is read once.
@@ -164,13 +166,13 @@ class _Makers:
         texts = [one.text for one in self.samples.continuations if one.text]
         return [len(ids) for ids in self.tokenizer.encode_batch(texts)]
 
-    def own(self) -> list[list[Continuation]]:
-        """Fresh samples: a set for the check, and those for the limits."""
+    def own(self, sets: int) -> list[list[Continuation]]:
+        """Sets of fresh samples."""
         return controls.own(
             self.samples,
             self.model,
             self.tokenizer,
-            n=1 + CALIBRATION_SETS,
+            n=sets,
             profile=self.corpus.profile,
         )
 

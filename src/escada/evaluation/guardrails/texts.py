@@ -7,6 +7,7 @@ come from a sampler that is broken: what such a sampler says of its own tokens i
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ class Continuation:
         finished: whether the writer ended it; otherwise it was cut off.
         source: of a control's document; empty for a model's.
         stored_bits_per_token: what the file of samples says; None if it says nothing.
+        stored_tokens: how many of them, likewise.
     """
 
     prompt: str
@@ -39,6 +41,7 @@ class Continuation:
     finished: bool = False
     source: str = ""
     stored_bits_per_token: float | None = None
+    stored_tokens: int | None = None
 
     @property
     def whole_words(self) -> str:
@@ -84,7 +87,7 @@ def read_samples(path: Path) -> SampleFile:
     """
     table = read_json(path)
     try:
-        rows = cast(list[dict[str, Any]], table["samples"])
+        rows = cast(list[Any], table["samples"])
         found = SampleFile(
             continuations=[_continuation(row) for row in rows],
             settings=SamplerSettings(**table["settings"]),
@@ -100,13 +103,19 @@ def read_samples(path: Path) -> SampleFile:
     return found
 
 
-def _continuation(row: dict[str, Any]) -> Continuation:
-    stored = row.get("bits_per_token")
+def _continuation(row: Any) -> Continuation:
+    if not isinstance(row, dict):
+        raise TypeError("not a sample")
+    facts = cast(dict[str, Any], row)
+    stored = facts.get("bits_per_token")
+    if stored is not None and not math.isfinite(stored):
+        raise ValueError("not a number of bits")
     one = Continuation(
-        prompt=_text(row["prompt"]),
-        text=_text(row["text"]),
-        finished=bool(row["finished"]),
-        stored_bits_per_token=None if stored is None else float(stored),
+        prompt=_text(facts["prompt"]),
+        text=_text(facts["text"]),
+        finished=bool(facts["finished"]),
+        stored_bits_per_token=stored,
+        stored_tokens=facts.get("tokens"),
     )
     return one if one.finished else replace(one, text=without_cut_character(one.text))
 
@@ -119,7 +128,11 @@ def _text(value: object) -> str:
 
 
 def stored_bits_per_token(continuations: Sequence[Continuation]) -> float | None:
-    """Mean of what the file says; None if it says nothing of some sample."""
-    stored = [one.stored_bits_per_token for one in continuations]
-    figures = [value for value in stored if value is not None]
-    return sum(figures) / len(figures) if len(figures) == len(stored) else None
+    """What the file says of all samples together; None if it is silent on some."""
+    bits = tokens = 0.0
+    for one in continuations:
+        if one.stored_bits_per_token is None or one.stored_tokens is None:
+            return None
+        bits += one.stored_bits_per_token * one.stored_tokens
+        tokens += one.stored_tokens
+    return bits / tokens if tokens else None
