@@ -119,6 +119,11 @@ def test_each_source_has_its_share_of_every_set():
     assert many.worst_that_must_pass == pytest.approx((0.95 + 0.5) / 2)
 
 
+def test_the_limit_of_copies_is_before_the_shortest_planted_one():
+    planted = [replace(GOOD, copy=Copy(words, "…")) for words in (12, 30, 30, 30)]
+    assert calibrate(named("copied_training_text"), CONTROLS | {"copied": planted}, N).limit == 8.5
+
+
 def test_one_copy_among_good_samples_fails():
     copy = replace(OWN, copy=Copy(20, "Era uma vez um carteiro que perdeu o chapéu"))
     found = judged([OWN] * (N - 1) + [copy])
