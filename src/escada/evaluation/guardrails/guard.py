@@ -102,8 +102,12 @@ def _guard(run: Run, corpus: Corpus, samples: SampleFile, device: str) -> dict[s
     there = len(samples.continuations)
     samples = replace(samples, continuations=_some(samples.continuations))
     model = run.load_model(samples.weights, resolve_device(device))
-    training = [document.text for document in corpus.documents("train")]
-    measurer = Measurer(model, run.tokenizer, samples.settings, lambda: training)
+    measurer = Measurer(
+        model,
+        run.tokenizer,
+        samples.settings,
+        lambda: (document.text for document in corpus.documents("train")),
+    )
     makers = _Makers(run, corpus, samples, model, run.tokenizer)
     sets = max(CALIBRATION_SETS, math.ceil(LEAST_CALIBRATION_TEXTS / len(makers.lengths)))
     own, *own_for_limits = makers.own(1 + sets)
