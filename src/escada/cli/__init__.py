@@ -18,6 +18,7 @@ from escada.cli import (
     data,
     doctor,
     evaluate,
+    guard,
     pairs,
     report,
     resume,
@@ -52,6 +53,7 @@ for verb in (
     pairs.pairs,
     cloze.cloze,
     sample.sample,
+    guard.guard,
     report.report,
 ):
     app.command()(verb)

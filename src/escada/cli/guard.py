@@ -1,0 +1,104 @@
+"""`escada guard`: whether a run's samples can be trusted as text of its model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from escada.cli import options
+
+FAILED = 1
+"""Exit code of samples that fail: a finding, not a mistake of the user's."""
+
+
+def guard(
+    run: options.RunFolder,
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge the samples in this file instead, printed by `escada sample --json`. "
+            "Nothing is stored."
+        ),
+    ] = None,
+    roadmap_limits: Annotated[
+        bool,
+        typer.Option(
+            "--roadmap-limits",
+            help="The roadmap's fixed limits: 3 % byte pieces, 12 % short pieces. Nothing is "
+            "stored.",
+        ),
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="The run's corpus folder, if it was moved.")
+    ] = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Judge a run's samples by controls; the exit code is 1 if they cannot be trusted."""
+    import json as json_module
+
+    from escada.evaluation.guardrails.guard import guard_run, guard_samples, read_guardrails
+    from escada.evaluation.guardrails.judging import with_roadmap_limits
+    from escada.runs.run import open_run
+    from escada.text.corpus import Corpus
+
+    opened = open_run(run)
+    corpus = Corpus.open(data or opened.data_path)
+    if samples is None:
+        guard_run(opened, corpus, device=device)
+        found = read_guardrails(opened)
+    else:
+        found = guard_samples(opened, corpus, samples, device=device)
+    if roadmap_limits:
+        found = with_roadmap_limits(found)
+    if json:
+        typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        _show(found)
+    if found["verdict"] != "pass":
+        raise typer.Exit(FAILED)
+
+
+def _show(found: dict[str, Any]) -> None:
+    rows = [*found["guardrails"].values(), found["origin"]]
+    head = ("", "samples", "limit", "must pass", "must fail", "verdict")
+    table = [head, *(_row(record, found["controls"]) for record in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+    typer.echo()
+    for record in rows:
+        if record["reason"]:
+            typer.echo(f"{record['name']}, {record['verdict']}: {record['reason']}")
+        for control in record.get("not_told_apart", ()):
+            typer.echo(f"{record['name']}: {control} cannot be told from {record['must_pass']}")
+    judged = found["samples"]
+    typer.echo(f"{judged['judged']} of {judged['there']} samples: {found['verdict']}")
+    for cause in found["causes"]:
+        typer.echo(f"  {cause['text']} ({', '.join(cause['shown_by'])})")
+
+
+def _row(record: dict[str, Any], controls: dict[str, Any]) -> tuple[str, ...]:
+    name, limit, verdict = record["name"], record["limit"], record["verdict"]
+    if verdict == "not applicable":
+        return (name, "–", "–", "–", "–", verdict)
+    values = {control: of[name]["value"] for control, of in controls.items()}
+    held_off = {control: values[control] for control in record["must_fail"]}
+    sign = 1 if record["direction"] == "at most" else -1
+    known = [control for control, value in held_off.items() if value is not None]
+    nearest = min(known or held_off, key=lambda control: sign * (held_off[control] or 0))
+    return (
+        name,
+        _number(record["value"]),
+        "–" if limit is None else f"{record['direction']} {_number(limit)}",
+        f"{record['must_pass']} {_number(values[record['must_pass']])}",
+        f"{nearest} {_number(values[nearest])}",
+        verdict,
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"

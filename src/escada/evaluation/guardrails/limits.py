@@ -1,0 +1,279 @@
+"""The guardrails, and how each gets its limit from controls and loses its say if they contradict.
+
+**The limit** lies halfway between the worst sets of texts that must pass and the best sets that
+must fail, the most extreme hundredth left out on both sides. A set has as many texts as there are
+samples; sets are drawn with replacement from texts of the validation split, each source with its
+share, so the limit knows how much a figure of so few texts moves by chance. If what must pass is no
+better than what must fail, the figure cannot tell them apart and the guardrail is invalid. A
+control that is only wanted to fail draws the limit nearer where it can be told apart; where it
+cannot, the result says so.
+
+**The check** is made on other texts, of the test split: what must pass has to pass and what must
+fail has to fail, or the guardrail is invalid again. An invalid guardrail says nothing of the
+samples and is never counted as passed.
+
+    N  texts     R  drawn sets     S  texts of a set
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from escada.evaluation.guardrails.facts import TextFacts
+from escada.evaluation.guardrails.language import PORTUGUESE
+
+Floats = NDArray[np.float64]
+Direction = Literal["at most", "at least"]
+Summing = Literal["ratio", "longest", "worst tenth"]
+
+DRAWN_SETS = 1000
+"""Sets that are drawn from the texts of a control."""
+EXTREME_SHARE = 0.01
+"""Share of the drawn sets that is left out as a freak of chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """A figure of a set of texts, and what is known of it before anything is measured.
+
+    Attributes:
+        name: in the result.
+        meaning: one sentence.
+        unit: of the value.
+        direction: of values that pass.
+        summing: how the texts of a set make one figure: `ratio` of sums, the `longest` of all, or
+            the value that the `worst tenth` of the texts reaches.
+        of_text: numerator and denominator of one text; the denominator counts for `ratio` only.
+        cause: the likely one when it fails.
+        must_pass: the control that has to pass.
+        must_fail: controls that have to fail; on others it has nothing to say.
+        wanted: controls that have to fail where the limit can be drawn before them.
+    """
+
+    name: str
+    meaning: str
+    unit: str
+    direction: Direction
+    summing: Summing
+    of_text: Callable[[TextFacts], tuple[float, float]]
+    cause: str
+    must_pass: str
+    must_fail: tuple[str, ...]
+    wanted: tuple[str, ...] = ()
+
+    def value(self, texts: Sequence[TextFacts]) -> float | None:
+        """The figure of a set; None if nothing in it can be judged."""
+        return _number(self._figures(texts, np.arange(len(texts))[None])[0])
+
+    def drawn_values(self, texts: Sequence[TextFacts], set_texts: int) -> Floats:
+        """The figures of `DRAWN_SETS` sets drawn from the texts, (R,); nan where there is none."""
+        return self._figures(texts, _drawn_sets([one.source for one in texts], set_texts))
+
+    def passes(self, value: float, limit: float) -> bool:
+        """Whether the value is on the right side of the limit."""
+        return value <= limit if self.direction == "at most" else value >= limit
+
+    def _figures(self, texts: Sequence[TextFacts], drawn_RS: NDArray[np.int64]) -> Floats:
+        above_N, below_N = np.array([self.of_text(one) for one in texts], dtype=np.float64).T
+        if self.summing == "longest":
+            return above_N[drawn_RS].max(axis=1)
+        if self.summing == "worst tenth":
+            tenth = math.ceil(0.9 * (drawn_RS.shape[1] - 1))
+            return np.sort(above_N[drawn_RS], axis=1)[:, tenth]
+        below_R = below_N[drawn_RS].sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(below_R > 0, above_N[drawn_RS].sum(axis=1) / below_R, np.nan)
+
+
+def _drawn_sets(sources: Sequence[str], set_texts: int) -> NDArray[np.int64]:
+    """Indices of texts, (R, S): the sources in turn, or all alike if there are more than S."""
+    rng = np.random.default_rng(0)
+    names = sorted(set(sources))
+    if len(names) > set_texts:
+        return rng.integers(len(sources), size=(DRAWN_SETS, set_texts))
+    of_source = [np.flatnonzero(np.array(sources) == name) for name in names]
+    columns = [of_source[place % len(names)] for place in range(set_texts)]
+    return np.stack([rng.choice(column, DRAWN_SETS) for column in columns], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Where the limit comes from.
+
+    Attributes:
+        limit: None if the controls leave no room for one.
+        worst_that_must_pass: of the drawn sets; None if nothing in them could be judged.
+        best_that_must_fail: of the drawn sets of the control that comes nearest.
+        nearest: that control's name.
+        must_fail: the controls that the limit holds off.
+        not_told_apart: controls that it was wanted to hold off, and cannot.
+    """
+
+    limit: float | None
+    worst_that_must_pass: float | None
+    best_that_must_fail: float | None
+    nearest: str
+    must_fail: tuple[str, ...]
+    not_told_apart: tuple[str, ...]
+
+
+def calibrate(
+    guardrail: Guardrail, controls: Mapping[str, Sequence[TextFacts]], set_texts: int
+) -> Calibration:
+    """Find a guardrail's limit.
+
+    Args:
+        guardrail: one of `guardrails`, or `ORIGIN`.
+        controls: texts of every control by name, more of them than a set holds.
+        set_texts: S.
+    """
+    sign = 1.0 if guardrail.direction == "at most" else -1.0  # small is good below
+    passing_R = sign * guardrail.drawn_values(controls[guardrail.must_pass], set_texts)
+    worst = float(np.quantile(passing_R, 1 - EXTREME_SHARE))
+
+    def best(name: str) -> float:
+        # One planted copy among good texts must be enough, so each is a set of its own.
+        texts = 1 if guardrail.summing == "longest" else set_texts
+        failing_R = sign * guardrail.drawn_values(controls[name], texts)
+        return float(np.quantile(failing_R, EXTREME_SHARE))
+
+    best_of = {name: best(name) for name in guardrail.must_fail}
+    wanted = {name: best(name) for name in guardrail.wanted}
+    best_of |= {name: value for name, value in wanted.items() if worst < value}
+    nearest = min(best_of, key=lambda name: (not math.isnan(best_of[name]), best_of[name]))
+    separated = worst < best_of[nearest]  # false for nan too
+    return Calibration(
+        limit=sign * (worst + best_of[nearest]) / 2 if separated else None,
+        worst_that_must_pass=_number(sign * worst),
+        best_that_must_fail=_number(sign * best_of[nearest]),
+        nearest=nearest,
+        must_fail=tuple(best_of),
+        not_told_apart=tuple(name for name in wanted if name not in best_of),
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+SUBWORDS = ("bpe", "unigram")
+FOR_SUBWORDS_ONLY = ("byte_fallback_ratio", "short_piece_ratio")
+
+
+def applies(name: str, kind: str) -> bool:
+    """Whether a guardrail has a meaning for a kind of tokenizer."""
+    return kind in SUBWORDS or name not in FOR_SUBWORDS_ONLY
+
+
+def guardrails(kind: str) -> list[Guardrail]:
+    """The guardrails of texts, for a kind of tokenizer.
+
+    Subwords of Portuguese are Portuguese to a language identifier in whatever order, so noise is a
+    control of `language` only where tokens are characters or bytes.
+    """
+    noise = () if kind in SUBWORDS else ("noise",)
+    return [
+        Guardrail(
+            "byte_fallback_ratio",
+            "share of the tokens that are bytes of a character without a piece of its own",
+            "share",
+            "at most",
+            "ratio",
+            lambda text: (text.fallback_tokens, text.tokens),
+            "characters that the training text lacks, or bytes that form none",
+            "human",
+            ("noise",),
+        ),
+        Guardrail(
+            "short_piece_ratio",
+            "share of the tokens that stand for at most two characters",
+            "share",
+            "at most",
+            "ratio",
+            lambda text: (text.short_tokens, text.tokens),
+            "letters that do not form words",
+            "human",
+            ("shuffled_characters",),
+        ),
+        Guardrail(
+            "lexicon_share",
+            "share of the words that are in the Portuguese lexicon",
+            "share",
+            "at least",
+            "ratio",
+            lambda text: (text.known_words, text.words),
+            "strings that are not words: a model that has learned too little, or a broken sampler",
+            "human",
+            ("noise", "shuffled_characters"),
+        ),
+        Guardrail(
+            "repetition",
+            "how much of a text repeats itself, in the tenth of the texts that do it most",
+            "share",
+            "at most",
+            "worst tenth",
+            lambda text: (text.repetition.repeated_share, 1),
+            "a loop: the same phrase again and again",
+            "human",
+            ("looped",),
+        ),
+        Guardrail(
+            "copied_training_text",
+            "words of the longest passage that stands in the training text",
+            "words",
+            "at most",
+            "longest",
+            lambda text: (text.copy.words, 1),
+            "a copy of the training text: learned by heart, or put there by hand",
+            "human",
+            ("copied",),
+        ),
+        Guardrail(
+            "language",
+            "share of the characters that stand in texts identified as Portuguese",
+            "share",
+            "at least",
+            "ratio",
+            lambda text: (
+                text.characters * (text.language == PORTUGUESE),
+                text.characters * (text.language is not None),
+            ),
+            "another language, or none",
+            "human",
+            ("foreign", "shuffled_characters", *noise),
+        ),
+        Guardrail(
+            "self_likelihood",
+            "bits a token that the model charges for the text, encoded anew",
+            "bits per token",
+            "at most",
+            "ratio",
+            lambda text: (text.likelihood.bits, text.likelihood.tokens),
+            "not drawn from this model",
+            "human",
+            ("noise", "shuffled_characters"),
+            wanted=("shuffled_words",),
+        ),
+    ]
+
+
+ORIGIN = Guardrail(
+    "origin",
+    "bits a token beyond what the model, with these sampler settings, would have spent",
+    "bits per token",
+    "at most",
+    "ratio",
+    lambda text: (text.likelihood.excess_bits, text.likelihood.tokens),
+    "not drawn from this model with these sampler settings",
+    "own",
+    ("noise", "shuffled_characters"),
+    wanted=("human", "shuffled_words"),
+)
+"""Not of the text but of its writer: human text is good text, and yet it must fail, where the
+sampler sharpens enough (at temperature 1 a good model's text and a human's cost the same)."""

@@ -1,0 +1,138 @@
+"""What is judged: continuations of prompts, a model's from a file of samples or a control's.
+
+Only the text of a file is believed. Its tokens are made again from the text, because the file may
+come from a sampler that is broken: what such a sampler says of its own tokens is worth nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from escada.errors import EscadaError
+from escada.files import read_json
+from escada.generation.samplers import SamplerSettings
+from escada.runs.checkpoint import Which
+from escada.text.tokenizers.contract import REPLACEMENT
+
+MAKE_SAMPLES = "make one with: escada sample RUN --json"
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A text that goes on from a prompt.
+
+    Attributes:
+        prompt: what stands before it.
+        text: what is judged.
+        finished: whether the writer ended it; otherwise it was cut off.
+        source: of a control's document; empty for a model's.
+        stored_bits_per_token: what the file of samples says; None if it says nothing.
+        stored_tokens: how many of them, likewise.
+    """
+
+    prompt: str
+    text: str
+    finished: bool = False
+    source: str = ""
+    stored_bits_per_token: float | None = None
+    stored_tokens: int | None = None
+
+    @property
+    def whole_words(self) -> str:
+        """The text without what continues the prompt's last word, or was cut off at the end."""
+        text = re.sub(r"^\w+", "", self.text) if re.search(r"\w$", self.prompt) else self.text
+        return text if self.finished else re.sub(r"\w+$", "", text)
+
+
+def without_cut_character(text: str) -> str:
+    """A text that was cut off, without the bytes of a character that the cut divided.
+
+    They decode to U+FFFD. Elsewhere in a text U+FFFD is the writer's fault, and stays.
+    """
+    return text.rstrip(REPLACEMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """A model's samples and how they are said to have been made.
+
+    Attributes:
+        continuations: at least one; those that hold no text are still among them.
+        settings: of the sampler.
+        max_tokens: most tokens of one; a sample of as many was cut off.
+        seed: of the random streams.
+        weights: the checkpoint that wrote them.
+        sha256: of the file.
+    """
+
+    continuations: list[Continuation]
+    settings: SamplerSettings
+    max_tokens: int
+    seed: int
+    weights: Which
+    sha256: str
+
+
+def read_samples(path: Path) -> SampleFile:
+    """Read a run's `samples.json`, or what `escada sample --json` printed.
+
+    Raises:
+        EscadaError: missing, not such a file, or without any text.
+    """
+    table = read_json(path)
+    try:
+        rows = cast(list[Any], table["samples"])
+        found = SampleFile(
+            continuations=[_continuation(row) for row in rows],
+            settings=SamplerSettings(**table["settings"]),
+            max_tokens=int(table["max_tokens"]),
+            seed=int(table["seed"]),
+            weights="last" if table.get("weights") == "last" else "best",
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise EscadaError("not a file of samples", where=path, fix=MAKE_SAMPLES) from error
+    if not any(one.text for one in found.continuations):
+        raise EscadaError("the samples hold no text to judge", where=path, fix=MAKE_SAMPLES)
+    return found
+
+
+def _continuation(row: Any) -> Continuation:
+    if not isinstance(row, dict):
+        raise TypeError("not a sample")
+    facts = cast(dict[str, Any], row)
+    stored = facts.get("bits_per_token")
+    if stored is not None and not math.isfinite(stored):
+        raise ValueError("not a number of bits")
+    one = Continuation(
+        prompt=_text(facts["prompt"]),
+        text=_text(facts["text"]),
+        finished=bool(facts["finished"]),
+        stored_bits_per_token=stored,
+        stored_tokens=facts.get("tokens"),
+    )
+    return one if one.finished else replace(one, text=without_cut_character(one.text))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    value.encode("utf-8")  # a lone surrogate, which JSON can hold, is a ValueError
+    return value
+
+
+def stored_bits_per_token(continuations: Sequence[Continuation]) -> float | None:
+    """What the file says of all samples together; None if it is silent on some."""
+    bits = tokens = 0.0
+    for one in continuations:
+        if one.stored_bits_per_token is None or one.stored_tokens is None:
+            return None
+        bits += one.stored_bits_per_token * one.stored_tokens
+        tokens += one.stored_tokens
+    return bits / tokens if tokens else None
