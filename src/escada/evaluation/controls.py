@@ -26,6 +26,8 @@ from escada.evaluation.compressors import xz_after_training, xz_stream, zstd_wit
 from escada.evaluation.kneser_ney import fit_kneser_ney
 from escada.evaluation.lexicon import lexicon_share, samples_lexicon_share
 from escada.evaluation.measurement import read_scores, summarise, write_scores
+from escada.evaluation.portuguese.agreement import has_pairs
+from escada.evaluation.portuguese.pairs import pairs_of_baseline
 from escada.evaluation.ruler import DocumentScores, score_documents
 from escada.files import content_hash, hash_sources, read_json, write_json
 from escada.generation.decoding import generate
@@ -39,6 +41,8 @@ SCHEMA_VERSION = 1
 NOISE_SAMPLES, NOISE_TOKENS = 20, 400
 LEARN_NOTHING = ("uniform", "xz")
 """Baselines without a word from the training text."""
+ASKED_PAIRS = ("kneser_ney", "bigram")
+"""Baselines that are asked the minimal pairs too, where the corpus has them."""
 MOST_TRAINING_BYTES = 2**25
 """Training text that controls learn from: of a larger corpus, every second, third, … document."""
 MOST_VALIDATION_BYTES = 2**22
@@ -53,8 +57,9 @@ def corpus_controls(corpus: Corpus, path: Path) -> dict[str, Any]:
         path: where the answer is kept; it is read back while corpus and code are the same.
 
     Returns:
-        `baselines`, a list of name, key, bits_per_byte, ci95, protocol, settings and seconds (what
-        it took, learning included); `human` and `noise`, each with a lexicon_share.
+        `baselines`, a list of name, key, bits_per_byte, ci95, protocol, settings, seconds (what it
+        took, learning included) and, of some, minimal_pairs; `human` and `noise`, each with a
+        lexicon_share.
     """
     key = _key(corpus)
     scores_path = document_scores_path(path)
@@ -184,6 +189,8 @@ def _row(
         "protocol": found.protocol,
         "settings": settings,
     }
+    if key in ASKED_PAIRS and has_pairs(corpus):
+        row["minimal_pairs"] = pairs_of_baseline(model, tokenizer, corpus)
     return row, scores
 
 

@@ -10,6 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from escada.evaluation.guardrails import guard
+from escada.evaluation.guardrails.guard import guard_run, read_guardrails
+from escada.evaluation.portuguese import cloze, pairs
+from escada.evaluation.portuguese.agreement import has_pairs
+from escada.evaluation.portuguese.cloze import cloze_run, has_passages
+from escada.evaluation.portuguese.pairs import pairs_run
 from escada.evaluation.review import measure_run, sample_run
 from escada.files import read_json
 from escada.runs.run import Run
@@ -24,6 +30,12 @@ def review(run: Run, corpus: Corpus, say: Callable[[str], None], *, device: str 
             say(f"{name}: measured on {split} documents")
     if sample_run(run, device=device):
         say(f"{name}: samples written")
+    if guard_run(run, corpus, device=device):
+        say(f"{name}: guardrails: {read_guardrails(run)['verdict']}")
+    if has_pairs(corpus) and pairs_run(run, corpus, device=device):
+        say(f"{name}: minimal pairs scored")
+    if has_passages(corpus) and cloze_run(run, corpus, device=device):
+        say(f"{name}: last words guessed")
 
 
 def rung_row(
@@ -63,12 +75,21 @@ def rung_row(
         "training_bytes": _training_bytes(run),
         "evaluation_tokens_per_second": test["tokens_per_second"],
         "lexicon_share": samples["lexicon_share"],
+        "minimal_pairs": _optional(run, pairs.NAME),
+        "cloze": _optional(run, cloze.NAME),
+        "guardrails": _optional(run, guard.NAME),
         "precision": record["precision"]["name"],
         "device": record["circumstances"]["device"],
         "spec_hash": record["spec_hash"],
         "key": record["key"],
         "beats_previous": _step(run, comparisons),
     }
+
+
+def _optional(run: Run, name: str) -> dict[str, Any] | None:
+    """What a test of the run found; None where the corpus does not allow it."""
+    path = run.layout.evaluation(name)
+    return read_json(path) if path.exists() else None
 
 
 def _unknown_in_training(run: Run, corpus: Corpus) -> int:

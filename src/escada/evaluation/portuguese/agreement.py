@@ -102,14 +102,19 @@ def agreement_pairs(corpus: Corpus, *, source_file: Path | None = None) -> list[
     return [Pair(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def has_pairs(corpus: Corpus) -> bool:
+    """Whether pairs can be built: of the default corpus, whose treebanks are annotated."""
+    identity: Mapping[str, Any] = corpus.manifest.get("source_identity", {})
+    return identity.get("wheel_sha256") == dante.SHA256
+
+
 def check_corpus(corpus: Corpus) -> None:
     """Refuse a corpus that is not the default one.
 
     Raises:
         EscadaError: says what to do instead.
     """
-    identity: Mapping[str, Any] = corpus.manifest.get("source_identity", {})
-    if identity.get("wheel_sha256") != dante.SHA256:
+    if not has_pairs(corpus):
         raise EscadaError(
             "there are built pairs for the default corpus only, whose treebanks are annotated",
             where=corpus.path,

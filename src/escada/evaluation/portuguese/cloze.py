@@ -91,6 +91,11 @@ def cloze_items(documents: Iterable[Document]) -> list[ClozeItem]:
     return sorted(chosen, key=lambda item: (item.source, item.id))
 
 
+def has_passages(corpus: Corpus) -> bool:
+    """Whether the held-out documents are long enough to leave out a last word."""
+    return bool(cloze_items(corpus.documents(SPLIT)))
+
+
 def _lot(item: ClozeItem) -> str:
     return hashlib.sha256(f"cloze/{item.source}/{item.id}".encode()).hexdigest()
 
