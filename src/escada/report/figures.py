@@ -107,8 +107,7 @@ def _frame_ladder(
 ) -> None:
     """The frame: all rungs with their intervals, and every baseline that does not flatten them.
 
-    Of baselines above the frame the nearest is drawn at its edge, and said to be above; the table
-    has them all.
+    If none fits, the nearest is drawn at its edge and said to be above; the table has them all.
     """
     values = values or [1.0]
     low, high = min(values), max(values)
@@ -120,8 +119,8 @@ def _frame_ladder(
     for baseline in near:
         top = max(top, baseline.bits_per_byte + 2 * pad)
         low = min(low, baseline.bits_per_byte)
-    if len(near) < len(baselines):
-        near.append(baselines[len(near)])
+    if baselines and not near:
+        near.append(baselines[0])
         top += pad
     axes.set_ylim(low - 1.5 * pad, top)
     axes.set_xlim(-0.6, rungs - 0.4)

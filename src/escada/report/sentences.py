@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from escada.report.facts import LadderFacts, RungFacts
+from escada.report.facts import BaselineFacts, LadderFacts, RungFacts
 from escada.report.findings import Findings, Step
 from escada.report.language import NOTHING, Language
 
@@ -40,18 +41,7 @@ def headline(ladder: LadderFacts, findings: Findings, language: Language) -> lis
         key = "headline.next" if findings.clear else "headline.not_apart"
         lines.append(("plain", say(key, **second)))
     lines += _of_steps(findings, language)
-    hardest = min(ladder.baselines, key=lambda baseline: baseline.bits_per_byte, default=None)
-    for baseline in ladder.baselines:
-        above = [rung.name for rung, other in findings.above_baseline if other is baseline]
-        values = {
-            "baseline": language.baseline(baseline.key, baseline.name),
-            "bits": language.bits(baseline.bits_per_byte),
-        }
-        if above:
-            names = language.names(above)
-            lines.append(("bad", say("headline.above_baseline", names=names, **values)))
-        elif baseline is hardest:
-            lines.append(("good", say("headline.below_baseline", **values)))
+    lines += _against_baselines(ladder, findings, language)
     for key, rungs in (
         ("headline.unfinished", findings.unfinished),
         ("headline.other_text", findings.other_text),
@@ -59,6 +49,28 @@ def headline(ladder: LadderFacts, findings: Findings, language: Language) -> lis
         if rungs:
             lines.append(("open", say(key, names=language.names([r.name for r in rungs]))))
     return lines
+
+
+def _against_baselines(
+    ladder: LadderFacts, findings: Findings, language: Language
+) -> Iterator[tuple[str, str]]:
+    """Which rungs are not below which baselines, baselines with the same answer together."""
+    together: dict[tuple[str, ...], list[BaselineFacts]] = {}
+    for baseline in sorted(ladder.baselines, key=lambda baseline: baseline.bits_per_byte):
+        above = tuple(rung.name for rung, other in findings.above_baseline if other is baseline)
+        together.setdefault(above, []).append(baseline)
+    for above, baselines in together.items():
+        if above:
+            named = language.names([language.baseline(b.key, b.name) for b in baselines])
+            values = {"names": language.names(above), "baseline": named}
+            yield "bad", language.say("headline.above_baseline", **values)
+        else:
+            hardest = baselines[0]
+            values = {
+                "baseline": language.baseline(hardest.key, hardest.name),
+                "bits": language.bits(hardest.bits_per_byte),
+            }
+            yield "good", language.say("headline.below_baseline", **values)
 
 
 def _of_steps(findings: Findings, language: Language) -> list[tuple[str, str]]:
