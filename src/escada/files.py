@@ -19,21 +19,48 @@ from typing import Any, cast
 from escada.errors import EscadaError
 
 
+def disk_error(
+    error: OSError, path: object, consequence: str = "nothing was overwritten"
+) -> EscadaError | None:
+    """What a full disk, a missing permission or a file in the way is to the user; else None."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return EscadaError(
+            f"disk full while saving; {consequence}", where=path, fix="free some space and repeat"
+        )
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return EscadaError(
+            "no permission to read or write", where=error.filename or path, fix="choose another"
+        )
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return EscadaError(
+            "a file is where a folder is needed",
+            where=error.filename or path,
+            fix="choose another name",
+        )
+    if error.errno == errno.ENAMETOOLONG:
+        return EscadaError("the name is too long", where=error.filename or path, fix="shorten it")
+    return None
+
+
 @contextlib.contextmanager
 def disk_errors(path: Path, consequence: str = "nothing was overwritten") -> Generator[None]:
-    """Turn a full disk or a missing permission while writing `path` into one clear line."""
+    """Turn what `disk_error` knows, while writing `path`, into one clear line."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise EscadaError(
-                f"disk full while saving; {consequence}",
-                where=path,
-                fix="free some space and repeat",
-            ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise EscadaError("no permission to write", where=path) from error
+        if (known := disk_error(error, path, consequence)) is not None:
+            raise known from error
         raise
+
+
+def make_directory(path: Path) -> None:
+    """Make a folder and those above it, unless it is there.
+
+    Raises:
+        EscadaError: a file is in the way, or no permission.
+    """
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 def fsync_directory(path: Path) -> None:
@@ -47,7 +74,7 @@ def fsync_directory(path: Path) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically, creating parent folders."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with disk_errors(path):
         try:
@@ -80,11 +107,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise EscadaError("file not found", where=path) from error
+        raise EscadaError("file not found", where=path, fix="check the path") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise EscadaError("not a JSON file", where=path, fix=f"it breaks at: {error}") from error
     if not isinstance(value, dict):
-        raise EscadaError("expected a JSON object", where=path)
+        raise EscadaError("expected a JSON object", where=path, fix="restore the file")
     return cast(dict[str, Any], value)
 
 
@@ -99,7 +126,7 @@ def new_directory(path: Path, consequence: str = "nothing was overwritten") -> G
     """
     if path.exists():
         raise EscadaError("folder exists", where=path, fix="choose another name or remove it")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with disk_errors(path, consequence):
         try:

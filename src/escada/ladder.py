@@ -24,15 +24,18 @@ from escada.errors import EscadaError
 from escada.evaluation.comparison import compare_recipes, group, ladder_pairs
 from escada.evaluation.controls import corpus_controls
 from escada.evaluation.rung_row import review, rung_row
-from escada.files import write_json
+from escada.files import make_directory, read_json, write_json
+from escada.runs.device import resolve_device
 from escada.runs.environment import environment
 from escada.runs.run import Run, find_runs, run_key
 from escada.spec import Budget, Spec, load_spec
 from escada.text.corpus import Corpus
+from escada.training.start import check_profile
 
 SCHEMA_VERSION = 1
 ROADMAP = ("v1", "v2", "v3", "v4", "v5", "v_final")
 """The rungs that a climb takes unless others are named."""
+LADDER, CONTROLS, REPORT = "ladder.json", "controls.json", "report"
 INTERRUPTED = 130
 
 
@@ -74,10 +77,12 @@ def climb(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
         ClimbInterrupted: the user asked to stop.
     """
     specs = {rung: plan.spec(rung) for rung in plan.rungs}
-    names = [spec.name for spec in specs.values()]
-    if len(set(names)) < len(names):
-        raise EscadaError("a rung is named twice", where=" ".join(plan.rungs))
-    plan.out.mkdir(parents=True, exist_ok=True)
+    if len({spec.name for spec in specs.values()}) < len(plan.rungs):
+        raise EscadaError("a rung is named twice", where=" ".join(plan.rungs), fix="name each once")
+    for spec in specs.values():
+        check_profile(spec, plan.corpus)
+    resolve_device(plan.device)
+    _claim(plan.out)
     say("controls: baselines, human text and noise")
     ladder = _head(plan)
     runs: list[Run] = []
@@ -90,8 +95,30 @@ def climb(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
             comparisons = compare_recipes(ladder_pairs(recipes))
             ladder["comparisons"] = comparisons
             ladder["rungs"] = [rung_row(run, plan.corpus, plan.out, comparisons) for run in runs]
-            write_json(plan.out / "ladder.json", ladder)
+            write_json(plan.out / LADDER, ladder)
     return ladder
+
+
+def _claim(out: Path) -> None:
+    """Make the climb's folder; if it is there, nothing in it that is not a climb's is overwritten.
+
+    Raises:
+        EscadaError: files of these names lie there that no climb wrote.
+    """
+    make_directory(out)
+    ours = {
+        name: "schema_version" in read_json(out / name)
+        for name in (LADDER, CONTROLS)
+        if (out / name).exists()
+    }
+    if (out / REPORT).exists():
+        ours[REPORT] = LADDER in ours  # only a climb that wrote its ladder has a report
+    if foreign := [name for name, own in ours.items() if not own]:
+        raise EscadaError(
+            f"the folder holds a {foreign[0]} that no climb wrote; nothing was overwritten",
+            where=out,
+            fix="choose another --out",
+        )
 
 
 def _trained(plan: Plan, rung: str, spec: Spec, seed: int, say: Callable[[str], None]) -> Run:
@@ -143,9 +170,7 @@ def _escada(arguments: Sequence[str]) -> int:
 
 def _find(out: Path, key: str) -> Run | None:
     """The run of that key, finished ones first; rehearsals are not runs of the ladder."""
-    candidates = [
-        run for run in find_runs(out) if run.record["key"] == key and not run.record["dry_run"]
-    ]
+    candidates = [run for run in find_runs(out, key) if not run.record["dry_run"]]
     return max(candidates, key=lambda run: run.finished, default=None)
 
 
@@ -165,7 +190,7 @@ def _head(plan: Plan) -> dict[str, Any]:
             "bytes": {s: plan.corpus.text_bytes(s) for s in ("train", "validation", "test")},
             **{k: manifest.get(k) for k in ("source", "documents", "licences")},
         },
-        **corpus_controls(plan.corpus, plan.out / "controls.json"),
+        **corpus_controls(plan.corpus, plan.out / CONTROLS),
         "machine": environment(),
         "comparisons": [],
         "rungs": [],

@@ -13,15 +13,17 @@ when a spec is loaded, and offers `Config` (a `ModelConfig`) and `Model`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import math
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -31,6 +33,8 @@ from pydantic import (
     PlainSerializer,
     SerializeAsAny,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 
 from escada.errors import EscadaError, nearest
@@ -62,7 +66,7 @@ _UNITS: dict[str, tuple[Unit, float]] = {
     "flops": ("flop", 1),
 }
 _BUDGET = re.compile(
-    r"\s*([0-9]+(?:[._][0-9]+)*(?:[eE][+-]?[0-9]+)?)\s*([kKMGBT]?)\s*([a-zA-Z]+)\s*"
+    r"\s*([0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*([kKMGBT]?)\s*([a-zA-Z]+)\s*"
 )
 
 
@@ -95,15 +99,30 @@ class Budget:
         amount = float(number) * _MULTIPLIERS[multiplier] * factor
         if amount <= 0:
             raise EscadaError(f"budget {text!r} leaves nothing to train", fix=_BUDGET_FORMS)
+        if math.isinf(amount):
+            raise EscadaError(f"budget {text!r} has no end", fix=_BUDGET_FORMS)
         return cls(amount, name)
 
     def __str__(self) -> str:
         short = {"seconds": "s"}.get(self.unit, self.unit)
-        return f"{self.amount:g} {short}"
+        return f"{self.amount:.15g} {short}"
 
 
-def _budget(value: object) -> object:
-    return Budget.parse(value) if isinstance(value, str) else value
+_Parsed = TypeVar("_Parsed")
+
+
+def _parsed(value: object, kind: type[_Parsed], parse: Callable[[str], _Parsed]) -> _Parsed:
+    """For a field that is written as text; `_validate` adds its key and file to an error."""
+    if isinstance(value, kind):
+        return value
+    try:
+        return parse(str(value))
+    except EscadaError as error:
+        raise ValueError(str(error)) from error
+
+
+def _budget(value: object) -> Budget:
+    return _parsed(value, Budget, Budget.parse)
 
 
 BudgetField = Annotated[Budget, BeforeValidator(_budget), PlainSerializer(str, return_type=str)]
@@ -123,12 +142,11 @@ class Warmup:
         Raises:
             EscadaError: neither a percentage below 100 nor a number of steps.
         """
-        if match := re.fullmatch(r"\s*([0-9.]+)\s*%\s*", text):
-            share = float(match[1])
-            if share < 100:
-                return cls(share, "%")
-        elif (budget := Budget.parse(text)).unit == "steps":
-            return cls(budget.amount, "steps")
+        if match := re.fullmatch(r"\s*([0-9]{1,2}(?:\.[0-9]+)?)\s*%\s*", text):
+            return cls(float(match[1]), "%")
+        with contextlib.suppress(EscadaError):
+            if (budget := Budget.parse(text)).unit == "steps":
+                return cls(budget.amount, "steps")
         raise EscadaError(f"warm-up {text!r} is not understood", fix="write '5 %' or '2k steps'")
 
     def steps(self, total_steps: int) -> int:
@@ -140,17 +158,28 @@ class Warmup:
         return f"{self.amount:g} {self.unit}"
 
 
-def _warmup(value: object) -> object:
-    return Warmup.parse(value) if isinstance(value, str) else value
+def _warmup(value: object) -> Warmup:
+    return _parsed(value, Warmup, Warmup.parse)
 
 
 WarmupField = Annotated[Warmup, BeforeValidator(_warmup), PlainSerializer(str, return_type=str)]
 
 
 class Section(BaseModel):
-    """A table of a spec: strict, frozen, no unknown keys."""
+    """A table of a spec: strict, frozen, no unknown keys, finite numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: object, field: ValidationInfo) -> object:
+        """Refuse `true` for a number, which Python would take for 1."""
+        annotation = cls.model_fields[str(field.field_name)].annotation
+        if isinstance(value, bool) and bool not in (annotation, *get_args(annotation)):
+            raise ValueError("true and false are no values of this key")
+        return value
 
 
 class Bilingual(Section):
@@ -197,23 +226,26 @@ class ModelConfig(Section):
     kind: str
 
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
 class TrainSpec(Section):
     """How the weights are found."""
 
     budget: BudgetField
-    window_tokens: int = Field(ge=2)
+    window_tokens: int = Field(ge=2, le=2**20)
     """Predictions in one training sequence (inputs; its targets are shifted by one)."""
-    stride_tokens: int = Field(ge=1)
+    stride_tokens: int = Field(ge=1, le=2**20)
     """Grid of window starts; each epoch tiles the stream from another offset on it."""
     objective: Literal["all", "last"] = "all"
     """Which positions of a window are trained; `last` only shows what the origin did."""
-    batch_sequences: int = Field(ge=1)
+    batch_sequences: int = Field(ge=1, le=2**20)
     """Sequences in one optimizer step."""
     micro_batch_sequences: int | None = Field(default=None, ge=1)
     """Sequences in one forward pass; None: the whole batch."""
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = Field(gt=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Share, Share] = (0.9, 0.999)
     epsilon: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     """On matrices only: never on norms, biases or embeddings."""
@@ -234,7 +266,7 @@ class TrainSpec(Section):
 class EvaluationSpec(Section):
     """How the ruler reads the documents."""
 
-    context_tokens: int | None = Field(default=None, ge=2)
+    context_tokens: int | None = Field(default=None, ge=2, le=2**20)
     """Window of models without a state; None: the training window."""
 
 
@@ -288,7 +320,11 @@ def model_module(kind: str) -> ModuleType:
         ) from error
     for needed in ("Config", "Model"):
         if not hasattr(module, needed):
-            raise EscadaError(f"module {name} offers no {needed}", where="model.kind")
+            raise EscadaError(
+                f"module {name} offers no {needed}",
+                where="model.kind",
+                fix="name a model file; docs/adding-a-rung.md says what it holds",
+            )
     return module
 
 
@@ -310,7 +346,8 @@ def _validate(section: type[_S], table: object, key: str, where: object) -> _S:
             ) from error
         shown = problem["msg"].removeprefix("Value error, ")
         got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
-        raise EscadaError(f"{path}: {shown}{got}", where=where) from error
+        fix = "add it" if problem["type"] == "missing" else "change it there or with --set"
+        raise EscadaError(f"{path}: {shown}{got}", where=where, fix=fix) from error
 
 
 def _known_keys(section: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
@@ -330,7 +367,8 @@ def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
         EscadaError: names the key, the file and, for an unknown key, the nearest known one.
     """
     sections = dict(table)
-    model_table = cast(dict[str, Any], sections.get("model") or {})
+    found: object = sections.get("model")
+    model_table = cast(dict[str, Any], found if isinstance(found, dict) else {})
     if "kind" not in model_table:
         raise EscadaError("the spec has no model.kind", where=where, fix="add [model] kind = …")
     module = model_module(str(model_table["kind"]))
@@ -344,7 +382,11 @@ def _check_together(spec: Spec, where: object) -> None:
     tokenizer, train = spec.tokenizer, spec.train
     subwords = tokenizer.kind in ("bpe", "unigram")
     if subwords and tokenizer.vocab_size is None:
-        raise EscadaError(f"tokenizer.vocab_size is needed for {tokenizer.kind!r}", where=where)
+        raise EscadaError(
+            f"tokenizer.vocab_size is needed for {tokenizer.kind!r}",
+            where=where,
+            fix="for example 4096",
+        )
     if not subwords and tokenizer.vocab_size is not None:
         raise EscadaError(
             f"tokenizer.vocab_size has no meaning for {tokenizer.kind!r}",
@@ -357,12 +399,14 @@ def _check_together(spec: Spec, where: object) -> None:
             f"train.batch_sequences {train.batch_sequences} is not a multiple of "
             f"train.micro_batch_sequences {micro}",
             where=where,
+            fix="choose a divisor",
         )
     context = getattr(spec.model, "context_tokens", None)
     if isinstance(context, int) and train.window_tokens > context:
         raise EscadaError(
             f"train.window_tokens {train.window_tokens} exceeds model.context_tokens {context}",
             where=where,
+            fix="lower the one or raise the other",
         )
 
 
@@ -413,7 +457,8 @@ def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
         try:
             data = path.read_bytes()
         except (FileNotFoundError, IsADirectoryError) as error:
-            raise EscadaError("spec file not found", where=path) from error
+            fix = "check the path, or name a rung: " + ", ".join(rung_names())
+            raise EscadaError("spec file not found", where=path, fix=fix) from error
     else:
         if rung not in rung_names():
             raise EscadaError(
@@ -425,7 +470,7 @@ def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
     try:
         return tomllib.loads(data.decode("utf-8")), where
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EscadaError(f"not a TOML file: {error}", where=where) from error
+        raise EscadaError(f"not a TOML file: {error}", where=where, fix="mend it") from error
 
 
 def load_spec(rung: str, *, preset: str = FULL, overrides: Sequence[str] = ()) -> Spec:
@@ -448,5 +493,8 @@ def load_spec(rung: str, *, preset: str = FULL, overrides: Sequence[str] = ()) -
             )
         table = overlay(table, presets[preset])
     for text in overrides:
-        table = overlay(table, _override(text))
+        over = _override(text)
+        if "preset" in over:
+            raise EscadaError(f"--set {text!r} chooses no preset", fix="use --preset NAME")
+        table = overlay(table, over)
     return parse_spec(overlay(table, {"preset": preset}), where)

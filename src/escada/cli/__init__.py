@@ -6,7 +6,9 @@ that `escada --help` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import NoReturn, cast
 
 import typer
 
@@ -29,9 +31,12 @@ from escada.cli import (
     train,
 )
 from escada.errors import EscadaError
+from escada.files import disk_error
 
 INTERRUPTED = 130
 """Exit code of a process stopped by Ctrl-C (128 + SIGINT)."""
+_USAGE_ERROR: type[BaseException] = typer.BadParameter.__mro__[1]
+"""What the parser raises for a command line that it cannot read; typer does not export its name."""
 
 app = typer.Typer(
     name="escada",
@@ -77,9 +82,36 @@ def _options(
 def main() -> None:
     """Run the command line; a user's error is one line and exit code 2."""
     try:
-        app()
+        # Not standalone: an error of usage is raised to us, in place of a box of several lines.
+        code = app(standalone_mode=False)
     except EscadaError as error:
-        typer.echo(f"escada: {error}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+        _fail(error)
+    except _USAGE_ERROR as error:
+        _fail_usage(cast(typer.BadParameter, error))
+    except BrokenPipeError:
+        # Whoever read our output left (`escada runs | head`): nothing to say, nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if (known := disk_error(error, error.filename)) is None:
+            raise
+        _fail(known)
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
+    else:
+        sys.exit(code)
+
+
+def _fail(error: EscadaError) -> NoReturn:
+    typer.echo(f"escada: {error}", err=True)
+    sys.exit(error.exit_code)
+
+
+def _fail_usage(error: typer.BadParameter) -> NoReturn:
+    """A wrong option or argument, in one line; a group of verbs without its verb shows its help."""
+    if "\n" in error.message:
+        error.show()
+        sys.exit(error.exit_code)
+    what = error.format_message().rstrip(".").replace(". Did you", "; did you")
+    verb = error.ctx.command_path if error.ctx else "escada"
+    _fail(EscadaError(what[:1].lower() + what[1:], fix=f"see {verb} --help"))

@@ -28,7 +28,9 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="KEY=VALUE over the preset, such as train.learning_rate=3e-4."),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of weights, batches and dropout.", min=0)]
+Seed = Annotated[
+    int, typer.Option(help="Seed of weights, batches and dropout.", min=0, max=2**63 - 1)
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -29,6 +29,9 @@ def runs(
     if json:
         typer.echo(json_module.dumps(rows, ensure_ascii=False, indent=2))
         return
+    if not rows:
+        typer.echo(f"No runs below {folder} yet.")
+        return
     table = Table("run", "status", "steps", "validation bits/byte", "test bits/byte")
     for row in rows:
         table.add_row(

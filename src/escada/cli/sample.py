@@ -15,8 +15,10 @@ def sample(
         list[str] | None,
         typer.Option(help="What to continue; may be repeated. Without it, the 20 default prompts."),
     ] = None,
-    n: Annotated[int, typer.Option("--n", help="Samples of each prompt.")] = 1,
-    max_tokens: Annotated[int, typer.Option(help="Most tokens of a sample.")] = 200,
+    n: Annotated[int, typer.Option("--n", help="Samples of each prompt.", min=1, max=10_000)] = 1,
+    max_tokens: Annotated[
+        int, typer.Option(help="Most tokens of a sample.", min=1, max=1_000_000)
+    ] = 200,
     temperature: Annotated[float, typer.Option(help="Below 1 sharpens, above 1 flattens.")] = 0.8,
     top_k: Annotated[int | None, typer.Option(help="Keep the k most probable tokens.")] = None,
     top_p: Annotated[

@@ -110,7 +110,9 @@ def decode(
         ) from error
     if outside := [n for n in numbers if not 0 <= n < used.vocab_size]:
         raise EscadaError(
-            f"id {outside[0]} is outside the vocabulary of {used.vocab_size}", where=tokenizer
+            f"id {outside[0]} is outside the vocabulary of {used.vocab_size}",
+            where=tokenizer,
+            fix=f"ids go from 0 to {used.vocab_size - 1}",
         )
     typer.echo(used.decode(numbers))
 
@@ -173,7 +175,7 @@ def _read(text: str | None, file: Path | None) -> str:
         given = sys.stdin.buffer.read().decode("utf-8") if text is None else text
         given.encode("utf-8")  # an argument that is not UTF-8 arrives with surrogates
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise EscadaError("file not found", where=file) from error
+        raise EscadaError("file not found", where=file, fix="check the path") from error
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise EscadaError(
             "the text is not UTF-8",

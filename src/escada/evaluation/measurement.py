@@ -215,4 +215,6 @@ def read_scores(path: Path) -> DocumentScores:
             "file not found", where=path, fix="run `escada evaluate` first"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise EscadaError("not a file of document scores", where=path) from error
+        raise EscadaError(
+            "not a file of document scores", where=path, fix="remove it and evaluate again"
+        ) from error

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from escada.files import content_hash, hash_sources, read_json
 from escada.runs.checkpoint import Which, checkpoint_path
+from escada.runs.layout import read_whole
 from escada.runs.run import Run
 
 
@@ -25,7 +26,8 @@ def result_key(run: Run, which: Which, code: str, **of: object) -> str:
         of: JSON values that the result depends on: hashes of documents, settings.
     """
     package = Path(str(resources.files("escada")))
-    checkpoint = read_json(checkpoint_path(run.layout.checkpoints, which) / "checkpoint.json")
+    folder = checkpoint_path(run.layout.checkpoints, which)
+    checkpoint = read_whole(folder / "checkpoint.json", ("sha256",))
     return content_hash(
         {
             "weights": checkpoint["sha256"]["model.safetensors"],

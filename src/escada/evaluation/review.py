@@ -42,6 +42,7 @@ def measure_run(
         raise EscadaError(
             f"the run reads profile {run.spec.text.profile!r}, the corpus has {corpus.profile!r}",
             where=corpus.path,
+            fix="give the corpus that the run was trained on",
         )
     path = run.layout.evaluation(split)
     key = result_key(run, which, "evaluation", corpus=corpus.hash, split=split)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from escada.models.contract import LanguageModel
+from escada.runs.device import memory_errors
 
 LOGITS_AT_ONCE = 2**25
 """Logits of one forward pass: 128 MiB in fp32, whatever the vocabulary."""
@@ -35,6 +36,9 @@ def exact_inference(model: LanguageModel) -> Generator[None]:
     model.eval()
     try:
         with contextlib.ExitStack() as stack:
+            stack.enter_context(
+                memory_errors(device, fix="use --device cpu, or a machine with more of it")
+            )
             stack.enter_context(torch.inference_mode())
             stack.enter_context(torch.autocast(device, enabled=False))
             if device == "cuda":

@@ -33,11 +33,11 @@ class SamplerSettings:
     """How the next token is chosen.
 
     Args:
-        temperature: divides the logits; below 1 sharpens. Above 0.
+        temperature: divides the logits; below 1 sharpens. At least 1e-6.
         top_k: keep the k most probable tokens; None: all.
         top_p: keep the fewest tokens that together have this probability (nucleus); None: all.
         min_p: keep tokens at least this many times as probable as the best one; None: all.
-        repetition_penalty: of tokens already in the row; 1 is none.
+        repetition_penalty: of tokens already in the row, from 0.001 to 1000; 1 is none.
         greedy: take the most probable token (after the penalty); the other settings are not used.
 
     Raises:
@@ -56,12 +56,13 @@ class SamplerSettings:
             if value is not None and not (valid and math.isfinite(value)):
                 raise EscadaError(f"sampler setting {key} = {value} has no meaning", fix=fix)
 
-        check("temperature", t := self.temperature, t > 0, "above 0, or use greedy")
+        check("temperature", t := self.temperature, t >= 1e-6, "at least 1e-6, or use greedy")
         check("top_k", k := self.top_k, k is None or k >= 1, "at least 1, or none for all tokens")
         share = "above 0, at most 1, or none for all tokens"
         check("top_p", p := self.top_p, p is None or 0 < p <= 1, share)
         check("min_p", m := self.min_p, m is None or 0 < m <= 1, share)
-        check("repetition_penalty", r := self.repetition_penalty, r > 0, "above 0; 1 is none")
+        moderate = "from 0.001 to 1000; 1 is none"  # beyond, a penalised logit may overflow
+        check("repetition_penalty", r := self.repetition_penalty, 1e-3 <= r <= 1e3, moderate)
 
 
 def sample(
@@ -158,7 +159,7 @@ def temper(logits_BV: Floats, temperature: float) -> Floats:
 
 def keep_top_k(logits_BV: Floats, k: int) -> Floats:
     """The k greatest logits of each row (Fan et al. 2018)."""
-    counts_B = np.minimum(np.isfinite(logits_BV).sum(axis=1), k)
+    counts_B = np.minimum(np.isfinite(logits_BV).sum(axis=1), min(k, logits_BV.shape[1]))
     return np.where(_greatest(logits_BV, counts_B), logits_BV, -np.inf)
 
 

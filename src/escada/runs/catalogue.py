@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from escada.errors import EscadaError
 from escada.files import read_json
 from escada.runs.layout import Layout
 
@@ -12,15 +13,18 @@ from escada.runs.layout import Layout
 def catalogue(folder: Path) -> list[dict[str, Any]]:
     """One row a run below `folder`, at any depth, sorted by path.
 
-    Reads only the records, so a thousand runs list in a moment and a damaged spec does not hide the
-    others.
+    Reads only the records, so a thousand runs list in a moment, and a damaged one (its status says
+    so) does not hide the others.
     """
     rows: list[dict[str, Any]] = []
     for record_path in sorted(folder.rglob("record.json")):
         layout = Layout(record_path.parent)
         if any(part.startswith(".") for part in layout.path.relative_to(folder).parts):
             continue
-        record = read_json(record_path)
+        try:
+            record = read_json(record_path)
+        except EscadaError:
+            record = {"name": layout.path.name, "status": "damaged"}
         test = layout.evaluation("test")
         rows.append(
             {

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from escada.errors import EscadaError
 from escada.files import new_directory, read_json, sha256_file, write_json
+from escada.runs.layout import RESTORE, read_whole
 
 SCHEMA_VERSION = 1
 Which = Literal["last", "best"]
@@ -71,7 +72,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], where: object)
     """
     own = weights_of(model)
     if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in weights.items()}:
-        raise EscadaError("the weights are of a model of another shape", where=where)
+        raise EscadaError("the weights are of a model of another shape", where=where, fix=RESTORE)
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(weights[name])
@@ -130,11 +131,14 @@ def checkpoint_path(folder: Path, which: Which) -> Path:
     """The folder of a checkpoint.
 
     Raises:
-        EscadaError: there is none yet.
+        EscadaError: there is none yet, or it is gone.
     """
     if not has_checkpoint(folder):
         raise EscadaError("no checkpoint yet", where=folder, fix="train or resume the run first")
-    return folder / str(read_json(folder / _INDEX)[which])
+    path = folder / str(read_whole(folder / _INDEX, ("last", "best"))[which])
+    if not (path / _FACTS).is_file():
+        raise EscadaError("the checkpoint is missing", where=path, fix=RESTORE)
+    return path
 
 
 def load_checkpoint(
@@ -146,7 +150,7 @@ def load_checkpoint(
         EscadaError: none there, damaged, or written by another spec.
     """
     path = checkpoint_path(folder, which)
-    table = read_json(path / _FACTS)
+    table = read_whole(path / _FACTS, ("step", "spec_hash", "sha256", "facts"))
     if table["spec_hash"] != spec_hash:
         raise EscadaError(
             "the checkpoint belongs to another spec",
@@ -157,12 +161,14 @@ def load_checkpoint(
     for file in (_MODEL, _TRAINING) if training else (_MODEL,):
         if not (path / file).exists() or sha256_file(path / file) != table["sha256"][file]:
             raise EscadaError(
-                "the checkpoint is damaged", where=path / file, fix="its checksum differs"
+                "the checkpoint is damaged: another checksum", where=path / file, fix=RESTORE
             )
         try:
             loaded[file] = load_file(path / file, device=str(device))
         except SafetensorError as error:
-            raise EscadaError(f"not a safetensors file: {error}", where=path / file) from error
+            raise EscadaError(
+                f"not a safetensors file: {error}", where=path / file, fix=RESTORE
+            ) from error
     return Checkpoint(
         step=int(table["step"]),
         spec_hash=str(table["spec_hash"]),

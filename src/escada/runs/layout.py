@@ -8,10 +8,30 @@ runs/2026-11-23-v5-laptop-3fa9c1/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from escada.errors import EscadaError
+from escada.files import read_json
 
 SCHEMA_VERSION = 1
+RESTORE = "restore it from a copy, or train the run again"
+"""What can be done about a file of a run that is damaged."""
+
+
+def read_whole(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """A JSON object of a run that must have these keys.
+
+    Raises:
+        EscadaError: missing or damaged.
+    """
+    table = read_json(path)
+    for key in keys:
+        if key not in table:
+            raise EscadaError(f"damaged: it has no {key!r}", where=path, fix=RESTORE)
+    return table
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from escada.files import (
 from escada.models.contract import LanguageModel, build_model
 from escada.runs.checkpoint import Which, load_checkpoint, load_weights
 from escada.runs.environment import environment
-from escada.runs.layout import SCHEMA_VERSION, Layout
+from escada.runs.layout import RESTORE, SCHEMA_VERSION, Layout, read_whole
 from escada.spec import Spec, parse_spec
 from escada.text.tokenizers import Tokenizer, load_tokenizer
 
@@ -93,7 +93,7 @@ class Run:
     @property
     def data_path(self) -> Path:
         """The corpus folder that it was trained from."""
-        return Path(read_json(self.layout.data)["path"])
+        return Path(str(read_whole(self.layout.data, ("path",))["path"]))
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -136,6 +136,7 @@ def create_run(
     seed: int,
     key: str,
     data: Mapping[str, Any],
+    facts: Mapping[str, Any],
     suffix: str = "",
 ) -> Run:
     """Make a run's folder below `out`, whole or not at all.
@@ -147,6 +148,7 @@ def create_run(
         seed: of weights, batches and dropout.
         key: from `run_key`.
         data: for data.json: `path`, `corpus_hash`, `stream_hash`, …
+        facts: for record.json: what a resume needs to know.
         suffix: added to the folder's name.
 
     Raises:
@@ -176,6 +178,7 @@ def create_run(
         },
         "budget": str(spec.train.budget),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **facts,
     }
     with new_directory(path) as folder:
         layout = Layout(folder)
@@ -188,27 +191,37 @@ def create_run(
     return Run(Layout(path), spec, record)
 
 
+_NEEDED = ("key", "name", "preset", "seed", "status", "spec_hash", "corpus_hash", "tokenizer")
+
+
 def open_run(path: Path) -> Run:
     """Open a run's folder.
 
     Raises:
-        EscadaError: not a run, of another schema, or its spec was edited.
+        EscadaError: not a run, damaged, of another schema, or its spec was edited.
     """
     layout = Layout(path)
     if not layout.record.exists():
-        siblings = [run.name for run in find_runs(path.parent)] if path.parent.is_dir() else []
-        hint = nearest(path.name, siblings) if siblings else "see `escada runs`"
+        siblings = [folder.name for folder in _run_folders(path.parent)]
+        near = nearest(path.name, siblings)
+        hint = near if "?" in near else f"`escada runs {path.parent}` lists those below it"
         raise EscadaError("not a run folder", where=path, fix=hint)
-    record = read_json(layout.record)
+    record = read_whole(layout.record, ("schema_version",))
     if record["schema_version"] != SCHEMA_VERSION:
         raise EscadaError(
             f"the run has schema {record['schema_version']}, this escada reads {SCHEMA_VERSION}",
             where=layout.record,
+            fix="use the version of escada in its env.json",
         )
+    record = read_whole(layout.record, _NEEDED)
     try:
         table = tomllib.loads(layout.spec.read_text(encoding="utf-8"))
-    except (FileNotFoundError, tomllib.TOMLDecodeError) as error:
-        raise EscadaError(f"the run's spec cannot be read: {error}", where=layout.spec) from error
+    except FileNotFoundError as error:
+        raise EscadaError("the run's spec is missing", where=layout.spec, fix=RESTORE) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise EscadaError(
+            f"the run's spec is not TOML: {error}", where=layout.spec, fix=RESTORE
+        ) from error
     spec = parse_spec(table, layout.spec)
     if spec.hash != record["spec_hash"]:
         raise EscadaError(
@@ -219,9 +232,23 @@ def open_run(path: Path) -> Run:
     return Run(layout, spec, record)
 
 
-def find_runs(folder: Path) -> Iterator[Run]:
-    """The runs directly below a folder, oldest name first."""
-    if folder.is_dir():
-        for path in sorted(folder.iterdir()):
-            if not path.name.startswith(".") and (path / "record.json").exists():
-                yield open_run(path)
+def find_runs(folder: Path, key: str | None = None) -> Iterator[Run]:
+    """The runs directly below a folder, oldest name first.
+
+    Args:
+        folder: such as `runs/`.
+        key: only those with this key; others are not even opened, so a damaged one is no obstacle.
+    """
+    for path in _run_folders(folder):
+        if key is None or read_json(Layout(path).record).get("key") == key:
+            yield open_run(path)
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith(".") and Layout(path).record.exists()
+    ]

@@ -262,8 +262,9 @@ def _make(
         raise EscadaError(
             f"empty corpus: none of {counts.read} document(s) has any text after cleaning",
             where=source.name,
+            fix="give files that hold text",
         )
-    split_of = split_corpus(weights)
+    split_of = split_corpus(weights, source.name)
     by_source: dict[str, dict[str, dict[str, int]]] = {
         name: {split: {"documents": 0, "groups": 0, "bytes": 0} for split in SPLITS}
         for name in sorted(weights)

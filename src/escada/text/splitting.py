@@ -49,11 +49,14 @@ def split_groups(source: str, group_bytes: Mapping[str, int]) -> dict[str, str]:
     return {group: SPLITS[(i >= n_train) + (i >= n_before_test)] for i, group in enumerate(groups)}
 
 
-def split_corpus(bytes_by_source: Mapping[str, Mapping[str, int]]) -> dict[tuple[str, str], str]:
+def split_corpus(
+    bytes_by_source: Mapping[str, Mapping[str, int]], where: object = None
+) -> dict[tuple[str, str], str]:
     """The split of each (source, group).
 
     Args:
         bytes_by_source: UTF-8 bytes of each group of each source.
+        where: what was read, for the message of an error.
 
     Raises:
         EscadaError: too few groups for three splits.
@@ -66,6 +69,7 @@ def split_corpus(bytes_by_source: Mapping[str, Mapping[str, int]]) -> dict[tuple
     if len(set(splits.values())) < len(SPLITS):
         raise EscadaError(
             f"the corpus is too small to be split in three: {len(splits)} group(s) of documents",
+            where=where,
             fix="give at least three documents (or sites, authors, theses) of one source",
         )
     return splits

@@ -12,6 +12,7 @@ from escada.errors import EscadaError
 from escada.text.documents import Document
 
 COLUMNS = ("id", "source", "group", "text")
+_REMEDY = "remove the folder and prepare the corpus again"
 _GROUP_BYTES = 8 * 2**20
 _GROUP_DOCUMENTS = 8192
 """A row group ends at whichever comes first, so that memory stays small at any document size."""
@@ -92,6 +93,6 @@ def read(path: Path) -> Iterator[Document]:
                 for row in cast(list[dict[str, str]], batch.to_pylist()):
                     yield Document(**row)
     except FileNotFoundError as error:
-        raise EscadaError("file not found", where=path) from error
+        raise EscadaError("file not found", where=path, fix=_REMEDY) from error
     except (ArrowInvalid, OSError) as error:  # pyright: ignore[reportUnknownVariableType]
-        raise EscadaError(f"corrupted Parquet file: {error}", where=path) from error
+        raise EscadaError(f"corrupted Parquet file: {error}", where=path, fix=_REMEDY) from error

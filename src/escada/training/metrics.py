@@ -10,13 +10,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto import event_pb2
+from tensorboardX.summary import scalar  # pyright: ignore[reportUnknownVariableType]
 
-from escada.files import write_text
+from escada.files import disk_errors, make_directory, write_text
 from escada.runs.layout import Layout
+
+_protobuf: Any = event_pb2  # its classes are made when it is imported, which type checkers miss
 
 COLUMNS = (
     "kind",
@@ -66,24 +73,54 @@ class MetricsLog:
         write_text(layout.metrics, "".join(json.dumps(row) + "\n" for row in rows))
         csv_path = layout.metrics.with_suffix(".csv")
         write_text(csv_path, _csv_lines(rows, header=True))
+        self._path = layout.metrics
         self._json = layout.metrics.open("a", encoding="utf-8")
         self._csv = csv_path.open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(layout.tensorboard), purge_step=step + 1 if step else None)
+        self._events = _Events(layout.tensorboard, step)
 
     def write(self, kind: str, step: int, **values: float) -> None:
-        """Add a row of kind `train` or `validation`."""
+        """Add a row of kind `train` or `validation`.
+
+        Raises:
+            EscadaError: the disk is full.
+        """
         row: dict[str, Any] = {"kind": kind, "step": step, **values}
-        self._json.write(json.dumps(row, allow_nan=False) + "\n")
-        self._json.flush()
-        self._csv.write(_csv_lines([row], header=False))
-        self._csv.flush()
-        for name, value in values.items():
-            self._events.add_scalar(f"{kind}/{name}", value, step)
+        with disk_errors(self._path, "the last checkpoint survives"):
+            self._json.write(json.dumps(row, allow_nan=False) + "\n")
+            self._json.flush()
+            self._csv.write(_csv_lines([row], header=False))
+            self._csv.flush()
+            self._events.add({f"{kind}/{name}": value for name, value in values.items()}, step)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._json.close()
-        self._csv.close()
-        self._events.close()
+        with disk_errors(self._path, "the last checkpoint survives"), ExitStack() as closing:
+            for file in (self._json, self._csv, self._events):
+                closing.callback(file.close)
+
+
+class _Events:
+    """A TensorBoard file that is written at once.
+
+    tensorboardX's SummaryWriter hands events to a thread; when the disk is full the thread dies and
+    whoever writes waits for it for ever.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        make_directory(folder)
+        self._writer = EventsWriter(str(folder / "events"), filename_suffix=f".{step}")
+        if step:  # TensorBoard then hides what an earlier file says of later steps
+            start = _protobuf.SessionLog(status=_protobuf.SessionLog.START)
+            self._writer.write_event(_protobuf.Event(step=step + 1, session_log=start))
+        self._writer.flush()
+
+    def add(self, scalars: Mapping[str, float], step: int) -> None:
+        for name, value in scalars.items():
+            event = _protobuf.Event(wall_time=time.time(), step=step, summary=scalar(name, value))
+            self._writer.write_event(event)
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()

@@ -22,9 +22,10 @@ import torch
 from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.cost.memory import peak_memory_bytes
 from escada.errors import EscadaError
-from escada.files import read_json, write_json
+from escada.files import write_json
 from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights
-from escada.runs.device import resolve_device
+from escada.runs.device import memory_errors, resolve_device
+from escada.runs.layout import read_whole
 from escada.runs.run import Run, create_run, open_run, run_key
 from escada.spec import Spec
 from escada.text.batches import WindowBatches
@@ -41,6 +42,7 @@ from escada.training.validation import ruler_validation, validation_sample
 
 CALIBRATION_SECONDS = 3.0
 CALIBRATION_WARMUP_STEPS = 2
+_SMALLER = "lower train.micro_batch_sequences (the batch stays), train.window_tokens or the model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +82,13 @@ def start(
         EscadaError: everything that the user can mend.
         Interrupted: the user asked to stop; the run can be resumed.
     """
-    if corpus.profile != spec.text.profile:
-        raise EscadaError(
-            f"the corpus was cleaned with profile {corpus.profile!r}, the rung reads "
-            f"{spec.text.profile!r}",
-            where=corpus.path,
-            fix=f"prepare one with `escada data prepare --profile {spec.text.profile}`",
-        )
+    check_profile(spec, corpus)
     where = resolve_device(device)
     precision = resolve_precision(spec.train.precision, where)
     tokenizer, stream = prepare_tokens(corpus, spec.tokenizer)
     if warm_start is not None:
         _check_warm_start(warm_start, spec, tokenizer.hash)
+    batches = _windows(spec, stream, seed)
     run = create_run(
         out,
         spec,
@@ -112,15 +109,31 @@ def start(
             "training_tokens": stream.n_tokens,
             "training_bytes": corpus.text_bytes("train"),
         },
+        facts={
+            "dry_run": dry_run,
+            "precision": asdict(precision),
+            "warm_start": str(warm_start.path.resolve()) if warm_start else None,
+            "circumstances": asdict(_circumstances(spec, where, precision)),
+        },
         suffix="-dry-run" if dry_run else "",
     )
-    run.update(
-        dry_run=dry_run,
-        precision=asdict(precision),
-        warm_start=str(warm_start.path.resolve()) if warm_start else None,
-        circumstances=asdict(_circumstances(spec, where, precision)),
-    )
-    return _train(run, corpus, stream, where, precision)
+    with memory_errors(run.path, _SMALLER):
+        return _train(run, corpus, batches, where, precision)
+
+
+def check_profile(spec: Spec, corpus: Corpus) -> None:
+    """Raise unless the corpus was cleaned as the rung wants it.
+
+    Raises:
+        EscadaError: it was cleaned otherwise.
+    """
+    if corpus.profile != spec.text.profile:
+        raise EscadaError(
+            f"the corpus was cleaned with profile {corpus.profile!r}, the rung reads "
+            f"{spec.text.profile!r}",
+            where=corpus.path,
+            fix=f"prepare one with `escada data prepare --profile {spec.text.profile}`",
+        )
 
 
 def resume(path: Path, *, allow_differences: bool = False) -> Run:
@@ -140,10 +153,11 @@ def resume(path: Path, *, allow_differences: bool = False) -> Run:
         raise EscadaError(
             "the run is finished", where=path, fix="evaluate it with `escada evaluate`"
         )
-    recorded = Circumstances(**run.record["circumstances"])
+    record = read_whole(run.layout.record, ("circumstances", "precision", "dry_run", "warm_start"))
+    recorded = Circumstances(**record["circumstances"])
     torch.set_num_threads(recorded.threads)
     device = resolve_device(recorded.device)
-    precision = ResolvedPrecision(**run.record["precision"])
+    precision = ResolvedPrecision(**record["precision"])
     here = _circumstances(run.spec, device, precision)
     if here != recorded and not allow_differences:
         differing = [
@@ -156,7 +170,7 @@ def resume(path: Path, *, allow_differences: bool = False) -> Run:
             where=path,
             fix="go on all the same with --allow-differences",
         )
-    data = read_json(run.layout.data)
+    data = read_whole(run.layout.data, ("path", "corpus_hash", "stream_hash"))
     corpus = Corpus.open(Path(data["path"]))
     if corpus.hash != data["corpus_hash"]:
         raise EscadaError(
@@ -166,8 +180,24 @@ def resume(path: Path, *, allow_differences: bool = False) -> Run:
         )
     tokenizer, stream = prepare_tokens(corpus, run.spec.tokenizer)
     if stream.hash != data["stream_hash"] or tokenizer.hash != run.tokenizer.hash:
-        raise EscadaError("the prepared tokens are not those the run began with", where=stream.path)
-    return _train(run, corpus, stream, device, precision)
+        raise EscadaError(
+            "the prepared tokens are not those that the run began with",
+            where=stream.path,
+            fix="go on with the version of escada that the run's env.json names",
+        )
+    with memory_errors(path, _SMALLER):
+        return _train(run, corpus, _windows(run.spec, stream, run.seed), device, precision)
+
+
+def _windows(spec: Spec, stream: TokenStream, seed: int) -> WindowBatches:
+    return WindowBatches(
+        stream,
+        window_tokens=spec.train.window_tokens,
+        stride_tokens=spec.train.stride_tokens,
+        batch_sequences=spec.train.batch_sequences,
+        seed=seed,
+        objective=spec.train.objective,
+    )
 
 
 def _circumstances(spec: Spec, device: torch.device, precision: ResolvedPrecision) -> Circumstances:
@@ -193,19 +223,11 @@ def _check_warm_start(source: Run, spec: Spec, tokenizer_hash: str) -> None:
 def _train(
     run: Run,
     corpus: Corpus,
-    stream: TokenStream,
+    batches: WindowBatches,
     device: torch.device,
     precision: ResolvedPrecision,
 ) -> Run:
     spec = run.spec
-    batches = WindowBatches(
-        stream,
-        window_tokens=spec.train.window_tokens,
-        stride_tokens=spec.train.stride_tokens,
-        batch_sequences=spec.train.batch_sequences,
-        seed=run.seed,
-        objective=spec.train.objective,
-    )
 
     def new_training(steps: int, progress: Progress | None = None) -> Training:
         return Training(

@@ -34,6 +34,8 @@ def open_source(
     """
     if documents is not None and documents < 1:
         raise EscadaError(f"{documents} documents leave nothing to read", fix="ask for 1 or more")
+    if not name:
+        raise EscadaError("the source has no name", fix=f"one of {', '.join(NAMES)}, or a path")
     if name.endswith(".whl") and source_file is None:
         name, source_file = "default", Path(name)
     if name == "default":

@@ -7,6 +7,7 @@ and a row of any of the known forms as a document.
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,11 @@ class Source:
         for n, document in enumerate(self.read(), start=1):  # noqa: B007 the count outlives the loop
             yield document
         if n == 0:
-            raise EscadaError("empty corpus: no document with any text", where=self.name)
+            raise EscadaError(
+                "empty corpus: no document with any text",
+                where=self.name,
+                fix="give files that hold text",
+            )
 
 
 def open_binary(path: Path) -> BinaryIO:
@@ -66,9 +71,10 @@ def open_binary(path: Path) -> BinaryIO:
     try:
         raw = path.open("rb")
     except FileNotFoundError as error:
-        raise EscadaError("file not found", where=path) from error
+        raise EscadaError("file not found", where=path, fix="check the path") from error
     except (IsADirectoryError, PermissionError) as error:
-        raise EscadaError("cannot be read as a file", where=path) from error
+        fix = "give a file that you may read"
+        raise EscadaError("cannot be read as a file", where=path, fix=fix) from error
     return cast(BinaryIO, gzip.open(raw)) if path.suffix == ".gz" else raw
 
 
@@ -104,8 +110,9 @@ def lines(path: Path) -> Iterator[str]:
                     line = line.removeprefix("\ufeff")
                 offset += len(data)
                 yield line.rstrip("\r\n")
-        except (gzip.BadGzipFile, EOFError) as error:
-            raise EscadaError(f"broken gzip file: {error}", where=path) from error
+        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+            fix = "download or compress it again"
+            raise EscadaError(f"broken gzip file: {error}", where=path, fix=fix) from error
 
 
 def file_identity(path: Path) -> dict[str, Any]:
@@ -116,7 +123,7 @@ def file_identity(path: Path) -> dict[str, Any]:
         size = sum(part["size"] for part in parts.values())
         return {"files": len(parts), "size": size, "sha256": content_hash(parts)}
     if not path.exists():
-        raise EscadaError("file not found", where=path)
+        raise EscadaError("file not found", where=path, fix="check the path")
     return {"size": path.stat().st_size, "sha256": sha256_file(path)}
 
 
@@ -173,11 +180,19 @@ def document_of_row(
     """
     if "text" not in row:
         known = ", ".join(map(str, row)) or "none"
-        raise EscadaError(f"no 'text' in the row; its columns: {known}", where=where)
+        raise EscadaError(
+            f"no 'text' in the row; its columns: {known}",
+            where=where,
+            fix="name the column of the text 'text'",
+        )
     text = _joined(row["text"])
     if text is None:
         kind = type(row["text"]).__name__
-        raise EscadaError(f"'text' is neither a string nor paragraphs but {kind}", where=where)
+        raise EscadaError(
+            f"'text' is neither a string nor paragraphs but {kind}",
+            where=where,
+            fix="give text in quotes",
+        )
 
     def named(*keys: str) -> str | None:
         for key in keys:

@@ -59,7 +59,7 @@ def wheel_path(source_file: Path | None = None) -> Path:
     if source_file is None and not path.exists():
         _download(path)
     if not path.is_file():
-        raise EscadaError("file not found", where=path)
+        raise EscadaError("file not found", where=path, fix="check the path")
     if sha256_file(path) != SHA256:
         fix = f"remove it, or take {WHEEL} as it was published"
         raise EscadaError(f"not the wheel of {REQUIREMENT}: another SHA-256", where=path, fix=fix)

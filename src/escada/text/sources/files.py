@@ -26,6 +26,7 @@ from escada.text.sources.brwac import read_conll, read_vert
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 _COLUMNS = frozenset({"text", "id", "doc_id", "source", "group", "uri", "url"})
 TEXT = (".txt", ".text", ".md")
+_JSON_LINE = 'each line is one object, such as {"text": "Era uma vez"}'
 
 
 def _kind(path: Path) -> str:
@@ -51,9 +52,9 @@ def read_jsonl(path: Path, source: str) -> Iterator[Document]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise EscadaError(f"bad JSON: {error.msg}", where=where) from error
+            raise EscadaError(f"bad JSON: {error.msg}", where=where, fix=_JSON_LINE) from error
         if not isinstance(row, dict):
-            raise EscadaError("expected a JSON object on each line", where=where)
+            raise EscadaError("expected a JSON object", where=where, fix=_JSON_LINE)
         yield document_of_row(
             cast(dict[str, Any], row),
             default_id=f"{_stem(path)}:{number}",
@@ -72,13 +73,17 @@ def read_parquet(path: Path, source: str) -> Iterator[Document]:
     from pyarrow import ArrowInvalid  # pyright: ignore[reportUnknownVariableType]
 
     if not path.exists():
-        raise EscadaError("file not found", where=path)
+        raise EscadaError("file not found", where=path, fix="check the path")
     try:
         file = parquet.ParquetFile(path)
         present = cast(list[str], file.schema_arrow.names)
         columns = [name for name in present if name in _COLUMNS]
         if "text" not in columns:
-            raise EscadaError(f"no 'text' column; there are: {', '.join(present)}", where=path)
+            raise EscadaError(
+                f"no 'text' column; there are: {', '.join(present)}",
+                where=path,
+                fix="name the column of the text 'text'",
+            )
         number = 0
         for batch in cast(Iterator[Any], file.iter_batches(batch_size=1024, columns=columns)):
             for row in cast(list[dict[str, Any]], batch.to_pylist()):
@@ -90,7 +95,10 @@ def read_parquet(path: Path, source: str) -> Iterator[Document]:
                     where=f"{path}, row {number}",
                 )
     except (ArrowInvalid, OSError) as error:  # pyright: ignore[reportUnknownVariableType]
-        raise EscadaError(f"not a Parquet file, or corrupted: {error}", where=path) from error
+        fix = "download or write it again"
+        raise EscadaError(
+            f"not a Parquet file, or corrupted: {error}", where=path, fix=fix
+        ) from error
 
 
 def read_blocks(path: Path, source: str) -> Iterator[Document]:
