@@ -22,9 +22,7 @@ def cloze(
             "with 'text'. Nothing is stored."
         ),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="The run's corpus folder, if it was moved.")
-    ] = None,
+    data: options.RunData = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
@@ -42,19 +40,9 @@ def cloze(
 
 
 def _of_corpus(run: Run, data: Path | None, device: str) -> dict[str, Any]:
-    from escada.errors import EscadaError
     from escada.evaluation.portuguese.cloze import cloze_run, read_cloze_result
-    from escada.text.corpus import Corpus
 
-    corpus = Corpus.open(data or run.data_path)
-    if corpus.hash != run.corpus_hash:
-        raise EscadaError(
-            "this is not the corpus that the run was trained on, so the run may have read its "
-            "test documents",
-            where=corpus.path,
-            fix="give the right folder with --data, or any passages with --file",
-        )
-    cloze_run(run, corpus, device=device)
+    cloze_run(run, options.corpus_of(run, data), device=device)
     return read_cloze_result(run)
 
 

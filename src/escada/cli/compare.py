@@ -39,7 +39,7 @@ def compare(
     from escada.evaluation.comparison import all_pairs, compare_recipes, group, ladder_pairs
     from escada.evaluation.review import measure_run
     from escada.evaluation.significance import METRICS, Metric
-    from escada.text.corpus import SPLITS, Corpus
+    from escada.text.corpus import SPLITS
 
     for value, known, name in ((split, SPLITS, "split"), (metric, METRICS, "metric")):
         if value not in known:
@@ -53,7 +53,7 @@ def compare(
             fix="name two runs of different rungs, or a climb of several",
         )
     for run in opened:
-        measure_run(run, Corpus.open(run.data_path), split, device=device)
+        measure_run(run, options.corpus_of(run, None), split, device=device)
     pairs = ladder_pairs(recipes, split) if ladder else all_pairs(recipes)
     rows = compare_recipes(pairs, split=split, metric=cast(Metric, metric))
     if json:

@@ -136,20 +136,12 @@ def _of_split(run: Run, split: str, data: Path | None, device: str) -> dict[str,
 
 
 def _corpus(run: Run, split: str, data: Path | None) -> Corpus:
-    """The corpus that the run was trained on, no other; it has the split."""
-    from escada.text.corpus import SPLITS, Corpus
+    """The corpus that the run was trained on; it has the split."""
+    from escada.text.corpus import SPLITS
 
     if split not in SPLITS:
         raise EscadaError(f"unknown split {split!r}", fix=nearest(split, SPLITS))
-    corpus = Corpus.open(data or run.data_path)
-    if corpus.hash != run.corpus_hash:
-        raise EscadaError(
-            "this is not the corpus that the run was trained on, so the run may have read its "
-            f"{split} documents",
-            where=corpus.path,
-            fix="give the right folder with --data; the ruler takes any file with --text",
-        )
-    return corpus
+    return options.corpus_of(run, data)
 
 
 def _of_text(run: Run, text: str, device: str) -> dict[str, Any]:

