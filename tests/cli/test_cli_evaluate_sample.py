@@ -144,7 +144,10 @@ def test_a_folder_that_is_no_run_is_one_clear_error(tmp_path):
     [[], ["runs/x", "--pretrained", "gemma3-270m"], ["--pretrained", "x", "--text", "a.txt"]],
 )
 def test_evaluate_measures_one_thing(arguments):
-    with pytest.raises(EscadaError, match=r"evaluate measures one thing|a pretrained model is measured by the ruler"):
+    with pytest.raises(
+        EscadaError,
+        match=r"measures one thing|is measured by the ruler",
+    ):
         invoke("evaluate", *arguments)
 
 

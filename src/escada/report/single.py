@@ -37,6 +37,10 @@ def ladder_of_run(folder: Path) -> dict[str, Any]:
         "evaluation_tokens_per_second": test.get("tokens_per_second"),
         "unknown_characters": test.get("unknown", {}),
         "lexicon_share": optional("samples/samples.json").get("lexicon_share"),
+        "train_bits_per_byte": optional("evaluation/train-sample.json").get("bits_per_byte"),
+        "minimal_pairs": optional("evaluation/pairs.json") or None,
+        "cloze": optional("evaluation/cloze.json") or None,
+        "guardrails": optional("evaluation/guardrails.json") or None,
         "precision": record.get("precision", {}).get("name"),
         "device": record.get("circumstances", {}).get("device"),
     }

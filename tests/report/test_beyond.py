@@ -1,0 +1,188 @@
+"""Comparisons, seeds, pairs, guardrails and judge on the page."""
+
+import copy
+import html
+import json
+import re
+
+import pytest
+
+from escada.errors import EscadaError
+from escada.report.facts import read_ladder
+from escada.report.page import write_report
+
+
+def share(accuracy, reach=0.03, **more):
+    return {"accuracy": accuracy, "ci95": [accuracy - reach, accuracy + reach], **more}
+
+
+def pairs(accuracy):
+    of = {"determiner_noun_gender": share(accuracy + 0.05, pairs=400)}
+    with_attractor = {"with": share(accuracy - 0.1, pairs=128)}
+    return share(accuracy, pairs=1566, by_phenomenon=of, by_attractor=with_attractor)
+
+
+def guardrails(verdict):
+    def one(value, limit, verdict):
+        return {"value": value, "limit": limit, "direction": "at least", "verdict": verdict}
+
+    return {
+        "schema_version": 1,
+        "verdict": verdict,
+        "guardrails": {
+            "lexicon_share": one(0.91 if verdict == "pass" else 0.07, 0.54, verdict),
+            "short_piece_ratio": one(0.7, None, "invalid") | {"reason": "not told apart"},
+            "byte_fallback_ratio": one(None, None, "not applicable"),
+        },
+        "controls": {
+            "human": {"lexicon_share": {"value": 0.95, "verdict": "pass"}},
+            "noise": {"lexicon_share": {"value": 0.05, "verdict": "fail"}},
+        },
+        "causes": [{"cause": "uniform", "text": "uniformly drawn", "shown_by": ["lexicon_share"]}]
+        if verdict == "fail"
+        else [],
+    }
+
+
+def comparison(a, b, difference, scope="run", significant=True):
+    verdict = "undecided" if not significant else "better" if difference < 0 else "worse"
+    reach = 0.01 if significant else 0.2
+    return {
+        "a": a,
+        "b": b,
+        "scope": scope,
+        "difference": difference,
+        "relative": difference / 2.4,
+        "ci95": [difference - reach, difference + reach],
+        "p_value": 0.0004 if significant else 0.31,
+        "significant": significant,
+        "verdict": verdict,
+        "standard_error": {"documents": 0.004, "seeds": 0.009 if scope == "recipe" else None},
+        "by_source": {"petrogold": {"difference": difference, "ci95": None, "p_value": None}},
+        "minimal_pairs": {"a": 0.66, "b": 0.52},
+        "cost": {"training_flops": {"a": 3e12, "b": 2e12, "ratio": 1.5}},
+    }
+
+
+@pytest.fixture
+def tested(table):
+    """v1 with two seeds; v1, v2 and v5 with tests; a ladder's comparisons."""
+    rows = {row["name"]: row for row in table["rungs"]}
+    rows["v1"] |= {"guardrails": guardrails("fail"), "minimal_pairs": pairs(0.52)}
+    rows["v2"] |= {"minimal_pairs": pairs(0.55), "cloze": share(0.0187)}
+    rows["v5"] |= {"guardrails": guardrails("pass"), "minimal_pairs": pairs(0.81)}
+    again = copy.deepcopy(rows["v1"]) | {"seed": 1, "bits_per_byte": 2.507, "run": "runs/again"}
+    table["rungs"].append(again)
+    table["baselines"][0]["minimal_pairs"] = pairs(0.7)
+    table["comparisons"] = [
+        comparison("v2", "v1", -0.066, scope="recipe"),
+        comparison("v3", "v2", 0.042),
+        comparison("v5", "v2", -0.001, significant=False),
+    ]
+    return table
+
+
+@pytest.fixture
+def texts(climb, tested):
+    """The words of the page in both languages."""
+    page = write_report(climb(tested)).read_text(encoding="utf-8")
+    found = {}
+    for code in ("en", "pt"):
+        body = page.split(f'<main id="{code}-top"')[1].split("</main>")[0]
+        bare = re.sub(r"<[^>]+>", " ", body)
+        found[code] = html.unescape(re.sub(r"\s+", " ", bare)).replace("\u202f", " ")
+    return found
+
+
+def test_a_second_seed_is_a_run_of_its_rung_and_no_rung(climb, tested):
+    ladder = read_ladder(climb(tested))
+    (v1,) = [rung for rung in ladder.rungs if rung.name == "v1"]
+    assert (v1.seed, v1.bits_per_byte) == (0, 2.487)
+    assert [(one.seed, one.bits_per_byte) for one in v1.other_seeds] == [(1, 2.507)]
+
+
+def test_seeds_stand_with_their_mean_and_standard_deviation(texts):
+    """(2.487 + 2.507) / 2 = 2.497; the standard deviation is 0.02 / sqrt 2 = 0.014."""
+    assert "2.497 0.014 0: 2.487 · 1: 2.507" in texts["en"]
+    assert "2,497 0,014 0: 2,487 · 1: 2,507" in texts["pt"]
+
+
+def test_every_comparison_says_whether_it_is_significant_and_what_it_speaks_of(texts):
+    en, pt = texts["en"], texts["pt"]
+    assert "v2 against v1 −0.066 [−0.076, −0.056] < 0.001 yes: better the two recipes" in en
+    assert "standard error: 0.004 by documents, 0.009 by seeds" in en
+    assert "v3 against v2 +0.042 [0.032, 0.052] < 0.001 yes: worse these two runs" in en
+    assert "v5 against v2 −0.001 [−0.201, 0.199] 0.310 no these two runs" in en
+    assert "v2 contra v1 −0,066 [−0,076; −0,056] < 0,001 sim: melhor das duas receitas" in pt
+
+
+def test_pairs_stand_by_phenomenon_beside_the_n_gram_model(texts):
+    assert "determiner–noun, gender 400" in texts["en"]
+    assert "v5 81.0 % [78.0, 84.0] 86.0 %" in texts["en"]
+    assert "character bigram model 70.0 % [67.0, 73.0]" in texts["en"]
+    assert (
+        "v5 is above the n-gram model on the pairs: 81.0 % [78.0, 84.0] against 70.0 %"
+        in texts["en"]
+    )
+    assert "v5 está acima do modelo de n-gramas" in texts["pt"]
+
+
+@pytest.mark.parametrize(("accuracy", "words"), [(0.74, "not clearly above"), (0.6, "is below")])
+def test_a_last_rung_that_does_not_beat_the_n_grams_is_said_not_to(climb, tested, accuracy, words):
+    row = next(row for row in tested["rungs"] if row["name"] == "v5")
+    row["minimal_pairs"] = pairs(accuracy)
+    assert words in write_report(climb(tested)).read_text(encoding="utf-8")
+
+
+def test_guardrails_show_verdict_limit_cause_and_controls(texts):
+    assert "0.0700 fails (≥ 0.540)" in texts["en"]
+    assert "0.700 invalid" in texts["en"]
+    assert "does not apply" in texts["en"]
+    assert "the samples look uniformly drawn, not drawn from this model" in texts["en"]
+    assert "as amostras parecem sorteadas uniformemente" in texts["pt"]
+    assert re.search(r"Human text 0.950", texts["en"])
+
+
+def judged(reliable):
+    def row(name, rating):
+        rubric = {"overall": {"mean": 2.5, "ci95": [2.0, 3.0]}}
+        return {
+            "name": name,
+            "rating": rating,
+            "ci95": [rating - 50, rating + 50],
+            "rubric": rubric,
+        }
+
+    return {
+        "schema_version": 1,
+        "kind": "endpoint",
+        "model": "a-small-model",
+        "reliable": reliable,
+        "reasons": [] if reliable else ["noise is not below human text"],
+        "ratings": [row("v5", 120.0)],
+        "controls": {"human": row("human", 400.0), "noise": row("noise", -300.0)},
+    }
+
+
+@pytest.mark.parametrize("reliable", [True, False])
+def test_a_judge_is_shown_with_its_controls_and_whether_to_believe_it(climb, tested, reliable):
+    folder = climb(tested)
+    (folder / "judge").mkdir()
+    (folder / "judge" / "verdict.json").write_text(json.dumps(judged(reliable)))
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert ("Do not rely on this judge (a-small-model)" in page) is not reliable
+    assert ("noise is not below human text" in page) is not reliable
+    assert ("a-small-model put human text above noise" in page) is reliable
+    assert "uniform noise (control)" in page
+
+
+def test_without_any_test_the_page_says_so(page):
+    for words in ("No minimal pairs were scored", "No guardrails were run", "No judge was asked"):
+        assert words in page
+
+
+def test_a_p_value_that_contradicts_a_verdict_is_refused(climb, table):
+    step = next(row for row in table["rungs"] if row["name"] == "v2")["beats_previous"]
+    step["p_value"] = 0.2
+    with pytest.raises(EscadaError, match="contradicts"):
+        read_ladder(climb(table))
