@@ -13,6 +13,7 @@ from escada.files import content_hash, hash_sources, read_json
 from escada.runs.checkpoint import Which, checkpoint_path
 from escada.runs.layout import read_whole
 from escada.runs.run import Run
+from escada.spec import model_sources
 
 
 def result_key(run: Run, which: Which, code: str, **of: object) -> str:
@@ -34,7 +35,8 @@ def result_key(run: Run, which: Which, code: str, **of: object) -> str:
             "tokenizer": run.tokenizer.hash,
             "context_tokens": ruler_context(run),
             "code": hash_sources(
-                *(package / part for part in ("text", "models", "generation", code))
+                *(package / part for part in ("text", "models", "generation", code)),
+                *model_sources(run.spec.model.kind),
             ),
             **of,
         }
