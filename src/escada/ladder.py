@@ -21,7 +21,14 @@ from typing import Any
 from escada.errors import EscadaError
 from escada.evaluation.bootstrap import paired_interval
 from escada.evaluation.controls import corpus_controls
-from escada.evaluation.review import measure_run, read_document_scores, sample_run
+from escada.evaluation.review import (
+    TRAIN_SAMPLE,
+    measure_run,
+    measure_train_sample,
+    read_document_scores,
+    read_measurement,
+    sample_run,
+)
 from escada.files import make_directory, read_json, write_json
 from escada.runs.device import resolve_device
 from escada.runs.environment import environment
@@ -89,6 +96,8 @@ def climb(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
         for split in ("validation", "test"):
             if measure_run(run, plan.corpus, split, device=plan.device):
                 say(f"{spec.name}: measured on {split} documents")
+        if measure_train_sample(run, plan.corpus, device=plan.device):
+            say(f"{spec.name}: measured on a sample of the training documents")
         if sample_run(run, device=plan.device):
             say(f"{spec.name}: samples written")
         runs.append(run)
@@ -210,6 +219,7 @@ def _row(plan: Plan, run: Run, below: Sequence[Run]) -> dict[str, Any]:
             "test": test["unknown"],
         },
         "validation_bits_per_byte": validation["bits_per_byte"],
+        "train_bits_per_byte": read_measurement(run, TRAIN_SAMPLE)["bits_per_byte"],
         **{k: record[k] for k in ("training_tokens", "training_flops", "training_seconds")},
         **{k: record[k] for k in ("tokens_per_second", "peak_memory_bytes")},
         "training_bytes": _training_bytes(run),
