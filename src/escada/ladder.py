@@ -20,6 +20,7 @@ from typing import Any
 
 from escada.errors import EscadaError
 from escada.evaluation.bootstrap import paired_interval
+from escada.evaluation.card import write_card
 from escada.evaluation.controls import corpus_controls
 from escada.evaluation.review import (
     TRAIN_SAMPLE,
@@ -100,6 +101,7 @@ def climb(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
             say(f"{spec.name}: measured on a sample of the training documents")
         if sample_run(run, device=plan.device):
             say(f"{spec.name}: samples written")
+        write_card(run)
         runs.append(run)
         ladder["rungs"] = [_row(plan, run, runs) for run in runs]
         write_json(plan.out / LADDER, ladder)

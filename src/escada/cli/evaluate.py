@@ -48,6 +48,7 @@ def evaluate(
 def _of_split(run: Run, split: str, data: Path | None, device: str) -> dict[str, Any]:
     """The figures of a split of the run's own corpus, from its folder if they are there."""
     from escada.errors import EscadaError, nearest
+    from escada.evaluation.card import write_card
     from escada.evaluation.review import measure_run, read_measurement
     from escada.text.corpus import SPLITS, Corpus
 
@@ -61,7 +62,8 @@ def _of_split(run: Run, split: str, data: Path | None, device: str) -> dict[str,
             where=corpus.path,
             fix="give the right folder with --data, or any file with --text",
         )
-    measure_run(run, corpus, split, device=device)
+    if measure_run(run, corpus, split, device=device):
+        write_card(run)
     return read_measurement(run, split)
 
 

@@ -46,5 +46,9 @@ def open_corpus(data: Path | None, profile: str) -> Corpus:
 
 def exit_interrupted(run: Path) -> NoReturn:
     """Say how to go on with a run that Ctrl-C stopped, and leave with its exit code."""
+    from escada.evaluation.card import write_card
+    from escada.runs.run import open_run
+
+    write_card(open_run(run))
     typer.echo(f"Stopped and saved. Go on with: escada resume {run}", err=True)
     raise typer.Exit(130)

@@ -12,7 +12,7 @@ from escada.errors import EscadaError
 from escada.evaluation.document_sample import document_sample
 from escada.evaluation.lexicon import samples_lexicon_share
 from escada.evaluation.measurement import measure, read_scores, write_scores
-from escada.evaluation.results import is_done, result_key, ruler_context
+from escada.evaluation.results import is_done, result_key, ruler_context, weights_hash
 from escada.evaluation.ruler import DocumentScores
 from escada.files import read_json, write_json
 from escada.generation.decoding import generate
@@ -96,8 +96,13 @@ def _measure(
         split=split,
     )
     write_scores(run.layout.document_scores(name), scores)
-    write_json(path, found.to_json() | {"key": key, "weights": which})
+    write_json(path, found.to_json() | {"key": key, **_weights(run, which)})
     return True
+
+
+def _weights(run: Run, which: Which) -> dict[str, str]:
+    """Which weights a result is of: a card shows no figure of others."""
+    return {"weights": which, "weights_sha256": weights_hash(run, which)}
 
 
 def read_measurement(run: Run, split: str) -> dict[str, Any]:
@@ -158,7 +163,7 @@ def sample_run(run: Run, *, which: Which = "best", device: str = "auto") -> bool
             "settings": asdict(settings),
             "max_tokens": SAMPLE_TOKENS,
             "seed": SAMPLE_SEED,
-            "weights": which,
+            **_weights(run, which),
             "lexicon_share": samples_lexicon_share(samples),
             "samples": rows,
         },
