@@ -299,6 +299,12 @@ class Spec(Section):
         return self.model_copy(update={"train": self.train.model_copy(update={"budget": budget})})
 
 
+def model_sources(kind: str) -> list[Path]:
+    """The file of a model kind from outside the package, whose code decides the weights too."""
+    file = model_module(kind).__file__ if "." in kind else None
+    return [Path(file)] if file else []
+
+
 def model_module(kind: str) -> ModuleType:
     """The module of a model kind; see the module docstring.
 
@@ -311,6 +317,12 @@ def model_module(kind: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not name.startswith(error.name):
             raise
+        if "." in kind:
+            raise EscadaError(
+                f"no module {error.name!r} for the model kind {kind!r}",
+                where="model.kind",
+                fix="put its folder on the path: PYTHONPATH=FOLDER escada …",
+            ) from error
         models = resources.files("escada.models").iterdir()
         kinds = [m.name.removesuffix(".py") for m in models if m.name.endswith(".py")]
         raise EscadaError(

@@ -52,6 +52,7 @@ def test_evaluate_prints_what_was_promised_and_keeps_it(run, corpus):
     assert found["bits_per_byte"] < 8
     stored = json.loads(run.layout.evaluation("test").read_text())
     assert stored == found
+    assert f"**{found['bits_per_byte']:.3f}**" in run.layout.card.read_text(encoding="utf-8")
     assert json.loads(invoke("evaluate", run.path, "--json")) == found
 
 

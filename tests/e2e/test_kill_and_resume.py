@@ -152,8 +152,12 @@ def test_ctrl_c_saves_says_how_to_resume_and_loses_nothing(uninterrupted, corpus
     assert process.returncode == 130
     assert "escada resume" in said
     assert only_run(tmp_path).record["status"] == "interrupted"
+    card = only_run(tmp_path).layout.card
+    assert "its status is *interrupted*" in card.read_text(encoding="utf-8")
     run(["resume", str(only_run(tmp_path).path)])
     assert final_weights(tmp_path) == final_weights(reference)
+    for finished in (card, only_run(reference).layout.card):
+        assert f"| steps | {STEPS} of {STEPS}" in finished.read_text(encoding="utf-8")
 
 
 def test_a_finished_run_is_not_resumed_and_other_threads_are_refused(uninterrupted, tmp_path):

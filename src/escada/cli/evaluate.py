@@ -129,9 +129,11 @@ def _check_options(protocol: str, text: str | None, given: windows.WindowOptions
 
 def _of_split(run: Run, split: str, data: Path | None, device: str) -> dict[str, Any]:
     """The figures of a split of the run's own corpus, from its folder if they are there."""
+    from escada.evaluation.card import write_card
     from escada.evaluation.review import measure_run, read_measurement
 
-    measure_run(run, _corpus(run, split, data), split, device=device)
+    if measure_run(run, _corpus(run, split, data), split, device=device):
+        write_card(run)
     return read_measurement(run, split)
 
 

@@ -70,5 +70,9 @@ def corpus_of(run: Run, data: Path | None) -> Corpus:
 
 def exit_interrupted(run: Path) -> NoReturn:
     """Say how to go on with a run that Ctrl-C stopped, and leave with its exit code."""
+    from escada.evaluation.card import write_card
+    from escada.runs.run import open_run
+
+    write_card(open_run(run))
     typer.echo(f"Stopped and saved. Go on with: escada resume {run}", err=True)
     raise typer.Exit(130)

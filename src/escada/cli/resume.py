@@ -17,6 +17,7 @@ def resume(
     ] = False,
 ) -> None:
     """Go on with an interrupted training, bit for bit as if it had never stopped."""
+    from escada.evaluation.card import write_card
     from escada.training.loop import Interrupted
     from escada.training.start import resume as resume_run
 
@@ -24,4 +25,5 @@ def resume(
         finished = resume_run(run, allow_differences=allow_differences)
     except Interrupted as stop:
         options.exit_interrupted(stop.path)
+    write_card(finished)
     typer.echo(finished.path)

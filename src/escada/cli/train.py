@@ -27,6 +27,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a rung in a new run folder, whose path is the last line printed."""
+    from escada.evaluation.card import write_card
     from escada.runs.run import open_run
     from escada.spec import Budget, load_spec
     from escada.training.loop import Interrupted
@@ -47,4 +48,5 @@ def train(
         )
     except Interrupted as stop:
         options.exit_interrupted(stop.path)
+    write_card(run)
     typer.echo(run.path)

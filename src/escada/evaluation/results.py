@@ -13,6 +13,7 @@ from escada.files import content_hash, hash_sources, read_json
 from escada.runs.checkpoint import Which, checkpoint_path
 from escada.runs.layout import read_whole
 from escada.runs.run import Run
+from escada.spec import model_sources
 
 
 def result_key(run: Run, which: Which, code: str, **of: object) -> str:
@@ -26,19 +27,24 @@ def result_key(run: Run, which: Which, code: str, **of: object) -> str:
         of: JSON values that the result depends on: hashes of documents, settings.
     """
     package = Path(str(resources.files("escada")))
-    folder = checkpoint_path(run.layout.checkpoints, which)
-    checkpoint = read_whole(folder / "checkpoint.json", ("sha256",))
     return content_hash(
         {
-            "weights": checkpoint["sha256"]["model.safetensors"],
+            "weights": weights_hash(run, which),
             "tokenizer": run.tokenizer.hash,
             "context_tokens": ruler_context(run),
             "code": hash_sources(
-                *(package / part for part in ("text", "models", "generation", code))
+                *(package / part for part in ("text", "models", "generation", code)),
+                *model_sources(run.spec.model.kind),
             ),
             **of,
         }
     )
+
+
+def weights_hash(run: Run, which: Which) -> str:
+    """SHA-256 of a checkpoint's weights, as it was when they were written."""
+    folder = checkpoint_path(run.layout.checkpoints, which)
+    return str(read_whole(folder / "checkpoint.json", ("sha256",))["sha256"]["model.safetensors"])
 
 
 def is_done(path: Path, key: str) -> bool:

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 from escada.errors import EscadaError
+from escada.evaluation.document_sample import document_sample
 from escada.evaluation.lexicon import samples_lexicon_share
 from escada.evaluation.measurement import measure, read_scores, write_scores
-from escada.evaluation.results import is_done, result_key, ruler_context
+from escada.evaluation.results import is_done, result_key, ruler_context, weights_hash
 from escada.evaluation.ruler import DocumentScores
 from escada.files import read_json, write_json
 from escada.generation.decoding import generate
@@ -23,6 +24,7 @@ from escada.runs.run import Run
 from escada.text.corpus import Corpus
 
 SCHEMA_VERSION = 1
+TRAIN_SAMPLE, TRAIN_SAMPLE_BYTES = "train-sample", 256_000
 SAMPLE_TOKENS = 120
 SAMPLE_SEED = 42
 
@@ -38,28 +40,69 @@ def measure_run(
     Raises:
         EscadaError: the corpus is of another profile than the run's, or the run has no checkpoint.
     """
+    return _measure(run, corpus, split, split, None, which, device)
+
+
+def measure_train_sample(
+    run: Run, corpus: Corpus, *, which: Which = "best", device: str = "auto"
+) -> bool:
+    """Measure a run on a fixed sample of its training documents, into `train-sample.json`.
+
+    About as many bytes as the validation split holds, so that the two figures can be set side by
+    side: how far they lie apart says how much was learnt by heart.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        EscadaError: see `measure_run`.
+    """
+    wanted = min(corpus.text_bytes("validation"), TRAIN_SAMPLE_BYTES)
+    return _measure(run, corpus, "train", TRAIN_SAMPLE, wanted, which, device)
+
+
+def _measure(
+    run: Run,
+    corpus: Corpus,
+    split: str,
+    name: str,
+    sample_bytes: int | None,
+    which: Which,
+    device: str,
+) -> bool:
+    """Measure a split, or a sample of it, into the files of that name, unless that was done."""
     if corpus.profile != run.spec.text.profile:
         raise EscadaError(
             f"the run reads profile {run.spec.text.profile!r}, the corpus has {corpus.profile!r}",
             where=corpus.path,
             fix="give the corpus that the run was trained on",
         )
-    path = run.layout.evaluation(split)
-    key = result_key(run, which, "evaluation", corpus=corpus.hash, split=split)
-    if is_done(path, key) and run.layout.document_scores(split).exists():
+    path = run.layout.evaluation(name)
+    of: dict[str, object] = {"corpus": corpus.hash, "split": split}
+    key = result_key(
+        run, which, "evaluation", **of | ({"sample_bytes": sample_bytes} if sample_bytes else {})
+    )
+    if is_done(path, key) and run.layout.document_scores(name).exists():
         return False
     found, scores = measure(
         run.load_model(which, resolve_device(device)),
         run.tokenizer,
-        list(corpus.documents(split)),
+        list(corpus.documents(split))
+        if sample_bytes is None
+        else document_sample(corpus, split, sample_bytes),
         context_tokens=ruler_context(run),
         profile=corpus.profile,
         corpus_hash=corpus.hash,
         split=split,
     )
-    write_scores(run.layout.document_scores(split), scores)
-    write_json(path, found.to_json() | {"key": key, "weights": which})
+    write_scores(run.layout.document_scores(name), scores)
+    write_json(path, found.to_json() | {"key": key, **_weights(run, which)})
     return True
+
+
+def _weights(run: Run, which: Which) -> dict[str, str]:
+    """Which weights a result is of: a card shows no figure of others."""
+    return {"weights": which, "weights_sha256": weights_hash(run, which)}
 
 
 def read_measurement(run: Run, split: str) -> dict[str, Any]:
@@ -120,7 +163,7 @@ def sample_run(run: Run, *, which: Which = "best", device: str = "auto") -> bool
             "settings": asdict(settings),
             "max_tokens": SAMPLE_TOKENS,
             "seed": SAMPLE_SEED,
-            "weights": which,
+            **_weights(run, which),
             "lexicon_share": samples_lexicon_share(samples),
             "samples": rows,
         },

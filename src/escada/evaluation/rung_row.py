@@ -10,13 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from escada.evaluation.card import write_card
 from escada.evaluation.guardrails import guard
 from escada.evaluation.guardrails.guard import guard_run, read_guardrails
 from escada.evaluation.portuguese import cloze, pairs
 from escada.evaluation.portuguese.agreement import has_pairs
 from escada.evaluation.portuguese.cloze import cloze_run, has_passages
 from escada.evaluation.portuguese.pairs import pairs_run
-from escada.evaluation.review import measure_run, sample_run
+from escada.evaluation.review import (
+    TRAIN_SAMPLE,
+    measure_run,
+    measure_train_sample,
+    read_measurement,
+    sample_run,
+)
 from escada.files import read_json
 from escada.runs.run import Run
 from escada.text.corpus import Corpus
@@ -28,6 +35,8 @@ def review(run: Run, corpus: Corpus, say: Callable[[str], None], *, device: str 
     for split in ("validation", "test"):
         if measure_run(run, corpus, split, device=device):
             say(f"{name}: measured on {split} documents")
+    if measure_train_sample(run, corpus, device=device):
+        say(f"{name}: measured on a sample of the training documents")
     if sample_run(run, device=device):
         say(f"{name}: samples written")
     if guard_run(run, corpus, device=device):
@@ -36,6 +45,7 @@ def review(run: Run, corpus: Corpus, say: Callable[[str], None], *, device: str 
         say(f"{name}: minimal pairs scored")
     if has_passages(corpus) and cloze_run(run, corpus, device=device):
         say(f"{name}: last words guessed")
+    write_card(run)
 
 
 def rung_row(
@@ -70,6 +80,7 @@ def rung_row(
             "test": test["unknown"],
         },
         "validation_bits_per_byte": validation["bits_per_byte"],
+        "train_bits_per_byte": read_measurement(run, TRAIN_SAMPLE)["bits_per_byte"],
         **{k: record[k] for k in ("training_tokens", "training_flops", "training_seconds")},
         **{k: record[k] for k in ("tokens_per_second", "peak_memory_bytes")},
         "training_bytes": _training_bytes(run),

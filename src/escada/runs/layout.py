@@ -3,7 +3,7 @@
 runs/2026-11-23-v5-laptop-3fa9c1/
   spec.toml  record.json  env.json  data.json  tokenizer/
   metrics.jsonl  metrics.csv  tensorboard/
-  checkpoints/  samples/  evaluation/  cost.json
+  checkpoints/  samples/  evaluation/  cost.json  README.md
 """
 
 from __future__ import annotations
@@ -84,6 +84,11 @@ class Layout:
     def samples(self) -> Path:
         """The texts that the run wrote for the default prompts."""
         return self.path / "samples" / "samples.json"
+
+    @property
+    def card(self) -> Path:
+        """The model card."""
+        return self.path / "README.md"
 
     @property
     def cost(self) -> Path:

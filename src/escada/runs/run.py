@@ -34,14 +34,15 @@ from escada.models.contract import LanguageModel, build_model
 from escada.runs.checkpoint import Which, load_checkpoint, load_weights
 from escada.runs.environment import environment
 from escada.runs.layout import RESTORE, SCHEMA_VERSION, Layout, read_whole
-from escada.spec import Spec, parse_spec
+from escada.spec import Spec, model_sources, parse_spec
 from escada.text.tokenizers import Tokenizer, load_tokenizer
 
 
-def training_code_hash() -> str:
-    """Hash of the code that decides the weights."""
+def training_code_hash(spec: Spec) -> str:
+    """Hash of the code that decides the weights, a model file from elsewhere included."""
     package = Path(str(resources.files("escada")))
-    return hash_sources(*(package / part for part in ("spec.py", "text", "models", "training")))
+    parts = [package / part for part in ("spec.py", "text", "models", "training")]
+    return hash_sources(*parts, *model_sources(spec.model.kind))
 
 
 def run_key(spec: Spec, *, seed: int, corpus_hash: str, warm_start: str | None = None) -> str:
@@ -52,7 +53,7 @@ def run_key(spec: Spec, *, seed: int, corpus_hash: str, warm_start: str | None =
             "seed": seed,
             "corpus": corpus_hash,
             "warm_start": warm_start,
-            "code": training_code_hash(),
+            "code": training_code_hash(spec),
         }
     )
 

@@ -37,7 +37,7 @@ from escada.files import (
     write_json,
 )
 from escada.text import tables
-from escada.text.cleaning import check_profile, clean
+from escada.text.cleaning import MIN_LINE_CHARACTERS, check_profile, clean
 from escada.text.dedup import SETTINGS, DedupCounts, unique
 from escada.text.documents import Document
 from escada.text.sources import Source, open_source
@@ -262,7 +262,9 @@ def _make(
         raise EscadaError(
             f"empty corpus: none of {counts.read} document(s) has any text after cleaning",
             where=source.name,
-            fix="give files that hold text",
+            fix="give files that hold text"
+            if profile == "reference"
+            else f"profile {profile} drops lines of fewer than {MIN_LINE_CHARACTERS} characters",
         )
     split_of = split_corpus(weights, source.name)
     by_source: dict[str, dict[str, dict[str, int]]] = {

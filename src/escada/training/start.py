@@ -22,6 +22,7 @@ import torch
 from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.cost.memory import peak_memory_bytes
 from escada.errors import EscadaError
+from escada.evaluation.document_sample import document_sample
 from escada.files import write_json
 from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights
 from escada.runs.device import memory_errors, resolve_device
@@ -38,7 +39,7 @@ from escada.training.metrics import MetricsLog
 from escada.training.precision import ResolvedPrecision, resolve_precision
 from escada.training.progress import TerminalDisplay
 from escada.training.state import Progress
-from escada.training.validation import ruler_validation, validation_sample
+from escada.training.validation import ruler_validation
 
 CALIBRATION_SECONDS = 3.0
 CALIBRATION_WARMUP_STEPS = 2
@@ -108,6 +109,7 @@ def start(
             "stream_hash": stream.hash,
             "training_tokens": stream.n_tokens,
             "training_bytes": corpus.text_bytes("train"),
+            **{name: corpus.manifest.get(name) for name in ("source", "licences", "documents")},
         },
         facts={
             "dry_run": dry_run,
@@ -248,7 +250,10 @@ def _train(
         )
     training = _at_last_checkpoint(run, new_training, device)
     validate = ruler_validation(
-        spec, run.tokenizer, validation_sample(corpus, spec.train.validation_bytes), device
+        spec,
+        run.tokenizer,
+        document_sample(corpus, "validation", spec.train.validation_bytes),
+        device,
     )
     label = f"{spec.name} ({spec.preset})"
     step = training.progress.step

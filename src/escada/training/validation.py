@@ -8,25 +8,11 @@ from collections.abc import Callable
 import torch
 
 from escada.evaluation.ruler import bits_per_byte, score_documents
-from escada.files import content_hash
 from escada.models.contract import LanguageModel
 from escada.spec import Spec
-from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 from escada.training.loop import Validation
-
-
-def validation_sample(corpus: Corpus, wanted_bytes: int) -> list[Document]:
-    """Validation documents in the order of their hash, until they hold `wanted_bytes`."""
-    sample: list[Document] = []
-    held = 0
-    for document in sorted(corpus.documents("validation"), key=lambda d: content_hash(d.id)):
-        if held >= wanted_bytes:
-            break
-        sample.append(document)
-        held += len(document.text.encode("utf-8"))
-    return sample
 
 
 def ruler_validation(

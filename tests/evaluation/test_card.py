@@ -1,0 +1,158 @@
+"""The model card says what the run's files say, and says what they do not."""
+
+import json
+import shutil
+
+import pytest
+
+from escada.evaluation.card import card_text, write_card
+from escada.evaluation.review import measure_run, measure_train_sample, sample_run
+from escada.runs.run import open_run
+
+
+@pytest.fixture(scope="module")
+def trained(corpus_path, tmp_path_factory):
+    from escada.spec import Budget, load_spec
+    from escada.text.corpus import Corpus
+    from escada.training.start import start
+
+    sizes = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
+    spec = load_spec("v1", preset="laptop", overrides=[*sizes, "train.window_tokens=24"])
+    out = tmp_path_factory.mktemp("runs")
+    return start(
+        spec.with_budget(Budget.parse("10 steps")), Corpus.open(corpus_path), out, device="cpu"
+    ).path
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of the run that a test may change."""
+    return open_run(shutil.copytree(trained, tmp_path / trained.name))
+
+
+def change(path, **values):
+    table = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(table | values), encoding="utf-8")
+
+
+def test_a_fresh_run_says_how_it_was_trained_and_what_was_not_measured(run):
+    card = card_text(run)
+    record = json.loads(run.layout.record.read_text())
+    for said in (
+        "| budget | 10 steps |",
+        "| steps | 10 of 10; the best weights are those of step 10 |",
+        f"{record['parameters']:,} parameters",
+        f"| tokens | {10 * 4 * 24:,} predicted |",
+        f"| operations | {record['training_flops']:.3g} FLOP |",
+        "| precision | fp32 " if record["precision"]["name"] == "fp32" else "| precision | bf16 ",
+        "On test documents: not measured.",
+        "On validation documents: not measured.",
+        "On a sample of the training documents: not measured.",
+        "Ainda não foi medido.",
+        "Source: source.jsonl.",
+        "Licence of the text: not recorded",
+        record["spec_hash"],
+        record["corpus_hash"],
+        record["tokenizer"]["hash"],
+        f'escada sample {run.name} --prompt "Era uma vez"',
+    ):
+        assert said in card
+    assert "escada resume" not in card
+
+
+def test_the_front_matter_is_what_model_hubs_read(run):
+    _, front, rest = card_text(run).split("---\n", 2)
+    keys = dict(line.split(": ", 1) for line in front.splitlines() if ": " in line)
+    assert keys == {
+        "language": "pt",
+        "license": "other",
+        "library_name": "escada",
+        "pipeline_tag": "text-generation",
+    }
+    assert "  - recurrent\n" in front
+    assert rest.startswith("\n# ")
+
+
+def test_what_was_measured_is_on_it_with_interval_protocol_and_warning(run, corpus):
+    measure_run(run, corpus, "test", device="cpu")
+    measure_train_sample(run, corpus, device="cpu")
+    sample_run(run, device="cpu")
+    found = json.loads(run.layout.evaluation("test").read_text())
+    low, high = found["ci95"]
+    card = write_card(run).read_text(encoding="utf-8")
+    assert f"| bits per byte | **{found['bits_per_byte']:.3f}** |" in card
+    assert f"| 95 % interval | {low:.3f} to {high:.3f} |" in card
+    assert "| protocol | document/carried-state |" in card
+    assert f"| perplexity | {found['perplexity']:.2f} per token of its own tokenizer" in card
+    assert "Never compare the perplexity with that of another tokenizer" in card
+    for source, figure in found["by_source"].items():
+        assert f"| bits per byte of {source} | {figure:.3f} |" in card
+    assert f"faz {found['bits_per_byte']:.3f} bits por byte".replace(".", ",") in card
+    assert "On validation documents: not measured." in card
+    assert "On a sample of the training documents (" in card
+    share = json.loads(run.layout.samples.read_text())["lexicon_share"]
+    assert f"lexicon knows:\n{share:.2f}." in card
+
+
+def test_every_figure_is_read_from_the_file(run, corpus):
+    measure_run(run, corpus, "test", device="cpu")
+    change(run.layout.evaluation("test"), bits_per_byte=1.2345, ci95=None, context_tokens=77)
+    card = card_text(run)
+    assert "| bits per byte | **1.234** |" in card or "| bits per byte | **1.235** |" in card
+    assert "| 95 % interval | none: fewer than two groups |" in card
+    assert "window of 77 tokens" in card
+
+
+def test_a_figure_of_other_weights_is_no_figure_of_this_model(run, corpus):
+    measure_run(run, corpus, "test", device="cpu")
+    figure = json.loads(run.layout.evaluation("test").read_text())["bits_per_byte"]
+    assert f"**{figure:.3f}**" in card_text(run)
+    facts = next(run.layout.checkpoints.glob("step-*/checkpoint.json"))
+    change(facts, sha256={"model.safetensors": "0" * 64, "training.safetensors": "0" * 64})
+    card = card_text(run)
+    assert f"**{figure:.3f}**" not in card
+    assert "On test documents: not measured on the weights that lie here now." in card
+
+
+def test_licences_of_the_text_are_named_with_their_terms(run):
+    from escada.text.sources import brwac
+
+    licence = {"name": brwac.LICENCE.name, "note": brwac.LICENCE.note}
+    change(run.layout.data, source="brwac", licences={"brwac": licence})
+    card = card_text(run)
+    assert f"| brwac | {licence['name']} | {licence['note']} |" in card
+    assert "non-commercial" in card
+    assert "license: other\n" in card
+    change(run.layout.data, licences={"news": {"name": "CC BY 4.0", "note": ""}})
+    assert "license: cc-by-4.0\n" in card_text(run)
+
+
+def test_a_users_path_is_not_published(run):
+    change(run.layout.data, source="/home/ana/tese/cartas.jsonl")
+    card = card_text(run)
+    assert "Source: cartas.jsonl." in card
+    assert "/home/ana" not in card
+
+
+@pytest.mark.parametrize("missing", ["training_flops", "peak_memory_bytes", "training_seconds"])
+def test_what_a_record_lacks_is_said_to_be_missing(run, missing):
+    record = json.loads(run.layout.record.read_text())
+    assert card_text(run).count("not recorded") == 1  # the licence
+    del record[missing]
+    run.layout.record.write_text(json.dumps(record))
+    assert card_text(run).count("not recorded") == 2
+
+
+def test_an_unfinished_run_says_so_and_how_to_go_on(run):
+    change(run.layout.record, status="interrupted", step=6)
+    card = card_text(run)
+    assert "its status is *interrupted*" in card
+    assert "| steps | 6 of 10" in card
+    assert f"escada resume {run.name}" in card
+
+
+def test_writing_it_twice_changes_nothing(run):
+    path = write_card(run)
+    before = path.stat().st_mtime_ns
+    assert write_card(run) == path
+    assert path.stat().st_mtime_ns == before

@@ -1,0 +1,109 @@
+"""The scene of a newcomer's errors: a corpus, a short run, and much that is wrong, made once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+TINY = {
+    "model.d_hidden": "24",
+    "model.d_embedding": "12",
+    "train.batch_sequences": "4",
+    "train.window_tokens": "32",
+}
+"""A v1 that trains in a moment."""
+
+FILES = {
+    "empty.jsonl": b"",
+    "blank.jsonl": b'{"text": " "}\n',
+    "latin1.txt": "três\nmaçãs\n".encode("latin-1"),
+    "broken.jsonl": b'{"text": "um"}\n{"text": \n',
+    "list.jsonl": b"[1]\n",
+    "without-text.jsonl": b'{"texto": "um"}\n',
+    "number.jsonl": b'{"text": 5}\n',
+    "two.jsonl": b'{"text": "um"}\n{"text": "dois"}\n',
+    "garbage.parquet": b"PAR1 and then nothing",
+    "garbage.txt.gz": b"not gzip",
+    "a-file": b"in the way\n",
+    "not.toml": b"name = \n",
+    "latin1.toml": 'name = "três"'.encode("latin-1"),
+    "holds-a-document/thing.docx": b"PK",
+    "holds-something/keep.me": b"precious\n",
+    "holds-a-report/report/index.html": b"precious\n",
+    "holds-a-ladder/ladder.json": b'{"of": "another program"}',
+}
+
+
+def flip(path: Path) -> None:
+    """Change one byte in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(bytes(data))
+
+
+@pytest.fixture(scope="module")
+def scene(corpus_path, tmp_path_factory) -> SimpleNamespace:
+    """Paths by name; `folder` holds all of them."""
+    from escada.spec import Budget, load_spec, parse_spec
+    from escada.text.corpus import Corpus
+    from escada.text.prepared import tokens_path
+    from escada.training.start import start
+
+    folder = tmp_path_factory.mktemp("scene")
+    for name, content in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    _write_parquet_without_text(folder / "without-text.parquet")
+
+    spec = load_spec("v1", preset="laptop", overrides=[f"{k}={v}" for k, v in TINY.items()])
+    (folder / "typo.toml").write_text(_toml(spec, d_hiden=3), encoding="utf-8")
+    spec = spec.with_budget(Budget.parse("6 steps"))
+    corpus = folder / "corpus"
+    shutil.copytree(corpus_path, corpus)
+    shutil.rmtree(corpus / "tokens", ignore_errors=True)
+    run = start(spec, Corpus.open(corpus), folder / "runs", device="cpu").path
+
+    shutil.copytree(corpus, folder / "damaged-corpus")
+    flip(folder / "damaged-corpus" / "train.parquet")
+    shutil.copytree(corpus, folder / "damaged-shard")
+    tokens = tokens_path(Corpus.open(corpus), spec.tokenizer).name
+    flip(folder / "damaged-shard" / "tokens" / tokens / "train" / "train-00000.bin")
+
+    def damaged(name: str) -> Path:
+        return Path(shutil.copytree(run, folder / name / run.name))
+
+    flip(next(damaged("bad-weights").glob("checkpoints/step-*/model.safetensors")))
+    next(damaged("no-facts").glob("checkpoints/step-*/checkpoint.json")).write_text("{}")
+    (damaged("no-checkpoint") / "checkpoints" / "index.json").unlink()
+    (damaged("bad-record") / "record.json").write_text('{"schema_version": 1}')
+    (damaged("other-schema") / "record.json").write_text('{"schema_version": 9}')
+    flip(damaged("bad-tokenizer") / "tokenizer" / "tokenizer.json")
+    edited = damaged("edited-spec") / "spec.toml"
+    edited.write_text(edited.read_text().replace("d_hidden = 24", "d_hidden = 25"))
+    other = damaged("other-spec")  # the record was edited too, the checkpoint knows better
+    (other / "spec.toml").write_bytes(edited.read_bytes())
+    record = json.loads((other / "record.json").read_text())
+    record["spec_hash"] = parse_spec(tomllib.loads((other / "spec.toml").read_text()), "x").hash
+    (other / "record.json").write_text(json.dumps(record))
+    tiny = " ".join(f"--set {key}={value}" for key, value in TINY.items())
+    return SimpleNamespace(folder=folder, corpus=corpus, run=run, tiny=tiny)
+
+
+def _write_parquet_without_text(path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    parquet.write_table(pa.table({"texto": ["um"], "id": ["1"]}), path)
+
+
+def _toml(spec, **model) -> str:
+    import tomli_w
+
+    from escada.spec import overlay
+
+    return tomli_w.dumps(overlay(spec.to_table(), {"model": model}))
