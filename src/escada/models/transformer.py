@@ -38,8 +38,11 @@ OWN_LOGIT = 4.0
 """First logit, at most, of the very token that was read, when embeddings are tied; that of others
 has a standard deviation of 4 / sqrt(D). Both add about 0.1 nats to ln V, and less when wide."""
 POSITION_STD = 0.1
-"""Of fresh positions in the stream, where tokens have 1: with as much, they drown the tokens at
-first."""
+"""Of fresh learned positions in the stream, where tokens have 1; training makes them what they must
+be."""
+SINUSOID_RMS = 2.0
+"""Root mean square of the sinusoidal table in the stream. Nothing can make it grow, and neighbours
+differ in few of its columns: with 0.1 a model hardly learns where it is (docs/models.md)."""
 
 
 class Config(ModelConfig):
@@ -137,8 +140,8 @@ class Model(LanguageModel):
             self.positions = nn.Embedding(config.context_tokens, config.d_model)
         else:
             table_WD = sinusoidal_positions(config.context_tokens, config.d_model)
-            # Of root mean square 1/sqrt(2), it becomes as large as fresh learned positions.
-            table_WD = table_WD * (POSITION_STD * 2**0.5 / self.stream_scale)
+            # Its own root mean square is 1/sqrt(2).
+            table_WD = table_WD * (SINUSOID_RMS * 2**0.5 / self.stream_scale)
             self.register_buffer("position_table_WD", table_WD, persistent=False)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
