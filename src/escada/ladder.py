@@ -13,6 +13,7 @@ its random state are its own, and a crash does not take the climb with it.
 from __future__ import annotations
 
 import datetime
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -158,14 +159,15 @@ def _with_seed(plan: Plan, seed: int) -> str:
 def _escada(arguments: Sequence[str]) -> int:
     """Run a verb in a process of its own; on Ctrl-C wait until it has saved."""
     # The path of the run, its last line, is for scripts; here it would only interrupt the story.
+    # In a group of its own, it hears of Ctrl-C from here alone: once for each, whoever sent it.
     process = subprocess.Popen(
-        [sys.executable, "-m", "escada", *arguments], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "escada", *arguments], stdout=subprocess.DEVNULL, process_group=0
     )
     while True:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            continue  # the terminal sent the same signal to the process, which saves and exits
+            process.send_signal(signal.SIGINT)  # it saves and exits
 
 
 def _find(out: Path, key: str) -> Run | None:
