@@ -16,6 +16,7 @@ from escada.cli import (
     data,
     doctor,
     evaluate,
+    judge,
     report,
     resume,
     rungs,
@@ -46,6 +47,7 @@ for verb in (
     climb.climb,
     evaluate.evaluate,
     sample.sample,
+    judge.judge,
     report.report,
 ):
     app.command()(verb)
