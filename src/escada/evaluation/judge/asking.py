@@ -28,7 +28,6 @@ from escada.errors import EscadaError
 from escada.evaluation.judge.budget import Budget
 from escada.evaluation.judge.endpoint import (
     Endpoint,
-    Part,
     Passing,
     Refusal,
     Reply,
@@ -112,10 +111,11 @@ class Asking:
         Raises:
             EscadaError: the endpoint is down or wants something else; what was answered is kept.
         """
-        self._stopping = asyncio.Event()
+        self._stopping, self._came_back = asyncio.Event(), asyncio.Event()
         self._began = time.monotonic()
-        self._keys = [question.key for question in questions]
+        self._total = len(questions)
         self._queue.extend(q for q in questions if not self.journal.settled(q.key))
+        self._settled = self._total - len(self._queue)
         self._restore_dropped()
         self._report()
         with self._interruptions():
@@ -146,7 +146,7 @@ class Asking:
             await self._pause(self._not_before - time.monotonic())
             if self._stopping.is_set():
                 return
-            reserved = self.budget.reserve(question, self.endpoint.judge)
+            reserved = await self._reserve(question)
             if reserved is None:
                 self._end("budget")
                 return
@@ -155,7 +155,17 @@ class Asking:
             except Passing as passing:
                 failures += 1
                 await self._wait_for(passing, failures)
+        self._settled += 1
         self._report()
+
+    async def _reserve(self, question: Question) -> float | None:
+        """Take a call out of the budget; calls on their way may yet cost less than was reserved."""
+        while (reserved := self.budget.reserve(question, self.endpoint.judge)) is None:
+            if not self._on_their_way:
+                return None
+            self._came_back.clear()
+            await self._came_back.wait()
+        return reserved
 
     async def _call(self, question: Question, reserved: float) -> None:
         """One call and its line in the journal.
@@ -185,6 +195,7 @@ class Asking:
             self._replied(question, facts, reply)
         finally:
             self._on_their_way -= 1
+            self._came_back.set()
 
     def _replied(self, question: Question, facts: dict[str, Any], reply: Reply) -> None:
         facts |= {"tokens": asdict(reply.tokens) if reply.tokens else None, "form": reply.form}
@@ -201,7 +212,7 @@ class Asking:
 
     def _refused(self, facts: dict[str, Any], refusal: Refusal) -> None:
         """Leave out what the server refuses; a question that it refuses as such is given up."""
-        part: Part | None = refusal.part
+        part = refusal.part
         nothing_yet = not self._answered
         if part is None and nothing_yet:
             part = form_part(self.endpoint.dropped)  # some servers do not say what they refuse
@@ -266,10 +277,9 @@ class Asking:
                 self.endpoint.do_without(event["part"])
 
     def _report(self) -> None:
-        settled = sum(self.journal.settled(key) for key in self._keys)
         seconds = time.monotonic() - self._began
         pace = self._answered / seconds if seconds else 0.0
-        self.progress(Progress(settled, len(self._keys), self.budget.calls, self._retries, pace))
+        self.progress(Progress(self._settled, self._total, self.budget.calls, self._retries, pace))
 
     @contextlib.contextmanager
     def _interruptions(self) -> Generator[None]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -130,7 +131,8 @@ class Refusal(Exception):  # noqa: N818 - an answer, of a kind
 
     def __init__(self, reason: str, part: Part | None) -> None:
         super().__init__(reason)
-        self.reason, self.part = reason, part
+        self.reason = reason
+        self.part: Part | None = part
 
 
 class _Usage(BaseModel):
@@ -184,6 +186,8 @@ class Endpoint:
             raise EscadaError(
                 "the judge needs the openai package", fix="pip install 'escada[judge]'"
             ) from error
+        # its debug log, switched on by OPENAI_LOG, shows whole requests, and replies unscrubbed
+        logging.getLogger("openai").setLevel(logging.WARNING)
         key = key_from_environment()
         client = openai.AsyncOpenAI(
             base_url=address.url,

@@ -186,7 +186,7 @@ def _spread(ids: Sequence[str], count: int | None) -> list[str]:
         return list(ids)
     if count < 1:
         raise EscadaError(f"prompts is {count}", fix="at least 1 is needed")
-    return [ids[i * len(ids) // count] for i in range(count)]
+    return [ids[(2 * i + 1) * len(ids) // (2 * count)] for i in range(count)]
 
 
 def _stored_samples(run: Run, device: str) -> list[dict[str, Any]]:

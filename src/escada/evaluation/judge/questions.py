@@ -23,15 +23,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jinja2
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from escada.evaluation.judge.panel import Panel
 from escada.files import content_hash
 
-Mark = Literal[0, 1, 2, 3, 4, 5]
+
+def _whole(value: object) -> object:
+    if type(value) is not int:  # JSON's true and 3.0 equal a number in Python
+        raise ValueError("not an integer")
+    return value
+
+
+Mark = Annotated[Literal[0, 1, 2, 3, 4, 5], BeforeValidator(_whole)]
 Kind = Literal["rubric", "pair"]
 MARKS = {"relevance": "relevancia", "coherence": "coerencia", "style": "estilo"}
 """The rubric's criteria and what the judge calls them."""
@@ -89,19 +96,26 @@ class Question:
 
 
 @cache
-def _templates() -> dict[str, Any]:
+def _texts() -> dict[str, Any]:
     source = resources.files("escada.evaluation.judge").joinpath("prompts.toml")
     return tomllib.loads(source.read_text(encoding="utf-8"))
 
 
+@cache
+def _template(kind: Kind) -> jinja2.Template:
+    # no escaping: this is not HTML, and `defused` has taken the signs that matter
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+    return environment.from_string(_texts()[kind])
+
+
 def rubric_version() -> dict[str, object]:
     """Number and hash of the words that the judge reads."""
-    return {"version": _templates()["version"], "sha256": content_hash(_templates())}
+    return {"version": _texts()["version"], "sha256": content_hash(_texts())}
 
 
 def again_message() -> str:
     """What is added to a question whose answer had not the form."""
-    return str(_templates()["again"]).strip()
+    return str(_texts()["again"]).strip()
 
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -120,6 +134,7 @@ def defused(text: str) -> str:
     return _CONTROLS.sub("\ufffd", _TURN.sub(r"(\1)", text))
 
 
+@cache
 def answer_schema(kind: Kind) -> dict[str, Any]:
     """The JSON schema of an answer, for endpoints that take one."""
     return ANSWERS[kind].model_json_schema(by_alias=True)
@@ -166,13 +181,15 @@ def _question(
     entrants: tuple[str, ...],
     texts: dict[str, str],
 ) -> Question:
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
-    template = environment.from_string(_templates()[kind])
-    question = template.render(
-        opening=defused(panel.opening(opening).text),
-        **{name: defused(text) for name, text in texts.items()},
-    ).strip()
-    words = f"{str(_templates()['preamble']).strip()}\n\n{question}"
+    question = (
+        _template(kind)
+        .render(
+            opening=defused(panel.opening(opening).text),
+            **{name: defused(text) for name, text in texts.items()},
+        )
+        .strip()
+    )
+    words = f"{str(_texts()['preamble']).strip()}\n\n{question}"
     key = content_hash(
         {
             "words": words,

@@ -30,7 +30,8 @@ ELO = 400 / math.log(10)
 """Points for one unit of log-strength."""
 VIRTUAL_GAMES = 1.0
 LONGEST_STEP = 0.5
-TOLERANCE = 1e-10
+TOLERANCE = 1e-7
+"""Of a log-strength: 0.00002 points."""
 MOST_STEPS = 1000
 RESAMPLES = 1000
 

@@ -242,4 +242,4 @@ def _keep(
     if path.exists() and (before := read_json(path).get("key")) != key:
         path.replace(out / f"verdict-{str(before)[:8]}.json")
     write_json(path, verdict)
-    return verdict
+    return read_json(path)
