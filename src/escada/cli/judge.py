@@ -216,7 +216,7 @@ def _show(found: dict[str, Any], folder: Path) -> None:
     typer.echo(f"{who} {found['model']}: {'reliable' if found['reliable'] else 'NOT RELIABLE'}")
     for reason in found["reasons"]:
         typer.echo(f"  - {reason['text']}")
-    for note in found.get("notes", []):
+    for note in found["notes"]:
         typer.echo(f"  note: {note['text']}")
     typer.echo()
     with_marks = found["kind"] == "endpoint"

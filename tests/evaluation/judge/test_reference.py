@@ -129,7 +129,7 @@ def test_a_review_by_a_run_has_the_form_of_the_other_and_names_itself(runs, corp
     assert verdict["kind"] == "reference"
     assert verdict["model"] == runs[1].name
     assert {"schema_version", "ratings", "controls", "reliable", "reasons", "calls"} <= set(verdict)
-    assert [note["code"] for note in verdict["notes"]] == ["judged_by_itself"]
+    assert "judged_by_itself" in [note["code"] for note in verdict["notes"]]
     assert json.loads((tmp_path / "judge" / "verdict.json").read_text()) == verdict
     panel = gather_panel(runs, corpus, prompts=3, device="cpu")
     model = runs[1].load_model("best")

@@ -37,7 +37,7 @@ def test_a_judge_that_knows_words_from_noise_is_reliable(serve, review, tmp_path
     verdict, stop = review(served)
     assert stop == "done"
     assert verdict["reliable"], verdict["reasons"]
-    assert verdict["reasons"] == []
+    assert verdict["reasons"] == verdict["notes"] == []
     assert asked_once(served)
     assert verdict["calls"] == QUESTIONS
     assert verdict["tokens"] == {"input": 300 * QUESTIONS, "output": 40 * QUESTIONS}
@@ -67,6 +67,7 @@ def test_a_judge_that_prefers_noise_is_unreliable(serve, review):
     assert codes(verdict) == {"rubric_control", "direct_control", "rating_control"}
     assert verdict["human_above_noise"]["rubric"]["difference"] < -2
     assert verdict["human_above_noise"]["direct_share"] == 0
+    assert [note["code"] for note in verdict["notes"]] == ["above_human"]
     assert "noise above human text" in verdict["reasons"][0]["text"]
 
 
@@ -129,8 +130,9 @@ def test_a_429_is_waited_for_as_long_as_the_server_says(serve, review):
     review(served)
     (told,) = served.outcomes("429")
     later = [line["time"] for line in served.lines if line["n"] > told["n"]]
-    # the three others on their way may have been sent already
-    assert sum(moment < told["time"] + 1 for moment in later) <= 3
+    # what is sent while the 429 travels is one thing, half a second later is another
+    assert not [moment for moment in later if told["time"] + 0.5 < moment < told["time"] + 1]
+    assert sum(moment < told["time"] + 1 for moment in later) < QUESTIONS // 2
     repeated = [line["time"] for line in served.lines if line["question"] == told["question"]]
     assert len(repeated) == 2
     assert repeated[1] - repeated[0] >= 1
@@ -210,6 +212,7 @@ def test_what_the_server_refuses_is_left_out_and_recorded(
     assert len(said) == len(dropped)
     refusals = len(served.lines) - QUESTIONS
     assert refusals <= 4 * len(dropped), "once refused, never sent again"
+    assert verdict["calls"] == len(served.lines)
     again = serve("good")
     review(again)
     assert again.lines == []

@@ -143,7 +143,10 @@ class Asking:
         """Ask one question until it has an answer, is given up, or all stops."""
         failures = 0
         while not self.journal.settled(question.key):
-            await self._pause(self._not_before - time.monotonic())
+            while (
+                early := self._not_before - time.monotonic()
+            ) > 0 and not self._stopping.is_set():
+                await self._pause(early)  # meanwhile another call may have been told to wait longer
             if self._stopping.is_set():
                 return
             reserved = await self._reserve(question)
@@ -217,6 +220,7 @@ class Asking:
         if part is None and nothing_yet:
             part = form_part(self.endpoint.dropped)  # some servers do not say what they refuse
         if part is not None:
+            self.journal.append({"event": "failed", **facts, "reason": str(refusal)})
             if self.endpoint.do_without(part):
                 url, reason = self.endpoint.address.url, str(refusal)
                 event = {"event": "degraded", "part": part, "base_url": url, "reason": reason}

@@ -34,6 +34,7 @@ from escada.evaluation.judge.verdict import (
     direct_share,
     divided,
     mean,
+    notes_on,
     rating_difference,
     rows,
     stratum,
@@ -184,14 +185,16 @@ def reference_verdict(panel: Panel, charges: Charges, *, seed: int = 0) -> dict[
         row | {"bits_per_byte": _bits(list(charges[row["name"]].items()), seed)}
         for row in rows(panel, ratings, {}, seed)
     ]
+    parts = divided(panel, table)
     texts = sum(len(panel.texts(opening.id)) for opening in panel.openings)
     charged = sum(len(of_opening) for of_opening in charges.values())
     return {
         "complete": True,
         "reliable": not reasons,
         "reasons": reasons,
+        "notes": notes_on(parts),
         "limits": {"direct_share": limits.direct_share},
-        **divided(panel, table),
+        **parts,
         "human_above_noise": {
             "bits_per_byte": bits_apart.to_json(),
             "rating": ratings_apart.to_json(),

@@ -148,7 +148,7 @@ def review_with_reference(
     model = reference.load_model("best", resolve_device(settings.device))
     charges = panel_charges(model, reference.tokenizer, panel, ruler_context(reference))
     found = reference_verdict(panel, charges, seed=settings.seed)
-    found["notes"] = _notes(runs, corpus, reference)
+    found["notes"] += _notes(runs, corpus, reference)
     head = {
         "kind": "reference",
         "model": reference.name,

@@ -215,13 +215,14 @@ def endpoint_verdict(
         *reliability.rating_control(ratings_apart),
         *reliability.swap_contradictions(swaps, limits),
     ]
-    table = rows(panel, ratings, answers.marks, seed)
+    parts = divided(panel, rows(panel, ratings, answers.marks, seed))
     return {
         "complete": counts.settled == counts.total,
         "reliable": not reasons,
         "reasons": reasons,
+        "notes": notes_on(parts),
         "limits": asdict(limits),
-        **divided(panel, table),
+        **parts,
         "human_above_noise": {
             "rubric": marks_apart.to_json(),
             "rating": ratings_apart.to_json(),
@@ -250,6 +251,17 @@ def divided(panel: Panel, table: list[dict[str, Any]]) -> dict[str, Any]:
     rungs.sort(key=lambda row: (row["rating"] is None, -(row["rating"] or 0.0)))
     controls = {entrant.name: row for row, entrant in _of_role(panel, table, control=True)}
     return {"ratings": rungs, "controls": controls}
+
+
+def notes_on(parts: dict[str, Any]) -> list[dict[str, str]]:
+    """What no limit covers and a reader should know: rungs that are rated above human text."""
+    human = parts["controls"][HUMAN]["rating"]
+    rated = [row for row in parts["ratings"] if row["rating"] is not None]
+    above = [row["name"] for row in rated if human is not None and row["rating"] > human]
+    if not above:
+        return []
+    text = f"rated above human text: {', '.join(above)}; ask what this judge sees in them"
+    return [{"code": "above_human", "text": text}]
 
 
 def _of_role(
