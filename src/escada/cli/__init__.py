@@ -21,6 +21,7 @@ from escada.cli import (
     doctor,
     evaluate,
     guard,
+    judge,
     pairs,
     report,
     resume,
@@ -59,6 +60,7 @@ for verb in (
     cloze.cloze,
     sample.sample,
     guard.guard,
+    judge.judge,
     report.report,
 ):
     app.command()(verb)

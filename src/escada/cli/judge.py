@@ -1,0 +1,265 @@
+"""`escada judge`: a language model's opinion of runs' samples, and what its controls say of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from escada.cli import options
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from escada.evaluation.judge.asking import Progress
+
+PLAIN_SECONDS = 10.0
+
+
+def judge(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs to compare.")],
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="An OpenAI-compatible endpoint, such as http://localhost:8000/v1."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The judge's name there.")] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Instead of an endpoint: a run whose model finds each sample likely."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the review; else `judge` beside the runs.")
+    ] = None,
+    prompts: Annotated[
+        int | None,
+        typer.Option(help="Judge this many of the stored samples of each run, not all.", min=1),
+    ] = None,
+    max_calls: Annotated[
+        int | None, typer.Option(help="Most calls of this invocation, failed ones too.", min=0)
+    ] = None,
+    max_usd: Annotated[
+        float | None, typer.Option(help="Most money of this invocation; needs the prices.", min=0)
+    ] = None,
+    usd_per_million_input_tokens: Annotated[float | None, typer.Option(min=0)] = None,
+    usd_per_million_output_tokens: Annotated[float | None, typer.Option(min=0)] = None,
+    concurrency: Annotated[int, typer.Option(help="Calls at a time.", min=1)] = 4,
+    timeout: Annotated[float, typer.Option(help="Seconds that a call may take.", min=0.1)] = 120.0,
+    first_wait: Annotated[
+        float, typer.Option(help="Seconds before a failed call's second try; then doubled.", min=0)
+    ] = 1.0,
+    max_output_tokens: Annotated[
+        int, typer.Option(help="Of an answer; judges that think first need more.", min=16)
+    ] = 400,
+    seed: Annotated[int, typer.Option(help="Of held-out texts, noise and order.", min=0)] = 0,
+    data: Annotated[
+        Path | None, typer.Option(help="The runs' corpus folder, if it was moved.")
+    ] = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Let a language model judge runs' samples, with human text and noise hidden among them.
+
+    A key is read from ESCADA_JUDGE_API_KEY or else OPENAI_API_KEY; local servers need none.
+    """
+    import json as json_module
+
+    from escada.evaluation.judge.asking import Patience
+    from escada.evaluation.judge.endpoint import read_address
+    from escada.evaluation.judge.panel import open_corpus_of
+    from escada.evaluation.judge.questions import Judge
+    from escada.evaluation.judge.reviewing import (
+        Settings,
+        default_folder,
+        review_with_endpoint,
+        review_with_reference,
+    )
+    from escada.runs.run import open_run
+
+    name = _judge_name(base_url, model, reference)
+    if base_url is not None:
+        read_address(base_url)  # before anything is opened that takes time
+    budget = _budget(
+        max_calls, max_usd, usd_per_million_input_tokens, usd_per_million_output_tokens
+    )
+    opened = [open_run(run) for run in runs]
+    folder = out or default_folder(opened)
+    corpus = open_corpus_of(opened, data)
+    with _Display() as display:
+        settings = Settings(
+            prompts=prompts,
+            seed=seed,
+            device=device,
+            concurrency=concurrency,
+            timeout_seconds=timeout,
+            patience=Patience(first_wait_seconds=first_wait),
+            budget=budget,
+            progress=display.update,
+            say=display.say,
+        )
+        if reference is not None:
+            found = review_with_reference(opened, corpus, folder, open_run(reference), settings)
+            stop = "done"
+        else:
+            assert base_url is not None
+            found, stop = review_with_endpoint(
+                opened, corpus, folder, Judge(name, max_output_tokens), base_url, settings
+            )
+    if stop == "interrupted" or found is None:
+        typer.echo(f"Stopped and saved in {folder}. The same command goes on.", err=True)
+        raise typer.Exit(130)
+    if stop == "budget":
+        typer.echo(f"Stopped by the budget; saved in {folder}. The same command goes on.", err=True)
+    if json:
+        typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        _show(found, folder)
+
+
+def _judge_name(base_url: str | None, model: str | None, reference: Path | None) -> str:
+    """The endpoint's model; empty for a reference."""
+    from escada.errors import EscadaError
+
+    if reference is not None:
+        if base_url is not None or model is not None:
+            raise EscadaError(
+                "--reference needs no endpoint", fix="leave out --base-url and --model"
+            )
+        return ""
+    if base_url is None or model is None:
+        raise EscadaError(
+            "who judges?", fix="give --base-url and --model, or --reference RUN without an endpoint"
+        )
+    return model
+
+
+def _budget(
+    max_calls: int | None, max_usd: float | None, input_price: float | None, output: float | None
+) -> Any:
+    from escada.errors import EscadaError
+    from escada.evaluation.judge.budget import Budget, Prices
+
+    if (input_price is None) != (output is None):
+        raise EscadaError("one price of two", fix="give the prices of input and of output tokens")
+    prices = None
+    if input_price is not None and output is not None:
+        prices = Prices(input_price, output)
+    return Budget(max_calls, max_usd, prices)
+
+
+class _Display:
+    """A live bar when standard error is a terminal, else a plain line every ten seconds."""
+
+    def __init__(self) -> None:
+        import time
+
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self._console = Console(stderr=True)
+        self._bar = Bar(
+            TextColumn("judge"),
+            BarColumn(),
+            TextColumn("{task.fields[facts]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("judge", total=None, facts="")
+        self._clock, self._last = time.monotonic, time.monotonic()
+
+    def update(self, progress: Progress) -> None:
+        """Show where the review is."""
+        facts = _facts(progress)
+        self._bar.update(self._task, total=progress.total, completed=progress.settled, facts=facts)
+        now, finished = self._clock(), progress.settled == progress.total
+        if not self._console.is_terminal and (finished or now - self._last >= PLAIN_SECONDS):
+            self._last = now
+            self.say(f"judge  {facts}")
+
+    def say(self, text: str) -> None:
+        """A sentence above the bar."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+
+def _facts(progress: Progress) -> str:
+    left = progress.seconds_left
+    retries = f", {progress.retries:,} retries" if progress.retries else ""
+    ahead = f", {progress.per_second:.2g}/s, {_duration(left)} left" if left else ""
+    return f"{progress.settled:,}/{progress.total:,} questions{retries}{ahead}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _show(found: dict[str, Any], folder: Path) -> None:
+    """The verdict for a person: first whether to believe it."""
+    who = "bits per byte under" if found["kind"] == "reference" else "judged by"
+    typer.echo(f"{who} {found['model']}: {'reliable' if found['reliable'] else 'NOT RELIABLE'}")
+    for reason in found["reasons"]:
+        typer.echo(f"  - {reason['text']}")
+    for note in found["notes"]:
+        typer.echo(f"  note: {note['text']}")
+    typer.echo()
+    with_marks = found["kind"] == "endpoint"
+    marks = "relevance  coherence      style" if with_marks else "bits per byte"
+    typer.echo(f"{'':12} {'rating [95 %]':>22}  {marks}")
+    for row in [*found["ratings"], *found["controls"].values()]:
+        typer.echo(f"{row['name'][:12]:12} {_rating(row):>22}  {_marks(row, with_marks)}")
+    typer.echo(
+        "\nRatings are on Elo's scale, 0 the mean; marks from 0 to 5. human and noise are controls."
+    )
+    swaps, bias = found["swap_contradictions"], found["position_bias"]
+    if swaps and swaps["share"] is not None:
+        typer.echo(
+            f"Order: {swaps['share']:.0%} of {swaps['decided']:,} decided pairs contradicted when "
+            f"swapped; the first text was preferred in {bias['first_share']:.0%} of the decisions."
+        )
+    asked = found["questions"]
+    usd = "" if found["usd"] is None or not with_marks else f", {found['usd']:.4f} USD"
+    typer.echo(
+        f"{asked['answered']:,} of {asked['total']:,} answered, {asked['unusable']:,} unusable; "
+        f"{found['calls']:,} calls, {found['tokens']['input']:,} + "
+        f"{found['tokens']['output']:,} tokens{usd}"
+    )
+    for one in found.get("degraded", []):
+        typer.echo(f"Without {one['part']}, which the server refused.")
+    typer.echo(f"Written to {folder}")
+
+
+def _rating(row: dict[str, Any]) -> str:
+    if row["rating"] is None:
+        return "-"
+    interval = row["ci95"]
+    return f"{row['rating']:+.0f}" + (
+        f" [{interval[0]:+.0f}, {interval[1]:+.0f}]" if interval else ""
+    )
+
+
+def _marks(row: dict[str, Any], with_marks: bool) -> str:
+    if not with_marks:
+        bits = row["bits_per_byte"]
+        return "-" if bits is None else f"{bits['mean']:>13.3f}"
+    given = row["rubric"]
+    if given is None:
+        return "-"
+    names = ("relevance", "coherence", "style")
+    return "  ".join(f"{given[name]['mean']:>9.2f}" for name in names)

@@ -1,0 +1,18 @@
+"""A language model as judge of the rungs' samples, and what its hidden controls say of the judge.
+
+A judge's opinion is worth what the judge is worth, so every review carries its own test: human text
+and noise are mixed in as if they were rungs, every pair is asked in both orders, and a judge that
+fails is called unreliable in its own verdict.
+
+    panel.py       who is compared, and the texts that are shown
+    questions.py   what is asked, from prompts.toml; what counts as an answer
+    endpoint.py    one call of an OpenAI-compatible endpoint
+    budget.py      calls and money
+    journal.py     what was answered, line by line
+    asking.py      all calls: retries, concurrency, stopping
+    reference.py   the offline stand-in: bits per byte under a reference run
+    ratings.py     Bradley-Terry
+    reliability.py what the controls say of the judge
+    verdict.py     the answer
+    reviewing.py   a review from runs to verdict
+"""
