@@ -1,7 +1,7 @@
-"""The climb: two small rungs, done once, gone on with after Ctrl-C, and the keys of its ladder."""
+"""A climb: nothing is trained twice, Ctrl-C costs nothing, and every row holds what it promises."""
 
-import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,27 +10,28 @@ from pathlib import Path
 
 import pytest
 
-from escada.files import sha256_file
+from escada.files import read_json, sha256_file
 from escada.runs.checkpoint import checkpoint_path
 from escada.runs.run import find_runs
 
-RUNGS = ("v1", "v2")
-SIZES = (
-    "model.d_hidden=24 model.d_embedding=12 train.batch_sequences=4 train.window_tokens=24"
-).split()
+STEPS = 300
+TINY = (
+    *("train.batch_sequences=6", "train.micro_batch_sequences=3", "train.window_tokens=24"),
+    *("model.d_embedding=16", "model.d_hidden=32"),
+)
 PROMISED = (
     "name run preset seed tokenizer protocol corpus_hash status parameters bits_per_byte ci95 "
     "perplexity training_tokens training_flops training_seconds tokens_per_second "
-    "peak_memory_bytes validation_bits_per_byte train_bits_per_byte"
+    "peak_memory_bytes train_bits_per_byte guardrails beats_previous"
 ).split()
 
 
-def command(corpus: Path, out: Path, *rungs: str, budget: str = "40 steps", seed: int = 0):
-    sizes = [part for size in SIZES for part in ("--set", size)]
+def command(corpus_path: Path, out: Path, *rungs: str, steps: int = STEPS, seeds: int = 1):
     return [
-        *(sys.executable, "-m", "escada", "climb", *(rungs or RUNGS), "--preset", "laptop"),
-        *("--budget", budget, "--seed", str(seed), "--device", "cpu"),
-        *("--data", str(corpus), "--out", str(out), *sizes),
+        *(sys.executable, "-m", "escada", "climb", *rungs, "--preset", "laptop"),
+        *("--budget", f"{steps} steps", "--seeds", str(seeds), "--device", "cpu"),
+        *("--data", str(corpus_path), "--out", str(out)),
+        *(part for setting in TINY for part in ("--set", setting)),
     ]
 
 
@@ -38,117 +39,133 @@ def environment():
     return os.environ | {"OMP_NUM_THREADS": "1"}
 
 
-def climb(*arguments, **options) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        command(*arguments, **options), env=environment(), capture_output=True, text=True
-    )
+def climb(corpus_path: Path, out: Path, *rungs: str, **asked: int):
+    """What it said, the table it ended with, and ladder.json."""
+    arguments = command(corpus_path, out, *rungs, **asked)
+    done = subprocess.run(arguments, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done
+    return done.stderr, done.stdout, read_json(out / "ladder.json")
 
 
-def ladder(out: Path) -> dict:
-    return json.loads((out / "ladder.json").read_text(encoding="utf-8"))
-
-
-def weights(out: Path) -> dict[str, tuple[str, int]]:
-    """The last weights of each run: their hash, and when they were written."""
-    found = {}
-    for run in find_runs(out):
-        path = checkpoint_path(run.layout.checkpoints, "last") / "model.safetensors"
-        found[run.name] = sha256_file(path), path.stat().st_mtime_ns
-    return found
+def weights(out: Path) -> dict[tuple[str, int, str], str]:
+    """Hashes of every run's last weights, by its rung, seed and budget."""
+    return {
+        (run.spec.name, run.seed, run.record["budget"]): sha256_file(
+            checkpoint_path(run.layout.checkpoints, "last") / "model.safetensors"
+        )
+        for run in find_runs(out)
+    }
 
 
 @pytest.fixture(scope="module")
-def climbed(corpus_path, tmp_path_factory) -> tuple[Path, str]:
-    """A finished climb and what it printed; tests leave it as it is, or add to it."""
-    out = tmp_path_factory.mktemp("climb")
-    return out, climb(corpus_path, out).stdout
+def climbed(corpus_path, tmp_path_factory):
+    """A climb of two rungs; not to be changed."""
+    out = tmp_path_factory.mktemp("climb") / "out"
+    return out, *climb(corpus_path, out, "v1", "v2")
 
 
-def test_the_ladder_has_its_promised_keys_and_true_figures(climbed):
-    out, _ = climbed
-    rows = ladder(out)["rungs"]
-    assert [row["name"] for row in rows] == list(RUNGS)
-    for row, run in zip(rows, sorted(find_runs(out), key=lambda r: r.spec.name), strict=True):
+@pytest.fixture
+def copied(climbed, tmp_path):
+    return Path(shutil.copytree(climbed[0], tmp_path / "out"))
+
+
+def test_every_row_has_what_was_promised(climbed, corpus):
+    out, _, table, ladder = climbed
+    assert [row["name"] for row in ladder["rungs"]] == ["v1", "v2"]
+    for row in ladder["rungs"]:
         assert set(PROMISED) <= set(row)
-        assert (row["preset"], row["seed"], row["status"]) == ("laptop", 0, "finished")
-        assert out / row["run"] == run.path
-        assert row["corpus_hash"] == run.corpus_hash
+        assert row["status"] == "finished"
+        assert row["corpus_hash"] == corpus.hash
         assert row["ci95"][0] < row["bits_per_byte"] < row["ci95"][1]
-        assert row["training_tokens"] == 40 * 4 * 24
-        test = json.loads(run.layout.evaluation("test").read_text())
+        assert row["name"] in table
+        assert f"{row['bits_per_byte']:.3f}" in table
+        test, sample = (
+            read_json(out / row["run"] / f"evaluation/{name}.json")
+            for name in ("test", "train-sample")
+        )
         assert row["bits_per_byte"] == test["bits_per_byte"]
-        sample = json.loads(run.layout.evaluation("train-sample").read_text())
-        assert row["train_bits_per_byte"] == sample["bits_per_byte"]
-        card = run.layout.card.read_text(encoding="utf-8")
-        assert f"**{row['bits_per_byte']:.3f}**" in card
-        assert f"**{row['train_bits_per_byte']:.3f}**" in card
-        assert "not measured" not in card
-    assert rows[1]["beats_previous"]["against"] == "v1"
+        assert row["train_bits_per_byte"] == sample["bits_per_byte"] != test["bits_per_byte"]
+    first, second = ladder["rungs"]
+    assert first["beats_previous"] is None
+    assert second["beats_previous"]["against"] == "v1"
+    (step,) = ladder["comparisons"]
+    assert (step["a"], step["b"], step["scope"]) == ("v2", "v1", "run")
+    assert step["difference"] == pytest.approx(second["bits_per_byte"] - first["bits_per_byte"])
+    assert (out / "report/index.html").is_file()
 
 
-def test_the_table_and_the_report_show_every_rung(climbed):
-    out, shown = climbed
-    for row in ladder(out)["rungs"]:
-        (line,) = [text for text in shown.splitlines() if text.split()[:1] == [row["name"]]]
-        assert f"{row['bits_per_byte']:.3f} [" in line
-    assert "character bigram" in shown
-    assert f"Report: {out / 'report' / 'index.html'}" in shown
-    assert (out / "report" / "index.html").is_file()
+def test_guardrails_judge_a_small_corpus_without_a_crash(climbed):
+    *_, ladder = climbed
+    for row in ladder["rungs"]:
+        assert row["guardrails"]["verdict"] in {"pass", "fail", "invalid"}
 
 
-def test_a_second_climb_retrains_and_remeasures_nothing(climbed, corpus_path):
-    out, _ = climbed
-    before, rows = weights(out), ladder(out)["rungs"]
-    said = climb(corpus_path, out).stderr
-    assert all(f"{rung}: already trained" in said for rung in RUNGS)
+def test_a_second_climb_trains_nothing_and_takes_the_same_rows(copied, climbed, corpus_path):
+    before = weights(copied)
+    said, _, again = climb(corpus_path, copied, "v1", "v2")
+    assert said.count("already trained") == 2
+    assert "training for" not in said
     assert "measured on" not in said
-    assert "samples written" not in said
-    assert weights(out) == before
-    assert ladder(out)["rungs"] == rows
+    assert again["rungs"] == climbed[-1]["rungs"]
+    assert again["comparisons"] == climbed[-1]["comparisons"]
+    assert weights(copied) == before
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("changed", [{"budget": "30 steps"}, {"seed": 1}])
-def test_another_budget_or_seed_is_another_run(climbed, corpus_path, changed):
-    out, _ = climbed
-    before = weights(out)
-    said = climb(corpus_path, out, "v1", **changed).stderr
-    assert "v1: training for" in said
-    after = weights(out)
-    assert len(after) == len(before) + 1
-    assert {name: after[name] for name in before} == before  # earlier runs are kept as they were
-
-
-@pytest.mark.slow
-def test_a_climb_that_was_stopped_goes_on_to_the_same_weights(corpus_path, tmp_path):
-    budget = "2000 steps"  # a training that lasts long enough to be stopped in its middle
+def test_ctrl_c_in_the_middle_then_the_same_command_ends_with_the_same_weights(
+    copied, climbed, corpus_path
+):
+    reference = weights(copied)
+    shutil.rmtree(copied / climbed[-1]["rungs"][1]["run"])
+    # A session of its own: as a terminal does, the signal goes to the climb and to its training.
     process = subprocess.Popen(
-        command(corpus_path, tmp_path, "v1", budget=budget),
+        command(corpus_path, copied, "v1", "v2"),
         env=environment(),
-        stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
-    while not any("train" in path.read_text() for path in tmp_path.glob("*/metrics.jsonl")):
+    while not any("train" in p.read_text() for p in copied.glob("*-v2-*/metrics.jsonl")):
         assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)  # to the climb; its training hears of it from there
-    _, said = process.communicate(timeout=120)
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate()
     assert process.returncode == 130, said
-    assert "The same command goes on with the climb" in said
+    assert "The same command goes on" in said
     assert "Traceback" not in said
-    (stopped,) = find_runs(tmp_path)
-    assert stopped.record["status"] == "interrupted"
-    assert 0 < stopped.record["step"] < 2000
+    (second,) = (run for run in find_runs(copied) if run.spec.name == "v2")
+    assert second.record["status"] == "interrupted"
+    assert second.record["step"] < STEPS
+    said, _, ladder = climb(corpus_path, copied, "v1", "v2")
+    assert "v1: already trained" in said
+    assert "v2: going on with" in said
+    assert weights(copied) == reference
+    figures = [row["bits_per_byte"] for row in ladder["rungs"]]
+    assert figures == [row["bits_per_byte"] for row in climbed[-1]["rungs"]]
 
-    said = climb(corpus_path, tmp_path, "v1", budget=budget).stderr
-    assert f"v1: going on with {stopped.name}" in said
-    (finished,) = find_runs(tmp_path)
-    assert finished.record["step"] == 2000
-    assert ladder(tmp_path)["rungs"][0]["status"] == "finished"
-    climb(corpus_path, tmp_path / "whole", "v1", budget=budget)
-    ((resumed, _),) = weights(tmp_path).values()
-    ((whole, _),) = weights(tmp_path / "whole").values()
-    assert resumed == whole
+
+def test_another_seed_trains_anew_and_two_seeds_speak_of_recipes(copied, climbed, corpus_path):
+    before = weights(copied)
+    said, table, ladder = climb(corpus_path, copied, "v1", "v2", seeds=2)
+    assert said.count("already trained") == 2
+    assert said.count("training for") == 2
+    rows = [(row["name"], row["seed"]) for row in ladder["rungs"]]
+    assert rows == [("v1", 0), ("v2", 0), ("v1", 1), ("v2", 1)]
+    after = weights(copied)
+    assert before.items() <= after.items()
+    assert len(set(after.values())) == 4
+    assert {row["scope"] for row in ladder["comparisons"]} == {"recipe"}
+    (step,) = ladder["comparisons"]
+    assert step["seeds"] == {"a": [0, 1], "b": [0, 1]}
+    for row in ladder["rungs"]:
+        assert f"{row['bits_per_byte']:.3f}" in table
+
+
+def test_another_budget_trains_anew(copied, corpus_path):
+    before = weights(copied)
+    said, _, ladder = climb(corpus_path, copied, "v1", steps=20)
+    assert "training for 20 steps" in said
+    assert [row["name"] for row in ladder["rungs"]] == ["v1"]
+    after = weights(copied)
+    assert before.items() <= after.items()
+    assert set(after) - set(before) == {("v1", 0, "20 steps")}
