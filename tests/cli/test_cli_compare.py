@@ -18,7 +18,7 @@ KEYS = "a b difference ci95 p_value verdict scope seeds by_source cost".split()
 TINY = {
     "v1": ["model.d_hidden=24", "model.d_embedding=12"],
     "v2": ["model.d_hidden=32", "model.d_embedding=16"],
-    "v4": ["model.d_hidden=24", "model.d_embedding=12", "tokenizer.vocab_size=300"],
+    "v4": ["model.d_hidden=24", "model.d_embedding=12", "tokenizer.vocab_size=400"],
 }
 
 
@@ -123,10 +123,12 @@ def test_perplexity_is_compared_between_runs_of_one_tokenizer_only(
 
 
 def test_runs_of_different_corpora_are_refused(runs, tmp_path):
-    from conftest import write_jsonl
     from escada.text.corpus import prepare
 
-    source = write_jsonl(tmp_path / "source.jsonl", 60, seed=1)
+    texts = [f"No dia {i}, a menina {i * 37} contou {i * 11} peixes no rio." for i in range(60)]
+    source = tmp_path / "source.jsonl"
+    lines = [json.dumps({"id": str(i), "text": text * 3}) for i, text in enumerate(texts)]
+    source.write_text("\n".join(lines), encoding="utf-8")
     other = train("v2", prepare(str(source), tmp_path / "prepared").path, tmp_path / "runs")
     assert "different corpora" in str(refusal(runs[0].path, other.path))
 

@@ -82,41 +82,44 @@ def _show(rows: list[dict[str, Any]], metric: str) -> None:
     from rich.table import Table
 
     console = Console()
-    console = Console(width=max(console.width, 120))
+    console = Console(width=max(console.width, MINIMUM_WIDTH))
     table = Table(
         box=box.SIMPLE_HEAD, title=f"{metric}, paired by document (negative: a is better)"
     )
-    for column in ("a", "b", "difference", "95 % interval", "p", "verdict of a", "speaks of"):
+    for column in ("a", "b", "difference", "95 % interval", "p", "verdict", "speaks of"):
         table.add_column(column, no_wrap=True)
     for row in rows:
-        interval, p_value = row["ci95"], row["p_value"]
         table.add_row(
             row["a"],
             row["b"],
             f"{row['difference']:+.4f} ({row['relative']:+.1%})",
-            "–" if interval is None else f"{interval[0]:+.4f}, {interval[1]:+.4f}",
-            "–" if p_value is None else f"{p_value:.4f}",
+            _interval(row["ci95"]),
+            _p_value(row["p_value"]),
             row["verdict"],
             _scope(row),
         )
         for source, part in row["by_source"].items():
-            low_high = part["ci95"]
-            table.add_row(
-                "",
-                f"  {source}",
-                f"{part['difference']:+.4f}",
-                "–" if low_high is None else f"{low_high[0]:+.4f}, {low_high[1]:+.4f}",
-                "–" if part["p_value"] is None else f"{part['p_value']:.4f}",
-                style="dim",
-            )
+            figures = (f"{part['difference']:+.4f}", _interval(part["ci95"]))
+            table.add_row("", source, *figures, _p_value(part["p_value"]), style="dim")
     console.print(table)
+
+
+MINIMUM_WIDTH = 150
+
+
+def _interval(interval: list[float] | None) -> str:
+    return "–" if interval is None else f"{interval[0]:+.4f}, {interval[1]:+.4f}"
+
+
+def _p_value(p_value: float | None) -> str:
+    return "–" if p_value is None else f"{p_value:.4f}"
 
 
 def _scope(row: dict[str, Any]) -> str:
     if row["scope"] == "run":
-        return "these two runs, not their recipes"
-    error = row["standard_error"]
+        return "these two runs"
+    error, seeds = row["standard_error"], row["seeds"]
     return (
-        f"the recipes ({len(row['seeds']['a'])} and {len(row['seeds']['b'])} seeds; standard error "
-        f"{error['documents']:.4f} by documents, {error['seeds']:.4f} by seeds)"
+        f"recipes, {len(seeds['a'])} + {len(seeds['b'])} seeds "
+        f"(± {error['documents']:.3f} documents, {error['seeds']:.3f} seeds)"
     )
