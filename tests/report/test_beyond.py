@@ -158,7 +158,7 @@ def judged(reliable):
         "kind": "endpoint",
         "model": "a-small-model",
         "reliable": reliable,
-        "reasons": [] if reliable else ["noise is not below human text"],
+        "reasons": [] if reliable else [{"code": "rating_control", "text": "+0.0 points"}],
         "ratings": [row("v5", 120.0)],
         "controls": {"human": row("human", 400.0), "noise": row("noise", -300.0)},
     }
@@ -171,7 +171,8 @@ def test_a_judge_is_shown_with_its_controls_and_whether_to_believe_it(climb, tes
     (folder / "judge" / "verdict.json").write_text(json.dumps(judged(reliable)))
     page = write_report(folder).read_text(encoding="utf-8")
     assert ("Do not rely on this judge (a-small-model)" in page) is not reliable
-    assert ("noise is not below human text" in page) is not reliable
+    assert ("Its ratings do not put noise below human text" in page) is not reliable
+    assert ("não põem o ruído abaixo do texto humano" in page) is not reliable
     assert ("a-small-model put human text above noise" in page) is reliable
     assert "uniform noise (control)" in page
 

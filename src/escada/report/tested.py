@@ -137,6 +137,13 @@ class RatedFacts(Facts):
     rubric: RubricFacts | None = None
 
 
+class ReasonFacts(Facts):
+    """Why a judge is not to be relied on."""
+
+    code: str
+    text: str
+
+
 class JudgeFacts(Facts):
     """The verdict of a review, and whether to believe it."""
 
@@ -144,7 +151,7 @@ class JudgeFacts(Facts):
     model: str | None = None
     complete: bool = True
     reliable: bool
-    reasons: list[str | dict[str, object]] = Field(default_factory=list[str | dict[str, object]])
+    reasons: list[ReasonFacts] = Field(default_factory=list[ReasonFacts])
     ratings: list[RatedFacts]
     controls: dict[str, RatedFacts]
 
