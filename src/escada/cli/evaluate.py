@@ -80,7 +80,10 @@ def evaluate(
     given = windows.WindowOptions(window_tokens, window_stride, max_windows, score, budget)
     _check_options(protocol, text, given)
     if (run is None) == (pretrained is None):
-        raise EscadaError("evaluate measures one thing", fix="name a run's folder or --pretrained")
+        raise EscadaError(
+            "evaluate measures one thing: a run's folder or a --pretrained model",
+            fix="name one of them; see escada evaluate --help",
+        )
     if pretrained is not None and (text is not None or lm_eval or protocol != "document"):
         raise EscadaError(
             "a pretrained model is measured by the ruler, on a corpus",
