@@ -32,7 +32,9 @@ def runs(
     if not rows:
         typer.echo(f"No runs below {folder} yet.")
         return
-    table = Table("run", "status", "steps", "validation bits/byte", "test bits/byte")
+    table = Table("run", "status", "steps", "validation bits/byte", "test bits/byte", box=None)
+    for column in table.columns:
+        column.no_wrap = True  # the paths are there to be copied
     for row in rows:
         table.add_row(
             str(row["run"]),
@@ -43,4 +45,5 @@ def runs(
                 for key in ("best_bits_per_byte", "test_bits_per_byte")
             ),
         )
-    Console().print(table)
+    longest = max(len(str(row["run"])) for row in rows)
+    Console(width=max(Console().width, longest + 70)).print(table)
