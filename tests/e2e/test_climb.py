@@ -124,6 +124,8 @@ def test_ctrl_c_in_the_middle_then_the_same_command_ends_with_the_same_weights(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Where the tests run in the background, SIGINT is ignored, and children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not any("train" in p.read_text() for p in copied.glob("*-v2-*/metrics.jsonl")):
         assert process.poll() is None
