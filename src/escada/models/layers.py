@@ -112,7 +112,7 @@ def unfused_causal_attention(
 ) -> Tensor:
     """Causal attention as three plain operations, for training in bf16 on a CPU.
 
-    There the backward pass of torch's fused kernel takes 2 to 10 times as long as that of two
+    There the backward pass of torch's fused kernel takes 2 to 20 times as long as that of two
     batched matrix products (docs/models.md).
     """
     length, width = q_BNTH.shape[-2:]
