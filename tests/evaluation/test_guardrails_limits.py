@@ -1,6 +1,7 @@
 """Limits from controls, and verdicts that a contradiction takes away."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from escada.evaluation.guardrails import controls
 from escada.evaluation.guardrails.copying import Copy, longest_copies
 from escada.evaluation.guardrails.facts import TextFacts
 from escada.evaluation.guardrails.judging import judge, with_roadmap_limits
-from escada.evaluation.guardrails.language import language
+from escada.evaluation.guardrails.language import languages
 from escada.evaluation.guardrails.likelihood import Likelihood
 from escada.evaluation.guardrails.limits import ORIGIN, calibrate, guardrails
 from escada.evaluation.guardrails.repetition import Repetition
@@ -29,7 +30,7 @@ GOOD = TextFacts(
     known_words=19,
     repetition=Repetition((0.9, 1.0, 1.0, 0.95), 2, 8, 100),
     copy=Copy(5, "o rio subiu dois metros"),
-    language="pt",
+    languages=Counter(pt=6, gl=1),
     mojibake=False,
     likelihood=Likelihood(100, 500.0, 400.0),
 )
@@ -39,7 +40,10 @@ NOISE = replace(
     GOOD,
     fallback_tokens=30,
     known_words=2,
-    language="vec",
+    languages=Counter(pt=2, vec=5),
+    short_tokens=40,
+    repetition=Repetition((1.0, 1.0, 1.0, 1.0), 1, 2, 100),
+    copy=Copy(1, "rio"),
     likelihood=Likelihood(100, 1400.0, 500.0),
 )
 CONTROLS = {
@@ -47,10 +51,10 @@ CONTROLS = {
     "own": [OWN] * N,
     "noise": [NOISE] * N,
     "shuffled_words": [replace(GOOD, likelihood=Likelihood(100, 700.0, 450.0))] * N,
-    "shuffled_characters": [replace(NOISE, short_tokens=95)] * N,
+    "shuffled_characters": [replace(NOISE, short_tokens=95, languages=Counter(zxx=7))] * N,
     "looped": [LOOP] * N,
     "copied": [replace(GOOD, copy=Copy(20, "…"))] * N,
-    "foreign": [replace(GOOD, language="en")] * N,
+    "foreign": [replace(GOOD, languages=Counter(en=7))] * N,
 }
 
 
@@ -68,10 +72,10 @@ def failing(found):
 
 
 def named(name):
-    return next(g for g in guardrails("bpe") if g.name == name)
+    return next(g for g in guardrails() if g.name == name)
 
 
-def test_limits_lie_halfway_between_what_must_pass_and_what_must_fail():
+def test_limits_and_floors_lie_between_what_must_pass_and_what_must_fail():
     found = judged([OWN] * N)
     limits = {name: record["limit"] for name, record in found["guardrails"].items()}
     assert limits == pytest.approx(
@@ -81,21 +85,33 @@ def test_limits_lie_halfway_between_what_must_pass_and_what_must_fail():
             "lexicon_share": (0.95 + 0.10) / 2,
             "repetition": (0.08 + 0.90) / 2,
             "copied_training_text": (5 + 20) / 2,
-            "language": (1 + 0) / 2,
+            "language": 6 / 7 * (1 - 0.35),
             "self_likelihood": (5 + 7) / 2,
         }
     )
+    floors = {name: record["floor"] for name, record in found["guardrails"].items()}
+    assert {name: floor for name, floor in floors.items() if floor is not None} == pytest.approx(
+        {
+            "short_piece_ratio": 0.425,
+            "repetition": 0.02 + 0.16 / 4,  # of words that came before, and the longest repeat
+            "copied_training_text": 2,
+        }
+    )
     assert found["origin"]["limit"] == pytest.approx((0 + 1) / 2)
-    assert found["guardrails"]["self_likelihood"]["calibration"]["nearest"] == "shuffled_words"
+    assert found["guardrails"]["self_likelihood"]["calibration"][0]["nearest"] == "shuffled_words"
     assert found["verdict"] == "pass"
     assert set(verdicts(found).values()) == {"pass"}
 
 
-def test_human_passes_every_guardrail_of_text_and_noise_fails_those_that_it_must():
+def test_human_text_passes_every_guardrail_of_text_and_noise_fails_all():
     found = judged([OWN] * N)
-    human = {name: one["verdict"] for name, one in found["controls"]["human"].items()}
+    human, noise = (
+        {name: one["verdict"] for name, one in found["controls"][control].items()}
+        for control in ("human", "noise")
+    )
     assert human.pop("origin") == "fail"
     assert set(human.values()) == {"pass"}
+    assert set(noise.values()) == {"fail"}
     for record in (*found["guardrails"].values(), found["origin"]):
         for control in record["must_fail"]:
             assert found["controls"][control][record["name"]]["verdict"] == "fail"
@@ -106,22 +122,25 @@ def test_the_limit_knows_how_much_sets_move_by_chance():
     spread = [replace(GOOD, known_words=rng.choice([16, 20])) for _ in range(60)]
     calm = [replace(GOOD, known_words=18)] * 60
     limits = [
-        calibrate(named("lexicon_share"), CONTROLS | {"human": texts}, N)
+        calibrate(named("lexicon_share"), CONTROLS | {"human": texts}, N).limit
         for texts in (spread, calm)
     ]
     assert limits[0].worst_that_must_pass < 0.87 < limits[1].worst_that_must_pass == 0.9
-    assert limits[0].limit < limits[1].limit
+    assert limits[0].value < limits[1].value
 
 
 def test_each_source_has_its_share_of_every_set():
     rare = replace(GOOD, source="cartas", known_words=10)
     many = calibrate(named("lexicon_share"), CONTROLS | {"human": [GOOD] * 90 + [rare] * 2}, N)
-    assert many.worst_that_must_pass == pytest.approx((0.95 + 0.5) / 2)
+    assert many.limit.worst_that_must_pass == pytest.approx((0.95 + 0.5) / 2)
 
 
 def test_the_limit_of_copies_is_before_the_shortest_planted_one():
     planted = [replace(GOOD, copy=Copy(words, "…")) for words in (12, 30, 30, 30)]
-    assert calibrate(named("copied_training_text"), CONTROLS | {"copied": planted}, N).limit == 8.5
+    assert (
+        calibrate(named("copied_training_text"), CONTROLS | {"copied": planted}, N).limit.value
+        == 8.5
+    )
 
 
 def test_one_copy_among_good_samples_fails():
@@ -162,10 +181,25 @@ def test_a_model_that_writes_no_words_is_undertrained_not_swapped():
     assert [cause["cause"] for cause in found["causes"]] == ["undertrained"]
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "guardrail"),
+    [
+        ({"short_tokens": 42}, "short_piece_ratio"),
+        ({"repetition": NOISE.repetition}, "repetition"),
+        ({"copy": NOISE.copy}, "copied_training_text"),
+    ],
+)
+def test_too_little_of_what_human_text_has_fails_and_is_no_loop_or_copy(spoilt, guardrail):
+    found = judged([replace(OWN, **spoilt)] * N)
+    assert failing(found) == {guardrail}
+    assert found["guardrails"][guardrail]["broke"] == "floor"
+    assert [cause["cause"] for cause in found["causes"]] == ["undertrained"]
+
+
 def test_another_language_and_mojibake_are_named():
-    foreign = judged([replace(GOOD, language="en")] * N)
+    foreign = judged([replace(GOOD, languages=Counter(en=7))] * N)
     assert {cause["cause"] for cause in foreign["causes"]} == {"another_writer", "language"}
-    assert any("en (10)" in cause["text"] for cause in foreign["causes"])
+    assert any("en (70)" in cause["text"] for cause in foreign["causes"])
     broken = judged([replace(GOOD, mojibake=True)] * N)
     assert {cause["cause"] for cause in broken["causes"]} == {"another_writer", "mojibake"}
 
@@ -178,7 +212,8 @@ def test_another_language_and_mojibake_are_named():
         ("noise", [replace(NOISE, likelihood=GOOD.likelihood)], "self_likelihood"),
         ("own", [NOISE], "origin"),
         ("looped", [GOOD], "repetition"),
-        ("foreign", [replace(GOOD, language=None)], "language"),
+        ("foreign", [replace(GOOD, languages=Counter())], "language"),
+        ("noise", [replace(NOISE, repetition=GOOD.repetition)], "repetition"),
     ],
 )
 def test_a_control_that_contradicts_makes_the_guardrail_invalid(control, texts, guardrail):
@@ -233,7 +268,7 @@ def test_pieces_have_no_meaning_for_characters_and_bytes(kind):
 
 
 def test_samples_too_short_for_a_language_are_not_passed():
-    record = judged([replace(OWN, language=None)] * N)["guardrails"]["language"]
+    record = judged([replace(OWN, languages=Counter())] * N)["guardrails"]["language"]
     assert (record["verdict"], record["value"]) == ("not applicable", None)
     assert record["details"]["too_short"] == N
 
@@ -326,11 +361,13 @@ def test_a_loop_repeats_the_first_words_to_the_length_of_the_text():
 
 def test_foreign_texts_are_foreign_and_as_long_as_the_human_ones():
     texts = controls.foreign([Continuation("", "x" * 200)] * 12)
-    assert {language(one.text) for one in texts} == {"en", "es"}
+    found = sum((languages(one.text) for one in texts), Counter())
+    assert [code for code, _ in found.most_common(2)] == ["en", "es"]
+    assert not found["pt"]
     assert {len(one.text) for one in texts} == {201}
     assert len({one.text for one in texts}) == 12
 
 
 def test_origin_is_no_guardrail_of_text():
     assert ORIGIN.must_pass == "own"
-    assert all(guardrail.must_pass == "human" for guardrail in guardrails("bpe"))
+    assert all(guardrail.must_pass == "human" for guardrail in guardrails())

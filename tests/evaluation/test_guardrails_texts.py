@@ -13,7 +13,7 @@ from escada.evaluation.baselines import bigram_model, uniform_model
 from escada.evaluation.guardrails.automaton import Matches, SuffixAutomaton
 from escada.evaluation.guardrails.copying import longest_copies
 from escada.evaluation.guardrails.facts import kinds_of_pieces
-from escada.evaluation.guardrails.language import SHORTEST_CHARACTERS, language
+from escada.evaluation.guardrails.language import PIECE_CHARACTERS, languages
 from escada.evaluation.guardrails.likelihood import replay
 from escada.evaluation.guardrails.repetition import distinct, repetition
 from escada.evaluation.guardrails.texts import Continuation, read_samples, stored_bits_per_token
@@ -118,9 +118,17 @@ def test_a_loop_of_letters_without_words_is_a_loop_too():
 def test_languages_are_told_apart_and_short_texts_are_left_out():
     portuguese = " e depois fomos à praia, mas o mar estava frio e ninguém quis entrar na água"
     english = " and then we went to the beach, but the sea was cold and nobody wanted to swim"
-    assert (language(portuguese), language(english)) == ("pt", "en")
-    assert language(portuguese[: SHORTEST_CHARACTERS - 1]) is None
-    assert language("x" + " " * 100) is None
+    for text, code in ((portuguese, "pt"), (english, "en")):
+        found = languages(text)
+        assert found.most_common(1)[0][0] == code
+        assert found[code] > found.total() / 2
+    assert not languages("x" * (PIECE_CHARACTERS - 1))
+    assert not languages("x" + " " * 100)
+
+
+def test_pieces_of_a_text_have_whole_words_and_are_long_enough():
+    assert languages("na praia havia muita gente de fora daqui nesse dia de sol").total() == 2
+    assert languages("na " * 100).total() == 100 // 9  # nine words have 26 characters
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])

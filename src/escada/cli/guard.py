@@ -79,20 +79,19 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def _row(record: dict[str, Any], controls: dict[str, Any]) -> tuple[str, ...]:
+    from escada.evaluation.guardrails.judging import limits_in_words
+
     name, limit, verdict = record["name"], record["limit"], record["verdict"]
     if verdict == "not applicable":
         return (name, "–", "–", "–", "–", verdict)
     values = {control: of[name]["value"] for control, of in controls.items()}
-    held_off = {control: values[control] for control in record["must_fail"]}
-    sign = 1 if record["direction"] == "at most" else -1
-    known = [control for control, value in held_off.items() if value is not None]
-    nearest = min(known or held_off, key=lambda control: sign * (held_off[control] or 0))
+    nearest = [edge["nearest"] for edge in record["calibration"]] or record["must_fail"]
     return (
         name,
         _number(record["value"]),
-        "–" if limit is None else f"{record['direction']} {_number(limit)}",
+        "–" if limit is None else limits_in_words(record),
         f"{record['must_pass']} {_number(values[record['must_pass']])}",
-        f"{nearest} {_number(values[nearest])}",
+        ", ".join(f"{control} {_number(values[control])}" for control in nearest),
         verdict,
     )
 

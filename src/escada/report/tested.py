@@ -37,6 +37,7 @@ class GuardFacts(Facts):
 
     value: float | None
     limit: float | None
+    floor: float | None = None
     direction: str
     verdict: str
     meaning: str = ""

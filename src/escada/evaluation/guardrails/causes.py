@@ -17,8 +17,9 @@ MOJIBAKE_SHARE = 0.2
 class Cause(TypedDict):
     """A likely cause.
 
-    `cause` is `uniform`, `another_writer`, `loop`, `copy`, `language`, `mojibake`, `undertrained`
-    or the name of a guardrail that fails alone; `shown_by` are the guardrails that fail by it.
+    `cause` is `uniform`, `another_writer`, `loop`, `copy`, `language`, `mojibake`, `undertrained`,
+    `too_little` or the name of a guardrail that fails alone; `shown_by` are the guardrails that
+    fail by it.
     """
 
     cause: str
@@ -41,6 +42,7 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
         if of_it := [n for n in shown_by if n in failed]:
             causes.append({"cause": cause, "text": text, "shown_by": of_it})
 
+    too_little = [name for name in failed if records[name]["broke"] == "floor"]
     stranger = "self_likelihood" in failed or "origin" in failed
     if stranger and _nearer_to_noise(found):
         name(
@@ -50,7 +52,7 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
             + ". A sampler writes so that ignores the logits, for instance one that masks every "
             "token and falls back to uniform",
             *("self_likelihood", "origin", "byte_fallback_ratio", "short_piece_ratio"),
-            *("lexicon_share", "language"),
+            *("lexicon_share", "language", *too_little),
         )
     elif stranger:
         name(
@@ -61,14 +63,14 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
             "sampler that does not always follow the logits, or were changed afterwards",
             *("self_likelihood", "origin"),
         )
-    if "repetition" in failed:
+    if "repetition" in failed and "repetition" not in too_little:
         worst = records["repetition"]["details"]
         name(
             "loop",
             f"a loop: {worst['repeated_share']:.0%} of sample {worst['sample']} is repetition",
             "repetition",
         )
-    if "copied_training_text" in failed:
+    if "copied_training_text" in failed and "copied_training_text" not in too_little:
         longest = records["copied_training_text"]["details"]
         name(
             "copy",
@@ -89,7 +91,13 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
             f"the wrong language: texts are identified as {_counts(languages)}",
             *("language", "short_piece_ratio", "byte_fallback_ratio"),
         )
-    gibberish = ("byte_fallback_ratio", "short_piece_ratio", "lexicon_share", "language")
+    gibberish = (
+        "byte_fallback_ratio",
+        "short_piece_ratio",
+        "lexicon_share",
+        "language",
+        *too_little,
+    )
     if records["origin"]["verdict"] == "pass":
         name(
             "undertrained",
@@ -97,6 +105,11 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
             "little to write like the text it was trained on",
             *(n for n in gibberish if not _explained(n, causes)),
         )
+    name(
+        "too_little",
+        "the language's words and turns of phrase are missing: less of them than in human text",
+        *(n for n in too_little if not _explained(n, causes)),
+    )
     for guardrail in failed:
         if not _explained(guardrail, causes):
             name(guardrail, records[guardrail]["cause"], guardrail)

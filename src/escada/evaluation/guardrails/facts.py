@@ -5,6 +5,7 @@ facts = Measurer(model, tokenizer, settings, training)(continuations)
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from escada.evaluation.guardrails.copying import Copy, longest_copies
-from escada.evaluation.guardrails.language import language
+from escada.evaluation.guardrails.language import languages
 from escada.evaluation.guardrails.likelihood import Likelihood, replay
 from escada.evaluation.guardrails.repetition import Repetition, repetition
 from escada.evaluation.guardrails.texts import Continuation
@@ -41,7 +42,7 @@ class TextFacts:
         known_words: those in the lexicon.
         repetition: see there.
         copy: the longest passage that stands in the training text.
-        language: its code; None if the text is too short to say.
+        languages: of its pieces, by code: how many; empty if the text is too short to say.
         mojibake: whether it can be read as text that was decoded with the wrong table.
         likelihood: under the model.
     """
@@ -55,7 +56,7 @@ class TextFacts:
     known_words: int
     repetition: Repetition
     copy: Copy
-    language: str | None
+    languages: Counter[str]
     mojibake: bool
     likelihood: Likelihood
 
@@ -99,7 +100,7 @@ class Measurer:
                 known_words=sum(word in known for word in whole),
                 repetition=repetition(one.text),
                 copy=copy,
-                language=language(one.text),
+                languages=languages(one.text),
                 mojibake=ftfy.fix_encoding(one.text) != one.text,
                 likelihood=likelihood,
             )

@@ -10,7 +10,7 @@ import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from escada.evaluation.guardrails.causes import name_causes
 from escada.evaluation.guardrails.facts import TextFacts
@@ -55,24 +55,31 @@ def judge(
     """
     records: dict[str, Record] = {}
     values: dict[str, Record] = {name: {} for name in controls}
-    for guardrail in (*guardrails(kind), ORIGIN):
+    for guardrail in (*guardrails(), ORIGIN):
         record = _described(guardrail)
         records[guardrail.name] = record
         if not applies(guardrail.name, kind):
             reason = f"tokens of kind {kind!r} are no subword pieces"
-            record |= {"value": None, "limit": None, "verdict": "not applicable", "reason": reason}
+            record |= {
+                "value": None,
+                "limit": None,
+                "floor": None,
+                "verdict": "not applicable",
+                "reason": reason,
+            }
             continue
         found = calibrate(guardrail, calibration, set_texts)
         record |= {
-            "value": guardrail.value(samples),
-            "limit": found.limit,
+            **_values(guardrail, samples),
+            "limit": found.limit.value,
+            "floor": found.floor.value if found.floor else None,
             "must_fail": list(found.must_fail),
             "not_told_apart": list(found.not_told_apart),
             "calibration": _calibration(found),
             "details": _details(guardrail.name, samples),
         }
         for name, texts in controls.items():
-            values[name][guardrail.name] = {"value": guardrail.value(texts)}
+            values[name][guardrail.name] = _values(guardrail, texts)
         _settle(record, values)
     origin = records.pop(ORIGIN.name)
     return conclude(facts | {"guardrails": records, "origin": origin, "controls": values})
@@ -98,7 +105,7 @@ def with_roadmap_limits(found: Record) -> Record:
     for name, limit in ROADMAP_LIMITS.items():
         record = found["guardrails"][name]
         if record["verdict"] != "not applicable":
-            record |= {"limit": limit, "calibration": None}
+            record |= {"limit": limit, "floor": None, "calibration": []}
             _settle(record, found["controls"])
     return conclude(found)
 
@@ -117,54 +124,72 @@ def _described(guardrail: Guardrail) -> Record:
 
 def _settle(record: Record, controls: Mapping[str, Record]) -> None:
     """Write the verdicts of a guardrail's controls and, if they do not contradict, its own."""
-    limit = record["limit"]
+    unlimited = record["limit"] is None
     for values in controls.values():
         one = values[record["name"]]
-        one["verdict"] = None if limit is None else _verdict(record, one["value"])
-    record["verdict"], record["reason"] = "invalid", _contradiction(record, controls)
+        one["verdict"] = None if unlimited else _verdict(record, one)
+    record |= {"verdict": "invalid", "reason": _contradiction(record, controls), "broke": None}
     if record["reason"] is None:
-        record["verdict"] = _verdict(record, record["value"]) or "not applicable"
+        record["verdict"] = _verdict(record, record) or "not applicable"
+        if record["value"] is not None:
+            record["broke"] = _broken(record, record)
         if record["value"] is None:
             record["reason"] = "nothing in the samples is long enough to judge"
 
 
 def _contradiction(record: Record, controls: Mapping[str, Record]) -> str | None:
     """Why the guardrail has no say; None if it has."""
-    if record["limit"] is None:
-        found = record["calibration"]
-        worst, best = found["worst_that_must_pass"], found["best_that_must_fail"]
+    for edge in record["calibration"]:
+        if edge["value"] is not None:
+            continue
+        worst, best = edge["worst_that_must_pass"], edge["best_that_must_fail"]
         if worst is None or best is None:
             return "the controls hold nothing that is long enough to judge"
         return (
             f"sets that must pass ({record['must_pass']}) reach {worst:.3g}, sets that must fail "
-            f"({found['nearest']}) {best:.3g}: this figure does not tell them apart"
+            f"({edge['nearest']}) {best:.3g}: this figure does not tell them apart"
         )
     wanted = {record["must_pass"]: "pass"} | dict.fromkeys(record["must_fail"], "fail")
     for name, verdict in wanted.items():
         one = controls[name][record["name"]]
         if one["verdict"] != verdict:
             value = "no value" if one["value"] is None else f"{one['value']:.3g}"
+            if one["floor_value"] != one["value"]:
+                value += f" and {one['floor_value']:.3g}"
             return (
                 f"the control {name!r}, which must {verdict}, does not: {value}, against a limit "
-                f"of {record['direction']} {record['limit']:.3g}"
+                f"of {limits_in_words(record)}"
             )
     return None
 
 
-def _verdict(record: Record, value: float | None) -> str | None:
-    if value is None:
+def _values(guardrail: Guardrail, texts: Texts) -> Record:
+    return {"value": guardrail.value(texts), "floor_value": guardrail.of_floor.value(texts)}
+
+
+def _verdict(record: Record, values: Record) -> str | None:
+    if values["value"] is None:
         return None
-    limit = record["limit"]
-    good = value <= limit if record["direction"] == "at most" else value >= limit
-    return "pass" if good else "fail"
+    return "fail" if _broken(record, values) else "pass"
 
 
-def _calibration(found: Calibration) -> Record:
-    return {
-        "worst_that_must_pass": found.worst_that_must_pass,
-        "best_that_must_fail": found.best_that_must_fail,
-        "nearest": found.nearest,
-    }
+def _broken(record: Record, values: Record) -> Literal["limit", "floor"] | None:
+    """What values break, of a guardrail that has a limit."""
+    limit, floor, value = record["limit"], record["floor"], values["value"]
+    if value > limit if record["direction"] == "at most" else value < limit:
+        return "limit"
+    return "floor" if floor is not None and values["floor_value"] < floor else None
+
+
+def limits_in_words(record: Record) -> str:
+    """What passes: "at most 0.31", or "0.02 to 0.31"."""
+    if record["floor"] is not None:
+        return f"{record['floor']:.3g} to {record['limit']:.3g}"
+    return f"{record['direction']} {record['limit']:.3g}"
+
+
+def _calibration(found: Calibration) -> list[Record]:
+    return [asdict(edge) for edge in (found.limit, found.floor) if edge]
 
 
 def _details(name: str, samples: Texts) -> Record:
@@ -192,8 +217,8 @@ def _details(name: str, samples: Texts) -> Record:
             "characters": passage.characters,
         }
     if name == "language":
-        found = Counter(one.language for one in samples)
-        too_short = found.pop(None, 0)
+        found = sum((one.languages for one in samples), Counter[str]())
+        too_short = sum(not one.languages for one in samples)
         return {"too_short": too_short, "languages": dict(found.most_common())}
     if name == "self_likelihood":
         return {"mojibake_share": sum(one.mojibake for one in samples) / len(samples)}

@@ -8,6 +8,11 @@ better than what must fail, the figure cannot tell them apart and the guardrail 
 control that is only wanted to fail draws the limit nearer where it can be told apart; where it
 cannot, the result says so.
 
+**The floor** is drawn in the same way on the other side, for figures of which human text has some
+and noise too little: people repeat themselves a little, and share turns of phrase with others. It
+lies nearer to noise (`FLOOR_PLACE`): a good model may do so less than people, and only noise is to
+be held off.
+
 **The check** is made on other texts, of the test split: what must pass has to pass and what must
 fail has to fail, or the guardrail is invalid again. An invalid guardrail says nothing of the
 samples and is never counted as passed.
@@ -19,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -34,6 +39,11 @@ Summing = Literal["ratio", "longest", "worst tenth"]
 
 DRAWN_SETS = 1000
 """Sets that are drawn from the texts of a control."""
+FLOOR_PLACE = 0.75
+"""Where a floor lies, on the way from what must pass (0) to noise (1)."""
+LANGUAGE_PLACE = 0.35
+"""Of the limit of `language`, on the way from human text to shuffled letters. Noise of Portuguese
+subwords lies about half way, and so much moves from set to set that it cannot draw the limit."""
 EXTREME_SHARE = 0.01
 """Share of the drawn sets that is left out as a freak of chance."""
 
@@ -52,7 +62,11 @@ class Guardrail:
         of_text: numerator and denominator of one text; the denominator counts for `ratio` only.
         cause: the likely one when it fails.
         must_pass: the control that has to pass.
-        must_fail: controls that have to fail; on others it has nothing to say.
+        must_fail: controls that have to fail beyond the limit; on others it has nothing to say.
+        must_fail_below: controls that have to fail below a floor; only beside `at most`.
+        limit_place: where the limit lies, on the way from what must pass (0) to what must fail (1).
+        checked: controls that must fail at the check, though they do not draw the limit.
+        floor_of_text: what the floor is held against, as a ratio of sums; None: the value itself.
         wanted: controls that have to fail where the limit can be drawn before them.
     """
 
@@ -65,6 +79,10 @@ class Guardrail:
     cause: str
     must_pass: str
     must_fail: tuple[str, ...]
+    must_fail_below: tuple[str, ...] = ()
+    limit_place: float = 0.5
+    checked: tuple[str, ...] = ()
+    floor_of_text: Callable[[TextFacts], tuple[float, float]] | None = None
     wanted: tuple[str, ...] = ()
 
     def value(self, texts: Sequence[TextFacts]) -> float | None:
@@ -75,9 +93,12 @@ class Guardrail:
         """The figures of `DRAWN_SETS` sets drawn from the texts, (R,); nan where there is none."""
         return self._figures(texts, _drawn_sets([one.source for one in texts], set_texts))
 
-    def passes(self, value: float, limit: float) -> bool:
-        """Whether the value is on the right side of the limit."""
-        return value <= limit if self.direction == "at most" else value >= limit
+    @property
+    def of_floor(self) -> Guardrail:
+        """The same guardrail with the figure that its floor is held against as its value."""
+        if self.floor_of_text is None:
+            return self
+        return replace(self, of_text=self.floor_of_text, summing="ratio")
 
     def _figures(self, texts: Sequence[TextFacts], drawn_RS: NDArray[np.int64]) -> Floats:
         above_N, below_N = np.array([self.of_text(one) for one in texts], dtype=np.float64).T
@@ -103,22 +124,35 @@ def _drawn_sets(sources: Sequence[str], set_texts: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """Where the limit comes from.
+class Edge:
+    """A limit or a floor, and where it comes from.
 
     Attributes:
-        limit: None if the controls leave no room for one.
+        value: None if the controls leave no room for one.
         worst_that_must_pass: of the drawn sets; None if nothing in them could be judged.
         best_that_must_fail: of the drawn sets of the control that comes nearest.
         nearest: that control's name.
-        must_fail: the controls that the limit holds off.
-        not_told_apart: controls that it was wanted to hold off, and cannot.
     """
 
-    limit: float | None
+    value: float | None
     worst_that_must_pass: float | None
     best_that_must_fail: float | None
     nearest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a guardrail lets pass.
+
+    Attributes:
+        limit: on the side that the guardrail's `direction` names.
+        floor: on the other side, if it has one.
+        must_fail: the controls that limit and floor hold off.
+        not_told_apart: controls that the limit was wanted to hold off, and cannot.
+    """
+
+    limit: Edge
+    floor: Edge | None
     must_fail: tuple[str, ...]
     not_told_apart: tuple[str, ...]
 
@@ -126,7 +160,7 @@ class Calibration:
 def calibrate(
     guardrail: Guardrail, controls: Mapping[str, Sequence[TextFacts]], set_texts: int
 ) -> Calibration:
-    """Find a guardrail's limit.
+    """Find a guardrail's limit, and its floor.
 
     Args:
         guardrail: one of `guardrails`, or `ORIGIN`.
@@ -134,27 +168,53 @@ def calibrate(
         set_texts: S.
     """
     sign = 1.0 if guardrail.direction == "at most" else -1.0  # small is good below
-    passing_R = sign * guardrail.drawn_values(controls[guardrail.must_pass], set_texts)
-    worst = float(np.quantile(passing_R, 1 - EXTREME_SHARE))
+    passing_R = guardrail.drawn_values(controls[guardrail.must_pass], set_texts)
 
-    def best(name: str) -> float:
-        # One planted copy among good texts must be enough, so each is a set of its own.
-        texts = 1 if guardrail.summing == "longest" else set_texts
-        failing_R = sign * guardrail.drawn_values(controls[name], texts)
-        return float(np.quantile(failing_R, EXTREME_SHARE))
+    def failing(name: str, texts: int) -> Floats:
+        return guardrail.drawn_values(controls[name], texts)
 
-    best_of = {name: best(name) for name in guardrail.must_fail}
-    wanted = {name: best(name) for name in guardrail.wanted}
-    best_of |= {name: value for name, value in wanted.items() if worst < value}
-    nearest = min(best_of, key=lambda name: (not math.isnan(best_of[name]), best_of[name]))
-    separated = worst < best_of[nearest]  # false for nan too
+    # One planted copy among good texts must be enough, so each is a set of its own.
+    alone = 1 if guardrail.summing == "longest" else set_texts
+    held_off = {name: failing(name, alone) for name in guardrail.must_fail}
+    wanted = {name: failing(name, alone) for name in guardrail.wanted}
+    held_off |= {
+        name: failing_R
+        for name, failing_R in wanted.items()
+        if _edge(sign, passing_R, {name: failing_R}, 0.5).value is not None
+    }
+    below = guardrail.of_floor
+    too_small = {
+        name: below.drawn_values(controls[name], set_texts) for name in guardrail.must_fail_below
+    }
+    enough_R = below.drawn_values(controls[guardrail.must_pass], set_texts)
     return Calibration(
-        limit=sign * (worst + best_of[nearest]) / 2 if separated else None,
+        limit=_edge(sign, passing_R, held_off, guardrail.limit_place),
+        floor=_edge(-1.0, enough_R, too_small, FLOOR_PLACE) if too_small else None,
+        must_fail=(*held_off, *too_small, *guardrail.checked),
+        not_told_apart=tuple(name for name in wanted if name not in held_off),
+    )
+
+
+def _edge(sign: float, passing_R: Floats, failing: Mapping[str, Floats], place: float) -> Edge:
+    """Between the worst sets that must pass and the best that must fail.
+
+    Args:
+        sign: 1 if what must fail is larger, -1 if it is smaller.
+        passing_R: figures of the drawn sets that must pass.
+        failing: of those that must fail, by control.
+        place: on the way from the ones (0) to the others (1).
+    """
+    worst = float(np.quantile(sign * passing_R, 1 - EXTREME_SHARE))
+    best_of = {
+        name: float(np.quantile(sign * drawn_R, EXTREME_SHARE)) for name, drawn_R in failing.items()
+    }
+    nearest = min(best_of, key=lambda name: (not math.isnan(best_of[name]), best_of[name]))
+    best = best_of[nearest]
+    return Edge(
+        value=sign * (worst + place * (best - worst)) if worst < best else None,  # not for nan
         worst_that_must_pass=_number(sign * worst),
-        best_that_must_fail=_number(sign * best_of[nearest]),
+        best_that_must_fail=_number(sign * best),
         nearest=nearest,
-        must_fail=tuple(best_of),
-        not_told_apart=tuple(name for name in wanted if name not in best_of),
     )
 
 
@@ -171,13 +231,8 @@ def applies(name: str, kind: str) -> bool:
     return kind in SUBWORDS or name not in FOR_SUBWORDS_ONLY
 
 
-def guardrails(kind: str) -> list[Guardrail]:
-    """The guardrails of texts, for a kind of tokenizer.
-
-    Subwords of Portuguese are Portuguese to a language identifier in whatever order, so noise is a
-    control of `language` only where tokens are characters or bytes.
-    """
-    noise = () if kind in SUBWORDS else ("noise",)
+def guardrails() -> list[Guardrail]:
+    """The guardrails of texts."""
     return [
         Guardrail(
             "byte_fallback_ratio",
@@ -200,6 +255,7 @@ def guardrails(kind: str) -> list[Guardrail]:
             "letters that do not form words",
             "human",
             ("shuffled_characters",),
+            must_fail_below=("noise",),
         ),
         Guardrail(
             "lexicon_share",
@@ -222,6 +278,11 @@ def guardrails(kind: str) -> list[Guardrail]:
             "a loop: the same phrase again and again",
             "human",
             ("looped",),
+            must_fail_below=("noise",),
+            floor_of_text=lambda text: (
+                text.repetition.recurring_share * text.characters,
+                text.characters,
+            ),
         ),
         Guardrail(
             "copied_training_text",
@@ -233,20 +294,20 @@ def guardrails(kind: str) -> list[Guardrail]:
             "a copy of the training text: learned by heart, or put there by hand",
             "human",
             ("copied",),
+            must_fail_below=("noise",),
         ),
         Guardrail(
             "language",
-            "share of the characters that stand in texts identified as Portuguese",
+            "share of the pieces of text, of two or three words, identified as Portuguese",
             "share",
             "at least",
             "ratio",
-            lambda text: (
-                text.characters * (text.language == PORTUGUESE),
-                text.characters * (text.language is not None),
-            ),
+            lambda text: (text.languages[PORTUGUESE], text.languages.total()),
             "another language, or none",
             "human",
-            ("foreign", "shuffled_characters", *noise),
+            ("foreign", "shuffled_characters"),
+            limit_place=LANGUAGE_PLACE,
+            checked=("noise",),
         ),
         Guardrail(
             "self_likelihood",

@@ -39,8 +39,16 @@ class Repetition:
     @property
     def repeated_share(self) -> float:
         """From 0, nothing comes twice, to nearly 1, a short phrase in a loop."""
-        longest = self.longest_repeat_characters / self.characters if self.characters else 0.0
-        return max(1 - self.distinct[-1], longest)
+        return max(1 - self.distinct[-1], self._longest_share)
+
+    @property
+    def recurring_share(self) -> float:
+        """Words that came before, and the longest repeat: every human text has some of both."""
+        return 1 - self.distinct[0] + self._longest_share
+
+    @property
+    def _longest_share(self) -> float:
+        return self.longest_repeat_characters / self.characters if self.characters else 0.0
 
 
 def repetition(text: str) -> Repetition:
