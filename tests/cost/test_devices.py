@@ -10,10 +10,10 @@ GIB = 2**30
 
 @pytest.mark.parametrize(
     "name",
-    (
+    [
         *("rtx3060-12gb", "rtx3090-24gb", "rtx4060ti-16gb", "rtx4070-12gb", "rtx4090-24gb"),
         *("t4-16gb", "l4-24gb", "a100-40gb", "a100-80gb", "h100-80gb", "h200-141gb"),
-    ),
+    ],
 )
 def test_a_common_device_is_known_and_holds_about_what_its_name_says(name):
     said = float(name.rpartition("-")[2].removesuffix("gb"))

@@ -140,8 +140,9 @@ class Training:
         validate: Callable[[LanguageModel], Validation],
         display: Display,
         interrupted: Callable[[], bool],
+        saved_too: Callable[[], None] = lambda: None,
     ) -> None:
-        """Train to the end of the budget.
+        """Train to the end of the budget; after each checkpoint `saved_too` saves what else counts.
 
         Raises:
             Interrupted: the user asked to stop; everything is saved.
@@ -165,6 +166,7 @@ class Training:
                 best = validating and self._validate(log, validate)
                 if saving:
                     self._save(best)
+                    saved_too()
                     saved = time.perf_counter()
                 clock = time.perf_counter()
             if stopping and not last:
