@@ -32,7 +32,6 @@ SCHEMA_VERSION = 2
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
-_said: set[str] = set()
 
 
 class Meter:
@@ -65,17 +64,6 @@ class Meter:
         """What the plan had said, as far as cost.json knows."""
         return self._before.get("predicted")
 
-    @property
-    def notes(self) -> list[str]:
-        """What cannot be measured here, and why."""
-        return self._energy.notes
-
-    def new_notes(self) -> list[str]:
-        """The notes that this process has not yet said; a climb says each of them once."""
-        fresh = [note for note in self.notes if note not in _said]
-        _said.update(fresh)
-        return fresh
-
     def timed(self, validate: Callable[[_Argument], _Result]) -> Callable[[_Argument], _Result]:
         """The same validation, with its time counted."""
 
@@ -102,7 +90,7 @@ class Meter:
             "device_memory_bytes": allocated,
             "device_reserved_bytes": reserved,
             "energy": [part.to_facts() for part in self._energy.parts()],
-            "notes": self.notes,
+            "notes": self._energy.notes,
         }
         return [*self._before.get("sittings", []), present]
 

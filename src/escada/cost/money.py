@@ -79,15 +79,6 @@ class Bill:
     brl: float | None
     price: Figure | None
 
-    def to_facts(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "basis": self.basis,
-            "usd": self.usd,
-            "brl": self.brl,
-            "usd_per_unit": self.price.to_facts() if self.price else None,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Prices:

@@ -53,6 +53,22 @@ def summary(path: Path) -> dict[str, Any] | None:
     return None if sheet is None else {key: sheet[key] for key in SUMMARY}
 
 
+def in_one_line(sheet: Mapping[str, Any]) -> str:
+    """What a training cost, for a terminal, and what of it was not measured."""
+    kwh = "energy unknown" if sheet["kwh"] is None else f"{sheet['kwh']:.3g} kWh"
+    if sheet["kwh"] is not None and sheet["energy_estimated"]:
+        kwh += " (estimated)"
+    usd = "price unknown"
+    if sheet["usd"] is not None:
+        usd = f"USD {sheet['usd']:.2g}, BRL {sheet['brl']:.2g} ({sheet['money_basis']})"
+    parts = [f"{sheet['wall_hours']:.3g} h", kwh, usd]
+    if sheet["co2_g"] is not None:
+        parts.append(f"{sheet['co2_g']:.2g} g of CO2 (grid: {sheet['grid']})")
+    if sheet["utilisation"] is not None:
+        parts.append(f"{sheet['utilisation']:.0%} of the measured peak")
+    return "; ".join(["cost: " + ", ".join(parts), *sheet["notes"]])
+
+
 def write_sheet(
     run: Run,
     meter: Meter,
@@ -165,7 +181,7 @@ def account(sittings: Sequence[Mapping[str, Any]], prices: Prices) -> dict[str, 
         "usd": _sum([bill.usd for bill in bills]),
         "brl": _sum([bill.brl for bill in bills]),
         "money_basis": bases.pop() if len(bases) == 1 else "rent and electricity",
-        "money_unit": bills[-1].to_facts()["usd_per_unit"],
+        "money_prices": _prices_of(bills),
         "co2_g": None if kwh is None else prices.co2_g(kwh),
         "grid": prices.grid,
         "grid_g_per_kwh": prices.grid_g_per_kwh.value,
@@ -190,6 +206,16 @@ def _bill(sitting: Mapping[str, Any], kwh: float | None, prices: Prices) -> Bill
         device=known_devices().get(device["name"]),
         devices=device["count"],
     )
+
+
+def _prices_of(bills: Sequence[Bill]) -> list[dict[str, Any]]:
+    """What was paid for and at which price, each once."""
+    kinds = {
+        (bill.basis, bill.price.value): {"basis": bill.basis, **bill.price.to_facts()}
+        for bill in bills
+        if bill.price is not None
+    }
+    return list(kinds.values())
 
 
 def _by_part(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

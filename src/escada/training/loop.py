@@ -140,9 +140,9 @@ class Training:
         validate: Callable[[LanguageModel], Validation],
         display: Display,
         interrupted: Callable[[], bool],
-        saved_too: Callable[[], None] = lambda: None,
+        save_meter: Callable[[], None] = lambda: None,
     ) -> None:
-        """Train to the end of the budget; after each checkpoint `saved_too` saves what else counts.
+        """Train to the end of the budget; `save_meter` is called beside each checkpoint.
 
         Raises:
             Interrupted: the user asked to stop; everything is saved.
@@ -165,8 +165,8 @@ class Training:
                     display.update(p.step, self._log(log))
                 best = validating and self._validate(log, validate)
                 if saving:
+                    save_meter()
                     self._save(best)
-                    saved_too()
                     saved = time.perf_counter()
                 clock = time.perf_counter()
             if stopping and not last:

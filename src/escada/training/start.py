@@ -265,8 +265,6 @@ def _train(
         _interruptions() as interrupted,
     ):
         run.update(status="training")
-        for note in meter.new_notes():
-            display.note(note)
         try:
             training.go(log, meter.timed(validate), display, interrupted, meter.save)
         except Interrupted:
