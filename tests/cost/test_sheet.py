@@ -3,8 +3,9 @@
 import pytest
 
 from escada.cost.money import load_prices
-from escada.cost.sheet import COMPARED, SUMMARY, account, read_sheet, summary
+from escada.cost.sheet import COMPARED, account, in_one_line, read_sheet
 from escada.files import read_json, write_json
+from escada.runs.catalogue import COST, catalogue
 from escada.spec import Budget, load_spec
 from escada.text.corpus import Corpus
 from escada.training import start as start_module
@@ -99,7 +100,7 @@ def test_a_finished_run_has_a_sheet_with_every_figure(spec, corpus_path, tmp_pat
     run = start(spec, Corpus.open(corpus_path), tmp_path / "runs", device="cpu")
     sheet = read_sheet(run.layout.cost)
     assert sheet["status"] == "finished"
-    assert set(SUMMARY) <= set(sheet)
+    assert set(COST) <= set(sheet)
     assert set(COMPARED) <= set(sheet)
     assert sheet["tokens"]["seen"] == sheet["tokens"]["trained"] == 40 * 2 * 16
     assert sheet["tokens"]["unique"] <= sheet["tokens"]["seen"]
@@ -109,7 +110,11 @@ def test_a_finished_run_has_a_sheet_with_every_figure(spec, corpus_path, tmp_pat
         assert sheet[key] == run.record[key]
     # the assumed watts of one thread or more, over the whole sitting
     assert sheet["kwh"] >= 0.01 * sheet["wall_hours"] * 0.99
-    assert summary(run.layout.cost)["kwh"] == sheet["kwh"]
+    (row,) = catalogue(tmp_path / "runs")
+    assert row["cost"]["kwh"] == sheet["kwh"]
+    said = in_one_line(sheet)
+    assert "kWh (estimated)" in said
+    assert "grid: brazil" in said
 
 
 def test_what_was_predicted_stays_beside_what_was_measured(spec, corpus_path, tmp_path):

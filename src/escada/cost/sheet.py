@@ -25,13 +25,6 @@ from escada.text.batches import WindowBatches
 JOULES_PER_KWH = 3.6e6
 COMPARED = ("hours", "kwh", "usd", "brl", "memory_bytes", "tokens_per_second")
 """What a plan may have predicted and a sheet has measured, under the same names in both."""
-SUMMARY = (
-    *("hours", "wall_hours", "validation_hours", "memory_bytes", "host_memory_bytes"),
-    *("flop_per_second", "peak_flop_per_second", "utilisation"),
-    *("kwh", "energy_estimated", "usd", "brl", "money_basis", "co2_g", "grid", "tokens"),
-    "predicted",
-)
-"""What a list of runs shows of a sheet."""
 
 
 def read_sheet(path: Path) -> dict[str, Any] | None:
@@ -45,12 +38,6 @@ def read_sheet(path: Path) -> dict[str, Any] | None:
     table = read_json(path)
     whole = table.get("schema_version") == SCHEMA_VERSION and "hours" in table
     return table if whole else None
-
-
-def summary(path: Path) -> dict[str, Any] | None:
-    """The figures of a sheet, without what they are made of; None as in `read_sheet`."""
-    sheet = read_sheet(path)
-    return None if sheet is None else {key: sheet[key] for key in SUMMARY}
 
 
 def in_one_line(sheet: Mapping[str, Any]) -> str:
