@@ -1,9 +1,11 @@
 """Money and CO2, worked by hand."""
 
+from pathlib import Path
+
 import pytest
 
 from escada.cost.devices import device
-from escada.cost.money import load_prices
+from escada.cost.money import CostSettings, known_grids, load_prices
 from escada.errors import EscadaError
 
 
@@ -94,3 +96,9 @@ def test_a_setting_that_makes_no_sense_is_one_clear_line(text, said):
 def test_two_prices_of_electricity_are_a_contradiction():
     with pytest.raises(EscadaError, match="both"):
         load_prices(["electricity_usd_per_kwh=1", "electricity_brl_per_kwh=1"])
+
+
+def test_the_document_names_every_setting_and_every_grid():
+    text = (Path(__file__).parents[2] / "docs" / "cost.md").read_text(encoding="utf-8")
+    names = [*CostSettings.model_fields, *known_grids()]
+    assert [name for name in names if f"`{name}`" not in text] == []
