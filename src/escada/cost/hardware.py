@@ -25,9 +25,10 @@ class Hardware:
         title: what the processor or the GPU calls itself.
         count: devices that compute, over all processes and machines.
         here: those of them in this machine.
-        threads: of one process.
+        threads: that compute in this machine, of all its processes.
         device: the GPU's entry in the table; None for a CPU or a GPU that is not there.
         uuids: of the GPUs in this machine, as NVML knows them.
+        processes: that train together, over all machines.
     """
 
     kind: Literal["cpu", "cuda"]
@@ -37,6 +38,7 @@ class Hardware:
     threads: int
     device: Device | None
     uuids: tuple[str, ...] = ()
+    processes: int = 1
 
     def to_facts(self) -> dict[str, Any]:
         """As JSON."""
@@ -46,6 +48,7 @@ class Hardware:
             "name": self.device.name if self.device else None,
             "count": self.count,
             "threads": self.threads,
+            "processes": self.processes,
         }
 
 
@@ -57,7 +60,7 @@ def hardware(device: torch.device) -> Hardware:
     if device.type != "cuda":
         # The processes of one machine share its processor: one device a machine.
         machines = max(1, processes // here)
-        return Hardware("cpu", cpu_name(), machines, 1, threads * here, None)
+        return Hardware("cpu", cpu_name(), machines, 1, threads * here, None, (), processes)
     numbers = range(here) if here > 1 else [device.index or 0]
     properties: list[Any] = [torch.cuda.get_device_properties(number) for number in numbers]
     title = str(properties[0].name)
@@ -66,7 +69,8 @@ def hardware(device: torch.device) -> Hardware:
         title,
         processes,
         here,
-        threads,
+        threads * here,
         device_of(title, properties[0].total_memory),
         tuple(f"GPU-{found.uuid}" for found in properties),
+        processes,
     )

@@ -85,7 +85,7 @@ def write_sheet(
     rate = _rate(totals["training_flops"], totals["training_seconds"])
     peak = cached_peak(meter.hardware, precision)
     if status == "finished":  # who interrupts a training does not want to wait
-        reached = (rate or 0.0) / meter.hardware.count
+        reached = (rate or 0.0) / meter.hardware.processes
         peak = measured_peak(meter.device, meter.hardware, precision, at_least=reached)
     sheet = {
         "schema_version": SCHEMA_VERSION,
@@ -93,7 +93,7 @@ def write_sheet(
         **totals,
         **_tokens(batches, totals),
         **_memory(sittings),
-        **_utilisation(rate, peak, meter.hardware.count),
+        **_utilisation(rate, peak, meter.hardware.processes),
         **account(sittings, meter.prices),
         "hours": totals["training_seconds"] / 3600,
         "prices": meter.prices.to_facts(),
@@ -109,9 +109,9 @@ def _rate(amount: float, seconds: float) -> float | None:
     return amount / seconds if seconds else None
 
 
-def _utilisation(rate: float | None, peak: Peak | None, count: int) -> dict[str, Any]:
+def _utilisation(rate: float | None, peak: Peak | None, processes: int) -> dict[str, Any]:
     """How much of what its devices can do the training got out of them."""
-    of_all = None if peak is None else peak.flop_per_second * count
+    of_all = None if peak is None else peak.flop_per_second * processes
     return {
         "flop_per_second": rate,
         "peak_flop_per_second": of_all,
