@@ -156,3 +156,34 @@ def test_writing_it_twice_changes_nothing(run):
     before = path.stat().st_mtime_ns
     assert write_card(run) == path
     assert path.stat().st_mtime_ns == before
+
+
+def test_the_card_says_what_the_training_cost_and_what_of_that_is_an_estimate(run):
+    change(
+        run.layout.cost,
+        kwh=0.5,
+        energy_estimated=True,
+        usd=0.1,
+        brl=0.55,
+        co2_g=19.25,
+        utilisation=0.42,
+        peak_flop_per_second=5e11,
+        flop_per_second=2.1e11,
+        predicted={"kwh": 0.4, "brl": 0.44, "micro_batch": 8},
+    )
+    card = card_text(run)
+    for said in (
+        "| energy | 0.5 kWh, estimated; cpu: ",
+        "| money | USD 0.1, BRL 0.55 for electricity |",
+        "| CO2 | 19 g, grid brazil at 38.5 g/kWh |",
+        "| speed | 2.1e+11 FLOP/s, 42 % of the device's measured peak of 5e+11 FLOP/s |",
+        "| the plan had said | kwh 0.4 (measured 0.5), brl 0.44 (measured 0.55) |",
+        f"| tokens read | {10 * 4 * 24:,}, of which ",
+    ):
+        assert said in card
+
+
+@pytest.mark.parametrize("older", [{"schema_version": 1}, {"schema_version": 2, "sittings": []}])
+def test_a_card_without_a_cost_sheet_says_nothing_of_energy(run, older):
+    run.layout.cost.write_text(json.dumps(older), encoding="utf-8")
+    assert "| energy |" not in card_text(run)

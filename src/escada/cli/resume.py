@@ -17,6 +17,7 @@ def resume(
     ] = False,
 ) -> None:
     """Go on with an interrupted training, bit for bit as if it had never stopped."""
+    from escada.cost.sheet import in_one_line, read_sheet
     from escada.evaluation.card import write_card
     from escada.training.loop import Interrupted
     from escada.training.start import resume as resume_run
@@ -26,4 +27,6 @@ def resume(
     except Interrupted as stop:
         options.exit_interrupted(stop.path)
     write_card(finished)
+    if sheet := read_sheet(finished.layout.cost):
+        typer.echo(in_one_line(sheet), err=True)
     typer.echo(finished.path)

@@ -27,6 +27,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a rung in a new run folder, whose path is the last line printed."""
+    from escada.cost.sheet import in_one_line, read_sheet
     from escada.evaluation.card import write_card
     from escada.runs.run import open_run
     from escada.spec import Budget, load_spec
@@ -49,4 +50,6 @@ def train(
     except Interrupted as stop:
         options.exit_interrupted(stop.path)
     write_card(run)
+    if sheet := read_sheet(run.layout.cost):
+        typer.echo(in_one_line(sheet), err=True)
     typer.echo(run.path)

@@ -15,6 +15,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from escada.cost.sheet import COMPARED, read_sheet
 from escada.evaluation.results import weights_hash
 from escada.evaluation.review import TRAIN_SAMPLE
 from escada.files import read_json, write_text
@@ -83,6 +84,8 @@ def _facts(run: Run) -> dict[str, Any]:
         "spec": spec,
         "about": spec.about,
         "record": {name: record.get(name) for name in _RECORDED},
+        "cost": read_sheet(run.layout.cost),
+        "compared": COMPARED,
         "data": {name: data.get(name) for name in ("training_tokens", "training_bytes")},
         "source": _source(data.get("source")),
         "licences": licences,

@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field
 
 from escada.errors import EscadaError
 from escada.files import read_json
+from escada.report.costs import CostFacts, read_costs
 from escada.report.single import RECORD_FILE, ladder_of_run
 from escada.report.strict import Facts, Interval, Verdict, check, check_version
 from escada.report.tested import (
@@ -183,6 +184,7 @@ class RunFacts:
     sampler: dict[str, Any] = field(default_factory=dict[str, Any])
     environment: dict[str, Any] = field(default_factory=dict[str, Any])
     missing: tuple[str, ...] = ()
+    cost: CostFacts | None = None
 
 
 def read_ladder(folder: Path) -> LadderFacts:
@@ -291,4 +293,5 @@ def read_run(folder: Path, rung: RungFacts) -> RunFacts:
         samples = [check(SampleFacts, sample, run / name) for sample in table.get("samples", [])]
         sampler = {**table.get("settings", {}), "seed": table.get("seed")}
     environment = read_json(run / "env.json") if present("env.json") else {}
-    return RunFacts(run, curve, samples, sampler, environment, tuple(missing))
+    cost = read_costs(run / "cost.json")
+    return RunFacts(run, curve, samples, sampler, environment, tuple(missing), cost)

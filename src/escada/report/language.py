@@ -163,6 +163,27 @@ class Language:
                 return f"{self.number(shown, 1 if shown < 99.95 else 0)}{_SPACE}{unit}"
         raise AssertionError(size)
 
+    def energy(self, kwh: float | None) -> str:
+        """Watt-hours below a kilowatt-hour."""
+        if kwh is None:
+            return NOTHING
+        amount, unit = (kwh, "kWh") if kwh >= 1 else (1000 * kwh, "Wh")
+        return f"{self.significant(amount)}{_SPACE}{unit}"
+
+    def mass(self, grams: float | None) -> str:
+        """Grams below a kilogram."""
+        if grams is None:
+            return NOTHING
+        amount, unit = (grams, "g") if grams < 1000 else (grams / 1000, "kg")
+        return f"{self.significant(amount)}{_SPACE}{unit}"
+
+    def money(self, amount: float | None, sign: str) -> str:
+        """`US$ 1.20`, and more decimals only where it would be nothing without them."""
+        if amount is None:
+            return NOTHING
+        shown = self.number(amount, 2) if amount >= 1 or amount == 0 else self.significant(amount)
+        return f"{sign}{_SPACE}{shown}"
+
     def duration(self, seconds: float | None) -> str:
         """`42.0 s`, `1 min 05 s`, `3 h 12 min`, `4 d 03 h`."""
         if seconds is None:

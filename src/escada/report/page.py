@@ -142,6 +142,7 @@ def _context(
         "prompts": views.prompts(ladder, runs, language),
         "sampler": views.sampler(runs[sampled[0]]) if sampled else "",
         "sources": sorted({source for rung in ladder.rungs for source in rung.by_source}),
+        "metered": any(run.cost for run in runs.values()),
         "largest": views.largest_costs(ladder),
         "gaps": {rung.name: views.gap(rung) for rung in ladder.rungs},
         "corpus": views.corpus(ladder, language),

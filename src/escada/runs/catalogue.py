@@ -31,7 +31,25 @@ def catalogue(folder: Path) -> list[dict[str, Any]]:
                 "run": str(layout.path),
                 **{k: record.get(k) for k in ("name", "preset", "seed", "status", "step")},
                 "best_bits_per_byte": record.get("best_bits_per_byte"),
+                "cost": _cost(layout.cost),
                 "test_bits_per_byte": read_json(test)["bits_per_byte"] if test.exists() else None,
             }
         )
     return rows
+
+
+COST = (
+    *("hours", "wall_hours", "memory_bytes", "host_memory_bytes", "device_memory_bytes"),
+    *("tokens", "flop_per_second", "utilisation", "kwh", "energy_estimated"),
+    *("usd", "brl", "money_basis", "co2_g", "grid", "predicted"),
+)
+"""What is shown of a run's cost sheet."""
+
+
+def _cost(path: Path) -> dict[str, Any] | None:
+    """The figures of a cost sheet; None when there is none yet, or it is damaged or older."""
+    try:
+        sheet = read_json(path) if path.exists() else {}
+    except EscadaError:
+        return None
+    return {key: sheet.get(key) for key in COST} if "wall_hours" in sheet else None

@@ -140,8 +140,9 @@ class Training:
         validate: Callable[[LanguageModel], Validation],
         display: Display,
         interrupted: Callable[[], bool],
+        save_meter: Callable[[], None] = lambda: None,
     ) -> None:
-        """Train to the end of the budget.
+        """Train to the end of the budget; `save_meter` is called beside each checkpoint.
 
         Raises:
             Interrupted: the user asked to stop; everything is saved.
@@ -164,6 +165,7 @@ class Training:
                     display.update(p.step, self._log(log))
                 best = validating and self._validate(log, validate)
                 if saving:
+                    save_meter()
                     self._save(best)
                     saved = time.perf_counter()
                 clock = time.perf_counter()

@@ -21,9 +21,10 @@ import torch
 
 from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.cost.memory import peak_memory_bytes
+from escada.cost.meter import Meter
+from escada.cost.sheet import write_sheet
 from escada.errors import EscadaError
 from escada.evaluation.document_sample import document_sample
-from escada.files import write_json
 from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights
 from escada.runs.device import memory_errors, resolve_device
 from escada.runs.layout import read_whole
@@ -230,6 +231,7 @@ def _train(
     precision: ResolvedPrecision,
 ) -> Run:
     spec = run.spec
+    meter = Meter(run, device)
 
     def new_training(steps: int, progress: Progress | None = None) -> Training:
         return Training(
@@ -264,13 +266,20 @@ def _train(
     ):
         run.update(status="training")
         try:
-            training.go(log, validate, display, interrupted)
+            training.go(log, meter.timed(validate), display, interrupted, meter.save)
         except Interrupted:
-            run.update(status="interrupted", **_totals(training))
+            _account(training, meter, "interrupted")
             raise
-    run.update(status="finished", **_totals(training))
-    write_json(run.layout.cost, {"schema_version": 1, **_totals(training)})
+    _account(training, meter, "finished")
     return run
+
+
+def _account(training: Training, meter: Meter, status: str) -> None:
+    """The totals into the record, then the cost sheet."""
+    totals = _totals(training)
+    training.run.update(status=status, **totals)
+    precision = training.precision.name
+    write_sheet(training.run, meter, training.batches, totals, precision=precision, status=status)
 
 
 def _plan_steps(run: Run, probe: Training, steps_per_epoch: float) -> dict[str, Any]:

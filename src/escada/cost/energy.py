@@ -1,0 +1,273 @@
+"""The energy of a training, from the counters of the hardware where they can be read.
+
+    meter = EnergyMeter.of(hardware, settings)
+    …                                          # meter.read() now and then
+    meter.parts()                              # joules by part, each with its method
+
+A GPU counts its own millijoules (NVML, from Volta on), a processor its microjoules (RAPL). Where a
+counter is missing, the part is *estimated* as watts × time, and says so and with which assumption;
+where not even that is possible it is absent, and `notes` says why. Reading a counter touches no
+device queue, so a GPU at work does not wait for it.
+
+A counter of the hardware knows no programs: what else runs on the machine is counted too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from escada.cost.hardware import Hardware
+from escada.cost.money import CostSettings
+
+RAPL = Path("/sys/class/powercap")
+WATTS_PER_THREAD = 10.0
+"""Assumed for a busy thread of a processor, its share of caches and memory included.
+
+Between a server's (4-5 W for each of many cores) and a desktop's (8-13 W for each of eight, both at
+their rated power), so about right within a factor of two: set `cpu_watts` where it matters.
+"""
+
+
+class Counter(Protocol):
+    """Joules since it was made."""
+
+    def joules(self) -> float:
+        """Read it; for a counter that wraps around, often enough to miss no round.
+
+        Raises:
+            OSError: it can no longer be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a part of the machine has drawn.
+
+    Attributes:
+        part: `gpu` or `cpu`.
+        method: `nvml`, `rapl` or `watts`.
+        joules: so far.
+        estimated: whether no counter measured it.
+        basis: what was counted, or which assumption was made.
+    """
+
+    part: str
+    method: str
+    joules: float
+    estimated: bool
+    basis: str
+
+    def to_facts(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "part": self.part,
+            "method": self.method,
+            "joules": self.joules,
+            "estimated": self.estimated,
+            "basis": self.basis,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    part: str
+    method: str
+    estimated: bool
+    basis: str
+    counter: Counter
+
+
+class EnergyMeter:
+    """Counters that run from now on.
+
+    Attributes:
+        notes: what could not be measured, and why; a sentence each.
+    """
+
+    def __init__(self, sources: Sequence[_Source], notes: Sequence[str]) -> None:
+        self._sources, self.notes = tuple(sources), list(notes)
+        self._joules = [0.0] * len(self._sources)
+
+    @classmethod
+    def of(
+        cls,
+        hardware: Hardware,
+        settings: CostSettings,
+        *,
+        rapl: Path = RAPL,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> EnergyMeter:
+        """The best counters that this machine has.
+
+        Args:
+            hardware: that computes.
+            settings: the user's watts, for an estimate.
+            rapl: the folder of the processor's counters.
+            clock: seconds, for an estimate.
+        """
+        sources: list[_Source] = []
+        notes: list[str] = []
+        found = rapl_counters(rapl)
+        if not isinstance(found, str):
+            basis = "the processor and its memory as far as it counts that, all programs together"
+            sources.append(_Source("cpu", "rapl", False, basis, found))
+        elif hardware.kind == "cpu":
+            watts, basis = _cpu_watts(hardware, settings)
+            sources.append(_Source("cpu", "watts", True, basis, Watts(watts, clock)))
+            notes.append(f"the processor's energy is estimated: {found}")
+        else:
+            notes.append(f"the processor beside the GPU is not counted: {found}")
+        if hardware.kind == "cuda":
+            sources += _gpu(hardware, settings, clock, notes)
+        if hardware.count > hardware.here:
+            notes.append("the energy of other machines is not counted")
+        return cls(sources, notes)
+
+    def read(self) -> None:
+        """Read the counters, so that none wraps around unseen."""
+        self.parts()
+
+    def parts(self) -> list[Part]:
+        """What each part has drawn so far.
+
+        A counter that stops answering keeps its last figure, and `notes` says so.
+        """
+        for number, source in enumerate(self._sources):
+            try:
+                self._joules[number] = source.counter.joules()
+            except OSError as error:
+                note = f"the counter {source.method} stopped answering: {error}"
+                if note not in self.notes:
+                    self.notes.append(note)
+        return [
+            Part(source.part, source.method, joules, source.estimated, source.basis)
+            for source, joules in zip(self._sources, self._joules, strict=True)
+        ]
+
+
+def _cpu_watts(hardware: Hardware, settings: CostSettings) -> tuple[float, str]:
+    if settings.cpu_watts is not None:
+        return settings.cpu_watts, f"{settings.cpu_watts:g} W, the user's cpu_watts"
+    watts = WATTS_PER_THREAD * hardware.threads
+    return watts, f"{WATTS_PER_THREAD:g} W for each of {hardware.threads} threads, assumed"
+
+
+def _gpu(
+    hardware: Hardware, settings: CostSettings, clock: Callable[[], float], notes: list[str]
+) -> list[_Source]:
+    found = nvml_counter(hardware.uuids)
+    if not isinstance(found, str):
+        return [_Source("gpu", "nvml", False, "the whole board, all programs together", found)]
+    if settings.device_watts is not None:
+        watts, basis = settings.device_watts, f"{settings.device_watts:g} W, the user's"
+    elif hardware.device is not None:
+        watts = hardware.device.board_watts
+        basis = f"{watts:g} W, the board's power limit"
+    else:
+        notes.append(f"the GPU's energy is unknown: {found}; set device_watts for an estimate")
+        return []
+    notes.append(f"the GPU's energy is estimated: {found}")
+    return [_Source("gpu", "watts", True, basis, Watts(watts * hardware.here, clock))]
+
+
+class Watts:
+    """An estimate: so many watts, all the time."""
+
+    def __init__(self, watts: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._watts, self._clock, self._begun = watts, clock, clock()
+
+    def joules(self) -> float:
+        """See `Counter`."""
+        return self._watts * (self._clock() - self._begun)
+
+
+class _Zone:
+    """One RAPL counter, which begins again at zero when it reaches its range."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "energy_uj"
+        self._range_uj = int((folder / "max_energy_range_uj").read_text())
+        self._last_uj = self._read()
+        self._total_uj = 0
+
+    def _read(self) -> int:
+        return int(self._file.read_text())
+
+    def joules(self) -> float:
+        now = self._read()
+        moved = now - self._last_uj
+        self._total_uj += moved if moved >= 0 else moved + self._range_uj
+        self._last_uj = now
+        return self._total_uj / 1e6
+
+
+class RaplCounters:
+    """The processor packages of a machine, and memory where it is counted apart."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._zones = [_Zone(folder) for folder in folders]
+
+    def joules(self) -> float:
+        """See `Counter`; a package of 300 W goes around in about a quarter of an hour."""
+        return sum(zone.joules() for zone in self._zones)
+
+
+def rapl_counters(root: Path = RAPL) -> RaplCounters | str:
+    """The processor's counters, or why there are none.
+
+    A package counts its cores (zones below it) already, but not its memory; the zone of the whole
+    platform counts the packages again and is left out.
+    """
+    if not root.is_dir():
+        return "no RAPL counters here"
+    try:
+        zones = {zone: (zone / "name").read_text().strip() for zone in root.glob("intel-rapl:*")}
+        wanted = [zone for zone, name in zones.items() if name == "dram" or "package" in name]
+        if not wanted:
+            return "no RAPL counters here"
+        return RaplCounters(wanted)
+    except PermissionError:
+        return f"{root}/intel-rapl:*/energy_uj may only be read by root"
+    except OSError as error:
+        return f"RAPL cannot be read ({error.strerror})"
+
+
+class NvmlCounter:
+    """GPUs that count their own energy since the driver was loaded."""
+
+    def __init__(self, nvml: Any, handles: Sequence[Any]) -> None:
+        self._nvml, self._handles = nvml, handles
+        self._begun_mj = self._read()
+
+    def _read(self) -> int:
+        return sum(self._nvml.nvmlDeviceGetTotalEnergyConsumption(h) for h in self._handles)
+
+    def joules(self) -> float:
+        """See `Counter`."""
+        try:
+            return (self._read() - self._begun_mj) / 1e3
+        except self._nvml.NVMLError as error:
+            raise OSError(str(error)) from error
+
+
+def nvml_counter(uuids: Sequence[str]) -> NvmlCounter | str:
+    """The counter of these GPUs, or why there is none.
+
+    Args:
+        uuids: such as `GPU-…`: torch and NVML number the GPUs differently.
+    """
+    try:
+        nvml: Any = importlib.import_module("pynvml")
+    except ModuleNotFoundError:
+        return "nvidia-ml-py is not installed (pip install 'escada[nvidia]')"
+    try:
+        nvml.nvmlInit()
+        return NvmlCounter(nvml, [nvml.nvmlDeviceGetHandleByUUID(uuid) for uuid in uuids])
+    except nvml.NVMLError as error:
+        return f"NVML says: {error}"

@@ -1,0 +1,76 @@
+"""The devices that a training runs on, as far as its cost is concerned.
+
+`hardware(torch.device("cuda"))` says what they are, how many there are and which entry of the table
+of known GPUs they belong to.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from escada.cost.devices import Device, device_of
+from escada.runs.environment import cpu_name
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What computes.
+
+    Attributes:
+        kind: `cpu` or `cuda`.
+        title: what the processor or the GPU calls itself.
+        count: devices that compute, over all processes and machines.
+        here: those of them in this machine.
+        threads: that compute in this machine, of all its processes.
+        device: the GPU's entry in the table; None for a CPU or a GPU that is not there.
+        uuids: of the GPUs in this machine, as NVML knows them.
+        processes: that train together, over all machines.
+    """
+
+    kind: Literal["cpu", "cuda"]
+    title: str
+    count: int
+    here: int
+    threads: int
+    device: Device | None
+    uuids: tuple[str, ...] = ()
+    processes: int = 1
+
+    def to_facts(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "kind": self.kind,
+            "title": self.title,
+            "name": self.device.name if self.device else None,
+            "count": self.count,
+            "threads": self.threads,
+            "processes": self.processes,
+        }
+
+
+def hardware(device: torch.device) -> Hardware:
+    """What a training on this device computes with; with torchrun, all processes together."""
+    threads = torch.get_num_threads()
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if device.type != "cuda":
+        # The processes of one machine share its processor: one device a machine.
+        machines = max(1, processes // here)
+        return Hardware("cpu", cpu_name(), machines, 1, threads * here, None, (), processes)
+    numbers = range(here) if here > 1 else [device.index or 0]
+    properties: list[Any] = [torch.cuda.get_device_properties(number) for number in numbers]
+    title = str(properties[0].name)
+    return Hardware(
+        "cuda",
+        title,
+        processes,
+        here,
+        threads * here,
+        device_of(title, properties[0].total_memory),
+        tuple(f"GPU-{found.uuid}" for found in properties),
+        processes,
+    )

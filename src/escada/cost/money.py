@@ -1,0 +1,278 @@
+"""What a training costs: electricity or rent, in dollars and reais, and the CO2 of its energy.
+
+    prices = load_prices(["rent_usd_per_hour=0.30"])
+    bill = prices.bill(hours=2.5, kwh=0.7, device=device("rtx4090-24gb"))
+    bill.usd, bill.brl, bill.basis
+
+A device is *rented* (hours × price) or *owned* (kWh × price of electricity; what it cost to buy is
+not counted). The defaults are in `prices.toml`, each with its source and date. The user's own
+figures stand in one small TOML file, `cost.toml` in the user's configuration folder (or the file
+that `ESCADA_COST` names), and what is given on the command line goes before that.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from escada.cost.devices import Device, Ownership
+from escada.errors import EscadaError, nearest
+from escada.spec import Section
+
+DEFAULT_GRID = "brazil"
+
+
+class CostSettings(Section):
+    """What a user can set; the keys of `cost.toml`. Absent: the default, with its source."""
+
+    ownership: Ownership | None = None
+    """Whether the machine is rented or owned; absent: what is usual for the device."""
+    rent_usd_per_hour: float | None = Field(default=None, ge=0)
+    """For one device; makes the machine a rented one unless `ownership` says otherwise."""
+    electricity_usd_per_kwh: float | None = Field(default=None, ge=0)
+    electricity_brl_per_kwh: float | None = Field(default=None, ge=0)
+    brl_per_usd: float | None = Field(default=None, gt=0)
+    grid: str | None = None
+    """A name of `known_grids()`."""
+    grid_g_per_kwh: float | None = Field(default=None, ge=0)
+    """Grams of CO2 for a kilowatt-hour, of a grid that is not in the table."""
+    device_watts: float | None = Field(default=None, gt=0)
+    """Draw of the GPU while it trains, for the estimate where it cannot be measured."""
+    cpu_watts: float | None = Field(default=None, gt=0)
+    """Draw of the processor while it trains, for the estimate where it cannot be measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number that somebody published, or that the user gave."""
+
+    value: float
+    source: str
+    date: str | None = None
+
+    def to_facts(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"value": self.value, "source": self.source, "date": self.date}
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What hours and kilowatt-hours cost.
+
+    Attributes:
+        basis: `rent` or `electricity`: what the money was paid for.
+        usd: dollars; None where the device is rented and no price is known.
+        brl: the same in reais.
+        price: of an hour of one device or of a kilowatt-hour, in USD; None where it is not known.
+    """
+
+    basis: Literal["rent", "electricity"]
+    usd: float | None
+    brl: float | None
+    price: Figure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The prices that hold here and now.
+
+    Attributes:
+        electricity_usd_per_kwh: what a kilowatt-hour costs.
+        brl_per_usd: reais for a dollar.
+        grid: name of the grid.
+        grid_g_per_kwh: grams of CO2 for a kilowatt-hour of it.
+        settings: what the user set.
+    """
+
+    electricity_usd_per_kwh: Figure
+    brl_per_usd: Figure
+    grid: str
+    grid_g_per_kwh: Figure
+    settings: CostSettings
+
+    def ownership_of(self, device: Device | None) -> Ownership:
+        """Whether a device is rented: as the user says, else as is usual (a CPU is owned)."""
+        if self.settings.ownership is not None:
+            return self.settings.ownership
+        if self.settings.rent_usd_per_hour is not None:
+            return "rented"
+        return device.usual if device else "owned"
+
+    def rent_usd_per_hour(self, device: Device | None) -> Figure | None:
+        """What an hour of one device costs; None when neither the user nor the table says."""
+        if self.settings.rent_usd_per_hour is not None:
+            return Figure(self.settings.rent_usd_per_hour, "the user")
+        if device is None or device.rent is None:
+            return None
+        return Figure(device.rent.usd_per_hour, device.rent.source, device.rent.date)
+
+    def bill(
+        self, *, hours: float, kwh: float | None, device: Device | None, devices: int = 1
+    ) -> Bill:
+        """What it costs to train.
+
+        Args:
+            hours: wall time.
+            kwh: energy of all devices together; None when it is not known.
+            device: that it ran on; None for a CPU or a device that is not in the table.
+            devices: how many are rented at once.
+        """
+        if self.ownership_of(device) == "rented":
+            price = self.rent_usd_per_hour(device)
+            amount = None if price is None else hours * devices * price.value
+            return Bill("rent", amount, self._brl(amount), price)
+        price = self.electricity_usd_per_kwh
+        amount = None if kwh is None else kwh * price.value
+        return Bill("electricity", amount, self._brl(amount), price)
+
+    def co2_g(self, kwh: float) -> float:
+        """Grams of CO2 of this energy, by the grid's factor."""
+        return kwh * self.grid_g_per_kwh.value
+
+    def _brl(self, usd: float | None) -> float | None:
+        return None if usd is None else usd * self.brl_per_usd.value
+
+    def to_facts(self) -> dict[str, Any]:
+        """As JSON, with the sources."""
+        return {
+            "electricity_usd_per_kwh": self.electricity_usd_per_kwh.to_facts(),
+            "brl_per_usd": self.brl_per_usd.to_facts(),
+            "grid": self.grid,
+            "grid_g_per_kwh": self.grid_g_per_kwh.to_facts(),
+            "settings": self.settings.model_dump(exclude_none=True),
+        }
+
+
+@cache
+def _table() -> dict[str, Any]:
+    text = resources.files("escada.cost").joinpath("prices.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def known_grids() -> list[str]:
+    """Grids with a factor in the table."""
+    return sorted(_table()["grids"])
+
+
+def settings_path() -> Path:
+    """Where the user's `cost.toml` would be: `ESCADA_COST`, else the configuration folder."""
+    if chosen := os.environ.get("ESCADA_COST"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "escada" / "cost.toml"
+
+
+def load_prices(overrides: Sequence[str] = ()) -> Prices:
+    """The defaults, the user's file over them, `KEY=VALUE`s over both.
+
+    Args:
+        overrides: such as `electricity_brl_per_kwh=0.95` or `grid=france`.
+
+    Raises:
+        EscadaError: the file is no TOML, or a key or value makes no sense.
+    """
+    path = settings_path()
+    settings = _settings(_read(path), path) if path.exists() or _chosen() else CostSettings()
+    given = dict(_override(text) for text in overrides)
+    over = _settings(given, "command line")
+    kept = settings.model_dump(exclude_none=True)
+    for one, other in _ALTERNATIVES:
+        if one in given or other in given:
+            kept.pop(one, None)
+            kept.pop(other, None)
+    return _prices(CostSettings(**kept | over.model_dump(exclude_none=True)))
+
+
+_ALTERNATIVES = (
+    ("electricity_usd_per_kwh", "electricity_brl_per_kwh"),
+    ("grid", "grid_g_per_kwh"),
+)
+"""Two ways to say one thing: together in one place they are a contradiction."""
+
+
+def _chosen() -> bool:
+    return bool(os.environ.get("ESCADA_COST"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise EscadaError("file not found", where=path, fix="check ESCADA_COST") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EscadaError(f"not a TOML file: {error}", where=path, fix="mend it") from error
+
+
+def _override(text: str) -> tuple[str, Any]:
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not key:
+        raise EscadaError(
+            f"cost setting {text!r} is not KEY=VALUE", fix="write for example brl_per_usd=5.5"
+        )
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
+def _settings(table: Mapping[str, Any], where: object) -> CostSettings:
+    for key in table:
+        if key not in CostSettings.model_fields:
+            fix = nearest(key, CostSettings.model_fields)
+            raise EscadaError(f"unknown key {key!r}", where=where, fix=fix)
+    for one, other in _ALTERNATIVES:
+        if one in table and other in table:
+            fix = "keep one of them"
+            raise EscadaError(f"{one} and {other} are both set", where=where, fix=fix)
+    try:
+        settings = CostSettings.model_validate(dict(table))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        raise EscadaError(
+            f"{key}: {message}, got {problem['input']!r}", where=where, fix="change it"
+        ) from error
+    if settings.grid is not None and settings.grid not in known_grids():
+        raise EscadaError(
+            f"unknown grid {settings.grid!r}",
+            where=where,
+            fix=nearest(settings.grid, known_grids()) + ", or set grid_g_per_kwh",
+        )
+    return settings
+
+
+def _prices(settings: CostSettings) -> Prices:
+    table = _table()
+    exchange = _or_default(settings.brl_per_usd, table["exchange"], "brl_per_usd")
+    grid = settings.grid or DEFAULT_GRID
+    return Prices(
+        electricity_usd_per_kwh=_electricity(settings, exchange.value),
+        brl_per_usd=exchange,
+        grid="as the user says" if settings.grid_g_per_kwh is not None else grid,
+        grid_g_per_kwh=_or_default(settings.grid_g_per_kwh, table["grids"][grid], "g_per_kwh"),
+        settings=settings,
+    )
+
+
+def _electricity(settings: CostSettings, brl_per_usd: float) -> Figure:
+    if settings.electricity_usd_per_kwh is not None:
+        return Figure(settings.electricity_usd_per_kwh, "the user")
+    row = _table()["electricity"]
+    brl = _or_default(settings.electricity_brl_per_kwh, row, "brl_per_kwh")
+    source = f"{brl.source}: {brl.value:g} BRL"
+    return Figure(brl.value / brl_per_usd, source, brl.date)
+
+
+def _or_default(value: float | None, row: Mapping[str, Any], key: str) -> Figure:
+    if value is not None:
+        return Figure(value, "the user")
+    return Figure(row[key], row["source"], row["date"])
