@@ -40,6 +40,7 @@ from escada.training.budget import dry_run_steps, total_steps
 from escada.training.circumstances import Circumstances, circumstances_here, moved
 from escada.training.compilation import ResolvedCompile, resolve_compile
 from escada.training.distributed import ALONE, World, share_of
+from escada.training.host_memory import keep_freed_memory
 from escada.training.loop import Interrupted, Training
 from escada.training.metrics import Log, MetricsLog, NoLog
 from escada.training.precision import ResolvedPrecision, resolve_precision
@@ -242,6 +243,8 @@ def _train(
     here: Circumstances | None = None,
 ) -> Run:
     spec = run.spec
+    if device.type == "cpu":
+        keep_freed_memory()
 
     def new_training(steps: int, progress: Progress | None = None) -> Training:
         return Training(
