@@ -9,7 +9,7 @@ import os
 from datetime import timedelta
 
 _NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-_STORE_SECONDS = 10
+_STORE_SECONDS = 3
 
 
 def processes() -> int:
