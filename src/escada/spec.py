@@ -229,6 +229,15 @@ class ModelConfig(Section):
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+def _compile(value: object) -> object:
+    if value != "auto" and not isinstance(value, bool):
+        raise ValueError("neither 'auto' nor true nor false")
+    return value
+
+
+CompileField = Annotated[Literal["auto"] | bool, BeforeValidator(_compile)]
+
+
 class TrainSpec(Section):
     """How the weights are found."""
 
@@ -255,6 +264,8 @@ class TrainSpec(Section):
     clip_norm: float | None = Field(default=None, gt=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    compile: CompileField = "auto"
+    """`torch.compile` for the training step: true, false, or where it pays."""
     validations: int = Field(default=10, ge=1)
     """How many times the validation loss is measured, evenly over the training."""
     validation_bytes: int = Field(default=65_536, ge=1)
@@ -289,9 +300,14 @@ class Spec(Section):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of everything but the prose."""
+        """SHA-256 of everything but the prose.
+
+        A key that came later counts only where it is used: runs of before keep their hash.
+        """
         table = self.to_table()
         del table["about"]
+        if table["train"]["compile"] == "auto":
+            del table["train"]["compile"]
         return content_hash(table)
 
     def with_budget(self, budget: Budget) -> Spec:

@@ -22,6 +22,7 @@ from escada.cli import (
     evaluate,
     guard,
     judge,
+    options,
     pairs,
     report,
     resume,
@@ -33,9 +34,10 @@ from escada.cli import (
 )
 from escada.errors import EscadaError
 from escada.files import disk_error
+from escada.training.launch import processes, speaks_for_all
 
-INTERRUPTED = 130
-"""Exit code of a process stopped by Ctrl-C (128 + SIGINT)."""
+_TOGETHER = ("train", "resume")
+"""The verbs that several processes do together."""
 _USAGE_ERROR: type[BaseException] = typer.BadParameter.__mro__[1]
 """What the parser raises for a command line that it cannot read; typer does not export its name."""
 
@@ -76,9 +78,16 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True),
 ) -> None:
     del version
+    verb = context.invoked_subcommand
+    if processes() > 1 and verb not in _TOGETHER:
+        raise EscadaError(
+            f"`escada {verb}` is the work of one process, and {processes()} were started",
+            fix="start it without torchrun",
+        )
 
 
 def main() -> None:
@@ -99,13 +108,14 @@ def main() -> None:
             raise
         _fail(known)
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(INTERRUPTED)
+        sys.exit(options.INTERRUPTED)
     else:
         sys.exit(code)
 
 
 def _fail(error: EscadaError) -> NoReturn:
-    typer.echo(f"escada: {error}", err=True)
+    if speaks_for_all():
+        typer.echo(f"escada: {error}", err=True)
     sys.exit(error.exit_code)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from escada.runs.run import Run
     from escada.text.corpus import Corpus
+    from escada.training.distributed import World
 
 Rung = Annotated[str, typer.Argument(help="A rung's name, or a spec file ending in .toml.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder.")]
@@ -68,11 +70,45 @@ def corpus_of(run: Run, data: Path | None) -> Corpus:
     return corpus
 
 
-def exit_interrupted(run: Path) -> NoReturn:
-    """Say how to go on with a run that Ctrl-C stopped, and leave with its exit code."""
+INTERRUPTED = 130
+"""Exit code of a process stopped by Ctrl-C (128 + SIGINT)."""
+
+
+def say_interrupted(run: Path) -> None:
+    """Write the card of a run that Ctrl-C stopped, and say how to go on with it."""
     from escada.evaluation.card import write_card
     from escada.runs.run import open_run
 
     write_card(open_run(run))
     typer.echo(f"Stopped and saved. Go on with: escada resume {run}", err=True)
-    raise typer.Exit(130)
+
+
+def train_together(device: str, train: Callable[[World], Run]) -> None:
+    """Train in one process or in several, and close the run as it ended.
+
+    Args:
+        device: `auto`, `cpu` or `cuda`.
+        train: starts or resumes a run in the world that it is given.
+    """
+    from escada.cost.sheet import in_one_line, read_sheet
+    from escada.evaluation.card import write_card
+    from escada.training.distributed import joined
+    from escada.training.loop import Interrupted
+
+    stopped = False
+    with joined(device) as world:
+        # Inside, since the others wait here for the first one, which does the closing.
+        try:
+            run = train(world)
+        except Interrupted as stop:
+            stopped = True
+            if world.first:
+                say_interrupted(stop.path)
+        else:
+            if world.first:
+                write_card(run)
+                if sheet := read_sheet(run.layout.cost):
+                    typer.echo(in_one_line(sheet), err=True)
+                typer.echo(run.path)
+    if stopped:
+        raise typer.Exit(INTERRUPTED)

@@ -27,29 +27,25 @@ def train(
     ] = None,
 ) -> None:
     """Train a rung in a new run folder, whose path is the last line printed."""
-    from escada.cost.sheet import in_one_line, read_sheet
-    from escada.evaluation.card import write_card
-    from escada.runs.run import open_run
+    from escada.runs.run import Run, open_run
     from escada.spec import Budget, load_spec
-    from escada.training.loop import Interrupted
+    from escada.training.distributed import World
     from escada.training.start import start
 
     spec = load_spec(rung, preset=preset, overrides=overrides or [])
     if budget is not None:
         spec = spec.with_budget(Budget.parse(budget))
-    try:
-        run = start(
+
+    def train_in(world: World) -> Run:
+        return start(
             spec,
-            options.open_corpus(data, spec.text.profile),
+            world.first_then_others(lambda: options.open_corpus(data, spec.text.profile)),
             out,
             seed=seed,
             device=device,
             dry_run=dry_run,
             warm_start=open_run(warm_start) if warm_start else None,
+            world=world,
         )
-    except Interrupted as stop:
-        options.exit_interrupted(stop.path)
-    write_card(run)
-    if sheet := read_sheet(run.layout.cost):
-        typer.echo(in_one_line(sheet), err=True)
-    typer.echo(run.path)
+
+    options.train_together(device, train_in)

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from escada.models.dropout import Dropout, drop, thinned
+
 CellKind = Literal["lstm", "gru"]
 GATES: dict[CellKind, int] = {"lstm": 4, "gru": 3}
 """Blocks of H rows in the matrices of a cell, in PyTorch's order: LSTM i f g o, GRU r z n."""
@@ -56,7 +58,7 @@ class RecurrentLayer(nn.Module):
         w_ih, w_hh, b_ih, b_hh = self.cell.parameters()
         weights: list[Tensor] = [w_ih, w_hh, b_ih, b_hh]
         if self.training and self.weight_drop:
-            weights[1] = functional.dropout(w_hh, self.weight_drop)
+            weights[1] = drop(w_hh, self.weight_drop)
         if self.kind == "lstm" and x_BTD.shape[1] == 1:
             # oneDNN reorders the matrices at each call: that costs more than a single step.
             h_BH, c_BH = torch.lstm_cell(x_BTD[:, 0], (h_BH, c_BH), *weights)
@@ -110,16 +112,20 @@ class CacheView:
 def unfused_causal_attention(
     q_BNTH: Tensor, k_BNTH: Tensor, v_BNTH: Tensor, dropout: float
 ) -> Tensor:
-    """Causal attention as three plain operations, for training in bf16 on a CPU.
+    """Causal attention as plain operations, for training on a CPU in bf16 or with dropout.
 
-    There the backward pass of torch's fused kernel takes 2 to 20 times as long as that of two
-    batched matrix products (docs/models.md).
+    In bf16 the backward pass of torch's fused kernel takes 2 to 20 times as long as that of two
+    batched matrix products (docs/models.md), and with dropout there is no fused kernel.
     """
     length, width = q_BNTH.shape[-2:]
     later_TT = torch.full((length, length), -math.inf, dtype=q_BNTH.dtype).triu(1)
     scores_BNTT = (q_BNTH * width**-0.5) @ k_BNTH.transpose(-2, -1) + later_TT
     weights_BNTT = scores_BNTT.softmax(dim=-1, dtype=q_BNTH.dtype)
-    return functional.dropout(weights_BNTT, dropout) @ v_BNTH
+    if dropout:
+        # The values take the factor: they are far fewer than the weights.
+        weights_BNTT, factor = thinned(weights_BNTT, dropout)
+        v_BNTH = v_BNTH * factor
+    return weights_BNTT @ v_BNTH
 
 
 class CausalSelfAttention(nn.Module):
@@ -133,7 +139,7 @@ class CausalSelfAttention(nn.Module):
         self.attention_dropout = attention_dropout
         self.qkv = nn.Linear(d_model, 3 * d_model)
         self.out = nn.Linear(d_model, d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x_BTD: Tensor, cache: CacheView | None = None) -> Tensor:
         """Without a cache, the T tokens are the whole sequence; with one, they follow it."""
@@ -146,7 +152,9 @@ class CausalSelfAttention(nn.Module):
             y_BNTH = functional.scaled_dot_product_attention(
                 q_BNTH, k_BNSH, v_BNSH, attn_mask=cache.visible_B1TS, dropout_p=dropout
             )
-        elif q_BNTH.is_cpu and q_BNTH.dtype == torch.bfloat16 and q_BNTH.requires_grad:
+        elif q_BNTH.is_cpu and (
+            dropout or (q_BNTH.dtype == torch.bfloat16 and q_BNTH.requires_grad)
+        ):
             y_BNTH = unfused_causal_attention(q_BNTH, k_BNSH, v_BNSH, dropout)
         else:
             y_BNTH = functional.scaled_dot_product_attention(
@@ -162,7 +170,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.up = nn.Linear(d_model, d_ff)
         self.down = nn.Linear(d_ff, d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Same shape."""

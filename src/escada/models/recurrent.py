@@ -23,6 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from escada.models.contract import DecodingState, LanguageModel
+from escada.models.dropout import Dropout
 from escada.models.layers import GATES, CellKind, RecurrentLayer
 from escada.spec import ModelConfig
 
@@ -94,7 +95,7 @@ class Model(LanguageModel):
         self.norms = nn.ModuleList(
             nn.LayerNorm(d_hidden) if config.layer_norm else nn.Identity() for _ in widths
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.projection = (
             nn.Linear(d_hidden, d_in, bias=False)
             if config.tie_embeddings and d_in != d_hidden

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from escada.models.contract import DecodingState, LanguageModel
+from escada.models.dropout import Dropout
 from escada.models.layers import (
     CacheView,
     CausalSelfAttention,
@@ -143,7 +144,7 @@ class Model(LanguageModel):
             # Its own root mean square is 1/sqrt(2).
             table_WD = table_WD * (SINUSOID_RMS * 2**0.5 / self.stream_scale)
             self.register_buffer("position_table_WD", table_WD, persistent=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.d_model, eps=config.norm_epsilon)
         self.output = nn.Linear(config.d_model, vocab_size, bias=False)

@@ -46,7 +46,7 @@ class Checkpoint:
         step: optimizer steps taken.
         spec_hash: of the spec that the weights belong to.
         weights: parameters and buffers by name, tied ones once.
-        training: tensors of the optimizer, the scaler and the random states.
+        training: tensors of the optimizer and the scaler.
         facts: JSON scalars, such as seconds and the best loss so far.
     """
 

@@ -4,17 +4,19 @@ A step: set the rate → accumulate the micro-batches → clip → step → mete
 are checked to be finite and logged, the validation documents are scored, and a checkpoint is
 written. Nothing inside a step waits for the device, so a GPU is never left idle for a number that
 nobody reads yet.
+
+Several processes run the same loop, each on its rows of the batch (`escada.training.distributed`).
+They agree on when to stop and to save, and only the first one logs, validates and writes.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,7 +27,10 @@ from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Checkpoint, save_checkpoint, weights_of
 from escada.runs.run import Run
 from escada.text.batches import WindowBatches
-from escada.training.metrics import MetricsLog
+from escada.training.compilation import ResolvedCompile, compile_errors
+from escada.training.distributed import ALONE, Agreement, World, seed_step, share_of
+from escada.training.metrics import Log
+from escada.training.objective import Objective
 from escada.training.optimizers import build_optimizer, learning_rate
 from escada.training.precision import ResolvedPrecision
 from escada.training.progress import Display
@@ -64,23 +69,42 @@ class Training:
         total_steps: int,
         device: torch.device,
         precision: ResolvedPrecision,
+        compiling: ResolvedCompile,
+        world: World = ALONE,
         progress: Progress | None = None,
     ) -> None:
         self.run, self.spec, self.train = run, run.spec, run.spec.train
         self.model, self.batches, self.device, self.precision = model, batches, device, precision
         self.total_steps = total_steps
+        self.world, self.share = world, share_of(self.train, world.size)
         self.progress = progress or Progress()
         self.optimizer = build_optimizer(model, self.train)
         self.scaler = precision.scaler(device)
         self.targets_per_step = targets_per_step(self.train)
         self.flops_per_step = training_flops_per_step(model, self.train)
-        self._nats = torch.tensor(self.progress.unlogged_nats, dtype=torch.float64, device=device)
+        self.objective = world.distribute(compiling.apply(Objective(model, self.train)), device)
+        # Those of all processes up to the last check, and since then those of this one.
+        nats = self.progress.unlogged_nats if world.first else 0.0
+        self._nats = torch.tensor(nats, dtype=torch.float64, device=device)
         self._gradient_norm = torch.zeros((), device=device)
         self._log_every = max(1, total_steps // LOG_ROWS)
         self._validation_steps = {
             round(total_steps * i / self.train.validations)
             for i in range(1, self.train.validations + 1)
         }
+        if compiling.on or world.size > 1:
+            self._rehearse()
+
+    def _rehearse(self) -> None:
+        """One micro-batch without a step, before any clock runs.
+
+        It compiles, and lets DistributedDataParallel put its buckets in the order in which
+        gradients come: from then on, and after a resume too, every step sums in the same order.
+        """
+        micro_BT = self._windows(0)[: self.share.micro_batch_sequences]
+        with compile_errors():
+            self._nats_of(micro_BT).backward()
+        self.model.zero_grad(set_to_none=True)
 
     # --- one step -----------------------------------------------------------------------------
 
@@ -101,32 +125,46 @@ class Training:
 
     def _accumulate(self) -> None:
         """Sum the gradient of the mean loss over the micro-batches of this step."""
-        windows_BT = self.batches.batch(self.progress.step)
-        micro = self.train.micro_batch_sequences or len(windows_BT)
+        step = self.progress.step
+        seed_step(self.run.seed, step, self.world.rank, self.device)
         self.optimizer.zero_grad(set_to_none=True)
-        for first in range(0, len(windows_BT), micro):
-            nats = self._nats_of(windows_BT[first : first + micro])
-            self.scaler.scale(nats / self.targets_per_step).backward()
+        # Processes average their gradients, where the step wants the sum.
+        divisor = self.targets_per_step / self.world.size
+        micros: Sequence[Tensor] = torch.split(
+            self._windows(step), self.share.micro_batch_sequences
+        )
+        for number, micro_BT in enumerate(micros, start=1):
+            with self.world.keep_local(self.objective, local=number < len(micros)):
+                nats = self._nats_of(micro_BT)
+                self.scaler.scale(nats / divisor).backward()
             self._nats += nats.detach()
 
-    def _nats_of(self, windows_BT: np.ndarray) -> Tensor:
-        ids_BT = torch.from_numpy(windows_BT).to(self.device, non_blocking=True)
-        targets_BT = ids_BT[:, 1:]
+    def _windows(self, step: int) -> Tensor:
+        """This process's rows of the windows of a step, on the device: (B, T + 1)."""
+        rows = self.share.sequences
+        first = step * self.train.batch_sequences + self.world.rank * rows
+        starts = self.batches.starts(first, rows)
+        ids_BT = torch.from_numpy(self.batches.stream.windows(starts, self.train.window_tokens + 1))
+        if self.device.type == "cuda":
+            ids_BT = ids_BT.pin_memory()  # a copy from other memory would wait for the GPU
+        return ids_BT.to(self.device, non_blocking=True)
+
+    def _nats_of(self, ids_BT: Tensor) -> Tensor:
         with self.precision.autocast(self.device):
-            logits_BTV = self.model(ids_BT[:, :-1])
-            if self.train.objective == "last":
-                logits_BTV, targets_BT = logits_BTV[:, -1:], targets_BT[:, -1:]
-            return torch.nn.functional.cross_entropy(
-                logits_BTV.flatten(0, 1),
-                targets_BT.flatten(),
-                reduction="sum",
-                label_smoothing=self.train.label_smoothing,
-            )
+            return self.objective(ids_BT)
 
     def _clip(self) -> None:
         self.scaler.unscale_(self.optimizer)
-        limit = self.train.clip_norm or math.inf
-        self._gradient_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        parameters = list(self.model.parameters())
+        if self.train.clip_norm is not None:
+            norm = torch.nn.utils.clip_grad_norm_(parameters, self.train.clip_norm)
+            self._gradient_norm = norm
+        elif self._logs_after(self.progress.step + 1):
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            self._gradient_norm = torch.nn.utils.get_total_norm(gradients)
+
+    def _logs_after(self, step: int) -> bool:
+        return step % self._log_every == 0 or step == self.total_steps
 
     def _update_weights(self) -> None:
         self.scaler.step(self.optimizer)
@@ -136,7 +174,7 @@ class Training:
 
     def go(
         self,
-        log: MetricsLog,
+        log: Log,
         validate: Callable[[LanguageModel], Validation],
         display: Display,
         interrupted: Callable[[], bool],
@@ -149,19 +187,21 @@ class Training:
             EscadaError: the loss is no longer finite, or the disk is full.
         """
         p = self.progress
+        agreement = Agreement(self.world)
         saved = clock = time.perf_counter()
         while p.step < self.total_steps and not p.stopped_early:
             self.step()
             last = p.step == self.total_steps
             validating = p.step in self._validation_steps
-            stopping = interrupted()
-            saving = validating or stopping or time.perf_counter() - saved > CHECKPOINT_SECONDS
+            overdue = self.world.first and time.perf_counter() - saved > CHECKPOINT_SECONDS
+            stopping, saving = agreement.ask(interrupted(), overdue)
+            saving = saving or validating or stopping
             if p.step % self._log_every == 0 or saving:
                 self._check_finite()
                 now = time.perf_counter()
                 p.seconds += now - clock
                 p.unlogged_seconds += now - clock
-                if p.step % self._log_every == 0 or last:
+                if self._logs_after(p.step):
                     display.update(p.step, self._log(log))
                 best = validating and self._validate(log, validate)
                 if saving:
@@ -174,7 +214,9 @@ class Training:
 
     def _check_finite(self) -> None:
         p = self.progress
-        p.unlogged_nats = self._nats.item()  # waits for the device
+        total = self.world.sum(self._nats)
+        p.unlogged_nats = total.item()  # waits for the device
+        self._nats = total if self.world.first else torch.zeros_like(total)
         if not math.isfinite(p.unlogged_nats):
             raise EscadaError(
                 f"the training diverged: the loss is not finite at step {p.step}",
@@ -182,7 +224,7 @@ class Training:
                 fix="lower train.learning_rate or set train.clip_norm; earlier checkpoints survive",
             )
 
-    def _log(self, log: MetricsLog) -> str:
+    def _log(self, log: Log) -> str:
         p = self.progress
         steps, seconds = p.unlogged_steps, p.unlogged_seconds
         loss = p.unlogged_nats / (steps * self.targets_per_step)
@@ -204,10 +246,11 @@ class Training:
         self._nats.zero_()
         return f"loss {loss:.3f}  {tokens_per_second:,.0f} tokens/s"
 
-    def _validate(self, log: MetricsLog, validate: Callable[[LanguageModel], Validation]) -> bool:
+    def _validate(self, log: Log, validate: Callable[[LanguageModel], Validation]) -> bool:
         """Score the validation sample; True when it is the best so far."""
         p = self.progress
-        found = validate(self.model)
+        found = self.world.from_first(validate(self.model) if self.world.first else None)
+        assert found is not None
         log.write(
             "validation",
             p.step,
@@ -228,18 +271,23 @@ class Training:
         return better
 
     def _save(self, best: bool) -> None:
+        if self.world.first:
+            self._write_checkpoint(best)
+        self.world.barrier()
+
+    def _write_checkpoint(self, best: bool) -> None:
         save_checkpoint(
             self.run.layout.checkpoints,
             Checkpoint(
                 step=self.progress.step,
                 spec_hash=self.spec.hash,
                 weights=weights_of(self.model),
-                training=training_tensors(self.optimizer, self.scaler, self.device),
+                training=training_tensors(self.optimizer, self.scaler),
                 facts=self.progress.to_facts(),
             ),
             best=best,
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to a checkpoint's optimizer, scaler and random state (its weights are loaded)."""
-        restore_training(checkpoint.training, self.optimizer, self.scaler, self.device)
+        """Go back to a checkpoint's optimizer and scaler (its weights are loaded)."""
+        restore_training(checkpoint.training, self.optimizer, self.scaler)

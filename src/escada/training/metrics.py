@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
@@ -62,6 +62,21 @@ def _csv_lines(rows: list[dict[str, Any]], header: bool) -> str:
         writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+class Log(Protocol):
+    """Takes the rows of a training."""
+
+    def write(self, kind: str, step: int, **values: float) -> None:
+        """Add a row of kind `train` or `validation`."""
+        ...
+
+
+class NoLog:
+    """For a process that leaves the log to another."""
+
+    def write(self, kind: str, step: int, **values: float) -> None:
+        """See `Log`."""
 
 
 class MetricsLog:

@@ -20,6 +20,13 @@ class Display(Protocol):
         ...
 
 
+class NoDisplay:
+    """For a process that leaves the display to another."""
+
+    def update(self, step: int, facts: str) -> None:
+        """See `Display`."""
+
+
 class TerminalDisplay:
     """A live bar when standard error is a terminal, else a plain line every ten seconds."""
 

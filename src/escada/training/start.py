@@ -2,6 +2,8 @@
 
     corpus → tokenizer and shards (cached) → run folder → calibration → the loop → totals
 
+Of several processes that train together, all go through here, and the first one writes.
+
 `start` makes a run folder before the first step, with all that a resume needs, so that a process
 killed at any moment leaves something to go on from.
 """
@@ -12,7 +14,8 @@ import signal
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,7 +29,7 @@ from escada.cost.sheet import write_sheet
 from escada.errors import EscadaError
 from escada.evaluation.document_sample import document_sample
 from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights
-from escada.runs.device import memory_errors, resolve_device
+from escada.runs.device import memory_errors
 from escada.runs.layout import read_whole
 from escada.runs.run import Run, create_run, open_run, run_key
 from escada.spec import Spec
@@ -35,28 +38,20 @@ from escada.text.corpus import Corpus
 from escada.text.prepared import prepare_tokens
 from escada.text.shards import TokenStream
 from escada.training.budget import dry_run_steps, total_steps
+from escada.training.circumstances import Circumstances, circumstances_here, moved
+from escada.training.compilation import ResolvedCompile, resolve_compile
+from escada.training.distributed import ALONE, World, share_of
+from escada.training.host_memory import keep_freed_memory
 from escada.training.loop import Interrupted, Training
-from escada.training.metrics import MetricsLog
+from escada.training.metrics import Log, MetricsLog, NoLog
 from escada.training.precision import ResolvedPrecision, resolve_precision
-from escada.training.progress import TerminalDisplay
+from escada.training.progress import Display, NoDisplay, TerminalDisplay
 from escada.training.state import Progress
 from escada.training.validation import ruler_validation
 
 CALIBRATION_SECONDS = 3.0
 CALIBRATION_WARMUP_STEPS = 2
 _SMALLER = "lower train.micro_batch_sequences (the batch stays), train.window_tokens or the model"
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What must be the same for a resume to be bit-identical."""
-
-    device: str
-    threads: int
-    precision: str
-    micro_batch_sequences: int
-    torch: str
-    cpu_capability: str
 
 
 def start(
@@ -68,6 +63,7 @@ def start(
     device: str = "auto",
     dry_run: bool = False,
     warm_start: Run | None = None,
+    world: World = ALONE,
 ) -> Run:
     """Train a rung from its first step, in a new run folder below `out`.
 
@@ -79,19 +75,23 @@ def start(
         device: `auto`, `cpu` or `cuda`.
         dry_run: at most 1,000 steps and a minute.
         warm_start: begin with the best weights of this run, of the same shape and tokenizer.
+        world: the processes that train together; all of them call this.
 
     Raises:
         EscadaError: everything that the user can mend.
         Interrupted: the user asked to stop; the run can be resumed.
     """
     check_profile(spec, corpus)
-    where = resolve_device(device)
+    where = world.device(device)
     precision = resolve_precision(spec.train.precision, where)
-    tokenizer, stream = prepare_tokens(corpus, spec.tokenizer)
+    compiling = resolve_compile(spec, where, dry_run=dry_run)
+    share = share_of(spec.train, world.size)
+    tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, spec.tokenizer))
     if warm_start is not None:
         _check_warm_start(warm_start, spec, tokenizer.hash)
     batches = _windows(spec, stream, seed)
-    run = create_run(
+    create = partial(
+        create_run,
         out,
         spec,
         tokenizer,
@@ -115,13 +115,30 @@ def start(
         facts={
             "dry_run": dry_run,
             "precision": asdict(precision),
+            "compile": asdict(compiling),
             "warm_start": str(warm_start.path.resolve()) if warm_start else None,
-            "circumstances": asdict(_circumstances(spec, where, precision)),
+            "circumstances": asdict(circumstances_here(where, precision, compiling, world, share)),
         },
         suffix="-dry-run" if dry_run else "",
     )
+    run = _by_first(create, world)
     with memory_errors(run.path, _SMALLER):
-        return _train(run, corpus, batches, where, precision)
+        return _train(run, corpus, batches, where, precision, compiling, world)
+
+
+def _by_first(work: Callable[[], Run], world: World) -> Run:
+    """The run that rank 0 makes or opens; the others see it as it was then."""
+    run = world.from_first(work() if world.first else None)
+    assert run is not None
+    return run
+
+
+def _note(run: Run, world: World, **facts: Any) -> None:
+    """Add facts to the record: in every process's copy, and by one of them on disk."""
+    if world.first:
+        run.update(**facts)
+    else:
+        run.record.update(facts)
 
 
 def check_profile(spec: Spec, corpus: Corpus) -> None:
@@ -139,19 +156,29 @@ def check_profile(spec: Spec, corpus: Corpus) -> None:
         )
 
 
-def resume(path: Path, *, allow_differences: bool = False) -> Run:
+def recorded_device(path: Path) -> str:
+    """The kind of device that a run was trained on, which a resume uses again.
+
+    Raises:
+        EscadaError: not a run, or damaged.
+    """
+    record = read_whole(open_run(path).layout.record, ("circumstances",))
+    return Circumstances(**record["circumstances"]).device
+
+
+def resume(path: Path, *, allow_differences: bool = False, world: World = ALONE) -> Run:
     """Go on with a run from its last checkpoint (or from the start, if it has none).
 
     On the same machine and settings the final weights are bit-identical to those of an
-    uninterrupted training.
+    uninterrupted training. The number of processes is such a setting: a sum over others is rounded
+    otherwise, so another number needs `allow_differences`, as another device does.
 
     Raises:
         EscadaError: finished already, data gone or changed, or circumstances that break
-        bit-identity
-            (unless `allow_differences`).
+            bit-identity (unless `allow_differences`).
         Interrupted: the user asked to stop again.
     """
-    run = open_run(path)
+    run = _by_first(partial(open_run, path), world)
     if run.finished:
         raise EscadaError(
             "the run is finished", where=path, fix="evaluate it with `escada evaluate`"
@@ -159,20 +186,13 @@ def resume(path: Path, *, allow_differences: bool = False) -> Run:
     record = read_whole(run.layout.record, ("circumstances", "precision", "dry_run", "warm_start"))
     recorded = Circumstances(**record["circumstances"])
     torch.set_num_threads(recorded.threads)
-    device = resolve_device(recorded.device)
+    device = world.device(recorded.device)
     precision = ResolvedPrecision(**record["precision"])
-    here = _circumstances(run.spec, device, precision)
-    if here != recorded and not allow_differences:
-        differing = [
-            f"{name} {value!r} (was {asdict(recorded)[name]!r})"
-            for name, value in asdict(here).items()
-            if value != asdict(recorded)[name]
-        ]
-        raise EscadaError(
-            "a resume here would not be bit-identical: " + ", ".join(differing),
-            where=path,
-            fix="go on all the same with --allow-differences",
-        )
+    compiling = resolve_compile(run.spec, device, dry_run=record["dry_run"])
+    share = share_of(run.spec.train, world.size)
+    here = circumstances_here(device, precision, compiling, world, share)
+    if not allow_differences:
+        here.check_same(recorded, path)
     data = read_whole(run.layout.data, ("path", "corpus_hash", "stream_hash"))
     corpus = Corpus.open(Path(data["path"]))
     if corpus.hash != data["corpus_hash"]:
@@ -181,15 +201,16 @@ def resume(path: Path, *, allow_differences: bool = False) -> Run:
             where=corpus.path,
             fix="prepare the same corpus there again",
         )
-    tokenizer, stream = prepare_tokens(corpus, run.spec.tokenizer)
+    tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, run.spec.tokenizer))
     if stream.hash != data["stream_hash"] or tokenizer.hash != run.tokenizer.hash:
         raise EscadaError(
             "the prepared tokens are not those that the run began with",
             where=stream.path,
             fix="go on with the version of escada that the run's env.json names",
         )
+    batches = _windows(run.spec, stream, run.seed)
     with memory_errors(path, _SMALLER):
-        return _train(run, corpus, _windows(run.spec, stream, run.seed), device, precision)
+        return _train(run, corpus, batches, device, precision, compiling, world, here)
 
 
 def _windows(spec: Spec, stream: TokenStream, seed: int) -> WindowBatches:
@@ -200,17 +221,6 @@ def _windows(spec: Spec, stream: TokenStream, seed: int) -> WindowBatches:
         batch_sequences=spec.train.batch_sequences,
         seed=seed,
         objective=spec.train.objective,
-    )
-
-
-def _circumstances(spec: Spec, device: torch.device, precision: ResolvedPrecision) -> Circumstances:
-    return Circumstances(
-        device=device.type,
-        threads=torch.get_num_threads(),
-        precision=precision.name,
-        micro_batch_sequences=spec.train.micro_batch_sequences or spec.train.batch_sequences,
-        torch=torch.__version__,
-        cpu_capability=torch.backends.cpu.get_cpu_capability(),
     )
 
 
@@ -229,9 +239,15 @@ def _train(
     batches: WindowBatches,
     device: torch.device,
     precision: ResolvedPrecision,
+    compiling: ResolvedCompile,
+    world: World,
+    here: Circumstances | None = None,
 ) -> Run:
     spec = run.spec
     meter = Meter(run, device)
+    save_meter = meter.save if world.first else _nothing
+    if device.type == "cpu":
+        keep_freed_memory()
 
     def new_training(steps: int, progress: Progress | None = None) -> Training:
         return Training(
@@ -241,32 +257,32 @@ def _train(
             total_steps=steps,
             device=device,
             precision=precision,
+            compiling=compiling,
+            world=world,
             progress=progress,
         )
 
     if "total_steps" not in run.record:
         probe = new_training(1_000_000)
-        run.update(
+        _note(
+            run,
+            world,
             parameters=probe.model.parameter_count(),
             **_plan_steps(run, probe, batches.steps_per_epoch),
         )
     training = _at_last_checkpoint(run, new_training, device)
+    if here is not None:
+        _note(run, world, **moved(run.record, here, training.progress.step))
     validate = ruler_validation(
         spec,
         run.tokenizer,
         document_sample(corpus, "validation", spec.train.validation_bytes),
         device,
     )
-    label = f"{spec.name} ({spec.preset})"
-    step = training.progress.step
-    with (
-        MetricsLog(run.layout, step=step) as log,
-        TerminalDisplay(label, training.total_steps, step) as display,
-        _interruptions() as interrupted,
-    ):
-        run.update(status="training")
+    with _watched(training) as (log, display), _interruptions(world) as interrupted:
+        _note(run, world, status="training")
         try:
-            training.go(log, meter.timed(validate), display, interrupted, meter.save)
+            training.go(log, meter.timed(validate), display, interrupted, save_meter)
         except Interrupted:
             _account(training, meter, "interrupted")
             raise
@@ -274,12 +290,33 @@ def _train(
     return run
 
 
+def _nothing() -> None:
+    """What the other processes do where the first one saves the meter."""
+
+
 def _account(training: Training, meter: Meter, status: str) -> None:
-    """The totals into the record, then the cost sheet."""
+    """The totals into the record, then the cost sheet; of several processes, by the first."""
     totals = _totals(training)
-    training.run.update(status=status, **totals)
-    precision = training.precision.name
-    write_sheet(training.run, meter, training.batches, totals, precision=precision, status=status)
+    _note(training.run, training.world, status=status, **totals)
+    if training.world.first:
+        precision = training.precision.name
+        write_sheet(
+            training.run, meter, training.batches, totals, precision=precision, status=status
+        )
+
+
+@contextmanager
+def _watched(training: Training) -> Generator[tuple[Log, Display]]:
+    """The log and the display of a training; of several processes, only the first has them."""
+    if not training.world.first:
+        yield NoLog(), NoDisplay()
+        return
+    spec, step = training.spec, training.progress.step
+    with (
+        MetricsLog(training.run.layout, step=step) as log,
+        TerminalDisplay(f"{spec.name} ({spec.preset})", training.total_steps, step) as display,
+    ):
+        yield log, display
 
 
 def _plan_steps(run: Run, probe: Training, steps_per_epoch: float) -> dict[str, Any]:
@@ -308,18 +345,22 @@ def _plan_steps(run: Run, probe: Training, steps_per_epoch: float) -> dict[str, 
 
 
 def _seconds_per_step(probe: Training) -> float:
-    """Median time of a training step, measured on a model that is thrown away afterwards."""
+    """Median time of a training step, measured on a model that is thrown away afterwards.
+
+    Several processes step together; what rank 0 measures is what all go by.
+    """
+    world = probe.world
     with torch.random.fork_rng():
         for _ in range(CALIBRATION_WARMUP_STEPS):
             probe.step()
         seconds: list[float] = []
-        while sum(seconds) < CALIBRATION_SECONDS or len(seconds) < 3:
+        while world.from_first(sum(seconds) < CALIBRATION_SECONDS or len(seconds) < 3):
             begun = time.perf_counter()
             probe.step()
             if probe.device.type == "cuda":
                 torch.cuda.synchronize(probe.device)
             seconds.append(time.perf_counter() - begun)
-    return sorted(seconds)[len(seconds) // 2]
+    return world.from_first(sorted(seconds)[len(seconds) // 2])
 
 
 def _at_last_checkpoint(
@@ -332,7 +373,6 @@ def _at_last_checkpoint(
             source = open_run(Path(run.record["warm_start"]))
             best = source.load_model("best", device)
             training.model.load_state_dict(best.state_dict())
-        torch.manual_seed(run.seed)
         return training
     checkpoint = load_checkpoint(
         run.layout.checkpoints, "last", spec_hash=run.spec.hash, device=device, training=True
@@ -360,13 +400,17 @@ def _totals(training: Training) -> dict[str, Any]:
 
 
 @contextmanager
-def _interruptions() -> Generator[Callable[[], bool]]:
-    """In this context the first Ctrl-C (or SIGTERM) asks to stop; a second one stops at once."""
+def _interruptions(world: World) -> Generator[Callable[[], bool]]:
+    """In this context the first Ctrl-C (or SIGTERM) asks to stop; a second one stops at once.
+
+    Not with several processes: `torchrun` passes on what it gets, and may do so twice. It ends
+    those that have not stopped after half a minute.
+    """
     asked = False
 
     def ask(number: int, _frame: FrameType | None) -> None:
         nonlocal asked
-        if asked:
+        if asked and world.size == 1:
             raise KeyboardInterrupt
         asked = True
 

@@ -1,8 +1,8 @@
 """All that a training carries from one step to the next, as tensors and JSON, there and back.
 
-Weights, optimizer moments, loss scaling and the random states: with these, the step number (which
-is the position in the data) and the sums since the last log row, a resumed training is bit for bit
-the training that was never interrupted.
+Weights, optimizer moments and loss scaling: with these, the step number (which is the position in
+the data, and in the random numbers: `distributed.seed_step`) and the sums since the last log row, a
+resumed training is bit for bit the training that was never interrupted.
 """
 
 from __future__ import annotations
@@ -42,12 +42,10 @@ class Progress:
 
 
 def training_tensors(
-    optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, device: torch.device
+    optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
 ) -> dict[str, Tensor]:
-    """Optimizer moments by parameter number, scaler scalars and random states, as tensors."""
-    tensors: dict[str, Tensor] = {"random.cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
+    """Optimizer moments by parameter number and scaler scalars, as tensors."""
+    tensors: dict[str, Tensor] = {}
     for index, moments in optimizer.state_dict()["state"].items():
         for name, value in moments.items():
             tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
@@ -60,7 +58,6 @@ def restore_training(
     tensors: Mapping[str, Tensor],
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-    device: torch.device,
 ) -> None:
     """Put back what `training_tensors` took."""
     moments: dict[int, dict[str, Tensor]] = {}
@@ -77,6 +74,3 @@ def restore_training(
     )
     if scaler.is_enabled():
         scaler.load_state_dict(scaling)
-    torch.set_rng_state(tensors["random.cpu"].cpu())
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["random.cuda"].cpu(), device)

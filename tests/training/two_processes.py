@@ -1,0 +1,105 @@
+"""What test_distributed.py lets two processes do together: several trainings in one launch.
+
+    torchrun --nproc-per-node 2 two_processes.py CORPUS FOLDER
+
+Each process writes what it saw of the failures into FOLDER/seen-RANK.json.
+"""
+
+import json
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+
+from escada.errors import EscadaError
+from escada.runs.run import find_runs
+from escada.spec import Budget, load_spec
+from escada.text.corpus import Corpus
+from escada.training.distributed import joined
+from escada.training.loop import Interrupted, Training
+from escada.training.start import resume, start
+
+TINY = [
+    "tokenizer.vocab_size=400",
+    *("model.d_model=32", "model.n_heads=2", "model.d_ff=64", "model.n_layers=1"),
+    *("train.batch_sequences=12", "train.micro_batch_sequences=4", "train.window_tokens=16"),
+    *("train.precision=fp32", "train.validations=2", "train.validation_bytes=500"),
+]
+DROPOUT = ["model.dropout=0.1", "model.attention_dropout=0.1"]
+
+
+def tiny(budget, *overrides):
+    spec = load_spec("v5", preset="laptop", overrides=[*TINY, *overrides])
+    return spec.with_budget(Budget.parse(budget))
+
+
+@contextmanager
+def before_clipping(step, act):
+    """Lets `act(training)` happen in the middle of a step."""
+    clip = Training._clip
+
+    def acting(self):
+        if self.progress.step == step:
+            act(self)
+        clip(self)
+
+    with patch.object(Training, "_clip", acting):
+        yield
+
+
+def terminate_second(training):
+    if training.world.rank == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def spoil_second(training):
+    if training.world.rank == 1:
+        training._nats += float("nan")
+
+
+def only_run(folder):
+    (run,) = find_runs(folder)
+    return run
+
+
+def main(corpus_path, folder):
+    torch.set_num_threads(1)
+    seen = {}
+    with joined("cpu") as world:
+        corpus = Corpus.open(corpus_path)
+
+        def train(name, spec):
+            return start(spec, corpus, folder / name, seed=7, device="cpu", world=world)
+
+        train("curve", tiny("100 steps"))
+        train("uninterrupted", tiny("30 steps", *DROPOUT))
+        train("seconds", tiny("2 s"))
+        with before_clipping(20, terminate_second):
+            try:
+                train("interrupted", tiny("30 steps", *DROPOUT))
+            except Interrupted as stop:
+                seen["stopped"] = str(stop.path)
+        world.barrier()  # so that the record is written
+        if world.first:
+            seen["status"] = only_run(folder / "interrupted").record["status"]
+        resume(Path(seen["stopped"]), world=world)
+        one = only_run(folder / "one-then-two").path
+        try:
+            resume(one, world=world)
+        except EscadaError as error:
+            seen["refused"] = str(error)
+        resume(one, allow_differences=True, world=world)
+        with before_clipping(5, spoil_second):
+            try:
+                train("diverged", tiny("30 steps"))
+            except EscadaError as error:
+                seen["diverged"] = str(error)
+        (folder / f"seen-{world.rank}.json").write_text(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
