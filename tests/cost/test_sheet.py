@@ -129,6 +129,9 @@ def stopped_after(spec, corpus_path, tmp_path, checks):
     calls = []
 
     class Asked:
+        def __init__(self, _world):
+            pass
+
         def __enter__(self):
             return lambda: calls.append(1) or len(calls) >= checks
 
