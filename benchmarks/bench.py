@@ -122,6 +122,9 @@ def _row(
         for side in (row.ours, row.peer)
         if turns.get(side)  # type: ignore[arg-type]
     }
+    losses = [facts.get("nats_per_target") for facts in found["facts"].values()]
+    if len(losses) == 2 and None not in losses:
+        found["nats_per_target_difference"] = _significant(losses[0] - losses[1])
     found["repeats"] = len(ours)
     if ours:
         found["ours"] = _significant(statistics.median(ours))

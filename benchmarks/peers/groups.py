@@ -90,13 +90,12 @@ def groups(settings: Settings) -> Iterator[Group]:
 # --- training -------------------------------------------------------------------------------------
 
 
-def _ours_train(settings: Settings, rung: str, *overrides: str, precision: str = "auto") -> Side:
+def _ours_train(settings: Settings, rung: str, *overrides: str) -> Side:
     options = {
         "data": str(settings.data),
         "rung": rung,
         "preset": "full",
         "overrides": list(overrides),
-        "precision": precision,
     }
     return Side(OURS, "train", options)
 
@@ -244,7 +243,13 @@ def _generation(settings: Settings) -> Iterator[Group]:
     spec = load_spec("v_final", preset="full")
     for rows, aim in ((1, 2.0), (16, 3.0)):
         shape = {"rows": rows, "prompt_tokens": PROMPT_TOKENS, "new_tokens": NEW_TOKENS}
-        ours = {"data": str(settings.data), "rung": "v_final", "sampler": {}, **shape}
+        ours = {
+            "data": str(settings.data),
+            "rung": "v_final",
+            "sampler": {},
+            "options": {},
+            **shape,
+        }
         peer = {
             "model": spec.model.model_dump(mode="json"),
             "vocab_size": spec.tokenizer.vocab_size,
@@ -256,6 +261,8 @@ def _generation(settings: Settings) -> Iterator[Group]:
             f"generate.v_final.b{rows}",
             {
                 "ours": Side(OURS, "generate", ours),
+                "ours bf16": Side(OURS, "generate", ours | {"options": {"weights": "bf16"}}),
+                "ours int8": Side(OURS, "generate", ours | {"options": {"weights": "int8"}}),
                 "fp32": Side(TRANSFORMERS, "generate", peer),
                 "bf16": Side(TRANSFORMERS, "generate", peer | {"precision": "bf16"}),
             },

@@ -11,12 +11,12 @@ import os
 import tempfile
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import sentencepiece
 import torch
 from protocol import Job, serve
+from stepping import training_of
 
 import escada
 from escada.evaluation.ruler import bits_per_byte, score_documents
@@ -33,8 +33,6 @@ from escada.text.prepared import prepare_tokens
 from escada.text.shards import write_stream
 from escada.text.tokenizers import Tokenizer, train_tokenizer
 from escada.text.tokenizers.subwords import LINE_CHARACTERS, SubwordTokenizer, cut_line
-from escada.training.loop import Training
-from escada.training.precision import resolve_precision
 
 WARMUP_STEPS = 2
 CPU = torch.device("cpu")
@@ -51,28 +49,10 @@ def test_documents(path: str) -> list[Document]:
     return list(corpus(path).documents("test"))
 
 
-def train(*, data: str, rung: str, preset: str, overrides: list[str], precision: str) -> Job:
+def train(*, data: str, rung: str, preset: str, overrides: list[str]) -> Job:
     spec = load_spec(rung, preset=preset, overrides=overrides)
-    tokenizer, stream = prepare_tokens(corpus(data), spec.tokenizer)
-    resolved = resolve_precision(precision, CPU)
-    model = build_model(spec.model, tokenizer.vocab_size, seed=0)
-    batches = WindowBatches(
-        stream,
-        window_tokens=spec.train.window_tokens,
-        stride_tokens=spec.train.stride_tokens,
-        batch_sequences=spec.train.batch_sequences,
-        seed=0,
-        objective=spec.train.objective,
-    )
-    run = SimpleNamespace(spec=spec, path=Path("benchmark"))  # all that a step asks of a run
-    training = Training(
-        run,  # type: ignore[arg-type]
-        model,
-        batches,
-        total_steps=1_000_000,
-        device=CPU,
-        precision=resolved,
-    )
+    _, stream = prepare_tokens(corpus(data), spec.tokenizer)
+    training = training_of(spec, stream, CPU)
     work = {
         "steps": 1.0,
         "tokens": float(spec.train.batch_sequences * spec.train.window_tokens),
@@ -81,9 +61,9 @@ def train(*, data: str, rung: str, preset: str, overrides: list[str], precision:
     }
     facts = {
         "ours": f"escada {escada.__version__}, torch {torch.__version__}",
-        "precision": resolved.name,
-        "parameters": model.parameter_count(),
-        "vocabulary": tokenizer.vocab_size,
+        "precision": training.precision.name,
+        "parameters": training.model.parameter_count(),
+        "vocabulary": stream.vocab_size,
         "batch": f"{spec.train.batch_sequences} x {spec.train.window_tokens}",
         "objective": spec.train.objective,
     }
@@ -120,9 +100,16 @@ def subject(data: str, rung: str, preset: str, run: str | None) -> tuple[Languag
 
 
 def write(
-    *, data: str, rung: str, rows: int, prompt_tokens: int, new_tokens: int, sampler: dict
+    *,
+    data: str,
+    rung: str,
+    rows: int,
+    prompt_tokens: int,
+    new_tokens: int,
+    sampler: dict,
+    options: dict,
 ) -> Job:
-    """`generate` as `escada sample` calls it, in fp32, on prompts of the test split.
+    """`generate` as `escada sample` calls it, on prompts of the test split.
 
     Prompts are cut in characters, a few tokens more or less than `prompt_tokens`; a row that ends
     early counts what it wrote.
@@ -132,11 +119,17 @@ def write(
     encoded = [tokenizer.encode(text)[:prompt_tokens].tolist() for text in texts[:rows]]
     prompts = [tokenizer.decode(ids) for ids in encoded]
     settings = SamplerSettings(**sampler)
-    facts = {"ours": f"escada {escada.__version__}", "sampler": sampler, "precision": "fp32"}
+    facts = {"ours": f"escada {escada.__version__}", "sampler": sampler} | options
 
     def once() -> dict[str, float]:
         samples = generate(
-            model, tokenizer, prompts, settings, max_tokens=new_tokens, profile="reference"
+            model,
+            tokenizer,
+            prompts,
+            settings,
+            max_tokens=new_tokens,
+            profile="reference",
+            **options,
         )
         return {"tokens": sum(len(sample.ids) for sample in samples)}
 
