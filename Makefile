@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-slow lint format clean wheel
+.PHONY: help install dev demo test test-slow lint format clean wheel bench bench-env
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,25 @@ lint: dev  ## style, types and the order of the layers
 format: dev  ## put the code in its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Each peer has its own environment, so that its versions never meet escada's.
+.venv-bench-hf/.installed: benchmarks/constraints-hf.txt
+	$(PYTHON) -m venv .venv-bench-hf
+	.venv-bench-hf/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) \
+	  -c $< torch transformers tokenizers tiktoken
+	@touch $@
+
+.venv-bench-keras/.installed: benchmarks/constraints-keras.txt
+	$(PYTHON) -m venv .venv-bench-keras
+	.venv-bench-keras/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) \
+	  -c $< keras tensorflow-cpu
+	@touch $@
+
+bench-env: .venv-bench-hf/.installed .venv-bench-keras/.installed  ## the peers that `make bench` measures against
+
+bench: install  ## every ratio against a peer, on an idle machine: 20 minutes (BENCH_ARGS="--only train")
+	@[ -d data/default ] || $(BIN)/escada data prepare
+	$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
 
 wheel: dev  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel

@@ -72,18 +72,29 @@ def test_long_lines_are_trained_on():
 
 
 @both
-def test_a_long_line_has_the_ids_that_it_has_uncut(tokenizer, monkeypatch):
-    line = "  ".join(LINES[:40]) + "   "
-    cut = tokenizer.encode(line).tolist()
-    monkeypatch.setattr(subwords, "LINE_CHARACTERS", 10**9)
-    assert cut == tokenizer.encode(line).tolist()
-    monkeypatch.setattr(subwords, "LINE_CHARACTERS", 20)
-    assert cut == tokenizer.encode(line).tolist()
+@pytest.mark.parametrize("joint", ["  ", "\n", "\n\n ", " \n"])
+def test_a_long_text_has_the_ids_that_it_has_uncut(tokenizer, monkeypatch, joint):
+    text = joint.join(LINES[:40]) + joint
+    cut = tokenizer.encode(text).tolist()
+    for part, line in ((10**9, 10**9), (20, 40), (1, 20)):
+        monkeypatch.setattr(subwords, "PART_CHARACTERS", part)
+        monkeypatch.setattr(subwords, "LINE_CHARACTERS", line)
+        assert cut == tokenizer.encode(text).tolist()
 
 
-@given(st.text("ab ", max_size=60), st.integers(1, 9))
-def test_cut_lines_join_to_the_line(line, limit):
-    parts = list(cut_line(line, limit))
+@both
+def test_a_text_has_the_ids_of_its_lines(tokenizer):
+    lines = [*LINES[:9], "", " ", "", LINES[9]]
+    expected = []
+    for line in lines:
+        expected += [*tokenizer.encode(line).tolist(), subwords.NEWLINE_ID]
+    assert tokenizer.encode("\n".join(lines)).tolist() == expected[:-1]
+
+
+@given(st.text("ab \n", max_size=60), st.integers(1, 9), st.integers(1, 9))
+def test_cut_lines_join_to_the_line(line, limit, usual):
+    limit, usual = max(limit, usual), min(limit, usual)
+    parts = list(cut_line(line, limit, usual))
     assert "".join(parts) == line
     assert all(0 < len(part) <= limit for part in parts)
 
@@ -91,6 +102,14 @@ def test_cut_lines_join_to_the_line(line, limit):
 def test_a_line_is_cut_before_a_space_where_there_is_one():
     assert list(cut_line("abc de fgh", 6)) == ["abc de", " fgh"]
     assert list(cut_line("abcdefgh i", 4)) == ["abcd", "efgh", " i"]
+    assert list(cut_line("ab\ncdef", 5)) == ["ab", "\ncdef"]
+
+
+def test_a_line_is_cut_at_its_usual_length_if_a_space_is_there_and_else_within_the_limit():
+    assert list(cut_line("ab cd ef gh", 8, 4)) == ["ab", " cd", " ef", " gh"]
+    assert list(cut_line("abcdef gh", 8, 4)) == ["abcdef", " gh"]
+    assert list(cut_line("abcdefghij", 8, 4)) == ["abcdefgh", "ij"]
+    assert list(cut_line("abcdef", 8, 4)) == ["abcdef"]
 
 
 @given(st.integers(1, 50), st.integers(0, 80))
