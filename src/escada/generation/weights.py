@@ -1,4 +1,4 @@
-"""The weights that a model decodes with: as trained, or narrower, so that a token reads fewer bytes.
+"""The weights that a model decodes with: as trained, or narrower, so that a token reads less.
 
     decoding = with_weights(model, "int8")
 
@@ -32,7 +32,8 @@ _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.bfloat16}
 def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
     """A model for decoding, in evaluation mode; the one that came in stays as it is.
 
-    Later changes of its weights are not seen by the packed layers: pack after training, not before.
+    A model without linear layers (a table of counts) is handed back itself. Later changes of its
+    weights are not seen by the packed layers: pack after training, not before.
 
     Raises:
         EscadaError: unknown weights, or weights that this device or model cannot have.
@@ -44,6 +45,8 @@ def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
     device = weights_device(model)
     if weights != "fp32":
         _check_offered(model, weights, device)
+    if not any(isinstance(module, nn.Linear) for module in model.modules()):
+        return model
     twin = _twin(model)
     dtype = _TYPES[weights]
     if device.type == "cpu" and onednn_packs(dtype):
@@ -88,9 +91,7 @@ def _pack(model: nn.Module, weights: str) -> None:
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
                 packed = (
-                    Int8Linear(child)
-                    if weights == "int8"
-                    else PackedLinear(child, _TYPES[weights])
+                    Int8Linear(child) if weights == "int8" else PackedLinear(child, _TYPES[weights])
                 )
                 setattr(parent, name, packed)
 

@@ -17,7 +17,7 @@ does not depend on the rows beside it (tested), so neither does what it writes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,8 @@ class PackedLinear(nn.Module):
         self.in_features, self.out_features = linear.in_features, linear.out_features
         weight = linear.weight.detach().to(dtype).contiguous()
         self._weight = _onednn()._reorder_linear_weight(weight, ROWS_HINT)
-        self._bias = None if linear.bias is None else linear.bias.detach().to(dtype).clone()
+        bias = _bias_of(linear)
+        self._bias = None if bias is None else bias.to(dtype).clone()
         self._product = _onednn()._linear_pointwise
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,19 +70,21 @@ class Int8Linear(nn.Module):
         self._scale = scale_V.to(torch.bfloat16)
         scale_V1 = self._scale.float().unsqueeze(1)
         self._integers = (weight / scale_V1).round().clamp(-127, 127).to(torch.int8).contiguous()
-        self._bias = None if linear.bias is None else linear.bias.detach().to(torch.bfloat16)
+        bias = _bias_of(linear)
+        self._bias = None if bias is None else bias.to(torch.bfloat16)
         with torch.no_grad():
-            widened = nn.Linear(linear.in_features, linear.out_features, linear.bias is not None)
+            widened = nn.Linear(linear.in_features, linear.out_features, bias is not None)
             widened.weight.copy_(self._integers.float() * scale_V1)
-            if linear.bias is not None:
-                widened.bias.copy_(linear.bias)
+            if bias is not None:
+                widened.bias.copy_(bias)
         self._of_pieces = PackedLinear(widened, torch.bfloat16)
+        self._product: Any = vars(torch)["_weight_int8pack_mm"]
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (…, D) to (…, out)."""
         if x.ndim == 3 and x.shape[1] > 1:
             return self._of_pieces(x)
-        y = torch._weight_int8pack_mm(x.flatten(0, -2), self._integers, self._scale)
+        y = self._product(x.flatten(0, -2), self._integers, self._scale)
         y = y.view(*x.shape[:-1], self.out_features)
         return y if self._bias is None else y.add_(self._bias)
 
@@ -113,6 +116,12 @@ def onednn_packs(dtype: torch.dtype) -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     return dtype != torch.bfloat16 or bool(_onednn()._is_mkldnn_bf16_supported())
+
+
+def _bias_of(linear: nn.Linear) -> Tensor | None:
+    # torch's own annotation leaves out that a layer may have none
+    bias = cast("Tensor | None", linear.bias)
+    return None if bias is None else bias.detach()
 
 
 def _onednn() -> Any:

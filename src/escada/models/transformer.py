@@ -98,7 +98,7 @@ class KeyValueCache:
 
     def select(self, rows: Tensor) -> Self:
         """See `DecodingState.select`."""
-        kept = [self.lengths[row] for row in rows.tolist()]
+        kept = [self.lengths[int(row)] for row in rows]
         used = self._used(max(kept, default=0))
         there = rows.to(self.keys_values_L2BNWH.device)
         chosen = type(self)(used.index_select(2, there), kept, used.shape[-2])
