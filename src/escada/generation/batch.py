@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -221,7 +221,8 @@ class Batch:
         log_sum_B = logits_BV.logsumexp(dim=1)
         ids_B = self._choose(logits_BV.cpu().numpy())
         index_B1 = torch.from_numpy(ids_B).to(logits_BV.device).unsqueeze(1)
-        nats_B: list[float] = (log_sum_B - logits_BV.gather(1, index_B1)[:, 0]).tolist()
+        chosen_B = logits_BV.gather(1, index_B1)[:, 0]
+        nats_B = cast("list[float]", (log_sum_B - chosen_B).tolist())
         events: list[Event] = []
         for b, (row, token, nats) in enumerate(
             zip(self._active, ids_B.tolist(), nats_B, strict=True)

@@ -101,7 +101,7 @@ def sample(
         if seen_BV is not None and settings.repetition_penalty != 1.0:
             row_V = penalise_repetition(row_V, seen_BV[b], settings.repetition_penalty)
         chosen_B[b] = (
-            row_V.argmax() if settings.greedy else _sample_row(row_V, uniforms_B[b], settings)
+            int(row_V.argmax()) if settings.greedy else _sample_row(row_V, uniforms_B[b], settings)
         )
     return chosen_B
 
@@ -117,7 +117,7 @@ def _sample_row(logits_V: Floats, uniform: float, settings: SamplerSettings) -> 
         place = len(logits_K) - settings.top_k
         ids_K = _from_edge(logits_K, np.partition(logits_K, place)[place], settings.top_k)
         logits_K = logits_K[ids_K]
-    weights_K = np.exp(logits_K)
+    weights_K: Floats = np.exp(logits_K)
     if settings.top_p is not None and settings.top_p < 1:
         kept = _nucleus(weights_K / weights_K.sum(), settings.top_p)
         ids_K = kept if ids_K is None else ids_K[kept]

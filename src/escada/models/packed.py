@@ -25,6 +25,8 @@ from torch.nn import functional
 
 ROWS_HINT = 16
 """Rows that oneDNN chooses its blocks for."""
+INT8_BLOCK = 16
+"""Inputs that the int8 kernel takes at a time."""
 
 
 class PackedLinear(nn.Module):
@@ -69,12 +71,15 @@ class Int8Linear(nn.Module):
         # The kernel reads the scale as bf16: round to what it will be multiplied with.
         self._scale = scale_V.to(torch.bfloat16)
         scale_V1 = self._scale.float().unsqueeze(1)
-        self._integers = (weight / scale_V1).round().clamp(-127, 127).to(torch.int8).contiguous()
+        integers = (weight / scale_V1).round().clamp(-127, 127).to(torch.int8)
+        # The kernel reads whole blocks of inputs, beyond the end of the matrix if need be.
+        self._padding = (0, -self.in_features % INT8_BLOCK)
+        self._integers = functional.pad(integers, self._padding).contiguous()
         bias = _bias_of(linear)
         self._bias = None if bias is None else bias.to(torch.bfloat16)
         with torch.no_grad():
             widened = nn.Linear(linear.in_features, linear.out_features, bias is not None)
-            widened.weight.copy_(self._integers.float() * scale_V1)
+            widened.weight.copy_(integers.float() * scale_V1)
             if bias is not None:
                 widened.bias.copy_(bias)
         self._of_pieces = PackedLinear(widened, torch.bfloat16)
@@ -84,7 +89,8 @@ class Int8Linear(nn.Module):
         """Shape (…, D) to (…, out)."""
         if x.ndim == 3 and x.shape[1] > 1:
             return self._of_pieces(x)
-        y = self._product(x.flatten(0, -2), self._integers, self._scale)
+        x_RD = functional.pad(x, self._padding) if self._padding[1] else x
+        y = self._product(x_RD.flatten(0, -2), self._integers, self._scale)
         y = y.view(*x.shape[:-1], self.out_features)
         return y if self._bias is None else y.add_(self._bias)
 
