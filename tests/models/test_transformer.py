@@ -236,7 +236,8 @@ def test_what_lies_beyond_a_row_in_the_cache_is_never_read() -> None:
     model = small_model()
     ids_BT = torch.randint(37, (2, 10))
     clean, dirty = model.fresh_state(2), model.fresh_state(2)
-    dirty.keys_values_L2BNWH.fill_(1e3)
+    clean.keys_values_L2BNWH.zero_()
+    dirty.keys_values_L2BNWH.fill_(torch.nan)
     for piece in (ids_BT[:, :4], ids_BT[:, 4:5], ids_BT[:, 5:]):
         assert torch.equal(model.advance(piece, clean), model.advance(piece, dirty))
 

@@ -123,9 +123,10 @@ def _sample_row(logits_V: Floats, uniform: float, settings: SamplerSettings) -> 
         ids_K = kept if ids_K is None else ids_K[kept]
         logits_K, weights_K = logits_K[kept], weights_K[kept]
     if settings.min_p is not None:
-        weights_K = np.where(logits_K >= math.log(settings.min_p), weights_K, 0.0)
+        weights_K[logits_K < math.log(settings.min_p)] = 0.0
     cumulative_K = np.cumsum(weights_K)
-    chosen = int(np.searchsorted(cumulative_K, uniform * cumulative_K[-1], side="right"))
+    total: float = cumulative_K[-1]
+    chosen = int(np.searchsorted(cumulative_K, uniform * total, side="right"))
     return chosen if ids_K is None else int(ids_K[chosen])
 
 

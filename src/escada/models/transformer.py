@@ -79,8 +79,9 @@ CACHE_COLUMNS = 64
 class KeyValueCache:
     """Keys and values of the tokens read: row b has its own in columns end - lengths[b] to end.
 
-    All rows end in the same column, so that a new token is written by one copy. What lies outside
-    a row's columns is stale or zero and masked. The buffer grows with what is read, up to half as
+    All rows end in the same column, so that a new token is written by one copy. What lies before
+    the longest row's columns and after the end is never read. Before those of a shorter row lie
+    finite numbers, which are masked: 0 · NaN would be NaN. The buffer grows with what is read, up to half as
     much again as the context W: when it is full and the rows have become shorter (their longest
     left, or dropped its older half), they move to its beginning.
     """
@@ -126,8 +127,7 @@ class KeyValueCache:
             return
         longest = max(self.lengths, default=0)
         wanted = max(longest + tokens, min(2 * width, most_columns))
-        # Zeros, not empty memory: a masked value still enters a product, and 0 · NaN is NaN.
-        fresh = buffer.new_zeros(*buffer.shape[:-2], max(wanted, width), buffer.shape[-1])
+        fresh = buffer.new_empty(*buffer.shape[:-2], max(wanted, width), buffer.shape[-1])
         fresh[..., :longest, :] = self._used(longest)
         self.keys_values_L2BNWH, self.end = fresh, longest
 
@@ -248,7 +248,7 @@ class Model(LanguageModel):
         weight = self.embedding.weight
         # Beside narrow weights too: on a CPU, attention in bf16 takes seven times as long.
         dtype = torch.float32 if weight.is_cpu and weight.dtype == torch.bfloat16 else weight.dtype
-        buffer = weight.new_zeros(*shape, config.d_model // config.n_heads, dtype=dtype)
+        buffer = weight.new_empty(*shape, config.d_model // config.n_heads, dtype=dtype)
         return KeyValueCache(buffer, [0] * batch_size, 0)
 
     @torch.no_grad()
