@@ -1,5 +1,6 @@
 """Each sampler against its analytic distribution, and the properties of the sets that it keeps."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -180,6 +181,29 @@ def test_only_kept_tokens_are_drawn_and_probabilities_keep_their_order(logits, s
         kept = np.flatnonzero(after)
         order = kept[np.argsort(after[kept], kind="stable")]
         assert (np.diff(before[order]) >= -1e-12).all()
+
+
+@given(rows, settings_strategy, uniform, st.data())
+def test_sample_gives_the_token_of_the_filters_one_by_one(logits, settings, u, data):
+    """But where the number falls on the very border of two tokens, up to rounding."""
+    tokens = logits.shape[1]
+    banned = data.draw(st.lists(st.integers(0, tokens - 1), max_size=tokens - 1, unique=True))
+    seen = data.draw(hnp.arrays(np.bool_, logits.shape))
+    settings = dataclasses.replace(
+        settings, repetition_penalty=data.draw(st.sampled_from([1.0, 1.3]))
+    )
+    filtered = filtered_logits(logits, settings, seen_BV=seen, banned=banned)
+    uniforms = np.full(len(logits), u)
+    found = sample(logits, uniforms, settings, seen_BV=seen, banned=banned)
+    if settings.greedy:
+        assert found.tolist() == filtered.argmax(axis=1).tolist()
+        return
+    cumulative = softmax(filtered).cumsum(axis=1)
+    for token, reference, borders in zip(
+        found, draw(softmax(filtered), uniforms), cumulative, strict=True
+    ):
+        if np.abs(borders / borders[-1] - u).min() > 1e-9:
+            assert token == reference
 
 
 @given(rows, uniform)

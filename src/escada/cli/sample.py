@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from escada.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from escada.generation.batch import Event
+    from escada.text.tokenizers import Tokenizer
 
 
 def sample(
@@ -35,6 +41,27 @@ def sample(
         False
     ),
     seed: Annotated[int, typer.Option(help="Same seed, same text.")] = 42,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="fp32, or narrower for speed: bf16, int8 (docs/generation.md: the loss)."
+        ),
+    ] = "fp32",
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Print text as it comes, one sample after the other.")
+    ] = False,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help="End a sample before this text; may be repeated. With --stream."),
+    ] = None,
+    logprobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Print each token with its bits and this many alternatives. With --stream.",
+            min=0,
+            max=100,
+        ),
+    ] = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
@@ -42,12 +69,19 @@ def sample(
     import json as json_module
     from dataclasses import asdict
 
+    from escada.errors import EscadaError
     from escada.generation.decoding import generate
+    from escada.generation.decoding import stream as stream_samples
     from escada.generation.prompts import load_prompts
     from escada.generation.samplers import SamplerSettings
     from escada.runs.device import resolve_device
     from escada.runs.run import open_run
+    from escada.text.cleaning import clean_prompt
 
+    if stream and json:
+        raise EscadaError("--stream and --json exclude one another", fix="leave one of them out")
+    if not stream and (stop or logprobs is not None):
+        raise EscadaError("--stop and --logprobs are parts of a stream", fix="add --stream")
     settings = SamplerSettings(
         temperature=temperature,
         top_k=top_k,
@@ -57,15 +91,37 @@ def sample(
         greedy=greedy,
     )
     opened = open_run(run)
+    model = opened.load_model(device=resolve_device(device))
+    prompts = prompt or [default.text for default in load_prompts()]
+    profile = opened.spec.text.profile
+    if stream:
+        events = stream_samples(
+            model,
+            opened.tokenizer,
+            prompts,
+            settings,
+            max_tokens=max_tokens,
+            n=n,
+            seed=seed,
+            profile=profile,
+            batch_rows=1,  # what is printed comes in order; the text is that of any batch
+            weights=weights,
+            stop=stop or (),
+            alternatives=logprobs or 0,
+        )
+        cleaned = [clean_prompt(text, profile) for text in prompts for _ in range(n)]
+        _print_stream(events, cleaned, opened.tokenizer, with_tokens=logprobs is not None)
+        return
     samples = generate(
-        opened.load_model(device=resolve_device(device)),
+        model,
         opened.tokenizer,
-        prompt or [default.text for default in load_prompts()],
+        prompts,
         settings,
         max_tokens=max_tokens,
         n=n,
         seed=seed,
-        profile=opened.spec.text.profile,
+        profile=profile,
+        weights=weights,
     )
     if json:
         table = {
@@ -74,6 +130,7 @@ def sample(
             "settings": asdict(settings),
             "max_tokens": max_tokens,
             "seed": seed,
+            "weights": weights,
             "samples": [
                 {
                     "prompt": one.prompt,
@@ -92,3 +149,31 @@ def sample(
         end = "" if one.finished else "…"
         typer.echo(f"{one.prompt}{typer.style(one.text, bold=True)}{end}")
         typer.echo(f"  [{len(one.ids)} tokens, {one.bits_per_token:.2f} bits a token]\n")
+
+
+def _print_stream(
+    events: Iterator[Event], prompts: list[str], tokenizer: Tokenizer, *, with_tokens: bool
+) -> None:
+    """Each sample's text as it comes, or a line for each of its tokens; then its figures."""
+    import math
+
+    tokens, nats = 0, 0.0
+    for event in events:
+        if not tokens:
+            typer.echo(prompts[event.request], nl=with_tokens)
+        tokens, nats = tokens + 1, nats + event.nats
+        if with_tokens:
+            named = [(event.token, event.nats), *event.alternatives]
+            typer.echo(
+                "  ".join(
+                    f"{tokenizer.token_text(token)!r} {cost / math.log(2):.2f}"
+                    for token, cost in named
+                )
+            )
+        else:
+            typer.echo(typer.style(event.text, bold=True) if event.text else "", nl=False)
+        if event.finish is not None:
+            end = "…" if event.finish == "length" and not with_tokens else ""
+            bits = nats / tokens / math.log(2)
+            typer.echo(f"{end}\n  [{tokens} tokens, {bits:.2f} bits a token]\n")
+            tokens, nats = 0, 0.0

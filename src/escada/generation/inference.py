@@ -27,13 +27,15 @@ def weights_device(model: LanguageModel) -> torch.device:
 
 @contextlib.contextmanager
 def exact_inference(model: LanguageModel) -> Generator[None]:
-    """No gradients, no dropout, no autocast, no TF32: fp32 throughout; all restored afterwards.
+    """No gradients, no dropout, no autocast, no TF32; all restored afterwards.
 
     cuDNN's recurrent kernels round to TF32 unless told otherwise, which costs three decimal digits.
+    A model that is in evaluation mode already is left as it is: decoding enters once a token.
     """
     training = model.training
     device = weights_device(model).type
-    model.eval()
+    if training:
+        model.eval()
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(
@@ -45,7 +47,8 @@ def exact_inference(model: LanguageModel) -> Generator[None]:
                 stack.enter_context(_no_tf32())
             yield
     finally:
-        model.train(training)
+        if training:
+            model.train()
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from escada.models.dropout import Dropout, drop, thinned
+from escada.models.packed import linear_add, linear_gelu
 
 CellKind = Literal["lstm", "gru"]
 GATES: dict[CellKind, int] = {"lstm": 4, "gru": 3}
@@ -91,22 +92,26 @@ def sinusoidal_positions(n_positions: int, width: int) -> Tensor:
 
 @dataclass(slots=True)
 class CacheView:
-    """One layer's keys and values of the tokens read so far, and where the next ones go."""
+    """One layer's keys and values of the tokens read so far, and where the next ones go.
 
-    keys_BNWH: Tensor
-    values_BNWH: Tensor
-    positions_BT: Tensor
-    """Where each new token is written; rows may differ."""
-    visible_B1TS: Tensor
-    """True where a new token may look."""
+    All rows write into the same columns, so that one copy serves them all: a row that has read
+    less begins further right.
+    """
 
-    def extend(self, k_BNTH: Tensor, v_BNTH: Tensor) -> tuple[Tensor, Tensor]:
-        """Write the new tokens in place; return the first S keys and values."""
-        rows_B1 = torch.arange(len(k_BNTH), device=k_BNTH.device).unsqueeze(1)
-        for cache, new in ((self.keys_BNWH, k_BNTH), (self.values_BNWH, v_BNTH)):
-            cache[rows_B1, :, self.positions_BT] = new.transpose(1, 2).to(cache.dtype)
-        seen = self.visible_B1TS.shape[-1]
-        return self.keys_BNWH[:, :, :seen], self.values_BNWH[:, :, :seen]
+    keys_values_2BNWH: Tensor
+    first: int
+    """Column where the row that has read most begins."""
+    end: int
+    """Column of the first new token."""
+    visible: Tensor | None
+    """0 where a new token may look and -inf elsewhere, to (B, 1, T, S); None: everywhere."""
+
+    def extend(self, kv_2BNTH: Tensor) -> tuple[Tensor, Tensor]:
+        """Write the new tokens in place; return the S keys and values from `first` on."""
+        end = self.end + kv_2BNTH.shape[3]
+        self.keys_values_2BNWH[:, :, :, self.end : end] = kv_2BNTH
+        seen = self.keys_values_2BNWH[:, :, :, self.first : end]
+        return seen[0], seen[1]
 
 
 def unfused_causal_attention(
@@ -141,26 +146,31 @@ class CausalSelfAttention(nn.Module):
         self.out = nn.Linear(d_model, d_model)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x_BTD: Tensor, cache: CacheView | None = None) -> Tensor:
-        """Without a cache, the T tokens are the whole sequence; with one, they follow it."""
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """The T tokens are the whole sequence."""
         B, T, D = x_BTD.shape
         qkv = self.qkv(x_BTD).view(B, T, 3, self.n_heads, D // self.n_heads)
         q_BNTH, k_BNSH, v_BNSH = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         dropout = self.attention_dropout if self.training else 0.0
-        if cache is not None:
-            k_BNSH, v_BNSH = cache.extend(k_BNSH, v_BNSH)
-            y_BNTH = functional.scaled_dot_product_attention(
-                q_BNTH, k_BNSH, v_BNSH, attn_mask=cache.visible_B1TS, dropout_p=dropout
-            )
-        elif q_BNTH.is_cpu and (
-            dropout or (q_BNTH.dtype == torch.bfloat16 and q_BNTH.requires_grad)
-        ):
+        if q_BNTH.is_cpu and (dropout or (q_BNTH.dtype == torch.bfloat16 and q_BNTH.requires_grad)):
             y_BNTH = unfused_causal_attention(q_BNTH, k_BNSH, v_BNSH, dropout)
         else:
             y_BNTH = functional.scaled_dot_product_attention(
                 q_BNTH, k_BNSH, v_BNSH, is_causal=True, dropout_p=dropout
             )
         return self.dropout(self.out(y_BNTH.transpose(1, 2).reshape(B, T, D)))
+
+    def advance(self, x_BTD: Tensor, cache: CacheView, stream_BTD: Tensor) -> Tensor:
+        """The T tokens follow those in the cache; what they see is added to the stream."""
+        B, T, D = x_BTD.shape
+        qkv_BT3NH = self.qkv(x_BTD).view(B, T, 3, self.n_heads, D // self.n_heads)
+        qkv_3BNTH = qkv_BT3NH.permute(2, 0, 3, 1, 4)
+        k_BNSH, v_BNSH = cache.extend(qkv_3BNTH[1:])
+        y_BNTH = functional.scaled_dot_product_attention(
+            qkv_3BNTH[0].to(k_BNSH.dtype), k_BNSH, v_BNSH, attn_mask=cache.visible
+        )
+        y_BTD = y_BNTH.transpose(1, 2).reshape(B, T, D).to(x_BTD.dtype)
+        return linear_add(stream_BTD, self.out, y_BTD)
 
 
 class FeedForward(nn.Module):
@@ -176,3 +186,7 @@ class FeedForward(nn.Module):
         """Same shape."""
         hidden = functional.gelu(self.up(x_BTD), approximate="tanh")
         return self.dropout(self.down(hidden))
+
+    def advance(self, x_BTD: Tensor, stream_BTD: Tensor) -> Tensor:
+        """What `forward` makes of x without dropout, added to the stream."""
+        return linear_add(stream_BTD, self.down, linear_gelu(self.up, x_BTD))

@@ -72,40 +72,68 @@ class Config(ModelConfig):
         return self
 
 
+CACHE_COLUMNS = 64
+"""Columns of a fresh cache; it doubles when they are full."""
+
+
 @dataclass(slots=True)
 class KeyValueCache:
-    """Keys and values of the tokens read, in buffers of the model's whole context W.
+    """Keys and values of the tokens read: row b has its own in columns end - lengths[b] to end.
 
-    What lies beyond a row's length is stale or zero, never read, and overwritten later.
+    All rows end in the same column, so that a new token is written by one copy. What lies before
+    the longest row's columns and after the end is never read. Before those of a shorter row lie
+    finite numbers, which are masked: 0 · NaN would be NaN. The buffer grows with what is read, up
+    to half as much again as the context W: when it is full and the rows have become shorter (their
+    longest left, or dropped its older half), they move to its beginning.
     """
 
-    keys_LBNWH: Tensor
-    values_LBNWH: Tensor
-    lengths_B: Tensor
-    """Tokens that each row has read: int64, on the CPU, so that no check waits for a GPU."""
+    keys_values_L2BNWH: Tensor
+    lengths: list[int]
+    """Tokens that each row has read."""
+    end: int
+    """Column of the next token, in every row."""
 
     @property
     def batch_size(self) -> int:
         """Rows."""
-        return len(self.lengths_B)
+        return len(self.lengths)
 
     def select(self, rows: Tensor) -> Self:
         """See `DecodingState.select`."""
-        there = rows.to(self.keys_LBNWH.device)
-        return type(self)(
-            self.keys_LBNWH.index_select(1, there),
-            self.values_LBNWH.index_select(1, there),
-            self.lengths_B.index_select(0, rows.to("cpu")),
-        )
+        kept = [self.lengths[int(row)] for row in rows]
+        used = self._used(max(kept, default=0))
+        there = rows.to(self.keys_values_L2BNWH.device)
+        chosen = type(self)(used.index_select(2, there), kept, used.shape[-2])
+        chosen.make_room(1, self.keys_values_L2BNWH.shape[-2])
+        return chosen
 
     @classmethod
     def concatenate(cls, states: Sequence[Self]) -> Self:
         """See `DecodingState.concatenate`."""
-        return cls(
-            torch.cat([state.keys_LBNWH for state in states], dim=1),
-            torch.cat([state.values_LBNWH for state in states], dim=1),
-            torch.cat([state.lengths_B for state in states]),
-        )
+        end = max(max(state.lengths, default=0) for state in states)
+        parts: list[Tensor] = []
+        for state in states:
+            used = state._used(max(state.lengths, default=0))
+            parts.append(functional.pad(used, (0, 0, end - used.shape[-2], 0)))
+        lengths = [length for state in states for length in state.lengths]
+        joined = cls(torch.cat(parts, dim=2), lengths, end)
+        joined.make_room(1, max(state.keys_values_L2BNWH.shape[-2] for state in states))
+        return joined
+
+    def make_room(self, tokens: int, most_columns: int) -> None:
+        """Have columns for that many more tokens: move to the left or grow, up to a width."""
+        buffer = self.keys_values_L2BNWH
+        width = buffer.shape[-2]
+        if self.end + tokens <= width:
+            return
+        longest = max(self.lengths, default=0)
+        wanted = max(longest + tokens, min(2 * width, most_columns))
+        fresh = buffer.new_empty(*buffer.shape[:-2], max(wanted, width), buffer.shape[-1])
+        fresh[..., :longest, :] = self._used(longest)
+        self.keys_values_L2BNWH, self.end = fresh, longest
+
+    def _used(self, longest: int) -> Tensor:
+        return self.keys_values_L2BNWH[..., self.end - longest : self.end, :]
 
 
 class Block(nn.Module):
@@ -121,10 +149,15 @@ class Block(nn.Module):
         self.ff_norm = nn.LayerNorm(width, eps=config.norm_epsilon)
         self.ff = FeedForward(width, config.d_ff, config.dropout)
 
-    def forward(self, x_BTD: Tensor, cache: CacheView | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor) -> Tensor:
         """Same shape."""
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), cache)
+        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD))
         return x_BTD + self.ff(self.ff_norm(x_BTD))
+
+    def advance(self, x_BTD: Tensor, cache: CacheView) -> Tensor:
+        """The same of tokens that follow those in the cache, without dropout."""
+        x_BTD = self.attention.advance(self.attention_norm(x_BTD), cache, x_BTD)
+        return self.ff.advance(self.ff_norm(x_BTD), x_BTD)
 
 
 class Model(LanguageModel):
@@ -204,36 +237,58 @@ class Model(LanguageModel):
         return rows_WD
 
     def _embed(self, ids_BT: Tensor, positions: Tensor) -> Tensor:
-        """Tokens and positions, (T,) or (B, T), as one stream (B, T, D)."""
+        """Tokens and positions (T,) as one stream (B, T, D)."""
         places = functional.embedding(positions, self.position_rows())
         return self.dropout((self.embedding(ids_BT) + places) * self.stream_scale)
 
     def fresh_state(self, batch_size: int) -> KeyValueCache:
         """See `LanguageModel.fresh_state`."""
         config = self.config
-        d_head = config.d_model // config.n_heads
-        shape = (config.n_layers, batch_size, config.n_heads, config.context_tokens, d_head)
+        columns = min(CACHE_COLUMNS, config.context_tokens)
+        shape = (config.n_layers, 2, batch_size, config.n_heads, columns)
         weight = self.embedding.weight
-        lengths_B = torch.zeros(batch_size, dtype=torch.int64)
-        # Zeros, not empty memory: a masked value still enters a product, and 0 · NaN is NaN.
-        return KeyValueCache(weight.new_zeros(shape), weight.new_zeros(shape), lengths_B)
+        # Beside narrow weights too: on a CPU, attention in bf16 takes seven times as long.
+        dtype = torch.float32 if weight.is_cpu and weight.dtype == torch.bfloat16 else weight.dtype
+        buffer = weight.new_empty(*shape, config.d_model // config.n_heads, dtype=dtype)
+        return KeyValueCache(buffer, [0] * batch_size, 0)
 
     @torch.no_grad()
     def advance(self, ids_BT: Tensor, state: DecodingState) -> Tensor:
-        """See `LanguageModel.advance`."""
+        """See `LanguageModel.advance`. Without dropout, whatever the mode."""
         assert isinstance(state, KeyValueCache)
-        length = ids_BT.shape[1]
-        seen = int(state.lengths_B.max()) + length
-        self._check_room(seen)
-        positions_BT = (state.lengths_B.unsqueeze(1) + torch.arange(length)).to(ids_BT.device)
-        keys_S = torch.arange(seen, device=ids_BT.device)
-        visible_B1TS = (keys_S <= positions_BT.unsqueeze(-1)).unsqueeze(1)
-        x_BTD = self._embed(ids_BT, positions_BT)
-        layers = zip(self.blocks, state.keys_LBNWH, state.values_LBNWH, strict=True)
-        for block, keys_BNWH, values_BNWH in layers:
-            x_BTD = block(x_BTD, CacheView(keys_BNWH, values_BNWH, positions_BT, visible_B1TS))
-        state.lengths_B = state.lengths_B + length
+        tokens = ids_BT.shape[1]
+        longest, shortest = max(state.lengths), min(state.lengths)
+        self._check_room(longest + tokens)
+        state.make_room(tokens, self.config.context_tokens * 3 // 2)
+        same_length = longest == shortest
+        x_BTD = self._embed_after(ids_BT, longest if same_length else None, state.lengths)
+        visible = (
+            None
+            if same_length and tokens == 1
+            else _visible(
+                state.lengths[:1] if same_length else state.lengths,
+                tokens,
+                state.keys_values_L2BNWH,
+            )
+        )
+        first = state.end - longest
+        for block, buffer_2BNWH in zip(self.blocks, state.keys_values_L2BNWH, strict=True):
+            assert isinstance(block, Block)
+            x_BTD = block.advance(x_BTD, CacheView(buffer_2BNWH, first, state.end, visible))
+        state.lengths = [length + tokens for length in state.lengths]
+        state.end += tokens
         return self.output(self.norm(x_BTD))
+
+    def _embed_after(self, ids_BT: Tensor, read: int | None, lengths: Sequence[int]) -> Tensor:
+        """The stream (B, T, D) of tokens that follow `read` others in every row, or `lengths`."""
+        tokens = ids_BT.shape[1]
+        if read is not None:
+            places = self.position_rows()[read : read + tokens]
+        else:
+            lengths_B1 = torch.tensor(lengths).unsqueeze(1)
+            positions_BT = (lengths_B1 + torch.arange(tokens)).to(ids_BT.device)
+            places = functional.embedding(positions_BT, self.position_rows())
+        return (self.embedding(ids_BT) + places) * self.stream_scale
 
     def forward_flops_per_token(self, context_tokens: int) -> float:
         """See `LanguageModel.forward_flops_per_token`.
@@ -276,3 +331,17 @@ class Model(LanguageModel):
                     key = f"transformer.h.{index}.{theirs}.{part}"
                     weights[key] = value.t() if value.ndim == 2 else value
         return {name: value.detach().clone().contiguous() for name, value in weights.items()}
+
+
+def _visible(lengths: Sequence[int], tokens: int, like: Tensor) -> Tensor:
+    """0 where a token that follows `lengths` others may look and -inf elsewhere: (B, 1, T, S).
+
+    The S keys are the columns from where the longest row begins.
+    """
+    longest = max(lengths)
+    columns_S = torch.arange(longest + tokens)
+    begins_B11 = (longest - torch.tensor(lengths)).view(-1, 1, 1)
+    seen_TS = columns_S <= longest + torch.arange(tokens).unsqueeze(1)
+    seen_BTS = (columns_S >= begins_B11) & seen_TS
+    mask_BTS = torch.zeros(seen_BTS.shape).masked_fill(~seen_BTS, -torch.inf)
+    return mask_BTS.to(like.device, like.dtype).unsqueeze(1)

@@ -1,0 +1,128 @@
+"""Rows of tokens, the state that holds their contexts, and the policy of a full context.
+
+Nothing is read twice, with one exception that the policy below names. Rows may be of any length:
+those of one length are read together, then all decode as one batch; a row may leave it and another
+may join at any token.
+
+**When the context is full** the older half is dropped and decoding goes on from the rest. So the
+context of the token after n tokens is `tokens[context_start(n, W):n]`, between W // 2 + 1 and W
+tokens once n exceeds W. Dropping changes what every later layer saw, so the kept half is read
+again, into a fresh state: once in W - W // 2 tokens. The ruler cuts documents by the same function.
+
+    B  rows     T  tokens     V  vocabulary     W  context_tokens
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from escada.generation.inference import tokens_at_once, weights_device
+from escada.models.contract import DecodingState, LanguageModel
+
+
+def context_start(n_tokens: int, context_tokens: int | None) -> int:
+    """Where the context of the next token begins, after `n_tokens` of a text (BOS included).
+
+    0 up to a full context W; beyond it, the older half is dropped as often as needed:
+    ceil((n - W) / (W - W // 2)) * (W - W // 2). None, for a model whose state carries any length:
+    0.
+    """
+    if context_tokens is None or n_tokens <= context_tokens:
+        return 0
+    dropped = context_tokens - context_tokens // 2
+    return -(-(n_tokens - context_tokens) // dropped) * dropped
+
+
+class Decoder:
+    """Rows of tokens, the state that holds their contexts, and the logits of each row's next token.
+
+    Args:
+        model: in evaluation mode, without gradients (`exact_inference`).
+        rows: the tokens to begin with, at least one a row. Equal rows are read once.
+
+    Attributes:
+        logits_BV: fp32, on the device of the weights.
+    """
+
+    logits_BV: Tensor
+
+    def __init__(self, model: LanguageModel, rows: Sequence[Sequence[int]]) -> None:
+        self._model = model
+        self._device = weights_device(model)
+        self._tokens = [list(row) for row in rows]
+        self._state, self.logits_BV = self._read(range(len(rows)))
+
+    def append(self, ids_B: Sequence[int]) -> None:
+        """Read one more token a row; where the context is full, begin anew with its newer half."""
+        going_on: list[int] = []
+        refilled: list[int] = []
+        for b, (tokens, token) in enumerate(zip(self._tokens, ids_B, strict=True)):
+            start = self._context_start(tokens)
+            tokens.append(token)
+            (going_on if self._context_start(tokens) == start else refilled).append(b)
+        parts: list[tuple[DecodingState, Tensor]] = []
+        if going_on:
+            state = self._state.select(self._index(going_on)) if refilled else self._state
+            ids_B1 = self._index([ids_B[b] for b in going_on])[:, None]
+            parts.append((state, self._model.advance(ids_B1, state)[:, -1]))
+        if refilled:
+            parts.append(self._read(refilled))
+        self._state, self.logits_BV = _joined(parts)
+        if going_on and refilled:
+            self._select(np.argsort(going_on + refilled).tolist())
+
+    def extend(self, rows: Sequence[Sequence[int]]) -> None:
+        """Read rows that join, behind the others."""
+        before = len(self._tokens)
+        self._tokens += [list(row) for row in rows]
+        read = self._read(range(before, len(self._tokens)))
+        self._state, self.logits_BV = _joined([(self._state, self.logits_BV), read])
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only, in this order."""
+        self._tokens = [self._tokens[b] for b in rows]
+        self._select(rows)
+
+    def _read(self, rows: Sequence[int]) -> tuple[DecodingState, Tensor]:
+        """Fresh states with the contexts of rows: equal ones once, those of a length together."""
+        contexts = [tuple(self._tokens[b][self._context_start(self._tokens[b]) :]) for b in rows]
+        distinct = sorted(set(contexts), key=len)
+        parts = [
+            self._read_together(list(group)) for _, group in itertools.groupby(distinct, key=len)
+        ]
+        state, logits_BV = _joined(parts)
+        place = {context: b for b, context in enumerate(distinct)}
+        index_B = self._index([place[context] for context in contexts])
+        return state.select(index_B), logits_BV[index_B]
+
+    def _read_together(self, contexts: Sequence[Sequence[int]]) -> tuple[DecodingState, Tensor]:
+        ids_BT = torch.tensor(contexts, dtype=torch.int64, device=self._device)
+        state = self._model.fresh_state(len(contexts))
+        chunk = max(1, tokens_at_once(self._model.vocab_size) // len(contexts))
+        logits_BTV = None
+        for first in range(0, ids_BT.shape[1], chunk):
+            logits_BTV = self._model.advance(ids_BT[:, first : first + chunk], state)
+        assert logits_BTV is not None
+        return state, logits_BTV[:, -1].clone()
+
+    def _select(self, rows: Sequence[int]) -> None:
+        index_B = self._index(rows)
+        self._state, self.logits_BV = self._state.select(index_B), self.logits_BV[index_B]
+
+    def _context_start(self, tokens: Sequence[int]) -> int:
+        return context_start(len(tokens), self._model.context_tokens)
+
+    def _index(self, values: Sequence[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.int64, device=self._device)
+
+
+def _joined(parts: Sequence[tuple[DecodingState, Tensor]]) -> tuple[DecodingState, Tensor]:
+    if len(parts) == 1:
+        return parts[0]
+    states = [state for state, _ in parts]
+    return type(states[0]).concatenate(states), torch.cat([logits_BV for _, logits_BV in parts])

@@ -1,0 +1,114 @@
+"""Text as it comes: whole characters from tokens, and an end at a stop string.
+
+A token may be a byte of a character (byte fallback), and a stop string may be spread over tokens.
+What is handed out is never taken back: bytes wait until their character is whole, and text that may
+turn out to be the beginning of a stop string waits too. All pieces together are what
+`Tokenizer.decode` makes of the same tokens (tested), up to the stop string.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+
+from escada.text.tokenizers import Tokenizer
+
+
+class PieceTable:
+    """What each token writes by itself, looked up once: text, or one byte of a text."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self._known: dict[int, str | bytes] = {}
+
+    def __getitem__(self, token: int) -> str | bytes:
+        piece = self._known.get(token)
+        if piece is None:
+            piece = self.tokenizer.token_text(token)
+            if isinstance(piece, str):  # decoded, so that special tokens are what they are in texts
+                piece = self.tokenizer.decode([token])
+            self._known[token] = piece
+        return piece
+
+
+class TextPieces:
+    """The text of one row.
+
+    Args:
+        table: of the tokenizer, shared by all rows.
+        stop: strings at which the text ends; they are not part of it.
+
+    Attributes:
+        stopped: whether a stop string came.
+    """
+
+    def __init__(self, table: PieceTable, stop: Sequence[str] = ()) -> None:
+        self.stopped = False
+        self._table = table
+        self._stop: tuple[str, ...] = tuple(stop)
+        self._byte_ids: list[int] = []
+        self._waiting: str = ""
+
+    def push(self, token: int) -> str:
+        """One more token; the text that is certain now."""
+        piece = self._table[token]
+        if isinstance(piece, bytes):
+            self._byte_ids.append(token)
+            return self._emit(self._whole_characters())
+        return self._emit(self._take_bytes(len(self._byte_ids)) + piece)
+
+    def flush(self) -> str:
+        """The rest, when no token will follow."""
+        text = self._emit(self._take_bytes(len(self._byte_ids)))
+        text, self._waiting = text + self._waiting, ""
+        return text
+
+    def _whole_characters(self) -> str:
+        data = b"".join(self._bytes(token) for token in self._byte_ids)
+        return self._take_bytes(len(data) - unfinished_bytes(data))
+
+    def _bytes(self, token: int) -> bytes:
+        piece = self._table[token]
+        assert isinstance(piece, bytes)
+        return piece
+
+    def _take_bytes(self, count: int) -> str:
+        ids, self._byte_ids = self._byte_ids[:count], self._byte_ids[count:]
+        return self._table.tokenizer.decode(ids) if ids else ""
+
+    def _emit(self, text: str) -> str:
+        """Text that came, less what may begin a stop string."""
+        if self.stopped:
+            return ""
+        if not self._stop:
+            return text
+        text = self._waiting + text
+        found = [place for stop in self._stop if (place := text.find(stop)) >= 0]
+        if found:
+            self.stopped, self._waiting = True, ""
+            return text[: min(found)]
+        held = max(_overlap(text, stop) for stop in self._stop)
+        certain = len(text) - held
+        self._waiting = text[certain:]
+        return text[:certain]
+
+
+def unfinished_bytes(data: bytes) -> int:
+    """Bytes at the end that begin a UTF-8 character which more bytes could make whole: 0 to 3."""
+    for count in range(1, min(3, len(data)) + 1):
+        if data[-count] & 0b1100_0000 == 0b1000_0000:
+            continue  # not the first byte of its character
+        try:
+            _, used = codecs.utf_8_decode(data[-count:], "strict", False)
+        except UnicodeDecodeError:
+            return 0
+        return count - used
+    return 0
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of the text that begins the stop string."""
+    for length in range(min(len(text), len(stop) - 1), 0, -1):
+        if text.endswith(stop[:length]):
+            return length
+    return 0

@@ -1,0 +1,107 @@
+"""The weights that a model decodes with: as trained, or narrower, so that a token reads less.
+
+    decoding = with_weights(model, "int8")
+
+gives a model of the same kind whose linear layers are packed for products of few rows
+(`escada.models.packed`); whatever is not packed is shared with the model that came in. `fp32` keeps
+every weight as it is. `bf16` and `int8` change the figures a little: docs/generation.md has the
+loss in bits per byte, and `benchmarks/generation.py --run` measures it for a run.
+
+An option that a device cannot offer is an error that says so; nothing falls back.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from escada.errors import EscadaError, nearest
+from escada.generation.inference import weights_device
+from escada.models.contract import LanguageModel
+from escada.models.layers import RecurrentLayer
+from escada.models.packed import Int8Linear, PackedLinear, onednn_packs
+
+Weights = Literal["fp32", "bf16", "int8"]
+WEIGHTS: tuple[Weights, ...] = get_args(Weights)
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.bfloat16}
+
+
+def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
+    """A model for decoding, in evaluation mode; the one that came in stays as it is.
+
+    A model without linear layers (a table of counts) is handed back itself. Later changes of its
+    weights are not seen by the packed layers: pack after training, not before.
+
+    Raises:
+        EscadaError: unknown weights, or weights that this device or model cannot have.
+    """
+    if weights not in WEIGHTS:
+        raise EscadaError(
+            f"unknown weights {weights!r}", where="--weights", fix=nearest(weights, WEIGHTS)
+        )
+    device = weights_device(model)
+    if weights != "fp32":
+        _check_offered(model, weights, device)
+    if not any(isinstance(module, nn.Linear) for module in model.modules()):
+        return model
+    twin = _twin(model)
+    dtype = _TYPES[weights]
+    if device.type == "cpu" and onednn_packs(dtype):
+        _pack(twin, weights)
+    if dtype != torch.float32:
+        _narrow(twin, dtype)
+    return twin.eval()
+
+
+def _check_offered(model: LanguageModel, weights: str, device: torch.device) -> None:
+    """Stop where narrower weights are slower, or not there at all."""
+    fix = "use --weights fp32"
+    if any(isinstance(module, RecurrentLayer) for module in model.modules()):
+        raise EscadaError(
+            f"{weights} weights are for Transformers; this model is recurrent",
+            where="--weights",
+            fix=fix,
+        )
+    if device.type == "cpu" and not onednn_packs(torch.bfloat16):
+        raise EscadaError(
+            f"{weights} weights need a CPU whose torch multiplies bf16 through oneDNN",
+            where="--weights",
+            fix=fix,
+        )
+    if device.type == "cuda" and weights == "int8":
+        raise EscadaError(
+            "int8 weights are for the CPU", where="--weights", fix="use bf16 or fp32 on a GPU"
+        )
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise EscadaError("this GPU has no bf16", where="--weights", fix=fix)
+
+
+def _twin(model: LanguageModel) -> LanguageModel:
+    """Modules of its own around the same tensors."""
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in model.parameters()}
+    shared |= {id(tensor): tensor for tensor in model.buffers()}
+    return copy.deepcopy(model, shared)
+
+
+def _pack(model: nn.Module, weights: str) -> None:
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.Linear:
+                packed = (
+                    Int8Linear(child) if weights == "int8" else PackedLinear(child, _TYPES[weights])
+                )
+                setattr(parent, name, packed)
+
+
+def _narrow(model: nn.Module, dtype: torch.dtype) -> None:
+    """Everything that is not packed, into new tensors: those of the twin's origin stay."""
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            narrow = nn.Parameter(parameter.detach().to(dtype), requires_grad=False)
+            setattr(module, name, narrow)
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            if buffer.is_floating_point():
+                setattr(module, name, buffer.to(dtype))

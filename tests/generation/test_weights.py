@@ -1,0 +1,124 @@
+"""Decoding with packed and with narrower weights."""
+
+import pytest
+import torch
+
+from escada.errors import EscadaError
+from escada.generation import weights as weights_module
+from escada.generation.decoding import generate
+from escada.generation.samplers import SamplerSettings
+from escada.generation.weights import WEIGHTS, with_weights
+from escada.models.packed import Int8Linear, PackedLinear, onednn_packs
+from escada.text.tokenizers.bytes import ByteTokenizer
+
+BYTES = ByteTokenizer()
+TRANSFORMERS = ["sinusoidal", "learned"]
+narrow = pytest.mark.skipif(
+    not onednn_packs(torch.bfloat16), reason="this CPU's torch has no bf16 products"
+)
+
+
+def log_probabilities(model, ids_BT):
+    """Read token by token, as decoding does."""
+    state = model.fresh_state(len(ids_BT))
+    with torch.inference_mode():
+        parts = [model.advance(ids_BT[:, t : t + 1], state) for t in range(ids_BT.shape[1])]
+    return torch.cat(parts, dim=1).float().log_softmax(dim=-1)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", *TRANSFORMERS])
+def test_packed_fp32_weights_give_the_logits_of_the_plain_ones(tiny, name):
+    model = tiny(name, 50).eval()
+    ids_BT = torch.randint(50, (3, 7))
+    expected = log_probabilities(model, ids_BT)
+    found = log_probabilities(with_weights(model, "fp32"), ids_BT)
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+
+
+@narrow
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_narrow_weights_stay_near_the_plain_ones(tiny, name, weights):
+    model = tiny(name, 50).eval()
+    ids_BT = torch.randint(50, (8, 7))
+    expected = log_probabilities(model, ids_BT)
+    found = log_probabilities(with_weights(model, weights), ids_BT)
+    divergence = (expected.exp() * (expected - found)).sum(dim=-1).mean()
+    assert 0 < divergence < 2e-3  # nats a token; above 0, or nothing was narrowed
+
+
+@narrow
+@pytest.mark.parametrize(
+    ("weights", "kind"), [("fp32", PackedLinear), ("bf16", PackedLinear), ("int8", Int8Linear)]
+)
+def test_every_linear_layer_is_packed(tiny, weights, kind):
+    twin = with_weights(tiny("learned", 50), weights)
+    named = [(name, m) for name, m in twin.named_modules() if hasattr(m, "in_features")]
+    linear = [module for name, module in named if not name.endswith("_of_pieces")]
+    assert len(linear) == 2 * 4 + 1
+    assert all(type(module) is kind for module in linear)
+    assert not twin.training
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_the_model_that_came_in_stays_as_it_is(tiny, weights):
+    if weights != "fp32" and not onednn_packs(torch.bfloat16):
+        pytest.skip("this CPU's torch has no bf16 products")
+    model = tiny("sinusoidal", 50).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    pointers = [parameter.data_ptr() for parameter in model.parameters()]
+    twin = with_weights(model, weights)
+    log_probabilities(twin, torch.randint(50, (2, 5)))
+    assert model.training
+    assert [parameter.data_ptr() for parameter in model.parameters()] == pointers
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert model(torch.randint(50, (1, 3))).requires_grad
+
+
+def test_a_model_that_is_a_table_is_handed_back(table_model):
+    model = table_model(torch.zeros(5, 5))
+    assert with_weights(model, "fp32") is model
+
+
+@narrow
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_a_rows_text_is_the_same_alone_and_in_any_batch_with_any_weights(tiny, weights):
+    model = tiny("learned", BYTES.vocab_size)
+    settings = SamplerSettings(temperature=1.0)
+
+    def ids(prompts, **options):
+        found = generate(
+            model, BYTES, prompts, settings, max_tokens=12, profile="reference", weights=weights,
+            **options,
+        )  # fmt: skip
+        return [sample.ids for sample in found]
+
+    together = ids(["Era", "Não sei"], n=3)
+    assert ids(["Era", "Não sei"], n=3, batch_rows=1) == together
+    assert ids(["Não sei"], n=3, batch_rows=2) == together[3:]
+
+
+def test_unknown_weights_are_an_error_that_names_the_nearest(tiny):
+    with pytest.raises(EscadaError, match="did you mean 'int8'"):
+        with_weights(tiny("learned", 50), "int4")
+
+
+def test_narrow_weights_of_a_recurrent_model_are_refused(tiny):
+    with pytest.raises(EscadaError, match="recurrent"):
+        with_weights(tiny("gru", 50), "int8")
+
+
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
+def test_a_cpu_without_bf16_products_is_an_error_and_no_silent_fall_back(
+    tiny, weights, monkeypatch
+):
+    monkeypatch.setattr(weights_module, "onednn_packs", lambda dtype: dtype == torch.float32)
+    with pytest.raises(EscadaError, match="bf16 through oneDNN"):
+        with_weights(tiny("learned", 50), weights)
+
+
+def test_fp32_decodes_where_nothing_can_be_packed(tiny, monkeypatch):
+    monkeypatch.setattr(weights_module, "onednn_packs", lambda dtype: False)
+    model = tiny("learned", 50)
+    twin = with_weights(model, "fp32")
+    assert not any(isinstance(module, PackedLinear) for module in twin.modules())
