@@ -133,7 +133,6 @@ def write(
         )
         return {"tokens": sum(len(sample.ids) for sample in samples)}
 
-    once()
     return Job(once, facts)
 
 

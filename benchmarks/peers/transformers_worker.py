@@ -116,7 +116,6 @@ def generate(
         )
         return {"tokens": (out_BT.shape[1] - prompt_tokens) * rows}
 
-    write()
     return Job(write, facts)
 
 
