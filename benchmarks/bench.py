@@ -37,6 +37,8 @@ from escada.text.prepared import prepare_tokens
 
 SCHEMA_VERSION = 1
 RESULTS = ROOT / "docs" / "results" / "bench.json"
+BUSY = 0.5
+"""A load average above this before the first row: something else runs, and it is said."""
 PARTIAL = ROOT / "runs" / "bench" / "bench.json"
 TRAINED = ("v1", "v5")
 """Rungs whose evaluation rows say the difference in loss, so they must have learned something."""
@@ -241,10 +243,11 @@ def save(path: Path, bench: Bench, begun: str, load: float, seconds: float) -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, record)
     machine = record["machine"]
+    busy = " **Something else was running: indicative only.**" if load > BUSY else ""
     write_text(
         path.with_suffix(".md"),
         f"# Benchmarks, {begun[:10]}\n\n{machine['cpu']}, {bench.arguments.threads} threads, load "
-        f"{load:.2f} before, {seconds:,.0f} s in all. How to read it: docs/benchmarks.md.\n\n"
+        f"{load:.2f} before, {seconds:,.0f} s in all.{busy} How to read it: docs/benchmarks.md.\n\n"
         f"{table(bench.rows)}\n",
     )
 

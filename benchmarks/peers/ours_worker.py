@@ -25,7 +25,7 @@ from escada.generation.inference import exact_inference
 from escada.generation.samplers import SamplerSettings
 from escada.models.contract import LanguageModel, build_model
 from escada.runs.run import open_run
-from escada.spec import TokenizerSpec, load_spec
+from escada.spec import Spec, TokenizerSpec, load_spec
 from escada.text.batches import WindowBatches
 from escada.text.corpus import Corpus
 from escada.text.documents import Document
@@ -90,13 +90,16 @@ def product(*, dtype: str, size: int) -> Job:
     return Job(multiply, {"peer": f"one {dtype} product of {size} x {size}"})
 
 
-def subject(data: str, rung: str, preset: str, run: str | None) -> tuple[LanguageModel, Tokenizer]:
+def subject(
+    data: str, rung: str, preset: str, run: str | None
+) -> tuple[LanguageModel, Tokenizer, Spec]:
+    """A trained run, or the same rung with fresh weights."""
     if run is not None:
         opened = open_run(Path(run))
-        return opened.load_model("best"), opened.tokenizer
+        return opened.load_model("best"), opened.tokenizer, opened.spec
     spec = load_spec(rung, preset=preset)
     tokenizer, _ = prepare_tokens(corpus(data), spec.tokenizer)
-    return build_model(spec.model, tokenizer.vocab_size, seed=0).eval(), tokenizer
+    return build_model(spec.model, tokenizer.vocab_size, seed=0).eval(), tokenizer, spec
 
 
 def write(
@@ -114,7 +117,7 @@ def write(
     Prompts are cut in characters, a few tokens more or less than `prompt_tokens`; a row that ends
     early counts what it wrote.
     """
-    model, tokenizer = subject(data, rung, "full", None)
+    model, tokenizer, _ = subject(data, rung, "full", None)
     texts = [document.text for document in test_documents(data) if len(document.text) > 400]
     encoded = [tokenizer.encode(text)[:prompt_tokens].tolist() for text in texts[:rows]]
     prompts = [tokenizer.decode(ids) for ids in encoded]
@@ -138,7 +141,7 @@ def write(
 
 def ruler(*, data: str, rung: str, preset: str, run: str | None, most_bytes: int | None) -> Job:
     """The ruler over the test split, or over its first documents."""
-    model, tokenizer = subject(data, rung, preset, run)
+    model, tokenizer, _ = subject(data, rung, preset, run)
     documents, held = [], 0
     for document in test_documents(data):
         if most_bytes is not None and held >= most_bytes:
@@ -166,8 +169,7 @@ def naive_windows(
     *, data: str, rung: str, preset: str, run: str | None, windows: int, batch: int
 ) -> Job:
     """Windows of the test split at stride 2, the last target of each, in batches of some rows."""
-    spec = load_spec(rung, preset=preset)
-    model, tokenizer = subject(data, rung, preset, run)
+    model, tokenizer, spec = subject(data, rung, preset, run)
     width = spec.train.window_tokens
     parts = []
     for document in test_documents(data):

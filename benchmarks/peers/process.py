@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from peers.protocol import MARK
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
@@ -68,7 +70,7 @@ class Worker:
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
-            answer = json.loads(self._line(seconds))
+            answer = json.loads(self._answer(time.monotonic() + seconds, seconds))
         except (WorkerError, OSError):
             self.stop()
             raise
@@ -76,10 +78,15 @@ class Worker:
             raise WorkerError(answer["error"])
         return answer
 
-    def _line(self, seconds: float) -> bytes:
+    def _answer(self, end: float, seconds: float) -> bytes:
+        """The next answer; other lines are what a library printed."""
+        while not (line := self._line(end, seconds)).startswith(MARK.encode()):
+            pass
+        return line.removeprefix(MARK.encode())
+
+    def _line(self, end: float, seconds: float) -> bytes:
         assert self._process is not None
         assert self._process.stdout is not None
-        end = time.monotonic() + seconds
         while b"\n" not in self._unread:
             left = max(0.0, end - time.monotonic())
             if not select.select([self._process.stdout], [], [], left)[0]:

@@ -23,6 +23,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+MARK = "answer "
+"""At the start of every answer."""
+
 
 @dataclass
 class Job:
@@ -43,7 +46,8 @@ Builder = Callable[..., Job]
 
 def serve(builders: Mapping[str, Builder]) -> None:
     """Answer requests until the input ends."""
-    # Libraries print: what they write to descriptor 1 must not mix with the answers.
+    # Libraries print: what they write to descriptor 1 must not mix with the answers. What they
+    # printed when they were imported is passed over by its want of the mark.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     jobs: dict[str, Job] = {}
@@ -53,7 +57,7 @@ def serve(builders: Mapping[str, Builder]) -> None:
         except Exception as error:  # noqa: BLE001 - the row that asked is marked with it
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {error}"[:300]}
-        print(json.dumps(answer), file=answers)
+        print(MARK + json.dumps(answer), file=answers)
 
 
 def _answer(
@@ -66,6 +70,8 @@ def _answer(
     if request["call"] == "drop":
         jobs.pop(key, None)
         return {}
+    if key not in jobs:
+        raise LookupError("the worker was started anew after another side failed")
     job, work = jobs[key], dict[str, float]()
     begun = time.perf_counter()
     for _ in range(request["times"]):

@@ -8,7 +8,7 @@ cut before it is encoded:
     line break   a piece of its own, which never joins its neighbours
     U+2581       written as its three byte pieces, which decode to the character itself
     long text    cut before a space or a line break, where no piece can lie across, so that the ids
-                 stay the same; one long string would take six times as long
+                 stay the same; one long string would take more than three times as long
 
 Training reads lines too. The trainer drops, in silence, lines above a limit of 4,192 bytes and
 lines that hold a character it uses itself; cutting them at those places loses no other character.
