@@ -19,7 +19,7 @@ import numpy as np
 from escada.evaluation.guardrails import controls
 from escada.evaluation.guardrails.guard import guard_samples
 from escada.files import read_json, write_json
-from escada.generation import decoding
+from escada.generation import batch, decoding
 from escada.generation.prompts import load_prompts
 from escada.generation.samplers import SamplerSettings
 from escada.runs.run import open_run
@@ -35,14 +35,14 @@ LOOP = " e a vacina contra a covid"
 
 def written(run, settings, *, uniform_share=0.0):
     """Samples of a run; a share of the tokens is drawn uniformly, past the sampler."""
-    honest, rng = decoding.sample, np.random.default_rng(0)
+    honest, rng = batch.sample, np.random.default_rng(0)
 
     def partly_uniform(logits_BV, uniforms_B, settings, **rest):
         ids_B = honest(logits_BV, uniforms_B, settings, **rest)
         any_B = rng.integers(3, logits_BV.shape[1], size=len(ids_B))
         return np.where(rng.random(len(ids_B)) < uniform_share, any_B, ids_B)
 
-    decoding.sample = partly_uniform
+    batch.sample = partly_uniform
     try:
         samples = decoding.generate(
             run.load_model("best"),
@@ -53,7 +53,7 @@ def written(run, settings, *, uniform_share=0.0):
             profile=run.spec.text.profile,
         )
     finally:
-        decoding.sample = honest
+        batch.sample = honest
     rows = [asdict(sample) | {"tokens": len(sample.ids)} for sample in samples]
     facts = {"settings": asdict(settings), "max_tokens": MAX_TOKENS, "seed": 42}
     return facts | {"samples": rows}

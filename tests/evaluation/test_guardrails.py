@@ -14,7 +14,7 @@ from escada.evaluation import review
 from escada.evaluation.baselines import bigram_model
 from escada.evaluation.guardrails.guard import guard_run, guard_samples, read_guardrails
 from escada.files import read_json, write_json
-from escada.generation import decoding
+from escada.generation import batch, decoding
 from escada.generation.prompts import load_prompts
 from escada.generation.samplers import SamplerSettings
 from escada.runs.run import open_run
@@ -90,7 +90,7 @@ def test_a_runs_own_samples_come_from_it_and_every_valid_guardrail_holds_its_con
 def test_the_origins_sampler_makes_guard_fail_and_name_the_cause(run, monkeypatch):
     run.layout.samples.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(decoding, "sample", the_origins_sampler)
+        patch.setattr(batch, "sample", the_origins_sampler)
         assert review.sample_run(run, device="cpu")
     result = invoke("guard", run.path, "--device", "cpu")
     assert result.exit_code == 1
@@ -104,7 +104,7 @@ def test_the_origins_sampler_makes_guard_fail_and_name_the_cause(run, monkeypatc
 
 def test_a_sampler_that_is_still_broken_and_lies_is_caught_all_the_same(run, monkeypatch):
     run.layout.samples.unlink()
-    monkeypatch.setattr(decoding, "sample", the_origins_sampler)
+    monkeypatch.setattr(batch, "sample", the_origins_sampler)
     review.sample_run(run, device="cpu")
     table = read_json(run.layout.samples)
     for row in table["samples"]:

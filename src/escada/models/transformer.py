@@ -81,9 +81,9 @@ class KeyValueCache:
 
     All rows end in the same column, so that a new token is written by one copy. What lies before
     the longest row's columns and after the end is never read. Before those of a shorter row lie
-    finite numbers, which are masked: 0 · NaN would be NaN. The buffer grows with what is read, up to half as
-    much again as the context W: when it is full and the rows have become shorter (their longest
-    left, or dropped its older half), they move to its beginning.
+    finite numbers, which are masked: 0 · NaN would be NaN. The buffer grows with what is read, up
+    to half as much again as the context W: when it is full and the rows have become shorter (their
+    longest left, or dropped its older half), they move to its beginning.
     """
 
     keys_values_L2BNWH: Tensor
