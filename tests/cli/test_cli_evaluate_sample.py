@@ -129,6 +129,46 @@ def test_sample_without_a_prompt_takes_the_twenty(run):
     assert "Era uma vez" in shown
 
 
+def test_a_stream_prints_the_text_of_the_samples(run):
+    arguments = ("sample", run.path, "--prompt", "A menina", "--prompt", "O", "--max-tokens", 12)
+    plain = invoke(*arguments, "--n", 2)
+    assert invoke(*arguments, "--n", 2, "--stream").split() == plain.split()
+
+
+def test_a_stream_ends_before_a_stop_string(run):
+    arguments = ("sample", run.path, "--prompt", "A menina", "--stream", "--max-tokens", 60)
+    whole = invoke(*arguments).split("\n  [")[0]
+    stop = whole.removeprefix("A menina")[3:5]
+    shown = invoke(*arguments, "--stop", stop).split("\n  [")[0]
+    assert shown == whole[: whole.index(stop, len("A menina"))]
+
+
+def test_logprobs_name_each_token_with_its_bits_and_alternatives(run):
+    shown = invoke(
+        "sample", run.path, "--prompt", "A", "--stream", "--logprobs", 2, "--max-tokens", 5
+    )
+    lines = [line for line in shown.splitlines() if line and not line.startswith("  [")]
+    assert lines[0] == "A"
+    assert len(lines) == 6
+    for line in lines[1:]:
+        bits = [float(part.rsplit(" ", 1)[1]) for part in line.split("  ")]
+        assert len(bits) == 3
+        assert bits[1] <= min(bits[0], bits[2])  # the best one comes first of the alternatives
+
+
+def test_samples_say_with_which_weights_they_were_written(run):
+    found = json.loads(invoke("sample", run.path, "--prompt", "A", "--max-tokens", 2, "--json"))
+    assert found["weights"] == "fp32"
+    with pytest.raises(EscadaError, match="recurrent"):
+        invoke("sample", run.path, "--weights", "int8")
+
+
+@pytest.mark.parametrize("arguments", [["--stop", "x"], ["--logprobs", 1], ["--stream", "--json"]])
+def test_options_of_a_stream_that_exclude_one_another_are_an_error(run, arguments):
+    with pytest.raises(EscadaError, match="--stream"):
+        invoke("sample", run.path, "--prompt", "A", *arguments)
+
+
 def test_sample_with_a_setting_out_of_range_is_one_clear_error(run):
     with pytest.raises(EscadaError, match="temperature"):
         invoke("sample", run.path, "--temperature", 0)
