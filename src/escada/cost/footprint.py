@@ -24,16 +24,21 @@ LOGITS_COPIES = 3
 """fp32 tables of logits at the beginning of the backward pass: the log-softmax that was saved, its
 gradient, and the logits'. Label smoothing adds one."""
 
-RUNTIME_BYTES = 325 * 2**20
-"""Resident set of a CPU process that has imported all that a training needs, opened the tokenizer
-and made an optimizer. Measured with torch 2.13.0 for CPUs on Linux, November 2026."""
+RUNTIME_BYTES = 382 * 2**20
+"""Resident set of `escada train` on a CPU before its first step: Python, torch, Arrow, the tokenizer,
+an optimizer's imports. Measured with torch 2.13.0 for CPUs on Linux, November 2026."""
 KERNEL_BYTES = 22 * 2**20
-"""What the first step adds: oneDNN's compiled kernels and their scratch memory. Measured as the rest
-between resident set and torch's own allocations, with the allocator's reuse switched off."""
-ALLOCATOR_SHARE = 1 / 3
-"""Of activations and logits, on a CPU: holes in the heap. Blocks of many sizes come and go, and freed
-memory is kept for the next step, which saves 15-25 % of a step's time. Fitted to the peaks of v1 to
-v_final, where it was 0.2 to 0.45 (November 2026)."""
+"""What the first step adds on a CPU: oneDNN's compiled kernels and their scratch memory. Measured as
+the rest between resident set and torch's own allocations, with nothing kept by the allocator."""
+LARGE_BLOCK_BYTES = 32 * 2**20
+"""From here on glibc takes a block from the system and gives it back; smaller ones come from a heap,
+whose holes are the next two constants' business."""
+HEAP_HOLES = 0.4
+"""Of activations and logits in smaller blocks, on a CPU: blocks of many sizes come and go, and no
+order of them leaves no holes. Fitted to peaks of v1 to v_final, where it was 0.25 to 0.5 (2026-11)."""
+TOUCHED = 0.85
+"""Of a kernel's workspace that is a large block of its own: what is never written is never resident.
+Fitted to peaks of v1 and v2 with 64 to 256 sequences, where it was 0.8 to 0.95 (2026-11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Footprint:
         activations: what the forward pass keeps for the backward pass, copies of weights in the
             narrower format included.
         logits: log-softmax and its gradients.
-        workspace: kernels' scratch memory and, on a CPU, holes in the heap.
+        workspace: on a CPU, kernels' code and scratch memory and holes in the heap.
         runtime: the process itself; none on a GPU, where only allocated memory is counted.
     """
 
@@ -92,17 +97,18 @@ def _footprint(
     buffers = sum(buffer.numel() * buffer.element_size() for buffer in model.buffers())
     logits = _logits_bytes(model.vocab_size, train, sequences, setting)
     accumulating = sequences < train.batch_sequences
-    growing = saved.per_sequence * sequences + logits
     if setting.device == "cpu":
-        workspace, runtime = KERNEL_BYTES + ALLOCATOR_SHARE * growing, RUNTIME_BYTES
+        workspace, runtime = KERNEL_BYTES + _heap_bytes(saved, sequences, logits), RUNTIME_BYTES
+        untouched = _untouched_bytes(saved, sequences)
     else:
-        workspace, runtime = 0, 0
-    transient = saved.of(sequences) + logits
+        workspace, runtime, untouched = 0.0, 0, 0.0
+    held = saved.of(sequences) - untouched
+    transient = held + logits
     at_the_end = not accumulating and transient < parameters
     if at_the_end:  # the gradients take the place of the activations
         gradients, activations, logits = parameters, 0, 0
     else:
-        gradients, activations = (parameters if accumulating else 0), saved.of(sequences)
+        gradients, activations = (parameters if accumulating else 0), held
     return Footprint(
         weights=parameters + buffers,
         gradients=gradients,
@@ -112,6 +118,27 @@ def _footprint(
         workspace=round(workspace),
         runtime=runtime,
     )
+
+
+def _is_large(block_bytes: float) -> bool:
+    return block_bytes >= LARGE_BLOCK_BYTES
+
+
+def _untouched_bytes(saved: SavedBytes, sequences: int) -> float:
+    """Of the kernels' workspaces, what no step ever writes."""
+    block = saved.kernel_block * sequences
+    return (1 - TOUCHED) * block * saved.kernel_blocks if _is_large(block) else 0.0
+
+
+def _heap_bytes(saved: SavedBytes, sequences: int, logits: float) -> float:
+    """Holes between the blocks of a CPU's heap."""
+    small = saved.per_sequence * sequences
+    block = saved.kernel_block * sequences
+    if _is_large(block):
+        small -= block * saved.kernel_blocks
+    if not _is_large(logits / LOGITS_COPIES):
+        small += logits
+    return HEAP_HOLES * small
 
 
 def _logits_bytes(vocab_size: int, train: TrainSpec, sequences: int, setting: Setting) -> float:

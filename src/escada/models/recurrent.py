@@ -199,7 +199,7 @@ class Model(LanguageModel):
         token, once = 8.0, 0.0
         if config.dropout:
             token += setting.mask_bytes(FP32_BYTES) * config.d_embedding
-        width, largest = config.d_embedding, 0.0
+        width, kernel = config.d_embedding, 0.0
         for index in range(config.n_layers):
             cell = cell_bytes(config.cell, width, H, T, setting, bool(config.recurrent_dropout))
             token += cell.per_sequence + mask
@@ -208,14 +208,14 @@ class Model(LanguageModel):
                 if config.dropout or stepwise or (config.residual and index):
                     token += read_by_norm
             once += cell.once
-            largest = max(largest, cell.largest)
+            kernel = cell.kernel_block
             width = H
         token += a * H
         if isinstance(self.projection, nn.Linear):
             token += a * config.d_embedding
         if a != FP32_BYTES:
             once += a * linear_weights(self)
-        return SavedBytes(T * token, once, T * largest)
+        return SavedBytes(T * token, once, config.n_layers if kernel else 0, T * kernel)
 
 
 def cell_bytes(
@@ -240,4 +240,4 @@ def cell_bytes(
                 once += (window_tokens - 2) * a * recurrent
         return SavedBytes(a * d_in + 3 * a * H + (3 * a + FP32_BYTES) * H, once)
     kernel = LSTM_WORKSPACE[a] * H if setting.device == "cpu" else (G + CUDNN_WORKSPACE) * a * H
-    return SavedBytes(a * d_in + a * H + kernel, once, kernel)
+    return SavedBytes(a * d_in + a * H + kernel, once, 1, kernel)

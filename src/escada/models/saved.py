@@ -57,13 +57,14 @@ class SavedBytes:
     Attributes:
         per_sequence: grows with the micro-batch.
         once: whatever its size: copies of the weights in the narrower format, masks of weights.
-        largest: the largest single block of one sequence; what a whole micro-batch has of it decides
-            how a CPU's allocator treats it.
+        kernel_blocks: how many of its layers have a kernel with a workspace of its own.
+        kernel_block: bytes of such a workspace, of one sequence; part of `per_sequence`.
     """
 
     per_sequence: float
     once: float = 0.0
-    largest: float = 0.0
+    kernel_blocks: int = 0
+    kernel_block: float = 0.0
 
     def of(self, sequences: int) -> float:
         """Bytes of a micro-batch."""
