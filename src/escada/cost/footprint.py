@@ -4,16 +4,16 @@
     parts.total_bytes                       # resident set on a CPU, allocated memory on a GPU
     largest_micro_batch(model, spec.train, memory_bytes, setting)
 
-The model may lie on the meta device: only shapes are read. A step has two moments that can be its
-peak, and the greater one is taken: the beginning of a backward pass (all activations, and the
-gradients of the earlier micro-batches), and its end (all gradients, no activations). docs/planner.md
-derives every part.
+The model may lie on the meta device: only shapes are read. A step has three moments that can be its
+peak, and the greatest is taken: the beginning of a backward pass (all activations, the logits, and
+the gradients of the earlier micro-batches), just after it (no logits, but a kernel's workspace in
+full), and its end (all gradients, no activations). docs/planner.md derives every part.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from escada.models.contract import LanguageModel
 from escada.models.saved import FP32_BYTES, SavedBytes, Setting
@@ -36,9 +36,10 @@ whose holes are the next two constants' business."""
 HEAP_HOLES = 0.4
 """Of activations and logits in smaller blocks, on a CPU: blocks of many sizes come and go, and no
 order of them leaves no holes. Fitted to peaks of v1 to v_final, where it was 0.25 to 0.5 (2026-11)."""
-TOUCHED = 0.85
-"""Of a kernel's workspace that is a large block of its own: what is never written is never resident.
-Fitted to peaks of v1 and v2 with 64 to 256 sequences, where it was 0.8 to 0.95 (2026-11)."""
+TOUCHED = {"forward": 0.25, "backward": 0.95}
+"""Of a kernel's workspace that is a large block of its own, by the pass that has gone through it: what
+was never written is not resident. Fitted to peaks of v1, v2 and v4 with 16 to 256 sequences, where it
+was 0.2 to 0.3 and 0.85 to 1 (2026-11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,28 +96,25 @@ def _footprint(
 ) -> Footprint:
     parameters = FP32_BYTES * model.parameter_count()
     buffers = sum(buffer.numel() * buffer.element_size() for buffer in model.buffers())
-    logits = _logits_bytes(model.vocab_size, train, sequences, setting)
-    accumulating = sequences < train.batch_sequences
-    if setting.device == "cpu":
-        workspace, runtime = KERNEL_BYTES + _heap_bytes(saved, sequences, logits), RUNTIME_BYTES
-        untouched = _untouched_bytes(saved, sequences)
-    else:
-        workspace, runtime, untouched = 0.0, 0, 0.0
-    held = saved.of(sequences) - untouched
-    transient = held + logits
-    at_the_end = not accumulating and transient < parameters
-    if at_the_end:  # the gradients take the place of the activations
-        gradients, activations, logits = parameters, 0, 0
-    else:
-        gradients, activations = (parameters if accumulating else 0), held
+    accumulated = parameters if sequences < train.batch_sequences else 0
+    tables = _logits_bytes(model.vocab_size, train, sequences, setting)
+    on_cpu = setting.device == "cpu"
+    held = saved.of(sequences)
+    # Gradients, activations and logits at the moments of a step that can be its peak.
+    moments = [
+        (accumulated, held - _unwritten_bytes(saved, sequences, "forward", on_cpu), tables),
+        (accumulated, held - _unwritten_bytes(saved, sequences, "backward", on_cpu), 0.0),
+        (parameters, 0.0, 0.0),
+    ]
+    gradients, activations, logits = max(moments, key=sum)
     return Footprint(
         weights=parameters + buffers,
         gradients=gradients,
         optimizer=ADAM_MOMENTS * parameters,
         activations=round(activations),
         logits=round(logits),
-        workspace=round(workspace),
-        runtime=runtime,
+        workspace=round(KERNEL_BYTES + _heap_holes(saved, sequences, tables)) if on_cpu else 0,
+        runtime=RUNTIME_BYTES if on_cpu else 0,
     )
 
 
@@ -124,20 +122,29 @@ def _is_large(block_bytes: float) -> bool:
     return block_bytes >= LARGE_BLOCK_BYTES
 
 
-def _untouched_bytes(saved: SavedBytes, sequences: int) -> float:
-    """Of the kernels' workspaces, what no step ever writes."""
+def _unwritten_bytes(
+    saved: SavedBytes, sequences: int, after: Literal["forward", "backward"], on_cpu: bool
+) -> float:
+    """Of the kernels' workspaces, what is not resident when a pass has gone through them."""
     block = saved.kernel_block * sequences
-    return (1 - TOUCHED) * block * saved.kernel_blocks if _is_large(block) else 0.0
+    if not on_cpu or not _is_large(block):
+        return 0.0
+    written = TOUCHED["forward"] * saved.kernel_blocks
+    if after == "backward":  # it has gone through the last layer, where most is still held
+        written += TOUCHED["backward"] - TOUCHED["forward"]
+    return block * (saved.kernel_blocks - written)
 
 
-def _heap_bytes(saved: SavedBytes, sequences: int, logits: float) -> float:
-    """Holes between the blocks of a CPU's heap."""
+def _heap_holes(saved: SavedBytes, sequences: int, tables: float) -> float:
+    """Holes between the smaller blocks, on a CPU."""
+    if _is_large(saved.usual_block * sequences):
+        return 0.0
     small = saved.per_sequence * sequences
     block = saved.kernel_block * sequences
     if _is_large(block):
         small -= block * saved.kernel_blocks
-    if not _is_large(logits / LOGITS_COPIES):
-        small += logits
+    if not _is_large(tables / LOGITS_COPIES):
+        small += tables
     return HEAP_HOLES * small
 
 

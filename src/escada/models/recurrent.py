@@ -215,7 +215,13 @@ class Model(LanguageModel):
             token += a * config.d_embedding
         if a != FP32_BYTES:
             once += a * linear_weights(self)
-        return SavedBytes(T * token, once, config.n_layers if kernel else 0, T * kernel)
+        return SavedBytes(
+            T * token,
+            once,
+            kernel_blocks=config.n_layers if kernel else 0,
+            kernel_block=T * kernel,
+            usual_block=a * H * (1 if stepwise else T),
+        )
 
 
 def cell_bytes(

@@ -59,12 +59,14 @@ class SavedBytes:
         once: whatever its size: copies of the weights in the narrower format, masks of weights.
         kernel_blocks: how many of its layers have a kernel with a workspace of its own.
         kernel_block: bytes of such a workspace, of one sequence; part of `per_sequence`.
+        usual_block: bytes of what one operation keeps otherwise, of one sequence.
     """
 
     per_sequence: float
     once: float = 0.0
     kernel_blocks: int = 0
     kernel_block: float = 0.0
+    usual_block: float = 0.0
 
     def of(self, sequences: int) -> float:
         """Bytes of a micro-batch."""

@@ -272,7 +272,7 @@ class Model(LanguageModel):
         embedding_mask = setting.mask_bytes(FP32_BYTES) * D if config.dropout else 0
         token = ids + embedding_mask + config.n_layers * block + norm + a * D
         copies = 0 if a == FP32_BYTES else a * linear_weights(self)
-        return SavedBytes(T * token, copies)
+        return SavedBytes(T * token, copies, usual_block=T * a * D)
 
     def gpt2_weights(self) -> dict[str, Tensor]:
         """The weights under the names and in the layout of transformers' `GPT2LMHeadModel`.
