@@ -40,7 +40,7 @@ LSTM_WORKSPACE = {2: 43, 4: 61}
 states and the gradients that it will need of them, rows padded. Counted with torch 2.13 (November
 2026) for H from 128 to 512: 42.8 to 44.2 and 60.9 to 62.3."""
 CUDNN_WORKSPACE = 2
-"""Entries a token and hidden unit that cuDNN is assumed to reserve beside the gates. Not measured."""
+"""Entries a token and hidden unit that cuDNN is taken to reserve beside the gates: not measured."""
 
 
 class Config(ModelConfig):
@@ -225,7 +225,12 @@ class Model(LanguageModel):
 
 
 def cell_bytes(
-    cell: CellKind, d_in: int, d_hidden: int, window_tokens: int, setting: Setting, weight_drop: bool
+    cell: CellKind,
+    d_in: int,
+    d_hidden: int,
+    window_tokens: int,
+    setting: Setting,
+    weight_drop: bool,
 ) -> SavedBytes:
     """What one recurrent layer keeps: `per_sequence` is a token's here, T tokens make a sequence.
 

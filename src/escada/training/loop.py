@@ -102,7 +102,7 @@ class Training:
     def _accumulate(self) -> None:
         """Sum the gradient of the mean loss over the micro-batches of this step."""
         windows_BT = self.batches.batch(self.progress.step)
-        micro = self.train.micro_batch_sequences or len(windows_BT)
+        micro = self.train.known_micro_batch or len(windows_BT)
         self.optimizer.zero_grad(set_to_none=True)
         for first in range(0, len(windows_BT), micro):
             nats = self._nats_of(windows_BT[first : first + micro])

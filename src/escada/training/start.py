@@ -37,6 +37,7 @@ from escada.text.shards import TokenStream
 from escada.training.budget import dry_run_steps, total_steps
 from escada.training.loop import Interrupted, Training
 from escada.training.metrics import MetricsLog
+from escada.training.plan import choose_micro_batch, predicted_cost
 from escada.training.precision import ResolvedPrecision, resolve_precision
 from escada.training.progress import TerminalDisplay
 from escada.training.state import Progress
@@ -91,9 +92,10 @@ def start(
     if warm_start is not None:
         _check_warm_start(warm_start, spec, tokenizer.hash)
     batches = _windows(spec, stream, seed)
+    fitted, micro_batch = choose_micro_batch(spec, tokenizer.vocab_size, where, precision)
     run = create_run(
         out,
-        spec,
+        fitted,
         tokenizer,
         seed=seed,
         key=run_key(
@@ -116,7 +118,8 @@ def start(
             "dry_run": dry_run,
             "precision": asdict(precision),
             "warm_start": str(warm_start.path.resolve()) if warm_start else None,
-            "circumstances": asdict(_circumstances(spec, where, precision)),
+            "circumstances": asdict(_circumstances(fitted, where, precision)),
+            "micro_batch": micro_batch,
         },
         suffix="-dry-run" if dry_run else "",
     )
@@ -208,7 +211,7 @@ def _circumstances(spec: Spec, device: torch.device, precision: ResolvedPrecisio
         device=device.type,
         threads=torch.get_num_threads(),
         precision=precision.name,
-        micro_batch_sequences=spec.train.micro_batch_sequences or spec.train.batch_sequences,
+        micro_batch_sequences=spec.train.known_micro_batch or spec.train.batch_sequences,
         torch=torch.__version__,
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
     )
@@ -246,10 +249,17 @@ def _train(
 
     if "total_steps" not in run.record:
         probe = new_training(1_000_000)
-        run.update(
-            parameters=probe.model.parameter_count(),
-            **_plan_steps(run, probe, batches.steps_per_epoch),
+        steps = _plan_steps(run, probe, batches.steps_per_epoch)
+        predicted = predicted_cost(
+            spec,
+            probe.model,
+            batches.stream.n_tokens,
+            device,
+            precision,
+            total_steps=steps["total_steps"],
+            seconds_per_step=steps.get("calibrated_seconds_per_step"),
         )
+        run.update(parameters=probe.model.parameter_count(), predicted=predicted, **steps)
     training = _at_last_checkpoint(run, new_training, device)
     validate = ruler_validation(
         spec,
