@@ -120,7 +120,8 @@ def _show(facts: dict[str, Any]) -> None:
         "steps": f"{steps:,} of {facts['tokens_per_step']:,} tokens" if known else "not known",
         "tokens": (
             f"{facts['training_tokens']:,} trained, "
-            f"{facts['tokens_per_parameter']:.2g} a parameter (compute-optimal: about 20); every window {facts['passes']:.3g} times"
+            f"{facts['tokens_per_parameter']:.2g} a parameter (compute-optimal: about 20); "
+            f"every window {facts['passes']:.3g} times"
             if known
             else "not known"
         ),

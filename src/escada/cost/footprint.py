@@ -28,14 +28,14 @@ RUNTIME_BYTES = 382 * 2**20
 """Resident set of `escada train` on a CPU before its first step: Python, torch, Arrow, the
 tokenizer, an optimizer's imports. Measured with torch 2.13.0 for CPUs on Linux, November 2026."""
 KERNEL_BYTES = 22 * 2**20
-"""What the first step adds on a CPU: oneDNN's compiled kernels and their scratch memory. Measured as
-the rest between resident set and torch's own allocations, with nothing kept by the allocator."""
+"""What the first step adds on a CPU: oneDNN's compiled kernels and their scratch memory. Measured
+as the rest between resident set and torch's allocations, with nothing kept by the allocator."""
 LARGE_BLOCK_BYTES = 32 * 2**20
-"""From here on glibc takes a block from the system and gives it back; smaller ones come from a heap,
-whose holes are the next constant's business."""
+"""From here on glibc takes a block from the system and gives it back; smaller ones come from a
+heap, whose holes are the next constant's business."""
 HEAP_HOLES = 0.5
 """Of activations and logits in smaller blocks, on a CPU: blocks of many sizes come and go, and no
-order of them leaves no holes. Fitted to peaks of v1 to v_final, where it was 0.3 to 0.6 (2026-11)."""
+order of them leaves none. Fitted to peaks of v1 to v_final: 0.3 to 0.6 (November 2026)."""
 TOUCHED = {"forward": 0.25, "backward": 0.95}
 """Of a kernel's workspace that is a large block of its own, by the pass that has gone through it:
 what was never written is not resident. Fitted to peaks of v1, v2 and v4 with 16 to 256 sequences,

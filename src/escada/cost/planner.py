@@ -177,7 +177,7 @@ def make_plan(
 
 
 def micro_batch_of(spec: Spec, largest: int | None) -> int:
-    """The micro-batch that a training takes: the spec's own, or what fits if it leaves that open."""
+    """The micro-batch of a training: the spec's own, or what fits if it leaves that open."""
     return spec.train.known_micro_batch or largest or spec.train.batch_sequences
 
 

@@ -99,8 +99,8 @@ class LanguageModel(nn.Module, ABC):
     def saved_bytes(self, window_tokens: int, setting: Setting) -> SavedBytes:
         """What the forward pass of a training step keeps for the backward pass, without logits.
 
-        A model file states it in closed form; this one counts, which takes real weights on the
-        device in question.
+        A model file states it in closed form; this one counts, on forward passes of one and of two
+        sequences.
         """
         return counted(self, window_tokens, setting)
 

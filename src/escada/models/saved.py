@@ -14,6 +14,7 @@ window; a = 4 bytes in fp32, 2 in bf16 or fp16.
 from __future__ import annotations
 
 import contextlib
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -76,8 +77,13 @@ class SavedBytes:
 def counted(model: LanguageModel, window_tokens: int, setting: Setting) -> SavedBytes:
     """Count a model's saved bytes on forward passes of one and of two sequences.
 
-    The model must have real weights, on the device that is asked about.
+    A model on the meta device is given memory on the CPU for it, all zeros.
     """
+    if next(model.parameters()).is_meta:
+        model = copy.deepcopy(model).to_empty(device="cpu")
+        with torch.no_grad():
+            for tensor in (*model.parameters(), *model.buffers()):
+                tensor.zero_()
     one, two = (count_saved_bytes(model, n, window_tokens, setting) for n in (1, 2))
     return SavedBytes(per_sequence=two - one, once=2 * one - two)
 

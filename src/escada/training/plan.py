@@ -111,10 +111,10 @@ def machine_here(
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """Memory that nobody uses now: of the GPU, or of the machine."""
+    """What a training could have now: of the GPU, or of the machine with this process's own share."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available
+    return psutil.virtual_memory().available + psutil.Process().memory_info().rss
 
 
 def measure_pace(
@@ -204,7 +204,8 @@ def choose_micro_batch(
     """The spec with a micro-batch that fits into memory, and facts for the run's record.
 
     A number in the spec stays as it is. `"auto"` becomes the largest divisor of the batch that
-    fits, and so does an absent one when the whole batch does not fit. The batch of a step never changes.
+    fits, and so does an absent one when the whole batch does not fit. The batch of a step never
+    changes.
 
     Args:
         spec: the resolved rung.
