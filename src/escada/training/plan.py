@@ -111,7 +111,7 @@ def machine_here(
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """What a training could have now: of the GPU, or of the machine with this process's own share."""
+    """What a training could have now: of the GPU, or of the machine with this process's share."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available + psutil.Process().memory_info().rss
