@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     arguments = parser.parse_args()
     print(
-        "| rung | preset | batch | MiB predicted | measured | ratio | ms a step | measured | ratio |"
+        "| rung | preset | batch | MiB planned | measured | ratio | ms a step | measured | ratio |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     rows: list[dict[str, Any]] = []

@@ -33,9 +33,10 @@ as the rest between resident set and torch's allocations, with nothing kept by t
 LARGE_BLOCK_BYTES = 32 * 2**20
 """From here on glibc takes a block from the system and gives it back; smaller ones come from a
 heap, whose holes are the next constant's business."""
-HEAP_HOLES = 0.5
-"""Of activations and logits in smaller blocks, on a CPU: blocks of many sizes come and go, and no
-order of them leaves none. Fitted to peaks of v1 to v_final: 0.3 to 0.6 (November 2026)."""
+HEAP_HOLES = 0.65
+"""Of activations and logits in smaller blocks, on a CPU: blocks of many sizes come and go, between
+them validations and checkpoints, and no order of them leaves no holes. Fitted to peaks of whole
+trainings, v1 to v_final, where it was 0.5 to 0.75; steps alone leave 0.3 to 0.5 (November 2026)."""
 TOUCHED = {"forward": 0.25, "backward": 0.95}
 """Of a kernel's workspace that is a large block of its own, by the pass that has gone through it:
 what was never written is not resident. Fitted to peaks of v1, v2 and v4 with 16 to 256 sequences,
@@ -107,13 +108,14 @@ def _footprint(
         (parameters, 0.0, 0.0),
     ]
     gradients, activations, logits = max(moments, key=sum)
+    scratch = KERNEL_BYTES + _heap_holes(saved, sequences, tables) if on_cpu else 0
     return Footprint(
         weights=parameters + buffers,
         gradients=gradients,
         optimizer=ADAM_MOMENTS * parameters,
         activations=round(activations),
         logits=round(logits),
-        workspace=round(KERNEL_BYTES + _heap_holes(saved, sequences, tables)) if on_cpu else 0,
+        workspace=round(scratch),
         runtime=RUNTIME_BYTES if on_cpu else 0,
     )
 
@@ -135,15 +137,19 @@ def _unwritten_bytes(
     return block * (saved.kernel_blocks - written)
 
 
-def _heap_holes(saved: SavedBytes, sequences: int, tables: float) -> float:
-    """Holes between the smaller blocks, on a CPU."""
+def _small_bytes(saved: SavedBytes, sequences: int) -> float:
+    """Activations in blocks of the heap, which stay with the process when they are freed."""
+    block = saved.kernel_block * sequences
     if _is_large(saved.usual_block * sequences):
         return 0.0
-    small = saved.per_sequence * sequences
-    block = saved.kernel_block * sequences
-    if _is_large(block):
-        small -= block * saved.kernel_blocks
-    if not _is_large(tables / LOGITS_COPIES):
+    workspaces = block * saved.kernel_blocks if _is_large(block) else 0.0
+    return saved.per_sequence * sequences - workspaces
+
+
+def _heap_holes(saved: SavedBytes, sequences: int, tables: float) -> float:
+    """Holes between the smaller blocks, on a CPU."""
+    small = _small_bytes(saved, sequences)
+    if small and not _is_large(tables / LOGITS_COPIES):
         small += tables
     return HEAP_HOLES * small
 

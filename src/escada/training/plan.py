@@ -75,8 +75,12 @@ def plan_training(
 
 
 def shape_of(spec: Spec, vocab_size: int) -> LanguageModel:
-    """The model without memory: on the meta device."""
-    with torch.device("meta"):
+    """The model without memory: on the meta device.
+
+    Raises:
+        EscadaError: so large that no memory could hold it.
+    """
+    with memory_errors("model", _SMALLER), torch.device("meta"):
         return build_model(spec.model, vocab_size, seed=0)
 
 

@@ -260,6 +260,7 @@ def _train(
             seconds_per_step=steps.get("calibrated_seconds_per_step"),
         )
         run.update(parameters=probe.model.parameter_count(), predicted=predicted, **steps)
+        del probe  # its weights would stay in memory to the end
     training = _at_last_checkpoint(run, new_training, device)
     validate = ruler_validation(
         spec,
