@@ -103,7 +103,11 @@ print(peak_resident_bytes(), found.total_bytes - found.runtime + before)
 @pytest.mark.slow
 @pytest.mark.parametrize(("rung", "rows"), [("v5", 8), ("v2", 32), ("v4_gru", 8), ("v1", 64)])
 def test_the_peak_of_a_process_is_the_predicted_one(rung, rows):
-    """fp32, which every machine has; what stood before the first step is the process's own."""
+    """fp32, which every machine has; what stood before the first step is the process's own.
+
+    The heap's holes are those of whole trainings, with validations in between: a process that only
+    takes steps has fewer. benchmarks/planner.py compares whole ones.
+    """
     done = subprocess.run(
         [sys.executable, "-c", STEPS, rung, str(rows)],
         check=True,
@@ -112,4 +116,4 @@ def test_the_peak_of_a_process_is_the_predicted_one(rung, rows):
         env=os.environ | KEPT,
     )
     measured, predicted = map(int, done.stdout.split())
-    assert predicted == pytest.approx(measured, rel=0.1)
+    assert predicted == pytest.approx(measured, rel=0.15)

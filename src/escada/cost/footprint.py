@@ -7,7 +7,9 @@
 The model may lie on the meta device: only shapes are read. A step has three moments that can be its
 peak, and the greatest is taken: the beginning of a backward pass (all activations, the logits, and
 the gradients of the earlier micro-batches), just after it (no logits, but a kernel's workspace in
-full), and its end (all gradients, no activations). docs/planner.md derives every part.
+full), and its end (all gradients, no activations). On a CPU there is a fourth, the saving of a
+checkpoint: the heap of the steps stays, and the optimizer's state is serialised beside it.
+docs/planner.md derives every part.
 """
 
 from __future__ import annotations
@@ -37,10 +39,10 @@ HEAP_HOLES = 0.65
 """Of activations and logits in smaller blocks, on a CPU: blocks of many sizes come and go, between
 them validations and checkpoints, and no order of them leaves no holes. Fitted to peaks of whole
 trainings, v1 to v_final, where it was 0.5 to 0.75; steps alone leave 0.3 to 0.5 (November 2026)."""
-TOUCHED = {"forward": 0.25, "backward": 0.95}
+TOUCHED = {"forward": 0.35, "backward": 0.95}
 """Of a kernel's workspace that is a large block of its own, by the pass that has gone through it:
 what was never written is not resident. Fitted to peaks of v1, v2 and v4 with 16 to 256 sequences,
-where it was 0.2 to 0.3 and 0.85 to 1 (2026-11)."""
+where it was 0.2 to 0.5 and 0.85 to 1 (2026-11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Footprint:
         activations: what the forward pass keeps for the backward pass, copies of weights in the
             narrower format included.
         logits: log-softmax and its gradients.
-        workspace: on a CPU, kernels' code and scratch memory and holes in the heap.
+        workspace: on a CPU, kernels' code and scratch memory, holes in the heap, and the bytes of
+            a checkpoint if saving one is the peak.
         runtime: the process itself; none on a GPU, where only allocated memory is counted.
     """
 
@@ -101,14 +104,18 @@ def _footprint(
     tables = _logits_bytes(model.vocab_size, train, sequences, setting)
     on_cpu = setting.device == "cpu"
     held = saved.of(sequences)
-    # Gradients, activations and logits at the moments of a step that can be its peak.
+    # Gradients, activations, logits and a checkpoint at the moments that can be the peak.
     moments = [
-        (accumulated, held - _unwritten_bytes(saved, sequences, "forward", on_cpu), tables),
-        (accumulated, held - _unwritten_bytes(saved, sequences, "backward", on_cpu), 0.0),
-        (parameters, 0.0, 0.0),
+        (accumulated, held - _unwritten_bytes(saved, sequences, "forward", on_cpu), tables, 0),
+        (accumulated, held - _unwritten_bytes(saved, sequences, "backward", on_cpu), 0, 0),
+        (parameters, 0, 0, 0),
     ]
-    gradients, activations, logits = max(moments, key=sum)
-    scratch = KERNEL_BYTES + _heap_holes(saved, sequences, tables) if on_cpu else 0
+    if on_cpu and _is_large(ADAM_MOMENTS * parameters):
+        heap = saved.once + _small_bytes(saved, sequences)
+        heap_tables = 0 if _is_large(tables / LOGITS_COPIES) else tables
+        moments.append((parameters, heap, heap_tables, ADAM_MOMENTS * parameters))
+    gradients, activations, logits, checkpoint = max(moments, key=sum)
+    scratch = KERNEL_BYTES + _heap_holes(saved, sequences, tables) + checkpoint if on_cpu else 0
     return Footprint(
         weights=parameters + buffers,
         gradients=gradients,
