@@ -74,6 +74,7 @@ KEPT = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**3
 """Freed memory below 32 MiB stays with the process, larger blocks are the system's."""
 STEPS = """
 import sys, torch
+from safetensors.torch import save
 from escada.cost.footprint import footprint
 from escada.cost.memory import peak_resident_bytes
 from escada.models.contract import build_model
@@ -95,6 +96,8 @@ for _ in range(5):
         model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten()).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
+save({f"{i}.{name}": moment for i, state in optimizer.state_dict()["state"].items()
+      for name, moment in state.items()})  # as a checkpoint does
 found = footprint(model, spec.train, sequences=rows, setting=Setting("fp32", "cpu"))
 print(peak_resident_bytes(), found.total_bytes - found.runtime + before)
 """
