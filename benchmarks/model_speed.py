@@ -42,7 +42,7 @@ def measure(name: str, preset: str, overrides: list[str], steps: int) -> tuple[f
     """Seconds of a step and FLOP/s."""
     spec = load_spec(name, preset=preset, overrides=overrides)
     vocab_size = spec.tokenizer.vocab_size or CHARACTERS
-    rows = spec.train.micro_batch_sequences or spec.train.batch_sequences
+    rows = spec.train.known_micro_batch or spec.train.batch_sequences
     tokens = spec.train.window_tokens
     model = build_model(spec.model, vocab_size, seed=0).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)

@@ -60,7 +60,7 @@ def micro_step(spec: Spec, model=None):
     """Forward and backward of one micro-batch."""
     model = fresh(spec) if model is None else model
     precision = resolve_precision(spec.train.precision, CPU)
-    rows = spec.train.micro_batch_sequences or spec.train.batch_sequences
+    rows = spec.train.known_micro_batch or spec.train.batch_sequences
     ids_BT = torch.randint(
         spec.tokenizer.vocab_size or CHARACTERS, (rows, spec.train.window_tokens + 1)
     )
@@ -165,7 +165,7 @@ def share_table(clock, repeats: int) -> dict[str, float]:
         for parameter in other.parameters():
             parameter.grad = torch.randn_like(parameter)
         number = iter(range(10**9))
-        micros = train.batch_sequences // (train.micro_batch_sequences or train.batch_sequences)
+        micros = train.batch_sequences // (train.known_micro_batch or train.batch_sequences)
         found = medians(
             clock,
             max(25, repeats),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +12,8 @@ from escada.models.contract import LanguageModel, build_model
 from escada.spec import Spec
 from escada.text.batches import WindowBatches
 from escada.text.shards import TokenStream
+from escada.training.compilation import resolve_compile
+from escada.training.host_memory import keep_freed_memory
 from escada.training.loop import Training
 from escada.training.precision import resolve_precision
 
@@ -38,6 +39,7 @@ def training_of(
         objective=spec.train.objective,
     )
     model: LanguageModel = build_model(spec.model, stream.vocab_size, seed).to(device)
+    keep_freed_memory()
     # All that a step asks of a run.
     run: Any = SimpleNamespace(spec=spec, seed=seed, path=Path("benchmark"))
     return Training(
@@ -47,16 +49,5 @@ def training_of(
         total_steps=total_steps,
         device=device,
         precision=resolve_precision(spec.train.precision, device),
-        **_compiling(spec, device),
+        compiling=resolve_compile(spec, device),
     )
-
-
-def _compiling(spec: Spec, device: torch.device) -> dict[str, Any]:
-    """What a loop that knows `train.compile` wants besides; nothing for one that does not."""
-    if "compiling" not in inspect.signature(Training).parameters:
-        return {}
-    from escada.training.compilation import resolve_compile  # type: ignore[import-not-found]
-    from escada.training.host_memory import keep_freed_memory  # type: ignore[import-not-found]
-
-    keep_freed_memory()
-    return {"compiling": resolve_compile(spec, device)}

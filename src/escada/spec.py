@@ -250,8 +250,9 @@ class TrainSpec(Section):
     """Which positions of a window are trained; `last` only shows what the origin did."""
     batch_sequences: int = Field(ge=1, le=2**20)
     """Sequences in one optimizer step."""
-    micro_batch_sequences: int | None = Field(default=None, ge=1)
-    """Sequences in one forward pass; None: the whole batch."""
+    micro_batch_sequences: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    """Sequences in one forward pass; "auto": as many as fit into memory; None: the whole batch, or
+    as many of it as fit."""
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = Field(gt=0)
     betas: tuple[Share, Share] = (0.9, 0.999)
@@ -272,6 +273,12 @@ class TrainSpec(Section):
     """Reference bytes of the validation sample used on schedule (the ruler uses all of them)."""
     early_stopping: int | None = Field(default=None, ge=1)
     """Stop after this many validations without a better loss; None: never."""
+
+    @property
+    def known_micro_batch(self) -> int | None:
+        """The micro-batch, if the spec names a number."""
+        micro = self.micro_batch_sequences
+        return micro if isinstance(micro, int) else None
 
 
 class EvaluationSpec(Section):
@@ -309,6 +316,11 @@ class Spec(Section):
         if table["train"]["compile"] == "auto":
             del table["train"]["compile"]
         return content_hash(table)
+
+    def with_micro_batch(self, sequences: int) -> Spec:
+        """The same rung, in micro-batches of that size."""
+        update = {"micro_batch_sequences": sequences}
+        return self.model_copy(update={"train": self.train.model_copy(update=update)})
 
     def with_budget(self, budget: Budget) -> Spec:
         """The same rung, trained for another time."""
@@ -422,7 +434,7 @@ def _check_together(spec: Spec, where: object) -> None:
             fix="remove it",
         )
     micro = train.micro_batch_sequences
-    if micro is not None and train.batch_sequences % micro:
+    if isinstance(micro, int) and train.batch_sequences % micro:
         raise EscadaError(
             f"train.batch_sequences {train.batch_sequences} is not a multiple of "
             f"train.micro_batch_sequences {micro}",

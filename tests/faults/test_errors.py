@@ -105,7 +105,7 @@ TABLE = {
             TRAIN + " --set text.profile=roadmap",
             *("profile 'reference', the rung reads 'roadmap'", "{corpus}", "data prepare"),
         ),
-        (TRAIN + " --set model.d_hidden=1000000000", "not enough memory", "out/", "lower"),
+        (TRAIN + " --set model.d_hidden=1000000000", "not enough memory", "(model)", "lower"),
         (TRAIN + " --set train.precision=fp16", "fp16", "train.precision", "use fp32"),
     ],
     "devices": [

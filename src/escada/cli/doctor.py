@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from escada.cli import options
 
-BYTES_PER_PARAMETER = 16
-"""fp32 weights, gradients and Adam's two moments; activations come on top."""
-CHARACTER_VOCABULARY = 200
-"""A usual size, for rungs whose vocabulary is only known once the corpus was read."""
-
 
 def doctor(json: options.Json = False) -> None:
     """Show the device, free memory, which rungs fit, and what is missing."""
@@ -16,40 +11,40 @@ def doctor(json: options.Json = False) -> None:
     import json as json_module
     import shutil
 
-    import psutil
     import torch
     import typer
 
+    from escada.cost.footprint import footprint, largest_micro_batch
+    from escada.cost.planner import micro_batch_of
+    from escada.cost.text_facts import text_facts
     from escada.files import cache_directory
-    from escada.models.contract import build_model
+    from escada.models.saved import Setting
     from escada.runs.device import resolve_device
     from escada.runs.environment import environment
     from escada.spec import FULL, load_spec, read_spec_table, rung_names
     from escada.text.corpus import default_corpus_path
+    from escada.training.plan import free_memory_bytes, shape_of
     from escada.training.precision import resolve_precision
 
     device = resolve_device("auto")
-    free = (
-        torch.cuda.mem_get_info(device)[0]
-        if device.type == "cuda"
-        else psutil.virtual_memory().available
-    )
+    free = free_memory_bytes(device)
     precision = resolve_precision("auto", device)
+    setting = Setting(precision.name, "cuda" if device.type == "cuda" else "cpu")
     rungs: list[dict[str, object]] = []
     for name in rung_names():
         for preset in (FULL, *read_spec_table(name)[0].get("presets", {})):
             spec = load_spec(name, preset=preset)
-            with torch.device("meta"):
-                vocabulary = spec.tokenizer.vocab_size or CHARACTER_VOCABULARY
-                parameters = build_model(spec.model, vocabulary, seed=0).parameter_count()
-            needed = parameters * BYTES_PER_PARAMETER
+            model = shape_of(spec, text_facts(spec, None).vocab_size)
+            micro = micro_batch_of(spec, None)
+            needed = footprint(model, spec.train, sequences=micro, setting=setting).total_bytes
             rungs.append(
                 {
                     "name": name,
                     "preset": preset,
-                    "parameters": parameters,
-                    "weights_and_optimizer_bytes": needed,
+                    "parameters": model.parameter_count(),
+                    "memory_bytes": needed,
                     "fits": needed < free,
+                    "largest_micro_batch": largest_micro_batch(model, spec.train, free, setting),
                 }
             )
     extras = {"datasets": "brwac", "tensorboard": "tensorboard"}
@@ -79,11 +74,11 @@ def doctor(json: options.Json = False) -> None:
     typer.echo(f"corpus     the default corpus is {prepared} (cache: {cache_directory()})")
     for extra in missing:
         typer.echo(f"missing    extra {extra!r}: pip install 'escada[{extra}]'")
-    typer.echo("\nrung      preset    parameters   weights, gradients and Adam")
+    typer.echo("\nrung      preset    parameters   memory (escada plan RUNG says more)")
     for row in rungs:
-        needed = row["weights_and_optimizer_bytes"]
+        needed = row["memory_bytes"]
         assert isinstance(needed, int)
-        fits = "fits" if row["fits"] else "does not fit"
+        fits = "fits" if row["fits"] else f"micro-batches of {row['largest_micro_batch']} fit"
         typer.echo(
             f"{row['name']:9} {row['preset']:9} {row['parameters']:>10,}   "
             f"{needed / 2**20:>6,.0f} MiB, {fits}"

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from escada.models.saved import SavedBytes, Setting, counted
 from escada.spec import ModelConfig, model_module
 
 
@@ -94,6 +95,14 @@ class LanguageModel(nn.Module, ABC):
         over the mean causal length included, embedding look-ups excluded. Training is three times
         that.
         """
+
+    def saved_bytes(self, window_tokens: int, setting: Setting) -> SavedBytes:
+        """What the forward pass of a training step keeps for the backward pass, without logits.
+
+        A model file states it in closed form; this one counts, on forward passes of one and of two
+        sequences.
+        """
+        return counted(self, window_tokens, setting)
 
     def parameter_count(self) -> int:
         """Parameters, tied ones once."""

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from escada.models.contract import DecodingState, LanguageModel
 from escada.models.dropout import Dropout
 from escada.models.layers import GATES, CellKind, RecurrentLayer
+from escada.models.saved import FP32_BYTES, SavedBytes, Setting, linear_weights
 from escada.spec import ModelConfig
 
 INPUT_STD = 2.0
@@ -34,6 +35,13 @@ LOGIT_STD = 0.25
 """Standard deviation of the first logits; it adds 0.25²/2 nats to ln V."""
 FRESH_STATE_SIZE = 0.25
 """About the root mean square of a fresh LSTM's outputs; a layer norm makes it 1."""
+
+LSTM_WORKSPACE = {2: 43, 4: 61}
+"""Bytes a token and hidden unit that oneDNN's LSTM keeps for its backward pass, by a: gates (4 a),
+states and the gradients that it will need of them, rows padded. Counted with torch 2.13 (November
+2026) for H from 128 to 512: 42.8 to 44.2 and 60.9 to 62.3."""
+CUDNN_WORKSPACE = 2
+"""Entries a token and hidden unit that cuDNN is taken to reserve beside the gates: not measured."""
 
 
 class Config(ModelConfig):
@@ -175,3 +183,73 @@ class Model(LanguageModel):
         if isinstance(self.projection, nn.Linear):
             total += 2 * d_hidden * config.d_embedding
         return float(total + 2 * self.output.in_features * self.vocab_size)
+
+    def saved_bytes(self, window_tokens: int, setting: Setting) -> SavedBytes:
+        """See `LanguageModel.saved_bytes`.
+
+        A layer keeps, a token: what its cell needs (`cell_bytes`), a mask (H) and what a norm reads
+        (H and its statistics), if that is not the cell's own output; then come what projection and
+        logits read. On a GPU a norm works in fp32; on a CPU a GRU hands on the fp32 of its state.
+        """
+        config, a = self.config, setting.bytes_each
+        H, T = config.d_hidden, window_tokens
+        stepwise = config.cell == "gru" and setting.device == "cpu"
+        out = FP32_BYTES if stepwise else a
+        mask = setting.mask_bytes(out) * H if config.dropout else 0
+        read_by_norm = (FP32_BYTES if setting.device == "cuda" else out) * H
+        token, once = 8.0, 0.0
+        if config.dropout:
+            token += setting.mask_bytes(FP32_BYTES) * config.d_embedding
+        width, kernel = config.d_embedding, 0.0
+        for index in range(config.n_layers):
+            cell = cell_bytes(config.cell, width, H, T, setting, bool(config.recurrent_dropout))
+            token += cell.per_sequence + mask
+            if config.layer_norm:
+                token += 2 * FP32_BYTES
+                if config.dropout or stepwise or (config.residual and index):
+                    token += read_by_norm
+            once += cell.once
+            kernel = cell.kernel_block
+            width = H
+        token += a * H
+        if isinstance(self.projection, nn.Linear):
+            token += a * config.d_embedding
+        if a != FP32_BYTES:
+            once += a * linear_weights(self)
+        return SavedBytes(
+            T * token,
+            once,
+            kernel_blocks=config.n_layers if kernel else 0,
+            kernel_block=T * kernel,
+            usual_block=a * H * (1 if stepwise else T),
+        )
+
+
+def cell_bytes(
+    cell: CellKind,
+    d_in: int,
+    d_hidden: int,
+    window_tokens: int,
+    setting: Setting,
+    weight_drop: bool,
+) -> SavedBytes:
+    """What one recurrent layer keeps: `per_sequence` is a token's here, T tokens make a sequence.
+
+    On a CPU, autocast or not, torch has a fused kernel for the LSTM and runs a GRU step by step: a
+    step keeps its gates (3 a H), what multiplies them and the state (4 a H in fp32; 3 a H and 4 H
+    where that is narrower). A matrix with weight-drop is no parameter that autocast's cache knows,
+    so each step of a GRU but the first makes a copy of its own.
+    """
+    a, G, H = setting.bytes_each, GATES[cell], d_hidden
+    narrow, recurrent = a != FP32_BYTES, G * d_hidden * d_hidden
+    once = a * G * H * (d_in + H + 2) if narrow else 0.0
+    if weight_drop:
+        once += setting.mask_bytes(FP32_BYTES) * recurrent + (0 if narrow else a * recurrent)
+    if cell == "gru" and setting.device == "cpu":
+        if narrow:
+            once -= a * G * H * 2  # biases: only the fused kernels keep them
+            if weight_drop:
+                once += (window_tokens - 2) * a * recurrent
+        return SavedBytes(a * d_in + 3 * a * H + (3 * a + FP32_BYTES) * H, once)
+    kernel = LSTM_WORKSPACE[a] * H if setting.device == "cpu" else (G + CUDNN_WORKSPACE) * a * H
+    return SavedBytes(a * d_in + a * H + kernel, once, 1, kernel)

@@ -33,6 +33,7 @@ from escada.models.layers import (
     FeedForward,
     sinusoidal_positions,
 )
+from escada.models.saved import FP32_BYTES, SavedBytes, Setting, linear_weights
 from escada.spec import ModelConfig
 
 OWN_LOGIT = 4.0
@@ -300,6 +301,34 @@ class Model(LanguageModel):
         matrices = 2 * (4 * d_model**2 + 2 * d_model * d_ff)
         attention = 4 * d_model * (context_tokens + 1) / 2
         return self.config.n_layers * (matrices + attention) + 2.0 * d_model * self.vocab_size
+
+    def saved_bytes(self, window_tokens: int, setting: Setting) -> SavedBytes:
+        """See `LanguageModel.saved_bytes`.
+
+        The stream is fp32 and so is what a norm keeps of it; all else is in the format of the
+        products. A block keeps, a token: what its two norms read (2 · 4 D) and their statistics
+        (2 · 8), what attention and feed-forward read (2 a D), query, key, value (3 a D), what the
+        output projection reads (a D), the hidden layer before and after GELU (2 a F), and a mask
+        behind each half. Fused attention keeps a logarithm a head (4 N); plain attention keeps its
+        weights (a N T), with dropout also their mask and what is left of them.
+        """
+        config, a = self.config, setting.bytes_each
+        D, F, N, T = config.d_model, config.d_ff, config.n_heads, window_tokens
+        mask = setting.mask_bytes(a) * D if config.dropout else 0
+        norm = FP32_BYTES * D + 2 * FP32_BYTES  # mean and 1/deviation
+        block = 2 * norm + 6 * a * D + 2 * a * F + 2 * mask
+        weights = a * N * T
+        if setting.device == "cuda" or (a == FP32_BYTES and not config.attention_dropout):
+            block += FP32_BYTES * N
+        elif config.attention_dropout:
+            block += 2 * weights + setting.mask_bytes(a) * N * T
+        else:
+            block += weights
+        ids = 8
+        embedding_mask = setting.mask_bytes(FP32_BYTES) * D if config.dropout else 0
+        token = ids + embedding_mask + config.n_layers * block + norm + a * D
+        copies = 0 if a == FP32_BYTES else a * linear_weights(self)
+        return SavedBytes(T * token, copies, usual_block=T * a * D)
 
     def gpt2_weights(self) -> dict[str, Tensor]:
         """The weights under the names and in the layout of transformers' `GPT2LMHeadModel`.

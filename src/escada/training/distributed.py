@@ -174,7 +174,7 @@ def share_of(train: TrainSpec, world_size: int) -> Share:
             fix=f"choose a multiple of {world_size}, or another --nproc-per-node",
         )
     rows = batch // world_size
-    most = min(rows, train.micro_batch_sequences or rows)
+    most = min(rows, train.known_micro_batch or rows)
     return Share(rows, next(m for m in range(most, 0, -1) if rows % m == 0))
 
 

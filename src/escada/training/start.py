@@ -44,6 +44,7 @@ from escada.training.distributed import ALONE, World, share_of
 from escada.training.host_memory import keep_freed_memory
 from escada.training.loop import Interrupted, Training
 from escada.training.metrics import Log, MetricsLog, NoLog
+from escada.training.plan import choose_micro_batch, predicted_cost
 from escada.training.precision import ResolvedPrecision, resolve_precision
 from escada.training.progress import Display, NoDisplay, TerminalDisplay
 from escada.training.state import Progress
@@ -85,15 +86,19 @@ def start(
     where = world.device(device)
     precision = resolve_precision(spec.train.precision, where)
     compiling = resolve_compile(spec, where, dry_run=dry_run)
-    share = share_of(spec.train, world.size)
     tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, spec.tokenizer))
     if warm_start is not None:
         _check_warm_start(warm_start, spec, tokenizer.hash)
     batches = _windows(spec, stream, seed)
+    # Each process would find other memory free, and all must divide the batch alike.
+    fitted, micro_batch = world.from_first(
+        choose_micro_batch(spec, tokenizer.vocab_size, where, precision, processes=world.size)
+    )
+    share = share_of(fitted.train, world.size)
     create = partial(
         create_run,
         out,
-        spec,
+        fitted,
         tokenizer,
         seed=seed,
         key=run_key(
@@ -118,6 +123,7 @@ def start(
             "compile": asdict(compiling),
             "warm_start": str(warm_start.path.resolve()) if warm_start else None,
             "circumstances": asdict(circumstances_here(where, precision, compiling, world, share)),
+            "micro_batch": micro_batch,
         },
         suffix="-dry-run" if dry_run else "",
     )
@@ -264,12 +270,18 @@ def _train(
 
     if "total_steps" not in run.record:
         probe = new_training(1_000_000)
-        _note(
-            run,
-            world,
-            parameters=probe.model.parameter_count(),
-            **_plan_steps(run, probe, batches.steps_per_epoch),
+        steps = _plan_steps(run, probe, batches.steps_per_epoch)
+        predicted = predicted_cost(
+            spec,
+            probe.model,
+            batches.stream.n_tokens,
+            device,
+            precision,
+            total_steps=steps["total_steps"],
+            seconds_per_step=steps.get("calibrated_seconds_per_step"),
         )
+        _note(run, world, parameters=probe.model.parameter_count(), predicted=predicted, **steps)
+        del probe  # its weights would stay in memory to the end
     training = _at_last_checkpoint(run, new_training, device)
     if here is not None:
         _note(run, world, **moved(run.record, here, training.progress.step))

@@ -1,0 +1,174 @@
+"""`escada plan`: what a training will need, before it begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from escada.cli import options
+from escada.errors import EscadaError
+
+if TYPE_CHECKING:
+    from escada.cost.planner import Plan
+    from escada.spec import Spec
+    from escada.text.corpus import Corpus
+
+
+def plan(
+    rung: options.Rung,
+    preset: options.Preset = "full",
+    budget: options.BudgetOption = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="Plan for this GPU, such as rtx3060-12gb, not for here.")
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Plan for a GPU with that much memory, such as 12GB; with --device, here."
+        ),
+    ] = None,
+    data: options.Data = None,
+    overrides: options.Overrides = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or auto: this machine (the default).")
+    ] = None,
+    no_calibration: Annotated[
+        bool, typer.Option("--no-calibration", help="Run nothing; hours stay unknown here.")
+    ] = False,
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE over your prices, such as electricity_brl_per_kwh=0.95."),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Say what a training will need: operations, memory by part, hours, energy and money."""
+    from escada.spec import Budget, load_spec
+
+    if gpu is not None and (memory is not None or device is not None):
+        raise EscadaError(
+            "--gpu names the memory and the machine already", fix="leave --memory and --device out"
+        )
+    spec = load_spec(rung, preset=preset, overrides=overrides or [])
+    if budget is not None:
+        spec = spec.with_budget(Budget.parse(budget))
+    found = _plan(spec, _corpus(data, spec), gpu, memory, device, not no_calibration, cost or [])
+    if json:
+        import json as json_module
+
+        typer.echo(json_module.dumps(found.to_facts(), ensure_ascii=False, indent=2))
+    else:
+        _show(found.to_facts())
+
+
+def _corpus(data: Path | None, spec: Spec) -> Corpus | None:
+    """The corpus that was named, else the default one if it lies prepared."""
+    from escada.text.corpus import MANIFEST, Corpus, default_corpus_path
+
+    if data is not None:
+        return Corpus.open(data)
+    path = default_corpus_path(spec.text.profile)
+    return Corpus.open(path) if (path / MANIFEST).exists() else None
+
+
+def _plan(
+    spec: Spec,
+    corpus: Corpus | None,
+    gpu: str | None,
+    memory: str | None,
+    device: str | None,
+    calibrate: bool,
+    cost: list[str],
+) -> Plan:
+    from escada.cost.machine import known_gpu, parse_memory, unknown_gpu
+    from escada.cost.money import load_prices
+    from escada.cost.planner import make_plan
+    from escada.cost.text_facts import text_facts
+    from escada.runs.device import resolve_device
+    from escada.training.plan import plan_training, shape_of
+
+    prices = load_prices(cost)
+    memory_bytes = None if memory is None else parse_memory(memory)
+    if gpu is None and (memory_bytes is None or device is not None):
+        where = resolve_device(device or "auto")
+        return plan_training(
+            spec, corpus, where, memory_bytes=memory_bytes, calibrate=calibrate, prices=prices
+        )
+    watts = prices.settings.device_watts
+    if gpu is not None:
+        machine = known_gpu(gpu, spec, watts=watts)
+    else:
+        assert memory_bytes is not None
+        machine = unknown_gpu(memory_bytes, spec, watts=watts)
+    text = text_facts(spec, corpus)
+    return make_plan(spec, shape_of(spec, text.vocab_size), text, machine, prices)
+
+
+def _show(facts: dict[str, Any]) -> None:
+    machine, memory = facts["machine"], dict(facts["memory"])
+    total = memory.pop("total")
+    steps = facts["total_steps"]
+    known = steps is not None
+    rows = {
+        "rung": f"{facts['rung']} ({facts['preset']}), {facts['budget']}",
+        "machine": f"{machine['title']}, {machine['precision']}",
+        "parameters": f"{facts['parameters']:,}, vocabulary {facts['vocab_size']:,}",
+        "operations": f"{facts['flops_per_token']:.3g} FLOP a token, "
+        f"{facts['flops_per_step']:.3g} a step"
+        + (f", {facts['training_flops']:.3g} in all" if known else ""),
+        "steps": f"{steps:,} of {facts['tokens_per_step']:,} tokens" if known else "not known",
+        "tokens": (
+            f"{facts['training_tokens']:,} trained, "
+            f"{facts['tokens_per_parameter']:.2g} a parameter (compute-optimal: about 20); "
+            f"every window {facts['passes']:.3g} times"
+            if known
+            else "not known"
+        ),
+        "memory": f"{_mib(total)} MiB at the peak{_of_available(facts)}",
+    }
+    for name, value in rows.items():
+        typer.echo(f"{name:12} {value}")
+    for part, size in memory.items():
+        typer.echo(f"  {part:12} {_mib(size):>9} MiB")
+    typer.echo(f"micro-batch  {_micro_batch(facts)}")
+    typer.echo(f"time         {_time(facts)}")
+    typer.echo(f"cost         {_cost(facts)}")
+    for warning in facts["warnings"]:
+        typer.echo(f"warning      {warning}")
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:,.1f}"
+
+
+def _of_available(facts: dict[str, Any]) -> str:
+    have = facts["memory_available_bytes"]
+    return "" if have is None else f" of {_mib(have)}"
+
+
+def _micro_batch(facts: dict[str, Any]) -> str:
+    here = f"{facts['micro_batch']} of {facts['batch_sequences']} sequences"
+    largest = facts["largest_micro_batch"]
+    return here if largest is None else f"{here}; the largest that fits: {largest}"
+
+
+def _time(facts: dict[str, Any]) -> str:
+    if facts["hours"] is None:
+        return "not known"
+    pace = facts["machine"]["pace"]
+    if pace is None:
+        return f"{facts['hours']:.3g} h, the budget"
+    return f"{facts['hours']:.3g} h, {facts['seconds_per_step']:.3g} s a step ({pace['basis']})"
+
+
+def _cost(facts: dict[str, Any]) -> str:
+    if facts["hours"] is None:
+        return "not known"
+    kwh = "energy unknown" if facts["kwh"] is None else f"{facts['kwh']:.3g} kWh"
+    if facts["usd"] is None:
+        return f"{kwh}, price unknown"
+    return (
+        f"{kwh}, USD {facts['usd']:.3g}, BRL {facts['brl']:.3g} ({facts['money_basis']}), "
+        f"{facts['co2_g'] or 0:.2g} g of CO2 (grid: {facts['grid']})"
+    )

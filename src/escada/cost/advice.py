@@ -1,0 +1,117 @@
+"""What a plan warns of, one sentence each."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from escada.cost.planner import Plan
+
+COMPUTE_OPTIMAL_TOKENS = 20
+"""Training tokens a parameter at which a given number of operations is spent best (Hoffmann et al.
+2022, "Training Compute-Optimal Large Language Models"); their models were larger, and read their
+text once."""
+FEW_TOKENS = COMPUTE_OPTIMAL_TOKENS / 4
+MANY_TOKENS = COMPUTE_OPTIMAL_TOKENS * 10
+LONG_WARMUP = 0.1
+MANY_PASSES = 100
+RARE_TOKEN = 100
+"""Times that 95 % of a vocabulary should be seen at the least (Gowda and May 2020, "Finding the
+Optimal Vocabulary Size for Neural Machine Translation")."""
+
+
+def warnings_of(plan: Plan) -> list[str]:
+    """Everything that the user should know before he starts, the gravest first."""
+    found = [
+        _memory(plan),
+        _pace(plan),
+        _warmup(plan),
+        _passes(plan),
+        _vocabulary(plan),
+        _amount(plan),
+        _text(plan),
+    ]
+    return [warning for warning in found if warning]
+
+
+def _memory(plan: Plan) -> str | None:
+    if plan.fits is None or plan.fits:
+        return None
+    assert plan.machine.memory_bytes is not None
+    need, have = plan.memory.total_bytes / 2**30, plan.machine.memory_bytes / 2**30
+    what = f"does not fit: {need:.2f} GiB needed, {have:.2f} there"
+    if plan.largest_micro_batch is None:
+        return f"{what}; not even one sequence does: choose a smaller model or window"
+    return (
+        f"{what}; train.micro_batch_sequences={plan.largest_micro_batch} fits, and the batch stays "
+        f"{plan.spec.train.batch_sequences}"
+    )
+
+
+def _pace(plan: Plan) -> str | None:
+    pace = plan.machine.pace
+    if pace is None:
+        return "how long a step takes here is not known: hours, energy and money are missing"
+    return f"the hours are an estimate: {pace.note}" if pace.basis == "assumed" else None
+
+
+def _warmup(plan: Plan) -> str | None:
+    if plan.total_steps is None:
+        return None
+    warmup = plan.spec.train.warmup.steps(plan.total_steps)
+    share = warmup / plan.total_steps
+    if share <= LONG_WARMUP:
+        return None
+    return (
+        f"the warm-up of {warmup:,} steps is {share:.0%} of the budget of {plan.total_steps:,}: "
+        "set train.warmup to '5 %'"
+    )
+
+
+def _passes(plan: Plan) -> str | None:
+    if plan.passes is None or plan.passes < MANY_PASSES:
+        return None
+    return (
+        f"every window is trained {plan.passes:,.0f} times: take more text or a smaller budget, or "
+        "the model learns it by heart"
+    )
+
+
+def _vocabulary(plan: Plan) -> str | None:
+    """Zipf's law: the token of rank r is seen N / (r H(V)) times, H(V) = ln V + 0.577."""
+    tokens, size = plan.text.tokens, plan.text.vocab_size
+    if plan.spec.tokenizer.vocab_size is None:
+        return None
+    seen = tokens / (0.95 * size * (math.log(size) + 0.577))
+    if seen >= RARE_TOKEN:
+        return None
+    return (
+        f"the vocabulary of {size:,} is large for {tokens:,} training tokens: by Zipf's law a "
+        f"twentieth of it is seen fewer than {seen:.0f} times ({RARE_TOKEN} is a usual least)"
+    )
+
+
+def _amount(plan: Plan) -> str | None:
+    if plan.training_tokens is None:
+        return None
+    ratio = plan.training_tokens / plan.parameters
+    if ratio < FEW_TOKENS:
+        return (
+            f"{ratio:.2g} training tokens a parameter, where about {COMPUTE_OPTIMAL_TOKENS} are "
+            "compute-optimal: a smaller model does better with this budget"
+        )
+    if ratio > MANY_TOKENS:
+        return (
+            f"{ratio:,.0f} training tokens a parameter, where about {COMPUTE_OPTIMAL_TOKENS} are "
+            "compute-optimal: a larger model does better with this budget, if there is text for it"
+        )
+    return None
+
+
+def _text(plan: Plan) -> str | None:
+    if plan.text.basis == "assumed":
+        return "no corpus at hand: the size of the default corpus is assumed; give --data"
+    if plan.text.basis == "estimated":
+        return "the text was not tokenized yet: its tokens are estimated from its bytes"
+    return None

@@ -1,0 +1,160 @@
+"""A machine as a plan sees it: its memory, its pace, what it draws.
+
+known_gpu("rtx3060-12gb", spec)          # by the maker's sheet and an assumed utilisation
+unknown_gpu(parse_memory("12GB"))        # what fits; how long it takes is not known
+escada.training.plan.machine_here(spec)  # this one, its pace measured
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from escada.cost.devices import Device, Precision, device
+from escada.errors import EscadaError
+from escada.models.saved import Setting
+from escada.spec import Spec
+
+ASSUMED_UTILISATION = {"transformer": 0.35, "recurrent": 0.15}
+"""Of the sheet's peak that a training reaches on a GPU, by kind of model. Assumed, not measured:
+small models leave a large GPU idle between kernels, and an LSTM waits for its own last step."""
+OTHER_UTILISATION = 0.25
+GPU_RESERVE_BYTES = 3 * 2**28
+"""Of a GPU's memory, 0.75 GiB that a training cannot have: driver, CUDA's context, holes in torch's
+cache. Assumed."""
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a machine takes a step: measured by parts, or a rate of operations.
+
+    Attributes:
+        basis: `measured` here, or `assumed`.
+        note: how.
+        sequences: of the micro-batch that was measured.
+        micro_batch_seconds: of its forward and backward pass.
+        update_seconds: of clipping and optimizer.
+        flop_per_second: if it was not measured.
+    """
+
+    basis: Literal["measured", "assumed"]
+    note: str
+    sequences: int = 0
+    micro_batch_seconds: float = 0.0
+    update_seconds: float = 0.0
+    flop_per_second: float | None = None
+
+    def seconds_per_step(self, flops_per_step: float, sequences: int, batch: int) -> float:
+        """Seconds of an optimizer step of `batch` sequences in micro-batches of `sequences`."""
+        if self.flop_per_second is not None:
+            return flops_per_step / self.flop_per_second
+        each = self.micro_batch_seconds * sequences / self.sequences
+        return each * batch / sequences + self.update_seconds
+
+    def to_facts(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "basis": self.basis,
+            "note": self.note,
+            "micro_batch_seconds": self.micro_batch_seconds or None,
+            "update_seconds": self.update_seconds or None,
+            "flop_per_second": self.flop_per_second,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What trains.
+
+    Attributes:
+        title: for people.
+        setting: precision and kind of device.
+        memory_bytes: that a training can have; None where it is not known.
+        gpu: its entry in the table of GPUs.
+        watts: that it draws while it trains; None where it is not known.
+        watts_basis: where that is from.
+        pace: None where it is not known.
+    """
+
+    title: str
+    setting: Setting
+    memory_bytes: int | None
+    gpu: Device | None = None
+    watts: float | None = None
+    watts_basis: str = "not known"
+    pace: Pace | None = None
+
+    def seconds_per_step(self, flops_per_step: float, sequences: int, batch: int) -> float | None:
+        """Seconds of an optimizer step; None where the pace is not known."""
+        if self.pace is None:
+            return None
+        return self.pace.seconds_per_step(flops_per_step, sequences, batch)
+
+    def to_facts(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "title": self.title,
+            "name": self.gpu.name if self.gpu else None,
+            "device": self.setting.device,
+            "precision": self.setting.precision,
+            "memory_bytes": self.memory_bytes,
+            "watts": self.watts,
+            "watts_basis": self.watts_basis,
+            "pace": self.pace.to_facts() if self.pace else None,
+        }
+
+
+def known_gpu(name: str, spec: Spec, *, watts: float | None = None) -> Machine:
+    """A GPU of the table.
+
+    Args:
+        name: such as `rtx3060-12gb`.
+        spec: that it will train; decides precision and utilisation.
+        watts: the user's `device_watts`; None: the board's limit.
+
+    Raises:
+        EscadaError: not in the table, or a precision that it has not in hardware.
+    """
+    gpu = device(name)
+    wanted = spec.train.precision
+    precision: Precision = gpu.training_precision if wanted == "auto" else wanted
+    peak = gpu.peak_flop_per_second(precision)
+    share = ASSUMED_UTILISATION.get(spec.model.kind, OTHER_UTILISATION)
+    note = f"{share:.0%} of {peak / 1e12:g} TFLOP/s ({precision}), assumed"
+    return Machine(
+        title=gpu.title,
+        setting=Setting(precision, "cuda"),
+        memory_bytes=gpu.memory_bytes - GPU_RESERVE_BYTES,
+        gpu=gpu,
+        watts=watts or gpu.board_watts,
+        watts_basis="the user's device_watts" if watts else "the board's power limit",
+        pace=Pace("assumed", note, flop_per_second=share * peak),
+    )
+
+
+def unknown_gpu(memory_bytes: int, spec: Spec, *, watts: float | None = None) -> Machine:
+    """A GPU of which only the memory is known."""
+    wanted = spec.train.precision
+    return Machine(
+        title=f"a GPU with {memory_bytes / 2**30:.3g} GiB",
+        setting=Setting("bf16" if wanted == "auto" else wanted, "cuda"),
+        memory_bytes=max(0, memory_bytes - GPU_RESERVE_BYTES),
+        watts=watts,
+        watts_basis="the user's device_watts" if watts else "not known",
+    )
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of `12GB`, `12 GiB` or `800M`; units are powers of 1024, as with memory chips.
+
+    Raises:
+        EscadaError: not a number with a unit.
+    """
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
+    amount = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if not 1 <= amount < math.inf:
+        raise EscadaError(f"memory {text!r} is not understood", fix="write for example 12GB")
+    return int(amount)

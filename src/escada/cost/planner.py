@@ -1,0 +1,204 @@
+"""What a training will need, before it begins: parameters, operations, memory, time, energy, money.
+
+    text = text_facts(spec, corpus)                 # or None: no corpus at hand
+    plan = make_plan(spec, model, text, machine, prices)
+    plan.to_facts()                                 # what `escada plan --json` prints
+
+Nothing here runs a model. How long a step takes comes with the machine: measured
+(`escada.training.plan`), or the peak of the maker's sheet times an assumed utilisation.
+docs/planner.md has the formulas and how near they come.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from escada.cost.advice import COMPUTE_OPTIMAL_TOKENS, warnings_of
+from escada.cost.flops import targets_per_step, training_flops_per_step
+from escada.cost.footprint import Footprint, footprint, largest_micro_batch, to_table
+from escada.cost.machine import Machine
+from escada.cost.money import Prices
+from escada.cost.text_facts import TextFacts
+from escada.models.contract import LanguageModel
+from escada.spec import Spec
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """See the module; hours and what follows from them are None where no pace is known."""
+
+    spec: Spec
+    machine: Machine
+    prices: Prices
+    text: TextFacts
+    parameters: int
+    flops_per_token: float
+    flops_per_step: float
+    targets_per_step: int
+    total_steps: int | None
+    memory: Footprint
+    micro_batch: int
+    largest_micro_batch: int | None
+    seconds_per_step: float | None
+
+    @property
+    def training_tokens(self) -> int | None:
+        """Predictions that will be trained."""
+        return None if self.total_steps is None else self.total_steps * self.targets_per_step
+
+    @property
+    def seen_tokens(self) -> int | None:
+        """Tokens that will be read."""
+        train = self.spec.train
+        per_step = train.batch_sequences * train.window_tokens
+        return None if self.total_steps is None else self.total_steps * per_step
+
+    @property
+    def training_flops(self) -> float | None:
+        """Of all steps."""
+        return None if self.total_steps is None else self.total_steps * self.flops_per_step
+
+    @property
+    def passes(self) -> float | None:
+        """How often a window of the text is trained."""
+        if self.seen_tokens is None:
+            return None
+        windows = self.seen_tokens / self.spec.train.window_tokens
+        return windows / self.text.windows(self.spec.train)
+
+    @property
+    def hours(self) -> float | None:
+        """Of training steps; validation and saving come on top."""
+        if self.total_steps is not None and self.seconds_per_step is not None:
+            return self.total_steps * self.seconds_per_step / 3600
+        budget = self.spec.train.budget
+        return budget.amount / 3600 if budget.unit == "seconds" else None
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether it fits into the machine's memory; None when that is not known."""
+        if self.machine.memory_bytes is None:
+            return None
+        return self.memory.total_bytes <= self.machine.memory_bytes
+
+    def to_facts(self) -> dict[str, Any]:
+        """As JSON."""
+        spec, tokens = self.spec, self.training_tokens
+        per_parameter = None if tokens is None else tokens / self.parameters
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "rung": spec.name,
+            "preset": spec.preset,
+            "budget": str(spec.train.budget),
+            "parameters": self.parameters,
+            "vocab_size": self.text.vocab_size,
+            "flops_per_token": self.flops_per_token,
+            "flops_per_step": self.flops_per_step,
+            "training_flops": self.training_flops,
+            "training_tokens": tokens,
+            "tokens_per_step": self.targets_per_step,
+            "total_steps": self.total_steps,
+            "tokens_per_parameter": per_parameter,
+            "compute_optimal_tokens": COMPUTE_OPTIMAL_TOKENS * self.parameters,
+            "passes": self.passes,
+            "text": self.text.to_facts(),
+            "memory": to_table(self.memory),
+            "memory_available_bytes": self.machine.memory_bytes,
+            "fits": self.fits,
+            "micro_batch": self.micro_batch,
+            "largest_micro_batch": self.largest_micro_batch,
+            "batch_sequences": spec.train.batch_sequences,
+            "seconds_per_step": self.seconds_per_step,
+            "tokens_per_second": self._tokens_per_second(),
+            "hours": self.hours,
+            **self._price(),
+            "machine": self.machine.to_facts(),
+            "warnings": warnings_of(self),
+        }
+
+    def _tokens_per_second(self) -> float | None:
+        seconds = self.seconds_per_step
+        return None if not seconds else self.targets_per_step / seconds
+
+    def _price(self) -> dict[str, Any]:
+        """Energy, money and CO2 of the hours."""
+        watts, hours = self.machine.watts, self.hours
+        kwh = None if hours is None or watts is None else hours * watts / 1000
+        facts: dict[str, Any] = {"kwh": kwh, "usd": None, "brl": None, "money_basis": None}
+        facts |= {
+            "co2_g": None if kwh is None else self.prices.co2_g(kwh),
+            "grid": self.prices.grid,
+        }
+        if hours is None:
+            return facts
+        bill = self.prices.bill(hours=hours, kwh=kwh, device=self.machine.gpu)
+        return facts | {"usd": bill.usd, "brl": bill.brl, "money_basis": bill.basis}
+
+
+def make_plan(
+    spec: Spec, model: LanguageModel, text: TextFacts, machine: Machine, prices: Prices
+) -> Plan:
+    """Work out a plan.
+
+    Args:
+        spec: the resolved rung.
+        model: of the spec and the text's vocabulary; the meta device will do.
+        text: what is known of the text.
+        machine: that will train.
+        prices: that hold.
+    """
+    train = spec.train
+    largest = None
+    if machine.memory_bytes is not None:
+        largest = largest_micro_batch(model, train, machine.memory_bytes, machine.setting)
+    micro = micro_batch_of(spec, largest)
+    flops = training_flops_per_step(model, train)
+    targets = targets_per_step(train)
+    seconds = machine.seconds_per_step(flops, micro, train.batch_sequences)
+    return Plan(
+        spec=spec,
+        machine=machine,
+        prices=prices,
+        text=text,
+        parameters=model.parameter_count(),
+        flops_per_token=flops / (train.window_tokens * train.batch_sequences),
+        flops_per_step=flops,
+        targets_per_step=targets,
+        total_steps=_steps(spec, text, targets, flops, seconds),
+        memory=footprint(model, train, sequences=micro, setting=machine.setting),
+        micro_batch=micro,
+        largest_micro_batch=largest,
+        seconds_per_step=seconds,
+    )
+
+
+def micro_batch_of(spec: Spec, largest: int | None) -> int:
+    """The micro-batch of a training: the spec's own, or what fits if it leaves that open."""
+    return spec.train.known_micro_batch or largest or spec.train.batch_sequences
+
+
+def _steps(
+    spec: Spec, text: TextFacts, targets: int, flops: float, seconds: float | None
+) -> int | None:
+    """Optimizer steps of the budget; None for minutes on a machine of unknown pace."""
+    budget, train = spec.train.budget, spec.train
+    per_epoch = text.windows(train) / train.batch_sequences
+    prices = {"steps": 1.0, "epochs": 1 / per_epoch, "tokens": targets, "flop": flops}
+    price = seconds if budget.unit == "seconds" else prices[budget.unit]
+    return None if price is None else max(1, math.ceil(budget.amount / price - 1e-9))
+
+
+def predicted_facts(plan: Plan) -> dict[str, Any]:
+    """What a cost sheet sets beside what it measured, under the names of `cost.sheet.COMPARED`."""
+    facts = plan.to_facts()
+    names = ("hours", "kwh", "usd", "brl", "tokens_per_second", "training_flops", "memory")
+    return {
+        **{name: facts[name] for name in names},
+        "memory_bytes": plan.memory.total_bytes,
+        "seconds_per_step": plan.seconds_per_step,
+        "pace": plan.machine.pace.to_facts() if plan.machine.pace else None,
+    }

@@ -1,0 +1,132 @@
+"""What a forward pass keeps in memory for its backward pass.
+
+Every model says it in closed form (`LanguageModel.saved_bytes`); `count_saved_bytes` counts it on a
+real forward pass. The tests hold the one against the other, and a model file that brings no closed
+form is counted.
+
+    saved = model.saved_bytes(window_tokens, setting)
+    saved.of(sequences)         # bytes after the forward pass of a micro-batch, logits not included
+
+Symbols, here and in the models' formulas: D, H, F widths, V vocabulary, G gates, T tokens of a
+window; a = 4 bytes in fp32, 2 in bf16 or fp16.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from escada.models.contract import LanguageModel
+
+FP32_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where and how a model is trained, as far as its memory depends on it."""
+
+    precision: Literal["fp32", "bf16", "fp16"]
+    device: Literal["cpu", "cuda"]
+
+    @property
+    def bytes_each(self) -> int:
+        """a: bytes of an entry that a matrix product reads or writes."""
+        return FP32_BYTES if self.precision == "fp32" else 2
+
+    def mask_bytes(self, bytes_each: int) -> int:
+        """Bytes of an entry of a dropout mask: on a CPU a factor in the tensor's own type."""
+        return 1 if self.device == "cuda" else bytes_each
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """The context of the forward pass."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
+        return torch.autocast(self.device, dtype=dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedBytes:
+    """Memory between forward and backward pass, besides weights and logits.
+
+    Attributes:
+        per_sequence: grows with the micro-batch.
+        once: whatever its size: copies of the weights in the narrower format, masks of weights.
+        kernel_blocks: how many of its layers have a kernel with a workspace of its own.
+        kernel_block: bytes of such a workspace, of one sequence; part of `per_sequence`.
+        usual_block: bytes of what one operation keeps otherwise, of one sequence.
+    """
+
+    per_sequence: float
+    once: float = 0.0
+    kernel_blocks: int = 0
+    kernel_block: float = 0.0
+    usual_block: float = 0.0
+
+    def of(self, sequences: int) -> float:
+        """Bytes of a micro-batch."""
+        return self.per_sequence * sequences + self.once
+
+
+def counted(model: LanguageModel, window_tokens: int, setting: Setting) -> SavedBytes:
+    """Count a model's saved bytes on forward passes of one and of two sequences.
+
+    A model on the meta device is given memory on the CPU for it, all zeros.
+    """
+    if next(model.parameters()).is_meta:
+        model = copy.deepcopy(model).to_empty(device="cpu")
+        with torch.no_grad():
+            for tensor in (*model.parameters(), *model.buffers()):
+                tensor.zero_()
+    one, two = (count_saved_bytes(model, n, window_tokens, setting) for n in (1, 2))
+    return SavedBytes(per_sequence=two - one, once=2 * one - two)
+
+
+def count_saved_bytes(
+    model: LanguageModel, sequences: int, window_tokens: int, setting: Setting
+) -> int:
+    """Bytes of the storages that autograd keeps for one forward pass.
+
+    Not counted: parameters and buffers, and what the logits' own matrix product does not need.
+    """
+    device = next(model.parameters()).device
+    own = {
+        tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())
+    }
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        address = tensor.untyped_storage().data_ptr()
+        if address not in own:
+            kept[address] = tensor
+        return tensor
+
+    ids_BT = torch.zeros((sequences, window_tokens), dtype=torch.int64, device=device)
+    was_training = model.training
+    model.train()
+    with (
+        torch.random.fork_rng(devices=[]),
+        torch.autograd.graph.saved_tensors_hooks(keep, _as_is),
+        setting.autocast(),
+    ):
+        logits_BTV = model(ids_BT)  # held: what it keeps alive must not be freed and counted twice
+    model.train(was_training)
+    found = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    del logits_BTV
+    return found
+
+
+def _as_is(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def linear_weights(model: nn.Module) -> int:
+    """Entries of the matrices of linear layers, tied ones once: what autocast makes copies of."""
+    matrices = {id(m.weight): m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear)}
+    return sum(matrices.values())

@@ -1,0 +1,288 @@
+"""Plans for the machine at hand: its pace measured, its memory looked up.
+
+    plan = plan_training(spec, corpus)                    # what `escada plan` shows
+    spec, chosen = choose_micro_batch(spec, 4096, device, precision)    # before a run begins
+    run.update(predicted=predicted_cost(spec, …))         # what its cost sheet compares with
+
+The arithmetic is `escada.cost`'s; only what needs a training step is here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import torch
+
+from escada.cost.energy import WATTS_PER_THREAD
+from escada.cost.footprint import largest_micro_batch
+from escada.cost.hardware import hardware
+from escada.cost.machine import Machine, Pace
+from escada.cost.money import Prices, load_prices
+from escada.cost.planner import Plan, make_plan, micro_batch_of, predicted_facts
+from escada.cost.text_facts import TextFacts, text_facts
+from escada.errors import EscadaError
+from escada.models.contract import LanguageModel, build_model
+from escada.models.saved import Setting
+from escada.runs.device import memory_errors
+from escada.spec import Spec
+from escada.text.corpus import Corpus
+from escada.training.distributed import share_of
+from escada.training.optimizers import build_optimizer
+from escada.training.precision import ResolvedPrecision, resolve_precision
+
+CALIBRATION_SECONDS = 3.0
+MEMORY_SHARE = 0.9
+"""Of the memory that is free now, what a training may plan with: others need some too."""
+_SMALLER = "lower train.micro_batch_sequences, train.window_tokens or the model"
+
+
+def plan_training(
+    spec: Spec,
+    corpus: Corpus | None,
+    device: torch.device,
+    *,
+    memory_bytes: int | None = None,
+    calibrate: bool = True,
+    prices: Prices | None = None,
+) -> Plan:
+    """Plan a training on this machine.
+
+    Args:
+        spec: the resolved rung.
+        corpus: that it will read; None: the default corpus's size is assumed.
+        device: of this machine.
+        memory_bytes: that the training may have; None: 90 % of what is free.
+        calibrate: measure a few micro-batches; without, the pace is not known.
+        prices: that hold; None: the user's.
+
+    Raises:
+        EscadaError: the precision is not to be had here, or the calibration runs out of memory.
+    """
+    precision = resolve_precision(spec.train.precision, device)
+    prices = prices or load_prices()
+    text = text_facts(spec, corpus)
+    model = shape_of(spec, text.vocab_size)
+    machine = machine_here(device, precision, prices, memory_bytes=memory_bytes)
+    plan = make_plan(spec, model, text, machine, prices)
+    if not calibrate or plan.fits is False:
+        return plan
+    pace = measure_pace(spec, text.vocab_size, device, precision, plan.micro_batch)
+    machine = machine_here(device, precision, prices, memory_bytes=memory_bytes, pace=pace)
+    return make_plan(spec, model, text, machine, prices)
+
+
+def shape_of(spec: Spec, vocab_size: int) -> LanguageModel:
+    """The model without memory: on the meta device.
+
+    Raises:
+        EscadaError: so large that no memory could hold it.
+    """
+    with memory_errors("model", _SMALLER), torch.device("meta"):
+        return build_model(spec.model, vocab_size, seed=0)
+
+
+def machine_here(
+    device: torch.device,
+    precision: ResolvedPrecision,
+    prices: Prices,
+    *,
+    memory_bytes: int | None = None,
+    pace: Pace | None = None,
+) -> Machine:
+    """This machine, as a plan sees it."""
+    found = hardware(device)
+    settings = prices.settings
+    if found.kind == "cpu":
+        watts = settings.cpu_watts or WATTS_PER_THREAD * found.threads
+        basis = f"{WATTS_PER_THREAD:g} W a thread, assumed"
+    else:
+        watts = settings.device_watts or (found.device.board_watts if found.device else None)
+        basis = "the board's power limit" if found.device else "not known"
+    if settings.cpu_watts or settings.device_watts:
+        basis = "the user's"
+    return Machine(
+        title=found.title,
+        setting=Setting(precision.name, found.kind),
+        memory_bytes=memory_bytes or int(MEMORY_SHARE * free_memory_bytes(device)),
+        gpu=found.device,
+        watts=watts,
+        watts_basis=basis,
+        pace=pace,
+    )
+
+
+def free_memory_bytes(device: torch.device) -> int:
+    """What a training could have now: of the GPU, or of the machine with this process's share."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available + psutil.Process().memory_info().rss
+
+
+def measure_pace(
+    spec: Spec,
+    vocab_size: int,
+    device: torch.device,
+    precision: ResolvedPrecision,
+    sequences: int,
+    *,
+    seconds: float = CALIBRATION_SECONDS,
+) -> Pace:
+    """Median times of a micro-batch and of an update, on random ids and a model of its own.
+
+    A step with eight micro-batches is not run whole: its parts are, and added up.
+    """
+    with torch.random.fork_rng(), memory_errors("calibration", _SMALLER):
+        parts = _Parts(spec, vocab_size, device, precision, sequences)
+        for _ in range(2):  # kernels are compiled, caches are filled
+            parts.micro_batch()
+            parts.update()
+        micro = _median(parts.micro_batch, device, seconds)
+        update = _median(parts.update, device, seconds / 6)
+    note = f"{sequences} sequences at a time, {torch.get_num_threads()} threads, {precision.name}"
+    return Pace("measured", note, sequences, micro, update)
+
+
+class _Parts:
+    """The two parts of a training step, ready to be timed; the loop's own, without its books."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        vocab_size: int,
+        device: torch.device,
+        precision: ResolvedPrecision,
+        sequences: int,
+    ) -> None:
+        self.train, self.device, self.precision = spec.train, device, precision
+        self.model = build_model(spec.model, vocab_size, seed=0).to(device).train()
+        self.optimizer = build_optimizer(self.model, spec.train)
+        self.scaler = precision.scaler(device)
+        shape = (sequences, spec.train.window_tokens + 1)
+        self.ids_BT = torch.randint(vocab_size, shape, device=device)
+
+    def micro_batch(self) -> None:
+        """Forward and backward pass."""
+        targets_BT = self.ids_BT[:, 1:]
+        with self.precision.autocast(self.device):
+            logits_BTV = self.model(self.ids_BT[:, :-1])
+            if self.train.objective == "last":
+                logits_BTV, targets_BT = logits_BTV[:, -1:], targets_BT[:, -1:]
+            nats = torch.nn.functional.cross_entropy(
+                logits_BTV.flatten(0, 1),
+                targets_BT.flatten(),
+                label_smoothing=self.train.label_smoothing,
+            )
+        self.scaler.scale(nats).backward()
+
+    def update(self) -> None:
+        """Clipping and optimizer; the gradients stay, for the next time."""
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.train.clip_norm or 1e9)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+
+def _median(work: Callable[[], None], device: torch.device, limit_seconds: float) -> float:
+    times: list[float] = []
+    while len(times) < 3 or sum(times) < limit_seconds:
+        begun = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - begun)
+    return sorted(times)[len(times) // 2]
+
+
+def choose_micro_batch(
+    spec: Spec,
+    vocab_size: int,
+    device: torch.device,
+    precision: ResolvedPrecision,
+    *,
+    processes: int = 1,
+    memory_bytes: int | None = None,
+) -> tuple[Spec, dict[str, Any]]:
+    """The spec with a micro-batch that fits into memory, and facts for the run's record.
+
+    A number in the spec stays as it is. `"auto"` becomes the largest divisor of the batch that
+    fits, and so does an absent one when the whole batch does not fit. The batch of a step never
+    changes.
+
+    Args:
+        spec: the resolved rung.
+        vocab_size: V.
+        device: that will train.
+        precision: of it.
+        processes: that share the batch, and on a CPU the memory.
+        memory_bytes: for all of them; None: 90 % of what is free.
+
+    Raises:
+        EscadaError: not even one sequence fits, or the processes cannot divide the batch.
+    """
+    wanted = spec.train.micro_batch_sequences
+    if isinstance(wanted, int):
+        return spec, {"wanted": wanted, "sequences": wanted}
+    have = memory_bytes or int(MEMORY_SHARE * free_memory_bytes(device))
+    if device.type == "cpu":
+        have //= processes
+    rows = share_of(spec.train, processes).sequences
+    fitting = largest_micro_batch(
+        shape_of(spec, vocab_size),
+        spec.train,
+        have,
+        Setting(precision.name, "cuda" if device.type == "cuda" else "cpu"),
+        batch_sequences=rows,
+    )
+    if fitting is None:
+        raise EscadaError(
+            f"a single sequence does not fit into the {have / 2**30:.2f} GiB that are free",
+            where="train.micro_batch_sequences",
+            fix="choose a smaller model or window, or set a number to try all the same",
+        )
+    facts = {"wanted": wanted or "batch", "sequences": fitting, "memory_bytes": have}
+    if wanted is None and fitting == rows:
+        return spec, facts
+    return spec.with_micro_batch(fitting), facts
+
+
+def predicted_cost(
+    spec: Spec,
+    model: LanguageModel,
+    training_tokens: int,
+    device: torch.device,
+    precision: ResolvedPrecision,
+    *,
+    seconds_per_step: float | None = None,
+    total_steps: int | None = None,
+) -> dict[str, Any]:
+    """What a training is expected to cost, for the `predicted` of its record and cost sheet.
+
+    Args:
+        spec: with its micro-batch chosen.
+        model: that will be trained.
+        training_tokens: of the packed stream.
+        device: that will train.
+        precision: of it.
+        seconds_per_step: as calibrated; None: hours and what follows from them stay unknown.
+        total_steps: as fixed; None: from the spec's budget.
+
+    Returns:
+        `memory` by part, `memory_bytes`, `training_flops`, `seconds_per_step`, `hours`, `kwh`,
+        `usd`, `brl`, `tokens_per_second`.
+    """
+    prices = load_prices()
+    pace = None
+    if seconds_per_step is not None:
+        micro = micro_batch_of(spec, None)
+        each = seconds_per_step * micro / spec.train.batch_sequences
+        pace = Pace("measured", "whole steps", micro, each)
+    machine = machine_here(device, precision, prices, pace=pace)
+    text = TextFacts(training_tokens, 0, model.vocab_size, "counted")
+    plan = make_plan(spec, model, text, machine, prices)
+    if total_steps is not None:
+        plan = replace(plan, total_steps=total_steps)
+    return predicted_facts(plan)

@@ -1,0 +1,167 @@
+"""Plans: their arithmetic by hand, their keys, their warnings."""
+
+from __future__ import annotations
+
+import pytest
+
+from escada.cost.devices import known_devices
+from escada.cost.machine import Pace, known_gpu, parse_memory, unknown_gpu
+from escada.cost.money import load_prices
+from escada.cost.planner import make_plan, predicted_facts
+from escada.cost.sheet import COMPARED
+from escada.cost.text_facts import TextFacts, bytes_per_token, text_facts
+from escada.errors import EscadaError
+from escada.spec import Budget, load_spec
+from escada.training.plan import shape_of
+
+TEXT = TextFacts(tokens=10_000_000, bytes=34_000_000, vocab_size=4096, basis="counted")
+
+
+def plan_of(rung="v5", gpu="rtx3060-12gb", text=TEXT, budget=None, overrides=(), cost=()):
+    spec = load_spec(rung, overrides=list(overrides))
+    if budget:
+        spec = spec.with_budget(Budget.parse(budget))
+    machine = known_gpu(gpu, spec) if gpu else unknown_gpu(parse_memory("12GB"), spec)
+    return make_plan(spec, shape_of(spec, text.vocab_size), text, machine, load_prices(list(cost)))
+
+
+def test_hours_energy_and_money_by_hand():
+    """v5 full: 50,000 steps of 1.2565e12 FLOP at 35 % of 25.5 TFLOP/s and 170 W."""
+    facts = plan_of(cost=["electricity_usd_per_kwh=0.2", "brl_per_usd=5"]).to_facts()
+    flops = 76_690_944 * 16_384
+    hours = 50_000 * flops / (0.35 * 25.5e12) / 3600
+    assert facts["training_flops"] == 50_000 * flops
+    assert facts["training_tokens"] == 50_000 * 16_384
+    assert facts["hours"] == pytest.approx(hours)
+    assert facts["kwh"] == pytest.approx(hours * 0.170)
+    assert facts["usd"] == pytest.approx(hours * 0.170 * 0.2)
+    assert facts["brl"] == pytest.approx(5 * facts["usd"])
+    assert facts["tokens_per_parameter"] == pytest.approx(819_200_000 / 12_220_416)
+
+
+def test_a_rented_gpu_costs_its_hours():
+    facts = plan_of(cost=["rent_usd_per_hour=0.5"]).to_facts()
+    assert facts["money_basis"] == "rent"
+    assert facts["usd"] == pytest.approx(0.5 * facts["hours"])
+
+
+@pytest.mark.parametrize(
+    ("budget", "steps"),
+    [("7 steps", 7), ("163840 tokens", 10), ("2 epochs", 2 * 39_063 / 64), ("1e15 flop", 795.86)],
+)
+def test_a_budget_becomes_steps(budget, steps):
+    found = plan_of(budget=budget).total_steps
+    assert steps <= found < steps + 1
+
+
+def test_a_budget_in_minutes_is_its_own_time_even_where_the_pace_is_unknown():
+    plan = plan_of(gpu=None, budget="30 min")
+    assert (plan.hours, plan.total_steps) == (0.5, None)
+    assert plan.to_facts()["kwh"] is None
+
+
+def test_a_measured_pace_adds_micro_batches_and_one_update():
+    pace = Pace("measured", "", sequences=8, micro_batch_seconds=0.5, update_seconds=0.1)
+    assert pace.seconds_per_step(1e12, 8, 64) == pytest.approx(8 * 0.5 + 0.1)
+    assert pace.seconds_per_step(1e12, 16, 64) == pytest.approx(8 * 0.5 + 0.1)
+
+
+def warnings(**options) -> str:
+    return "\n".join(plan_of(**options).to_facts()["warnings"])
+
+
+def test_a_long_warmup_is_warned_of_and_a_short_one_is_not():
+    assert "warm-up of 2,000 steps is 40%" in warnings(budget="5000 steps")
+    assert "warm-up" not in warnings(budget="20k steps")
+
+
+def test_windows_seen_hundreds_of_times_are_warned_of():
+    small = TextFacts(900_000, 3_000_000, 4096, "counted")
+    assert "every window is trained 910 times" in warnings(text=small)
+    assert "every window" not in warnings()
+
+
+def test_a_vocabulary_too_large_for_the_text_is_warned_of():
+    assert "vocabulary of 4,096 is large" in warnings(
+        text=TextFacts(900_000, 3_000_000, 4096, "counted")
+    )
+    assert "vocabulary" not in warnings()
+    assert "vocabulary" not in warnings(rung="v1", text=TextFacts(10**5, 10**5, 210, "counted"))
+
+
+def test_too_few_and_too_many_tokens_a_parameter_are_warned_of():
+    assert "a smaller model does better" in warnings(budget="1000 steps")
+    assert "a larger model does better" in warnings(budget="400k steps")
+    assert "compute-optimal" not in warnings(budget="20k steps")
+
+
+def test_what_does_not_fit_is_warned_of_with_the_micro_batch_that_does():
+    fits_not = ["train.micro_batch_sequences=4096", "train.batch_sequences=4096"]
+    plan = plan_of(overrides=fits_not)
+    largest = plan.largest_micro_batch
+    assert plan.fits is False
+    assert f"train.micro_batch_sequences={largest} fits" in plan.to_facts()["warnings"][0]
+    mended = plan_of(overrides=[f"train.micro_batch_sequences={largest}", fits_not[1]])
+    assert mended.fits
+
+
+def test_auto_takes_the_largest_micro_batch_that_fits():
+    plan = plan_of(overrides=["train.micro_batch_sequences=auto", "train.batch_sequences=4096"])
+    assert plan.micro_batch == plan.largest_micro_batch < 4096
+    assert plan.fits
+
+
+def test_a_prediction_has_what_a_cost_sheet_compares():
+    facts = predicted_facts(plan_of())
+    assert set(COMPARED) <= set(facts)
+    assert facts["memory_bytes"] == facts["memory"]["total"]
+
+
+@pytest.mark.parametrize("gpu", known_devices())
+@pytest.mark.parametrize("rung", ["v1", "v5"])
+def test_every_known_gpu_can_be_planned_for(gpu, rung):
+    facts = plan_of(rung=rung, gpu=gpu).to_facts()
+    assert facts["hours"] > 0
+    assert facts["memory"]["total"] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("12GB", 12 * 2**30), ("800 MiB", 800 * 2**20), ("1.5g", 1.5 * 2**30)]
+)
+def test_memory_is_read_in_powers_of_1024(text, expected):
+    assert parse_memory(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "12 bananas", "0GB"])
+def test_memory_that_is_no_memory_is_one_line(text):
+    with pytest.raises(EscadaError, match="12GB"):
+        parse_memory(text)
+
+
+def test_without_a_corpus_the_text_is_assumed_and_said_so():
+    facts = text_facts(load_spec("v5"), None)
+    assert facts.basis == "assumed"
+    assert "default corpus is assumed" in warnings(text=facts)
+
+
+def test_a_corpus_without_tokens_is_estimated_near_what_they_will_be(corpus):
+    from escada.text.prepared import prepare_tokens
+
+    spec = load_spec("v1", preset="laptop")
+    before = text_facts(spec, corpus)
+    tokenizer, stream = prepare_tokens(corpus, spec.tokenizer)
+    after = text_facts(spec, corpus)
+    assert (after.tokens, after.vocab_size) == (stream.n_tokens, tokenizer.vocab_size)
+    assert after.basis == "counted"
+    assert before.tokens == pytest.approx(after.tokens, rel=0.1)
+
+
+def test_more_vocabulary_makes_longer_tokens():
+    sizes = [260, 1024, 2000, 4096, 8000, 16_384, 65_536]
+    lengths = [
+        bytes_per_token(load_spec("v5", overrides=[f"tokenizer.vocab_size={n}"]).tokenizer)
+        for n in sizes
+    ]
+    assert lengths == sorted(lengths)
+    assert lengths[1] == pytest.approx(2.374)
+    assert lengths[3] == pytest.approx(3.389)

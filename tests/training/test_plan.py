@@ -1,0 +1,114 @@
+"""The machine at hand: its pace, the micro-batch that it has memory for, and what a run records."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from escada.errors import EscadaError
+from escada.spec import Budget, load_spec
+from escada.training import plan as planning
+from escada.training.plan import choose_micro_batch, free_memory_bytes, measure_pace, plan_training
+from escada.training.precision import ResolvedPrecision
+from escada.training.start import start
+
+CPU = torch.device("cpu")
+FP32 = ResolvedPrecision("fp32", "test")
+
+
+def spec_of(*overrides: str, rung: str = "v1"):
+    return load_spec(rung, preset="laptop", overrides=["train.precision=fp32", *overrides])
+
+
+def test_a_number_in_the_spec_is_left_alone():
+    spec = spec_of("train.micro_batch_sequences=4")
+    assert choose_micro_batch(spec, 100, CPU, FP32, memory_bytes=1) == (
+        spec,
+        {"wanted": 4, "sequences": 4},
+    )
+
+
+def test_auto_keeps_the_batch_and_fits_the_memory():
+    spec = spec_of("train.micro_batch_sequences=auto", "train.batch_sequences=4096")
+    chosen, facts = choose_micro_batch(spec, 100, CPU, FP32, memory_bytes=600 * 2**20)
+    assert chosen.train.batch_sequences == 4096
+    assert 1 < chosen.train.micro_batch_sequences < 4096
+    assert facts["sequences"] == chosen.train.micro_batch_sequences
+
+
+def test_a_batch_that_fits_stays_whole_and_one_that_does_not_is_divided():
+    spec = spec_of("train.batch_sequences=4096")
+    assert choose_micro_batch(spec, 100, CPU, FP32, memory_bytes=2**40)[0] == spec
+    divided, _ = choose_micro_batch(spec, 100, CPU, FP32, memory_bytes=600 * 2**20)
+    assert divided.train.micro_batch_sequences < 4096
+
+
+def test_processes_share_the_batch_and_the_memory():
+    spec = spec_of("train.micro_batch_sequences=auto", "train.batch_sequences=64")
+    chosen, _ = choose_micro_batch(spec, 100, CPU, FP32, processes=4, memory_bytes=2**40)
+    assert chosen.train.micro_batch_sequences == 16
+
+
+def test_memory_for_not_even_one_sequence_is_one_line():
+    with pytest.raises(EscadaError, match="single sequence"):
+        choose_micro_batch(spec_of(), 100, CPU, FP32, memory_bytes=2**20)
+
+
+def test_a_pace_is_measured_in_its_parts():
+    pace = measure_pace(spec_of(), 100, CPU, FP32, 2, seconds=0.05)
+    assert pace.basis == "measured"
+    assert pace.micro_batch_seconds > 0
+    assert pace.update_seconds > 0
+
+
+def test_measuring_leaves_the_random_state_alone():
+    before = torch.get_rng_state()
+    measure_pace(spec_of(), 100, CPU, FP32, 2, seconds=0.01)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_without_calibration_nothing_runs_and_hours_are_unknown(monkeypatch):
+    monkeypatch.setattr(planning, "measure_pace", lambda *_: pytest.fail("it ran"))
+    spec = spec_of().with_budget(Budget.parse("10 steps"))
+    facts = plan_training(spec, None, CPU, calibrate=False).to_facts()
+    assert facts["hours"] is None
+    assert any("not known" in warning for warning in facts["warnings"])
+
+
+def test_memory_that_is_free_is_some():
+    assert free_memory_bytes(CPU) > 2**24
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    """Room for a part of the batch only."""
+    monkeypatch.setattr(planning, "free_memory_bytes", lambda _: 480 * 2**20)
+
+
+def test_a_run_records_its_micro_batch_and_what_was_predicted(corpus, tmp_path, little_memory):
+    spec = spec_of("train.micro_batch_sequences=auto", "train.batch_sequences=1024")
+    run = start(spec.with_budget(Budget.parse("1 steps")), corpus, tmp_path, device="cpu")
+    micro = run.record["circumstances"]["micro_batch_sequences"]
+    assert 1 <= micro < 1024
+    assert run.record["micro_batch"] | {"memory_bytes": 0} == {
+        "wanted": "auto",
+        "sequences": micro,
+        "memory_bytes": 0,
+    }
+    predicted = json.loads(run.layout.cost.read_text())["predicted"]
+    memory = dict(predicted["memory"])
+    assert predicted["memory_bytes"] == memory.pop("total") == sum(memory.values())
+    assert predicted["training_flops"] == run.record["training_flops"]
+
+
+def test_a_chosen_micro_batch_changes_no_key(corpus, tmp_path, monkeypatch):
+    """So that a climb finds the run again on a day with more memory."""
+    spec = spec_of("train.micro_batch_sequences=auto", "train.batch_sequences=16")
+    spec = spec.with_budget(Budget.parse("1 steps"))
+    keys = set()
+    for memory in (470, 4000):
+        monkeypatch.setattr(planning, "free_memory_bytes", lambda _, m=memory: m * 2**20)
+        keys.add(start(spec, corpus, tmp_path / str(memory), device="cpu").record["key"])
+    assert len(keys) == 1
