@@ -2,21 +2,24 @@
 
 glibc hands large blocks back to the system as soon as they are free, and asks for them again in the
 next layer: every page is then cleared and mapped anew. That was 13 % of v5's step with dropout
-(docs/decisions/0008). The peak hardly changes: what was needed once is needed in every step.
+(docs/decisions/0008). Blocks of 32 MiB and more are still given back: their number is small, and kept
+ones are cut up for smaller ones until nothing large fits any more (docs/planner.md has the measurement).
 """
 
 from __future__ import annotations
 
 import ctypes
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 _NEVER = 2**31 - 1
+_LARGE = 2**25
+"""The highest threshold that glibc takes."""
 
 
 def keep_freed_memory() -> bool:
-    """Ask the allocator to keep what is freed; False where it is not glibc's."""
+    """Ask the allocator to keep blocks below 32 MiB that are freed; False where it is not glibc's."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))
+    return bool(mallopt(_M_MMAP_THRESHOLD, _LARGE)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))
