@@ -2,8 +2,8 @@
 
 glibc hands large blocks back to the system as soon as they are free, and asks for them again in the
 next layer: every page is then cleared and mapped anew. That was 13 % of v5's step with dropout
-(docs/decisions/0008). Blocks of 32 MiB and more are still given back: their number is small, and kept
-ones are cut up for smaller ones until nothing large fits any more (docs/planner.md has the measurement).
+(docs/decisions/0008). Blocks of 32 MiB and more are still given back: they are few, and kept ones
+would be cut up for smaller ones until nothing large fits any more (docs/planner.md).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LARGE = 2**25
 
 
 def keep_freed_memory() -> bool:
-    """Ask the allocator to keep blocks below 32 MiB that are freed; False where it is not glibc's."""
+    """Ask the allocator to keep freed blocks below 32 MiB; False where it is not glibc's."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):

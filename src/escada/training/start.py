@@ -10,19 +10,15 @@ killed at any moment leaves something to go on from.
 
 from __future__ import annotations
 
-import signal
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 
-from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.cost.memory import peak_memory_bytes
 from escada.cost.meter import Meter
 from escada.cost.sheet import write_sheet
@@ -37,11 +33,12 @@ from escada.text.batches import WindowBatches
 from escada.text.corpus import Corpus
 from escada.text.prepared import prepare_tokens
 from escada.text.shards import TokenStream
-from escada.training.budget import dry_run_steps, total_steps
+from escada.training.calibration import plan_steps
 from escada.training.circumstances import Circumstances, circumstances_here, moved
 from escada.training.compilation import ResolvedCompile, resolve_compile
 from escada.training.distributed import ALONE, World, share_of
 from escada.training.host_memory import keep_freed_memory
+from escada.training.interruptions import interruptions
 from escada.training.loop import Interrupted, Training
 from escada.training.metrics import Log, MetricsLog, NoLog
 from escada.training.plan import choose_micro_batch, predicted_cost
@@ -50,8 +47,6 @@ from escada.training.progress import Display, NoDisplay, TerminalDisplay
 from escada.training.state import Progress
 from escada.training.validation import ruler_validation
 
-CALIBRATION_SECONDS = 3.0
-CALIBRATION_WARMUP_STEPS = 2
 _SMALLER = "lower train.micro_batch_sequences (the batch stays), train.window_tokens or the model"
 
 
@@ -270,7 +265,7 @@ def _train(
 
     if "total_steps" not in run.record:
         probe = new_training(1_000_000)
-        steps = _plan_steps(run, probe, batches.steps_per_epoch)
+        steps = plan_steps(run, probe, batches.steps_per_epoch)
         predicted = predicted_cost(
             spec,
             probe.model,
@@ -291,7 +286,7 @@ def _train(
         document_sample(corpus, "validation", spec.train.validation_bytes),
         device,
     )
-    with _watched(training) as (log, display), _interruptions(world) as interrupted:
+    with _watched(training) as (log, display), interruptions(world) as interrupted:
         _note(run, world, status="training")
         try:
             training.go(log, meter.timed(validate), display, interrupted, save_meter)
@@ -331,50 +326,6 @@ def _watched(training: Training) -> Generator[tuple[Log, Display]]:
         yield log, display
 
 
-def _plan_steps(run: Run, probe: Training, steps_per_epoch: float) -> dict[str, Any]:
-    """Fix the number of steps; a probe that is thrown away measures a step where time decides."""
-    measured: list[float] = []
-
-    def calibrated() -> float:
-        if not measured:
-            measured.append(_seconds_per_step(probe))
-        return measured[0]
-
-    train = run.spec.train
-    steps = total_steps(
-        train.budget,
-        steps_per_epoch=steps_per_epoch,
-        targets_per_step=targets_per_step(train),
-        flops_per_step=training_flops_per_step(probe.model, train),
-        seconds_per_step=calibrated,
-    )
-    facts: dict[str, Any] = {"total_steps": steps}
-    if run.record["dry_run"]:
-        facts |= {"total_steps": dry_run_steps(steps, calibrated()), "planned_steps": steps}
-    if measured:
-        facts["calibrated_seconds_per_step"] = measured[0]
-    return facts
-
-
-def _seconds_per_step(probe: Training) -> float:
-    """Median time of a training step, measured on a model that is thrown away afterwards.
-
-    Several processes step together; what rank 0 measures is what all go by.
-    """
-    world = probe.world
-    with torch.random.fork_rng():
-        for _ in range(CALIBRATION_WARMUP_STEPS):
-            probe.step()
-        seconds: list[float] = []
-        while world.from_first(sum(seconds) < CALIBRATION_SECONDS or len(seconds) < 3):
-            begun = time.perf_counter()
-            probe.step()
-            if probe.device.type == "cuda":
-                torch.cuda.synchronize(probe.device)
-            seconds.append(time.perf_counter() - begun)
-    return world.from_first(sorted(seconds)[len(seconds) // 2])
-
-
 def _at_last_checkpoint(
     run: Run, new_training: Callable[[int, Progress | None], Training], device: torch.device
 ) -> Training:
@@ -409,27 +360,3 @@ def _totals(training: Training) -> dict[str, Any]:
         "tokens_per_second": tokens / p.seconds if p.seconds else None,
         "peak_memory_bytes": peak_memory_bytes(training.device),
     }
-
-
-@contextmanager
-def _interruptions(world: World) -> Generator[Callable[[], bool]]:
-    """In this context the first Ctrl-C (or SIGTERM) asks to stop; a second one stops at once.
-
-    Not with several processes: `torchrun` passes on what it gets, and may do so twice. It ends
-    those that have not stopped after half a minute.
-    """
-    asked = False
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked and world.size == 1:
-            raise KeyboardInterrupt
-        asked = True
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, ask) for number in signals]
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
