@@ -139,7 +139,7 @@ def stopped_after(spec, corpus_path, tmp_path, checks):
             return None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(start_module, "_interruptions", Asked)
+        patch.setattr(start_module, "interruptions", Asked)
         with pytest.raises(Interrupted) as stop:
             start(spec, Corpus.open(corpus_path), tmp_path / "runs", device="cpu")
     return start_module.open_run(stop.value.path)

@@ -9,6 +9,7 @@ import torch
 
 from escada.errors import EscadaError
 from escada.spec import Budget, load_spec
+from escada.training import calibration
 from escada.training import plan as planning
 from escada.training.plan import choose_micro_batch, free_memory_bytes, measure_pace, plan_training
 from escada.training.precision import ResolvedPrecision
@@ -112,3 +113,17 @@ def test_a_chosen_micro_batch_changes_no_key(corpus, tmp_path, monkeypatch):
         monkeypatch.setattr(planning, "free_memory_bytes", lambda _, m=memory: m * 2**20)
         keys.add(start(spec, corpus, tmp_path / str(memory), device="cpu").record["key"])
     assert len(keys) == 1
+
+
+def test_a_long_training_is_told_its_hours_whatever_its_budget(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(calibration, "CALIBRATION_SECONDS", 0.01)
+    monkeypatch.setattr(calibration, "LONG_TRAINING_STEPS", 3)
+    spec = spec_of("train.micro_batch_sequences=2", "train.batch_sequences=2")
+    hours = {
+        steps: start(
+            spec.with_budget(Budget.parse(f"{steps} steps")), corpus, tmp_path, device="cpu"
+        ).record["predicted"]["hours"]
+        for steps in (2, 3)
+    }
+    assert hours[2] is None
+    assert hours[3] > 0
