@@ -1,0 +1,78 @@
+"""The training windows as a `tf.data.Dataset`, for Keras users: the same batches in the same order.
+
+    dataset = window_dataset(batches, steps=1000)
+    keras_model.fit(dataset, epochs=1)
+
+    dataset = window_dataset(batches, first_step=1000)      # goes on where that ended
+
+Batch number s is a function of s alone (see `escada.text.batches`), so the dataset is the step
+numbers, each mapped to its batch. Nothing is shuffled, cached or repeated by TensorFlow: that would
+be another order than ours. To resume, begin at a step; `Dataset.skip` would read what it skips.
+
+Needs the extra `tf`.
+
+Shapes: B sequences in a batch, T tokens in a window.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from escada.errors import EscadaError
+from escada.text.batches import WindowBatches
+
+_NO_END = 2**62
+"""Steps of a dataset without an end: TensorFlow counts in int64."""
+
+
+def window_dataset(batches: WindowBatches, *, first_step: int = 0, steps: int | None = None) -> Any:
+    """A dataset of (inputs, targets), one batch a training step, as Keras' `fit` takes them.
+
+    Args:
+        batches: whose windows.
+        first_step: number of the first batch, from 0.
+        steps: how many; None: without end, so that `fit` needs `steps_per_epoch`.
+
+    Returns:
+        A `tf.data.Dataset`. Inputs are int64, (B, T); targets int64, (B, T), or (B,) when the
+        objective is "last": the last token's.
+
+    Raises:
+        EscadaError: TensorFlow is not installed.
+        ValueError: a negative step.
+    """
+    if first_step < 0 or (steps is not None and steps < 0):
+        raise ValueError(f"steps are counted from 0: first_step {first_step}, steps {steps}")
+    tf = _tensorflow()
+    sequences, tokens = batches.batch_sequences, batches.window_tokens
+
+    def ids_of(step: NDArray[np.int64]) -> NDArray[np.int64]:
+        return batches.batch(int(step))
+
+    def pair(step: Any) -> tuple[Any, Any]:
+        ids = tf.numpy_function(ids_of, [step], tf.int64, stateful=False)
+        # TensorFlow does not see into the function, and Keras wants to know shapes.
+        ids = tf.ensure_shape(ids, (sequences, tokens + 1))
+        return ids[:, :-1], ids[:, -1] if batches.objective == "last" else ids[:, 1:]
+
+    end = first_step + (_NO_END if steps is None else steps)
+    numbers = tf.data.Dataset.range(first_step, end)
+    if steps is None:
+        numbers = numbers.apply(
+            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        )
+    # One call at a time, in order; the next batch is made while the model works on this one.
+    return numbers.map(pair).prefetch(tf.data.AUTOTUNE)
+
+
+def _tensorflow() -> Any:
+    try:
+        return import_module("tensorflow")
+    except ModuleNotFoundError as error:
+        raise EscadaError(
+            f"{error.name} is not installed", fix="pip install 'escada[tf]'"
+        ) from error
