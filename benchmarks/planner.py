@@ -7,8 +7,8 @@ For each rung `escada plan --json` predicts and `escada train` measures, in proc
 the peak (resident set, or memory allocated on the GPU) and the median time of a step.
 On a CPU the full presets train with fewer sequences a step (`CPU_SEQUENCES`), so that a few steps
 take seconds. Run it on a machine that does nothing else: each plan is made again after its
-training, and a row is measured again when the two calibrations differ (`drift`), because then the machine's
-pace changed and no prediction could have known.
+training, and a row is measured again when the two calibrations differ (`drift`), because then the
+machine's pace changed and no prediction could have known.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def training_of(
         objective=spec.train.objective,
     )
     model: LanguageModel = build_model(spec.model, stream.vocab_size, seed).to(device)
-    keep_freed_memory()
+    keep_freed_memory(large_too=True)
     # All that a step asks of a run.
     run: Any = SimpleNamespace(spec=spec, seed=seed, path=Path("benchmark"))
     return Training(

@@ -14,7 +14,7 @@ docs/planner.md derives every part.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from escada.models.contract import LanguageModel
@@ -39,6 +39,10 @@ HEAP_HOLES = 0.75
 """Of activations and logits in smaller blocks, on a CPU: blocks of many sizes come and go, between
 them validations and checkpoints, and no order of them leaves no holes. Fitted to peaks of whole
 trainings, v1 to v_final, where it was 0.5 to 0.75; steps alone leave 0.3 to 0.5 (November 2026)."""
+LARGE_HOLES = 0.25
+"""As `HEAP_HOLES`, of large blocks (an LSTM's workspaces, logits) where they are kept too."""
+ROOM_FOR_LARGE = 0.5
+"""Of the memory that a training may have, what it may need for large blocks to be kept."""
 TOUCHED = {"forward": 0.35, "backward": 0.95}
 """Of a kernel's workspace that is a large block of its own, by the pass that has gone through it:
 what was never written is not resident. Fitted to peaks of v1, v2 and v4 with 16 to 256 sequences,
@@ -106,16 +110,19 @@ def _footprint(
     held = saved.of(sequences)
     # Gradients, activations, logits and a checkpoint at the moments that can be the peak.
     moments = [
-        (accumulated, held - _unwritten_bytes(saved, sequences, "forward", on_cpu), tables, 0),
-        (accumulated, held - _unwritten_bytes(saved, sequences, "backward", on_cpu), 0, 0),
+        (accumulated, held - _unwritten_bytes(saved, sequences, "forward", setting), tables, 0),
+        (accumulated, held - _unwritten_bytes(saved, sequences, "backward", setting), 0, 0),
         (parameters, 0, 0, 0),
     ]
     if on_cpu and _is_large(ADAM_MOMENTS * parameters):
-        heap = saved.once + _small_bytes(saved, sequences)
-        heap_tables = 0 if _is_large(tables / LOGITS_COPIES) else tables
+        heap = held if setting.keeps_large else saved.once + _small_bytes(saved, sequences)
+        returned = _is_large(tables / LOGITS_COPIES) and not setting.keeps_large
+        heap_tables = 0 if returned else tables
         moments.append((parameters, heap, heap_tables, ADAM_MOMENTS * parameters))
     gradients, activations, logits, checkpoint = max(moments, key=sum)
-    scratch = KERNEL_BYTES + _heap_holes(saved, sequences, tables) + checkpoint if on_cpu else 0
+    scratch = (
+        KERNEL_BYTES + _heap_holes(saved, sequences, tables, setting) + checkpoint if on_cpu else 0
+    )
     return Footprint(
         weights=parameters + buffers,
         gradients=gradients,
@@ -132,11 +139,11 @@ def _is_large(block_bytes: float) -> bool:
 
 
 def _unwritten_bytes(
-    saved: SavedBytes, sequences: int, after: Literal["forward", "backward"], on_cpu: bool
+    saved: SavedBytes, sequences: int, after: Literal["forward", "backward"], setting: Setting
 ) -> float:
     """Of the kernels' workspaces, what is not resident when a pass has gone through them."""
     block = saved.kernel_block * sequences
-    if not on_cpu or not _is_large(block):
+    if setting.device != "cpu" or setting.keeps_large or not _is_large(block):
         return 0.0
     written = TOUCHED["forward"] * saved.kernel_blocks
     if after == "backward":  # it has gone through the last layer, where most is still held
@@ -153,12 +160,13 @@ def _small_bytes(saved: SavedBytes, sequences: int) -> float:
     return saved.per_sequence * sequences - workspaces
 
 
-def _heap_holes(saved: SavedBytes, sequences: int, tables: float) -> float:
-    """Holes between the smaller blocks, on a CPU."""
+def _heap_holes(saved: SavedBytes, sequences: int, tables: float, setting: Setting) -> float:
+    """Holes between the blocks that stay with the process, on a CPU."""
     small = _small_bytes(saved, sequences)
     if small and not _is_large(tables / LOGITS_COPIES):
         small += tables
-    return HEAP_HOLES * small
+    large = saved.per_sequence * sequences + tables - small if setting.keeps_large else 0.0
+    return HEAP_HOLES * small + LARGE_HOLES * large
 
 
 def _logits_bytes(vocab_size: int, train: TrainSpec, sequences: int, setting: Setting) -> float:
@@ -169,6 +177,33 @@ def _logits_bytes(vocab_size: int, train: TrainSpec, sequences: int, setting: Se
     # All positions have logits, and a gradient that is zero but for the last.
     everywhere = 2 * setting.bytes_each * vocab_size * train.window_tokens * sequences
     return everywhere + copies * FP32_BYTES * vocab_size * sequences
+
+
+def with_large_kept(
+    model: LanguageModel,
+    train: TrainSpec,
+    memory_bytes: float | None,
+    setting: Setting,
+    *,
+    sequences: int,
+) -> Setting:
+    """The setting, with large freed blocks kept on a CPU where there is room for their holes.
+
+    An LSTM's step then takes two thirds of the time: its workspaces need not be cleared and mapped
+    anew (docs/planner.md).
+
+    Args:
+        model: on any device.
+        train: of its spec.
+        memory_bytes: that the training may take; None: not known.
+        setting: precision and device.
+        sequences: of a micro-batch.
+    """
+    if setting.device != "cpu" or memory_bytes is None:
+        return setting
+    kept = replace(setting, keeps_large=True)
+    needed = footprint(model, train, sequences=sequences, setting=kept).total_bytes
+    return kept if needed <= ROOM_FOR_LARGE * memory_bytes else setting
 
 
 def largest_micro_batch(

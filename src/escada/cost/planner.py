@@ -17,7 +17,13 @@ from typing import Any
 
 from escada.cost.advice import COMPUTE_OPTIMAL_TOKENS, warnings_of
 from escada.cost.flops import targets_per_step, training_flops_per_step
-from escada.cost.footprint import Footprint, footprint, largest_micro_batch, to_table
+from escada.cost.footprint import (
+    Footprint,
+    footprint,
+    largest_micro_batch,
+    to_table,
+    with_large_kept,
+)
 from escada.cost.machine import Machine
 from escada.cost.money import Prices
 from escada.cost.text_facts import TextFacts
@@ -156,6 +162,7 @@ def make_plan(
     if machine.memory_bytes is not None:
         largest = largest_micro_batch(model, train, machine.memory_bytes, machine.setting)
     micro = micro_batch_of(spec, largest)
+    setting = with_large_kept(model, train, machine.memory_bytes, machine.setting, sequences=micro)
     flops = training_flops_per_step(model, train)
     targets = targets_per_step(train)
     seconds = machine.seconds_per_step(flops, micro, train.batch_sequences)
@@ -169,7 +176,7 @@ def make_plan(
         flops_per_step=flops,
         targets_per_step=targets,
         total_steps=_steps(spec, text, targets, flops, seconds),
-        memory=footprint(model, train, sequences=micro, setting=machine.setting),
+        memory=footprint(model, train, sequences=micro, setting=setting),
         micro_batch=micro,
         largest_micro_batch=largest,
         seconds_per_step=seconds,

@@ -33,6 +33,8 @@ class Setting:
 
     precision: Literal["fp32", "bf16", "fp16"]
     device: Literal["cpu", "cuda"]
+    keeps_large: bool = False
+    """On a CPU: freed blocks of any size stay with the process, not only small ones."""
 
     @property
     def bytes_each(self) -> int:

@@ -18,7 +18,7 @@ import psutil
 import torch
 
 from escada.cost.energy import WATTS_PER_THREAD
-from escada.cost.footprint import largest_micro_batch
+from escada.cost.footprint import largest_micro_batch, with_large_kept
 from escada.cost.hardware import hardware
 from escada.cost.machine import Machine, Pace
 from escada.cost.money import Prices, load_prices
@@ -31,6 +31,7 @@ from escada.runs.device import memory_errors
 from escada.spec import Spec
 from escada.text.corpus import Corpus
 from escada.training.distributed import share_of
+from escada.training.host_memory import keep_freed_memory
 from escada.training.optimizers import build_optimizer
 from escada.training.precision import ResolvedPrecision, resolve_precision
 
@@ -122,6 +123,37 @@ def free_memory_bytes(device: torch.device) -> int:
     return psutil.virtual_memory().available + psutil.Process().memory_info().rss
 
 
+def settle_host_memory(
+    spec: Spec,
+    model: LanguageModel,
+    device: torch.device,
+    precision: ResolvedPrecision,
+    *,
+    sequences: int,
+    processes: int = 1,
+) -> bool | None:
+    """Have the allocator keep what a step frees, large blocks too where there is room for them.
+
+    Args:
+        spec: that will be trained.
+        model: of it; the meta device will do.
+        device: that will train; nothing is done for a GPU.
+        precision: of it.
+        sequences: of a micro-batch.
+        processes: that share this machine's memory.
+
+    Returns:
+        Whether large blocks are kept too; None on a GPU.
+    """
+    if device.type != "cpu":
+        return None
+    have = MEMORY_SHARE * free_memory_bytes(device) / processes
+    setting = Setting(precision.name, "cpu")
+    setting = with_large_kept(model, spec.train, have, setting, sequences=sequences)
+    keep_freed_memory(large_too=setting.keeps_large)
+    return setting.keeps_large
+
+
 def measure_pace(
     spec: Spec,
     vocab_size: int,
@@ -137,6 +169,7 @@ def measure_pace(
     """
     with torch.random.fork_rng(), memory_errors("calibration", _SMALLER):
         parts = _Parts(spec, vocab_size, device, precision, sequences)
+        settle_host_memory(spec, parts.model, device, precision, sequences=sequences)
         for _ in range(2):  # kernels are compiled, caches are filled
             parts.micro_batch()
             parts.update()

@@ -37,11 +37,15 @@ from escada.training.calibration import plan_steps
 from escada.training.circumstances import Circumstances, circumstances_here, moved
 from escada.training.compilation import ResolvedCompile, resolve_compile
 from escada.training.distributed import ALONE, World, share_of
-from escada.training.host_memory import keep_freed_memory
 from escada.training.interruptions import interruptions
 from escada.training.loop import Interrupted, Training
 from escada.training.metrics import Log, MetricsLog, NoLog
-from escada.training.plan import choose_micro_batch, predicted_cost
+from escada.training.plan import (
+    choose_micro_batch,
+    predicted_cost,
+    settle_host_memory,
+    shape_of,
+)
 from escada.training.precision import ResolvedPrecision, resolve_precision
 from escada.training.progress import Display, NoDisplay, TerminalDisplay
 from escada.training.state import Progress
@@ -247,8 +251,6 @@ def _train(
     spec = run.spec
     meter = Meter(run, device)
     save_meter = meter.save if world.first else _nothing
-    if device.type == "cpu":
-        keep_freed_memory()
 
     def new_training(steps: int, progress: Progress | None = None) -> Training:
         return Training(
@@ -263,6 +265,15 @@ def _train(
             progress=progress,
         )
 
+    kept = settle_host_memory(
+        spec,
+        shape_of(spec, run.tokenizer.vocab_size),
+        device,
+        precision,
+        sequences=share_of(spec.train, world.size).micro_batch_sequences,
+        processes=world.size,
+    )
+    _note(run, world, keeps_large_blocks=kept)
     if "total_steps" not in run.record:
         probe = new_training(1_000_000)
         steps = plan_steps(run, probe, batches.steps_per_epoch)
