@@ -38,9 +38,11 @@ heap, whose holes are the next constant's business."""
 HEAP_HOLES = 0.75
 """Of activations and logits in smaller blocks, on a CPU: blocks of many sizes come and go, between
 them validations and checkpoints, and no order of them leaves no holes. Fitted to peaks of whole
-trainings, v1 to v_final, where it was 0.5 to 0.75; steps alone leave 0.3 to 0.5 (November 2026)."""
-LARGE_HOLES = 0.25
-"""As `HEAP_HOLES`, of large blocks (an LSTM's workspaces, logits) where they are kept too."""
+trainings, v1 to v_final, where it was 0.5 to 0.8; steps alone leave 0.3 to 0.5 (November 2026)."""
+HEAP_HOLES_ALL_KEPT = 0.6
+"""The same where large blocks are kept too, whose holes the smaller ones fill."""
+LARGE_HOLES = 0.2
+"""Of large blocks (an LSTM's workspaces, logits) where they are kept: 0 to 0.3 (November 2026)."""
 ROOM_FOR_LARGE = 0.5
 """Of the memory that a training may have, what it may need for large blocks to be kept."""
 TOUCHED = {"forward": 0.35, "backward": 0.95}
@@ -165,8 +167,10 @@ def _heap_holes(saved: SavedBytes, sequences: int, tables: float, setting: Setti
     small = _small_bytes(saved, sequences)
     if small and not _is_large(tables / LOGITS_COPIES):
         small += tables
-    large = saved.per_sequence * sequences + tables - small if setting.keeps_large else 0.0
-    return HEAP_HOLES * small + LARGE_HOLES * large
+    if not setting.keeps_large:
+        return HEAP_HOLES * small
+    large = saved.per_sequence * sequences + tables - small
+    return HEAP_HOLES_ALL_KEPT * small + LARGE_HOLES * large
 
 
 def _logits_bytes(vocab_size: int, train: TrainSpec, sequences: int, setting: Setting) -> float:
