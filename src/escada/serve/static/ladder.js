@@ -1,4 +1,5 @@
-// The view of the ladder: stairs at the height of each rung's bits per byte, and a table.
+// The view of the ladder: stairs at the height of each rung's bits per byte, a table, and what each
+// rung set out to do.
 
 import { byId, draw, make, visible } from "./dom.js";
 import { compact, duration, interval, language, number, onLanguage, t } from "./i18n.js";
@@ -49,6 +50,7 @@ export class LadderView {
   render() {
     this.#chart();
     this.#table();
+    byId("about").replaceChildren(...this.#rungs.filter((rung) => rung.about).map((rung) => this.#about(rung)));
   }
 
   #chart() {
@@ -70,9 +72,20 @@ export class LadderView {
     );
   }
 
-  #row(rung, best) {
+  #name(rung) {
     const name = make("span", { class: "rung" }, rung.name);
     name.style.setProperty("--c", `var(${this.#colours.get(rung.name)})`);
+    return name;
+  }
+
+  #about(rung) {
+    const terms = ["objective", "changes", "expected"].filter((part) => rung.about[part]);
+    const facts = terms.map((part) => make("div", {}, make("dt", {}, t(`ladder.${part}`)), make("dd", {}, rung.about[part][language()] ?? "")));
+    const title = make("span", {}, rung.title?.[language()] ?? "");
+    return make("li", {}, make("h3", {}, this.#name(rung), title), make("dl", {}, ...facts));
+  }
+
+  #row(rung, best) {
     const tag = best !== null && rung.bits_per_byte === best ? make("span", { class: "tag" }, t("ladder.best")) : null;
     const kind = rung.tokenizer?.kind;
     const known = ["characters", "bytes", "bpe", "unigram"].includes(kind);
@@ -81,7 +94,7 @@ export class LadderView {
     return make(
       "tr",
       {},
-      make("th", { scope: "row" }, name, tag, make("small", {}, rung.title?.[language()] ?? "")),
+      make("th", { scope: "row" }, this.#name(rung), tag, make("small", {}, rung.title?.[language()] ?? "")),
       make("td", { class: "n strong" }, bits, make("small", {}, interval(rung.interval))),
       make("td", { class: "n" }, compact(rung.parameters)),
       make("td", {}, known ? t(`tokenizer.${kind}`) : visible(String(kind)), make("small", {}, number(rung.tokenizer?.vocab_size, 0))),
@@ -115,7 +128,7 @@ function stairs(rungs, measured, colours, width) {
   }
   svg.append(text(0, 12, t("ladder.axis"), { class: "tick" }));
 
-  let before = null;
+  const treads = new Map();
   rungs.forEach((rung, place) => {
     const bits = rung.bits_per_byte;
     svg.append(text(x(place), height - 10, rung.name, { class: "name", "text-anchor": "middle" }));
@@ -123,17 +136,19 @@ function stairs(rungs, measured, colours, width) {
       svg.append(text(x(place), height - bottom - 6, "–", { class: "tick", "text-anchor": "middle" }));
       return;
     }
-    if (before) {
-      const edge = x(place) - half;
-      svg.append(draw("path", { class: "riser", d: `M${before.x} ${before.y}H${edge}V${y(bits)}` }));
+    // From the rung that it follows; where that is not served, from the one before.
+    const from = treads.get(rung.follows) ?? [...treads.values()].at(-1);
+    if (from) {
+      const riser = `M${from.x} ${from.y}H${x(place) - half}V${y(bits)}`;
+      svg.append(draw("path", { class: "riser", d: riser }));
     }
     const group = draw("g", {});
     group.style.setProperty("--c", `var(${colours.get(rung.name)})`);
-    const [from, to] = rung.interval ?? [bits, bits];
-    group.append(draw("rect", { class: "band", x: x(place) - half, width: 2 * half, y: y(to), height: Math.max(0, y(from) - y(to)) }));
+    const [lowest, highest] = rung.interval ?? [bits, bits];
+    group.append(draw("rect", { class: "band", x: x(place) - half, width: 2 * half, y: y(highest), height: Math.max(0, y(lowest) - y(highest)) }));
     group.append(draw("line", { class: "tread", x1: x(place) - half, x2: x(place) + half, y1: y(bits), y2: y(bits) }));
-    svg.append(group, text(x(place), y(to) - 6, number(bits, small ? 2 : 3), { class: "value", "text-anchor": "middle" }));
-    before = { x: x(place) + half, y: y(bits) };
+    svg.append(group, text(x(place), y(highest) - 6, number(bits, small ? 2 : 3), { class: "value", "text-anchor": "middle" }));
+    treads.set(rung.name, { x: x(place) + half, y: y(bits) });
   });
   return svg;
 }

@@ -4,10 +4,9 @@
 
 import { draw, make, visible } from "./dom.js";
 import { number, onLanguage, percent, t } from "./i18n.js";
-import { alternativesOf } from "./surprisal.js";
+import { ALTERNATIVES, alternativesOf } from "./surprisal.js";
 import { nameOf } from "./tokens.js";
 
-const SHOWN = 10;
 const SHOWN_OF_BYTES = 4;
 
 export class TokenPanel {
@@ -70,7 +69,7 @@ export class TokenPanel {
   #fill() {
     const cell = this.#answer.cells.list[this.#place];
     const title = t("panel.title", { token: nameOf(cell.text) });
-    const bits = cell.bits === null ? "–" : t("token.bits.many", { n: number(cell.bits, 2) });
+    const bits = cell.bits === null ? "–" : t("token.bits", { n: number(cell.bits, 2) });
     const close = make("button", { type: "button", class: "icon", "aria-label": t("panel.close") }, cross());
     close.addEventListener("click", () => this.close(true));
     const several = cell.tokens.length > 1;
@@ -80,7 +79,7 @@ export class TokenPanel {
     this.element.replaceChildren(
       make("div", { class: "panel-head" }, make("strong", { class: "piece", lang: "pt-BR" }, visible(cell.text)), make("span", {}, bits), close),
       ...(several ? [make("p", { class: "note" }, t("panel.bytes", { count: cell.tokens.length }))] : []),
-      ...lists.flatMap((token) => this.#alternatives(token, several ? SHOWN_OF_BYTES : SHOWN)),
+      ...lists.flatMap((token) => this.#alternatives(token, several ? SHOWN_OF_BYTES : ALTERNATIVES)),
       make("p", { class: "mean" }, t("panel.mean", { bits: number(mean, 2) })),
       make("p", { class: "note" }, t("panel.note")),
     );
@@ -93,7 +92,7 @@ export class TokenPanel {
     const shown = rows.filter((row, place) => place < most || row.chosen);
     const list = make("ol", { class: "alternatives" }, ...shown.map((row) => bar(row, rows[0].share)));
     if (others > 0.0005) list.append(bar({ token: null, share: others }, rows[0].share));
-    const place = rank === 1 ? t("panel.rank.one") : rank ? t("panel.rank", { rank }) : t("panel.rank.below", { count: rows.length - 1 });
+    const place = rank === 1 ? t("panel.rank.one") : rank ? t("panel.rank", { rank }) : t("panel.rank.below", { count: ALTERNATIVES });
     const share = t("panel.share", { share: percent(Math.exp(token.logprob)) });
     return [make("p", { class: "rank" }, `${share}, ${place}`), list];
   }

@@ -4,7 +4,7 @@ import { make } from "./dom.js";
 import { t } from "./i18n.js";
 
 /**
- * @param {import("./api.js").ServiceError} error
+ * @param {Error} error a ServiceError of api.js
  * @param {() => void} again tries once more
  * @param {() => void} enterToken asks for the token
  */

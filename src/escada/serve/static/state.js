@@ -1,6 +1,8 @@
 // What a link carries: the prompt, the rungs, the sampler's settings and the view, in the part of
 // the address behind "#", which no browser sends to a server.
 
+import { ALTERNATIVES } from "./surprisal.js";
+
 /** The sampler's settings: default, range and step of each. `off` is the value that filters nothing. */
 export const SETTINGS = {
   temperature: { default: 0.8, min: 0, max: 2, step: 0.05 },
@@ -73,7 +75,7 @@ export function requestOf(state, rung, seed = state.seed) {
     seed,
     n: 1,
     stream: true,
-    logprobs: 10,
+    logprobs: ALTERNATIVES,
   };
   if (state.top_k !== SETTINGS.top_k.off) body.top_k = state.top_k;
   if (state.min_p !== SETTINGS.min_p.off) body.min_p = state.min_p;

@@ -7,6 +7,9 @@ const encoder = new TextEncoder();
 /** Where one step of the scale of colours ends and the next begins, in bits. */
 export const LEVEL_BITS = [1, 2, 4, 8];
 
+/** How many of the most probable tokens the page asks for. */
+export const ALTERNATIVES = 10;
+
 /** Surprisal in bits of a natural logarithm of a probability; null when there is none. */
 export function bitsOf(logprob) {
   return Number.isFinite(logprob) ? Math.max(0, -logprob / Math.LN2) : null;
@@ -24,13 +27,15 @@ export function utf8Bytes(text) {
 
 /**
  * The most probable tokens, best first, with the chosen one among them or behind them.
- * @param {Object<string, number>} top token → logarithm of its probability
+ * @param {Object<string, number>} top token → logarithm of its probability; the service adds the
+ *   chosen one where it is not among those that were asked for
  * @param {string} token the one that was chosen
  * @param {number|null} logprob its own
+ * @param {number} asked for how many
  * @returns {{rows: {token: string, share: number, chosen: boolean}[], others: number,
  *   rank: number|null}} rank: 1 for the most probable; null when it is not among them
  */
-export function alternativesOf(top, token, logprob) {
+export function alternativesOf(top, token, logprob, asked = ALTERNATIVES) {
   const rows = Object.entries(top ?? {})
     .map(([text, value]) => ({ token: text, share: Math.exp(value), chosen: text === token }))
     .sort((a, b) => b.share - a.share); // an object puts keys such as "1" first, whatever came first
@@ -39,7 +44,7 @@ export function alternativesOf(top, token, logprob) {
     rows.push({ token, share: Math.exp(logprob), chosen: true });
   }
   const shown = rows.reduce((sum, row) => sum + row.share, 0);
-  return { rows, others: Math.max(0, 1 - shown), rank: place < 0 ? null : place + 1 };
+  return { rows, others: Math.max(0, 1 - shown), rank: place < 0 || place >= asked ? null : place + 1 };
 }
 
 /** The text of one answer as cells, with the sums that the page shows. */

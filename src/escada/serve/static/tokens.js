@@ -132,7 +132,7 @@ export class TokenText {
   #hover(event) {
     const place = this.#placeOf(event);
     const bits = this.cells[place]?.bits ?? null;
-    if (bits !== null) this.tokens[place].title = t("token.bits.many", { n: number(bits, 1) });
+    if (bits !== null) this.tokens[place].title = t("token.bits", { n: number(bits, 1) });
   }
 }
 
