@@ -91,9 +91,7 @@ def take_pictures(browser: Browser, url: str, arguments: argparse.Namespace) -> 
             )
             page.goto(f"{url}#{urlencode(state)}")
             answered(page)
-            if size == "desktop":
-                page.evaluate("() => scrollTo(0, 0)")
-            shoot(page, arguments.out / f"playground-{size}-{look}.png", whole=size == "phone")
+            shoot(page, arguments.out / f"playground-{size}-{look}.png", whole=True)
             page.locator('[data-view="ladder"]').click()
             page.evaluate("() => scrollTo(0, 0)")
             shoot(page, arguments.out / f"ladder-{size}-{look}.png", whole=False)

@@ -44,7 +44,7 @@ export function compact(value) {
 /** A share as a percentage: two significant digits below one per cent, else one decimal. */
 export function percent(share) {
   if (share > 0 && share < 0.0001) return `< ${percent(0.0001)}`;
-  const digits = share < 0.01 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 1 };
+  const digits = share < 0.01 ? { maximumSignificantDigits: 2 } : { minimumFractionDigits: 1, maximumFractionDigits: 1 };
   return format({ style: "percent", ...digits }, share);
 }
 

@@ -23,8 +23,9 @@ export class TokenPanel {
     addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.#answer) this.close(true);
     });
-    addEventListener("pointerdown", (event) => {
-      if (this.#answer && !event.target.closest(".panel, .token")) this.close(false);
+    // Not at "pointerdown": the page may grow shorter, and what was pressed would move away.
+    addEventListener("click", (event) => {
+      if (this.#answer && !event.target.closest(".panel, .token, .bar")) this.close(false);
     });
   }
 

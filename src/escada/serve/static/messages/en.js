@@ -70,8 +70,8 @@ export const en = {
   "announce.stopped": "{name} stopped: {tokens}",
 
   "legend.title": "Surprisal, in bits per token",
-  "legend.why": "1 bit: a chance of 1 in 2. 8 bits: 1 in 256. The stronger the colour and the line, the less the model expected the token.",
-  "legend.how": "Click a token to see what else could have come there (by keyboard: Tab, arrows, Enter).",
+  "legend.why": "Stronger colour and line, more surprise (1 bit: a chance of 1 in 2; 8 bits: 1 in 256).",
+  "legend.how": "Click a token for the alternatives.",
   "legend.from": "{bits} or more",
 
   "token.space": "space",

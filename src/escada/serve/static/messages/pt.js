@@ -70,8 +70,8 @@ export const pt = {
   "announce.stopped": "{name} parou: {tokens}",
 
   "legend.title": "Surpresa, em bits por token",
-  "legend.why": "1 bit: chance de 1 em 2. 8 bits: 1 em 256. Quanto mais forte a cor e o traço, menos o modelo esperava o token.",
-  "legend.how": "Clique num token para ver o que mais podia vir ali (no teclado: Tab, setas, Enter).",
+  "legend.why": "Mais cor e traço, mais surpresa (1 bit: chance de 1 em 2; 8 bits: 1 em 256).",
+  "legend.how": "Clique num token para ver as alternativas.",
   "legend.from": "{bits} ou mais",
 
   "token.space": "espaço",
