@@ -138,11 +138,12 @@ export class Answer {
   #renderFacts() {
     this.facts.hidden = this.#seed === null;
     if (this.facts.hidden) return;
-    const mean = make("span", { class: "mean", title: t("answer.mean_why") }, t("answer.mean", { bits: number(this.cells.bitsPerByte(), 2) }));
+    const bits = this.cells.bitsPerByte();
+    const mean = make("span", { class: "mean", title: t("answer.mean_why") }, t("answer.mean", { bits: number(bits, 2) }));
     const facts = [plural("answer.tokens", this.cells.tokens), t("answer.seed", { seed: this.#seed })];
     if (this.status === "stopped") facts.push(t("answer.stopped"));
     if (this.status === "finished") facts.push(t(this.#finish === "length" ? "answer.length" : "answer.end"));
-    this.facts.replaceChildren(mean, ...facts.map((fact) => make("span", {}, fact)));
+    this.facts.replaceChildren(...(bits === null ? [] : [mean]), ...facts.map((fact) => make("span", {}, fact)));
   }
 }
 

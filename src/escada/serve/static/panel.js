@@ -81,7 +81,7 @@ export class TokenPanel {
       make("div", { class: "panel-head" }, make("strong", { class: "piece", lang: "pt-BR" }, visible(cell.text)), make("span", {}, bits), close),
       ...(several ? [make("p", { class: "note" }, t("panel.bytes", { count: cell.tokens.length }))] : []),
       ...lists.flatMap((token) => this.#alternatives(token, several ? SHOWN_OF_BYTES : ALTERNATIVES)),
-      make("p", { class: "mean" }, t("panel.mean", { bits: number(mean, 2) })),
+      ...(mean === null ? [] : [make("p", {}, t("panel.mean", { bits: number(mean, 2) }))]),
       make("p", { class: "note" }, t("panel.note")),
     );
     this.announce(this.#summary(cell, bits));
