@@ -17,7 +17,6 @@ def raw(service, text, more=()):
         connection.sendall(text)
         for part in more:
             connection.sendall(part)
-        connection.shutdown(socket.SHUT_WR)
         received = b""
         while part := connection.recv(65536):
             received += part

@@ -117,6 +117,11 @@ class Server(uvicorn.Server):
         """Whether it ended by a bug of ours."""
         return self._service.engine.broken
 
+    def end_engine(self) -> None:
+        """After a second signal uvicorn leaves without telling the application."""
+        self._service.engine.stop()
+        self._service.engine.join()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
         await super().startup(sockets)
@@ -193,5 +198,6 @@ def run(server: Server, address: Address) -> None:
         except OSError as error:
             raise _bind_error(error, address.url) from error
         server.run([address.socket])
+    server.end_engine()
     if server.broken:
         raise RuntimeError("the engine's thread ended by the error above")
