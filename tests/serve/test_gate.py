@@ -46,7 +46,7 @@ def test_other_names_are_not_so_that_no_page_can_rebind_its_own(here, host, path
 def test_the_named_host_is_answered_too():
     assert host_name("Example.org:80") == "example.org"
     assert host_name("[::1]:80") == "::1"
-    assert host_name("::1") == "::1"
+    assert host_name("::1") == host_name("a b@c") == host_name("[::1]x") == ""
     assert [is_this_machine(name) for name in ("::1", "127.0.0.2", "::", "0.0.0.0", "a")] == [
         True, True, False, False, False
     ]  # fmt: skip
@@ -151,13 +151,14 @@ def test_no_body_is_a_server_error(here, body):
     assert set(answer["error"]) == {"message", "type", "param", "code"}
 
 
-def test_a_prompt_with_lone_surrogates_is_read_as_something(here):
-    body = (
-        b'{"model": "v1", "prompt": "a\\ud800", "max_tokens": 1, "echo": true, "stop": "\\ud800"}'
-    )
-    status, _, answer = here.request("POST", "/v1/completions", body)
+def test_lone_surrogates_are_cleaned_from_a_prompt_and_refused_elsewhere(here):
+    """JSON can name what UTF-8 cannot carry."""
+    body = b'{"model": "v1", "prompt": "a\\ud800", "max_tokens": 1, "echo": true%s}'
+    status, _, answer = here.request("POST", "/v1/completions", body % b"")
     assert status == 200
     assert answer["choices"][0]["text"].startswith("a\N{REPLACEMENT CHARACTER}")
+    status, _, answer = here.request("POST", "/v1/completions", body % b', "stop": "\\ud800"')
+    assert (status, answer["error"]["param"]) == (400, "stop")
 
 
 def test_unknown_paths_and_methods_are_answered_in_the_same_form(here):

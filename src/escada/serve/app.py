@@ -47,7 +47,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 415, 421, 429, 500, 503)
 }
 COMPLETIONS = "/v1/completions"
-STREAM_CONTENT = {"text/event-stream": {"schema": {"type": "string"}}}
+EVENT = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
+STREAM_CONTENT = {"text/event-stream": {"schema": EVENT}}
 
 
 class Service:

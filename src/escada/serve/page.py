@@ -29,6 +29,8 @@ CONTENT_TYPES = {
     ".woff2": "font/woff2",
 }
 """By suffix, of everything that is handed out; not asked of the system, whose answer varies."""
+MAX_NAME = 200
+"""Longer names are no files; a file system would complain."""
 
 
 def static_file(name: str, if_none_match: str | None, folder: Path | None = None) -> Response:
@@ -45,7 +47,7 @@ def static_file(name: str, if_none_match: str | None, folder: Path | None = None
     folder = folder or FOLDER
     content_type = CONTENT_TYPES.get(Path(name).suffix)
     missing = ApiError(404, f"There is no file {name!r} here.")
-    if content_type is None or "\0" in name:
+    if content_type is None or "\0" in name or len(name) > MAX_NAME:
         raise missing
     path = Path(os.path.normpath(folder / name))
     if not path.is_relative_to(folder) or not path.is_file():
