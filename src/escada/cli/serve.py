@@ -60,8 +60,7 @@ def serve(
     from escada.serve.app import Service
     from escada.serve.limits import Limits
     from escada.serve.served import open_models
-    from escada.serve.server import bind
-    from escada.serve.server import serve as serve_at
+    from escada.serve.server import bind, run, server_at
 
     limits = Limits(
         max_prompt_tokens=max_prompt_tokens,
@@ -78,10 +77,6 @@ def serve(
     def ready() -> None:
         typer.echo(f"Serving {', '.join(models)} at {address.url} (Ctrl-C stops)", err=True)
 
-    serve_at(
-        Service(models, limits),
-        address,
-        tokens=tokens,
-        grace_seconds=grace_seconds,
-        ready=ready,
-    )
+    service = Service(models, limits)
+    server = server_at(service, address, tokens=tokens, grace_seconds=grace_seconds, ready=ready)
+    run(server, address)

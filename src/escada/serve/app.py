@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -33,7 +33,7 @@ from escada.serve.completing import (
     whole_answer,
 )
 from escada.serve.engine import Engine
-from escada.serve.errors import ApiError, stopping
+from escada.serve.errors import ApiError, queue_full, stopping
 from escada.serve.gate import CLIENT, Gate
 from escada.serve.ladder_view import ladder
 from escada.serve.limits import Limits
@@ -47,7 +47,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 415, 421, 429, 500, 503)
 }
 COMPLETIONS = "/v1/completions"
-STREAM_CONTENT = {"text/event-stream": {"schema": {"type": "string"}}}
+EVENT = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
+STREAM_CONTENT = {"text/event-stream": {"schema": EVENT}}
 
 
 class Service:
@@ -68,6 +69,7 @@ class Service:
         self.models, self.limits, self.metrics = dict(models), limits, Metrics()
         self.active = 0
         self.stopping = False
+        self._most_active = limits.max_queue + limits.max_rows * len(models)
 
     def asgi(
         self,
@@ -114,7 +116,13 @@ class Service:
     async def _lifespan(self, app: FastAPI) -> AsyncGenerator[None]:
         del app
         batches = {name: served.batch for name, served in self.models.items()}
-        post = asyncio.get_running_loop().call_soon_threadsafe
+        loop = asyncio.get_running_loop()
+
+        def post(call: Callable[[], None]) -> None:
+            # After a second signal the loop ends first: then nobody is left to hear of it.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(call)
+
         self.engine = Engine(batches, self.limits, post=post, metrics=self.metrics)
         self.engine.start()
         try:
@@ -144,6 +152,8 @@ class Service:
         try:
             if self.stopping:
                 raise stopping()
+            if self.active > self._most_active:  # none of these could find a place
+                raise queue_full(1)
             # Cleaning and encoding a long prompt takes milliseconds that the others need.
             asked = await asyncio.to_thread(understand, body, served, self.limits)
             completing = Completing(self.engine, served.name, request.scope[CLIENT], asked)

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from escada.serve.answering import STREAM_END, Answer, joined, server_sent
 from escada.serve.asking import Asked
 from escada.serve.engine import Delivery, Engine, Failure, QueueFull, Stopped, Ticket
-from escada.serve.errors import ApiError, stopping
+from escada.serve.errors import ApiError, queue_full, stopping
 from escada.serve.metrics import Metrics
 from escada.serve.schema import Choice, Completion
 
@@ -75,12 +75,7 @@ class Completing:
                 model, client, asked.rows, self._mailbox.put_nowait
             )
         except QueueFull as full:
-            raise ApiError(
-                429,
-                f"Too many samples wait; try again in {full.retry_seconds} s.",
-                code="queue_full",
-                headers={"Retry-After": str(full.retry_seconds)},
-            ) from full
+            raise queue_full(full.retry_seconds) from full
         except Stopped as stopped:
             raise stopping() from stopped
 

@@ -61,3 +61,13 @@ def stopping() -> ApiError:
     return ApiError(
         503, "The service is shutting down.", code="shutting_down", headers={"Retry-After": "5"}
     )
+
+
+def queue_full(retry_seconds: int) -> ApiError:
+    """The answer when there is no place to wait."""
+    return ApiError(
+        429,
+        f"Too many samples wait; try again in {retry_seconds} s.",
+        code="queue_full",
+        headers={"Retry-After": str(retry_seconds)},
+    )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import re
 from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -86,11 +87,12 @@ class Gate:
     def _check_host(self, value: bytes) -> None:
         if not self._only_this_machine:
             return
-        name = host_name(value.decode("latin-1"))
-        if name != self._host and not is_this_machine(name):
+        given = value.decode("latin-1")
+        name = host_name(given)
+        if not name or (name != self._host and not is_this_machine(name)):
             raise ApiError(
                 421,
-                f"This service answers only to names of its own machine, not to {name!r}.",
+                f"This service answers only to names of its own machine, not to {given!r}.",
                 code="unknown_host",
             )
 
@@ -159,12 +161,13 @@ def _with_headers(send: Send) -> Send:
     return send_with_headers
 
 
+_HOST = re.compile(r"(\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[^\[\]:@/]+))(:[0-9]+)?")
+
+
 def host_name(header: str) -> str:
-    """The name of a Host header, without port and brackets, in lower case."""
-    header = header.strip().lower()
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.rpartition(":")[0] if header.count(":") == 1 else header
+    """The name of a Host header, without port and brackets, in lower case; "" if it has no form."""
+    match = _HOST.fullmatch(header.strip().lower())
+    return (match["v6"] or match["name"]) if match else ""
 
 
 def is_this_machine(name: str) -> bool:

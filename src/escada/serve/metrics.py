@@ -25,28 +25,31 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        own = {"registry": self.registry}
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
         by_model = ("model",)
         self.requests = Counter(
             "escada_requests", "Requests for completions, by the answer's status.",
-            ("model", "status"), **own,
+            ("model", "status"), registry=registry,
         )  # fmt: skip
-        self.prompt_tokens = Counter("escada_prompt_tokens", "Tokens of prompts.", by_model, **own)
-        self.completion_tokens = Counter(
-            "escada_completion_tokens", "Tokens that were written.", by_model, **own
+        self.prompt_tokens = Counter(
+            "escada_prompt_tokens", "Tokens of prompts.", by_model, registry=registry
         )
-        self.rows = Gauge("escada_rows", "Samples that are being written.", by_model, **own)
-        self.queue = Gauge("escada_queue_rows", "Samples that wait.", by_model, **own)
+        self.completion_tokens = Counter(
+            "escada_completion_tokens", "Tokens that were written.", by_model, registry=registry
+        )
+        self.rows = Gauge(
+            "escada_rows", "Samples that are being written.", by_model, registry=registry
+        )
+        self.queue = Gauge("escada_queue_rows", "Samples that wait.", by_model, registry=registry)
         self._first = Histogram(
             "escada_first_token_seconds", "From a request to the first token of each sample.",
-            by_model, buckets=FIRST_TOKEN_SECONDS, **own,
+            by_model, buckets=FIRST_TOKEN_SECONDS, registry=registry,
         )  # fmt: skip
         self._next = Histogram(
             "escada_next_token_seconds", "From each token of a sample to the next.",
-            by_model, buckets=NEXT_TOKEN_SECONDS, **own,
+            by_model, buckets=NEXT_TOKEN_SECONDS, registry=registry,
         )  # fmt: skip
 
     def first_token(self, model: str, seconds: float) -> None:

@@ -7,6 +7,7 @@ hears 304 where the hash of its copy is that of the file.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from starlette.responses import Response
@@ -28,25 +29,28 @@ CONTENT_TYPES = {
     ".woff2": "font/woff2",
 }
 """By suffix, of everything that is handed out; not asked of the system, whose answer varies."""
+MAX_NAME = 200
+"""Longer names are no files; a file system would complain."""
 
 
-def static_file(name: str, if_none_match: str | None, folder: Path = FOLDER) -> Response:
+def static_file(name: str, if_none_match: str | None, folder: Path | None = None) -> Response:
     """A file of the page.
 
     Args:
         name: relative to the folder.
         if_none_match: the header, with which a browser names the copies that it has.
-        folder: for tests.
+        folder: instead of the package's.
 
     Raises:
         ApiError: no such file, or none that is handed out.
     """
+    folder = folder or FOLDER
     content_type = CONTENT_TYPES.get(Path(name).suffix)
     missing = ApiError(404, f"There is no file {name!r} here.")
-    if content_type is None or "\0" in name:
+    if content_type is None or "\0" in name or len(name) > MAX_NAME:
         raise missing
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+    path = Path(os.path.normpath(folder / name))
+    if not path.is_relative_to(folder) or not path.is_file():
         raise missing
     content = path.read_bytes()
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'

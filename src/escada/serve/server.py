@@ -112,6 +112,16 @@ class Server(uvicorn.Server):
         self._service, self._grace_seconds, self._ready = service, grace_seconds, ready
         self._deadline: float | None = None
 
+    @property
+    def broken(self) -> bool:
+        """Whether it ended by a bug of ours."""
+        return self._service.engine.broken
+
+    def end_engine(self) -> None:
+        """After a second signal uvicorn leaves without telling the application."""
+        self._service.engine.stop()
+        self._service.engine.join()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
         await super().startup(sockets)
@@ -128,7 +138,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether it is time to leave."""
-        if self._service.engine.broken:
+        if self.broken:
             return True
         if self._deadline is not None:
             if time.monotonic() > self._deadline:
@@ -139,18 +149,21 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def serve(
+def server_at(
     service: Service,
     address: Address,
     *,
     tokens: Sequence[str] = (),
     grace_seconds: float = 20.0,
     ready: Callable[[], None],
-) -> None:
-    """Answer until a signal asks to stop.
+) -> Server:
+    """A server that is not running yet.
 
-    Raises:
-        EscadaError: somebody else began to listen there meanwhile.
+    Args:
+        service: what it serves.
+        address: from `bind`.
+        tokens: any of which opens.
+        grace_seconds, ready: see `Server`.
     """
     app = service.asgi(
         tokens=tokens, only_this_machine=address.only_this_machine, host=address.host
@@ -169,11 +182,22 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=LAST_SECONDS,
     )
-    try:
-        address.socket.listen(BACKLOG)
-    except OSError as error:
-        raise _bind_error(error, address.url) from error
+    return Server(service, config, grace_seconds=grace_seconds, ready=ready)
+
+
+def run(server: Server, address: Address) -> None:
+    """Answer until a signal asks to stop.
+
+    Raises:
+        EscadaError: somebody else began to listen there meanwhile.
+        RuntimeError: the engine broke.
+    """
     with address.socket:
-        Server(service, config, grace_seconds=grace_seconds, ready=ready).run([address.socket])
-    if service.engine.broken:
+        try:
+            address.socket.listen(BACKLOG)
+        except OSError as error:
+            raise _bind_error(error, address.url) from error
+        server.run([address.socket])
+    server.end_engine()
+    if server.broken:
         raise RuntimeError("the engine's thread ended by the error above")
