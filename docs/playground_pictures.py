@@ -31,6 +31,11 @@ LOOKS = {"light-pt": ("light", "pt-BR"), "dark-en": ("dark", "en")}
 PROMPT = (
     "Neste capítulo apresentam-se os resultados obtidos nos ensaios de laboratório. As amostras"
 )
+TO_THE_TOP = "() => scrollTo(0, 0)"
+TO_THE_PANEL = """() => {
+  const card = document.getElementById("panel").closest(".card");
+  scrollTo(0, card.getBoundingClientRect().top + scrollY - 12);
+}"""
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
@@ -91,9 +96,11 @@ def take_pictures(browser: Browser, url: str, arguments: argparse.Namespace) -> 
             )
             page.goto(f"{url}#{urlencode(state)}")
             answered(page)
-            shoot(page, arguments.out / f"playground-{size}-{look}.png", whole=True)
+            on_phone = size == "phone"
+            page.evaluate(TO_THE_PANEL if on_phone else TO_THE_TOP)
+            shoot(page, arguments.out / f"playground-{size}-{look}.png", whole=not on_phone)
             page.locator('[data-view="ladder"]').click()
-            page.evaluate("() => scrollTo(0, 0)")
+            page.evaluate(TO_THE_TOP)
             shoot(page, arguments.out / f"ladder-{size}-{look}.png", whole=False)
             page.close()
 

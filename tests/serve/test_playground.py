@@ -265,6 +265,10 @@ def test_a_click_shows_alternatives_whose_probabilities_are_those_of_the_model(
     bits = number_in(panel.locator(".panel-head span").inner_text())
     chosen = samples["v1"].ids[0]
     assert bits == pytest.approx(nats_V[chosen].item() / log(2), abs=0.0051)
+    tracks = panel.locator(".bar-track").evaluate_all(
+        "(tracks) => tracks.map((one) => one.firstChild.offsetWidth / one.offsetWidth)"
+    )
+    assert tracks == pytest.approx(shares, abs=0.03)  # a bar is as long as it is probable
     share = number_in(panel.locator("li.chosen .share").inner_text()) / 100
     assert share == pytest.approx(2**-bits, abs=0.002)
 

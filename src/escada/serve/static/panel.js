@@ -91,8 +91,8 @@ export class TokenPanel {
     const { rows, others, rank } = alternativesOf(token.top, token.token, token.logprob);
     if (!Object.keys(token.top).length) return [make("p", { class: "note" }, t("panel.none"))];
     const shown = rows.filter((row, place) => place < most || row.chosen);
-    const list = make("ol", { class: "alternatives" }, ...shown.map((row) => bar(row, rows[0].share)));
-    if (others > 0.0005) list.append(bar({ token: null, share: others }, rows[0].share));
+    const list = make("ol", { class: "alternatives" }, ...shown.map(bar));
+    if (others > 0.0005) list.append(bar({ token: null, share: others }));
     const place = rank === 1 ? t("panel.rank.one") : rank ? t("panel.rank", { rank }) : t("panel.rank.below", { count: ALTERNATIVES });
     const share = t("panel.share", { share: percent(Math.exp(token.logprob)) });
     return [make("p", { class: "rank" }, `${share}, ${place}`), list];
@@ -115,9 +115,10 @@ export class TokenPanel {
   }
 }
 
-function bar({ token, share, chosen }, largest) {
+/** A row of the list; the whole track of its bar is a probability of 1. */
+function bar({ token, share, chosen }) {
   const fill = make("i", {});
-  fill.style.width = `${(100 * Math.min(1, share / largest)).toFixed(1)}%`;
+  fill.style.width = `${(100 * share).toFixed(1)}%`;
   const name = token === null ? t("panel.others") : visible(token);
   return make(
     "li",
