@@ -30,6 +30,7 @@ from escada.cli import (
     rungs,
     runs,
     sample,
+    serve,
     tokenizer,
     train,
 )
@@ -66,6 +67,7 @@ for verb in (
     guard.guard,
     judge.judge,
     report.report,
+    serve.serve,
 ):
     app.command()(verb)
 app.add_typer(data.app, name="data")

@@ -1,0 +1,82 @@
+"""`escada serve`: an OpenAI-compatible API and the playground page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from escada.cli import options
+
+
+def serve(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN…", help="Folders of runs, or of climbs: all their finished rungs."
+        ),
+    ],
+    host: Annotated[str, typer.Option(help="Address or name to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65_535)] = 8000,
+    token: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="ESCADA_TOKEN",
+            help="Bearer token that clients must send; may be repeated, one for each user. "
+            "Required unless the address is this machine's own.",
+        ),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="fp32, bf16 or int8 for every model, or NAME=KIND for one; may be repeated."
+        ),
+    ] = None,
+    max_rows: Annotated[
+        int, typer.Option(help="Samples that a model writes at the same time.", min=1, max=4096)
+    ] = 64,
+    max_queue: Annotated[
+        int, typer.Option(help="Samples that may wait.", min=1, max=1_000_000)
+    ] = 256,
+    max_prompt_tokens: Annotated[
+        int, typer.Option(help="Most tokens of a prompt.", min=1, max=1_000_000)
+    ] = 2048,
+    max_tokens: Annotated[
+        int, typer.Option(help="Most tokens of a sample.", min=1, max=1_000_000)
+    ] = 1024,
+    max_n: Annotated[
+        int, typer.Option(help="Most samples of a request, all its prompts together.", min=1)
+    ] = 16,
+    max_body_bytes: Annotated[
+        int, typer.Option(help="Most bytes of a request's body.", min=1024)
+    ] = 256 * 1024,
+    grace_seconds: Annotated[
+        float, typer.Option(help="For running answers, when asked to stop.", min=0.0)
+    ] = 20.0,
+    device: options.Device = "auto",
+) -> None:
+    """Serve runs: an OpenAI-compatible API, and at / a page to try them side by side."""
+    from escada.serve.app import Service
+    from escada.serve.limits import Limits
+    from escada.serve.served import open_models
+    from escada.serve.server import bind, run, server_at
+
+    limits = Limits(
+        max_prompt_tokens=max_prompt_tokens,
+        max_tokens=max_tokens,
+        max_n=max_n,
+        max_rows=max_rows,
+        max_queue=max_queue,
+        max_body_bytes=max_body_bytes,
+    )
+    tokens = token or []
+    address = bind(host, port, tokens=tokens)
+    models = open_models(runs, weights=weights or (), max_rows=max_rows, device=device)
+
+    def ready() -> None:
+        typer.echo(f"Serving {', '.join(models)} at {address.url} (Ctrl-C stops)", err=True)
+
+    service = Service(models, limits)
+    server = server_at(service, address, tokens=tokens, grace_seconds=grace_seconds, ready=ready)
+    run(server, address)

@@ -1,0 +1,178 @@
+"""From a request to the rows of a batch.
+
+Prompts are treated as `escada sample` treats them: text is cleaned by the run's profile, BOS comes
+first, and random streams are those of `escada.generation.decoding`, so the same prompt, seed and
+settings give the same text there and here. A text longer than the model's context is no error for
+either: the older half is dropped when the context is full.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from escada.errors import EscadaError
+from escada.generation.batch import Request
+from escada.generation.decoding import random_stream
+from escada.generation.samplers import SamplerSettings
+from escada.serve.errors import ApiError
+from escada.serve.limits import Limits
+from escada.serve.schema import CompletionRequest
+from escada.serve.served import ServedModel
+from escada.text.cleaning import clean_prompt
+
+DRAWN_SEEDS = 2**31
+LEAST_TEMPERATURE = 1e-6
+"""Below it, as at 0, the most probable token is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, understood.
+
+    Attributes:
+        rows: n for each prompt.
+        prompts: of each row, as the model reads it.
+        prompt_tokens: of all prompts, once each.
+        seed: given or drawn.
+    """
+
+    rows: list[Request]
+    prompts: list[str]
+    prompt_tokens: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    text: str
+    ids: list[int]
+
+
+def understand(body: CompletionRequest, served: ServedModel, limits: Limits) -> Asked:
+    """The rows that a request asks for.
+
+    Raises:
+        ApiError: something that is refused.
+    """
+    _refuse_what_is_not_there(body)
+    n, max_tokens = body.n or 1, body.max_tokens or 16
+    prompts = _prompts(body, served, limits)
+    if n * len(prompts) > limits.max_n:
+        raise ApiError(
+            400,
+            f"{len(prompts)} prompts with n = {n} are {n * len(prompts)} samples; "
+            f"at most {limits.max_n} are allowed in one request.",
+            param="n",
+        )
+    if max_tokens > limits.max_tokens:
+        raise ApiError(
+            400,
+            f"max_tokens is {max_tokens}; at most {limits.max_tokens} are allowed.",
+            param="max_tokens",
+        )
+    settings = _settings(body)
+    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    seed = secrets.randbelow(DRAWN_SEEDS) if body.seed is None else body.seed
+    numbers = _numbers([prompt.text for prompt in prompts], n)
+    rows = [
+        Request(
+            prompt.ids,
+            settings,
+            max_tokens,
+            random_stream(seed, prompt.text, number),
+            stop,
+            body.logprobs or 0,
+        )
+        for prompt, first in zip(prompts, numbers, strict=True)
+        for number in range(first, first + n)
+    ]
+    return Asked(
+        rows=rows,
+        prompts=[prompt.text for prompt in prompts for _ in range(n)],
+        prompt_tokens=sum(len(prompt.ids) for prompt in prompts),
+        seed=seed,
+    )
+
+
+def _refuse_what_is_not_there(body: CompletionRequest) -> None:
+    if body.best_of is not None and body.best_of != (body.n or 1):
+        raise ApiError(400, "best_of is not supported: it must equal n.", param="best_of")
+    if body.echo and body.logprobs is not None:
+        raise ApiError(
+            400, "echo with logprobs is not supported: leave one of them out.", param="echo"
+        )
+    if body.stream_options is not None and not body.stream:
+        raise ApiError(400, "stream_options is allowed only with stream.", param="stream_options")
+
+
+def _settings(body: CompletionRequest) -> SamplerSettings:
+    temperature = 1.0 if body.temperature is None else body.temperature
+    greedy = temperature < LEAST_TEMPERATURE
+    try:
+        return SamplerSettings(
+            temperature=1.0 if greedy else temperature,
+            top_k=body.top_k,
+            top_p=body.top_p,
+            min_p=body.min_p or None,
+            repetition_penalty=(
+                1.0 if body.repetition_penalty is None else body.repetition_penalty
+            ),
+            greedy=greedy,
+        )
+    except EscadaError as error:
+        raise ApiError(400, f"{error}.") from error
+
+
+def _prompts(body: CompletionRequest, served: ServedModel, limits: Limits) -> list[_Prompt]:
+    given = "" if body.prompt is None else body.prompt
+    if isinstance(given, str):
+        texts: Sequence[str | list[int]] = [given]
+    elif isinstance(given[0], int):
+        texts = [cast(list[int], given)]
+    else:
+        texts = cast("list[str | list[int]]", given)
+    if len(texts) > limits.max_n:  # before any work is done for them
+        raise ApiError(
+            400,
+            f"{len(texts)} prompts; at most {limits.max_n} samples are allowed in one request.",
+            param="prompt",
+        )
+    return [_prompt(text, served, limits) for text in texts]
+
+
+def _prompt(given: str | list[int], served: ServedModel, limits: Limits) -> _Prompt:
+    tokenizer = served.tokenizer
+    if isinstance(given, str):
+        text = clean_prompt(given, served.profile)
+        ids = [tokenizer.bos_id, *tokenizer.encode(text).tolist()]
+    else:
+        if max(given) >= tokenizer.vocab_size:
+            raise ApiError(
+                400,
+                f"token {max(given)} is not in the vocabulary of {tokenizer.vocab_size}.",
+                param="prompt",
+            )
+        ids = given if given[0] == tokenizer.bos_id else [tokenizer.bos_id, *given]
+        text = tokenizer.decode(ids)
+    if len(ids) > limits.max_prompt_tokens:
+        raise ApiError(
+            400,
+            f"The prompt has {len(ids)} tokens; at most {limits.max_prompt_tokens} are allowed.",
+            param="prompt",
+            code="context_length_exceeded",
+        )
+    return _Prompt(text, ids)
+
+
+def _numbers(texts: Sequence[str], n: int) -> list[int]:
+    """The number of each prompt's first sample: a prompt that comes again is sampled anew."""
+    earlier: Counter[str] = Counter()
+    numbers: list[int] = []
+    for text in texts:
+        numbers.append(n * earlier[text])
+        earlier[text] += 1
+    return numbers

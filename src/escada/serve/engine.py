@@ -1,0 +1,333 @@
+"""One thread that decodes for everybody.
+
+    engine = Engine({"v1": batch}, limits, post=loop.call_soon_threadsafe)
+    engine.start()
+    ticket = engine.submit("v1", client, requests, receive)
+    engine.cancel(ticket)
+
+All models share the thread. A step of a small model is mostly the starting of operators, for which
+Python runs one thread at a time anyhow; a thread for each model would set their operator threads
+against one another on the same cores and leave fewer for HTTP. The thread steps the busy model that
+has had the least time, so a fast model is not slowed to the pace of a slow one: it gets as many
+seconds, and so more tokens.
+
+A row that joins waits in a `FairQueue` until its client may hold one more row of the batch. Batches
+are touched by the engine's thread only; others talk to it under a lock, and hear from it through
+`post`, once a step.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from escada.errors import EscadaError
+from escada.generation.batch import Batch, Event, Request
+from escada.serve.fair_queue import FairQueue, may_hold
+from escada.serve.limits import Limits
+from escada.serve.metrics import Metrics
+
+PROMPT_TOKENS_AT_ONCE = 2048
+"""Read for rows that join before a step: the others wait that long for their next token."""
+MAX_RETRY_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request gets no more events.
+
+    Attributes:
+        message: for its client.
+        stopping: the service goes down; otherwise the model failed.
+    """
+
+    message: str
+    stopping: bool = False
+
+
+Delivery = tuple[int, Event] | Failure
+"""A row's number within its request, and its event; or the end of all of them."""
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """A request in the engine's hands.
+
+    Attributes:
+        model: that writes.
+        client: whose it is.
+        receive: called, through `post`, with what is new of its rows.
+        submitted: on the clock of `time.perf_counter`.
+    """
+
+    model: str
+    client: str
+    receive: Callable[[Sequence[Delivery]], None]
+    submitted: float
+
+
+@dataclass(eq=False, slots=True)
+class _Row:
+    ticket: Ticket
+    number: int
+    request: Request
+    joined: float = 0.0
+    last_event: float | None = None
+
+
+@dataclass(eq=False)
+class _Lane:
+    """A model with its rows."""
+
+    name: str
+    batch: Batch
+    waiting: FairQueue[_Row] = field(default_factory=FairQueue[_Row])
+    rows: dict[int, _Row] = field(default_factory=dict[int, _Row])  # by number in the batch
+    held: Counter[str] = field(default_factory=Counter[str])  # rows in the batch by client
+    cancelled: set[Ticket] = field(default_factory=set[Ticket])
+    seconds: float = 0.0  # of the thread, that it has had
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.rows or self.waiting)
+
+
+class QueueFull(Exception):  # noqa: N818 - an answer, not a mistake
+    """No place for a request.
+
+    Attributes:
+        retry_seconds: after which there may be one.
+    """
+
+    def __init__(self, retry_seconds: int) -> None:
+        super().__init__(f"the queue is full; try again in {retry_seconds} s")
+        self.retry_seconds = retry_seconds
+
+
+class Stopped(Exception):  # noqa: N818
+    """The engine takes nothing any more."""
+
+
+class Engine:
+    """See the module docstring.
+
+    Args:
+        batches: by model; each made with `limits.max_rows`.
+        limits: of the service.
+        post: runs a function in the thread of those who receive.
+        metrics: told of tokens and times.
+
+    Attributes:
+        broken: whether the thread ended by a bug.
+    """
+
+    def __init__(
+        self,
+        batches: Mapping[str, Batch],
+        limits: Limits,
+        *,
+        post: Callable[[Callable[[], None]], object],
+        metrics: Metrics,
+    ) -> None:
+        self.broken = False
+        self._lanes = {name: _Lane(name, batch) for name, batch in batches.items()}
+        self._limits = limits
+        self._post = post
+        self._metrics = metrics
+        self._changed = threading.Condition()
+        self._stop: Failure | None = None
+        self._row_seconds = 1.0  # from joining to leaving, lately
+        self._thread = threading.Thread(target=self._run, name="escada-engine", daemon=True)
+
+    def start(self) -> None:
+        """Begin to decode."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take nothing more; fail what is left, and end the thread."""
+        with self._changed:
+            self._stop = self._stop or Failure("The service is shutting down.", stopping=True)
+            self._changed.notify()
+
+    def join(self) -> None:
+        """Wait for the end of the thread."""
+        self._thread.join()
+
+    def submit(
+        self,
+        model: str,
+        client: str,
+        requests: Sequence[Request],
+        receive: Callable[[Sequence[Delivery]], None],
+    ) -> Ticket:
+        """Queue the rows of a request; from any thread.
+
+        Raises:
+            QueueFull: there is no place, or the client holds more of them than are free.
+            Stopped: the engine stops, or broke.
+        """
+        ticket = Ticket(model, client, receive, time.perf_counter())
+        with self._changed:
+            if self._stop is not None:
+                raise Stopped
+            lane, lanes = self._lanes[model], self._lanes.values()
+            free = self._limits.max_queue - sum(len(each.waiting) for each in lanes)
+            own = sum(each.waiting.count(client) for each in lanes)
+            if not may_hold(own, free, len(requests)):
+                raise QueueFull(self._retry_seconds(own + len(requests)))
+            if not lane.busy:  # it has not been waiting: it gets no more than the others from now
+                others = [each.seconds for each in lanes if each.busy]
+                lane.seconds = max([lane.seconds, *([min(others)] if others else [])])
+            for number, request in enumerate(requests):
+                lane.waiting.push(client, _Row(ticket, number, request))
+            self._changed.notify()
+        return ticket
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Let a request go; from any thread. Nothing happens if it is finished."""
+        with self._changed:
+            lane = self._lanes[ticket.model]
+            lane.waiting.remove(lambda row: row.ticket is ticket)
+            if any(row.ticket is ticket for row in lane.rows.values()):
+                lane.cancelled.add(ticket)
+                self._changed.notify()
+
+    def rows(self) -> dict[str, tuple[int, int]]:
+        """By model: rows that decode, rows that wait."""
+        with self._changed:
+            return {lane.name: (len(lane.rows), len(lane.waiting)) for lane in self._lanes.values()}
+
+    def _retry_seconds(self, ahead: int) -> int:
+        """About when half of the rows that are ahead have left."""
+        seconds = ahead / 2 * self._row_seconds / self._limits.max_rows
+        return min(MAX_RETRY_SECONDS, max(1, math.ceil(seconds)))
+
+    # What follows runs in the engine's thread.
+
+    def _run(self) -> None:
+        try:
+            while (lane := self._next_lane()) is not None:
+                self._step(lane)
+        except BaseException:
+            self.broken = True
+            self._stop = Failure("The engine stopped by an internal error.")
+            raise  # threading prints it
+        finally:
+            self._fail_all()
+
+    def _next_lane(self) -> _Lane | None:
+        """The busy model that has had the least time, its batch ready for a step."""
+        with self._changed:
+            while self._stop is None:
+                for lane in self._lanes.values():
+                    self._let_go(lane)
+                busy = [lane for lane in self._lanes.values() if lane.busy]
+                if busy:
+                    lane = min(busy, key=lambda each: each.seconds)
+                    self._admit(lane)
+                    return lane
+                self._changed.wait()
+        return None
+
+    def _let_go(self, lane: _Lane) -> None:
+        """Take cancelled rows out of the batch."""
+        if not lane.cancelled:
+            return
+        for number, row in list(lane.rows.items()):
+            if row.ticket in lane.cancelled:
+                lane.batch.cancel(number)
+                self._remove(lane, number)
+        lane.cancelled.clear()
+        if not lane.busy:
+            lane.batch.step()  # without rows: the cache is given back
+
+    def _admit(self, lane: _Lane) -> None:
+        """Rows join, in turn of their clients, as far as there is room and little to read."""
+        limit = self._limits.max_rows
+
+        def allowed(client: str) -> bool:
+            return may_hold(lane.held[client], limit - len(lane.rows))
+
+        read: set[tuple[int, ...]] = set()
+        tokens = 0
+        while tokens < PROMPT_TOKENS_AT_ONCE and (found := lane.waiting.pop(allowed)):
+            client, row = found
+            prompt = tuple(row.request.prompt_ids)
+            tokens += 0 if prompt in read else len(prompt)  # equal prompts are read once
+            read.add(prompt)
+            row.joined = time.perf_counter()
+            lane.rows[lane.batch.add(row.request)] = row
+            lane.held[client] += 1
+
+    def _remove(self, lane: _Lane, number: int) -> None:
+        row = lane.rows.pop(number)
+        lane.held[row.ticket.client] -= 1
+        if not lane.held[row.ticket.client]:
+            del lane.held[row.ticket.client]
+
+    def _step(self, lane: _Lane) -> None:
+        began = time.perf_counter()
+        try:
+            events = lane.batch.step()
+        except EscadaError as error:
+            self._fail(lane, Failure(f"The model failed: {error}"))
+            events = []
+        now = time.perf_counter()
+        news: dict[Ticket, list[Delivery]] = defaultdict(list)
+        with self._changed:
+            lane.seconds += now - began
+            for event in events:
+                row = lane.rows[event.request]
+                self._measure(lane, row, now)
+                news[row.ticket].append((row.number, event))
+                if event.finish is not None:
+                    self._row_seconds += 0.05 * (now - row.joined - self._row_seconds)
+                    self._remove(lane, event.request)
+            if not lane.busy:
+                lane.batch.step()  # without rows: the cache is given back
+        self._deliver(news)
+
+    def _measure(self, lane: _Lane, row: _Row, now: float) -> None:
+        if row.last_event is None:
+            self._metrics.first_token(lane.name, now - row.ticket.submitted)
+        else:
+            self._metrics.next_token(lane.name, now - row.last_event)
+        row.last_event = now
+
+    def _fail(self, lane: _Lane, failure: Failure) -> None:
+        """End every row of a batch: after an error none of them can go on."""
+        with self._changed:
+            rows = list(lane.rows.values())
+            for number in list(lane.rows):
+                lane.batch.cancel(number)
+                self._remove(lane, number)
+        self._deliver({row.ticket: [failure] for row in rows})
+
+    def _fail_all(self) -> None:
+        with self._changed:
+            failure = self._stop or Failure("The engine stopped.")
+            rows = [row for lane in self._lanes.values() for row in lane.rows.values()]
+            rows += [row for lane in self._lanes.values() for row in lane.waiting.remove(_any)]
+            for lane in self._lanes.values():
+                lane.rows.clear()
+                lane.held.clear()
+        self._deliver({row.ticket: [failure] for row in rows})
+
+    def _deliver(self, news: Mapping[Ticket, Sequence[Delivery]]) -> None:
+        if news:
+            self._post(partial(_hand_out, news))
+
+
+def _any(row: _Row) -> bool:
+    del row
+    return True
+
+
+def _hand_out(news: Mapping[Ticket, Sequence[Delivery]]) -> None:
+    for ticket, deliveries in news.items():
+        ticket.receive(deliveries)

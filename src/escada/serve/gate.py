@@ -1,0 +1,180 @@
+"""What is decided before a request reaches its route: Host, token, size of the body; and headers.
+
+Host     on a loopback address only names of this machine are answered. Otherwise a page from
+         elsewhere could point its own name at 127.0.0.1 (DNS rebinding) and read the answers.
+token    compared in constant time. The page itself is public: it asks for the token.
+body     read whole before anything else, up to a limit, within a time.
+headers  on every answer. The policy allows the page nothing but what comes from here, and no
+         header allows other pages anything (no CORS).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import re
+from collections.abc import Sequence
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from escada.serve.errors import ApiError
+from escada.serve.limits import Limits
+
+CLIENT = "escada.client"
+"""The key of a request's scope that holds whose turn it uses."""
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+PUBLIC = ("/", "/favicon.ico", "/health", "/ready")
+PUBLIC_FOLDER = "/static/"
+
+
+class Gate:
+    """An ASGI application around another; see the module docstring.
+
+    Args:
+        app: what is guarded.
+        limits: of bodies.
+        tokens: any of which opens; none: open to everybody.
+        only_this_machine: answer only to names of this machine, as on a loopback address.
+        host: that the user named; it is answered too.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        *,
+        tokens: Sequence[str] = (),
+        only_this_machine: bool = True,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self._app, self._limits = app, limits
+        self._tokens = [token.encode("utf-8") for token in tokens]
+        self._only_this_machine, self._host = only_this_machine, host.lower()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # the server offers nothing else
+            raise AssertionError(f"a request of type {scope['type']}")
+        send = _with_headers(send)
+        try:
+            headers = {name.lower(): value for name, value in scope["headers"]}
+            self._check_host(headers.get(b"host", b""))
+            who = self._check_token(scope["path"], headers.get(b"authorization", b""))
+            receive = await self._whole_body(headers, receive)
+        except ApiError as error:
+            await error.response()(scope, receive, send)
+            return
+        address = scope["client"][0] if scope.get("client") else ""
+        scope[CLIENT] = f"{who} {address}"
+        await self._app(scope, receive, send)
+
+    def _check_host(self, value: bytes) -> None:
+        if not self._only_this_machine:
+            return
+        given = value.decode("latin-1")
+        name = host_name(given)
+        if not name or (name != self._host and not is_this_machine(name)):
+            raise ApiError(
+                421,
+                f"This service answers only to names of its own machine, not to {given!r}.",
+                code="unknown_host",
+            )
+
+    def _check_token(self, path: str, value: bytes) -> int:
+        """The number of the token that opened; 0 where none is needed."""
+        if not self._tokens or path in PUBLIC or path.startswith(PUBLIC_FOLDER):
+            return 0
+        scheme, _, given = value.partition(b" ")
+        given = given.strip()
+        # Each is compared, in a time that depends on none.
+        equal = [hmac.compare_digest(given, token) for token in self._tokens]
+        if scheme.lower() != b"bearer" or not any(equal):
+            raise ApiError(
+                401,
+                "A token is needed: send the header 'Authorization: Bearer TOKEN'.",
+                code="invalid_api_key",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return equal.index(True)
+
+    async def _whole_body(self, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+        """Read the body; the route hears of it at once, and then of the client's leaving."""
+        limit = self._limits.max_body_bytes
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and len(length) < 20 and int(length) > limit:
+            raise _too_large(limit)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        break
+                    body += message.get("body", b"")
+                    if len(body) > limit:
+                        raise _too_large(limit)
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError as error:
+            raise ApiError(
+                408, "The body did not arrive in time.", headers={"Connection": "close"}
+            ) from error
+        waiting: list[Message] = [{"type": "http.request", "body": bytes(body)}]
+
+        async def replay() -> Message:
+            return waiting.pop() if waiting else await receive()
+
+        return replay
+
+
+def _too_large(limit: int) -> ApiError:
+    return ApiError(
+        413,
+        f"The body is too large; at most {limit} bytes are allowed.",
+        code="body_too_large",
+        headers={"Connection": "close"},
+    )
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *_HEADERS]
+        await send(message)
+
+    return send_with_headers
+
+
+_HOST = re.compile(r"(\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[^\[\]:@/]+))(:[0-9]+)?")
+
+
+def host_name(header: str) -> str:
+    """The name of a Host header, without port and brackets, in lower case; "" if it has no form."""
+    match = _HOST.fullmatch(header.strip().lower())
+    return (match["v6"] or match["name"]) if match else ""
+
+
+def is_this_machine(name: str) -> bool:
+    """Whether a name can only mean this machine: `localhost`, or a loopback address."""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

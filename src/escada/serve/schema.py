@@ -1,0 +1,145 @@
+"""Requests and answers in the form of OpenAI's completions, with three settings more.
+
+What the API of that form has and this service has not (`suffix`, `best_of`, `logit_bias`,
+penalties by presence and frequency) is accepted with the value that means nothing, and refused
+otherwise: an answer never leaves out in silence what was asked for.
+
+Source: the description of OpenAI's API, POST /v1/completions.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from escada.serve.limits import LOGPROBS, STOP_CHARACTERS, STOP_STRINGS
+
+TokenId = Annotated[int, Field(ge=0)]
+TokenIds = Annotated[list[TokenId], Field(min_length=1)]
+Prompts = str | Annotated[list[str], Field(min_length=1)] | TokenIds | (
+    Annotated[list[TokenIds], Field(min_length=1)]
+)  # fmt: skip
+StopString = Annotated[str, Field(min_length=1, max_length=STOP_CHARACTERS)]
+INT64 = 2**63
+
+
+class Strict(BaseModel):
+    """No unknown keys, no guessing of types, no infinities."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class StreamOptions(Strict):
+    """How a stream ends."""
+
+    include_usage: bool | None = None
+    """Send a last chunk with the counts of tokens."""
+
+
+class CompletionRequest(Strict):
+    """POST /v1/completions."""
+
+    model: str
+    prompt: Prompts | None = ""
+    """Text, or ids of tokens (BOS is put before them); one or a list. Empty: a new document."""
+    max_tokens: Annotated[int, Field(ge=1)] | None = 16
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = 1.0
+    """0 takes the most probable token."""
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = 1.0
+    n: Annotated[int, Field(ge=1)] | None = 1
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    logprobs: Annotated[int, Field(ge=0, le=LOGPROBS)] | None = None
+    echo: bool | None = False
+    """Begin the text with the prompt as the model read it."""
+    stop: StopString | Annotated[list[StopString], Field(max_length=STOP_STRINGS)] | None = None
+    seed: Annotated[int, Field(ge=-INT64, lt=INT64)] | None = None
+    user: str | None = None
+    """Not used."""
+    top_k: Annotated[int, Field(ge=1)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=1e-3, le=1e3)] | None = 1.0
+    best_of: Annotated[int, Field(ge=1)] | None = None
+    """Only the value of n."""
+    suffix: Literal[""] | None = None
+    presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = 0.0
+    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = 0.0
+    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
+
+
+class Logprobs(BaseModel):
+    """What the model thought of each token: natural logarithms, under the model itself.
+
+    A token is written as it decodes alone: a byte of a character as `bytes:\\xc3`, the end of the
+    text as `<eos>`. An offset is where in `text` the token's own text begins.
+    """
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
+
+
+class Choice(BaseModel):
+    """One text, or the next piece of it."""
+
+    text: str
+    index: int
+    logprobs: Logprobs | None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class Usage(BaseModel):
+    """Counts of tokens; BOS counts with the prompt, EOS with the completion."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Completion(BaseModel):
+    """The answer, or a chunk of the stream.
+
+    `seed` is the one that was used: the request's, or one drawn for it.
+    """
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int
+    model: str
+    system_fingerprint: str
+    seed: int
+    choices: list[Choice]
+    usage: Usage | None = None
+
+
+class ModelCard(BaseModel):
+    """A model that can be asked."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: Literal["escada"] = "escada"
+
+
+class ModelList(BaseModel):
+    """GET /v1/models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """The answer to a request that cannot be served."""
+
+    error: ErrorDetail

@@ -1,0 +1,165 @@
+"""The runs that are offered, each under its rung's name.
+
+models = open_models([Path("climb")], weights=["v5=bf16"])
+models["v5"].batch
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from escada.errors import EscadaError, nearest
+from escada.files import read_json
+from escada.generation.batch import Batch
+from escada.generation.pieces import PieceTable
+from escada.runs.device import resolve_device
+from escada.runs.run import Run, find_runs, open_run
+from escada.serve.ladder_view import rung_facts
+from escada.spec import rung_names
+from escada.text.tokenizers import Tokenizer
+
+LADDER = "ladder.json"
+
+
+@dataclass(eq=False)
+class ServedModel:
+    """A model that can be asked.
+
+    Attributes:
+        name: that clients use.
+        tokenizer: the model's.
+        batch: decodes with it; for the engine's thread only.
+        profile: of the run's cleaning, which prompts go through too.
+        created: Unix time of the run.
+        fingerprint: of all that decides what it writes.
+        facts: its row of `/escada/ladder`.
+        pieces: what its tokens write, for the threads that answer.
+    """
+
+    name: str
+    tokenizer: Tokenizer
+    batch: Batch
+    profile: str
+    created: int
+    fingerprint: str
+    facts: dict[str, Any]
+    pieces: PieceTable = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pieces = PieceTable(self.tokenizer)
+
+
+def open_models(
+    paths: Sequence[Path],
+    *,
+    weights: Sequence[str] = (),
+    max_rows: int = 64,
+    device: str = "auto",
+) -> dict[str, ServedModel]:
+    """Load runs, and all finished rungs of climbs.
+
+    Args:
+        paths: folders of runs, or folders that hold runs.
+        weights: `KIND` for every model or `NAME=KIND` for one; see `with_weights`.
+        max_rows: of each model's batch.
+        device: `auto`, `cpu` or `cuda`.
+
+    Returns:
+        Models by name, in the order given.
+
+    Raises:
+        EscadaError: no run, two of the same name, or weights that are not to be had.
+    """
+    runs = named([run for path in paths for run in runs_at(path)])
+    kinds = _weights_by_name(weights, list(runs))
+    where = resolve_device(device)
+    return {name: _open(name, run, kinds[name], max_rows, where) for name, run in runs.items()}
+
+
+def runs_at(path: Path) -> list[Run]:
+    """The run of a folder, or the finished ones that a climb's folder holds.
+
+    A climb knows its runs; in a folder without `ladder.json` all finished ones count, rehearsals
+    aside.
+
+    Raises:
+        EscadaError: neither.
+    """
+    if (path / LADDER).exists():
+        rows = read_json(path / LADDER).get("rungs", [])
+        runs = [open_run(path / str(row["run"])) for row in rows]
+    elif (path / "record.json").exists():
+        return [open_run(path)]
+    else:
+        order = rung_names()
+        runs = [run for run in find_runs(path) if not run.record.get("dry_run")]
+        runs.sort(key=lambda run: order.index(run.spec.name) if run.spec.name in order else 99)
+    runs = [run for run in runs if run.finished]
+    if not runs:
+        raise EscadaError(
+            "no run to serve here", where=path, fix="give a run's folder, or a climb's with runs"
+        )
+    return runs
+
+
+def named(runs: Sequence[Run]) -> dict[str, Run]:
+    """Runs by the name of their rung; where a rung has several, by rung and seed: `v5-seed1`.
+
+    Raises:
+        EscadaError: two runs of one rung and one seed.
+    """
+    paths: dict[Path, Run] = {run.path.resolve(): run for run in runs}
+    distinct = list(paths.values())
+    counts = Counter(run.spec.name for run in distinct)
+    by_name: dict[str, Run] = {}
+    for run in distinct:
+        rung = run.spec.name
+        name = rung if counts[rung] == 1 else f"{rung}-seed{run.seed}"
+        if name in by_name:
+            raise EscadaError(
+                f"two runs of {rung} with seed {run.seed}: {by_name[name].name} and {run.name}",
+                where=run.path,
+                fix="serve one of them",
+            )
+        by_name[name] = run
+    return by_name
+
+
+def _weights_by_name(options: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    kinds = dict.fromkeys(names, "fp32")
+    for option in sorted(options, key=lambda text: "=" in text):  # those for one model come last
+        name, equals, kind = option.rpartition("=")
+        if equals and name not in kinds:
+            raise EscadaError(f"no model {name!r} is served", where="--weights",
+                              fix=nearest(name, names))  # fmt: skip
+        kinds.update({name: kind} if equals else dict.fromkeys(names, kind))
+    return kinds
+
+
+def _open(name: str, run: Run, weights: str, max_rows: int, device: Any) -> ServedModel:
+    model = run.load_model(device=device)
+    try:
+        batch = Batch(model, run.tokenizer, weights=weights, max_rows=max_rows)
+    except EscadaError as error:
+        raise EscadaError(f"{name}: {error.what}", where=error.where, fix=error.fix) from error
+    facts = rung_facts(run, name, model.context_tokens) | {"weights": weights}
+    return ServedModel(
+        name=name,
+        tokenizer=run.tokenizer,
+        batch=batch,
+        profile=run.spec.text.profile,
+        created=created_time(run),
+        fingerprint=f"escada-{run.record['key'][:12]}-{weights}",
+        facts=facts,
+    )
+
+
+def created_time(run: Run) -> int:
+    """Unix time at which the run began."""
+    import datetime
+
+    return int(datetime.datetime.fromisoformat(run.record["created"]).timestamp())

@@ -1,0 +1,203 @@
+"""From a command line to a service that answers until it is told to stop.
+
+On SIGTERM or SIGINT it takes nothing new (503), lets what runs finish for some seconds, fails the
+rest, and ends with exit code 0. A second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+import uvicorn
+
+from escada.errors import EscadaError
+from escada.serve.app import Service
+from escada.serve.gate import is_this_machine
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 30
+LAST_SECONDS = 3
+"""For the last bytes of answers that were failed at the end of the grace time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a service listens.
+
+    Attributes:
+        socket: bound, and not listening yet.
+        host: as the user named it.
+        only_this_machine: whether nobody else can reach it.
+    """
+
+    socket: socket.socket
+    host: str
+    only_this_machine: bool
+
+    @property
+    def url(self) -> str:
+        """For a browser."""
+        host, port = self.socket.getsockname()[:2]
+        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def bind(host: str, port: int, *, tokens: Sequence[str]) -> Address:
+    """Take an address before any model is loaded, so that a mistake shows at once.
+
+    Raises:
+        EscadaError: the address is in use, forbidden or unknown, or open to others without a token.
+    """
+    where = f"{host}:{port}"
+    if "" in (token.strip() for token in tokens):
+        raise EscadaError("the token is empty", where="--token", fix="give a long random text")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError) as error:
+        raise EscadaError("unknown host", where=where, fix="give a name or an address") from error
+    only_this_machine = is_this_machine(str(address[0]))
+    if not only_this_machine and not tokens:
+        raise EscadaError(
+            "others can reach this address, so a token is required",
+            where=where,
+            fix="set ESCADA_TOKEN (or --token), or use --host 127.0.0.1",
+        )
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise _bind_error(error, where) from error
+    return Address(bound, host, only_this_machine)
+
+
+def _bind_error(error: OSError, where: str) -> EscadaError:
+    if error.errno == errno.EADDRINUSE:
+        return EscadaError("the port is in use", where=where, fix="choose another --port")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return EscadaError("no permission for this port", where=where, fix="use one above 1023")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return EscadaError("not an address of this machine", where=where, fix="check --host")
+    return EscadaError(
+        f"cannot listen: {error.strerror}", where=where, fix="check --host and --port"
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with an end of our own.
+
+    Args:
+        service: what is served.
+        config: of uvicorn.
+        grace_seconds: for answers that run when the end is asked for.
+        ready: called once requests are taken.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        config: uvicorn.Config,
+        *,
+        grace_seconds: float,
+        ready: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._service, self._grace_seconds, self._ready = service, grace_seconds, ready
+        self._deadline: float | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether it ended by a bug of ours."""
+        return self._service.engine.broken
+
+    def end_engine(self) -> None:
+        """After a second signal uvicorn leaves without telling the application."""
+        self._service.engine.stop()
+        self._service.engine.join()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal: begin to stop; a second one: stop."""
+        del sig, frame
+        if self._deadline is not None:
+            self.should_exit = self.force_exit = True
+        self._service.stopping = True
+        self._deadline = time.monotonic() + self._grace_seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether it is time to leave."""
+        if self.broken:
+            return True
+        if self._deadline is not None:
+            if time.monotonic() > self._deadline:
+                self._service.engine.stop()  # who still waits is told so
+                return True
+            if not self._service.active:
+                return True
+        return await super().on_tick(counter)
+
+
+def server_at(
+    service: Service,
+    address: Address,
+    *,
+    tokens: Sequence[str] = (),
+    grace_seconds: float = 20.0,
+    ready: Callable[[], None],
+) -> Server:
+    """A server that is not running yet.
+
+    Args:
+        service: what it serves.
+        address: from `bind`.
+        tokens: any of which opens.
+        grace_seconds, ready: see `Server`.
+    """
+    app = service.asgi(
+        tokens=tokens, only_this_machine=address.only_this_machine, host=address.host
+    )
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,  # anybody can write them
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=LAST_SECONDS,
+    )
+    return Server(service, config, grace_seconds=grace_seconds, ready=ready)
+
+
+def run(server: Server, address: Address) -> None:
+    """Answer until a signal asks to stop.
+
+    Raises:
+        EscadaError: somebody else began to listen there meanwhile.
+        RuntimeError: the engine broke.
+    """
+    with address.socket:
+        try:
+            address.socket.listen(BACKLOG)
+        except OSError as error:
+            raise _bind_error(error, address.url) from error
+        server.run([address.socket])
+    server.end_engine()
+    if server.broken:
+        raise RuntimeError("the engine's thread ended by the error above")

@@ -1,0 +1,282 @@
+// The page's beginning: it reads the ladder, draws the controls, and starts and stops the answers.
+
+import { Answer } from "./answer.js";
+import { ServiceError, readLadder, token } from "./api.js";
+import { byId, make } from "./dom.js";
+import { EXAMPLES } from "./examples.js";
+import { firstLanguage, language, number, onLanguage, rememberLanguage, setLanguage, t } from "./i18n.js";
+import { LadderView, rungColours } from "./ladder.js";
+import { TokenPanel } from "./panel.js";
+import { problemBox } from "./problem.js";
+import { Sampler } from "./sampler.js";
+import { decodeState, encodeState, randomSeed } from "./state.js";
+import { LEVEL_BITS } from "./surprisal.js";
+
+const FIRST_RUNGS = 3;
+const state = decodeState(location.hash);
+const answers = new Map();
+const panel = new TokenPanel(announce);
+const ladderView = new LadderView();
+const sampler = new Sampler(state, remember);
+const page = { panel, announce, changed: renderActions, askToken };
+let colours = new Map();
+let pageError = null;
+let writing = null;
+
+function announce(message) {
+  byId("announce").textContent = message;
+}
+
+/** The state into the address, once the reader pauses. */
+function remember() {
+  clearTimeout(writing);
+  writing = setTimeout(write, 250);
+}
+
+function write() {
+  clearTimeout(writing);
+  const hash = encodeState(state);
+  history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+}
+
+// --- the ladder ------------------------------------------------------------------------------
+
+async function load() {
+  try {
+    const { rungs, limits } = await readLadder();
+    pageError = null;
+    colours = rungColours(rungs);
+    if (limits?.max_tokens) sampler.limit(limits.max_tokens);
+    chooseAtFirst(rungs.map((rung) => rung.name));
+    for (const rung of rungs) addRung(rung);
+    ladderView.show(rungs, colours);
+    renderRungs();
+  } catch (error) {
+    if (!(error instanceof ServiceError)) throw error;
+    pageError = error;
+    if (error.kind === "token") askToken();
+  }
+  renderProblem();
+}
+
+/** The rungs of the link that the service has; without any: the first, the last, one between. */
+function chooseAtFirst(names) {
+  state.rungs = (state.rungs ?? []).filter((name) => names.includes(name));
+  if (state.rungs.length) return;
+  const last = names.length - 1;
+  const spread = Array.from({ length: FIRST_RUNGS }, (_, n) => names[Math.round((n * last) / (FIRST_RUNGS - 1))]);
+  state.rungs = [...new Set(spread)];
+}
+
+function addRung(rung) {
+  if (answers.has(rung.name)) return;
+  const input = make("input", { type: "checkbox", id: `rung-${rung.name}`, value: rung.name });
+  const label = make("label", { for: input.id }, make("span", { class: "rung" }, rung.name), make("small", {}));
+  const chip = make("span", { class: "chip" }, input, label);
+  chip.style.setProperty("--c", `var(${colours.get(rung.name)})`);
+  input.addEventListener("change", () => {
+    const chosen = [...byId("rungs").querySelectorAll("input:checked")].map((one) => one.value);
+    state.rungs = chosen;
+    renderRungs();
+    remember();
+  });
+  byId("rungs").append(chip);
+  const answer = new Answer(rung, colours.get(rung.name), page);
+  answer.onAgain((seed = randomSeed()) => run(answer, seed));
+  answers.set(rung.name, answer);
+}
+
+// --- the answers -----------------------------------------------------------------------------
+
+function run(answer, seed) {
+  void answer.start({ ...state }, seed);
+}
+
+function generate() {
+  if (!state.rungs?.length) {
+    byId("hint").textContent = t("rungs.none");
+    return;
+  }
+  byId("hint").textContent = "";
+  write();
+  announce(t("announce.started", { names: state.rungs.join(", ") }));
+  for (const name of state.rungs) run(answers.get(name), state.seed);
+}
+
+const streaming = () => [...answers.values()].some((answer) => answer.status === "streaming");
+
+function renderActions() {
+  byId("generate-label").textContent = t(streaming() ? "stop.all" : "generate");
+  byId("generate").classList.toggle("stopping", streaming());
+}
+
+function renderRungs() {
+  for (const [name, answer] of answers) {
+    const chosen = state.rungs.includes(name);
+    const input = byId(`rung-${name}`);
+    input.checked = chosen;
+    input.parentElement.querySelector("small").textContent = answer.rung.title?.[language()] ?? "";
+    if (!chosen) {
+      answer.stop();
+      panel.leave(answer);
+    }
+  }
+  const cards = [...answers.values()].filter((answer) => state.rungs.includes(answer.rung.name));
+  const shown = [...byId("cards").children];
+  const wanted = cards.map((answer) => answer.element);
+  if (shown.length !== wanted.length || shown.some((card, place) => card !== wanted[place])) {
+    byId("cards").replaceChildren(...wanted);
+  }
+  if (cards.length) byId("hint").textContent = "";
+}
+
+function renderProblem() {
+  byId("page-problem").replaceChildren(...(pageError ? [problemBox(pageError, () => void load(), askToken)] : []));
+}
+
+// --- what does not change by itself ----------------------------------------------------------
+
+function renderExamples() {
+  const label = byId("examples-label");
+  const buttons = EXAMPLES.map((example) => {
+    const button = make("button", { type: "button", title: example.text }, example.name[language()]);
+    button.addEventListener("click", () => {
+      state.prompt = byId("prompt").value = example.text;
+      byId("prompt").focus();
+      remember();
+    });
+    return button;
+  });
+  byId("examples").replaceChildren(label, ...buttons);
+}
+
+function renderScale() {
+  const edges = [0, ...LEVEL_BITS];
+  const steps = edges.map((from, level) => {
+    const to = edges[level + 1];
+    const words = to === undefined ? t("legend.from", { bits: number(from, 0) }) : `${number(from, 0)}–${number(to, 0)}`;
+    return make("span", { class: `level-${level}` }, words);
+  });
+  byId("scale").replaceChildren(...steps);
+}
+
+function renderView() {
+  byId("play").hidden = state.view !== "play";
+  byId("ladder").hidden = state.view !== "ladder";
+  for (const button of document.querySelectorAll("[data-view]")) {
+    const here = button.dataset.view === state.view;
+    if (here) button.setAttribute("aria-current", "page");
+    else button.removeAttribute("aria-current");
+  }
+  document.title = state.view === "play" ? t("page.title") : `escada: ${t("ladder.title")}`;
+}
+
+function renderAll() {
+  renderExamples();
+  renderScale();
+  renderActions();
+  renderView();
+  renderProblem();
+  if (answers.size) renderRungs();
+}
+
+// --- the token -------------------------------------------------------------------------------
+
+function askToken() {
+  const dialog = byId("access");
+  if (dialog.open) return;
+  byId("access-wrong").textContent = token.get() ? t("access.wrong") : "";
+  byId("access-token").value = "";
+  dialog.returnValue = "";
+  dialog.showModal();
+}
+
+byId("access").addEventListener("close", () => {
+  const typed = byId("access-token").value.trim();
+  if (byId("access").returnValue !== "enter" || !typed) return;
+  token.set(typed);
+  for (const answer of answers.values()) answer.retryAfterToken();
+  void load();
+});
+
+// --- the reader ------------------------------------------------------------------------------
+
+byId("prompt").addEventListener("input", () => {
+  state.prompt = byId("prompt").value;
+  remember();
+});
+
+byId("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (streaming()) for (const answer of answers.values()) answer.stop();
+  else generate();
+});
+
+addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || state.view !== "play") return;
+  event.preventDefault();
+  generate();
+});
+
+byId("share").addEventListener("click", async () => {
+  write();
+  try {
+    await navigator.clipboard.writeText(location.href);
+    byId("hint").textContent = t("share.done");
+  } catch {
+    byId("hint").textContent = t("share.failed"); // no permission, or not a secure address
+  }
+});
+
+for (const button of document.querySelectorAll("[data-view]")) {
+  button.addEventListener("click", () => {
+    state.view = button.dataset.view;
+    panel.close(false);
+    renderView();
+    write();
+  });
+}
+
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address keeps its state
+  byId("main").focus();
+});
+
+addEventListener("hashchange", () => {
+  Object.assign(state, decodeState(location.hash));
+  byId("prompt").value = state.prompt;
+  if (answers.size) chooseAtFirst([...answers.keys()]);
+  sampler.render();
+  renderAll();
+});
+
+for (const input of document.querySelectorAll('input[name="language"]')) {
+  input.addEventListener("change", () => {
+    setLanguage(input.value);
+    rememberLanguage();
+  });
+}
+
+for (const input of document.querySelectorAll('input[name="theme"]')) {
+  input.checked = input.value === (document.documentElement.dataset.theme ?? "system");
+  input.addEventListener("change", () => setTheme(input.value));
+}
+
+function setTheme(theme) {
+  const root = document.documentElement;
+  if (theme === "system") delete root.dataset.theme;
+  else root.dataset.theme = theme;
+  try {
+    localStorage.setItem("escada-theme", theme);
+  } catch {
+    // storage is switched off: the choice lasts as long as the page
+  }
+}
+
+onLanguage(renderAll);
+setLanguage(firstLanguage());
+byId(`language-${language()}`).checked = true;
+byId("prompt").value = state.prompt;
+byId("sampler").open = matchMedia("(min-width: 62rem)").matches;
+sampler.render();
+void load();

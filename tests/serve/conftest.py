@@ -1,0 +1,156 @@
+"""Real servers on free ports, over tiny models."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from tests.generation.conftest import tiny_model
+
+from escada.generation.batch import Batch
+from escada.serve.app import Service
+from escada.serve.limits import Limits
+from escada.serve.served import ServedModel
+from escada.serve.server import bind, run, server_at
+from escada.text.tokenizers.bytes import ByteTokenizer
+from escada.text.tokenizers.characters import CharacterTokenizer
+
+LETTERS = CharacterTokenizer("abcdefghijlmnopqrstuvxzáâãàçéêíóôõúABCDEFEGMNOPRSTV ,.;:!?\n-")
+BYTES = ByteTokenizer()
+FACTS = {"name": "v1", "title": {"en": "A", "pt": "B"}}
+
+
+class SlowBatch(Batch):
+    """A batch whose steps take a while, as those of a large model do."""
+
+    seconds = 0.01
+
+    def step(self):
+        time.sleep(self.seconds)
+        return super().step()
+
+
+def talkative(kind, tokenizer):
+    """A tiny model that seldom ends its text, so that there is something to look at."""
+    model = tiny_model(kind, tokenizer.vocab_size)
+    if getattr(model.output, "bias", None) is not None:
+        with torch.no_grad():
+            model.output.bias[tokenizer.eos_id] -= 5
+    return model
+
+
+def served(name, kind="lstm", tokenizer=LETTERS, batch_class=Batch, max_rows=64) -> ServedModel:
+    model = talkative(kind, tokenizer)
+    return ServedModel(
+        name=name,
+        tokenizer=tokenizer,
+        batch=batch_class(model, tokenizer, max_rows=max_rows),
+        profile="reference",
+        created=1_700_000_000,
+        fingerprint=f"escada-{name}",
+        facts=FACTS | {"name": name},
+    )
+
+
+def usual_models(limits=None, batch_class=Batch) -> dict[str, ServedModel]:
+    """A character LSTM and a Transformer over bytes, whose context is only 16 tokens."""
+    rows = (limits or Limits()).max_rows
+    models = [
+        served("v1", "lstm", LETTERS, batch_class, rows),
+        served("v5", "sinusoidal", BYTES, batch_class, rows),
+    ]
+    return {model.name: model for model in models}
+
+
+@dataclass
+class Running:
+    """A server in a thread of this process."""
+
+    service: Service
+    server: Any
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def request(self, method, path, body=None, headers=None, source="127.0.0.1", raw=False):
+        """Status, headers and body, over a connection of its own."""
+        connection = http.client.HTTPConnection(
+            self.host, self.port, timeout=60, source_address=(source, 0)
+        )
+        with contextlib.closing(connection):
+            if body is not None and not isinstance(body, bytes):
+                body = json.dumps(body).encode()
+            extra = {"Content-Type": "application/json"} if body is not None else {}
+            connection.request(method, path, body, extra | (headers or {}))
+            answer = connection.getresponse()
+            content = answer.read()
+            return answer.status, answer.headers, content if raw else json.loads(content)
+
+    def complete(self, source="127.0.0.1", headers=None, **body):
+        return self.request("POST", "/v1/completions", body, headers, source)
+
+    def stop(self) -> None:
+        self.server.handle_exit(signal.SIGTERM, None)
+
+
+@contextlib.contextmanager
+def running(models=None, limits=None, grace_seconds=5.0, **options) -> Iterator[Running]:
+    limits = limits or Limits()
+    service = Service(models or usual_models(limits), limits)
+    tokens = options.pop("tokens", ())
+    address = bind("127.0.0.1", 0, tokens=tokens)
+    ready = threading.Event()
+    server = server_at(
+        service, address, tokens=tokens, grace_seconds=grace_seconds, ready=ready.set
+    )
+    thread = threading.Thread(target=run, args=(server, address))
+    host, port = address.socket.getsockname()[:2]
+    thread.start()
+    try:
+        assert ready.wait(20)
+        yield Running(service, server, host, port)
+    finally:
+        server.handle_exit(signal.SIGTERM, None)
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def eventually(condition, seconds=10.0):
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="session")
+def here() -> Iterator[Running]:
+    """A server that many tests ask, none of which may change it."""
+    with running() as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def a_run(corpus_path, tmp_path_factory):
+    """A v1 of a few steps."""
+    from escada.spec import Budget, load_spec
+    from escada.text.corpus import Corpus
+    from escada.training.start import start
+
+    overrides = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
+    spec = load_spec("v1", preset="laptop", overrides=[*overrides, "train.window_tokens=32"])
+    out = tmp_path_factory.mktemp("runs")
+    spec = spec.with_budget(Budget.parse("20 steps"))
+    return start(spec, Corpus.open(corpus_path), out, device="cpu")
