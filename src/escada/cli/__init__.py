@@ -20,6 +20,7 @@ from escada.cli import (
     data,
     doctor,
     evaluate,
+    export,
     guard,
     judge,
     options,
@@ -66,6 +67,7 @@ for verb in (
     guard.guard,
     judge.judge,
     report.report,
+    export.export,
 ):
     app.command()(verb)
 app.add_typer(data.app, name="data")
