@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -143,8 +144,7 @@ def compare(
         tolerance=tolerance,
         greedy_prompts=len(prompts),
         same_greedy=sum(
-            _greedy(lambda ids: _our_logits(model, ids), ids, most)
-            == _greedy(exported.logits, ids, most)
+            _greedy(partial(_our_logits, model), ids, most) == _greedy(exported.logits, ids, most)
             for ids in prompts
         ),
     )
@@ -178,7 +178,9 @@ def _difference(model: LanguageModel, exported: Exported, ids: Sequence[int]) ->
     return largest
 
 
-def _greedy(logits_of: Any, prompt: Sequence[int], most: int) -> list[int]:
+def _greedy(
+    logits_of: Callable[[list[int]], Logits], prompt: Sequence[int], most: int
+) -> list[int]:
     ids = list(prompt)
     while len(ids) < min(len(prompt) + GREEDY_TOKENS, most):
         ids.append(int(logits_of(ids)[-1].argmax()))
@@ -197,7 +199,8 @@ class HubExport:
 
     def encode(self, text: str) -> list[int]:
         """See `Exported`."""
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        # Quietly: a sentence may be longer than the model's context, and is only encoded.
+        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
     def decode(self, ids: Sequence[int]) -> str:
         """See `Exported`."""

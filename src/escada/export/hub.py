@@ -23,7 +23,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from escada.errors import EscadaError
@@ -31,7 +31,7 @@ from escada.evaluation.results import weights_hash
 from escada.export.hub_card import hub_card
 from escada.export.hub_tokenizer import hub_tokenizer, hub_tokenizer_config
 from escada.export.target import MARK, export_folder
-from escada.files import write_json, write_text
+from escada.files import write_bytes, write_json, write_text
 from escada.generation.samplers import SamplerSettings
 from escada.models import recurrent, transformer
 from escada.models.contract import LanguageModel
@@ -61,7 +61,8 @@ def export_hub(run: Run, out: Path, *, which: Which = "best", overwrite: bool = 
     model, tokenizer = run.load_model(which), run.tokenizer
     config, weights = hub_model(model, tokenizer)
     with export_folder(out, overwrite) as folder:
-        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        # Serialised in memory first: safetensors' own file writer hides the errno of a full disk.
+        write_bytes(folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
         write_json(folder / "config.json", config)
         write_json(folder / "generation_config.json", _generation_config(tokenizer))
         write_json(folder / "tokenizer.json", hub_tokenizer(tokenizer))

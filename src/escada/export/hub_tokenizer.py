@@ -5,7 +5,7 @@ All kinds become a model of that library whose vocabulary is ours, id by id:
     characters   WordLevel over single characters; UNK for the rest
     bytes        BPE with byte fallback, and nothing to merge
     bpe          BPE with byte fallback; a piece's merges are all its cuts into two pieces
-    unigram      Unigram with byte fallback and SentencePiece's scores
+    unigram      Unigram with byte fallback and SentencePiece's scores; "<" stands alone
 
 The libraries usually write a space as U+2581, and so lose a literal U+2581. Ours keeps it, so the
 vocabulary here has plain spaces. A literal U+2581 then has no piece and falls back to its three
@@ -34,8 +34,14 @@ from escada.text.tokenizers.subwords import BYTE_0_ID, LINE_CHARACTERS, SubwordT
 UNK = "<unk>"
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 _ONE = "[\\s\\S]"
-_PART = f"[ \\n][^ \\n{_SPACE}]{{0,{LINE_CHARACTERS - 1}}}|[^ \\n{_SPACE}]{{1,{LINE_CHARACTERS}}}"
-"""What is encoded at a time: as `cut_line` cuts, and at every space besides."""
+_OPENS = "<"
+"""How the names of bytes and special tokens begin."""
+
+
+def _part(apart: str = "") -> str:
+    """What is encoded at a time: as `cut_line` cuts, at every space besides, and around `apart`."""
+    inner = f"[^ \\n{_SPACE}{apart}]"
+    return f"[ \\n]{inner}{{0,{LINE_CHARACTERS - 1}}}|{inner}{{1,{LINE_CHARACTERS}}}"
 
 
 def hub_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
@@ -49,7 +55,8 @@ def hub_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
     elif isinstance(tokenizer, ByteTokenizer):
         model, cut, decoders = _bytes(tokenizer), None, [{"type": "ByteFallback"}]
     elif isinstance(tokenizer, SubwordTokenizer):
-        model, cut = _subwords(tokenizer), _PART
+        model = _subwords(tokenizer)
+        cut = _part() if tokenizer.kind == "bpe" else _part(_OPENS)
         decoders = [_unk_decoder(), {"type": "ByteFallback"}]
     else:
         raise EscadaError(f"no form of a tokenizer of kind {tokenizer.kind!r} for transformers")
@@ -114,6 +121,13 @@ def _subwords(tokenizer: SubwordTokenizer) -> dict[str, Any]:
     names = subword_names(processor)
     if tokenizer.kind == "bpe":
         return _bpe(_numbered(names), _merges(processor, names))
+    # To this model every name is text, so it must never see a whole one: "<" is cut out.
+    for name in names[BYTE_0_ID + 256 :]:
+        if _OPENS in name and name != _OPENS:
+            raise EscadaError(
+                f"the piece {name!r} of a unigram tokenizer cannot be told from a special token",
+                fix="train a bpe tokenizer",
+            )
     scores = [float(processor.get_score(token)) for token in range(len(names))]
     return {
         "type": "Unigram",

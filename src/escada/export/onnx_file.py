@@ -12,6 +12,9 @@
 B and T are free; a Transformer's T is at most its context, and it computes all of a text at each
 call. A recurrent model goes on from its state: zeros before the first token. h comes first in it,
 then c, which a GRU leaves at zero.
+
+torch has two exporters. The newer one (torch 2.13, onnxscript 0.7.2) takes the length of its
+example for the length of every text where one LSTM follows another; the older one does not.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from escada.runs.run import Run
 
 SCHEMA_VERSION = 1
 GRAPH = "model.onnx"
-OPSET = 18
+OPSET = 17
 
 
 class FromStart(nn.Module):
@@ -82,7 +85,6 @@ def export_onnx(run: Run, out: Path, *, which: Which = "best", overwrite: bool =
             something lies there.
     """
     needed("onnx", "export")
-    needed("onnxscript", "export")
     model, tokenizer = run.load_model(which), run.tokenizer
     with export_folder(out, overwrite) as folder:
         write_graph(model, folder / GRAPH)
@@ -102,44 +104,30 @@ def write_graph(model: LanguageModel, path: Path) -> None:
     Raises:
         EscadaError: a kind of model that has none.
     """
-    # No size may be 1: it would be taken for a constant, and a step of one token has its own code.
-    rows, length = 2, 3
-    ids = torch.zeros(rows, length, dtype=torch.int64)
-    batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens")
+    # No length of 1: a step of one token has its own code in an LSTM.
+    ids = torch.zeros(2, 3, dtype=torch.int64)
+    free = {"ids": {0: "batch", 1: "tokens"}, "logits": {0: "batch", 1: "tokens"}}
     if isinstance(model, transformer.Model):
-        length = torch.export.Dim("tokens", max=model.config.context_tokens)
-        _export(FromStart(model), (ids,), ["ids"], ["logits"], path, ({0: batch, 1: length},))
+        module, examples, names = FromStart(model), (ids,), (["ids"], ["logits"])
     elif isinstance(model, recurrent.Model):
         config = model.config
-        state = torch.zeros(2, config.n_layers, rows, config.d_hidden)
-        shapes = ({0: batch, 1: tokens}, {2: batch})
-        names = ["logits", "next_state"]
-        _export(FromState(model), (ids, state), ["ids", "state"], names, path, shapes)
+        state = torch.zeros(2, config.n_layers, len(ids), config.d_hidden)
+        module, examples = FromState(model), (ids, state)
+        names = (["ids", "state"], ["logits", "next_state"])
+        free |= {"state": {2: "batch"}, "next_state": {2: "batch"}}
     else:
         raise EscadaError(f"a model of this kind has no ONNX graph: {type(model).__module__}")
-
-
-def _export(
-    module: nn.Module,
-    examples: tuple[Tensor, ...],
-    inputs: list[str],
-    outputs: list[str],
-    path: Path,
-    shapes: tuple[dict[int, Any], ...],
-) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch about its own parts
         torch.onnx.export(
             module.eval(),
             examples,
             path,
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_shapes=shapes,
+            input_names=names[0],
+            output_names=names[1],
+            dynamic_axes=free,
             opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
+            dynamo=False,
         )
 
 

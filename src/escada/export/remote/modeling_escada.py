@@ -122,10 +122,10 @@ class EscadaRecurrentForCausalLM(PreTrainedModel, GenerationMixin):
         rows = len(input_ids)
         if state is None:
             shape = (2, self.config.n_layers, rows, self.config.d_hidden)
-            state = self.embedding.weight.new_zeros(shape)
-        padded = attention_mask is not None and not bool(attention_mask.all())
+            state = torch.zeros(shape, dtype=self.dtype, device=input_ids.device)
         lengths, order_BT = None, None
-        if padded:  # every row's tokens to its front, and back again afterwards
+        if attention_mask is not None and not bool(attention_mask.all()):
+            # Every row's tokens to its front, and back again afterwards.
             order_BT = attention_mask.argsort(dim=1, descending=True, stable=True)
             lengths = attention_mask.sum(dim=1).clamp(min=1).cpu()
             input_ids = input_ids.gather(1, order_BT)
