@@ -20,6 +20,7 @@ from escada.cli import (
     data,
     doctor,
     evaluate,
+    export,
     guard,
     judge,
     options,
@@ -68,6 +69,7 @@ for verb in (
     judge.judge,
     report.report,
     serve.serve,
+    export.export,
 ):
     app.command()(verb)
 app.add_typer(data.app, name="data")

@@ -1,0 +1,79 @@
+"""`escada export`: a run in the form of another library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from escada.cli import options
+
+if TYPE_CHECKING:
+    from escada.export.checks import Parity
+
+
+def export(
+    run: options.RunFolder,
+    out: Annotated[
+        Path, typer.Argument(help="The folder (transformers, onnx) or file (gguf) to write.")
+    ],
+    to: Annotated[str, typer.Option("--to", help="transformers, gguf or onnx.")],
+    which: Annotated[str, typer.Option(help="The run's checkpoint: best or last.")] = "best",
+    numbers: Annotated[
+        str, typer.Option(help="With gguf: f32, or f16 for files of half the size.")
+    ] = "f32",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an older export that lies there.")
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Load it with its library; compare ids, texts and logits with ours."
+        ),
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Write a run for Hugging Face transformers, llama.cpp (GGUF) or ONNX Runtime."""
+    import json as json_module
+
+    from escada.export.forms import export_run
+    from escada.runs.run import open_run
+
+    opened = open_run(run)
+    form = export_run(opened, out, to=to, which=which, numbers=numbers, overwrite=overwrite)
+    facts: dict[str, object] = {
+        "schema_version": 1,
+        "form": form,
+        "path": str(out),
+        "bytes": sum(file.stat().st_size for file in [out, *out.rglob("*")] if file.is_file()),
+    }
+    parity = None
+    if check:
+        from escada.export.checks import check_export
+
+        parity = check_export(opened, form, out, which="last" if which == "last" else "best")
+        facts["check"] = parity.to_json()
+    if json:
+        typer.echo(json_module.dumps(facts, ensure_ascii=False, indent=2))
+    else:
+        typer.echo(out)
+        if parity is not None:
+            _show(parity)
+    if parity is not None and not parity.ok:
+        raise typer.Exit(1)
+
+
+def _show(parity: Parity) -> None:
+    rows = {
+        "ids": f"{parity.same_ids:,} of {parity.sentences:,} sentences the same",
+        "texts": f"{parity.same_texts:,} of {parity.sentences:,} sentences the same",
+        "logits": (
+            f"largest difference {parity.largest_difference:.2g} in {parity.tokens:,} tokens of "
+            f"{parity.documents} documents; at most {parity.tolerance:g} is allowed"
+        ),
+        "greedy": f"{parity.same_greedy} of {parity.greedy_prompts} continuations the same",
+        "verdict": "the same" if parity.ok else "NOT the same",
+    }
+    for name, value in rows.items():
+        typer.echo(f"{name:8} {value}")

@@ -1,0 +1,302 @@
+"""Whether an export says what the run says: its ids, its texts and its logits beside ours.
+
+    parity = compare(run, load_hub(folder), TOLERANCES["transformers"])
+    if not parity.ok: …
+
+The other side is the library that the export is for, loaded as its users load it. Sentences are of
+the run's own held-out documents; each is encoded and decoded by both, and the beginnings of some
+documents are read by both models. Greedy continuations are compared too: they say little more than
+the logits, but they are what people try first.
+
+    T  tokens     V  vocabulary
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from escada.errors import EscadaError
+from escada.export.hub import REMOTE_FILES
+from escada.export.onnx_file import GRAPH
+from escada.export.target import needed
+from escada.files import read_json
+from escada.generation.prompts import load_prompts
+from escada.models.contract import LanguageModel
+from escada.runs.checkpoint import Which
+from escada.runs.run import Run
+from escada.text.corpus import Corpus
+
+SCHEMA_VERSION = 1
+SENTENCES = 1_000
+DOCUMENTS = 24
+"""Documents whose beginnings both models read."""
+MOST_TOKENS = 512
+"""Of a document, where the model has no context of its own."""
+GREEDY_TOKENS = 24
+GREEDY_PROMPTS = 4
+TOLERANCES = {"transformers": 1e-4, "onnx": 1e-4, "gguf-f32": 2e-2, "gguf-f16": 5e-2}
+"""Largest difference of a logit that is taken for rounding. llama.cpp looks GELU up in a table of
+half-precision numbers, on any machine and with any weights."""
+
+Logits = NDArray[np.float32]
+
+
+class Exported(Protocol):
+    """An export as its library sees it."""
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, without BOS."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids."""
+        ...
+
+    def logits(self, ids: Sequence[int]) -> Logits:
+        """Logits after each id, (T, V)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How an export compares with its run.
+
+    Attributes:
+        sentences: that both tokenizers read.
+        same_ids, same_texts: how many of them got the same ids, and came back as they were.
+        documents, tokens: whose logits were compared.
+        largest_difference: of any logit.
+        tolerance: what it may be.
+        greedy_prompts, same_greedy: continued by the most probable token; how many alike.
+    """
+
+    sentences: int
+    same_ids: int
+    same_texts: int
+    documents: int
+    tokens: int
+    largest_difference: float
+    tolerance: float
+    greedy_prompts: int
+    same_greedy: int
+
+    @property
+    def ok(self) -> bool:
+        """Every id and text, and every logit within the tolerance."""
+        same = self.sentences == self.same_ids == self.same_texts
+        return same and self.largest_difference <= self.tolerance
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"schema_version": SCHEMA_VERSION, "ok": self.ok, **asdict(self)}
+
+
+def compare(
+    run: Run,
+    exported: Exported,
+    tolerance: float,
+    *,
+    which: Which = "best",
+    documents: Sequence[str] | None = None,
+) -> Parity:
+    """Set an export beside its run.
+
+    Args:
+        run: that was exported.
+        exported: loaded by its library.
+        tolerance: of a logit.
+        which: of the run's checkpoints.
+        documents: texts; without them the run's held-out documents.
+
+    Raises:
+        ValueError: a logit that is not finite.
+    """
+    model, tokenizer = run.load_model(which), run.tokenizer
+    texts = held_out(run) if documents is None else list(documents)
+    sentences = sentences_of(texts)[:SENTENCES]
+    ours = [ids.tolist() for ids in tokenizer.encode_batch(sentences)]
+    same_ids = sum(exported.encode(text) == ids for text, ids in zip(sentences, ours, strict=True))
+    same_texts = sum(exported.decode(ids) == tokenizer.decode(ids) for ids in ours)
+    most = model.context_tokens or MOST_TOKENS
+    read = [
+        [tokenizer.bos_id, *tokenizer.encode(text).tolist()][:most]
+        for text in islice(texts, 0, None, max(1, len(texts) // DOCUMENTS))
+    ][:DOCUMENTS]
+    prompts = [ids[:8] for ids in read[:GREEDY_PROMPTS]]
+    return Parity(
+        sentences=len(sentences),
+        same_ids=same_ids,
+        same_texts=same_texts,
+        documents=len(read),
+        tokens=sum(map(len, read)),
+        largest_difference=max(_difference(model, exported, ids) for ids in read),
+        tolerance=tolerance,
+        greedy_prompts=len(prompts),
+        same_greedy=sum(
+            _greedy(partial(_our_logits, model), ids, most) == _greedy(exported.logits, ids, most)
+            for ids in prompts
+        ),
+    )
+
+
+def held_out(run: Run) -> list[str]:
+    """The run's test documents; where its corpus is gone, the default prompts."""
+    if not run.data_path.is_dir():
+        return [prompt.text for prompt in load_prompts()]
+    corpus = Corpus.open(run.data_path)
+    return [
+        document.text for split in ("test", "validation") for document in corpus.documents(split)
+    ]
+
+
+def sentences_of(texts: Sequence[str]) -> list[str]:
+    """Texts cut after the signs that end sentences; line breaks and spaces stay inside."""
+    parts = (part for text in texts for part in re.split(r"(?<=[.!?…]) ", text))
+    return [part for part in parts if part]
+
+
+def _our_logits(model: LanguageModel, ids: Sequence[int]) -> Logits:
+    with torch.no_grad():
+        return model(torch.tensor([list(ids)]))[0].numpy()
+
+
+def _difference(model: LanguageModel, exported: Exported, ids: Sequence[int]) -> float:
+    largest = float(np.abs(_our_logits(model, ids) - exported.logits(ids)).max())
+    if not np.isfinite(largest):
+        raise ValueError("a logit is not finite")
+    return largest
+
+
+def _greedy(
+    logits_of: Callable[[list[int]], Logits], prompt: Sequence[int], most: int
+) -> list[int]:
+    ids = list(prompt)
+    while len(ids) < min(len(prompt) + GREEDY_TOKENS, most):
+        ids.append(int(logits_of(ids)[-1].argmax()))
+    return ids
+
+
+class HubExport:
+    """A folder, loaded by transformers."""
+
+    def __init__(self, folder: Path) -> None:
+        transformers = needed("transformers", "export")
+        own_code = (folder / REMOTE_FILES[-1]).exists()
+        options = {"local_files_only": True, "trust_remote_code": own_code}
+        self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, **options)
+        self.model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, **options)
+
+    def encode(self, text: str) -> list[int]:
+        """See `Exported`."""
+        # Quietly: a sentence may be longer than the model's context, and is only encoded.
+        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `Exported`."""
+        return self.tokenizer.decode(list(ids))
+
+    def logits(self, ids: Sequence[int]) -> Logits:
+        """See `Exported`."""
+        with torch.no_grad():
+            return self.model(torch.tensor([list(ids)])).logits[0].numpy()
+
+
+class GgufExport:
+    """A file, loaded by llama-cpp-python; keys and values in f32."""
+
+    def __init__(self, path: Path, context_tokens: int) -> None:
+        llama_cpp = needed("llama_cpp", "export")
+        f32 = 0  # ggml's number for the type
+        self.llama: Any = llama_cpp.Llama(
+            str(path),
+            n_ctx=context_tokens,
+            logits_all=True,
+            verbose=False,
+            type_k=f32,
+            type_v=f32,
+        )
+
+    def encode(self, text: str) -> list[int]:
+        """See `Exported`."""
+        return self.llama.tokenize(text.encode("utf-8"), add_bos=False, special=False)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `Exported`."""
+        return self.llama.detokenize(list(ids)).decode("utf-8", errors="replace")
+
+    def logits(self, ids: Sequence[int]) -> Logits:
+        """See `Exported`."""
+        self.llama.reset()
+        self.llama.eval(list(ids))
+        return self.llama.scores[: len(ids)].copy()
+
+
+class OnnxExport:
+    """A folder, loaded by ONNX Runtime, with its tokenizer by the tokenizers library."""
+
+    def __init__(self, folder: Path) -> None:
+        runtime = needed("onnxruntime", "export")
+        tokenizers = needed("tokenizers", "export")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.session: Any = runtime.InferenceSession(
+            folder / GRAPH, options, providers=["CPUExecutionProvider"]
+        )
+        self.facts = read_json(folder / "config.json")
+        text = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        self.tokenizer: Any = tokenizers.Tokenizer.from_str(text)
+        self.tokenizer.encode_special_tokens = True  # "<s>" in a text is three characters
+
+    def encode(self, text: str) -> list[int]:
+        """See `Exported`."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `Exported`."""
+        return self.tokenizer.decode(list(ids))
+
+    def logits(self, ids: Sequence[int]) -> Logits:
+        """See `Exported`."""
+        return self.read(np.array([list(ids)], dtype=np.int64), None)[0][0]
+
+    def read(
+        self, ids_BT: NDArray[np.int64], state: NDArray[np.float32] | None
+    ) -> tuple[Logits, NDArray[np.float32] | None]:
+        """Logits (B, T, V), and the next state of a recurrent model; None: from the start."""
+        inputs: dict[str, Any] = {"ids": ids_BT}
+        if self.facts["context_tokens"] is None:
+            if state is None:
+                layers, width = self.facts["state_layers"], self.facts["state_width"]
+                state = np.zeros((2, layers, len(ids_BT), width), dtype=np.float32)
+            inputs["state"] = state
+        logits, *states = self.session.run(None, inputs)
+        return logits, states[0] if states else None
+
+
+def check_export(run: Run, form: str, path: Path, *, which: Which = "best") -> Parity:
+    """`compare` for a form by name: `transformers`, `onnx`, `gguf-f32` or `gguf-f16`.
+
+    Raises:
+        EscadaError: the form's library is not installed, or the export is not the run's any more.
+    """
+    if form.startswith("gguf"):
+        context = run.spec.model.model_dump()["context_tokens"]
+        exported: Exported = GgufExport(path, context)
+    elif form == "onnx":
+        exported = OnnxExport(path)
+    elif form == "transformers":
+        exported = HubExport(path)
+    else:
+        raise EscadaError(f"unknown form {form!r}", fix=json.dumps(sorted(TOLERANCES)))
+    return compare(run, exported, TOLERANCES[form], which=which)

@@ -1,0 +1,187 @@
+"""A run as a GGUF file, which llama.cpp and what is built on it read.
+
+    export_gguf(run, Path("v_final.gguf"), numbers="f16")
+
+llama.cpp knows a fixed list of architectures. Ours is on it where it is a GPT-2 (v5 and v_final);
+no LSTM or GRU is. Of our tokenizers it knows the BPE of SentencePiece: pieces, scores and bytes go
+in as they are, with no space in front of a text.
+
+What it does otherwise than we do: a literal U+2581 in a text is read as a space, and a run of more
+than 1,000 characters without a space is not cut.
+
+Numbers are `f32`, or `f16` for the matrices; norms, biases and positions stay f32.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import sentencepiece
+import torch
+from numpy.typing import NDArray
+
+from escada.errors import EscadaError
+from escada.export.target import export_file, needed
+from escada.models import transformer
+from escada.models.contract import LanguageModel
+from escada.runs.checkpoint import Which
+from escada.runs.run import Run
+from escada.text.tokenizers import Tokenizer
+from escada.text.tokenizers.subwords import BYTE_0_ID, NEWLINE_ID, UNK_ID, SubwordTokenizer
+
+Numbers = Literal["f32", "f16"]
+
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6
+"""Kinds of tokens in the file format."""
+_BLOCK_NAMES = {
+    "ln_1": "attn_norm",
+    "attn.c_attn": "attn_qkv",
+    "attn.c_proj": "attn_output",
+    "ln_2": "ffn_norm",
+    "mlp.c_fc": "ffn_up",
+    "mlp.c_proj": "ffn_down",
+}
+"""GPT-2's parts under transformers' names and under llama.cpp's."""
+
+
+def export_gguf(
+    run: Run,
+    out: Path,
+    *,
+    which: Which = "best",
+    numbers: Numbers = "f32",
+    overwrite: bool = False,
+) -> Path:
+    """Write the file.
+
+    Args:
+        run: with a checkpoint.
+        out: the file; whole or not at all.
+        which: of the run's checkpoints.
+        numbers: of the matrices.
+        overwrite: replace a file that lies there.
+
+    Returns:
+        `out`.
+
+    Raises:
+        EscadaError: an architecture or a tokenizer that llama.cpp does not know, no checkpoint, the
+            package gguf is missing, or something lies there.
+    """
+    tokenizer = run.tokenizer
+    model = _gpt2(run.load_model(which), run.spec.name)
+    subwords = _bpe(tokenizer)
+    gguf = needed("gguf", "export")
+    with export_file(out, overwrite) as path:
+        writer = gguf.GGUFWriter(path, "gpt2")
+        _write_facts(writer, gguf, run, model, numbers)
+        _write_tokenizer(writer, subwords)
+        for name, value in gguf_tensors(model, numbers).items():
+            writer.add_tensor(name, value)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    return out
+
+
+def gguf_tensors(model: transformer.Model, numbers: Numbers) -> dict[str, NDArray[Any]]:
+    """The weights under llama.cpp's names; a matrix is (out, in), as torch has it."""
+    tensors: dict[str, NDArray[Any]] = {}
+    for name, weight in model.gpt2_weights().items():
+        if name == "lm_head.weight" and model.config.tie_embeddings:
+            continue  # llama.cpp takes the embeddings
+        ours = _name(name)
+        matrix = weight.ndim == 2 and ours != "position_embd.weight"
+        if matrix and ours.startswith("blk."):
+            weight = weight.t()  # GPT-2 holds them transposed
+        narrow = matrix and numbers == "f16"
+        tensors[ours] = weight.contiguous().to(torch.float16 if narrow else torch.float32).numpy()
+    return tensors
+
+
+def _name(name: str) -> str:
+    """A weight's name in llama.cpp, from its name in transformers."""
+    outer = {
+        "transformer.wte.weight": "token_embd.weight",
+        "transformer.wpe.weight": "position_embd.weight",
+        "transformer.ln_f.weight": "output_norm.weight",
+        "transformer.ln_f.bias": "output_norm.bias",
+        "lm_head.weight": "output.weight",
+    }
+    if name in outer:
+        return outer[name]
+    _, _, layer, part = name.split(".", 3)
+    inner, _, kind = part.rpartition(".")
+    return f"blk.{layer}.{_BLOCK_NAMES[inner]}.{kind}"
+
+
+def _gpt2(model: LanguageModel, rung: str) -> transformer.Model:
+    if not isinstance(model, transformer.Model):
+        raise EscadaError(
+            f"{rung} cannot be a GGUF file: llama.cpp has no {_kind(model)} language models",
+            fix="v5 and v_final can; use --to transformers or --to onnx for this one",
+        )
+    return model
+
+
+def _kind(model: LanguageModel) -> str:
+    cell = getattr(getattr(model, "config", None), "cell", None)
+    return str(cell).upper() if cell else type(model).__module__
+
+
+def _bpe(tokenizer: Tokenizer) -> SubwordTokenizer:
+    if not isinstance(tokenizer, SubwordTokenizer) or tokenizer.kind != "bpe":
+        raise EscadaError(
+            f"a tokenizer of kind {tokenizer.kind!r} has no form in a GGUF file that gives the "
+            "same ids",
+            fix="only bpe has; use --to transformers or --to onnx",
+        )
+    return tokenizer
+
+
+def _write_facts(
+    writer: Any, gguf: Any, run: Run, model: transformer.Model, numbers: Numbers
+) -> None:
+    config = model.config
+    writer.add_name(f"escada {run.spec.name} ({run.spec.preset})")
+    writer.add_description(run.spec.about.title.en)
+    writer.add_languages(["pt"])
+    writer.add_string("escada.run_key", str(run.record["key"]))
+    writer.add_string("escada.profile", run.spec.text.profile)
+    file_type = gguf.LlamaFileType
+    writer.add_file_type(file_type.MOSTLY_F16 if numbers == "f16" else file_type.ALL_F32)
+    writer.add_context_length(config.context_tokens)
+    writer.add_embedding_length(config.d_model)
+    writer.add_feed_forward_length(config.d_ff)
+    writer.add_block_count(config.n_layers)
+    writer.add_head_count(config.n_heads)
+    writer.add_layer_norm_eps(config.norm_epsilon)
+    writer.add_vocab_size(model.vocab_size)
+
+
+def _write_tokenizer(writer: Any, tokenizer: SubwordTokenizer) -> None:
+    processor: Any = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
+    ids = range(tokenizer.vocab_size)
+    writer.add_tokenizer_model("llama")  # their name for SentencePiece's BPE
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([str(processor.id_to_piece(token)) for token in ids])
+    writer.add_token_scores([float(processor.get_score(token)) for token in ids])
+    writer.add_token_types([_type(token) for token in ids])
+    writer.add_bos_token_id(tokenizer.bos_id)
+    writer.add_eos_token_id(tokenizer.eos_id)
+    writer.add_unk_token_id(UNK_ID)
+    writer.add_add_bos_token(True)
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(False)
+
+
+def _type(token: int) -> int:
+    if token == UNK_ID:
+        return _UNKNOWN
+    if token < NEWLINE_ID:
+        return _CONTROL
+    if token == NEWLINE_ID:
+        return _USER_DEFINED
+    return _BYTE if BYTE_0_ID <= token < BYTE_0_ID + 256 else _NORMAL

@@ -1,0 +1,111 @@
+"""The GGUF file: who gets one, and that llama.cpp reads our ids and logits from it."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from tests.export.conftest import AWKWARD, GPT2, RECURRENT_RUNS, needs
+
+from escada.errors import EscadaError
+from escada.export.checks import TOLERANCES, GgufExport, compare
+from escada.export.gguf_file import export_gguf, gguf_tensors
+
+LIBRARIES = ("gguf", "llama_cpp")
+
+
+@pytest.mark.parametrize("name", RECURRENT_RUNS)
+def test_a_recurrent_rung_is_refused_in_one_line(runs, tmp_path, name):
+    cell = "GRU" if name == "gru" else "LSTM"
+    with pytest.raises(EscadaError, match=f"llama.cpp has no {cell} language models"):
+        export_gguf(runs(name), tmp_path / "out.gguf")
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_package_one_line_names_the_extra(runs, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(EscadaError, match=r"gguf is not installed; .*escada\[export\]"):
+        export_gguf(runs("v_final"), tmp_path / "out.gguf")
+
+
+@pytest.mark.parametrize("name", GPT2)
+def test_the_tensors_are_ours_by_name(runs, name):
+    model = runs(name).load_model()
+    tensors = gguf_tensors(model, "f32")
+    block = model.blocks[1]
+    for theirs, ours in (
+        ("attn_qkv", block.attention.qkv),
+        ("attn_output", block.attention.out),
+        ("ffn_up", block.ff.up),
+        ("ffn_down", block.ff.down),
+    ):
+        assert np.array_equal(tensors[f"blk.1.{theirs}.weight"], ours.weight.detach())
+        assert np.array_equal(tensors[f"blk.1.{theirs}.bias"], ours.bias.detach())
+    assert ("output.weight" in tensors) == (name == "untied")
+    assert tensors["position_embd.weight"].shape == (48, 24)
+
+
+def test_f16_narrows_matrices_only(runs):
+    for name, tensor in gguf_tensors(runs("v_final").load_model(), "f16").items():
+        narrow = tensor.ndim == 2 and name != "position_embd.weight"
+        assert tensor.dtype == (np.float16 if narrow else np.float32), name
+
+
+@pytest.mark.slow
+@needs(*LIBRARIES)
+@pytest.mark.parametrize("name", GPT2)
+@pytest.mark.parametrize("numbers", ["f32", "f16"])
+def test_llama_cpp_gives_our_ids_and_logits(runs, tmp_path, name, numbers):
+    run = runs(name)
+    path = export_gguf(run, tmp_path / "out.gguf", numbers=numbers)
+    parity = compare(run, GgufExport(path, 48), TOLERANCES[f"gguf-{numbers}"])
+    assert parity.ok, parity
+    assert parity.sentences > 100
+    if numbers == "f32":
+        assert parity.same_greedy == parity.greedy_prompts
+
+
+@pytest.mark.slow
+@needs(*LIBRARIES)
+def test_llama_cpp_generates_what_ours_does(runs, tmp_path):
+    run = runs("v_final")
+    llama = GgufExport(export_gguf(run, tmp_path / "out.gguf"), 48).llama
+    from tests.export.test_hub import greedy_of_ours
+
+    for prompt in ("O carteiro", "A professora guardou"):
+        ids = llama.tokenize(prompt.encode(), add_bos=True, special=False)
+        assert ids == [run.tokenizer.bos_id, *run.tokenizer.encode(prompt)]
+        llama.reset()
+        found = []
+        bos = run.tokenizer.bos_id
+        for token in llama.generate(ids, temp=0.0, logits_processor=_never(bos), reset=False):
+            found.append(token)
+            if len(found) == 12 or token == llama.token_eos():
+                break
+        assert found == greedy_of_ours(run, ids, 12)
+
+
+def _never(token):
+    from llama_cpp import LogitsProcessorList
+
+    def forbid(_, scores):
+        scores[token] = -np.inf
+        return scores
+
+    return LogitsProcessorList([forbid])
+
+
+@pytest.mark.slow
+@needs(*LIBRARIES)
+def test_awkward_texts_have_our_ids_but_for_the_known_two(runs, tmp_path):
+    """U+2581 is a space to llama.cpp, and it does not cut runs of more than 1,000 characters."""
+    run = runs("v_final")
+    exported = GgufExport(export_gguf(run, tmp_path / "out.gguf"), 48)
+    for text in AWKWARD:
+        if "▁" in text or max(map(len, text.split(" ")), default=0) > 1000:
+            continue
+        ids = run.tokenizer.encode(text).tolist()
+        assert exported.encode(text) == ids, text
+        assert exported.decode(ids) == text
+    assert exported.decode(exported.encode("a▁b")) == "a b"
