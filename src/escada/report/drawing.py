@@ -122,6 +122,11 @@ def seconds(value: float, language: Language) -> str:
     return f"{language.number(value / 3600)} h"
 
 
+def power_tick(value: float, language: Language) -> str:
+    """`10¹²`, `2 × 10¹²`."""
+    return language.power(value).replace(f"{language.decimal}0", "").removeprefix("1\u202f×\u202f")
+
+
 def empty(axes: Any, figure: Figure, language: Language) -> Figure:
     """A figure that says that there is nothing to draw."""
     axes.set_axis_off()

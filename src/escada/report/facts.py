@@ -95,6 +95,7 @@ class RungFacts(Facts):
     device: str | None = None
     spec_hash: str | None = None
     key: str | None = None
+    cost: CostFacts | None = None
     beats_previous: StepFacts | None = None
     minimal_pairs: PairsFacts | None = None
     cloze: ShareFacts | None = None
@@ -293,5 +294,5 @@ def read_run(folder: Path, rung: RungFacts) -> RunFacts:
         samples = [check(SampleFacts, sample, run / name) for sample in table.get("samples", [])]
         sampler = {**table.get("settings", {}), "seed": table.get("seed")}
     environment = read_json(run / "env.json") if present("env.json") else {}
-    cost = read_costs(run / "cost.json")
+    cost = rung.cost or read_costs(run / "cost.json")  # ladders before this key have it there only
     return RunFacts(run, curve, samples, sampler, environment, tuple(missing), cost)

@@ -20,6 +20,7 @@ from escada.report.drawing import (
     formatter,
     name_ends,
     new,
+    power_tick,
     seconds,
     shortened,
 )
@@ -34,11 +35,16 @@ _RISER = {"better": "-", "worse": "-", "undecided": (0, (4, 2))}
 
 
 def draw_ladder(
-    ladder: LadderFacts, findings: Findings, language: Language, *, width: int = 860
+    ladder: LadderFacts,
+    findings: Findings,
+    language: Language,
+    *,
+    width: int = 860,
+    height: int | None = None,
 ) -> Figure:
     """The ladder as stairs: a tread for each rung, its interval as a band, baselines as lines."""
     with drawing_style():
-        height = max(330, min(430, round(width * 0.55)))
+        height = height or max(330, min(430, round(width * 0.55)))
         figure, axes = new(width, height)
         rungs, roles = ladder.rungs, rung_roles(ladder.rungs)
         place = {rung.name: i for i, rung in enumerate(rungs)}
@@ -80,7 +86,7 @@ def draw_ladder(
             axes.fill_between([i - half, i + half], low, high, color=colour, alpha=0.22, lw=0)
             axes.plot([i - half, i + half], [value] * 2, color=colour, lw=3, solid_capstyle="butt")
             axes.annotate(
-                language.bits(value) if width >= 500 else language.number(value, 2),
+                language.bits(value) if width >= 440 else language.number(value, 2),
                 (i, high),
                 xytext=(0, 4),
                 textcoords="offset points",
@@ -150,6 +156,7 @@ def draw_curves(
     *,
     over: str,
     width: int = 400,
+    height: int = 300,
 ) -> Figure:
     """Validation bits per byte while training.
 
@@ -157,20 +164,21 @@ def draw_curves(
         ladder: for the order and the colours.
         curves: rung name → validations.
         language: of every word in it.
-        over: `seconds` (linear) or `flops` (logarithmic).
+        over: `seconds` (linear), `flops` or `tokens` (logarithmic).
         width: in pixels.
+        height: in pixels.
     """
-    height = 300
+    logarithmic = over != "seconds"
 
     def position(point: CurvePoint) -> float:
-        return point.flops if over == "flops" else point.seconds
+        return getattr(point, over)
 
     with drawing_style():
         figure, axes = new(width, height)
         roles = rung_roles(ladder.rungs)
         drawn: list[tuple[str, str, list[float], list[float], str]] = []
         for i, rung in enumerate(ladder.rungs):
-            points = [p for p in curves.get(rung.name, ()) if over != "flops" or p.flops > 0]
+            points = [p for p in curves.get(rung.name, ()) if not logarithmic or position(p) > 0]
             if points:
                 xs, ys = [position(p) for p in points], [p.bits_per_byte for p in points]
                 colour = light(roles[rung.name])
@@ -184,12 +192,12 @@ def draw_curves(
         bits_axis(axes, language)
         first = min(xs[0] for _, _, xs, _, _ in drawn)
         last = max(xs[-1] for _, _, xs, _, _ in drawn)
-        if over == "flops":
+        if logarithmic:
             axes.set_xscale("log")
             axes.set_xlim(first / 1.2, last * 1.1)
             subs = (1.0,) if last / first > 50 else (1.0, 2.0, 5.0)
             axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=5))
-            axes.xaxis.set_major_formatter(formatter(lambda x: _power_tick(x, language)))
+            axes.xaxis.set_major_formatter(formatter(lambda x: _tick(x, over, language)))
             axes.xaxis.set_minor_formatter(NullFormatter())
         else:
             axes.set_xlim(0, last * 1.02 or 1)
@@ -199,13 +207,13 @@ def draw_curves(
         for _, colour, xs, ys, marker in drawn:
             axes.plot(xs, ys, color=colour, lw=1.8, marker=marker, ms=4, mec="none")
         ends = [(shortened(name, 12), colour, xs[-1], ys[-1]) for name, colour, xs, ys, _ in drawn]
-        name_ends(axes, ends, height, over == "flops")
+        name_ends(axes, ends, height, logarithmic)
     return figure
 
 
-def _power_tick(value: float, language: Language) -> str:
-    """`10¹²`, `2 × 10¹²`."""
-    return language.power(value).replace(f"{language.decimal}0", "").removeprefix("1\u202f×\u202f")
+def _tick(value: float, over: str, language: Language) -> str:
+    """A round number on a logarithmic axis."""
+    return power_tick(value, language) if over == "flops" else language.compact(value)
 
 
 def draw_sources(ladder: LadderFacts, language: Language, *, width: int = 400) -> Figure:
