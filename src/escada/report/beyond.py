@@ -48,6 +48,7 @@ def context(ladder: LadderFacts, judge: JudgeFacts | None, language: Language) -
 
 
 def seeds_of(rung: RungFacts) -> Seeds:
+    """All runs of a rung; mean and deviation once each of them is measured."""
     own = SeedFacts(seed=rung.seed, run=rung.run, bits_per_byte=rung.bits_per_byte)
     each = [own, *rung.other_seeds]
     figures = [one.bits_per_byte for one in each if one.bits_per_byte is not None]

@@ -9,6 +9,7 @@ and said on the page.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -206,11 +207,19 @@ def read_ladder(folder: Path) -> LadderFacts:
             where=folder,
             fix="name the --out of an `escada climb`, or a run's folder",
         )
-    table = read_json(path)
-    check_version(table, path)
-    ladder = _by_rung(check(LadderFacts, table, path), path)
+    return ladder_of(read_json(path), path)
+
+
+def ladder_of(table: Mapping[str, Any], where: Path) -> LadderFacts:
+    """The content of a ladder.json, checked.
+
+    Raises:
+        EscadaError: it is of another version, or a figure cannot be one.
+    """
+    check_version(table, where)
+    ladder = _by_rung(check(LadderFacts, table, where), where)
     for rung in ladder.rungs:
-        _check_step(rung, path)
+        _check_step(rung, where)
     return ladder
 
 

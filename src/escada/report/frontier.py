@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -11,7 +12,10 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from escada.report.drawing import (
     MARKERS,
+    Box,
+    Sheet,
     bits_axis,
+    covered,
     empty,
     formatter,
     new,
@@ -145,8 +149,14 @@ def _frame(axes: Any, found: Sequence[Point], over: str, language: Language) -> 
         reach = max(0.12 * (high - low), 0.05 * high)
         axes.set_xlim(low - reach, high + 1.8 * reach)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-    write = (lambda x: power_tick(x, language)) if over == "flops" else language.significant
-    axes.xaxis.set_major_formatter(formatter(write))
+
+    def tick(price: float) -> str:
+        if over == "flops":
+            return power_tick(price, language)
+        text = language.significant(price)
+        return text.rstrip("0").rstrip(language.decimal) if language.decimal in text else text
+
+    axes.xaxis.set_major_formatter(formatter(tick))
     label = language.say(f"frontier.over_{over}", sign=currency_sign(language))
     axes.set_xlabel(label, fontsize=10)
 
@@ -159,47 +169,40 @@ def _name_points(
     axes: Any, found: Sequence[Point], colours: Mapping[str, str], width: int, height: int
 ) -> None:
     """Write each name beside its point, where it covers the least of the others."""
-    left, right = axes.get_xlim()
-    low, high = axes.get_ylim()
-    scale = axes.transScale.transform
-    (x0, y0), (x1, y1) = scale((left, low)), scale((right, high))
-    marks: list[tuple[float, float]] = []
-    for point in found:
-        x, y = scale((point.price, point.bits))
-        marks.append(((x - x0) / (x1 - x0) * (width - 90), (y - y0) / (y1 - y0) * (height - 90)))
-    taken: list[tuple[float, float, float, float]] = [
-        (x - 5, y - 5, x + 5, y + 5) for x, y in marks
-    ]
+    sheet = Sheet.of(axes, width - 90, height - 90)
+    marks = [sheet.place(point.price, point.bits) for point in found]
+    taken: list[tuple[Box, float]] = [((x - 5, y - 5, x + 5, y + 5), 5.0) for x, y in marks]
+    for point, (x, _) in zip(found, marks, strict=True):
+        low, high = point.interval or (point.bits, point.bits)
+        bottom, top = sheet.place(point.price, low)[1], sheet.place(point.price, high)[1]
+        taken.append(((x - 1, bottom, x + 1, top), 3.0))
+    best = frontier(found)
+    for left, right in pairwise(best):
+        (a, y), (b, below) = (
+            sheet.place(left.price, left.bits),
+            sheet.place(right.price, right.bits),
+        )
+        taken += [((a, y - 1, b, y + 1), 3.0), ((b - 1, below, b + 1, y), 3.0)]
     for point, (x, y) in zip(found, marks, strict=True):
         name = shortened(point.name, 14)
-        size = 6.6 * len(name)
-        boxes = [
-            (x + dx - (size if align == "right" else 0), y + dy, 0.0, 0.0)
-            for dx, dy, align in _PLACES
-        ]
-        boxes = [(a, b, a + size, b + 11) for a, b, *_ in boxes]
-        chosen = min(range(len(_PLACES)), key=lambda i: (_covered(boxes[i], taken), i))
-        dx, dy, align = _PLACES[chosen]
-        taken.append(boxes[chosen])
+        length = 6.6 * len(name)
+
+        def box(
+            place: tuple[int, int, str], x: float = x, y: float = y, length: float = length
+        ) -> Box:
+            dx, dy, align = place
+            left = x + dx - (length if align == "right" else 0)
+            return left, y + dy, left + length, y + dy + 11
+
+        chosen = min(_PLACES, key=lambda place: covered(box(place), taken))
+        taken.append((box(chosen), 5.0))
         axes.annotate(
             name,
             (point.price, point.bits),
-            xytext=(dx, dy),
+            xytext=chosen[:2],
             textcoords="offset points",
-            ha=align,
+            ha=chosen[2],
             color=colours[point.name],
             fontsize=10.5,
             fontweight="bold",
         )
-
-
-def _covered(
-    box: tuple[float, float, float, float], taken: Sequence[tuple[float, float, float, float]]
-) -> float:
-    """Area of `box` that other boxes take."""
-    area = 0.0
-    for other in taken:
-        across = min(box[2], other[2]) - max(box[0], other[0])
-        along = min(box[3], other[3]) - max(box[1], other[1])
-        area += max(0.0, across) * max(0.0, along)
-    return area

@@ -2,9 +2,9 @@
 
 A rung's `about` says in prose what is expected of it. What of that is a matter of figures is judged
 by one rule, the same for every rung: fewer bits per byte than the rung that it follows and than
-those that it is also set beside, by the paired comparisons; a first rung is set beside the character
-bigram model; a rung that cuts text in another way than the one before it is to need fewer steps a
-byte. A goal without its figures is open, never met.
+those that it is also set beside, by the paired comparisons; a first rung is set beside the
+character bigram model; a rung that cuts text in another way than the one before it is to need fewer
+steps a byte. A goal without its figures is open, never met.
 """
 
 from __future__ import annotations

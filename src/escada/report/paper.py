@@ -1,8 +1,8 @@
 """Figures for paper: PDF with its fonts inside, and PGF, whose text TeX sets in the thesis's own.
 
-Neither asks for a TeX on the machine that writes it. matplotlib's PGF backend would start one only to
-measure text; here text is measured by the font of the PDF, and placed by its anchor, so that TeX's
-own widths do no harm. The same figure is drawn once and written twice.
+Neither asks for a TeX on the machine that writes it. matplotlib's PGF backend would start one only
+to measure text; here text is measured by the font of the PDF, and placed by its anchor, so that
+TeX's own widths do no harm. The same figure is drawn once and written twice.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _style() -> AbstractContextManager[None]:
 class _Renderer(RendererPgf):
     """matplotlib's, without its LaTeX process; text is escaped as everywhere in the report."""
 
-    def draw_text(  # noqa: PLR0917 - the backend's own signature
+    def draw_text(
         self,
         gc: Any,
         x: Any,

@@ -1,8 +1,8 @@
 """The tables as Markdown, for people, and as CSV, for programs.
 
-Markdown has what readers see, in their language. CSV has the values as they are in ladder.json, with
-a point and all their digits, columns that a page has no room for, and the same names in any language;
-an interval is two columns.
+Markdown has what readers see, in their language. CSV has the values as they are in ladder.json,
+with a point and all their digits, columns that a page has no room for, and the same names in any
+language; an interval is two columns.
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ _SPECIAL = str.maketrans({c: "\\" + c for c in "\\`*_[]<>|#"} | {"\n": " ", "\t"
 def markdown(tables: Sequence[Table], *, title: str, mark: str) -> str:
     """All tables in one Markdown document."""
     return "\n".join(
-        [f"<!-- {mark} -->", "", f"# {_plain(title)}", *(_markdown(table) for table in tables)]
+        [f"<!-- {mark} -->", "", f"# {plain(title)}", *(_section(table) for table in tables)]
     )
 
 
-def _markdown(table: Table) -> str:
+def _section(table: Table) -> str:
+    notes = "".join(f"\n{plain(note)}\n" for note in table.notes)
+    return f"\n## {plain(table.caption)}\n\n{markdown_table(table)}{notes}"
+
+
+def markdown_table(table: Table) -> str:
+    """A table alone, without its caption and notes."""
     shown = table.shown
     columns = [table.columns[i] for i in shown]
-    lines = ["", f"## {_plain(table.caption)}", ""]
-    lines.append(_line(_plain(column.heading) for column in columns))
+    lines = [_line(_heading(column.heading) for column in columns)]
     lines.append(_line("---:" if column.numeric else "---" for column in columns))
     lines += [_line(_cell(row.cells[i]) for i in shown) for row in table.rows]
-    for note in table.notes:
-        lines += ["", _plain(note)]
     return "\n".join(lines) + "\n"
 
 
@@ -39,18 +42,24 @@ def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _plain(text: str) -> str:
+def _heading(text: str) -> str:
+    """In one line; a word that was divided over two is whole again."""
+    return plain(text.replace("-\n", ""))
+
+
+def plain(text: str) -> str:
+    """Text as Markdown that shows it."""
     return text.translate(_SPECIAL)
 
 
 def _cell(cell: Cell) -> str:
     match cell.style:
         case "strong":
-            return f"**{_plain(cell.text)}**"
+            return f"**{plain(cell.text)}**"
         case "code":
             return f"`{cell.text.replace('`', '')}`"
         case _:
-            return _plain(cell.text)
+            return plain(cell.text)
 
 
 def csv_text(table: Table) -> str:

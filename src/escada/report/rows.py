@@ -294,7 +294,7 @@ def tests_table(scene: Scene) -> Table:
     if rows:
         rows += [Row(row, control=True) for row in controls]
     columns = [
-        Column("rung", say("ladder.rung"), numeric=False, width=0.28),
+        Column("rung", say("ladder.rung"), numeric=False, width=0.22),
         Column("pairs", say("tables.pairs")),
         Column("pairs_ci95", say("tables.interval")),
         Column("pairs_with_attractor", say("tables.attractor")),
@@ -368,7 +368,7 @@ def costs_table(scene: Scene) -> Table:
         Column("utilisation", say("tables.utilisation")),
         Column("memory_bytes", say("tables.memory")),
         Column("kwh", say("costs.energy")),
-        Column("co2_g", "CO2"),
+        Column("co2_g", "CO₂"),
         Column("usd", "US$"),
         Column("brl", "R$"),
         Column("energy_estimated", "", data_only=True),

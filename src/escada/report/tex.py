@@ -1,8 +1,8 @@
 """Text and tables as LaTeX that compiles with pdfTeX and LuaTeX alike.
 
 Everything that comes from data goes through `tex`: what is special to TeX is escaped, what the
-report writes in Unicode (narrow spaces, minus signs, powers of ten) becomes commands, and a character
-that Latin Modern does not have is named by its code point, since TeX would drop it in silence.
+report writes in Unicode (narrow spaces, minus signs, powers of ten) becomes commands, and a
+character that Latin Modern may lack is named by its code point, since TeX would drop it in silence.
 Numbers come from `Language` and nowhere else, so a table in Portuguese has its commas.
 """
 

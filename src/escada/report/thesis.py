@@ -3,7 +3,7 @@
     out/
       thesis.tex            a minimal document, to look at
       thesis-snippet.tex    what a thesis takes: every table and figure as a float
-      tables/*.tex          booktabs, each row under a comment that names its run and its exact values
+      tables/*.tex          booktabs; above each row its run and its exact values, as comments
       figures/*.pgf *.pdf   set in the document's font, or in their own
       data/*.csv            the numbers of each figure and table, whole, with the key of their run
 
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from escada import __version__
 from escada.files import write_bytes
 from escada.report.facts import read_ladder, read_run
-from escada.report.figures import draw_curves, draw_ladder
+from escada.report.figures import draw_curves
 from escada.report.findings import find
 from escada.report.frontier import PRICES, draw_frontier, points
 from escada.report.language import Code, Language
@@ -30,11 +30,12 @@ from escada.report.ours import MARK, write_ours
 from escada.report.paper import on_paper, render_pdf, render_pgf, width_points
 from escada.report.plain import csv_text
 from escada.report.rows import Scene, all_tables
+from escada.report.stairs import draw_ladder
 from escada.report.tables import Cell, Column, Row, Source, Table
 from escada.report.tex import PACKAGES, table_tex, tex
 
 TEXT_WIDTH_CM = 16.0
-"""Of an A4 page with the margins that Brazilian theses have: 3 cm on the left, 2 cm on the right."""
+"""Of an A4 page with the margins of Brazilian theses: 3 cm on the left, 2 cm on the right."""
 BABEL = {"en": "english", "pt": "brazilian"}
 _ORDER = (
     *("objectives", "ladder", "#ladder", "controls", "comparisons", "seeds", "sources"),
