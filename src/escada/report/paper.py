@@ -23,6 +23,8 @@ from escada.report.tex import comment, tex
 POINTS_PER_CM = 72 / 2.54
 SERIF = "STIXGeneral"
 """Comes with matplotlib, has the letters of Portuguese, and sits well beside Times and its kin."""
+FAMILIES = ["serif", "DejaVu Serif"]
+"""The second for what the first lacks, such as a raised zero."""
 PAPER_RC = RC | {"font.family": "serif", "font.serif": [SERIF], "pdf.fonttype": 42}
 
 
@@ -34,7 +36,7 @@ def width_points(centimetres: float) -> int:
 def on_paper(figure: Figure) -> Figure:
     """The figure with the letters of a page: serifs, and room where another font is wider."""
     for text in cast(list[Text], figure.findobj(Text)):
-        text.set_fontfamily("serif")
+        text.set_fontfamily(FAMILIES)
     cast(Any, figure.get_layout_engine()).set(rect=(0, 0, 0.97, 1))
     return figure
 
