@@ -16,7 +16,7 @@ import datetime
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from escada.files import make_directory, read_json, write_json
 from escada.runs.device import resolve_device
 from escada.runs.environment import environment
 from escada.runs.run import Run, find_runs, run_key
+from escada.runs.underway import Planned, under_way
 from escada.spec import Budget, Spec, load_spec
 from escada.text.corpus import Corpus
 from escada.training.start import check_profile
@@ -84,6 +85,20 @@ def climb(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
         check_profile(spec, plan.corpus)
     resolve_device(plan.device)
     _claim(plan.out)
+    with under_way(plan.out, _planned(plan, specs)):
+        return _climb(plan, specs, say)
+
+
+def _planned(plan: Plan, specs: Mapping[str, Spec]) -> list[Planned]:
+    """The runs of the climb in their order, for whoever follows it."""
+    return [
+        Planned(spec.name, seed, run_key(spec, seed=seed, corpus_hash=plan.corpus.hash))
+        for seed in plan.seeds
+        for spec in specs.values()
+    ]
+
+
+def _climb(plan: Plan, specs: Mapping[str, Spec], say: Callable[[str], None]) -> dict[str, Any]:
     say("controls: baselines, human text and noise")
     ladder = _head(plan)
     runs: list[Run] = []

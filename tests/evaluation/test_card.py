@@ -187,3 +187,36 @@ def test_the_card_says_what_the_training_cost_and_what_of_that_is_an_estimate(ru
 def test_a_card_without_a_cost_sheet_says_nothing_of_energy(run, older):
     run.layout.cost.write_text(json.dumps(older), encoding="utf-8")
     assert "| energy |" not in card_text(run)
+
+
+def test_samples_are_shown_and_what_a_model_wrote_cannot_leave_its_fence(run):
+    assert "None of the weights that lie here now were kept." in card_text(run)
+    sample_run(run, device="cpu")
+    table = json.loads(run.layout.samples.read_text(encoding="utf-8"))
+    table["samples"][0]["text"] = "fim\n~~~\n<script>\n# Not a title \x07"
+    run.layout.samples.write_text(json.dumps(table), encoding="utf-8")
+    card = card_text(run)
+    section = card.split("## Samples")[1].split("## The text that it was trained on")[0]
+    prompt = table["samples"][0]["prompt"]
+    assert f"~~~~text\n{prompt}⟩fim\n~~~\n<script>\n# Not a title \ufffd\n~~~~\n" in section
+    kinds = {sample["category"] for sample in table["samples"]}
+    assert section.count("⟩") == len(kinds) + 1  # the sentence that explains the sign
+    assert f"seed {table['seed']}." in section
+    assert "No guardrails were run on these samples." in section
+
+
+def test_the_guardrails_on_a_card_are_those_of_its_samples(run):
+    from escada.files import sha256_file
+
+    sample_run(run, device="cpu")
+    guards = {"language": {"verdict": "fail", "meaning": "share of Portuguese"}}
+    found = {"schema_version": 1, "verdict": "fail", "guardrails": guards}
+    path = run.layout.evaluation("guardrails")
+    path.parent.mkdir(exist_ok=True)
+    of_these = {"samples": {"sha256": sha256_file(run.layout.samples)}}
+    path.write_text(json.dumps(found | of_these), encoding="utf-8")
+    card = card_text(run)
+    assert "noise: **fail**." in card
+    assert "It fails `language`: share of Portuguese." in card
+    path.write_text(json.dumps(found | {"samples": {"sha256": "0" * 64}}), encoding="utf-8")
+    assert "No guardrails were run on these samples." in card_text(run)

@@ -285,3 +285,32 @@ def one_run(tmp_path: Path) -> Path:
     )
     (folder / "spec.toml").write_text(f'[about]\nfollows = "v4"\n{about}\n', encoding="utf-8")
     return folder
+
+
+SHEET = {
+    "tokens": {"unique": 1_000_000, "seen": 4_200_000, "trained": 4_200_000},
+    "hours": 0.0167,
+    "wall_hours": 0.0202,
+    "utilisation": 0.427,
+    "memory_bytes": 512_000_000,
+    "kwh": 0.0251,
+    "energy_estimated": True,
+    "usd": 0.2,
+    "money_basis": "electricity",
+    "co2_g": 0.97,
+    "grid": "brazil",
+    "grid_g_per_kwh": 38.5,
+}
+
+
+@pytest.fixture(scope="session")
+def paid(tmp_path_factory) -> Path:
+    """The climb with a cost and pairs for every finished rung; one name is hard for TeX."""
+    table = ladder_table()
+    for facts in table["rungs"]:
+        if facts["status"] == "finished":
+            facts["cost"] = SHEET | {"brl": facts["parameters"] / 1e6}
+            facts["minimal_pairs"] = {"accuracy": 0.7917, "ci95": [0.771, 0.813], "pairs": 900}
+    table["rungs"][0]["name"] = "v_1 & 50%"
+    table["rungs"][1]["follows"] = table["rungs"][1]["beats_previous"]["against"] = "v_1 & 50%"
+    return write_climb(tmp_path_factory.mktemp("paid"), table)

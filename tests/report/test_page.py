@@ -97,7 +97,7 @@ def test_ids_are_unique_and_every_link_leads_somewhere(outline):
 
 
 def test_every_figure_says_what_it_shows(outline):
-    assert len(outline.svgs) == 12  # five figures and a narrow ladder, in two languages
+    assert len(outline.svgs) == 16  # seven figures and a narrow ladder, in two languages
     for svg in outline.svgs:
         assert svg["role"] == "img"
         assert len(svg["aria-label"]) > 30
@@ -164,7 +164,8 @@ def test_the_environment_separates_what_runs_share_from_what_differs(page):
 
 
 def test_figures_are_written_as_svg_and_png_in_both_languages(folder):
-    names = ["curves-flops", "curves-seconds", "ladder", "lexicon", "sources"]
+    names = ["curves-flops", "curves-seconds", "curves-tokens", "frontier-flops"]
+    names += ["ladder", "lexicon", "sources"]
     figures = folder / "report" / "figures"
     found = sorted(path.name for path in figures.iterdir())
     assert found == sorted(

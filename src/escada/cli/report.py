@@ -1,7 +1,9 @@
-"""`escada report DIR`: write the page of a climb again."""
+"""`escada report DIR`: the page of a climb, its tables for a thesis, or a page that follows it."""
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +12,129 @@ import typer
 
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder of a climb: it holds ladder.json.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="The folder of a climb (it holds ladder.json) or a run."
+        ),
     ],
+    latex: Annotated[
+        Path | None,
+        typer.Option(
+            "--latex", metavar="OUT", help="Write tables (booktabs) and figures (PGF, PDF) there."
+        ),
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option("--markdown", metavar="FILE", help="Write the tables as Markdown."),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="OUT", help="Write the tables as CSV, one file each, there."),
+    ] = None,
+    roadmap: Annotated[
+        Path | None,
+        typer.Option(
+            "--roadmap", metavar="FILE", help="Write the roadmap's versions as they came out."
+        ),
+    ] = None,
+    lang: Annotated[
+        str, typer.Option("--lang", help="Language of --latex and --markdown: en or pt.")
+    ] = "en",
+    text_width: Annotated[
+        float,
+        typer.Option("--text-width", min=5, max=60, help="Width of the thesis's text, in cm."),
+    ] = 16.0,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write the page anew while the climb is running.")
+    ] = False,
+    every: Annotated[
+        str, typer.Option("--every", help="How often --watch does, such as 10s or 2min.")
+    ] = "10s",
 ) -> None:
-    """Write DIR/report/index.html and its figures, and say in plain words what the climb found."""
+    """Write DIR/report/index.html and its figures, and say in plain words what the climb found.
+
+    With --latex, --markdown, --csv or --roadmap only those are written.
+    """
+    from escada.errors import EscadaError
+    from escada.report.language import CODES
+
+    code = next((code for code in CODES if code == lang), None)
+    if code is None:
+        raise EscadaError(f"no language {lang!r}", fix=f"one of {', '.join(CODES)}")
+    files = (latex, markdown, csv, roadmap)
+    if watch and any(files):
+        raise EscadaError("--watch writes the page alone", fix="ask for files when it has ended")
+    if watch:
+        _watch(folder, _seconds(every))
+        return
+    if not any(files):
+        _page(folder)
+        return
+    from escada.report import files as write
+
+    if latex is not None:
+        typer.echo(str(write.write_latex(folder, latex, code, text_width_cm=text_width)))
+    if markdown is not None:
+        typer.echo(str(write.write_markdown(folder, markdown, code)))
+    if csv is not None:
+        typer.echo(str(write.write_csv(folder, csv)))
+    if roadmap is not None:
+        typer.echo(str(write.write_roadmap(folder, roadmap)))
+
+
+def _page(folder: Path) -> None:
     from escada.report.page import conclusions, write_report
 
     page = write_report(folder)
     for sentence in conclusions(folder):
         typer.echo(sentence)
     typer.echo(str(page))
+
+
+def _watch(folder: Path, every_seconds: float) -> None:
+    """Follow a climb; one line that changes on a terminal, a line for each change elsewhere."""
+    from escada.report.live import step_aside, watch
+    from escada.report.page import conclusions
+
+    step_aside()
+    terminal = sys.stderr.isatty()
+    said = ""
+
+    def say(line: str) -> None:
+        nonlocal said
+        if terminal:
+            typer.echo(f"\r\x1b[K{line}", nl=False, err=True)
+        elif line != said:
+            typer.echo(line, err=True)
+        said = line
+
+    typer.echo(f"watching; the page is {folder / 'report' / 'index.html'}", err=True)
+    try:
+        page = watch(folder, every_seconds, say)
+    finally:
+        if terminal and said:
+            typer.echo(err=True)
+    if page is None:
+        typer.echo("The climb has ended before its first rung.", err=True)
+        return
+    if (folder / "ladder.json").is_file():
+        for sentence in conclusions(folder):
+            typer.echo(sentence)
+    typer.echo(str(page))
+
+
+def _seconds(text: str) -> float:
+    """`10s`, `0.5 min`, `10`: seconds.
+
+    Raises:
+        EscadaError: it is no duration, or none that can be kept.
+    """
+    from escada.errors import EscadaError
+
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|)\s*", text)
+    seconds = float(found[1]) * (60 if found[2] == "min" else 1) if found else 0.0
+    if not 1 <= seconds <= 3600:
+        raise EscadaError(
+            f"--every {text!r} is no interval of 1 second to 1 hour", fix="such as 10s or 2min"
+        )
+    return seconds

@@ -10,6 +10,7 @@ measured; it depends on the run's files alone, so writing it twice changes nothi
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from escada.cost.sheet import COMPARED, read_sheet
 from escada.evaluation.results import weights_hash
 from escada.evaluation.review import TRAIN_SAMPLE
-from escada.files import read_json, write_text
+from escada.files import read_json, sha256_file, write_text
 from escada.runs.checkpoint import has_checkpoint
 from escada.runs.run import Run
 
@@ -57,7 +58,7 @@ def card_text(run: Run) -> str:
     templates = Environment(
         loader=PackageLoader("escada.evaluation", "templates"),
         undefined=StrictUndefined,
-        autoescape=False,  # Markdown, and no text that a model wrote
+        autoescape=False,  # Markdown; what a model wrote stands in fences, see _shown
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -96,6 +97,8 @@ def _facts(run: Run) -> dict[str, Any]:
         "stale": [n for n in MEASURED if not figures[n] and run.layout.evaluation(n).exists()],
         "test": figures["test"],
         "samples": samples,
+        "shown": _shown(samples),
+        "guardrails": _guardrails(run, samples),
         "weights": weights_hash(run, "best") if has_checkpoint(run.layout.checkpoints) else None,
     }
 
@@ -119,6 +122,28 @@ def _current(run: Run, path: Path) -> dict[str, Any] | None:
     if which not in ("best", "last") or not has_checkpoint(run.layout.checkpoints):
         return None
     return found if found.get("weights_sha256") == weights_hash(run, which) else None
+
+
+def _shown(samples: dict[str, Any] | None) -> list[dict[str, str]]:
+    """The first sample of each kind of prompt, each with a fence that its text cannot close."""
+    firsts: dict[str, dict[str, str]] = {}
+    for sample in (samples or {}).get("samples", []):
+        text = f"{sample['prompt']}⟩{sample['text']}".translate(_CONTROLS)
+        tildes = max((len(run) for run in re.findall("~+", text)), default=0)
+        fence = "~" * max(3, tildes + 1)
+        firsts.setdefault(sample["category"], {"text": text, "fence": fence})
+    return list(firsts.values())
+
+
+_CONTROLS = dict.fromkeys({*range(32), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}, "\ufffd")
+
+
+def _guardrails(run: Run, samples: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What the guardrails say of these samples, if they were asked about these."""
+    found = _optional(run.layout.evaluation("guardrails"))
+    if samples is None or found.get("samples", {}).get("sha256") != sha256_file(run.layout.samples):
+        return None
+    return found
 
 
 def _source(name: object) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from escada.cost.sheet import read_sheet
 from escada.evaluation.card import write_card
 from escada.evaluation.guardrails import guard
 from escada.evaluation.guardrails.guard import guard_run, read_guardrails
@@ -93,6 +94,7 @@ def rung_row(
         "device": record["circumstances"]["device"],
         "spec_hash": record["spec_hash"],
         "key": record["key"],
+        "cost": _cost(run),
         "beats_previous": _step(run, comparisons),
     }
 
@@ -101,6 +103,19 @@ def _optional(run: Run, name: str) -> dict[str, Any] | None:
     """What a test of the run found; None where the corpus does not allow it."""
     path = run.layout.evaluation(name)
     return read_json(path) if path.exists() else None
+
+
+_COST = (
+    *("hours", "wall_hours", "tokens", "utilisation", "memory_bytes", "host_memory_bytes"),
+    *("device_memory_bytes", "kwh", "energy_estimated", "usd", "brl", "money_basis"),
+    *("co2_g", "grid", "grid_g_per_kwh", "predicted"),
+)
+
+
+def _cost(run: Run) -> dict[str, Any] | None:
+    """The figures of the run's cost sheet; what they are made of stays there."""
+    sheet = read_sheet(run.layout.cost)
+    return None if sheet is None else {name: sheet.get(name) for name in _COST}
 
 
 def _unknown_in_training(run: Run, corpus: Corpus) -> int:

@@ -29,7 +29,7 @@ def context(ladder: LadderFacts, judge: JudgeFacts | None, language: Language) -
     phenomena = first.by_phenomenon if first else {}
     guarded = [rung.guardrails for rung in ladder.rungs if rung.guardrails]
     return {
-        "seeded": [(rung, _seeds(rung)) for rung in ladder.rungs if rung.other_seeds],
+        "seeded": [(rung, seeds_of(rung)) for rung in ladder.rungs if rung.other_seeds],
         "phenomena": [(name, share.pairs) for name, share in phenomena.items()],
         "pair_rows": list(_pair_rows(ladder, language)),
         "pairs_findings": list(_pairs_findings(ladder, language)),
@@ -47,7 +47,8 @@ def context(ladder: LadderFacts, judge: JudgeFacts | None, language: Language) -
     }
 
 
-def _seeds(rung: RungFacts) -> Seeds:
+def seeds_of(rung: RungFacts) -> Seeds:
+    """All runs of a rung; mean and deviation once each of them is measured."""
     own = SeedFacts(seed=rung.seed, run=rung.run, bits_per_byte=rung.bits_per_byte)
     each = [own, *rung.other_seeds]
     figures = [one.bits_per_byte for one in each if one.bits_per_byte is not None]

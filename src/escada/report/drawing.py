@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from matplotlib.figure import Figure
@@ -13,6 +14,46 @@ from escada.report.language import Language
 from escada.report.palette import light
 
 MARKERS = "osD^vPX*"
+
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top, in pixels of a figure's plotting area."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Where data lie on a figure, in pixels; near enough to place words by, before any layout."""
+
+    width: float
+    height: float
+    corner: tuple[float, float]
+    opposite: tuple[float, float]
+    transform: Callable[[tuple[float, float]], Any]
+
+    @classmethod
+    def of(cls, axes: Any, width: float, height: float) -> Sheet:
+        """Of axes with their final limits and scales, about so many pixels wide and high."""
+        transform = axes.transScale.transform
+        (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+        corner, opposite = transform((left, low)), transform((right, high))
+        return cls(width, height, tuple(corner), tuple(opposite), transform)
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Where the data (x, y) lie."""
+        across, along = self.transform((x, y))
+        return (
+            float((across - self.corner[0]) / (self.opposite[0] - self.corner[0]) * self.width),
+            float((along - self.corner[1]) / (self.opposite[1] - self.corner[1]) * self.height),
+        )
+
+
+def covered(box: Box, taken: Sequence[tuple[Box, float]]) -> float:
+    """Area of `box` that other boxes take, each by its weight."""
+    area = 0.0
+    for other, weight in taken:
+        across = min(box[2], other[2]) - max(box[0], other[0])
+        along = min(box[3], other[3]) - max(box[1], other[1])
+        area += weight * max(0.0, across) * max(0.0, along)
+    return area
 
 
 def formatter(write: Callable[[float], str]) -> FuncFormatter:
@@ -82,7 +123,12 @@ def name_ends(
     gap = 15 / (height - 70)
     shares = [(y - low) / (high - low) for *_, y in ends]
     left, right = axes.get_xlim()
-    for (name, colour, x, y), place in zip(ends, spread(shares, gap), strict=True):
+    places = spread(shares, gap)
+    floor = 0.02
+    for i in sorted(range(len(places)), key=lambda i: places[i]):  # none below the axis
+        places[i] = max(places[i], floor)
+        floor = places[i] + gap
+    for (name, colour, x, y), place in zip(ends, places, strict=True):
         if logarithmic:
             share_x = math.log(x / left) / math.log(right / left)
         else:
@@ -120,6 +166,11 @@ def seconds(value: float, language: Language) -> str:
     if value < 36_000:
         return f"{language.number(value / 60)} min"
     return f"{language.number(value / 3600)} h"
+
+
+def power_tick(value: float, language: Language) -> str:
+    """`10¹²`, `2 × 10¹²`."""
+    return language.power(value).replace(f"{language.decimal}0", "").removeprefix("1\u202f×\u202f")
 
 
 def empty(axes: Any, figure: Figure, language: Language) -> Figure:

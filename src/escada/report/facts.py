@@ -9,6 +9,7 @@ and said on the page.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -95,6 +96,7 @@ class RungFacts(Facts):
     device: str | None = None
     spec_hash: str | None = None
     key: str | None = None
+    cost: CostFacts | None = None
     beats_previous: StepFacts | None = None
     minimal_pairs: PairsFacts | None = None
     cloze: ShareFacts | None = None
@@ -205,11 +207,19 @@ def read_ladder(folder: Path) -> LadderFacts:
             where=folder,
             fix="name the --out of an `escada climb`, or a run's folder",
         )
-    table = read_json(path)
-    check_version(table, path)
-    ladder = _by_rung(check(LadderFacts, table, path), path)
+    return ladder_of(read_json(path), path)
+
+
+def ladder_of(table: Mapping[str, Any], where: Path) -> LadderFacts:
+    """The content of a ladder.json, checked.
+
+    Raises:
+        EscadaError: it is of another version, or a figure cannot be one.
+    """
+    check_version(table, where)
+    ladder = _by_rung(check(LadderFacts, table, where), where)
     for rung in ladder.rungs:
-        _check_step(rung, path)
+        _check_step(rung, where)
     return ladder
 
 
@@ -293,5 +303,5 @@ def read_run(folder: Path, rung: RungFacts) -> RunFacts:
         samples = [check(SampleFacts, sample, run / name) for sample in table.get("samples", [])]
         sampler = {**table.get("settings", {}), "seed": table.get("seed")}
     environment = read_json(run / "env.json") if present("env.json") else {}
-    cost = read_costs(run / "cost.json")
+    cost = rung.cost or read_costs(run / "cost.json")  # ladders before this key have it there only
     return RunFacts(run, curve, samples, sampler, environment, tuple(missing), cost)

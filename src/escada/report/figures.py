@@ -1,4 +1,4 @@
-"""The report's figures: the ladder as stairs, learning curves, sources and lexicon shares.
+"""The report's smaller figures: learning curves, sources and lexicon shares.
 
 Each function draws one figure in one language and returns it; nothing here touches a file. Widths
 are in CSS pixels. A rung keeps its colour through all of them, and lines are named at their ends,
@@ -8,7 +8,6 @@ so that no figure needs a legend or colour sight.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
@@ -20,127 +19,14 @@ from escada.report.drawing import (
     formatter,
     name_ends,
     new,
+    power_tick,
     seconds,
     shortened,
 )
 from escada.report.facts import CurvePoint, LadderFacts, RungFacts
-from escada.report.findings import Findings
 from escada.report.language import Language
 from escada.report.palette import light, rung_roles
 from escada.report.svg import drawing_style
-
-_RISER = {"better": "-", "worse": "-", "undecided": (0, (4, 2))}
-"""Line style of a step; its colour is that of the verdict, and the page says it in words."""
-
-
-def draw_ladder(
-    ladder: LadderFacts, findings: Findings, language: Language, *, width: int = 860
-) -> Figure:
-    """The ladder as stairs: a tread for each rung, its interval as a band, baselines as lines."""
-    with drawing_style():
-        height = max(330, min(430, round(width * 0.55)))
-        figure, axes = new(width, height)
-        rungs, roles = ladder.rungs, rung_roles(ladder.rungs)
-        place = {rung.name: i for i, rung in enumerate(rungs)}
-        bits = {rung.name: rung.bits_per_byte for rung in rungs if rung.bits_per_byte is not None}
-        ends = [end for rung in rungs for end in (rung.ci95 or ()) if rung.name in bits]
-        _frame_ladder(axes, [*bits.values(), *ends], ladder, language, len(rungs))
-        bottom = axes.get_ylim()[0]
-        small = 9 if width < 500 else 11
-        half = 0.36
-        for step in findings.steps:
-            if step.facts is None:
-                continue
-            i, j = place[step.against], place[step.rung.name]
-            near, far = (i + half, j - half) if i < j else (i - half, j + half)
-            low, high = bits[step.against], bits[step.rung.name]
-            axes.plot([near, far, far], [low, low, high], color=light("muted"), lw=0.8, alpha=0.55)
-            axes.plot(
-                [far, far],
-                [low, high],
-                color=light(step.outcome),
-                lw=2,
-                linestyle=_RISER[step.facts.verdict],
-            )
-        for rung in rungs:
-            i, colour = place[rung.name], light(roles[rung.name])
-            value = bits.get(rung.name)
-            if value is None:
-                axes.text(
-                    i,
-                    bottom,
-                    language.say("figures.unmeasured").replace(" ", "\n"),
-                    ha="center",
-                    va="bottom",
-                    color=light("muted"),
-                    fontsize=small - 1,
-                )
-                continue
-            low, high = rung.ci95 or (value, value)
-            axes.fill_between([i - half, i + half], low, high, color=colour, alpha=0.22, lw=0)
-            axes.plot([i - half, i + half], [value] * 2, color=colour, lw=3, solid_capstyle="butt")
-            axes.annotate(
-                language.bits(value) if width >= 500 else language.number(value, 2),
-                (i, high),
-                xytext=(0, 4),
-                textcoords="offset points",
-                ha="center",
-                color=light("ink"),
-                fontsize=small,
-                fontweight="bold",
-            )
-        crowded = width / len(rungs) < 0.68 * small * max(len(rung.name) for rung in rungs)
-        axes.set_xticks(
-            range(len(rungs)),
-            [shortened(rung.name) for rung in rungs],
-            rotation=35 if crowded else 0,
-            ha="right" if crowded else "center",
-            rotation_mode="anchor" if crowded else "default",
-            fontsize=small,
-            color=light("ink"),
-        )
-    return figure
-
-
-def _frame_ladder(
-    axes: Any, values: Sequence[float], ladder: LadderFacts, language: Language, rungs: int
-) -> None:
-    """The frame: all rungs with their intervals, and every baseline that does not flatten them.
-
-    If none fits, the nearest is drawn at its edge and said to be above; the table has them all.
-    """
-    values = values or [1.0]
-    low, high = min(values), max(values)
-    pad = max(0.08 * (high - low), 0.01 * abs(high))
-    top = high + 2 * pad
-    reach = low + 3.5 * max(high - low, 0.1 * abs(high))
-    baselines = sorted(ladder.baselines, key=lambda baseline: baseline.bits_per_byte)
-    near = [baseline for baseline in baselines if baseline.bits_per_byte <= reach]
-    for baseline in near:
-        top = max(top, baseline.bits_per_byte + 2 * pad)
-        low = min(low, baseline.bits_per_byte)
-    if baselines and not near:
-        near.append(baselines[0])
-        top += pad
-    axes.set_ylim(low - 1.5 * pad, top)
-    axes.set_xlim(-0.6, rungs - 0.4)
-    bits_axis(axes, language)
-    for baseline in near:
-        label = language.baseline(baseline.key, baseline.name)
-        label = f"{label} {language.bits(baseline.bits_per_byte)}"
-        inside = baseline.bits_per_byte <= top
-        shown = baseline.bits_per_byte if inside else top
-        axes.axhline(shown, color=light("muted"), lw=1.2, ls=(0, (6, 3)), clip_on=False)
-        axes.annotate(
-            label if inside else language.say("figures.above_scale", baseline=label),
-            (1, shown),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 4 if inside else -13),
-            textcoords="offset points",
-            ha="right",
-            color=light("muted"),
-            fontsize=9.5,
-        )
 
 
 def draw_curves(
@@ -150,6 +36,7 @@ def draw_curves(
     *,
     over: str,
     width: int = 400,
+    height: int = 300,
 ) -> Figure:
     """Validation bits per byte while training.
 
@@ -157,20 +44,21 @@ def draw_curves(
         ladder: for the order and the colours.
         curves: rung name → validations.
         language: of every word in it.
-        over: `seconds` (linear) or `flops` (logarithmic).
+        over: `seconds` (linear), `flops` or `tokens` (logarithmic).
         width: in pixels.
+        height: in pixels.
     """
-    height = 300
+    logarithmic = over != "seconds"
 
     def position(point: CurvePoint) -> float:
-        return point.flops if over == "flops" else point.seconds
+        return getattr(point, over)
 
     with drawing_style():
         figure, axes = new(width, height)
         roles = rung_roles(ladder.rungs)
         drawn: list[tuple[str, str, list[float], list[float], str]] = []
         for i, rung in enumerate(ladder.rungs):
-            points = [p for p in curves.get(rung.name, ()) if over != "flops" or p.flops > 0]
+            points = [p for p in curves.get(rung.name, ()) if not logarithmic or position(p) > 0]
             if points:
                 xs, ys = [position(p) for p in points], [p.bits_per_byte for p in points]
                 colour = light(roles[rung.name])
@@ -184,12 +72,12 @@ def draw_curves(
         bits_axis(axes, language)
         first = min(xs[0] for _, _, xs, _, _ in drawn)
         last = max(xs[-1] for _, _, xs, _, _ in drawn)
-        if over == "flops":
+        if logarithmic:
             axes.set_xscale("log")
             axes.set_xlim(first / 1.2, last * 1.1)
             subs = (1.0,) if last / first > 50 else (1.0, 2.0, 5.0)
             axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=5))
-            axes.xaxis.set_major_formatter(formatter(lambda x: _power_tick(x, language)))
+            axes.xaxis.set_major_formatter(formatter(lambda x: _tick(x, over, language)))
             axes.xaxis.set_minor_formatter(NullFormatter())
         else:
             axes.set_xlim(0, last * 1.02 or 1)
@@ -199,13 +87,15 @@ def draw_curves(
         for _, colour, xs, ys, marker in drawn:
             axes.plot(xs, ys, color=colour, lw=1.8, marker=marker, ms=4, mec="none")
         ends = [(shortened(name, 12), colour, xs[-1], ys[-1]) for name, colour, xs, ys, _ in drawn]
-        name_ends(axes, ends, height, over == "flops")
+        name_ends(axes, ends, height, logarithmic)
     return figure
 
 
-def _power_tick(value: float, language: Language) -> str:
-    """`10¹²`, `2 × 10¹²`."""
-    return language.power(value).replace(f"{language.decimal}0", "").removeprefix("1\u202f×\u202f")
+def _tick(value: float, over: str, language: Language) -> str:
+    """A round number on a logarithmic axis."""
+    if over == "flops":
+        return power_tick(value, language)
+    return language.compact(value).replace(f"{language.decimal}0\u202f", "\u202f")
 
 
 def draw_sources(ladder: LadderFacts, language: Language, *, width: int = 400) -> Figure:

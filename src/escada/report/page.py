@@ -23,11 +23,15 @@ from escada import __version__
 from escada.files import write_bytes, write_text
 from escada.report import beyond, views
 from escada.report.facts import LadderFacts, RunFacts, read_ladder, read_run
-from escada.report.figures import draw_curves, draw_ladder, draw_lexicon, draw_sources
+from escada.report.figures import draw_curves, draw_lexicon, draw_sources
 from escada.report.findings import Findings, find
+from escada.report.frontier import PRICES, draw_frontier, points
 from escada.report.language import CODES, Code, Language
+from escada.report.objectives import objectives
 from escada.report.palette import rung_roles, variables
+from escada.report.progress import Progress
 from escada.report.sentences import headline, verdict
+from escada.report.stairs import draw_ladder
 from escada.report.svg import inline, render_png, render_svg, standalone
 from escada.report.tested import read_judge
 
@@ -53,10 +57,33 @@ class _Body:
     html: str
 
 
-def write_report(folder: Path) -> Path:
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the page of a climb in progress says of itself.
+
+    Attributes:
+        every_seconds: after which it loads itself again.
+        written: when, in UTC and ISO 8601.
+        progress: where the climb is.
+    """
+
+    every_seconds: float
+    written: str
+    progress: Progress
+
+
+def write_report(
+    folder: Path, *, ladder: LadderFacts | None = None, live: Live | None = None
+) -> Path:
     """Write `folder/report/index.html` and `folder/report/figures/*` from `folder/ladder.json`.
 
     What is written depends on the files that are read and on nothing else: no clock, no machine.
+
+    Args:
+        folder: of the climb, or of one run.
+        ladder: in the place of `folder/ladder.json`, while a climb has not come to its end.
+        live: the page says that it is of a climb in progress, and loads itself again; its figures
+            are not kept as PNG, which would take time from the training.
 
     Returns:
         The path of the page.
@@ -64,7 +91,7 @@ def write_report(folder: Path) -> Path:
     Raises:
         EscadaError: no ladder there, or a file of it that cannot be read.
     """
-    ladder = read_ladder(folder)
+    ladder = ladder or read_ladder(folder)
     runs = {rung.name: read_run(folder, rung) for rung in ladder.rungs}
     judge = read_judge(folder)
     findings = find(ladder)
@@ -80,7 +107,7 @@ def write_report(folder: Path) -> Path:
     bodies: list[_Body] = []
     for code in CODES:
         language = Language.load(code)
-        figures = _figures(ladder, runs, findings, language, out / "figures")
+        figures = _figures(ladder, runs, findings, language, out / "figures", png=live is None)
         text = templates.get_template("body.html.j2").render(
             _context(ladder, runs, findings, language) | beyond.context(ladder, judge, language),
             figures=figures,
@@ -89,6 +116,7 @@ def write_report(folder: Path) -> Path:
     script = _static("script.js")
     page = templates.get_template("page.html.j2").render(
         bodies=bodies,
+        live=live,
         title=" · ".join(body.language.say("page.title") for body in bodies),
         version=__version__,
         light_variables=variables(0),
@@ -141,6 +169,9 @@ def _context(
         "without_samples": [rung.name for rung in ladder.rungs if rung.name not in sampled],
         "prompts": views.prompts(ladder, runs, language),
         "sampler": views.sampler(runs[sampled[0]]) if sampled else "",
+        "objectives": {rung.name: objectives(rung, ladder, findings) for rung in ladder.rungs},
+        "failing": {rung.name: views.failing(rung, language) for rung in ladder.rungs},
+        "prices": [over for over in PRICES if points(ladder, runs, language, over)],
         "sources": sorted({source for rung in ladder.rungs for source in rung.by_source}),
         "metered": any(run.cost for run in runs.values()),
         "largest": views.largest_costs(ladder),
@@ -156,14 +187,23 @@ def _figures(
     findings: Findings,
     language: Language,
     out: Path,
+    *,
+    png: bool,
 ) -> dict[str, str]:
     """Draw every figure in one language, keep it as SVG and PNG, return what goes into the page."""
     curves = {name: run.curve for name, run in runs.items()}
     alts = views.figure_alts(ladder, runs, language)
     figures: dict[str, Figure] = {
         "ladder": draw_ladder(ladder, findings, language),
-        "curves-seconds": draw_curves(ladder, curves, language, over="seconds"),
-        "curves-flops": draw_curves(ladder, curves, language, over="flops"),
+        **{
+            f"curves-{over}": draw_curves(ladder, curves, language, over=over)
+            for over in ("tokens", "seconds", "flops")
+        },
+        **{
+            f"frontier-{over}": draw_frontier(ladder, runs, language, over=over)
+            for over in PRICES
+            if points(ladder, runs, language, over)
+        },
         "lexicon": draw_lexicon(ladder, language),
         "sources": draw_sources(ladder, language),
     }
@@ -171,7 +211,8 @@ def _figures(
     for name, figure in figures.items():
         svg = render_svg(figure)
         write_text(out / f"{name}.{language.code}.svg", standalone(svg))
-        write_bytes(out / f"{name}.{language.code}.png", render_png(figure))
+        if png:
+            write_bytes(out / f"{name}.{language.code}.png", render_png(figure))
         shown[name] = inline(svg, f"{language.code}-{name}", html.escape(alts[name]))
     narrow = render_svg(draw_ladder(ladder, findings, language, width=_NARROW))
     shown["ladder-narrow"] = inline(

@@ -10,6 +10,7 @@ from typing import Any, cast
 from markupsafe import Markup
 
 from escada.report.facts import LadderFacts, RunFacts, RungFacts, SampleFacts
+from escada.report.frontier import PRICES, points, price_text
 from escada.report.language import NOTHING, Language
 
 COSTS = (
@@ -81,6 +82,18 @@ def status(rung: RungFacts, language: Language) -> str:
     """A run's status in words."""
     key = f"ladder.status_{rung.status}"
     return language.say(key) if key in language.messages else rung.status
+
+
+def failing(rung: RungFacts, language: Language) -> str:
+    """The guardrails that a rung's samples fail, by name; empty when there are none."""
+    found = rung.guardrails.guardrails if rung.guardrails else {}
+    return language.names(
+        [
+            language.messages.get(f"guardrail.{name}", name)
+            for name, guard in found.items()
+            if guard.verdict == "fail"
+        ]
+    )
 
 
 def gap(rung: RungFacts) -> float | None:
@@ -202,6 +215,20 @@ def environment(
     return [(title, rows) for title, rows in tables if rows]
 
 
+def _at_price(
+    ladder: LadderFacts, runs: Mapping[str, RunFacts], language: Language, over: str
+) -> list[str]:
+    return [
+        language.say(
+            "frontier.point",
+            name=point.name,
+            bits=language.bits(point.bits),
+            price=price_text(point.price, over, language),
+        )
+        for point in points(ladder, runs, language, over)
+    ]
+
+
 def figure_alts(
     ladder: LadderFacts, runs: Mapping[str, RunFacts], language: Language
 ) -> dict[str, str]:
@@ -256,6 +283,13 @@ def figure_alts(
         )
     return {
         "ladder": told("ladder.alt", measured),
+        "curves-tokens": told("curves.alt_tokens", curves),
+        **{
+            f"frontier-{over}": told(
+                f"frontier.alt_{over}", _at_price(ladder, runs, language, over)
+            )
+            for over in PRICES
+        },
         "curves-seconds": told("curves.alt_seconds", curves),
         "curves-flops": told("curves.alt_flops", curves),
         "lexicon": told("samples.lexicon_alt", shares),

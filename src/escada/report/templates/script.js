@@ -19,7 +19,20 @@
   const anchored = /^#(en|pt)-/.exec(location.hash);
   const first = asked || (anchored && anchored[1]) || remembered() || (navigator.language.startsWith("pt") ? "pt" : "en");
   show(first === "pt" ? "pt" : "en");
-  if (anchored) { const target = document.getElementById(location.hash.slice(1)); if (target) target.scrollIntoView({ behavior: "instant" }); }
+  const again = (performance.getEntriesByType("navigation")[0] || {}).type === "reload";
+  if (anchored && !again) { const target = document.getElementById(location.hash.slice(1)); if (target) target.scrollIntoView({ behavior: "instant" }); }
   radios.forEach((radio) => radio.addEventListener("change", () => { show(radio.value); remember(radio.value); }));
+  const live = document.querySelector(".live");
+  if (live) { // a climb is running: this page is written again and again
+    const holds = [...live.querySelectorAll(".hold")];
+    const told = () => {
+      const seconds = Math.max(0, Math.round((Date.now() - Date.parse(live.dataset.written)) / 1000));
+      live.querySelectorAll(".age").forEach((age) => { age.textContent = seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`; });
+    };
+    told();
+    setInterval(told, 1000);
+    setInterval(() => { if (!holds.some((hold) => hold.checked)) location.reload(); }, 1000 * Number(live.dataset.every));
+    holds.forEach((hold) => hold.addEventListener("change", () => holds.forEach((other) => { other.checked = hold.checked; })));
+  }
   addEventListener("beforeprint", () => document.querySelectorAll("details.prompt").forEach((d) => { d.open = true; }));
 })();
