@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-slow lint format clean wheel bench bench-env
+.PHONY: help install dev demo test test-slow lint format clean wheel bench bench-env docs docs-serve
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,20 @@ bench-env: .venv-bench-hf/.installed .venv-bench-keras/.installed  ## the peers 
 bench: install  ## every ratio against a peer, on an idle machine: 20 minutes (BENCH_ARGS="--only train")
 	@[ -d data/default ] || $(BIN)/escada data prepare
 	$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
+
+# The site's tools have an environment of their own: they are not escada's.
+.venv-docs/.installed: docs/constraints-docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) \
+	  -c $< mkdocs-material mkdocs-static-i18n
+	@touch $@
+
+docs: .venv-docs/.installed  ## build the documentation site into site/
+	.venv-docs/bin/mkdocs build --strict  # never --quiet: it hides warnings from --strict too
+	$(PYTHON) docs/tools/check_site.py site
+
+docs-serve: .venv-docs/.installed  ## show the documentation on this machine while you write it
+	.venv-docs/bin/mkdocs serve
 
 wheel: dev  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel
