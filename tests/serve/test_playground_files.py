@@ -130,7 +130,7 @@ def test_the_examples_are_prompts_that_every_rung_is_sampled_with(evaluate):
 
 
 STREAM = (
-    ': hello\r\n\r\ndata: {"a":1}\n\ndata: first\ndata:second\r\n\r\nevent: x\rdata: ação\r\r'
+    ': hello\r\n\r\ndata: {"a":1}\n\ndata: first\r\ndata:second\r\n\r\nevent: x\rdata: ação\r\r'
     "data\n\ndata: [DONE]\n\n"
 )
 EVENTS = ['{"a":1}', "first\nsecond", "ação", "", "[DONE]"]
@@ -180,7 +180,7 @@ def test_surprisal_is_minus_the_binary_logarithm_and_its_steps_are_those_of_the_
 
 
 @needs_node
-def test_alternatives_are_ordered_by_probability_and_the_rest_is_what_they_leave(evaluate):
+def test_alternatives_are_ordered_by_probability_with_the_chosen_one_among_or_behind_them(evaluate):
     found = evaluate(
         """
         const { alternativesOf } = await import("./surprisal.js");
@@ -195,7 +195,7 @@ def test_alternatives_are_ordered_by_probability_and_the_rest_is_what_they_leave
     names = [[row["token"] for row in one["rows"]] for one in found]
     assert names == [[" a", "b", "7"], [" a", "b", "7", "z"], [" a", "b", "7"]]
     assert [one["rank"] for one in found] == [3, None, None]
-    assert [one["others"] for one in found] == pytest.approx([0.2, 0.15, 0.2])
+    assert [row["share"] for row in found[1]["rows"]] == pytest.approx([0.5, 0.2, 0.1, 0.05])
     assert [row["chosen"] for row in found[1]["rows"]] == [False, False, False, True]
 
 

@@ -8,6 +8,16 @@ import { requestOf } from "./state.js";
 import { Cells } from "./surprisal.js";
 import { TokenText } from "./tokens.js";
 
+const SQUARE = "M7 7h10v10H7z";
+const AROUND = "M19 12a7 7 0 1 1-2.2-5.1M19 3v4.5h-4.5";
+const LINES = {
+  fill: "none",
+  stroke: "currentColor",
+  "stroke-width": 2,
+  "stroke-linecap": "round",
+  "stroke-linejoin": "round",
+};
+
 /** "idle" before the first answer; "streaming"; "finished", "stopped" or "failed" after it. */
 export class Answer {
   status = "idle";
@@ -29,8 +39,8 @@ export class Answer {
     this.text = new TokenText((place, token) => page.panel.toggle(this, place, token));
     this.text.element.addEventListener("walk", (event) => page.panel.walkTo(this, event.detail));
     this.title = make("small", {});
-    this.stopButton = make("button", { type: "button", class: "icon" }, icon("M7 7h10v10H7z", true));
-    this.againButton = make("button", { type: "button", class: "icon" }, icon("M19 12a7 7 0 1 1-2.2-5.1M19 3v4.5h-4.5", false));
+    this.stopButton = make("button", { type: "button", class: "icon" }, icon(SQUARE, true));
+    this.againButton = make("button", { type: "button", class: "icon" }, icon(AROUND, false));
     this.empty = make("p", { class: "empty" });
     this.whole = make("p", { class: "hidden whole", lang: "pt-BR" });
     this.problem = make("div", {});
@@ -39,7 +49,14 @@ export class Answer {
     const id = `card-${rung.name}`;
     const heading = make("h3", { id }, make("span", { class: "rung" }, rung.name), this.title);
     const tools = make("div", { class: "tools" }, this.stopButton, this.againButton);
-    this.element = make("article", { class: "card", "aria-labelledby": id, "data-rung": rung.name }, make("header", {}, heading, tools), this.body, this.problem, this.facts);
+    this.element = make(
+      "article",
+      { class: "card", "aria-labelledby": id, "data-rung": rung.name },
+      make("header", {}, heading, tools),
+      this.body,
+      this.problem,
+      this.facts,
+    );
     this.element.style.setProperty("--c", `var(${colour})`);
     this.stopButton.addEventListener("click", () => this.stop());
     this.againButton.addEventListener("click", () => this.#again());
@@ -58,8 +75,9 @@ export class Answer {
     const control = new AbortController();
     this.#control = control;
     this.#begin(state.prompt, seed);
+    const request = requestOf(state, this.rung.name, seed);
     try {
-      for await (const choice of streamCompletion(requestOf(state, this.rung.name, seed), control.signal)) {
+      for await (const choice of streamCompletion(request, control.signal)) {
         if (this.#control !== control) return;
         this.#take(choice);
       }
@@ -106,11 +124,15 @@ export class Answer {
     this.whole.textContent = this.cells.text;
     this.render();
     this.page.changed();
-    const { name } = this.rung;
-    const [tokens, bits] = [plural("answer.tokens", this.cells.tokens), this.cells.bitsPerByte()];
-    if (status === "stopped") this.page.announce(t("announce.stopped", { name, tokens }));
-    else if (status === "finished" && bits === null) this.page.announce(t("announce.finished_plain", { name, tokens }));
-    else if (status === "finished") this.page.announce(t("announce.finished", { name, tokens, bits: number(bits, 2) }));
+    if (status !== "failed") this.#announceEnd(); // a problem's box speaks for itself
+  }
+
+  #announceEnd() {
+    const bits = this.cells.bitsPerByte();
+    const key = this.status === "stopped" ? "stopped" : bits === null ? "finished_plain" : "finished";
+    const tokens = plural("answer.tokens", this.cells.tokens);
+    const values = { name: this.rung.name, tokens, bits: number(bits, 2) };
+    this.page.announce(t(`announce.${key}`, values));
   }
 
   /** Everything that depends on the status or the language; the tokens stay. */
@@ -131,7 +153,10 @@ export class Answer {
     this.empty.textContent = t(streaming ? "answer.waiting" : "answer.empty");
     this.text.element.hidden = this.status === "idle";
     this.problem.replaceChildren();
-    if (this.#error) this.problem.append(problemBox(this.#error, () => this.#again(this.#seed), this.page.askToken));
+    if (this.#error) {
+      const again = () => this.#again(this.#seed);
+      this.problem.append(problemBox(this.#error, again, this.page.askToken));
+    }
     this.#renderFacts();
   }
 
@@ -139,11 +164,15 @@ export class Answer {
     this.facts.hidden = this.#seed === null;
     if (this.facts.hidden) return;
     const bits = this.cells.bitsPerByte();
-    const mean = make("span", { class: "mean", title: t("answer.mean_why") }, t("answer.mean", { bits: number(bits, 2) }));
-    const facts = [plural("answer.tokens", this.cells.tokens), t("answer.seed", { seed: this.#seed })];
-    if (this.status === "stopped") facts.push(t("answer.stopped"));
-    if (this.status === "finished") facts.push(t(this.#finish === "length" ? "answer.length" : "answer.end"));
-    this.facts.replaceChildren(...(bits === null ? [] : [mean]), ...facts.map((fact) => make("span", {}, fact)));
+    const parts = [plural("answer.tokens", this.cells.tokens), t("answer.seed", { seed: this.#seed })];
+    if (this.status === "stopped") parts.push(t("answer.stopped"));
+    if (this.status === "finished") {
+      parts.push(t(this.#finish === "length" ? "answer.length" : "answer.end"));
+    }
+    this.facts.replaceChildren(...parts.map((part) => make("span", {}, part)));
+    if (bits === null) return;
+    const words = t("answer.mean", { bits: number(bits, 2) });
+    this.facts.prepend(make("span", { class: "mean", title: t("answer.mean_why") }, words));
   }
 }
 
@@ -153,6 +182,6 @@ function label(button, text) {
 }
 
 function icon(path, filled) {
-  const paint = filled ? { fill: "currentColor" } : { fill: "none", stroke: "currentColor", "stroke-width": 2, "stroke-linecap": "round", "stroke-linejoin": "round" };
-  return draw("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, draw("path", { d: path, ...paint }));
+  const drawn = draw("path", { d: path, ...(filled ? { fill: "currentColor" } : LINES) });
+  return draw("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, drawn);
 }

@@ -4,7 +4,15 @@ import { Answer } from "./answer.js";
 import { ServiceError, readLadder, token } from "./api.js";
 import { byId, make } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
-import { firstLanguage, language, number, onLanguage, rememberLanguage, setLanguage, t } from "./i18n.js";
+import {
+  firstLanguage,
+  language,
+  number,
+  onLanguage,
+  rememberLanguage,
+  setLanguage,
+  t,
+} from "./i18n.js";
 import { LadderView, rungColours } from "./ladder.js";
 import { TokenPanel } from "./panel.js";
 import { problemBox } from "./problem.js";
@@ -64,14 +72,15 @@ function chooseAtFirst(names) {
   state.rungs = (state.rungs ?? []).filter((name) => names.includes(name));
   if (state.rungs.length) return;
   const last = names.length - 1;
-  const spread = Array.from({ length: FIRST_RUNGS }, (_, n) => names[Math.round((n * last) / (FIRST_RUNGS - 1))]);
-  state.rungs = [...new Set(spread)];
+  const places = Array.from({ length: FIRST_RUNGS }, (_, n) => (n * last) / (FIRST_RUNGS - 1));
+  state.rungs = [...new Set(places.map((place) => names[Math.round(place)]))];
 }
 
 function addRung(rung) {
   if (answers.has(rung.name)) return;
   const input = make("input", { type: "checkbox", id: `rung-${rung.name}`, value: rung.name });
-  const label = make("label", { for: input.id }, make("span", { class: "rung" }, rung.name), make("small", {}));
+  const name = make("span", { class: "rung" }, rung.name);
+  const label = make("label", { for: input.id }, name, make("small", {}));
   const chip = make("span", { class: "chip" }, input, label);
   chip.style.setProperty("--c", `var(${colours.get(rung.name)})`);
   input.addEventListener("change", () => {
@@ -131,7 +140,8 @@ function renderRungs() {
 }
 
 function renderProblem() {
-  byId("page-problem").replaceChildren(...(pageError ? [problemBox(pageError, () => void load(), askToken)] : []));
+  byId("page-problem").replaceChildren();
+  if (pageError) byId("page-problem").append(problemBox(pageError, () => void load(), askToken));
 }
 
 // --- what does not change by itself ----------------------------------------------------------
@@ -153,8 +163,8 @@ function renderExamples() {
 function renderScale() {
   const edges = [0, ...LEVEL_BITS];
   const steps = edges.map((from, level) => {
-    const to = edges[level + 1];
-    const words = to === undefined ? t("legend.from", { bits: number(from, 0) }) : `${number(from, 0)}–${number(to, 0)}`;
+    const [low, high] = [from, edges[level + 1]].map((edge) => number(edge, 0));
+    const words = level + 1 < edges.length ? `${low}–${high}` : t("legend.from", { bits: low });
     return make("span", { class: `level-${level}` }, words);
   });
   byId("scale").replaceChildren(...steps);

@@ -44,8 +44,8 @@ export function compact(value) {
 /** A share as a percentage: two significant digits below one per cent, else one decimal. */
 export function percent(share) {
   if (share > 0 && share < 0.0001) return `< ${percent(0.0001)}`;
-  const digits = share < 0.01 ? { maximumSignificantDigits: 2 } : { minimumFractionDigits: 1, maximumFractionDigits: 1 };
-  return format({ style: "percent", ...digits }, share);
+  const one = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
+  return format({ style: "percent", ...(share < 0.01 ? { maximumSignificantDigits: 2 } : one) }, share);
 }
 
 /** [2.38, 2.44]; [2,38; 2,44]. */
@@ -69,7 +69,7 @@ function format(options, value) {
 
 /** The first language: the one that was chosen here before, else the browser's. */
 export function firstLanguage() {
-  const wanted = stored() ?? (navigator.languages ?? [navigator.language]).find((one) => /^(pt|en)/i.test(one));
+  const wanted = stored() ?? navigator.languages.find((one) => /^(pt|en)/i.test(one));
   return /^pt/i.test(wanted ?? "") ? "pt" : "en";
 }
 

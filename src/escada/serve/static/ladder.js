@@ -1,11 +1,14 @@
 // The view of the ladder: stairs at the height of each rung's bits per byte, a table, and what each
 // rung set out to do.
 
-import { byId, draw, make, visible } from "./dom.js";
+import { byId, draw, make } from "./dom.js";
 import { compact, duration, interval, language, number, onLanguage, t } from "./i18n.js";
 
 const FAMILIES = 4;
 const SHADES = 3;
+const COLUMNS = ["rung", "bits", "parameters", "tokenizer", "context", "trained", "time", "run"];
+const NUMERIC = ["bits", "parameters", "trained", "time"];
+const TOKENIZERS = ["characters", "bytes", "bpe", "unigram"];
 
 /**
  * A colour for each rung, as in the report: a hue for each family (tokenizer, and whether the
@@ -50,24 +53,28 @@ export class LadderView {
   render() {
     this.#chart();
     this.#table();
-    byId("about").replaceChildren(...this.#rungs.filter((rung) => rung.about).map((rung) => this.#about(rung)));
+    const told = this.#rungs.filter((rung) => rung.about);
+    byId("about").replaceChildren(...told.map((rung) => this.#about(rung)));
   }
 
   #chart() {
     const width = byId("chart").clientWidth;
     const measured = this.#rungs.filter((rung) => rung.bits_per_byte !== null);
     byId("chart").replaceChildren();
-    if (width && measured.length) byId("chart").append(stairs(this.#rungs, measured, this.#colours, width));
+    if (!width || !measured.length) return;
+    byId("chart").append(stairs(this.#rungs, measured, this.#colours, width));
   }
 
   #table() {
     const measured = this.#rungs.map((rung) => rung.bits_per_byte).filter((bits) => bits !== null);
     const best = measured.length > 1 ? Math.min(...measured) : null;
-    const heads = ["rung", "bits", "parameters", "tokenizer", "context", "trained", "time", "run"];
-    const numeric = ["bits", "parameters", "trained", "time"];
+    const heads = COLUMNS.map((column) => {
+      const kind = NUMERIC.includes(column) ? "n" : null;
+      return make("th", { scope: "col", class: kind }, t(`ladder.${column}`));
+    });
     byId("table").replaceChildren(
       make("caption", { class: "hidden" }, t("ladder.table")),
-      make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col", class: numeric.includes(head) ? "n" : null }, t(`ladder.${head}`))))),
+      make("thead", {}, make("tr", {}, ...heads)),
       make("tbody", {}, ...this.#rungs.map((rung) => this.#row(rung, best))),
     );
   }
@@ -80,28 +87,35 @@ export class LadderView {
 
   #about(rung) {
     const terms = ["objective", "changes", "expected"].filter((part) => rung.about[part]);
-    const facts = terms.map((part) => make("div", {}, make("dt", {}, t(`ladder.${part}`)), make("dd", {}, rung.about[part][language()] ?? "")));
+    const facts = terms.map((part) => {
+      const words = rung.about[part][language()] ?? "";
+      return make("div", {}, make("dt", {}, t(`ladder.${part}`)), make("dd", {}, words));
+    });
     const title = make("span", {}, rung.title?.[language()] ?? "");
     return make("li", {}, make("h3", {}, this.#name(rung), title), make("dl", {}, ...facts));
   }
 
   #row(rung, best) {
-    const tag = best !== null && rung.bits_per_byte === best ? make("span", { class: "tag" }, t("ladder.best")) : null;
-    const kind = rung.tokenizer?.kind;
-    const known = ["characters", "bytes", "bpe", "unigram"].includes(kind);
-    const context = rung.context_tokens === null ? t("ladder.any") : t("ladder.tokens", { n: number(rung.context_tokens, 0) });
-    const bits = rung.bits_per_byte === null ? t("ladder.unmeasured") : number(rung.bits_per_byte, 3);
+    const { bits_per_byte: bits, context_tokens: context, hash, preset, seed } = rung;
+    const { kind, vocab_size: size } = rung.tokenizer;
+    const tag = bits !== null && bits === best ? make("span", { class: "tag" }, t("ladder.best")) : null;
+    const small = (words) => make("small", {}, words);
+    const figure = (...parts) => make("td", { class: "n" }, ...parts);
+    const measured = bits === null ? t("ladder.unmeasured") : number(bits, 3);
+    const window = context === null ? t("ladder.any") : t("ladder.tokens", { n: number(context, 0) });
+    const cut = TOKENIZERS.includes(kind) ? t(`tokenizer.${kind}`) : kind;
+    const run = make("code", { title: hash }, hash.slice(0, 8));
     return make(
       "tr",
       {},
-      make("th", { scope: "row" }, this.#name(rung), tag, make("small", {}, rung.title?.[language()] ?? "")),
-      make("td", { class: "n strong" }, bits, make("small", {}, interval(rung.interval))),
-      make("td", { class: "n" }, compact(rung.parameters)),
-      make("td", {}, known ? t(`tokenizer.${kind}`) : visible(String(kind)), make("small", {}, number(rung.tokenizer?.vocab_size, 0))),
-      make("td", {}, context),
-      make("td", { class: "n" }, compact(rung.training_tokens)),
-      make("td", { class: "n" }, duration(rung.training_seconds)),
-      make("td", {}, make("code", { title: rung.hash ?? "" }, (rung.hash ?? "").slice(0, 8)), make("small", {}, t("ladder.preset", { preset: rung.preset, seed: rung.seed }))),
+      make("th", { scope: "row" }, this.#name(rung), tag, small(rung.title?.[language()] ?? "")),
+      figure(make("span", { class: "strong" }, measured), small(interval(rung.interval))),
+      figure(compact(rung.parameters)),
+      make("td", {}, cut, small(number(size, 0))),
+      make("td", {}, window),
+      figure(compact(rung.training_tokens)),
+      figure(duration(rung.training_seconds)),
+      make("td", {}, run, small(t("ladder.preset", { preset, seed }))),
     );
   }
 }
@@ -118,22 +132,25 @@ function stairs(rungs, measured, colours, width) {
   const x = (place) => left + slot * (place + 0.5);
   const half = slot * 0.36;
   const values = measured.map((rung) => `${rung.name} ${number(rung.bits_per_byte, 3)}`).join(", ");
-  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": t("ladder.alt", { values }) });
-  const text = (at, up, words, attributes = {}) => draw("text", { x: at, y: up, ...attributes }, words);
+  const box = { viewBox: `0 0 ${width} ${height}`, width, height };
+  const svg = draw("svg", { ...box, role: "img", "aria-label": t("ladder.alt", { values }) });
+  const text = (at, up, words, kind, anchor = "middle") =>
+    svg.append(draw("text", { x: at, y: up, class: kind, "text-anchor": anchor }, words));
+  const across = (kind, from, to, up) => draw("line", { class: kind, x1: from, x2: to, y1: up, y2: up });
 
   const { lines, digits } = gridLines(low, high);
   for (const bits of lines) {
-    svg.append(draw("line", { class: "grid", x1: left, x2: width - right, y1: y(bits), y2: y(bits) }));
-    svg.append(text(left - 8, y(bits) + 4, number(bits, digits), { class: "tick", "text-anchor": "end" }));
+    svg.append(across("grid", left, width - right, y(bits)));
+    text(left - 8, y(bits) + 4, number(bits, digits), "tick", "end");
   }
-  svg.append(text(0, 12, t("ladder.axis"), { class: "tick" }));
+  text(0, 12, t("ladder.axis"), "tick", "start");
 
   const treads = new Map();
   rungs.forEach((rung, place) => {
     const bits = rung.bits_per_byte;
-    svg.append(text(x(place), height - 10, rung.name, { class: "name", "text-anchor": "middle" }));
+    text(x(place), height - 10, rung.name, "name");
     if (bits === null) {
-      svg.append(text(x(place), height - bottom - 6, "–", { class: "tick", "text-anchor": "middle" }));
+      text(x(place), height - bottom - 6, "–", "tick");
       return;
     }
     // From the rung that it follows; where that is not served, from the one before.
@@ -145,9 +162,11 @@ function stairs(rungs, measured, colours, width) {
     const group = draw("g", {});
     group.style.setProperty("--c", `var(${colours.get(rung.name)})`);
     const [lowest, highest] = rung.interval ?? [bits, bits];
-    group.append(draw("rect", { class: "band", x: x(place) - half, width: 2 * half, y: y(highest), height: Math.max(0, y(lowest) - y(highest)) }));
-    group.append(draw("line", { class: "tread", x1: x(place) - half, x2: x(place) + half, y1: y(bits), y2: y(bits) }));
-    svg.append(group, text(x(place), y(highest) - 6, number(bits, small ? 2 : 3), { class: "value", "text-anchor": "middle" }));
+    const band = { x: x(place) - half, width: 2 * half, y: y(highest) };
+    group.append(draw("rect", { class: "band", ...band, height: y(lowest) - y(highest) }));
+    group.append(across("tread", x(place) - half, x(place) + half, y(bits)));
+    svg.append(group);
+    text(x(place), y(highest) - 6, number(bits, small ? 2 : 3), "value");
     treads.set(rung.name, { x: x(place) + half, y: y(bits) });
   });
   return svg;

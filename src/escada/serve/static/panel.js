@@ -71,35 +71,55 @@ export class TokenPanel {
     const cell = this.#answer.cells.list[this.#place];
     const title = t("panel.title", { token: nameOf(cell.text) });
     const bits = cell.bits === null ? "–" : t("token.bits", { n: number(cell.bits, 2) });
-    const close = make("button", { type: "button", class: "icon", "aria-label": t("panel.close") }, cross());
-    close.addEventListener("click", () => this.close(true));
-    const several = cell.tokens.length > 1;
-    const lists = several ? cell.tokens.slice(0, SHOWN_OF_BYTES) : cell.tokens;
     const mean = this.#answer.cells.bitsPerByte(this.#place);
     this.element.setAttribute("aria-label", title);
     this.element.replaceChildren(
-      make("div", { class: "panel-head" }, make("strong", { class: "piece", lang: "pt-BR" }, visible(cell.text)), make("span", {}, bits), close),
-      ...(several ? [make("p", { class: "note" }, t("panel.bytes", { count: cell.tokens.length }))] : []),
-      ...lists.flatMap((token) => this.#alternatives(token, several ? SHOWN_OF_BYTES : ALTERNATIVES)),
+      this.#head(cell, bits),
+      ...this.#lists(cell),
       ...(mean === null ? [] : [make("p", {}, t("panel.mean", { bits: number(mean, 2) }))]),
       make("p", { class: "note" }, t("panel.note")),
     );
     this.announce(this.#summary(cell, bits));
   }
 
+  #head(cell, bits) {
+    const name = { type: "button", class: "icon", "aria-label": t("panel.close") };
+    const close = make("button", name, cross());
+    close.addEventListener("click", () => this.close(true));
+    const piece = make("strong", { class: "piece", lang: "pt-BR" }, visible(cell.text));
+    return make("div", { class: "panel-head" }, piece, make("span", {}, bits), close);
+  }
+
+  /** The alternatives of the cell's token, or a few for each of its tokens. */
+  #lists(cell) {
+    const count = cell.tokens.length;
+    if (count === 0) return [make("p", { class: "note" }, t("panel.none"))];
+    if (count === 1) return this.#alternatives(cell.tokens[0], ALTERNATIVES);
+    const first = cell.tokens.slice(0, SHOWN_OF_BYTES);
+    return [
+      make("p", { class: "note" }, t("panel.bytes", { count })),
+      ...first.flatMap((token) => this.#alternatives(token, SHOWN_OF_BYTES)),
+    ];
+  }
+
   #alternatives(token, most) {
-    const { rows, others, rank } = alternativesOf(token.top, token.token, token.logprob);
+    const { rows, rank } = alternativesOf(token.top, token.token, token.logprob);
     if (!Object.keys(token.top).length) return [make("p", { class: "note" }, t("panel.none"))];
     const shown = rows.filter((row, place) => place < most || row.chosen);
     const list = make("ol", { class: "alternatives" }, ...shown.map(bar));
+    const others = 1 - shown.reduce((sum, row) => sum + row.share, 0);
     if (others > 0.0005) list.append(bar({ token: null, share: others }));
-    const place = rank === 1 ? t("panel.rank.one") : rank ? t("panel.rank", { rank }) : t("panel.rank.below", { count: ALTERNATIVES });
+    const below = t("panel.rank.below", { count: ALTERNATIVES });
+    const place = rank === 1 ? t("panel.rank.one") : rank ? t("panel.rank", { rank }) : below;
     const share = t("panel.share", { share: percent(Math.exp(token.logprob)) });
-    return [make("p", { class: "rank" }, `${share}, ${place}`), list];
+    const name = /^bytes:/.test(token.token) ? `${token.token}: ` : "";
+    return [make("p", { class: "rank" }, `${name}${share}, ${place}`), list];
   }
 
   #summary(cell, bits) {
-    const { rows } = alternativesOf(cell.tokens[0]?.top, cell.tokens[0]?.token, cell.tokens[0]?.logprob);
+    if (!cell.tokens.length) return nameOf(cell.text);
+    const { top, token, logprob } = cell.tokens[0];
+    const { rows } = alternativesOf(top, token, logprob);
     const first = rows.slice(0, 3).map((row) => `${nameOf(row.token)} ${percent(row.share)}`);
     return t("panel.summary", { token: nameOf(cell.text), bits, rows: first.join(", ") });
   }
@@ -131,6 +151,7 @@ function bar({ token, share, chosen }) {
 }
 
 function cross() {
-  const path = draw("path", { d: "M6 6l12 12M18 6L6 18", stroke: "currentColor", "stroke-width": 2, "stroke-linecap": "round" });
+  const stroke = { stroke: "currentColor", "stroke-width": 2, "stroke-linecap": "round" };
+  const path = draw("path", { d: "M6 6l12 12M18 6L6 18", ...stroke });
   return draw("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, path);
 }

@@ -32,8 +32,8 @@ export function utf8Bytes(text) {
  * @param {string} token the one that was chosen
  * @param {number|null} logprob its own
  * @param {number} asked for how many
- * @returns {{rows: {token: string, share: number, chosen: boolean}[], others: number,
- *   rank: number|null}} rank: 1 for the most probable; null when it is not among them
+ * @returns {{rows: {token: string, share: number, chosen: boolean}[], rank: number|null}}
+ *   rank: of the chosen one, 1 for the most probable; null when it is not among those asked for
  */
 export function alternativesOf(top, token, logprob, asked = ALTERNATIVES) {
   const rows = Object.entries(top ?? {})
@@ -43,8 +43,7 @@ export function alternativesOf(top, token, logprob, asked = ALTERNATIVES) {
   if (place < 0 && Number.isFinite(logprob)) {
     rows.push({ token, share: Math.exp(logprob), chosen: true });
   }
-  const shown = rows.reduce((sum, row) => sum + row.share, 0);
-  return { rows, others: Math.max(0, 1 - shown), rank: place < 0 || place >= asked ? null : place + 1 };
+  return { rows, rank: place < 0 || place >= asked ? null : place + 1 };
 }
 
 /** The text of one answer as cells, with the sums that the page shows. */
