@@ -122,7 +122,8 @@ def running(models=None, limits=None, grace_seconds=5.0, **options) -> Iterator[
         assert ready.wait(20)
         yield Running(service, server, host, port)
     finally:
-        server.handle_exit(signal.SIGTERM, None)
+        if not service.stopping:  # a second signal would end it at once
+            server.handle_exit(signal.SIGTERM, None)
         thread.join(30)
         assert not thread.is_alive()
 

@@ -156,11 +156,11 @@ def test_what_is_not_finished_in_the_grace_time_is_told_so():
             answers.append(httpx.post(f"{service.url}/v1/completions", json=LONG | change,
                                       timeout=30))  # fmt: skip
 
-        threads = [threading.Thread(target=ask, kwargs=change) for change in ({}, {"stream": True})]
-        for thread in threads:
+        threads = [threading.Thread(target=ask, kwargs=change) for change in ({"stream": True}, {})]
+        for number, thread in enumerate(threads, start=1):  # the stream has the one row
             thread.start()
-        eventually(lambda: sum(rows(service)) == 6)
-        time.sleep(0.1)
+            eventually(lambda expected=3 * number: sum(rows(service)) == expected)
+        eventually(lambda: metric(service, 'escada_completion_tokens_total{model="v1"}') > 0)
         service.stop()
         for thread in threads:
             thread.join()

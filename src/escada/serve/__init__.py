@@ -8,6 +8,8 @@ From the outside in:
     schema      what is asked and answered, as OpenAI writes it
     asking      from a request to rows of a batch
     answering   from the events of a batch to text, logprobs and usage
-    engine      one thread that decodes for everybody; `fair_queue` says whose turn it is
+    completing  one request, from its rows to the last byte of its answer
+    engine      one thread that decodes for everybody
+    lane        a model's batch and who waits for it; `fair_queue` says whose turn it is
     served      the runs that are offered, and `ladder_view` what is told of them
 """

@@ -123,7 +123,8 @@ class Service:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(call)
 
-        self.engine = Engine(batches, self.limits, post=post, metrics=self.metrics)
+        bos_ids = {name: served.tokenizer.bos_id for name, served in self.models.items()}
+        self.engine = Engine(batches, self.limits, bos_ids=bos_ids, post=post, metrics=self.metrics)
         self.engine.start()
         try:
             yield

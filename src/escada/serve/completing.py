@@ -16,8 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from escada.serve.answering import STREAM_END, Answer, joined, server_sent
 from escada.serve.asking import Asked
-from escada.serve.engine import Delivery, Engine, Failure, QueueFull, Stopped, Ticket
+from escada.serve.engine import Engine, QueueFull, Stopped
 from escada.serve.errors import ApiError, queue_full, stopping
+from escada.serve.lane import Delivery, Failure, Ticket
 from escada.serve.metrics import Metrics
 from escada.serve.schema import Choice, Completion
 

@@ -1,6 +1,6 @@
 """One thread that decodes for everybody.
 
-    engine = Engine({"v1": batch}, limits, post=loop.call_soon_threadsafe)
+    engine = Engine({"v1": batch}, limits, bos_ids={"v1": 1}, post=…, metrics=…)
     engine.start()
     ticket = engine.submit("v1", client, requests, receive)
     engine.cancel(ticket)
@@ -11,9 +11,9 @@ against one another on the same cores and leave fewer for HTTP. The thread steps
 has had the least time, so a fast model is not slowed to the pace of a slow one: it gets as many
 seconds, and so more tokens.
 
-A row that joins waits in a `FairQueue` until its client may hold one more row of the batch. Batches
-are touched by the engine's thread only; others talk to it under a lock, and hear from it through
-`post`, once a step.
+A row that joins waits in a `FairQueue` until its client may hold one more row of the batch; see
+`escada.serve.lane`. Batches are touched by the engine's thread only; others talk to it under a
+lock, and hear from it through `post`, once a step.
 """
 
 from __future__ import annotations
@@ -21,80 +21,18 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 from escada.errors import EscadaError
-from escada.generation.batch import Batch, Event, Request
-from escada.serve.fair_queue import FairQueue, may_hold
+from escada.generation.batch import Batch, Request
+from escada.serve.fair_queue import may_hold
+from escada.serve.lane import Delivery, Failure, Lane, Row, Ticket
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
 
-PROMPT_TOKENS_AT_ONCE = 2048
-"""Read for rows that join before a step: the others wait that long for their next token."""
 MAX_RETRY_SECONDS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a request gets no more events.
-
-    Attributes:
-        message: for its client.
-        stopping: the service goes down; otherwise the model failed.
-    """
-
-    message: str
-    stopping: bool = False
-
-
-Delivery = tuple[int, Event] | Failure
-"""A row's number within its request, and its event; or the end of all of them."""
-
-
-@dataclass(eq=False, slots=True)
-class Ticket:
-    """A request in the engine's hands.
-
-    Attributes:
-        model: that writes.
-        client: whose it is.
-        receive: called, through `post`, with what is new of its rows.
-        submitted: on the clock of `time.perf_counter`.
-    """
-
-    model: str
-    client: str
-    receive: Callable[[Sequence[Delivery]], None]
-    submitted: float
-
-
-@dataclass(eq=False, slots=True)
-class _Row:
-    ticket: Ticket
-    number: int
-    request: Request
-    joined: float = 0.0
-    last_event: float | None = None
-
-
-@dataclass(eq=False)
-class _Lane:
-    """A model with its rows."""
-
-    name: str
-    batch: Batch
-    waiting: FairQueue[_Row] = field(default_factory=FairQueue[_Row])
-    rows: dict[int, _Row] = field(default_factory=dict[int, _Row])  # by number in the batch
-    held: Counter[str] = field(default_factory=Counter[str])  # rows in the batch by client
-    cancelled: set[Ticket] = field(default_factory=set[Ticket])
-    seconds: float = 0.0  # of the thread, that it has had
-
-    @property
-    def busy(self) -> bool:
-        return bool(self.rows or self.waiting)
 
 
 class QueueFull(Exception):  # noqa: N818 - an answer, not a mistake
@@ -118,6 +56,7 @@ class Engine:
 
     Args:
         batches: by model; each made with `limits.max_rows`.
+        bos_ids: by model.
         limits: of the service.
         post: runs a function in the thread of those who receive.
         metrics: told of tokens and times.
@@ -131,11 +70,15 @@ class Engine:
         batches: Mapping[str, Batch],
         limits: Limits,
         *,
+        bos_ids: Mapping[str, int],
         post: Callable[[Callable[[], None]], object],
         metrics: Metrics,
     ) -> None:
         self.broken = False
-        self._lanes = {name: _Lane(name, batch) for name, batch in batches.items()}
+        self._lanes = {
+            name: Lane(name, batch, bos_ids[name], limits.max_rows)
+            for name, batch in batches.items()
+        }
         self._limits = limits
         self._post = post
         self._metrics = metrics
@@ -184,7 +127,7 @@ class Engine:
                 others = [each.seconds for each in lanes if each.busy]
                 lane.seconds = max([lane.seconds, *([min(others)] if others else [])])
             for number, request in enumerate(requests):
-                lane.waiting.push(client, _Row(ticket, number, request))
+                lane.waiting.push(client, Row(ticket, number, request))
             self._changed.notify()
         return ticket
 
@@ -220,60 +163,24 @@ class Engine:
         finally:
             self._fail_all()
 
-    def _next_lane(self) -> _Lane | None:
+    def _next_lane(self) -> Lane | None:
         """The busy model that has had the least time, its batch ready for a step."""
         with self._changed:
             while self._stop is None:
                 for lane in self._lanes.values():
-                    self._let_go(lane)
+                    lane.let_go()
                 busy = [lane for lane in self._lanes.values() if lane.busy]
                 if busy:
                     lane = min(busy, key=lambda each: each.seconds)
-                    self._admit(lane)
+                    lane.admit()
                     return lane
                 self._changed.wait()
         return None
 
-    def _let_go(self, lane: _Lane) -> None:
-        """Take cancelled rows out of the batch."""
-        if not lane.cancelled:
-            return
-        for number, row in list(lane.rows.items()):
-            if row.ticket in lane.cancelled:
-                lane.batch.cancel(number)
-                self._remove(lane, number)
-        lane.cancelled.clear()
-        if not lane.busy:
-            lane.batch.step()  # without rows: the cache is given back
-
-    def _admit(self, lane: _Lane) -> None:
-        """Rows join, in turn of their clients, as far as there is room and little to read."""
-        limit = self._limits.max_rows
-
-        def allowed(client: str) -> bool:
-            return may_hold(lane.held[client], limit - len(lane.rows))
-
-        read: set[tuple[int, ...]] = set()
-        tokens = 0
-        while tokens < PROMPT_TOKENS_AT_ONCE and (found := lane.waiting.pop(allowed)):
-            client, row = found
-            prompt = tuple(row.request.prompt_ids)
-            tokens += 0 if prompt in read else len(prompt)  # equal prompts are read once
-            read.add(prompt)
-            row.joined = time.perf_counter()
-            lane.rows[lane.batch.add(row.request)] = row
-            lane.held[client] += 1
-
-    def _remove(self, lane: _Lane, number: int) -> None:
-        row = lane.rows.pop(number)
-        lane.held[row.ticket.client] -= 1
-        if not lane.held[row.ticket.client]:
-            del lane.held[row.ticket.client]
-
-    def _step(self, lane: _Lane) -> None:
+    def _step(self, lane: Lane) -> None:
         began = time.perf_counter()
         try:
-            events = lane.batch.step()
+            events = lane.step()
         except EscadaError as error:
             self._fail(lane, Failure(f"The model failed: {error}"))
             events = []
@@ -282,40 +189,38 @@ class Engine:
         with self._changed:
             lane.seconds += now - began
             for event in events:
+                if lane.forget(event):
+                    continue
                 row = lane.rows[event.request]
                 self._measure(lane, row, now)
                 news[row.ticket].append((row.number, event))
                 if event.finish is not None:
                     self._row_seconds += 0.05 * (now - row.joined - self._row_seconds)
-                    self._remove(lane, event.request)
+                    lane.leave(event.request)
             if not lane.busy:
-                lane.batch.step()  # without rows: the cache is given back
+                lane.rest()
         self._deliver(news)
 
-    def _measure(self, lane: _Lane, row: _Row, now: float) -> None:
+    def _measure(self, lane: Lane, row: Row, now: float) -> None:
         if row.last_event is None:
             self._metrics.first_token(lane.name, now - row.ticket.submitted)
         else:
             self._metrics.next_token(lane.name, now - row.last_event)
         row.last_event = now
 
-    def _fail(self, lane: _Lane, failure: Failure) -> None:
-        """End every row of a batch: after an error none of them can go on."""
+    def _fail(self, lane: Lane, failure: Failure) -> None:
         with self._changed:
-            rows = list(lane.rows.values())
-            for number in list(lane.rows):
-                lane.batch.cancel(number)
-                self._remove(lane, number)
-        self._deliver({row.ticket: [failure] for row in rows})
+            tickets = lane.clear()
+        self._deliver({ticket: [failure] for ticket in tickets})
 
     def _fail_all(self) -> None:
+        """The end: nobody who still waits hears anything more."""
         with self._changed:
             failure = self._stop or Failure("The engine stopped.")
             rows = [row for lane in self._lanes.values() for row in lane.rows.values()]
             rows += [row for lane in self._lanes.values() for row in lane.waiting.remove(_any)]
             for lane in self._lanes.values():
                 lane.rows.clear()
-                lane.held.clear()
         self._deliver({row.ticket: [failure] for row in rows})
 
     def _deliver(self, news: Mapping[Ticket, Sequence[Delivery]]) -> None:
@@ -323,7 +228,7 @@ class Engine:
             self._post(partial(_hand_out, news))
 
 
-def _any(row: _Row) -> bool:
+def _any(row: Row) -> bool:
     del row
     return True
 

@@ -43,6 +43,13 @@ class FairQueue(Generic[T]):
         self._waiting.setdefault(client, deque()).append(item)
         self._size += 1
 
+    def first(self, allowed: Callable[[str], bool]) -> T | None:
+        """What `pop` would give, which stays where it is."""
+        for client, items in self._waiting.items():
+            if allowed(client):
+                return items[0]
+        return None
+
     def pop(self, allowed: Callable[[str], bool]) -> tuple[str, T] | None:
         """The item whose turn it is, of the first client who is allowed one; None: nobody is."""
         for client, items in self._waiting.items():

@@ -1,0 +1,192 @@
+"""A model's batch with the rows in it and those that wait for it; for the engine alone.
+
+A text shall not depend on what else is written. But a product of one row is rounded otherwise than
+one of many, and a draw that falls on the edge between two tokens may then fall to the other side.
+So what rounds differently is avoided: prompts of one length are read in different steps, hence each
+alone, and a batch of few rows is filled up to `LEAST_ROWS` with rows that nobody reads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from escada.generation.batch import Batch, Event, Request
+from escada.generation.samplers import SamplerSettings
+from escada.serve.fair_queue import FairQueue, may_hold
+
+PROMPT_TOKENS_AT_ONCE = 2048
+"""Read for rows that join before a step: the others wait that long for their next token."""
+LEAST_ROWS = 4
+"""Of a batch, where it has room. From 4 to 64 rows the products of a row were the same to the last
+bit (oneDNN's and the LSTM's, AVX-512); those of 1 to 3 rows were not."""
+FILLER_TOKENS = 1000
+"""Then another takes its place: a batch remembers the tokens of its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request gets no more events.
+
+    Attributes:
+        message: for its client.
+        stopping: the service goes down; otherwise the model failed.
+    """
+
+    message: str
+    stopping: bool = False
+
+
+Delivery = tuple[int, Event] | Failure
+"""A row's number within its request, and its event; or the end of all of them."""
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """A request in the engine's hands.
+
+    Attributes:
+        model: that writes.
+        client: whose it is.
+        receive: called, through the engine's `post`, with what is new of its rows.
+        submitted: on the clock of `time.perf_counter`.
+    """
+
+    model: str
+    client: str
+    receive: Callable[[Sequence[Delivery]], None]
+    submitted: float
+
+
+@dataclass(eq=False, slots=True)
+class Row:
+    """One text of a request."""
+
+    ticket: Ticket
+    number: int
+    request: Request
+    joined: float = 0.0
+    last_event: float | None = None
+
+
+class Lane:
+    """See the module docstring.
+
+    Args:
+        name: of the model.
+        batch: made with `max_rows`.
+        bos_id: of its tokenizer.
+        max_rows: in the batch.
+
+    Attributes:
+        waiting: rows that are not in the batch.
+        rows: those that are, by their number there.
+        cancelled: tickets whose rows are to leave it.
+        seconds: of the engine's thread, that this model has had.
+    """
+
+    def __init__(self, name: str, batch: Batch, bos_id: int, max_rows: int) -> None:
+        self.name = name
+        self.waiting: FairQueue[Row] = FairQueue()
+        self.rows: dict[int, Row] = {}
+        self.cancelled: set[Ticket] = set()
+        self.seconds = 0.0
+        self._batch, self._max_rows = batch, max_rows
+        self._held: Counter[str] = Counter()  # rows in the batch by client
+        self._filler = _filler(bos_id)
+        self._fillers: set[int] = set()  # their numbers in the batch
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to write."""
+        return bool(self.rows or self.waiting)
+
+    def step(self) -> list[Event]:
+        """One token for every row, those that nobody reads included.
+
+        Raises:
+            EscadaError: see `Batch.step`.
+        """
+        return self._batch.step()
+
+    def admit(self) -> None:
+        """Rows join, in turn of their clients, as far as there is room and little to read."""
+
+        def allowed(client: str) -> bool:
+            return may_hold(self._held[client], self._max_rows - len(self.rows))
+
+        prompts: dict[int, Sequence[int]] = {}  # that this step reads, by length
+        while sum(prompts) < PROMPT_TOKENS_AT_ONCE and (head := self.waiting.first(allowed)):
+            prompt = head.request.prompt_ids
+            if prompts.setdefault(len(prompt), prompt) != prompt:
+                break  # it would be read together with another one
+            found = self.waiting.pop(allowed)
+            assert found is not None
+            client, row = found
+            row.joined = time.perf_counter()
+            self.rows[self._batch.add(row.request)] = row
+            self._held[client] += 1
+        self._fill_up()
+
+    def leave(self, number: int) -> None:
+        """A row is finished."""
+        client = self.rows.pop(number).ticket.client
+        self._held[client] -= 1
+        if not self._held[client]:
+            del self._held[client]
+
+    def forget(self, event: Event) -> bool:
+        """Whether an event is of a row that nobody reads."""
+        if event.request not in self._fillers:
+            return False
+        if event.finish is not None:
+            self._fillers.remove(event.request)
+        return True
+
+    def let_go(self) -> None:
+        """Take cancelled rows out of the batch."""
+        if not self.cancelled:
+            return
+        for number, row in list(self.rows.items()):
+            if row.ticket in self.cancelled:
+                self._batch.cancel(number)
+                self.leave(number)
+        self.cancelled.clear()
+        if not self.busy:
+            self.rest()
+
+    def clear(self) -> set[Ticket]:
+        """Take every row out of the batch: after an error none of them can go on."""
+        tickets = {row.ticket for row in self.rows.values()}
+        for number in list(self.rows):
+            self._batch.cancel(number)
+            self.leave(number)
+        self.rest()
+        return tickets
+
+    def rest(self) -> None:
+        """Give the cache of a batch back that nobody needs."""
+        for number in self._fillers:
+            self._batch.cancel(number)
+        self._fillers.clear()
+        self._batch.step()
+
+    def _fill_up(self) -> None:
+        missing = max(0, min(LEAST_ROWS, self._max_rows) - len(self.rows))
+        while len(self._fillers) > missing:
+            self._batch.cancel(self._fillers.pop())
+        while len(self._fillers) < missing:
+            self._fillers.add(self._batch.add(self._filler))
+
+
+def _filler(bos_id: int) -> Request:
+    """A row that only makes a batch larger: it begins a document, and writes on.
+
+    All of them write the same, so that their contexts are read once.
+    """
+    settings = SamplerSettings(greedy=True)
+    return Request([bos_id], settings, FILLER_TOKENS, np.random.default_rng(0))
