@@ -108,7 +108,7 @@ def test_the_code_on_the_card_runs(runs, tmp_path, monkeypatch, capsys, name):
     folder = export_hub(runs(name), tmp_path / "out")
     monkeypatch.chdir(folder)
     run_python_of(folder / "README.md")
-    assert capsys.readouterr().out.startswith("Era uma vez")
+    assert "ra uma vez" in capsys.readouterr().out  # the small alphabet has no capital E
 
 
 def run_python_of(card):
