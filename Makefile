@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-slow lint format clean wheel bench bench-env docs docs-serve
+.PHONY: help install dev demo test test-slow lint format clean wheel bench bench-env docs docs-serve \
+  export-env test-export
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +83,27 @@ docs: .venv-docs/.installed  ## build the documentation site into site/
 
 docs-serve: .venv-docs/.installed  ## show the documentation on this machine while you write it
 	.venv-docs/bin/mkdocs serve
+
+# The libraries that read exports, in an environment of their own, and TensorFlow in another.
+# llama-cpp-python is compiled, which takes some minutes.
+.venv-export/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-export
+	CMAKE_ARGS="-DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF" \
+	  .venv-export/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) \
+	  -c constraints.txt -e '.[export]' pytest pytest-timeout hypothesis
+	@touch $@
+
+.venv-tf/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-tf
+	.venv-tf/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) \
+	  -c constraints.txt -e . tensorflow-cpu pytest pytest-timeout hypothesis
+	@touch $@
+
+export-env: .venv-export/.installed .venv-tf/.installed  ## transformers, llama.cpp, ONNX Runtime; TensorFlow
+
+test-export: export-env  ## every export against the library that it is for, and tf.data
+	.venv-export/bin/python -m pytest -m "slow or not slow" tests/export
+	.venv-tf/bin/python -m pytest -m "slow or not slow" tests/text/test_tf_dataset.py
 
 wheel: dev  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel

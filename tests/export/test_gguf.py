@@ -52,6 +52,27 @@ def test_f16_narrows_matrices_only(runs):
         assert tensor.dtype == (np.float16 if narrow else np.float32), name
 
 
+def test_only_a_gguf_file_is_overwritten(tmp_path):
+    from escada.export.target import export_file
+
+    mine = tmp_path / "thesis.tex"
+    mine.write_text("precious")
+    with pytest.raises(EscadaError, match="this is no export"), export_file(mine, True, b"GGUF"):
+        pass
+    assert mine.read_text() == "precious"
+    older = tmp_path / "older.gguf"
+    older.write_bytes(b"GGUF older")
+    with pytest.raises(EscadaError, match="--overwrite"), export_file(older, False, b"GGUF"):
+        pass
+    with export_file(older, True, b"GGUF") as path:
+        path.write_bytes(b"GGUF newer")
+    assert older.read_bytes() == b"GGUF newer"
+    with pytest.raises(ZeroDivisionError), export_file(older, True, b"GGUF") as path:
+        path.write_bytes(b"GGUF %d" % (1 // 0))
+    assert older.read_bytes() == b"GGUF newer"
+    assert {file.name for file in tmp_path.iterdir()} == {"thesis.tex", "older.gguf"}
+
+
 @pytest.mark.slow
 @needs(*LIBRARIES)
 @pytest.mark.parametrize("name", GPT2)

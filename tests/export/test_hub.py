@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.export.conftest import GPT2, RECURRENT_RUNS, SHAPES, needs
+from tests.export.conftest import AWKWARD, GPT2, RECURRENT_RUNS, SHAPES, needs
 
 from escada.errors import EscadaError
 from escada.evaluation.review import measure_run
@@ -74,10 +74,10 @@ def test_a_failed_export_leaves_the_older_one(runs, tmp_path, monkeypatch):
 
 def test_the_card_has_the_figure_and_how_to_load(runs):
     run = runs("v_final")
-    assert "model-index" not in hub_card(run, native=True)
+    assert "model-index" not in hub_card(run, "best", native=True)
     measure_run(run, runs.corpus, "test", device="cpu")
     found = json.loads(run.layout.evaluation("test").read_text())
-    card = hub_card(run, native=True)
+    card = hub_card(run, "best", native=True)
     front = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)[1]
     assert "library_name: transformers" in front
     assert "language: pt" in front
@@ -87,8 +87,36 @@ def test_the_card_has_the_figure_and_how_to_load(runs):
     assert card.count("## Using it") == 1
     assert "escada sample" not in card
     assert "trust_remote_code" not in card
-    assert "trust_remote_code=True" in hub_card(runs("v1"), native=False)
+    assert "trust_remote_code=True" in hub_card(runs("v1"), "best", native=False)
     assert "## Hashes" in card
+
+
+def test_a_figure_of_other_weights_is_no_figure_of_this_export(runs):
+    run = runs("untied")
+    measure_run(run, runs.corpus, "test", device="cpu")
+    path = run.layout.evaluation("test")
+    assert "value:" in hub_card(run, "best", native=True)
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"weights_sha256": "0" * 64}))
+    assert "value:" not in hub_card(run, "best", native=True)
+
+
+@pytest.mark.slow
+@needs("transformers")
+@pytest.mark.parametrize("name", ["v1", "v_final"])
+def test_the_code_on_the_card_runs(runs, tmp_path, monkeypatch, capsys, name):
+    folder = export_hub(runs(name), tmp_path / "out")
+    monkeypatch.chdir(folder)
+    run_python_of(folder / "README.md")
+    assert "ra uma vez" in capsys.readouterr().out  # the small alphabet has no capital E
+
+
+def run_python_of(card):
+    """Run the one block of Python of a card."""
+    (block,) = re.findall(r"```python\n(.*?)```", card.read_text(encoding="utf-8"), re.DOTALL)
+    found = {}
+    exec(block.replace("max_new_tokens=60", "max_new_tokens=8"), found)
+    return found
 
 
 @pytest.mark.slow
@@ -102,6 +130,10 @@ def test_transformers_gives_our_ids_and_logits(runs, tmp_path, name):
     assert parity.sentences > 100
     assert parity.tokens > 200
     assert parity.same_greedy == parity.greedy_prompts
+    for text in AWKWARD:
+        ids = run.tokenizer.encode(text).tolist()
+        assert exported.encode(text) == ids
+        assert exported.decode(ids) == run.tokenizer.decode(ids)
     native = type(exported.model).__module__.startswith("transformers.models.")
     assert native == (name in GPT2)
 

@@ -88,3 +88,16 @@ def test_the_graph_says_what_it_needs(exported):
         assert shapes[1:] == ([] if name in GPT2 else [(2, 1, "batch", 20)])
         assert facts["context_tokens"] == (48 if name in GPT2 else None)
         assert "onnxruntime.InferenceSession" in (exported(name) / "README.md").read_text()
+
+
+@pytest.mark.slow
+@needs(*LIBRARIES)
+@pytest.mark.parametrize("name", ["v1", "v_final"])
+def test_the_code_on_the_card_runs(runs, exported, monkeypatch, name):
+    from tests.export.test_hub import run_python_of
+
+    monkeypatch.chdir(exported(name))
+    found = run_python_of(exported(name) / "README.md")
+    tokenizer = runs(name).tokenizer
+    assert found["ids"].tolist() == [[tokenizer.bos_id, *tokenizer.encode("Era uma vez")]]
+    assert found["logits"].shape == (*found["ids"].shape, tokenizer.vocab_size)

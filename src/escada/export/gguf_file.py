@@ -32,6 +32,7 @@ from escada.text.tokenizers.subwords import BYTE_0_ID, NEWLINE_ID, UNK_ID, Subwo
 
 Numbers = Literal["f32", "f16"]
 
+_MAGIC = b"GGUF"
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6
 """Kinds of tokens in the file format."""
 _BLOCK_NAMES = {
@@ -73,7 +74,7 @@ def export_gguf(
     model = _gpt2(run.load_model(which), run.spec.name)
     subwords = _bpe(tokenizer)
     gguf = needed("gguf", "export")
-    with export_file(out, overwrite) as path:
+    with export_file(out, overwrite, _MAGIC) as path:
         writer = gguf.GGUFWriter(path, "gpt2")
         _write_facts(writer, gguf, run, model, numbers)
         _write_tokenizer(writer, subwords)

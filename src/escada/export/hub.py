@@ -71,7 +71,7 @@ def export_hub(run: Run, out: Path, *, which: Which = "best", overwrite: bool = 
         )
         if "auto_map" in config:
             copy_remote_files(folder)
-        write_text(folder / "README.md", hub_card(run, native="auto_map" not in config))
+        write_text(folder / "README.md", hub_card(run, which, native="auto_map" not in config))
         write_json(folder / MARK, export_mark(run, which, "transformers"))
     return out
 

@@ -13,23 +13,25 @@ from typing import Any
 from escada.evaluation.card import MEASURED, card_text
 from escada.evaluation.results import weights_hash
 from escada.files import read_json
+from escada.runs.checkpoint import Which
 from escada.runs.run import Run
 
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _USING = re.compile(r"^## Using it\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
 
-def hub_card(run: Run, *, native: bool) -> str:
+def hub_card(run: Run, which: Which, *, native: bool) -> str:
     """README.md of a folder for transformers.
 
     Args:
         run: whose folder.
+        which: of its checkpoints was exported.
         native: whether a class of transformers loads it; otherwise the folder's own code does.
     """
-    return _card(run, "transformers", _using(run, native))
+    return _card(run, which, "transformers", _using(run, native))
 
 
-def _card(run: Run, library: str, using: str) -> str:
+def _card(run: Run, which: Which, library: str, using: str) -> str:
     card = card_text(run)
     front = _FRONT_MATTER.match(card)
     lines = front[1].splitlines() if front else []
@@ -38,7 +40,7 @@ def _card(run: Run, library: str, using: str) -> str:
         f"library_name: {library}" if line.startswith("library_name:") else line for line in lines
     ]
     body = _USING.sub("", body)
-    index = "\n".join(model_index(run))
+    index = "\n".join(model_index(run, which))
     return (
         "---\n"
         + "\n".join(kept)
@@ -48,22 +50,23 @@ def _card(run: Run, library: str, using: str) -> str:
     )
 
 
-def onnx_card(run: Run, *, state: bool) -> str:
+def onnx_card(run: Run, which: Which, *, state: bool) -> str:
     """README.md of a folder with a graph.
 
     Args:
         run: whose folder.
+        which: of its checkpoints was exported.
         state: whether the graph takes a state and hands on the next one.
     """
-    return _card(run, "onnx", _using_onnx(run, state))
+    return _card(run, which, "onnx", _using_onnx(run, state))
 
 
-def model_index(run: Run) -> list[str]:
+def model_index(run: Run, which: Which) -> list[str]:
     """The lines of the front matter that carry the figures; none if nothing was measured."""
     data = read_json(run.layout.data) if run.layout.data.exists() else {}
     lines: list[str] = []
     for split in ("test", "validation"):
-        found = _current(run, split)
+        found = _current(run, which, split)
         if found is None:
             continue
         value, interval = float(found["bits_per_byte"]), found.get("ci95")
@@ -101,15 +104,13 @@ def _corpus_name(data: dict[str, Any]) -> str:
     return sources or "not recorded"
 
 
-def _current(run: Run, split: str) -> dict[str, Any] | None:
+def _current(run: Run, which: Which, split: str) -> dict[str, Any] | None:
     """A measurement of the weights that are exported, if there is one."""
     path = run.layout.evaluation(split)
     if not path.exists():
         return None
     found = read_json(path)
-    which = found.get("weights")
-    fresh = which in ("best", "last") and found.get("weights_sha256") == weights_hash(run, which)
-    return found if fresh else None
+    return found if found.get("weights_sha256") == weights_hash(run, which) else None
 
 
 def _quoted(text: str) -> str:

@@ -93,7 +93,7 @@ def export_onnx(run: Run, out: Path, *, which: Which = "best", overwrite: bool =
         write_json(
             folder / "tokenizer_config.json", hub_tokenizer_config(tokenizer, model.context_tokens)
         )
-        write_text(folder / "README.md", onnx_card(run, state=model.context_tokens is None))
+        write_text(folder / "README.md", onnx_card(run, which, state=model.context_tokens is None))
         write_json(folder / MARK, export_mark(run, which, "onnx"))
     return out
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from escada.errors import EscadaError
-from escada.files import new_directory, read_json
+from escada.files import disk_errors, make_directory, new_directory, read_json
 
 MARK = "escada.json"
 """In every folder that this house exports: what it is of."""
@@ -43,23 +43,31 @@ def export_folder(path: Path, overwrite: bool) -> Generator[Path]:
 
 
 @contextlib.contextmanager
-def export_file(path: Path, overwrite: bool) -> Generator[Path]:
+def export_file(path: Path, overwrite: bool, begins: bytes) -> Generator[Path]:
     """A temporary file beside `path`, which it replaces when all went well.
 
+    Args:
+        path: the file.
+        overwrite: replace one that lies there.
+        begins: how a file of this form begins; no other is replaced.
+
     Raises:
-        EscadaError: something is there and `overwrite` is not set, or a folder is there.
+        EscadaError: something is there and `overwrite` is not set, or what is there is no export,
+            or the disk is full.
     """
-    if path.is_dir():
-        raise EscadaError("a folder is where the file would go", where=path, fix="choose a name")
-    if path.exists() and not overwrite:
-        raise _exists(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        if not overwrite:
+            raise _exists(path)
+        if not path.is_file() or not _begins(path, begins):
+            raise _no_export(path)
+    make_directory(path.parent)
     temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with disk_errors(path):
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def needed(name: str, extra: str) -> Any:
@@ -80,9 +88,18 @@ def _check_replaceable(path: Path, overwrite: bool) -> None:
     if not overwrite:
         raise _exists(path)
     if not path.is_dir() or not (path / MARK).exists() or "exported" not in read_json(path / MARK):
-        raise EscadaError(
-            "this is no export, so it is not overwritten", where=path, fix="choose another name"
-        )
+        raise _no_export(path)
+
+
+def _begins(path: Path, wanted: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(wanted)) == wanted
+
+
+def _no_export(path: Path) -> EscadaError:
+    return EscadaError(
+        "this is no export, so it is not overwritten", where=path, fix="choose another name"
+    )
 
 
 def _exists(path: Path) -> EscadaError:
