@@ -29,7 +29,7 @@ from escada.files import make_directory, read_json, write_json
 from escada.runs.device import resolve_device
 from escada.runs.environment import environment
 from escada.runs.run import Run, find_runs, run_key
-from escada.runs.underway import Planned, under_way
+from escada.runs.underway import Planned, read_plan, under_way
 from escada.spec import Budget, Spec, load_spec
 from escada.text.corpus import Corpus
 from escada.training.start import check_profile
@@ -128,7 +128,8 @@ def _claim(out: Path) -> None:
         if (out / name).exists()
     }
     if (out / REPORT).exists():
-        ours[REPORT] = LADDER in ours  # only a climb that wrote its ladder has a report
+        # A climb that wrote its ladder has a report, and so has one that was watched before.
+        ours[REPORT] = LADDER in ours or bool(read_plan(out))
     if foreign := [name for name, own in ours.items() if not own]:
         raise EscadaError(
             f"the folder holds a {foreign[0]} that no climb wrote; nothing was overwritten",

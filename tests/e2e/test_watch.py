@@ -74,7 +74,7 @@ def climbing(corpus_path, tmp_path):
     yield out, process
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+        process.communicate(timeout=120)
 
 
 def test_the_page_follows_a_climb_to_its_end(climbing):
@@ -86,10 +86,11 @@ def test_the_page_follows_a_climb_to_its_end(climbing):
     assert "0 of 2 runs done; v1: step" in live
     assert "://" not in live
     stdout, stderr = watching.communicate(timeout=280)
-    assert climb.wait(timeout=60) == 0
+    _, said = climb.communicate(timeout=60)
+    assert climb.returncode == 0, said
     assert watching.returncode == 0, stderr
     assert re.search(rf"v1: step [\d,]+ of {STEPS:,}", stderr)
-    assert "1 of 2 runs done; v2: step" in stderr
+    assert "\n1 of 2 runs done" in stderr
     last = page_of(out)
     assert not is_live(last)
     assert "data-every" not in last
@@ -107,6 +108,20 @@ def test_ctrl_c_ends_the_watching_and_nothing_else(climbing):
     assert "Traceback" not in stderr
     assert climb.poll() is None
     assert not is_live(page_of(out))  # it does not ask for itself for ever
+
+
+def test_a_climb_that_was_watched_and_stopped_goes_on(climbing, corpus_path):
+    out, climb = climbing
+    watching = start_watch(out)
+    wait_until(lambda: is_live(page_of(out)), watching)
+    climb.send_signal(signal.SIGINT)
+    climb.communicate(timeout=120)
+    assert watching.wait(timeout=60) == 0  # it ended with the climb
+    assert not is_live(page_of(out))
+    again = start_climb(corpus_path, out)  # the report that lies there is no stranger's
+    again.send_signal(signal.SIGINT)
+    again.communicate(timeout=120)
+    assert again.returncode == 130
 
 
 def test_a_second_climb_in_the_same_folder_is_refused(climbing, corpus_path):

@@ -44,3 +44,31 @@ def test_the_verb_loads_nothing_heavy_before_it_runs():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_files_are_written_in_the_place_of_the_page(paid, app, tmp_path):
+    arguments = [str(paid), "--lang", "pt", "--latex", str(tmp_path / "tex")]
+    arguments += ["--markdown", str(tmp_path / "t.md"), "--csv", str(tmp_path / "csv")]
+    arguments += ["--roadmap", str(tmp_path / "roadmap.md")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        str(tmp_path / name) for name in ("tex/thesis.tex", "t.md", "csv", "roadmap.md")
+    ]
+    assert "2,254" in (tmp_path / "tex" / "tables" / "ladder.tex").read_text(encoding="utf-8")
+    assert not (paid / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--lang", "fr"], "no language 'fr'"),
+        (["--watch", "--csv", "x"], "--watch writes the page alone"),
+        (["--watch", "--every", "soon"], "is no interval"),
+        (["--watch", "--every", "0.1s"], "is no interval"),
+    ],
+)
+def test_what_cannot_be_done_is_the_users_error(paid, app, arguments, said):
+    result = CliRunner().invoke(app, [str(paid), *arguments])
+    assert isinstance(result.exception, EscadaError)
+    assert said in str(result.exception)

@@ -10,7 +10,8 @@ from escada.report.ours import MARK, write_ours
 from escada.report.plain import csv_text, markdown
 from escada.report.roadmap import roadmap
 from escada.report.rows import all_tables
-from escada.report.thesis import read_scene, write_latex
+from escada.report.scene import read_scene
+from escada.report.thesis import write_latex
 
 __all__ = ["write_csv", "write_latex", "write_markdown", "write_roadmap"]
 

@@ -35,7 +35,7 @@ def width_points(centimetres: float) -> int:
 
 def on_paper(figure: Figure) -> Figure:
     """The figure with the letters of a page: serifs, and room where another font is wider."""
-    for text in cast(list[Text], figure.findobj(Text)):
+    for text in figure.findobj(Text):
         text.set_fontfamily(FAMILIES)
     cast(Any, figure.get_layout_engine()).set(rect=(0, 0, 0.97, 1))
     return figure

@@ -21,15 +21,14 @@ from matplotlib.figure import Figure
 
 from escada import __version__
 from escada.files import write_bytes
-from escada.report.facts import read_ladder, read_run
 from escada.report.figures import draw_curves
-from escada.report.findings import find
 from escada.report.frontier import PRICES, draw_frontier, points
 from escada.report.language import Code, Language
 from escada.report.ours import MARK, write_ours
 from escada.report.paper import on_paper, render_pdf, render_pgf, width_points
 from escada.report.plain import csv_text
-from escada.report.rows import Scene, all_tables
+from escada.report.rows import all_tables
+from escada.report.scene import Scene, read_scene
 from escada.report.stairs import draw_ladder
 from escada.report.tables import Cell, Column, Row, Source, Table
 from escada.report.tex import PACKAGES, table_tex, tex
@@ -59,17 +58,6 @@ class _Part:
     name: str
     figure: bool
     caption: str
-
-
-def read_scene(folder: Path, code: Code) -> Scene:
-    """Everything that tables and figures are made of.
-
-    Raises:
-        EscadaError: no ladder there, or a file of it that cannot be read.
-    """
-    ladder = read_ladder(folder)
-    runs = {rung.name: read_run(folder, rung) for rung in ladder.rungs}
-    return Scene(ladder, runs, find(ladder), Language.load(code))
 
 
 def write_latex(

@@ -1,0 +1,72 @@
+import pytest
+
+from escada.report.facts import read_ladder
+from escada.report.findings import find
+from escada.report.language import Language
+from escada.report.objectives import objectives
+
+
+def judged(folder):
+    """Outcome and sentences of each rung, in English."""
+    ladder, language = read_ladder(folder), Language.load("en")
+    findings = find(ladder)
+    found = {rung.name: objectives(rung, ladder, findings) for rung in ladder.rungs}
+    return {
+        name: (one.outcome, " ".join(goal.sentence(language) for goal in one.goals))
+        for name, one in found.items()
+    }
+
+
+def test_each_rung_is_judged_by_the_data(climb):
+    found = judged(climb())
+    assert {name: outcome for name, (outcome, _) in found.items()} == {
+        "v1": "met",
+        "v2": "met",
+        "v3": "missed",
+        "v4": "missed",  # better, but its steps a byte are those of v3
+        "v4_gru": "open",
+        "v5": "met",
+        "v_final": "open",
+    }
+    assert found["v1"][1] == (
+        "2.487 bits per byte, clearly below the character bigram model (3.412)."
+    )
+    assert found["v3"][1] == "+0.042 bits per byte against v2 [0.031, 0.054]: worse."
+    assert found["v4"][1].endswith("0.29 steps a byte, no fewer than v3 (0.29).")
+    assert found["v_final"][1] == "Not compared with v5."
+
+
+@pytest.mark.parametrize(
+    ("bits", "interval", "outcome"),
+    [(3.38, [3.37, 3.40], "open"), (3.5, [3.4, 3.6], "missed"), (2.0, None, "open")],
+)
+def test_a_first_rung_must_be_clearly_below_the_bigram_model(climb, table, bits, interval, outcome):
+    table["rungs"] = table["rungs"][:1]
+    table["rungs"][0] |= {"bits_per_byte": bits, "ci95": interval}
+    assert judged(climb(table))["v1"][0] == outcome
+
+
+def test_without_the_bigram_model_a_first_rung_is_open(climb, table):
+    table["baselines"] = []
+    assert judged(climb(table))["v1"] == ("open", "")
+
+
+def test_a_rung_must_beat_all_that_it_is_set_beside(climb, table):
+    v5 = next(rung for rung in table["rungs"] if rung["name"] == "v5")
+    v5["about"]["also_against"] = ["v1", "nowhere"]
+    assert judged(climb(table))["v5"][0] == "open"  # nobody compared them
+    row = {"a": "v5", "b": "v1", "scope": "run", "difference": 0.1, "relative": 0.05}
+    row |= {"ci95": [0.05, 0.15], "p_value": 0.01, "significant": True, "verdict": "worse"}
+    table["comparisons"] = [row]
+    outcome, said = judged(climb(table))["v5"]
+    assert outcome == "missed"
+    assert "+0.100 bits per byte against v1 [0.050, 0.150]: worse." in said
+    assert "nowhere" not in said
+
+
+def test_fewer_steps_a_byte_are_asked_of_a_new_tokenizer(climb, table):
+    v4 = next(rung for rung in table["rungs"] if rung["name"] == "v4")
+    v4["training_bytes"] = 8_600_000
+    outcome, said = judged(climb(table))["v4"]
+    assert outcome == "met"
+    assert said.endswith("0.14 steps a byte; v3: 0.29.")
