@@ -53,8 +53,9 @@ CONSOLE = {
     "evaluate-v1": "escada evaluate runs/demo/*-v1-* --text docs/tutorial-passage.jsonl",
     "evaluate-v4": "escada evaluate runs/demo/*-v4-* --text docs/tutorial-passage.jsonl",
     "logprobs": f'escada sample runs/demo/*-v4-* --prompt "{PROMPT}" '
-    "--greedy --max-tokens 6 --stream --logprobs 3",
-    "sample": f'escada sample runs/demo/*-v4-* --prompt "{PROMPT}" --max-tokens 60',
+    "\\\n    --greedy --max-tokens 6 --stream --logprobs 3",
+    "sample": f'escada sample runs/demo/*-v4-* --prompt "{PROMPT}" '
+    "\\\n    --max-tokens 60",
     "compare": "escada compare runs/demo/*-v4-* runs/demo/*-v5-*",
     "plan": "escada plan v5 --gpu rtx3060-12gb",
 }
