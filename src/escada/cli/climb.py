@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
-from escada.cli import options
+from escada.cli import completion, options
 
 
 def climb(
     rungs: Annotated[
         list[str] | None,
-        typer.Argument(help="Rungs or spec files; without any, the six of the roadmap."),
+        typer.Argument(
+            help="Rungs or spec files; without any, the six of the roadmap.",
+            autocompletion=completion.rungs,
+        ),
     ] = None,
     preset: options.Preset = "laptop",
     budget: options.BudgetOption = None,

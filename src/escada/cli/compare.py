@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import options
+from escada.cli import completion, options
 
 if TYPE_CHECKING:
     from escada.runs.run import Run
@@ -16,12 +16,19 @@ if TYPE_CHECKING:
 def compare(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Run folders, or a climb's folder for all its runs.", metavar="RUN..."),
+        typer.Argument(
+            help="Run folders, or a climb's folder for all its runs.",
+            metavar="RUN...",
+            autocompletion=completion.runs_and_climbs,
+        ),
     ],
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: options.Split = "test",
     metric: Annotated[
         str,
-        typer.Option(help="bits_per_byte, or perplexity between runs of one tokenizer."),
+        typer.Option(
+            help="bits_per_byte, or perplexity between runs of one tokenizer.",
+            autocompletion=completion.among("bits_per_byte", "perplexity"),
+        ),
     ] = "bits_per_byte",
     device: options.Device = "auto",
     json: options.Json = False,

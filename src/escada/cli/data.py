@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from escada.cli import completion
+
 if TYPE_CHECKING:
     from escada.text.corpus import Corpus
 
@@ -31,7 +33,11 @@ def prepare(
         int | None, typer.Option(min=1, help="Read no more documents than this.")
     ] = None,
     profile: Annotated[
-        str, typer.Option(help="How to clean: reference, or roadmap (lower case, digits to 0).")
+        str,
+        typer.Option(
+            help="How to clean: reference, or roadmap (lower case, digits to 0).",
+            autocompletion=completion.among(*completion.PROFILES),
+        ),
     ] = "reference",
 ) -> None:
     """Read, clean, deduplicate and split documents; does nothing when that was done already."""
@@ -51,7 +57,9 @@ def prepare(
 
 @app.command()
 def stats(
-    folder: Annotated[Path, typer.Argument(help="A prepared corpus.")],
+    folder: Annotated[
+        Path, typer.Argument(help="A prepared corpus.", autocompletion=completion.corpora)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count documents, words, bytes and characters, by source and split."""

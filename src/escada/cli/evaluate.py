@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import options, windows
+from escada.cli import completion, options, windows
 from escada.errors import EscadaError, nearest
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ PROTOCOLS = ("document", "windows")
 
 
 def evaluate(
-    run: Annotated[Path | None, typer.Argument(help="A run's folder.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="A run's folder.", autocompletion=completion.run_folders),
+    ] = None,
     text: Annotated[
         str | None,
         typer.Option(
@@ -26,12 +29,13 @@ def evaluate(
             "cleaned by the run's profile. Nothing is stored."
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: options.Split = "test",
     data: Annotated[
         Path | None,
         typer.Option(
             help="The run's corpus folder, if it was moved; for a pretrained model, any corpus "
-            "(without it, the default corpus)."
+            "(without it, the default corpus).",
+            autocompletion=completion.corpora,
         ),
     ] = None,
     pretrained: Annotated[
@@ -45,7 +49,8 @@ def evaluate(
         str,
         typer.Option(
             help="document: the ruler. windows: the roadmap's loss, perplexity and accuracy of the "
-            "token after each window, to set beside its published figures only."
+            "token after each window, to set beside its published figures only.",
+            autocompletion=completion.among(*PROTOCOLS),
         ),
     ] = "document",
     window_tokens: Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import options
+from escada.cli import completion, options
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -19,7 +19,14 @@ PLAIN_SECONDS = 10.0
 
 
 def judge(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs to compare.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN…",
+            help="Folders of runs to compare.",
+            autocompletion=completion.run_folders,
+        ),
+    ],
     base_url: Annotated[
         str | None,
         typer.Option(help="An OpenAI-compatible endpoint, such as http://localhost:8000/v1."),

@@ -8,14 +8,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from escada.cli import completion
+
 if TYPE_CHECKING:
     from escada.runs.run import Run
     from escada.text.corpus import Corpus
     from escada.training.distributed import World
 
-Rung = Annotated[str, typer.Argument(help="A rung's name, or a spec file ending in .toml.")]
-RunFolder = Annotated[Path, typer.Argument(help="A run's folder.")]
-Preset = Annotated[str, typer.Option(help="full (the roadmap's sizes) or laptop (two CPU cores).")]
+Rung = Annotated[
+    str,
+    typer.Argument(
+        help="A rung's name, or a spec file ending in .toml.", autocompletion=completion.rungs
+    ),
+]
+RunFolder = Annotated[
+    Path, typer.Argument(help="A run's folder.", autocompletion=completion.run_folders)
+]
+Preset = Annotated[
+    str,
+    typer.Option(
+        help="full (the roadmap's sizes) or laptop (two CPU cores).",
+        autocompletion=completion.presets,
+    ),
+]
 BudgetOption = Annotated[
     str | None,
     typer.Option(
@@ -24,10 +39,19 @@ BudgetOption = Annotated[
 ]
 Data = Annotated[
     Path | None,
-    typer.Option("--data", help="A prepared corpus folder; without it, the default corpus."),
+    typer.Option(
+        "--data",
+        help="A prepared corpus folder; without it, the default corpus.",
+        autocompletion=completion.corpora,
+    ),
 ]
 RunData = Annotated[
-    Path | None, typer.Option("--data", help="The run's corpus folder, if it was moved.")
+    Path | None,
+    typer.Option(
+        "--data",
+        help="The run's corpus folder, if it was moved.",
+        autocompletion=completion.corpora,
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="The folder that run folders are made in.")]
 Overrides = Annotated[
@@ -37,7 +61,19 @@ Overrides = Annotated[
 Seed = Annotated[
     int, typer.Option(help="Seed of weights, batches and dropout.", min=0, max=2**63 - 1)
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Split = Annotated[
+    str,
+    typer.Option(
+        help="train, validation or test.",
+        autocompletion=completion.among("train", "validation", "test"),
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu or cuda.", autocompletion=completion.among("auto", "cpu", "cuda")
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

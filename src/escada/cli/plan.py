@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import options
+from escada.cli import completion, options
 from escada.errors import EscadaError
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ def plan(
     preset: options.Preset = "full",
     budget: options.BudgetOption = None,
     gpu: Annotated[
-        str | None, typer.Option(help="Plan for this GPU, such as rtx3060-12gb, not for here.")
+        str | None,
+        typer.Option(
+            help="Plan for this GPU, such as rtx3060-12gb, not for here.",
+            autocompletion=completion.gpus,
+        ),
     ] = None,
     memory: Annotated[
         str | None,
@@ -32,7 +36,11 @@ def plan(
     data: options.Data = None,
     overrides: options.Overrides = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or auto: this machine (the default).")
+        str | None,
+        typer.Option(
+            help="cpu, cuda or auto: this machine (the default).",
+            autocompletion=completion.among("auto", "cpu", "cuda"),
+        ),
     ] = None,
     no_calibration: Annotated[
         bool, typer.Option("--no-calibration", help="Run nothing; hours stay unknown here.")

@@ -1,26 +1,96 @@
-"""`escada rungs`: what the ladder is made of."""
+"""`escada rungs`: what the ladder is made of, each rung in two lines."""
 
 from __future__ import annotations
 
-from escada.cli import options
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from escada.cli import completion, options
+from escada.cli.language import Code, language
+
+if TYPE_CHECKING:
+    from escada.spec import About
 
 
-def rungs(json: options.Json = False) -> None:
-    """List the rungs of the package, with what each sets out to do."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A rung.
+
+    Attributes:
+        name: of the rung.
+        about: what it sets out to do.
+        parameters: by preset, with the vocabulary that the default corpus gives it.
+    """
+
+    name: str
+    about: About
+    parameters: dict[str, int]
+
+
+_WORDS: dict[Code, tuple[str, str]] = {"en": ("Parameters", "."), "pt": ("Parâmetros", ",")}
+"""What the numbers are called, and their decimal sign."""
+
+
+def rungs(
+    lang: Annotated[
+        str | None,
+        typer.Option(
+            help="pt or en; without it, the language of your locale.",
+            autocompletion=completion.among("en", "pt"),
+        ),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Explain each rung in two lines: how large it is, what it changes, and why."""
     import json as json_module
 
-    import typer
+    code = language(lang)
+    rows = _rows()
+    if not json:
+        for row in rows:
+            typer.echo(_two_lines(row, code))
+        return
+    found = [
+        {
+            "name": row.name,
+            "presets": list(row.parameters),
+            "parameters": row.parameters,
+            **row.about.model_dump(mode="json"),
+        }
+        for row in rows
+    ]
+    table = {"schema_version": 1, "rungs": found}
+    typer.echo(json_module.dumps(table, ensure_ascii=False, indent=2))
 
-    from escada.spec import FULL, About, read_spec_table, rung_names
 
-    rows: list[dict[str, object]] = []
+def _rows() -> list[_Row]:
+    from escada.cost.text_facts import text_facts
+    from escada.spec import FULL, About, load_spec, read_spec_table, rung_names
+    from escada.training.plan import shape_of
+
+    rows: list[_Row] = []
     for name in rung_names():
         table, _ = read_spec_table(name)
-        about = About.model_validate(table["about"])
-        presets = [FULL, *table.get("presets", {})]
-        rows.append({"name": name, "presets": presets, **about.model_dump(mode="json")})
-        if not json:
-            typer.echo(f"{name:8} {about.title.en} ({', '.join(presets)}): {about.changes.en}")
-            typer.echo(f"{'':8} {about.objective.en}")
-    if json:
-        typer.echo(json_module.dumps(rows, ensure_ascii=False, indent=2))
+        sizes: dict[str, int] = {}
+        for preset in (FULL, *table.get("presets", {})):
+            spec = load_spec(name, preset=preset)
+            vocab_size = text_facts(spec, None).vocab_size
+            sizes[preset] = shape_of(spec, vocab_size).parameter_count()
+        rows.append(_Row(name, About.model_validate(table["about"]), sizes))
+    return rows
+
+
+def _two_lines(row: _Row, code: Code) -> str:
+    """What it is and what is new; why, and how large it is."""
+    about = row.about
+    title, changes, objective = (
+        getattr(text, code) for text in (about.title, about.changes, about.objective)
+    )
+    called, decimal = _WORDS[code]
+    sizes = ", ".join(
+        f"{size / 1e6:.2f} M ({preset})".replace(".", decimal, 1)
+        for preset, size in row.parameters.items()
+    )
+    return f"{row.name:8} {title}: {changes}\n{'':8} {objective} {called}: {sizes}."

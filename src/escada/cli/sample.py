@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from escada.cli import options
+from escada.cli import completion, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,8 @@ def sample(
     weights: Annotated[
         str,
         typer.Option(
-            help="fp32, or narrower for speed: bf16, int8 (docs/generation.md: the loss)."
+            help="fp32, or narrower for speed: bf16, int8 (docs/generation.md: the loss).",
+            autocompletion=completion.among("fp32", "bf16", "int8"),
         ),
     ] = "fp32",
     stream: Annotated[

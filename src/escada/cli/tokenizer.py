@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from escada.cli import options
+from escada.cli import completion, options
 
 if TYPE_CHECKING:
     from escada.text.tokenizers import Tokenizer
@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Train, use and measure tokenizers.", no_args_is_help=True)
 
 TokenizerFolder = Annotated[
-    Path, typer.Option("--tokenizer", help="A tokenizer's folder, or a run's.")
+    Path,
+    typer.Option(
+        "--tokenizer",
+        help="A tokenizer's folder, or a run's.",
+        autocompletion=completion.run_folders,
+    ),
 ]
 Profile = Annotated[
     str | None,
-    typer.Option(help="Clean the text first, as this profile does (reference or roadmap)."),
+    typer.Option(
+        help="Clean the text first, as this profile does (reference or roadmap).",
+        autocompletion=completion.among(*completion.PROFILES),
+    ),
 ]
 
 
@@ -28,7 +36,13 @@ Profile = Annotated[
 def train(
     out: Annotated[Path, typer.Option("--out", help="The tokenizer's new folder.")],
     data: options.Data = None,
-    kind: Annotated[str, typer.Option(help="characters, bytes, bpe or unigram.")] = "bpe",
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="characters, bytes, bpe or unigram.",
+            autocompletion=completion.among("characters", "bytes", "bpe", "unigram"),
+        ),
+    ] = "bpe",
     vocab_size: Annotated[
         int | None,
         typer.Option(help="Size of bpe and unigram; without it, 4096.", min=260, max=65_536),
@@ -37,7 +51,11 @@ def train(
         int, typer.Option(help="characters: one seen fewer times becomes UNK.", min=1)
     ] = 3,
     profile: Annotated[
-        str, typer.Option(help="Which default corpus, when there is no --data.")
+        str,
+        typer.Option(
+            help="Which default corpus, when there is no --data.",
+            autocompletion=completion.among(*completion.PROFILES),
+        ),
     ] = "reference",
 ) -> None:
     """Train a tokenizer on the training split of a corpus."""
@@ -121,9 +139,13 @@ def decode(
 def stats(
     tokenizer: TokenizerFolder,
     data: options.Data = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
+    split: options.Split = "train",
     profile: Annotated[
-        str, typer.Option(help="Which default corpus, when there is no --data.")
+        str,
+        typer.Option(
+            help="Which default corpus, when there is no --data.",
+            autocompletion=completion.among(*completion.PROFILES),
+        ),
     ] = "reference",
     json: options.Json = False,
 ) -> None:

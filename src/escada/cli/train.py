@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from escada.cli import options
+from escada.cli import completion, options
 
 
 def train(
@@ -23,7 +23,11 @@ def train(
     out: options.Out = Path("runs"),
     device: options.Device = "auto",
     warm_start: Annotated[
-        Path | None, typer.Option(help="Begin with the best weights of this run.")
+        Path | None,
+        typer.Option(
+            help="Begin with the best weights of this run.",
+            autocompletion=completion.run_folders,
+        ),
     ] = None,
 ) -> None:
     """Train a rung in a new run folder, whose path is the last line printed."""

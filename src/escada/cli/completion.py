@@ -1,0 +1,89 @@
+"""What the tab key offers as a value: rungs, presets, run folders, GPUs and the like.
+
+A completion must come at once, so nothing heavy is imported here: names are read from the package's
+TOML files and from the folders below the working directory. Where nothing is found the shell falls
+back to its own file names, so that a path of any kind can be typed everywhere.
+"""
+
+from __future__ import annotations
+
+import glob
+import tomllib
+from collections.abc import Callable, Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+RUNS = "runs/"
+CORPORA = "data/"
+PROFILES = ("reference", "roadmap")
+"""Of cleaning; a test holds them against those of the normaliser, which is not imported here."""
+MOST = 200
+"""Most folders that are offered."""
+
+Complete = Callable[[str], list[str]]
+"""From what was typed of a word to the words that it may become."""
+
+
+def among(*values: str) -> Complete:
+    """One of some fixed values."""
+    return lambda incomplete: _beginning(values, incomplete)
+
+
+def rungs(incomplete: str) -> list[str]:
+    """The package's rungs; a spec file is found by the shell."""
+    return _beginning(sorted(_rung_files()), incomplete)
+
+
+def presets(incomplete: str) -> list[str]:
+    """`full` and every preset of any rung."""
+    tables = (tomllib.loads(file.read_text("utf-8")) for file in _rung_files().values())
+    named = {name for table in tables for name in table.get("presets", {})}
+    return _beginning(["full", *sorted(named)], incomplete)
+
+
+def gpus(incomplete: str) -> list[str]:
+    """The GPUs that a plan can name."""
+    file = resources.files("escada.cost").joinpath("devices.toml")
+    return _beginning(tomllib.loads(file.read_text("utf-8")), incomplete)
+
+
+def run_folders(incomplete: str) -> list[str]:
+    """Runs below what was typed, or below `runs/`, those of climbs included."""
+    return _folders_with("record.json", incomplete, RUNS)
+
+
+def climbs(incomplete: str) -> list[str]:
+    """Folders of climbs."""
+    return _folders_with("ladder.json", incomplete, RUNS)
+
+
+def runs_and_climbs(incomplete: str) -> list[str]:
+    """Climbs first, then runs."""
+    return climbs(incomplete) + run_folders(incomplete)
+
+
+def corpora(incomplete: str) -> list[str]:
+    """Prepared corpora below what was typed, or below `data/`."""
+    return _folders_with("manifest.json", incomplete, CORPORA)
+
+
+def _beginning(values: Iterable[str], incomplete: str) -> list[str]:
+    return [value for value in values if value.startswith(incomplete)]
+
+
+def _rung_files() -> dict[str, Any]:
+    files = resources.files("escada.rungs").iterdir()
+    return {f.name.removesuffix(".toml"): f for f in files if f.name.endswith(".toml")}
+
+
+def _folders_with(marker: str, incomplete: str, usual: str) -> list[str]:
+    """Folders that hold the marker, at most two levels below what was typed."""
+    start = usual if usual.startswith(incomplete) and Path(usual).is_dir() else incomplete
+    typed = glob.escape(start)
+    found = [
+        path.removesuffix(f"/{marker}")
+        for pattern in (f"{typed}*/{marker}", f"{typed}*/*/{marker}")
+        for path in sorted(glob.glob(pattern))
+    ]
+    return found[:MOST]
