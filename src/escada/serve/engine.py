@@ -125,7 +125,7 @@ class Engine:
                 raise QueueFull(self._retry_seconds(own + len(requests)))
             if not lane.busy:  # it has not been waiting: it gets no more than the others from now
                 others = [each.seconds for each in lanes if each.busy]
-                lane.seconds = max([lane.seconds, *([min(others)] if others else [])])
+                lane.seconds = max(lane.seconds, min(others, default=0.0))
             for number, request in enumerate(requests):
                 lane.waiting.push(client, Row(ticket, number, request))
             self._changed.notify()

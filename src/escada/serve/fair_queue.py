@@ -1,7 +1,7 @@
 """Rows that wait, served in turn from client to client: who asks for much waits for himself.
 
     queue.push("a", row)
-    client, row = queue.pop(lambda client: client != "b")
+    client, row = queue.pop(lambda client, row: client != "b")
 
 Clients take turns; within a client, first come, first served. How much one client may hold of what
 all share (rows of a batch, places in the queue) follows one rule, `may_hold`: never more than he
@@ -43,17 +43,10 @@ class FairQueue(Generic[T]):
         self._waiting.setdefault(client, deque()).append(item)
         self._size += 1
 
-    def first(self, allowed: Callable[[str], bool]) -> T | None:
-        """What `pop` would give, which stays where it is."""
+    def pop(self, allowed: Callable[[str, T], bool]) -> tuple[str, T] | None:
+        """The first item, in turn of the clients, that may be taken; None: no client's may."""
         for client, items in self._waiting.items():
-            if allowed(client):
-                return items[0]
-        return None
-
-    def pop(self, allowed: Callable[[str], bool]) -> tuple[str, T] | None:
-        """The item whose turn it is, of the first client who is allowed one; None: nobody is."""
-        for client, items in self._waiting.items():
-            if allowed(client):
+            if allowed(client, items[0]):
                 item = items.popleft()
                 self._size -= 1
                 self._waiting.move_to_end(client)

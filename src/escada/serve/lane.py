@@ -116,17 +116,16 @@ class Lane:
     def admit(self) -> None:
         """Rows join, in turn of their clients, as far as there is room and little to read."""
 
-        def allowed(client: str) -> bool:
-            return may_hold(self._held[client], self._max_rows - len(self.rows))
-
         prompts: dict[int, Sequence[int]] = {}  # that this step reads, by length
-        while sum(prompts) < PROMPT_TOKENS_AT_ONCE and (head := self.waiting.first(allowed)):
-            prompt = head.request.prompt_ids
-            if prompts.setdefault(len(prompt), prompt) != prompt:
-                break  # it would be read together with another one
-            found = self.waiting.pop(allowed)
-            assert found is not None
+
+        def allowed(client: str, row: Row) -> bool:
+            prompt = row.request.prompt_ids
+            alone = prompts.get(len(prompt), prompt) == prompt  # else read together with another
+            return alone and may_hold(self._held[client], self._max_rows - len(self.rows))
+
+        while sum(prompts) < PROMPT_TOKENS_AT_ONCE and (found := self.waiting.pop(allowed)):
             client, row = found
+            prompts[len(row.request.prompt_ids)] = row.request.prompt_ids
             row.joined = time.perf_counter()
             self.rows[self._batch.add(row.request)] = row
             self._held[client] += 1
