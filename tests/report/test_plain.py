@@ -57,7 +57,7 @@ def test_the_csv_of_a_climb_is_its_ladder_json(paid, tmp_path):
 
 def test_markdown_writes_the_language_and_its_numbers(paid, tmp_path):
     text = write_markdown(paid, tmp_path / "t.md", "pt").read_text(encoding="utf-8")
-    assert "| v5 | BPE 2.048 | 2,2 M | **2,254** | \\[2,223; 2,288\\] |" in text
+    assert "| v5 | BPE | 2,2\u202fM | **2,254** | \\[2,223; 2,288\\] |" in text
     assert "não alcançado" in text
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert len(headings) == len(set(headings)) == 8

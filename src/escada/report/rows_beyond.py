@@ -10,6 +10,7 @@ from escada.report.objectives import objectives
 from escada.report.scene import Scene
 from escada.report.tables import Cell, Column, Row, Source, Table
 from escada.report.tested import PairsFacts, ShareFacts
+from escada.report.views import tokenizer
 
 
 def _share(share: ShareFacts | None, language: Language) -> Iterator[Cell]:
@@ -169,6 +170,7 @@ def runs_table(scene: Scene) -> Table:
             Row(
                 [
                     Cell(rung.name, rung.name),
+                    Cell(tokenizer(rung, t), rung.tokenizer.vocab_size),
                     Cell(t.number(rung.seed), rung.seed),
                     Cell((rung.key or "–")[:12], rung.key, "code"),
                     Cell((rung.spec_hash or "–")[:12], rung.spec_hash, "code"),
@@ -183,6 +185,7 @@ def runs_table(scene: Scene) -> Table:
         )
     columns = [
         Column("rung", say("ladder.rung"), numeric=False),
+        Column("vocab_size", say("costs.tokenizer"), numeric=False),
         Column("seed", say("tables.seed")),
         Column("key", say("environment.key"), numeric=False),
         Column("spec_hash", "Spec", numeric=False),

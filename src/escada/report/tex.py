@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from escada.report.tables import Cell, Column, Row, Table
+from escada.report.tables import Cell, Column, Row, Table, Value
 
 PACKAGES = ("booktabs", "array", "graphicx", "pgf")
 """What the document must load for the tables and figures."""
@@ -154,7 +154,7 @@ def _row(table: Table, row: Row, shown: list[int]) -> list[str]:
     return [*sources, *exact, " & ".join(_cell(row.cells[i]) for i in shown) + " \\\\\n"]
 
 
-def _exact(value: object) -> str:
+def _exact(value: Value) -> str:
     if isinstance(value, tuple):
         return "[" + " ".join(repr(end) for end in value) + "]"
     return repr(value)
