@@ -107,7 +107,7 @@ def table_tex(table: Table, *, mark: str) -> str:
         "\\begin{table}[htbp]\n\\centering\n",
         f"\\caption{{{tex(table.caption)}}}\n\\label{{tab:escada-{table.key}}}\n",
         "\\footnotesize\n",
-        f"\\setlength{{\\tabcolsep}}{{{'3' if len(columns) > 7 else '4' if prose else '6'}pt}}\n",
+        f"\\setlength{{\\tabcolsep}}{{{'2.5' if len(columns) > 7 else '4' if prose else '6'}pt}}\n",
         f"\\begin{{tabular}}{{@{{}}{''.join(_alignment(column) for column in columns)}@{{}}}}\n",
         "\\toprule\n",
         " & ".join(_heading(column) for column in columns) + " \\\\\n\\midrule\n",
