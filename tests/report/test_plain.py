@@ -45,7 +45,7 @@ def test_the_csv_of_a_climb_is_its_ladder_json(paid, tmp_path):
             assert float(row["bits_per_byte"]) == rung["bits_per_byte"]
             assert [float(row["ci95_low"]), float(row["ci95_high"])] == rung["ci95"]
             assert float(row["brl"]) == rung["cost"]["brl"]
-    names = sorted(path.name for path in tmp_path.iterdir())
+    names = sorted(path.name for path in tmp_path.glob("*.csv"))
     assert names == sorted(
         f"{name}.csv"
         for name in (
@@ -57,7 +57,7 @@ def test_the_csv_of_a_climb_is_its_ladder_json(paid, tmp_path):
 
 def test_markdown_writes_the_language_and_its_numbers(paid, tmp_path):
     text = write_markdown(paid, tmp_path / "t.md", "pt").read_text(encoding="utf-8")
-    assert "| v5 | BPE 2.048 | 2,2 M | **2,254** | \\[2,223; 2,288\\] |" in text
+    assert "| v5 | BPE | 2,2\u202fM | **2,254** | \\[2,223; 2,288\\] |" in text
     assert "não alcançado" in text
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert len(headings) == len(set(headings)) == 8
@@ -71,3 +71,16 @@ def test_a_markdown_file_of_the_users_is_left_alone(paid, tmp_path):
     assert mine.read_text(encoding="utf-8") == "# Mine\n"
     ours = write_markdown(paid, tmp_path / "t.md", "en")
     assert write_markdown(paid, ours, "pt") == ours  # its own it writes again
+
+
+def test_a_csv_of_the_users_is_left_alone_and_ours_is_written_again(paid, climb, tmp_path):
+    mine = tmp_path / "costs.csv"
+    mine.write_text("rung,wall_hours\n", encoding="utf-8")
+    with pytest.raises(EscadaError, match=r"did not write.*costs\.csv"):
+        write_csv(paid, tmp_path)
+    assert mine.read_text(encoding="utf-8") == "rung,wall_hours\n"
+    mine.unlink()
+    write_csv(paid, tmp_path)
+    before = (tmp_path / "ladder.csv").read_text(encoding="utf-8")
+    write_csv(climb(), tmp_path)
+    assert (tmp_path / "ladder.csv").read_text(encoding="utf-8") != before

@@ -56,11 +56,12 @@ def report(
     With --latex, --markdown, --csv or --roadmap only those are written.
     """
     from escada.errors import EscadaError
-    from escada.report.language import CODES
+    from escada.report.language import CODES, Code
 
-    code = next((code for code in CODES if code == lang), None)
-    if code is None:
+    codes: dict[str, Code] = {code: code for code in CODES}
+    if lang not in codes:
         raise EscadaError(f"no language {lang!r}", fix=f"one of {', '.join(CODES)}")
+    code = codes[lang]
     files = (latex, markdown, csv, roadmap)
     if watch and any(files):
         raise EscadaError("--watch writes the page alone", fix="ask for files when it has ended")

@@ -1,4 +1,8 @@
-"""Files that a user asked for under a name of his: written, but never over something of his own."""
+"""Files that a user asked for under a name of his: written, but never over something of his own.
+
+A file whose form allows a comment says in its first line who wrote it. Of the others, CSV and PDF,
+the folder keeps a list.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,18 @@ from pathlib import Path
 
 from escada import __version__
 from escada.errors import EscadaError
-from escada.files import write_text
+from escada.files import write_bytes, write_text
 
 _WRITTEN = "Written by escada"
 MARK = f"{_WRITTEN} {__version__}; changes made here are lost when it is written again."
 """First line of a file whose form allows a comment."""
+LIST = ".written-by-escada"
+"""Names of the files of a folder that cannot say so themselves."""
+_LISTED = (".csv", ".pdf")
 
 
-def write_ours(path: Path, text: str) -> Path:
-    """Write `text`, unless a file lies there that no escada wrote.
-
-    One that escada wrote has its mark in the first line, or (CSV) the same first line.
+def write_ours(path: Path, content: str | bytes) -> Path:
+    """Write a file, unless one lies there that no escada wrote.
 
     Returns:
         The path.
@@ -26,13 +31,25 @@ def write_ours(path: Path, text: str) -> Path:
     """
     if path.is_dir():
         raise EscadaError("a folder is in the way", where=path, fix="name another file")
-    if path.exists():
-        first = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
-        if _WRITTEN not in first and first != text.split("\n", 1)[0]:
-            raise EscadaError(
-                "a file that escada did not write lies there; nothing was overwritten",
-                where=path,
-                fix="name another place, or move it away",
-            )
-    write_text(path, text)
+    listed = path.suffix in _LISTED
+    names = _names(path.parent) if listed else set[str]()
+    if path.exists() and not (path.name in names if listed else _says_so(path)):
+        raise EscadaError(
+            "a file that escada did not write lies there; nothing was overwritten",
+            where=path,
+            fix="name another place, or move it away",
+        )
+    if listed and path.name not in names:  # before the file: a crash between leaves no stranger
+        write_text(path.parent / LIST, "".join(f"{n}\n" for n in sorted({*names, path.name})))
+    write_bytes(path, content.encode("utf-8") if isinstance(content, str) else content)
     return path
+
+
+def _says_so(path: Path) -> bool:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return _WRITTEN in file.readline()
+
+
+def _names(folder: Path) -> set[str]:
+    path = folder / LIST
+    return set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()

@@ -97,5 +97,5 @@ class _Renderer(RendererPgf):
         width, height, descent = cast(Any, text_to_path).get_text_width_height_descent(
             s, prop, ismath=False
         )
-        scale = float(self.points_to_pixels(size)) / size
+        scale = float(cast(Any, self).points_to_pixels(size)) / size
         return width * scale, height * scale, descent * scale

@@ -17,7 +17,7 @@ from escada.report.rows_beyond import (
 )
 from escada.report.scene import Scene
 from escada.report.tables import Cell, Column, Row, Source, Table
-from escada.report.views import tokenizer
+from escada.report.views import tokenizer_kind
 
 
 def all_tables(scene: Scene) -> list[Table]:
@@ -50,7 +50,7 @@ def ladder_table(scene: Scene) -> Table:
         best = scene.findings.best is not None and scene.findings.best.name == rung.name
         shown = [
             Cell(rung.name, rung.name),
-            Cell(tokenizer(rung, t), f"{rung.tokenizer.kind} {rung.tokenizer.vocab_size}"),
+            Cell(tokenizer_kind(rung, t), f"{rung.tokenizer.kind} {rung.tokenizer.vocab_size}"),
             Cell(t.compact(rung.parameters), rung.parameters),
             Cell(
                 t.bits(rung.bits_per_byte), rung.bits_per_byte, style="strong" if best else "plain"

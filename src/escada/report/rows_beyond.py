@@ -10,6 +10,7 @@ from escada.report.objectives import objectives
 from escada.report.scene import Scene
 from escada.report.tables import Cell, Column, Row, Source, Table
 from escada.report.tested import PairsFacts, ShareFacts
+from escada.report.views import tokenizer
 
 
 def _share(share: ShareFacts | None, language: Language) -> Iterator[Cell]:
@@ -169,10 +170,11 @@ def runs_table(scene: Scene) -> Table:
             Row(
                 [
                     Cell(rung.name, rung.name),
+                    Cell(tokenizer(rung, t), rung.tokenizer.vocab_size),
                     Cell(t.number(rung.seed), rung.seed),
                     Cell((rung.key or "–")[:12], rung.key, "code"),
                     Cell((rung.spec_hash or "–")[:12], rung.spec_hash, "code"),
-                    Cell((rung.corpus_hash or "–")[:12], rung.corpus_hash, "code"),
+                    Cell("", rung.corpus_hash),
                     Cell(f"{machine}, {rung.precision or '–'}", f"{machine}, {rung.precision}"),
                     Cell("", rung.run),
                     Cell("", packages.get("torch")),
@@ -183,10 +185,11 @@ def runs_table(scene: Scene) -> Table:
         )
     columns = [
         Column("rung", say("ladder.rung"), numeric=False),
+        Column("vocab_size", say("costs.tokenizer"), numeric=False),
         Column("seed", say("tables.seed")),
         Column("key", say("environment.key"), numeric=False),
         Column("spec_hash", "Spec", numeric=False),
-        Column("corpus_hash", "Corpus", numeric=False),
+        Column("corpus_hash", "", data_only=True),
         Column("machine", say("tables.machine"), numeric=False, width=0.2),
         Column("run", "", data_only=True),
         Column("torch", "", data_only=True),
@@ -220,9 +223,9 @@ def objectives_table(scene: Scene) -> Table:
         )
     columns = [
         Column("rung", say("ladder.rung"), numeric=False),
-        Column("objective", say("steps.objective"), numeric=False, width=0.26),
-        Column("expected", say("steps.expected"), numeric=False, width=0.19),
-        Column("measured", say("objectives.measured"), numeric=False, width=0.29),
+        Column("objective", say("steps.objective"), numeric=False, width=0.24),
+        Column("expected", say("steps.expected"), numeric=False, width=0.18),
+        Column("measured", say("objectives.measured"), numeric=False, width=0.28),
         Column("outcome", say("guard.verdict"), numeric=False, width=0.1),
     ]
     notes = [say("objectives.note"), scene.origin]

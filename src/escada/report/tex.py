@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from escada.report.tables import Cell, Column, Row, Table
+from escada.report.tables import Cell, Column, Row, Table, Value
 
 PACKAGES = ("booktabs", "array", "graphicx", "pgf")
 """What the document must load for the tables and figures."""
@@ -107,7 +107,7 @@ def table_tex(table: Table, *, mark: str) -> str:
         "\\begin{table}[htbp]\n\\centering\n",
         f"\\caption{{{tex(table.caption)}}}\n\\label{{tab:escada-{table.key}}}\n",
         "\\footnotesize\n",
-        f"\\setlength{{\\tabcolsep}}{{{'3' if len(columns) > 7 else '4' if prose else '6'}pt}}\n",
+        f"\\setlength{{\\tabcolsep}}{{{'2.5' if len(columns) > 7 else '4' if prose else '6'}pt}}\n",
         f"\\begin{{tabular}}{{@{{}}{''.join(_alignment(column) for column in columns)}@{{}}}}\n",
         "\\toprule\n",
         " & ".join(_heading(column) for column in columns) + " \\\\\n\\midrule\n",
@@ -154,7 +154,7 @@ def _row(table: Table, row: Row, shown: list[int]) -> list[str]:
     return [*sources, *exact, " & ".join(_cell(row.cells[i]) for i in shown) + " \\\\\n"]
 
 
-def _exact(value: object) -> str:
+def _exact(value: Value) -> str:
     if isinstance(value, tuple):
         return "[" + " ".join(repr(end) for end in value) + "]"
     return repr(value)

@@ -20,7 +20,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from escada import __version__
-from escada.files import write_bytes
 from escada.report.figures import draw_curves
 from escada.report.frontier import PRICES, draw_frontier, points
 from escada.report.language import Code, Language
@@ -171,7 +170,7 @@ def _write_figure(figure: _Figure, scene: Scene, out: Path) -> None:
     pdf = render_pdf(drawn, f"escada: {figure.name}", "; ".join(sources))
     head = [MARK, f"Numbers: data/{figure.name}.csv", *sources]
     write_ours(out / "figures" / f"{figure.name}.pgf", render_pgf(drawn, head))
-    write_bytes(out / "figures" / f"{figure.name}.pdf", pdf)
+    write_ours(out / "figures" / f"{figure.name}.pdf", pdf)
     write_ours(out / "data" / f"{figure.name}.csv", csv_text(figure.data))
 
 

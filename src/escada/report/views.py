@@ -67,9 +67,13 @@ def settings(ladder: LadderFacts, language: Language) -> str:
 
 def tokenizer(rung: RungFacts, language: Language) -> str:
     """`BPE 4,096`: the tokenizer that a perplexity belongs to."""
-    key = f"tokenizer.{rung.tokenizer.kind}"
-    kind = language.say(key) if key in language.messages else rung.tokenizer.kind
-    return f"{kind} {language.number(rung.tokenizer.vocab_size)}"
+    return f"{tokenizer_kind(rung, language)} {language.number(rung.tokenizer.vocab_size)}"
+
+
+def tokenizer_kind(rung: RungFacts, language: Language) -> str:
+    """`BPE`: how a rung cuts text."""
+    kind = rung.tokenizer.kind
+    return language.messages.get(f"tokenizer.{kind}", kind)
 
 
 def protocol(name: str | None, language: Language) -> str:
