@@ -70,9 +70,7 @@ Split = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option(
-        help="auto, cpu or cuda.", autocompletion=completion.among("auto", "cpu", "cuda")
-    ),
+    typer.Option(help="auto, cpu or cuda.", autocompletion=completion.among("auto", "cpu", "cuda")),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
