@@ -1,4 +1,4 @@
-"""A figure of the report as a file of its own: in light, in dark, or as the reader's system has it."""
+"""A figure of the report as a file of its own: light, dark, or as the reader's system has it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from escada.report.palette import THEMES, variables
 from escada.report.svg import drawing_style, render_svg
 
-_DARK = {light: dark for light, dark in THEMES.values()}
+_DARK = dict(THEMES.values())
 _COLOURS = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
 
 

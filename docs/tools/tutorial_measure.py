@@ -54,8 +54,7 @@ CONSOLE = {
     "evaluate-v4": "escada evaluate runs/demo/*-v4-* --text docs/tutorial-passage.jsonl",
     "logprobs": f'escada sample runs/demo/*-v4-* --prompt "{PROMPT}" '
     "\\\n    --greedy --max-tokens 6 --stream --logprobs 3",
-    "sample": f'escada sample runs/demo/*-v4-* --prompt "{PROMPT}" '
-    "\\\n    --max-tokens 60",
+    "sample": f'escada sample runs/demo/*-v4-* --prompt "{PROMPT}" \\\n    --max-tokens 60',
     "compare": "escada compare runs/demo/*-v4-* runs/demo/*-v5-*",
     "plan": "escada plan v5 --gpu rtx3060-12gb",
 }
@@ -178,9 +177,7 @@ def _bits_in_place(pieces: Sequence[str], bits_T: np.ndarray) -> float:
 
 
 @torch.inference_mode()
-def token_bits(
-    model: LanguageModel, tokenizer: Tokenizer, text: str, context: int
-) -> np.ndarray:
+def token_bits(model: LanguageModel, tokenizer: Tokenizer, text: str, context: int) -> np.ndarray:
     """What each token of a text is charged, EOS last, in bits, shape (T + 1,), by the ruler's rule.
 
     Unknown characters are not priced here; the sum is checked against the ruler.
@@ -215,9 +212,7 @@ def _comparison(a: Run, b: Run, ladder: dict[str, Any], passage: Document) -> di
         size[group] += int(of_a.bytes[i])
     here = of_a.ids.index(passage.id)
     [row] = [
-        row
-        for row in ladder["comparisons"]
-        if (row["a"], row["b"]) == (a.spec.name, b.spec.name)
+        row for row in ladder["comparisons"] if (row["a"], row["b"]) == (a.spec.name, b.spec.name)
     ]
     return {
         "a": a.spec.name,

@@ -18,7 +18,14 @@ WORDS: dict[str, dict[str, Any]] = {
         "changed": "The profile changes the passage itself too. Its third line in the profile `roadmap`:",
         "pieces_head": ("rung", "tokenizer", "the first line", "tokens of the passage"),
         "kinds": {"characters": "characters", "bpe": "BPE pieces"},
-        "figures_head": ("rung", "tokens", "bits", "bits per token", "perplexity", "**bits per byte**"),
+        "figures_head": (
+            "rung",
+            "tokens",
+            "bits",
+            "bits per token",
+            "perplexity",
+            "**bits per byte**",
+        ),
         "arithmetic": """For {rung}, the {pieces} and the end of the text are **{tokens} tokens**, and it charges **{bits} bits** for
 all of them together:
 
@@ -32,13 +39,28 @@ all of them together:
         "context_head": ("rung", "line by line, each from nothing", "in its place", "saved"),
         "prompt": "Prompt: *{prompt}*",
         "sample": "**{name}** ({tokens} tokens, {bits} bits each):",
-        "comparison_head": ("", "on this passage", "on all test documents", "95 % interval", "p", "verdict"),
+        "comparison_head": (
+            "",
+            "on this passage",
+            "on all test documents",
+            "95 % interval",
+            "p",
+            "verdict",
+        ),
         "against": "{a} against {b}",
         "verdicts": {"better": "better", "worse": "worse", "undecided": "undecided"},
         "signs": "Between {a} and {b} the passage says the opposite of the test documents together: one text decides nothing.",
         "same_signs": "Here the passage and all documents agree in sign; they need not.",
         "groups": "Of the {n} groups of documents, {a} needs fewer bits in {better}.",
-        "cost_head": ("rung", "parameters", "seconds", "FLOP", "text read", "tokens/s", "peak memory"),
+        "cost_head": (
+            "rung",
+            "parameters",
+            "seconds",
+            "FLOP",
+            "text read",
+            "tokens/s",
+            "peak memory",
+        ),
         "alt": {
             "surprisal": "The first line cut into the tokens of four rungs, each the stronger in colour the more bits it costs",
             "saved": "Bits saved against v1 along the passage",
@@ -65,7 +87,14 @@ all of them together:
         "changed": "O perfil muda também o trecho em si. A terceira linha, no perfil `roadmap`:",
         "pieces_head": ("degrau", "tokenizador", "a primeira linha", "tokens do trecho"),
         "kinds": {"characters": "caracteres", "bpe": "peças BPE"},
-        "figures_head": ("degrau", "tokens", "bits", "bits por token", "perplexidade", "**bits por byte**"),
+        "figures_head": (
+            "degrau",
+            "tokens",
+            "bits",
+            "bits por token",
+            "perplexidade",
+            "**bits por byte**",
+        ),
         "arithmetic": """Para {rung}, as {pieces} e o fim do texto são **{tokens} tokens**, e ele cobra por todos juntos **{bits} bits**:
 
     bits por token   {bits} / {tokens} = {per_token}
@@ -78,13 +107,28 @@ all of them together:
         "context_head": ("degrau", "linha por linha, cada uma do nada", "no seu lugar", "poupado"),
         "prompt": "Início dado: *{prompt}*",
         "sample": "**{name}** ({tokens} tokens, {bits} bits cada um):",
-        "comparison_head": ("", "neste trecho", "em todos os documentos de teste", "intervalo de 95 %", "p", "veredito"),
+        "comparison_head": (
+            "",
+            "neste trecho",
+            "em todos os documentos de teste",
+            "intervalo de 95 %",
+            "p",
+            "veredito",
+        ),
         "against": "{a} contra {b}",
         "verdicts": {"better": "melhor", "worse": "pior", "undecided": "indeciso"},
         "signs": "Entre {a} e {b}, o trecho diz o contrário dos documentos de teste juntos: um texto só não decide nada.",
         "same_signs": "Aqui o trecho e todos os documentos concordam no sinal; poderiam não concordar.",
         "groups": "Dos {n} grupos de documentos, {a} precisa de menos bits em {better}.",
-        "cost_head": ("degrau", "parâmetros", "segundos", "FLOP", "texto lido", "tokens/s", "pico de memória"),
+        "cost_head": (
+            "degrau",
+            "parâmetros",
+            "segundos",
+            "FLOP",
+            "texto lido",
+            "tokens/s",
+            "pico de memória",
+        ),
         "alt": {
             "surprisal": "A primeira linha cortada nos tokens de quatro degraus, cada um de cor mais forte quanto mais bits custa",
             "saved": "Bits poupados em relação a v1 ao longo do trecho",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Literal, cast
+from typing import Literal
 
 Code = Literal["en", "pt"]
 CODES: tuple[Code, ...] = ("en", "pt")
@@ -27,7 +27,7 @@ def language(asked: str | None, environment: Mapping[str, str] | None = None) ->
             from escada.errors import EscadaError, nearest
 
             raise EscadaError(f"unknown language {asked!r}", fix=nearest(asked, CODES))
-        return cast(Code, asked)
+        return asked
     variables = os.environ if environment is None else environment
     locale = next((variables[name] for name in _VARIABLES if variables.get(name)), "")
     return "pt" if locale.lower().startswith("pt") else "en"

@@ -1,0 +1,138 @@
+"""The tab key, in a real bash and by the functions behind it."""
+
+import os
+import pty
+import select
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from escada.cli import completion
+from escada.cost.devices import device
+from escada.evaluation.significance import METRICS
+from escada.spec import rung_names
+from escada.text.cleaning import PROFILES
+from escada.text.corpus import SPLITS
+
+BIN = Path(sys.executable).parent
+ASK = """
+eval "$(escada --show-completion bash)"
+while IFS= read -r line; do
+  read -ra COMP_WORDS <<< "$line"
+  [[ $line == *" " ]] && COMP_WORDS+=("")
+  COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMPREPLY=()
+  _escada_completion escada
+  echo "${COMPREPLY[*]//$'\\n'/ }"
+done
+"""
+bash = shutil.which("bash")
+needs_bash = pytest.mark.skipif(
+    bash is None or not (BIN / "escada").exists(), reason="needs bash and an installed escada"
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two runs, one of them in a climb, and a corpus; nothing in them is read."""
+    for path in ("runs/one/record.json", "runs/demo/two/record.json", "runs/demo/ladder.json"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    (tmp_path / "data" / "mine").mkdir(parents=True)
+    (tmp_path / "data" / "mine" / "manifest.json").touch()
+    return tmp_path
+
+
+def environment():
+    return os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+
+
+def ask(folder: Path, *lines: str) -> list[list[str]]:
+    done = subprocess.run(
+        [str(bash), "--norc", "-c", ASK],
+        input="".join(f"{line}\n" for line in lines),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+@needs_bash
+def test_verbs_and_values_complete_in_bash(folder):
+    asked = {
+        "escada tra": ["train"],
+        "escada train v_": ["v_final"],
+        "escada plan v5 --gpu rtx306": ["rtx3060-12gb"],
+        "escada climb v1 --preset ": ["full", "laptop"],
+        "escada resume ": ["runs/one", "runs/demo/two"],
+        "escada sample runs/demo/t": ["runs/demo/two"],
+        "escada compare runs/d": ["runs/demo", "runs/demo/two"],
+        "escada train v1 --data ": ["data/mine"],
+        "escada evaluate runs/one --split v": ["validation"],
+        "escada train mine.t": [],
+    }
+    assert dict(zip(asked, ask(folder, *asked), strict=True)) == asked
+
+
+@needs_bash
+def test_the_tab_key_completes_in_an_interactive_bash(folder):
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(folder)
+        os.execve(str(bash), ["bash", "--norc", "--noprofile", "-i"], environment())
+    try:
+        os.write(terminal, b'eval "$(escada --show-completion bash)"; echo rea""dy\n')
+        assert _read_until(terminal, b"ready")
+        os.write(terminal, b"escada plan v5 --gpu rtx306\t")
+        assert _read_until(terminal, b"rtx3060-12gb")
+    finally:
+        os.close(terminal)
+        os.waitpid(process, 0)
+
+
+def _read_until(terminal: int, wanted: bytes, seconds: float = 60) -> bool:
+    seen, end = b"", time.monotonic() + seconds
+    while wanted not in seen and time.monotonic() < end:
+        if select.select([terminal], [], [], 0.2)[0]:
+            seen += os.read(terminal, 4096)
+    return wanted in seen
+
+
+def test_completion_imports_nothing_heavy(folder):
+    code = (
+        "import sys; from escada.cli import app, completion as c; import typer.main;"
+        "typer.main.get_command(app);"
+        "c.gpus(''), c.presets(''), c.rungs(''), c.runs_and_climbs(''), c.corpora('');"
+        "print({'torch', 'numpy', 'pydantic', 'matplotlib', 'pyarrow'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
+
+
+def test_what_is_offered_is_what_is_accepted(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert sorted(completion.rungs("")) == sorted(rung_names())
+    assert completion.presets("") == ["full", "laptop"]
+    assert PROFILES == completion.PROFILES
+    assert completion.among(*SPLITS)("t") == ["train", "test"]
+    assert completion.among(*METRICS)("bits") == ["bits_per_byte"]
+    for name in completion.gpus(""):
+        assert device(name).name == name
+    assert completion.run_folders("") == []
+
+
+def test_signs_of_a_pattern_in_a_path_are_taken_as_they_are(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "runs" / "a[1]").mkdir()
+    (folder / "runs" / "a[1]" / "record.json").touch()
+    assert completion.run_folders("runs/a[") == ["runs/a[1]"]
+    assert completion.run_folders("runs/*") == []
