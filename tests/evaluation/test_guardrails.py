@@ -27,7 +27,9 @@ def trained(corpus_path, tmp_path_factory):
     from escada.text.corpus import Corpus
     from escada.training.start import start
 
+    # The rate is high, so that a hundred steps teach it to write.
     overrides = ["model.d_hidden=64", "model.d_embedding=16", "train.batch_sequences=16"]
+    overrides += ["train.learning_rate=1.6e-2"]
     spec = load_spec("v1", preset="laptop", overrides=[*overrides, "train.window_tokens=64"])
     corpus = Corpus.open(corpus_path)
     out = tmp_path_factory.mktemp("runs")

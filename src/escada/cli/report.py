@@ -9,12 +9,16 @@ from typing import Annotated
 
 import typer
 
+from escada.cli import completion
+
 
 def report(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="DIR", help="The folder of a climb (it holds ladder.json) or a run."
+            metavar="DIR",
+            help="The folder of a climb (it holds ladder.json) or a run.",
+            autocompletion=completion.runs_and_climbs,
         ),
     ],
     latex: Annotated[

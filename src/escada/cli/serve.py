@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from escada.cli import options
+from escada.cli import completion, options
 
 
 def serve(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN…", help="Folders of runs, or of climbs: all their finished rungs."
+            metavar="RUN…",
+            help="Folders of runs, or of climbs: all their finished rungs.",
+            autocompletion=completion.runs_and_climbs,
         ),
     ],
     host: Annotated[str, typer.Option(help="Address or name to listen on.")] = "127.0.0.1",
