@@ -13,9 +13,9 @@ from pictures import theme_files
 
 from escada.files import write_bytes, write_text
 from escada.report.facts import read_ladder
-from escada.report.figures import draw_ladder
 from escada.report.findings import find
 from escada.report.language import CODES, Language
+from escada.report.stairs import draw_ladder
 
 PICTURES = Path(__file__).parents[1] / "pictures"
 

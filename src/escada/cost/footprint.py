@@ -169,7 +169,8 @@ def _heap_holes(saved: SavedBytes, sequences: int, tables: float, setting: Setti
         small += tables
     if not setting.keeps_large:
         return HEAP_HOLES * small
-    large = saved.per_sequence * sequences + tables - small
+    small += saved.once
+    large = saved.of(sequences) + tables - small
     return HEAP_HOLES_ALL_KEPT * small + LARGE_HOLES * large
 
 
