@@ -247,8 +247,8 @@ def sentences(*, texts_path: str, vocab_size: int, threads: int, way: str) -> Jo
 def windows(*, texts_path: str, vocab_size: int, window_tokens: int, batch_sequences: int) -> Job:
     """Batches of windows from the memory-mapped stream, as training reads them."""
     texts, tokenizer = subwords(texts_path, vocab_size)
-    folder = tempfile.TemporaryDirectory()
-    stream = write_stream(Path(folder.name) / "stream", texts, tokenizer, corpus_hash="")
+    with tempfile.TemporaryDirectory() as folder:  # what is mapped outlives its name
+        stream = write_stream(Path(folder) / "stream", texts, tokenizer, corpus_hash="")
     batches = WindowBatches(
         stream,
         window_tokens=window_tokens,
@@ -263,7 +263,7 @@ def windows(*, texts_path: str, vocab_size: int, window_tokens: int, batch_seque
         return {"batches": 1.0}
 
     batch()
-    return Job(batch, {"folder": folder.name, "keeps": repr(folder)})
+    return Job(batch)
 
 
 JOBS = {
