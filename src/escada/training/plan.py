@@ -143,15 +143,15 @@ def settle_host_memory(
         processes: that share this machine's memory.
 
     Returns:
-        Whether large blocks are kept too; None on a GPU.
+        Whether large blocks are kept too (never where the allocator is not glibc's); None on a GPU.
     """
     if device.type != "cpu":
         return None
     have = MEMORY_SHARE * free_memory_bytes(device) / processes
     setting = Setting(precision.name, "cpu")
     setting = with_large_kept(model, spec.train, have, setting, sequences=sequences)
-    keep_freed_memory(large_too=setting.keeps_large)
-    return setting.keeps_large
+    obeyed = keep_freed_memory(large_too=setting.keeps_large)
+    return setting.keeps_large and obeyed
 
 
 def measure_pace(
