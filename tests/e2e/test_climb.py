@@ -111,8 +111,15 @@ def test_a_second_climb_trains_nothing_and_takes_the_same_rows(copied, climbed, 
     assert weights(copied) == before
 
 
-def test_ctrl_c_in_the_middle_then_the_same_command_ends_with_the_same_weights(
-    copied, climbed, corpus_path
+@pytest.mark.parametrize(
+    "stop",
+    [
+        pytest.param(lambda pid: os.killpg(pid, signal.SIGINT), id="ctrl-c"),
+        pytest.param(lambda pid: os.kill(pid, signal.SIGTERM), id="sigterm-to-the-climb-alone"),
+    ],
+)
+def test_stopped_in_the_middle_the_same_command_ends_with_the_same_weights(
+    copied, climbed, corpus_path, stop
 ):
     reference = weights(copied)
     shutil.rmtree(copied / climbed[-1]["rungs"][1]["run"])
@@ -130,7 +137,7 @@ def test_ctrl_c_in_the_middle_then_the_same_command_ends_with_the_same_weights(
     while not any("train" in p.read_text() for p in copied.glob("*-v2-*/metrics.jsonl")):
         assert process.poll() is None
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGINT)
+    stop(process.pid)
     _, said = process.communicate()
     assert process.returncode == 130, said
     assert "The same command goes on" in said

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from escada.errors import EscadaError
+from escada.generation import batch as batch_module
 from escada.generation.batch import Batch, Request
 from escada.generation.decoding import generate, random_stream, stream
 from escada.generation.samplers import SamplerSettings
@@ -128,6 +129,28 @@ def tiny_learned():
     from tests.generation.conftest import tiny_model
 
     return tiny_model("learned", BYTES.vocab_size)
+
+
+@pytest.mark.parametrize("name", ["lstm", "learned"])
+def test_logits_wrong_within_rounding_never_change_a_text(tiny, name, monkeypatch):
+    model = tiny(name, BYTES.vocab_size)
+    write = Batch._write
+
+    def texts(noise_seed, rounding):
+        noise = torch.Generator().manual_seed(noise_seed)
+
+        def noisy(self, logits_BV):
+            wrong_BV = 0.0099 * (2 * torch.rand(logits_BV.shape, generator=noise) - 1)
+            return write(self, logits_BV + wrong_BV)
+
+        monkeypatch.setattr(Batch, "_write", noisy)
+        monkeypatch.setattr(batch_module, "ROUNDING_NATS", rounding)
+        events = run(Batch(model, BYTES), renewed(PLAN))
+        return {which: [event.token for event in some] for which, some in events.items()}
+
+    expected = texts(0, rounding=0.01)
+    assert all(texts(seed, rounding=0.01) == expected for seed in range(1, 6))
+    assert any(texts(seed, rounding=0.0) != expected for seed in range(6))
 
 
 def test_a_cancelled_request_gets_no_more_events_and_leaves_its_place(tiny):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
@@ -20,6 +21,7 @@ from escada.generation.samplers import (
     keep_top_p,
     penalise_repetition,
     sample,
+    sample_with_doubt,
     softmax,
     temper,
 )
@@ -268,3 +270,62 @@ def test_a_logit_that_is_not_finite_raises_and_says_where(value, settings):
 def test_a_setting_without_meaning_is_an_error_that_names_it(setting):
     with pytest.raises(EscadaError, match=next(iter(setting))):
         SamplerSettings(**setting)
+
+
+@hypothesis_settings(max_examples=1000)
+@given(rows, settings_strategy, uniform, st.floats(1e-6, 0.3), st.data())
+def test_a_draw_without_doubt_is_the_same_wherever_rounding_puts_the_logits(
+    logits, how, u, rounding, data
+):
+    how = dataclasses.replace(how, repetition_penalty=data.draw(st.sampled_from([0.7, 1.0, 1.5])))
+    seen = data.draw(hnp.arrays(np.bool_, logits.shape))
+    uniforms = np.full(len(logits), u)
+    found, doubtful = sample_with_doubt(logits, uniforms, how, rounding=rounding, seen_BV=seen)
+    assert found.tolist() == sample(logits, uniforms, how, seen_BV=seen).tolist()
+    for signs in data.draw(
+        st.lists(hnp.arrays(np.int8, logits.shape, elements=st.integers(-1, 1)), max_size=20)
+    ):
+        moved = sample(logits + rounding * 0.999 * signs, uniforms, how, seen_BV=seen)
+        assert moved[~doubtful].tolist() == found[~doubtful].tolist()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        plain,
+        SamplerSettings(),
+        SamplerSettings(temperature=1, top_k=50),
+        SamplerSettings(temperature=0.9, min_p=0.02),
+        SamplerSettings(greedy=True),
+    ],
+)
+def test_at_the_edge_a_draw_is_in_doubt_and_elsewhere_hardly_ever(how):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2.5, (2000, 800)).astype(np.float32)
+    uniforms = rng.random(2000)
+    _, doubtful = sample_with_doubt(logits, uniforms, how, rounding=1e-5)
+    assert doubtful.mean() < 0.02
+    _, doubtful = sample_with_doubt(logits, uniforms, how)
+    assert not doubtful.any()
+    probabilities = softmax(filtered_logits(logits[:50], how))
+    best = probabilities.argmax(axis=1)[:, None]
+    if how.greedy:  # its edge is that another is as probable
+        logits[np.arange(50), (best[:, 0] + 1) % 800] = logits[np.arange(50), best[:, 0]]
+    after = np.take_along_axis(probabilities.cumsum(axis=1), best, axis=1)
+    before = after - np.take_along_axis(probabilities, best, axis=1)
+    edges = np.where(after < 0.9, after, before)[:, 0]
+    _, doubtful = sample_with_doubt(logits[:50], edges, how, rounding=1e-5)
+    between = how.greedy | (edges > 1e-9)  # not before the very first token
+    assert doubtful[between].all()
+    assert between.sum() > 40
+
+
+def test_at_the_edge_of_a_filter_only_a_draw_that_it_moves_is_in_doubt():
+    """The second and third of three tokens tie, and one of them is kept."""
+    logits = np.log([[0.8, 0.1, 0.1]]).repeat(2, axis=0)
+    for how in (SamplerSettings(1, top_k=2, top_p=None), SamplerSettings(1, top_p=0.85)):
+        _, doubtful = sample_with_doubt(logits, np.array([0.1, 0.95]), how, rounding=1e-6)
+        assert doubtful.tolist() == [False, True]
+    min_p = SamplerSettings(1, top_p=None, min_p=0.125)
+    _, doubtful = sample_with_doubt(logits, np.array([0.1, 0.95]), min_p, rounding=1e-6)
+    assert doubtful.tolist() == [False, True]

@@ -8,10 +8,8 @@ from tests.serve.conftest import LETTERS, SlowBatch, eventually, talkative
 
 from escada.errors import EscadaError
 from escada.generation.batch import Batch, Request
-from escada.generation.decoder import Decoder
 from escada.generation.decoding import random_stream
 from escada.generation.samplers import SamplerSettings
-from escada.serve import lane
 from escada.serve.engine import Engine, QueueFull, Stopped
 from escada.serve.lane import Failure
 from escada.serve.limits import Limits
@@ -56,10 +54,7 @@ def make():
             name: batch_class(talkative("lstm", LETTERS), LETTERS, max_rows=limits.max_rows)
             for name in names
         }
-        bos_ids = dict.fromkeys(names, LETTERS.bos_id)
-        engine = Engine(
-            batches, limits, bos_ids=bos_ids, post=lambda call: call(), metrics=Metrics()
-        )
+        engine = Engine(batches, limits, post=lambda call: call(), metrics=Metrics())
         engines.append(engine)
         return engine, batches
 
@@ -150,48 +145,6 @@ def test_a_model_that_was_idle_gets_no_more_than_the_others_afterwards(make):
     before = len(first.events)
     eventually(lambda: len(second.events) > 15)
     assert len(first.events) - before > 5
-
-
-def test_a_batch_of_few_rows_is_filled_up_and_prompts_of_one_length_are_read_apart(
-    make, monkeypatch
-):
-    engine, batches = make(max_rows=8)
-    sizes, read = [], []
-    step, read_together = Batch.step, Decoder._read_together
-
-    def counted(self):
-        events = step(self)
-        sizes.append(len(events))
-        return events
-
-    def noted(self, contexts):
-        read.append(list(contexts))
-        return read_together(self, contexts)
-
-    monkeypatch.setattr(Batch, "step", counted)
-    monkeypatch.setattr(Decoder, "_read_together", noted)
-    listeners = [Listener() for _ in range(7)]
-    for number, listener in enumerate(listeners):
-        engine.submit("v1", str(number), requests(2, prompt="abcdefg"[number]), listener)
-    engine.start()
-    eventually(lambda: all(listener.finished == 2 for listener in listeners))
-    eventually(lambda: batches["v1"].rows == 0)
-    assert {size for size in sizes if size} <= set(range(4, 9))
-    assert all(len(contexts) == 1 for contexts in read)
-    prompts = [contexts[0] for contexts in read if len(contexts[0]) == 2]
-    assert len(prompts) >= 7
-
-
-def test_fillers_are_renewed_and_nobody_hears_of_them(make, monkeypatch):
-    monkeypatch.setattr(lane, "FILLER_TOKENS", 3)
-    engine, batches = make()
-    engine.start()
-    listener = Listener()
-    engine.submit("v1", "a", requests(max_tokens=20), listener)
-    eventually(lambda: listener.finished)
-    assert {number for number, _ in listener.events} == {0}
-    eventually(lambda: batches["v1"].rows == 0)
-    assert batches["v1"]._next_id > 10  # each of them was a request of the batch
 
 
 def test_the_queue_has_a_limit_and_one_client_half_of_it(make):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -54,9 +55,11 @@ def climb(
         device=device,
         overrides=overrides or [],
     )
+    # Asked to end by whoever manages it, a climb has its training save, as on Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         ladder = climb_rungs(plan, lambda text: typer.echo(text, err=True))
-    except ClimbInterrupted:
+    except (ClimbInterrupted, KeyboardInterrupt):
         typer.echo("Stopped and saved. The same command goes on with the climb.", err=True)
         raise typer.Exit(130) from None
     report = write_report(out)

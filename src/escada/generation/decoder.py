@@ -1,6 +1,6 @@
 """Rows of tokens, the state that holds their contexts, and the policy of a full context.
 
-Nothing is read twice, with one exception that the policy below names. Rows may be of any length:
+Nothing is read twice but what the policy below names and `logits_alone`. Rows may be of any length:
 those of one length are read together, then all decode as one batch; a row may leave it and another
 may join at any token.
 
@@ -87,6 +87,15 @@ class Decoder:
         """Go on with these rows only, in this order."""
         self._tokens = [self._tokens[b] for b in rows]
         self._select(rows)
+
+    def logits_alone(self, row: int) -> Tensor:
+        """The logits (1, V) of a row's next token, of its context read anew and by itself.
+
+        They are those of `logits_BV` but for rounding, which there depends on how many rows were
+        read together and on when.
+        """
+        tokens = self._tokens[row]
+        return self._read_together([tokens[self._context_start(tokens) :]])[1]
 
     def _read(self, rows: Sequence[int]) -> tuple[DecodingState, Tensor]:
         """Fresh states with the contexts of rows: equal ones once, those of a length together."""

@@ -11,6 +11,16 @@ host: the same logits and uniform numbers give the same token on every machine.
 (tested) and sorts no more of a row than it must. Nothing falls back. A logit that is not finite
 raises, and so does a setting that has no meaning.
 
+`sample_with_doubt` also says which draws would fall otherwise if every logit were up to `rounding`
+larger or smaller, so that its caller can read such a row again more exactly. With logits wrong by
+at most r nats after temperature, the probability c of any set of tokens obeys
+
+    odds(c) / e^2r  <=  odds(true c)  <=  odds(c) e^2r          odds(c) = c / (1 - c)
+
+so a draw is safe if the uniform number, moved that far to either side, meets the same token. Where
+a filter's edge is nearer than 2r to a token's logit, that token may be in or out: its probability
+is added to the distance.
+
     B  rows     V  vocabulary
 """
 
@@ -29,6 +39,9 @@ from escada.errors import EscadaError
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Ids = NDArray[np.int64]
+
+MOST_NATS = 100.0
+"""Of odds moved by rounding: more, at a tiny temperature, would only overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,58 +103,150 @@ def sample(
     Raises:
         EscadaError: a logit is not finite.
     """
+    return sample_with_doubt(
+        logits_BV, uniforms_B, settings, seen_BV=seen_BV, banned=banned, where=where
+    )[0]
+
+
+def sample_with_doubt(
+    logits_BV: NDArray[np.floating[Any]],
+    uniforms_B: Floats,
+    settings: SamplerSettings,
+    *,
+    rounding: float = 0.0,
+    seen_BV: Mask | None = None,
+    banned: Sequence[int] = (),
+    where: str = "",
+) -> tuple[Ids, Mask]:
+    """One token a row, and whether logits within `rounding` could have given another.
+
+    Args:
+        rounding: how far a logit may be from its exact value; 0: nothing is in doubt.
+        logits_BV, uniforms_B, settings, seen_BV, banned, where: as for `sample`.
+
+    Returns:
+        Tokens, the same whatever `rounding` is, and the doubtful rows. A row that is not doubtful
+        is certain (tested); one that is may be so needlessly.
+
+    Raises:
+        EscadaError: a logit is not finite.
+    """
     check_finite(logits_BV, where)
-    if settings.repetition_penalty != 1.0 and seen_BV is None:
-        raise ValueError("the repetition penalty needs the tokens seen")
+    penalty = settings.repetition_penalty
+    if penalty != 1.0:
+        if seen_BV is None:
+            raise ValueError("the repetition penalty needs the tokens seen")
+        rounding *= max(penalty, 1 / penalty)
+    choose = _greedy_row if settings.greedy else _sample_row
     chosen_B = np.empty(len(logits_BV), dtype=np.int64)
+    doubtful_B = np.empty(len(logits_BV), dtype=np.bool_)
     # Row by row: what a row needs stays in the processor's cache, and so costs half as much.
     for b in range(len(logits_BV)):
         row_V: Floats = logits_BV[b].astype(np.float64)
         row_V[list(banned)] = -np.inf
-        if seen_BV is not None and settings.repetition_penalty != 1.0:
-            row_V = penalise_repetition(row_V, seen_BV[b], settings.repetition_penalty)
-        chosen_B[b] = (
-            int(row_V.argmax()) if settings.greedy else _sample_row(row_V, uniforms_B[b], settings)
-        )
-    return chosen_B
+        if seen_BV is not None and penalty != 1.0:
+            row_V = penalise_repetition(row_V, seen_BV[b], penalty)
+        chosen_B[b], doubtful_B[b] = choose(row_V, uniforms_B[b], settings, rounding)
+    return chosen_B, doubtful_B
 
 
-def _sample_row(logits_V: Floats, uniform: float, settings: SamplerSettings) -> int:
+def _greedy_row(
+    logits_V: Floats, uniform: float, settings: SamplerSettings, rounding: float
+) -> tuple[int, bool]:
+    """The first of the greatest, and whether another is as near to them as rounding goes."""
+    best = int(logits_V.argmax())
+    return best, rounding > 0 and _near(logits_V, logits_V[best], 2 * rounding).sum() > 1
+
+
+def _sample_row(
+    logits_V: Floats, uniform: float, settings: SamplerSettings, rounding: float
+) -> tuple[int, bool]:
     """`draw` from the row's `filtered_logits`, without a look at tokens that cannot be kept.
 
     After each filter only K tokens are left, in the order of their ids.
     """
     logits_K = temper(logits_V[None], settings.temperature)[0]
+    distance = min(2 * rounding / settings.temperature, MOST_NATS)
+    unsure = 0.0  # weight of tokens that may be on the other side of a filter's edge
     ids_K: Ids | None = None  # None: all
     if settings.top_k is not None and settings.top_k < len(logits_K):
         place = len(logits_K) - settings.top_k
-        ids_K = _from_edge(logits_K, np.partition(logits_K, place)[place], settings.top_k)
+        edge = float(np.partition(logits_K, place)[place])
+        if rounding:
+            unsure += _weight_at_edge(logits_K, edge, edge, distance)
+        ids_K = _from_edge(logits_K, edge, settings.top_k)
         logits_K = logits_K[ids_K]
     weights_K: Floats = np.exp(logits_K)
     if settings.top_p is not None and settings.top_p < 1:
-        kept = _nucleus(weights_K / weights_K.sum(), settings.top_p)
+        kept, lowest, highest = _nucleus(weights_K, settings.top_p, distance, unsure)
+        if rounding:
+            unsure += _weight_at_edge(logits_K, lowest, highest, distance)
         ids_K = kept if ids_K is None else ids_K[kept]
         logits_K, weights_K = logits_K[kept], weights_K[kept]
     if settings.min_p is not None:
-        weights_K[logits_K < math.log(settings.min_p)] = 0.0
+        edge = math.log(settings.min_p)
+        if rounding:
+            unsure += weights_K[_near(logits_K, edge, distance)].sum()
+        weights_K[logits_K < edge] = 0.0
     cumulative_K = np.cumsum(weights_K)
     total: float = cumulative_K[-1]
-    chosen = int(np.searchsorted(cumulative_K, uniform * total, side="right"))
-    return chosen if ids_K is None else int(ids_K[chosen])
+    uniforms = np.array([uniform, *_moved(uniform, distance, unsure / total)])
+    chosen, first, last = np.searchsorted(cumulative_K, uniforms * total, side="right")
+    doubtful = rounding > 0 and first != last
+    return int(chosen if ids_K is None else ids_K[chosen]), bool(doubtful)
 
 
-def _nucleus(probabilities_K: Floats, p: float) -> Ids:
-    """Places of the fewest tokens whose probabilities reach p.
+def _nucleus(
+    weights_K: Floats, p: float, distance: float, unsure: float
+) -> tuple[Ids, float, float]:
+    """Places of the fewest tokens whose probabilities reach p, and where their edge may lie.
 
     K tokens of at most (1 - p) / 2K each hold (1 - p) / 2 together, so the others reach p: only
     those are sorted.
+
+    Returns:
+        Places, and the least and the greatest logit that the last of them may have.
     """
+    total: float = weights_K.sum()
+    probabilities_K = weights_K / total
     candidates = np.flatnonzero(probabilities_K > (1 - p) / (2 * len(probabilities_K)))
     probabilities_C = probabilities_K[candidates]
     descending_C = np.sort(probabilities_C)[::-1]
-    count = int(np.searchsorted(np.cumsum(descending_C), p)) + 1
-    count = min(count, len(descending_C))
-    return candidates[_from_edge(probabilities_C, descending_C[count - 1], count)]
+    shares = np.array([p, *_moved(p, distance, unsure / total)])
+    count, fewest, most = np.searchsorted(np.cumsum(descending_C), shares) + 1
+    count, fewest = min(count, len(descending_C)), min(fewest, len(descending_C))
+    kept = candidates[_from_edge(probabilities_C, descending_C[count - 1], count)]
+    highest = math.log(descending_C[fewest - 1] * total)
+    if most > len(descending_C):
+        return kept, -math.inf, highest
+    return kept, math.log(descending_C[most - 1] * total), highest
+
+
+def _near(values: Floats, edge: float, distance: float) -> Mask:
+    return np.abs(values - edge) <= distance
+
+
+def _weight_at_edge(logits_K: Floats, lowest: float, highest: float, distance: float) -> float:
+    """Of the tokens that may be in or out, when the last that is in lies between two logits.
+
+    One token alone there is that last one, and in.
+    """
+    logits_U = logits_K[(logits_K >= lowest - distance) & (logits_K <= highest + distance)]
+    return float(np.exp(logits_U).sum()) if len(logits_U) > 1 else 0.0
+
+
+def _moved(share: float, distance: float, unsure: float) -> tuple[float, float]:
+    """The least and the greatest that a share of probability may be: see the module docstring.
+
+    Args:
+        distance: in nats of odds.
+        unsure: share of the tokens that may be in or out. Both a part and the whole may change by
+            it, so it counts twice.
+    """
+    odds_down, odds_up = math.exp(-distance), math.exp(distance)
+    lower = share * odds_down / (1 - share + share * odds_down)
+    upper = share * odds_up / (1 - share + share * odds_up)
+    return max(0.0, lower - 2 * unsure), min(1.0, upper + 2 * unsure)
 
 
 def _from_edge(values: Floats, edge: float, count: int) -> Ids:

@@ -123,8 +123,7 @@ class Service:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(call)
 
-        bos_ids = {name: served.tokenizer.bos_id for name, served in self.models.items()}
-        self.engine = Engine(batches, self.limits, bos_ids=bos_ids, post=post, metrics=self.metrics)
+        self.engine = Engine(batches, self.limits, post=post, metrics=self.metrics)
         self.engine.start()
         try:
             yield

@@ -1,6 +1,6 @@
 """One thread that decodes for everybody.
 
-    engine = Engine({"v1": batch}, limits, bos_ids={"v1": 1}, post=…, metrics=…)
+    engine = Engine({"v1": batch}, limits, post=…, metrics=…)
     engine.start()
     ticket = engine.submit("v1", client, requests, receive)
     engine.cancel(ticket)
@@ -56,7 +56,6 @@ class Engine:
 
     Args:
         batches: by model; each made with `limits.max_rows`.
-        bos_ids: by model.
         limits: of the service.
         post: runs a function in the thread of those who receive.
         metrics: told of tokens and times.
@@ -70,15 +69,11 @@ class Engine:
         batches: Mapping[str, Batch],
         limits: Limits,
         *,
-        bos_ids: Mapping[str, int],
         post: Callable[[Callable[[], None]], object],
         metrics: Metrics,
     ) -> None:
         self.broken = False
-        self._lanes = {
-            name: Lane(name, batch, bos_ids[name], limits.max_rows)
-            for name, batch in batches.items()
-        }
+        self._lanes = {name: Lane(name, batch, limits.max_rows) for name, batch in batches.items()}
         self._limits = limits
         self._post = post
         self._metrics = metrics
@@ -189,8 +184,6 @@ class Engine:
         with self._changed:
             lane.seconds += now - began
             for event in events:
-                if lane.forget(event):
-                    continue
                 row = lane.rows[event.request]
                 self._measure(lane, row, now)
                 news[row.ticket].append((row.number, event))

@@ -43,10 +43,10 @@ class FairQueue(Generic[T]):
         self._waiting.setdefault(client, deque()).append(item)
         self._size += 1
 
-    def pop(self, allowed: Callable[[str, T], bool]) -> tuple[str, T] | None:
-        """The first item, in turn of the clients, that may be taken; None: no client's may."""
+    def pop(self, allowed: Callable[[str], bool]) -> tuple[str, T] | None:
+        """The first item, in turn, of the clients that are allowed; None: there is none."""
         for client, items in self._waiting.items():
-            if allowed(client, items[0]):
+            if allowed(client):
                 item = items.popleft()
                 self._size -= 1
                 self._waiting.move_to_end(client)

@@ -1,10 +1,4 @@
-"""A model's batch with the rows in it and those that wait for it; for the engine alone.
-
-A text shall not depend on what else is written. But a product of one row is rounded otherwise than
-one of many, and a draw that falls on the edge between two tokens may then fall to the other side.
-So what rounds differently is avoided: prompts of one length are read in different steps, hence each
-alone, and a batch of few rows is filled up to `LEAST_ROWS` with rows that nobody reads.
-"""
+"""A model's batch with the rows in it and those that wait for it; for the engine alone."""
 
 from __future__ import annotations
 
@@ -13,19 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from escada.generation.batch import Batch, Event, Request
-from escada.generation.samplers import SamplerSettings
 from escada.serve.fair_queue import FairQueue, may_hold
 
 PROMPT_TOKENS_AT_ONCE = 2048
 """Read for rows that join before a step: the others wait that long for their next token."""
-LEAST_ROWS = 4
-"""Of a batch, where it has room. From 4 to 64 rows the products of a row were the same to the last
-bit (oneDNN's and the LSTM's, AVX-512); those of 1 to 3 rows were not."""
-FILLER_TOKENS = 1000
-"""Then another takes its place: a batch remembers the tokens of its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +65,6 @@ class Lane:
     Args:
         name: of the model.
         batch: made with `max_rows`.
-        bos_id: of its tokenizer.
         max_rows: in the batch.
 
     Attributes:
@@ -89,7 +74,7 @@ class Lane:
         seconds: of the engine's thread, that this model has had.
     """
 
-    def __init__(self, name: str, batch: Batch, bos_id: int, max_rows: int) -> None:
+    def __init__(self, name: str, batch: Batch, max_rows: int) -> None:
         self.name = name
         self.waiting: FairQueue[Row] = FairQueue()
         self.rows: dict[int, Row] = {}
@@ -97,8 +82,6 @@ class Lane:
         self.seconds = 0.0
         self._batch, self._max_rows = batch, max_rows
         self._held: Counter[str] = Counter()  # rows in the batch by client
-        self._filler = _filler(bos_id)
-        self._fillers: set[int] = set()  # their numbers in the batch
 
     @property
     def busy(self) -> bool:
@@ -106,7 +89,7 @@ class Lane:
         return bool(self.rows or self.waiting)
 
     def step(self) -> list[Event]:
-        """One token for every row, those that nobody reads included.
+        """One token for every row.
 
         Raises:
             EscadaError: see `Batch.step`.
@@ -116,20 +99,16 @@ class Lane:
     def admit(self) -> None:
         """Rows join, in turn of their clients, as far as there is room and little to read."""
 
-        prompts: dict[int, Sequence[int]] = {}  # that this step reads, by length
+        def allowed(client: str) -> bool:
+            return may_hold(self._held[client], self._max_rows - len(self.rows))
 
-        def allowed(client: str, row: Row) -> bool:
-            prompt = row.request.prompt_ids
-            alone = prompts.get(len(prompt), prompt) == prompt  # else read together with another
-            return alone and may_hold(self._held[client], self._max_rows - len(self.rows))
-
-        while sum(prompts) < PROMPT_TOKENS_AT_ONCE and (found := self.waiting.pop(allowed)):
+        tokens = 0
+        while tokens < PROMPT_TOKENS_AT_ONCE and (found := self.waiting.pop(allowed)):
             client, row = found
-            prompts[len(row.request.prompt_ids)] = row.request.prompt_ids
+            tokens += len(row.request.prompt_ids)
             row.joined = time.perf_counter()
             self.rows[self._batch.add(row.request)] = row
             self._held[client] += 1
-        self._fill_up()
 
     def leave(self, number: int) -> None:
         """A row is finished."""
@@ -137,14 +116,6 @@ class Lane:
         self._held[client] -= 1
         if not self._held[client]:
             del self._held[client]
-
-    def forget(self, event: Event) -> bool:
-        """Whether an event is of a row that nobody reads."""
-        if event.request not in self._fillers:
-            return False
-        if event.finish is not None:
-            self._fillers.remove(event.request)
-        return True
 
     def let_go(self) -> None:
         """Take cancelled rows out of the batch."""
@@ -169,23 +140,4 @@ class Lane:
 
     def rest(self) -> None:
         """Give the cache of a batch back that nobody needs."""
-        for number in self._fillers:
-            self._batch.cancel(number)
-        self._fillers.clear()
         self._batch.step()
-
-    def _fill_up(self) -> None:
-        missing = max(0, min(LEAST_ROWS, self._max_rows) - len(self.rows))
-        while len(self._fillers) > missing:
-            self._batch.cancel(self._fillers.pop())
-        while len(self._fillers) < missing:
-            self._fillers.add(self._batch.add(self._filler))
-
-
-def _filler(bos_id: int) -> Request:
-    """A row that only makes a batch larger: it begins a document, and writes on.
-
-    All of them write the same, so that their contexts are read once.
-    """
-    settings = SamplerSettings(greedy=True)
-    return Request([bos_id], settings, FILLER_TOKENS, np.random.default_rng(0))
