@@ -45,7 +45,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {"temperature": 0.9, "min_p": 0.02, "repetition_penalty": 1.1},
 )
 TEXTS_A_CLIENT = 2
-EARLY_SECONDS = 10
+LOOK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -190,8 +190,8 @@ async def together(
     all_wishes: list[dict[str, Any]],
     expected: list[Answer],
     seconds: float,
-) -> tuple[float, dict[str, int]]:
-    """All clients at once; the seconds until the last answer, and the server's memory."""
+) -> tuple[float, list[int]]:
+    """All clients at once; the seconds until the last answer, and the server's memory meanwhile."""
     began = time.perf_counter()
     end = began + seconds
 
@@ -209,14 +209,14 @@ async def together(
             note(client, answer, wait, times)
             client.crossed += answer != expected[number]
 
-    memory = {"before": process.memory_info().rss}
+    memory = [process.memory_info().rss]
 
     async def look() -> None:
-        await asyncio.sleep(min(EARLY_SECONDS, seconds / 3))
-        memory["early"] = process.memory_info().rss
+        while time.perf_counter() + LOOK_SECONDS <= end:
+            await asyncio.sleep(LOOK_SECONDS)
+            memory.append(process.memory_info().rss)
 
     await asyncio.gather(look(), *(live(client) for client in clients))
-    memory["end"] = process.memory_info().rss
     return time.perf_counter() - began, memory
 
 
@@ -282,7 +282,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "distinct_texts": len({answer.rows for answer in expected}),
         "alone": summary([one], seconds_alone),
         "together": summary(clients, seconds),
-        "resident_bytes": memory,
+        "resident_bytes": {"every_seconds": LOOK_SECONDS, "values": memory},
         "example_errors": [text for client in clients for text in client.errors][:3],
     }  # fmt: skip
 
@@ -314,9 +314,8 @@ def show(found: dict[str, Any]) -> None:
           f"to {fair['most_tokens']}; mean wait by client "
           f"{fair['mean_wait_of_the_best_served']:.3f} to "
           f"{fair['mean_wait_of_the_worst_served']:.3f} s")  # fmt: skip
-    memory = {name: value / 2**20 for name, value in found["resident_bytes"].items()}
-    print(f"resident memory {memory['before']:.0f} MiB before, {memory['early']:.0f} early, "
-          f"{memory['end']:.0f} at the end")  # fmt: skip
+    memory = " ".join(f"{value / 2**20:.0f}" for value in found["resident_bytes"]["values"])
+    print(f"resident memory every {LOOK_SECONDS:.0f} s, MiB: {memory}")
     print(f"errors {both['errors']}, streams that differ from their solo run "
           f"{both['differ_from_solo_run']}", *found["example_errors"])  # fmt: skip
 

@@ -147,6 +147,19 @@ def test_a_model_that_was_idle_gets_no_more_than_the_others_afterwards(make):
     assert len(first.events) - before > 5
 
 
+def test_a_model_that_was_busy_alone_owes_the_others_nothing_afterwards(make):
+    engine, _ = make(SlowBatch, names=("one", "two"))
+    engine.start()
+    alone, first, second = Listener(), Listener(), Listener()
+    engine.submit("one", "a", requests(max_tokens=60), alone)
+    eventually(lambda: alone.finished)
+    engine.submit("two", "a", requests(max_tokens=1000), second)
+    eventually(lambda: second.events)
+    engine.submit("one", "a", requests(max_tokens=1000), first)
+    eventually(lambda: first.events)
+    assert len(second.events) < 20
+
+
 def test_the_queue_has_a_limit_and_one_client_half_of_it(make):
     engine, _ = make(max_rows=1, max_queue=8)  # not started: everything waits
     for _ in range(4):

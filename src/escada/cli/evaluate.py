@@ -226,7 +226,7 @@ def _show(found: dict[str, Any]) -> None:
         ),
         "accuracy": f"{found['accuracy']:.2%} of next tokens",
         "text": (
-            f"{found['split']}: {_documents(found['documents'])}, {found['bytes']:,} bytes, "
+            f"{found['split']}: {found['documents']:,} document{'' if found['documents'] == 1 else 's'}, {found['bytes']:,} bytes, "
             f"{found['tokens']:,} tokens, profile {found['profile']}"
         ),
         "unknown": f"{found['unknown']:,} characters",

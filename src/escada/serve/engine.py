@@ -9,7 +9,9 @@ All models share the thread. A step of a small model is mostly the starting of o
 Python runs one thread at a time anyhow; a thread for each model would set their operator threads
 against one another on the same cores and leave fewer for HTTP. The thread steps the busy model that
 has had the least time, so a fast model is not slowed to the pace of a slow one: it gets as many
-seconds, and so more tokens.
+seconds, and so more tokens. A model that becomes busy begins at the time of the one in service
+(start-time fair queueing, Goyal, Vin and Cheng 1996): its idleness is no credit, and what it had
+while no other was busy is no debt.
 
 A row that joins waits in a `FairQueue` until its client may hold one more row of the batch; see
 `escada.serve.lane`. Batches are touched by the engine's thread only; others talk to it under a
@@ -79,6 +81,7 @@ class Engine:
         self._metrics = metrics
         self._changed = threading.Condition()
         self._stop: Failure | None = None
+        self._clock = 0.0  # `seconds` of the model in service
         self._row_seconds = 1.0  # from joining to leaving, lately
         self._thread = threading.Thread(target=self._run, name="escada-engine", daemon=True)
 
@@ -118,9 +121,8 @@ class Engine:
             own = sum(each.waiting.count(client) for each in lanes)
             if not may_hold(own, free, len(requests)):
                 raise QueueFull(self._retry_seconds(own + len(requests)))
-            if not lane.busy:  # it has not been waiting: it gets no more than the others from now
-                others = [each.seconds for each in lanes if each.busy]
-                lane.seconds = max(lane.seconds, min(others, default=0.0))
+            if not lane.busy:
+                lane.seconds = max(lane.seconds, self._clock)
             for number, request in enumerate(requests):
                 lane.waiting.push(client, Row(ticket, number, request))
             self._changed.notify()
@@ -167,8 +169,10 @@ class Engine:
                 busy = [lane for lane in self._lanes.values() if lane.busy]
                 if busy:
                     lane = min(busy, key=lambda each: each.seconds)
+                    self._clock = lane.seconds
                     lane.admit()
                     return lane
+                self._clock = max(lane.seconds for lane in self._lanes.values())
                 self._changed.wait()
         return None
 
