@@ -213,6 +213,7 @@ def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> dic
 def _show(found: dict[str, Any]) -> None:
     tokenizer = found["tokenizer"]
     interval = found["ci95"]
+    plural = "" if found["documents"] == 1 else "s"
     rows = {
         "bits per byte": f"{found['bits_per_byte']:.4f}",
         "95 % interval": (
@@ -226,7 +227,7 @@ def _show(found: dict[str, Any]) -> None:
         ),
         "accuracy": f"{found['accuracy']:.2%} of next tokens",
         "text": (
-            f"{found['split']}: {found['documents']:,} document{'' if found['documents'] == 1 else 's'}, {found['bytes']:,} bytes, "
+            f"{found['split']}: {found['documents']:,} document{plural}, {found['bytes']:,} bytes, "
             f"{found['tokens']:,} tokens, profile {found['profile']}"
         ),
         "unknown": f"{found['unknown']:,} characters",
