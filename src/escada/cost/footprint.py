@@ -39,7 +39,7 @@ HEAP_HOLES = 0.75
 """Of activations and logits in smaller blocks, on a CPU: blocks of many sizes come and go, between
 them validations and checkpoints, and no order of them leaves no holes. Fitted to peaks of whole
 trainings, v1 to v_final, where it was 0.5 to 0.8; steps alone leave 0.3 to 0.5 (November 2026)."""
-HEAP_HOLES_ALL_KEPT = 0.6
+HEAP_HOLES_ALL_KEPT = 0.5
 """The same where large blocks are kept too, whose holes the smaller ones fill."""
 LARGE_HOLES = 0.2
 """Of large blocks (an LSTM's workspaces, logits) where they are kept: 0 to 0.3 (November 2026)."""

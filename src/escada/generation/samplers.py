@@ -213,11 +213,11 @@ def _nucleus(
     probabilities_C = probabilities_K[candidates]
     descending_C = np.sort(probabilities_C)[::-1]
     shares = np.array([p, *_moved(p, distance, unsure / total)])
-    count, fewest, most = np.searchsorted(np.cumsum(descending_C), shares) + 1
-    count, fewest = min(count, len(descending_C)), min(fewest, len(descending_C))
-    kept = candidates[_from_edge(probabilities_C, descending_C[count - 1], count)]
+    counts: list[int] = (np.searchsorted(np.cumsum(descending_C), shares) + 1).tolist()
+    count, fewest, most = (min(count, len(descending_C)) for count in counts)
+    kept = candidates[_from_edge(probabilities_C, float(descending_C[count - 1]), count)]
     highest = math.log(descending_C[fewest - 1] * total)
-    if most > len(descending_C):
+    if most < counts[2]:  # beyond the candidates: anywhere
         return kept, -math.inf, highest
     return kept, math.log(descending_C[most - 1] * total), highest
 
