@@ -247,14 +247,14 @@ def _generation(settings: Settings) -> Iterator[Group]:
         ours = {
             "data": str(settings.data),
             "rung": "v_final",
-            "sampler": {},
+            "sampler": {"temperature": 0.8, "top_k": 50, "top_p": None},
             "options": {},
             **shape,
         }
         peer = {
             "model": spec.model.model_dump(mode="json"),
             "vocab_size": spec.tokenizer.vocab_size,
-            "sampler": {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 0},
+            "sampler": {"do_sample": True, "temperature": 0.8, "top_k": 50},
             **shape,
         }
         name = f"generate.v_final.b{rows}.vs_transformers"
@@ -283,7 +283,8 @@ def _generation(settings: Settings) -> Iterator[Group]:
                 ),
             ],
             notes=[
-                f"{PROMPT_TOKENS} + {NEW_TOKENS} tokens, temperature 0.8, top-p 0.95, fresh weights"
+                f"{PROMPT_TOKENS} + {NEW_TOKENS} tokens, temperature 0.8, top-k 50, fresh weights: "
+                "their nucleus would be nearly the whole vocabulary, as no trained model's is"
             ],
         )
 
