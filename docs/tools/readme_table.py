@@ -1,0 +1,96 @@
+"""The table of a climb for the READMEs: `readme_table.py runs/demo`.
+
+Writes the rows between `<!-- figures: ladder -->` and its end in both languages anew, and prints
+the rows that `docs/results/demo.md` has. What stands around the rows is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from escada.files import read_json, write_text
+
+ROOT = Path(__file__).parents[2]
+PAGES = {
+    "README.md": ("n-grams (Kneser-Ney)", "xz after the training text", "bigram"),
+    "README.pt-BR.md": ("n-gramas (Kneser-Ney)", "xz depois do texto de treino", "bigrama"),
+}
+CONTROLS = ("character Kneser-Ney n-grams", "xz after the training text", "character bigram")
+BLOCK = re.compile(r"(?<=<!-- figures: ladder -->\n)(.*?)(?=<!-- /figures: ladder -->)", re.DOTALL)
+
+
+def readme_rows(ladder: dict[str, Any], names: tuple[str, str, str]) -> list[str]:
+    """A row for each rung and for three controls."""
+    rows = [
+        f"| {rung['name']} | {rung['bits_per_byte']:.3f} | {_interval(rung)} "
+        f"| {rung['parameters'] / 1e6:.2f} M | {rung['lexicon_share']:.0%} "
+        f"| {rung['minimal_pairs']['accuracy']:.0%} |".replace("%", " %")
+        for rung in ladder["rungs"]
+    ]
+    controls = {row["name"]: row for row in ladder["baselines"]}
+    for name, control in zip(names, CONTROLS, strict=True):
+        row = controls[control]
+        pairs = f"{100 * row['minimal_pairs']['accuracy']:.0f} %" if row.get("minimal_pairs") else ""
+        interval = _interval(row) if row.get("ci95") else ""
+        rows.append(f"| {name} | {row['bits_per_byte']:.3f} | {interval} | | | {pairs} |")
+    return rows
+
+
+def result_rows(ladder: dict[str, Any]) -> list[str]:
+    """A row for each rung, with its comparison and cost."""
+    steps = {row["a"]: row for row in reversed(ladder["comparisons"])}
+    rows: list[str] = []
+    for rung in ladder["rungs"]:
+        step = steps.get(rung["name"])
+        against = "| | | |"
+        if step is not None:
+            low, high = step["ci95"]
+            against = (
+                f"| {step['b']} | {step['difference']:+.3f} [{low:+.3f}, {high:+.3f}] "
+                f"| {step['p_value']:.4f} | {step['verdict']} |"
+            )
+        low, high = rung["ci95"]
+        rows.append(
+            f"| {rung['name']} | {rung['bits_per_byte']:.3f} | {low:.3f}, {high:.3f} "
+            f"| {rung['train_bits_per_byte']:.3f} {against} {rung['tokens_per_second']:,.0f} "
+            f"| {rung['training_flops']:.2e} | {rung['training_seconds']:.0f} |"
+        )
+    return rows
+
+
+def _interval(row: dict[str, Any]) -> str:
+    low, high = row["ci95"]
+    return f"{low:.3f} – {high:.3f}"
+
+
+def fill(page: str, rows: list[str], decimal_comma: bool) -> str:
+    """The page with these rows in place of those in its block, below the table's head."""
+    if decimal_comma:
+        rows = [re.sub(r"(\d)\.(\d)", r"\1,\2", row) for row in rows]
+
+    def renew(found: re.Match[str]) -> str:
+        lines = found[1].split("\n")
+        table = [number for number, line in enumerate(lines) if line.startswith("|")]
+        head = lines[: table[0] + 2]
+        return "\n".join([*head, *rows, *lines[table[-1] + 1 :]])
+
+    return BLOCK.sub(renew, page)
+
+
+def main() -> None:
+    """Write the pages."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("climb", type=Path)
+    ladder = read_json(parser.parse_args().climb / "ladder.json")
+    for name, controls in PAGES.items():
+        path = ROOT / name
+        rows = readme_rows(ladder, controls)
+        write_text(path, fill(path.read_text(encoding="utf-8"), rows, "pt-BR" in name))
+    print("\n".join(result_rows(ladder)))
+
+
+if __name__ == "__main__":
+    main()
