@@ -20,7 +20,8 @@ from stepping import training_of
 
 import escada
 from escada.evaluation.ruler import bits_per_byte, score_documents
-from escada.generation.decoding import generate
+from escada.generation.batch import Batch
+from escada.generation.decoding import requests
 from escada.generation.inference import exact_inference
 from escada.generation.samplers import SamplerSettings
 from escada.models.contract import LanguageModel, build_model
@@ -112,7 +113,7 @@ def write(
     sampler: dict,
     options: dict,
 ) -> Job:
-    """`generate` as `escada sample` calls it, on prompts of the test split.
+    """A `Batch` as the service keeps it, its weights packed once, on prompts of the test split.
 
     Prompts are cut in characters, a few tokens more or less than `prompt_tokens`; a row that ends
     early counts what it wrote.
@@ -122,19 +123,16 @@ def write(
     encoded = [tokenizer.encode(text)[:prompt_tokens].tolist() for text in texts[:rows]]
     prompts = [tokenizer.decode(ids) for ids in encoded]
     settings = SamplerSettings(**sampler)
+    batch = Batch(model, tokenizer, **options)
     facts = {"ours": f"escada {escada.__version__}", "sampler": sampler} | options
 
     def once() -> dict[str, float]:
-        samples = generate(
-            model,
-            tokenizer,
-            prompts,
-            settings,
-            max_tokens=new_tokens,
-            profile="reference",
-            **options,
-        )
-        return {"tokens": sum(len(sample.ids) for sample in samples)}
+        for request in requests(tokenizer, prompts, settings, max_tokens=new_tokens):
+            batch.add(request)
+        tokens = 0
+        while batch.rows:
+            tokens += len(batch.step())
+        return {"tokens": tokens}
 
     return Job(once, facts)
 
