@@ -77,7 +77,7 @@ def test_a_rung_that_is_not_below_the_bigram_is_named(table):
     table["rungs"][0]["ci95"] = [3.4, 3.6]
     ladder, found = findings_of(table)
     sentences = headline(ladder, found, Language.load("en"))
-    assert ("bad", "Not below the character bigram model: v1.") in sentences
+    assert ("bad", "Not better than the character bigram model: v1.") in sentences
 
 
 def test_a_climb_without_any_figure_has_a_headline(table):

@@ -65,3 +65,4 @@ def climb(
     report = write_report(out)
     ladder_table(ladder)
     typer.echo(f"Report: {report}")
+    typer.echo(f"Playground: escada serve {out}")

@@ -79,22 +79,18 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def _row(record: dict[str, Any], controls: dict[str, Any]) -> tuple[str, ...]:
-    from escada.evaluation.guardrails.judging import limits_in_words
+    from escada.evaluation.guardrails.judging import limits_in_words, value_in_words
 
     name, limit, verdict = record["name"], record["limit"], record["verdict"]
     if verdict == "not applicable":
         return (name, "–", "–", "–", "–", verdict)
-    values = {control: of[name]["value"] for control, of in controls.items()}
+    values = {control: value_in_words(of[name]) for control, of in controls.items()}
     nearest = [edge["nearest"] for edge in record["calibration"]] or record["must_fail"]
     return (
         name,
-        _number(record["value"]),
+        value_in_words(record),
         "–" if limit is None else limits_in_words(record),
-        f"{record['must_pass']} {_number(values[record['must_pass']])}",
-        ", ".join(f"{control} {_number(values[control])}" for control in nearest),
+        f"{record['must_pass']} {values[record['must_pass']]}",
+        ", ".join(f"{control} {values[control]}" for control in nearest),
         verdict,
     )
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"

@@ -153,9 +153,7 @@ def _contradiction(record: Record, controls: Mapping[str, Record]) -> str | None
     for name, verdict in wanted.items():
         one = controls[name][record["name"]]
         if one["verdict"] != verdict:
-            value = "no value" if one["value"] is None else f"{one['value']:.3g}"
-            if one["floor_value"] != one["value"]:
-                value += f" and {one['floor_value']:.3g}"
+            value = value_in_words(one) if one["value"] is not None else "no value"
             return (
                 f"the control {name!r}, which must {verdict}, does not: {value}, against a limit "
                 f"of {limits_in_words(record)}"
@@ -182,10 +180,21 @@ def _broken(record: Record, values: Record) -> Literal["limit", "floor"] | None:
 
 
 def limits_in_words(record: Record) -> str:
-    """What passes: "at most 0.31", or "0.02 to 0.31"."""
-    if record["floor"] is not None:
-        return f"{record['floor']:.3g} to {record['limit']:.3g}"
-    return f"{record['direction']} {record['limit']:.3g}"
+    """What passes: "at most 0.31", "0.02 to 0.31", or, of two figures, "up to 0.31, from 0.02"."""
+    if record["floor"] is None:
+        return f"{record['direction']} {record['limit']:.3g}"
+    if record["floor_value"] != record["value"]:
+        return f"up to {record['limit']:.3g}, from {record['floor']:.3g}"
+    return f"{record['floor']:.3g} to {record['limit']:.3g}"
+
+
+def value_in_words(one: Record) -> str:
+    """What the limit is held against, and behind it what the floor is, where that is another."""
+    if one["value"] is None:
+        return "–"
+    if one.get("floor_value", one["value"]) != one["value"]:
+        return f"{one['value']:.3g}, {one['floor_value']:.3g}"
+    return f"{one['value']:.3g}"
 
 
 def _calibration(found: Calibration) -> list[Record]:

@@ -162,6 +162,10 @@ class SubwordTokenizer:
         ends: list[int] = []  # where the parts of each text end
         spaces: list[int] = []  # parts that are a literal U+2581
         for text in texts:
+            if 0 < len(text) <= PART_CHARACTERS and _SPACE not in text:  # most of them, as they are
+                parts.append(text)
+                ends.append(len(parts))
+                continue
             for number, stretch in enumerate(text.split(_SPACE)):
                 if number:
                     spaces.append(len(parts))
