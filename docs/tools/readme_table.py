@@ -33,7 +33,8 @@ def readme_rows(ladder: dict[str, Any], names: tuple[str, str, str]) -> list[str
     controls = {row["name"]: row for row in ladder["baselines"]}
     for name, control in zip(names, CONTROLS, strict=True):
         row = controls[control]
-        pairs = f"{100 * row['minimal_pairs']['accuracy']:.0f} %" if row.get("minimal_pairs") else ""
+        right = (row.get("minimal_pairs") or {}).get("accuracy")
+        pairs = "" if right is None else f"{100 * right:.0f} %"
         interval = _interval(row) if row.get("ci95") else ""
         rows.append(f"| {name} | {row['bits_per_byte']:.3f} | {interval} | | | {pairs} |")
     return rows
