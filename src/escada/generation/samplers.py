@@ -18,8 +18,9 @@ at most r nats after temperature, the probability c of any set of tokens obeys
     odds(c) / e^2r  <=  odds(true c)  <=  odds(c) e^2r          odds(c) = c / (1 - c)
 
 so a draw is safe if the uniform number, moved that far to either side, meets the same token. Where
-a filter's edge is nearer than 2r to a token's logit, that token may be in or out: its probability
-is added to the distance.
+a filter's edge is nearer than 2r to a token's logit, that token may be in or out. If their number
+is certain, all that such tokens change is what is drawn at ids among theirs, for their weights are
+alike; if it is not, their probability is added to the distance.
 
     B  rows     V  vocabulary
 """
@@ -167,20 +168,26 @@ def _sample_row(
     """
     logits_K = temper(logits_V[None], settings.temperature)[0]
     distance = min(2 * rounding / settings.temperature, MOST_NATS)
-    unsure = 0.0  # weight of tokens that may be on the other side of a filter's edge
+    unsure = 0.0  # weight of tokens that may be in or out
+    swaps: list[tuple[int, int]] = []  # ids from and to which such tokens may take turns
     ids_K: Ids | None = None  # None: all
     if settings.top_k is not None and settings.top_k < len(logits_K):
         place = len(logits_K) - settings.top_k
         edge = float(np.partition(logits_K, place)[place])
         if rounding:
-            unsure += _weight_at_edge(logits_K, edge, edge, distance)
+            swaps += _span(np.flatnonzero(_near(logits_K, edge, distance)))
         ids_K = _from_edge(logits_K, edge, settings.top_k)
         logits_K = logits_K[ids_K]
     weights_K: Floats = np.exp(logits_K)
     if settings.top_p is not None and settings.top_p < 1:
-        kept, lowest, highest = _nucleus(weights_K, settings.top_p, distance, unsure)
+        kept, lowest, highest = _nucleus(weights_K, settings.top_p, distance)
         if rounding:
-            unsure += _weight_at_edge(logits_K, lowest, highest, distance)
+            at_edge = (logits_K >= lowest - distance) & (logits_K <= highest + distance)
+            if lowest == highest:
+                places = np.flatnonzero(at_edge)
+                swaps += _span(places if ids_K is None else ids_K[places])
+            else:
+                unsure += weights_K[at_edge].sum()
         ids_K = kept if ids_K is None else ids_K[kept]
         logits_K, weights_K = logits_K[kept], weights_K[kept]
     if settings.min_p is not None:
@@ -190,15 +197,16 @@ def _sample_row(
         weights_K[logits_K < edge] = 0.0
     cumulative_K = np.cumsum(weights_K)
     total: float = cumulative_K[-1]
-    uniforms = np.array([uniform, *_moved(uniform, distance, unsure / total)])
-    chosen, first, last = np.searchsorted(cumulative_K, uniforms * total, side="right")
-    doubtful = rounding > 0 and first != last
-    return int(chosen if ids_K is None else ids_K[chosen]), bool(doubtful)
+    # Tokens that take turns differ by 4 r from each other, and from their exact logits by r.
+    reach = 5 * distance if swaps else distance
+    uniforms = np.array([uniform, *_moved(uniform, reach, unsure / total)])
+    place, first, last = np.searchsorted(cumulative_K, uniforms * total, side="right").tolist()
+    chosen = place if ids_K is None else int(ids_K[place])
+    doubtful = first != last or any(low <= chosen <= high for low, high in swaps)
+    return chosen, rounding > 0 and doubtful
 
 
-def _nucleus(
-    weights_K: Floats, p: float, distance: float, unsure: float
-) -> tuple[Ids, float, float]:
+def _nucleus(weights_K: Floats, p: float, distance: float) -> tuple[Ids, float, float]:
     """Places of the fewest tokens whose probabilities reach p, and where their edge may lie.
 
     K tokens of at most (1 - p) / 2K each hold (1 - p) / 2 together, so the others reach p: only
@@ -212,27 +220,24 @@ def _nucleus(
     candidates = np.flatnonzero(probabilities_K > (1 - p) / (2 * len(probabilities_K)))
     probabilities_C = probabilities_K[candidates]
     descending_C = np.sort(probabilities_C)[::-1]
-    shares = np.array([p, *_moved(p, distance, unsure / total)])
+    shares = np.array([p, *_moved(p, distance, 0.0)])
     counts: list[int] = (np.searchsorted(np.cumsum(descending_C), shares) + 1).tolist()
     count, fewest, most = (min(count, len(descending_C)) for count in counts)
     kept = candidates[_from_edge(probabilities_C, float(descending_C[count - 1]), count)]
     highest = math.log(descending_C[fewest - 1] * total)
     if most < counts[2]:  # beyond the candidates: anywhere
         return kept, -math.inf, highest
-    return kept, math.log(descending_C[most - 1] * total), highest
+    lowest = highest if most == fewest else math.log(descending_C[most - 1] * total)
+    return kept, lowest, highest
 
 
 def _near(values: Floats, edge: float, distance: float) -> Mask:
     return np.abs(values - edge) <= distance
 
 
-def _weight_at_edge(logits_K: Floats, lowest: float, highest: float, distance: float) -> float:
-    """Of the tokens that may be in or out, when the last that is in lies between two logits.
-
-    One token alone there is that last one, and in.
-    """
-    logits_U = logits_K[(logits_K >= lowest - distance) & (logits_K <= highest + distance)]
-    return float(np.exp(logits_U).sum()) if len(logits_U) > 1 else 0.0
+def _span(ids: Ids) -> list[tuple[int, int]]:
+    """From the first to the last of the tokens at an edge; nothing where one is there alone."""
+    return [(int(ids[0]), int(ids[-1]))] if len(ids) > 1 else []
 
 
 def _moved(share: float, distance: float, unsure: float) -> tuple[float, float]:
@@ -240,8 +245,8 @@ def _moved(share: float, distance: float, unsure: float) -> tuple[float, float]:
 
     Args:
         distance: in nats of odds.
-        unsure: share of the tokens that may be in or out. Both a part and the whole may change by
-            it, so it counts twice.
+        unsure: probability of tokens that may be in or out. Both a part and the whole may change
+            by it, so it counts twice.
     """
     odds_down, odds_up = math.exp(-distance), math.exp(distance)
     lower = share * odds_down / (1 - share + share * odds_down)
