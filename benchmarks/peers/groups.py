@@ -247,14 +247,14 @@ def _generation(settings: Settings) -> Iterator[Group]:
         ours = {
             "data": str(settings.data),
             "rung": "v_final",
-            "sampler": {"temperature": 0.8, "top_k": 50, "top_p": None},
+            "sampler": {"greedy": True},
             "options": {},
             **shape,
         }
         peer = {
             "model": spec.model.model_dump(mode="json"),
             "vocab_size": spec.tokenizer.vocab_size,
-            "sampler": {"do_sample": True, "temperature": 0.8, "top_k": 50},
+            "sampler": {"do_sample": False},
             **shape,
         }
         name = f"generate.v_final.b{rows}.vs_transformers"
@@ -283,8 +283,8 @@ def _generation(settings: Settings) -> Iterator[Group]:
                 ),
             ],
             notes=[
-                f"{PROMPT_TOKENS} + {NEW_TOKENS} tokens, temperature 0.8, top-k 50, fresh weights: "
-                "their nucleus would be nearly the whole vocabulary, as no trained model's is"
+                f"{PROMPT_TOKENS} + {NEW_TOKENS} tokens, greedy, fresh weights: their distribution "
+                "is flat as no trained model's is, so that drawing from it would cost too much"
             ],
         )
 
