@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from escada.cost.devices import known_devices
@@ -68,6 +70,16 @@ def test_a_measured_pace_adds_micro_batches_and_one_update():
 
 def warnings(**options) -> str:
     return "\n".join(plan_of(**options).to_facts()["warnings"])
+
+
+def test_a_machine_whose_pace_varied_is_warned_of():
+    spec = load_spec("v5")
+    for spread, warned in ((1.2, False), (2.5, True)):
+        pace = Pace("measured", "", 8, 0.5, 0.1, spread=spread)
+        machine = replace(known_gpu("rtx3060-12gb", spec), pace=pace)
+        plan = make_plan(spec, shape_of(spec, 4096), TEXT, machine, load_prices([]))
+        found = "pace varied 2.5 times" in "\n".join(plan.to_facts()["warnings"])
+        assert found is warned
 
 
 def test_a_long_warmup_is_warned_of_and_a_short_one_is_not():

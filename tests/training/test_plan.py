@@ -127,3 +127,10 @@ def test_a_long_training_is_told_its_hours_whatever_its_budget(corpus, tmp_path,
     }
     assert hours[2] is None
     assert hours[3] > 0
+
+
+def test_the_spread_of_a_pace_is_that_of_its_slow_steps_over_its_fast_ones():
+    assert planning._spread([1.0] * 20) == 1
+    assert planning._spread([1.0] * 10 + [3.0] * 10) == 3
+    assert planning._spread([1.0] * 19 + [50.0]) == 1  # one step alone is no pace
+    assert planning._spread([1.0, 2.0, 3.0]) == pytest.approx(2.8 / 1.2)

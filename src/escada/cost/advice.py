@@ -15,6 +15,8 @@ text once."""
 FEW_TOKENS = COMPUTE_OPTIMAL_TOKENS / 4
 MANY_TOKENS = COMPUTE_OPTIMAL_TOKENS * 10
 LONG_WARMUP = 0.1
+UNSTEADY = 1.5
+"""Slow steps over fast ones (90 % over 10 % quantile)."""
 MANY_PASSES = 100
 RARE_TOKEN = 100
 """Times that 95 % of a vocabulary should be seen at the least (Gowda and May 2020, "Finding the
@@ -53,7 +55,14 @@ def _pace(plan: Plan) -> str | None:
     pace = plan.machine.pace
     if pace is None:
         return "how long a step takes here is not known: hours, energy and money are missing"
-    return f"the hours are an estimate: {pace.note}" if pace.basis == "assumed" else None
+    if pace.basis == "assumed":
+        return f"the hours are an estimate: {pace.note}"
+    if pace.spread is not None and pace.spread > UNSTEADY:
+        return (
+            f"this machine's pace varied {pace.spread:.1f} times while it was measured, and the "
+            "hours are as uncertain: is something else running?"
+        )
+    return None
 
 
 def _warmup(plan: Plan) -> str | None:

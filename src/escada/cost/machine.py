@@ -38,6 +38,7 @@ class Pace:
         micro_batch_seconds: of its forward and backward pass.
         update_seconds: of clipping and optimizer.
         flop_per_second: if it was not measured.
+        spread: the slow times (90 % quantile) over the fast ones (10 %), if it was measured.
     """
 
     basis: Literal["measured", "assumed"]
@@ -46,6 +47,7 @@ class Pace:
     micro_batch_seconds: float = 0.0
     update_seconds: float = 0.0
     flop_per_second: float | None = None
+    spread: float | None = None
 
     def seconds_per_step(self, flops_per_step: float, sequences: int, batch: int) -> float:
         """Seconds of an optimizer step of `batch` sequences in micro-batches of `sequences`."""
@@ -62,6 +64,7 @@ class Pace:
             "micro_batch_seconds": self.micro_batch_seconds or None,
             "update_seconds": self.update_seconds or None,
             "flop_per_second": self.flop_per_second,
+            "spread": self.spread,
         }
 
 

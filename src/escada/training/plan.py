@@ -9,6 +9,7 @@ The arithmetic is `escada.cost`'s; only what needs a training step is here.
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -173,10 +174,11 @@ def measure_pace(
         for _ in range(2):  # kernels are compiled, caches are filled
             parts.micro_batch()
             parts.update()
-        micro = _median(parts.micro_batch, device, seconds)
-        update = _median(parts.update, device, seconds / 6)
+        micros = _times(parts.micro_batch, device, seconds)
+        updates = _times(parts.update, device, seconds / 6)
     note = f"{sequences} sequences at a time, {torch.get_num_threads()} threads, {precision.name}"
-    return Pace("measured", note, sequences, micro, update)
+    micro, update = statistics.median(micros), statistics.median(updates)
+    return Pace("measured", note, sequences, micro, update, spread=_spread(micros))
 
 
 class _Parts:
@@ -219,7 +221,7 @@ class _Parts:
         self.scaler.update()
 
 
-def _median(work: Callable[[], None], device: torch.device, limit_seconds: float) -> float:
+def _times(work: Callable[[], None], device: torch.device, limit_seconds: float) -> list[float]:
     times: list[float] = []
     while len(times) < 3 or sum(times) < limit_seconds:
         begun = time.perf_counter()
@@ -227,7 +229,13 @@ def _median(work: Callable[[], None], device: torch.device, limit_seconds: float
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - begun)
-    return sorted(times)[len(times) // 2]
+    return times
+
+
+def _spread(times: list[float]) -> float:
+    """The 90 % quantile over the 10 % quantile."""
+    tenths = statistics.quantiles(times, n=10, method="inclusive")
+    return tenths[-1] / tenths[0]
 
 
 def choose_micro_batch(

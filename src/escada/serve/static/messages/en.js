@@ -71,7 +71,7 @@ export const en = {
 
   "legend.title": "Surprisal, in bits per token",
   "legend.why": "Stronger colour and line, more surprise (1 bit: a chance of 1 in 2; 8 bits: 1 in 256).",
-  "legend.how": "Click a token for the alternatives.",
+  "legend.how": "Click a token for the alternatives. Bits per byte below an answer say how little it surprised the rung that wrote it: they are no mark for the text.",
   "legend.from": "{bits} or more",
 
   "token.space": "space",

@@ -71,7 +71,7 @@ export const pt = {
 
   "legend.title": "Surpresa, em bits por token",
   "legend.why": "Mais cor e traço, mais surpresa (1 bit: chance de 1 em 2; 8 bits: 1 em 256).",
-  "legend.how": "Clique num token para ver as alternativas.",
+  "legend.how": "Clique num token para ver as alternativas. Os bits por byte abaixo de uma resposta dizem quão pouco ela surpreendeu o degrau que a escreveu: não são nota para o texto.",
   "legend.from": "{bits} ou mais",
 
   "token.space": "espaço",
