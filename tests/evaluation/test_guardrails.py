@@ -57,7 +57,8 @@ def the_origins_sampler(logits_BV, uniforms_B, settings, **_):
     broken_B = np.isnan(weights_BV).any(axis=1)
     weights_BV[broken_B] = 1.0
     cumulative_BV = np.cumsum(weights_BV / weights_BV.sum(axis=1, keepdims=True), axis=1)
-    return (cumulative_BV > uniforms_B[:, None]).argmax(axis=1)
+    chosen_B = (cumulative_BV > uniforms_B[:, None]).argmax(axis=1)
+    return chosen_B, np.zeros(len(chosen_B), dtype=np.bool_)  # never in doubt
 
 
 def invoke(*arguments):
@@ -92,7 +93,7 @@ def test_a_runs_own_samples_come_from_it_and_every_valid_guardrail_holds_its_con
 def test_the_origins_sampler_makes_guard_fail_and_name_the_cause(run, monkeypatch):
     run.layout.samples.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(batch, "sample", the_origins_sampler)
+        patch.setattr(batch, "sample_with_doubt", the_origins_sampler)
         assert review.sample_run(run, device="cpu")
     result = invoke("guard", run.path, "--device", "cpu")
     assert result.exit_code == 1
@@ -106,7 +107,7 @@ def test_the_origins_sampler_makes_guard_fail_and_name_the_cause(run, monkeypatc
 
 def test_a_sampler_that_is_still_broken_and_lies_is_caught_all_the_same(run, monkeypatch):
     run.layout.samples.unlink()
-    monkeypatch.setattr(batch, "sample", the_origins_sampler)
+    monkeypatch.setattr(batch, "sample_with_doubt", the_origins_sampler)
     review.sample_run(run, device="cpu")
     table = read_json(run.layout.samples)
     for row in table["samples"]:
