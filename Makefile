@@ -67,7 +67,7 @@ format: dev  ## put the code in its form
 bench-env: .venv-bench-hf/.installed .venv-bench-keras/.installed  ## the peers that `make bench` measures against
 
 bench: install  ## every ratio against a peer, on an idle machine: 20 minutes (BENCH_ARGS="--only train")
-	@[ -d data/default ] || $(BIN)/escada data prepare
+	@[ -d data/default ] || $(BIN)/escada data prepare --out data/default
 	$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
 
 # The site's tools have an environment of their own: they are not escada's.
