@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import time
 
 import pytest
 from tests.serve.conftest import running, usual_models
@@ -122,6 +123,21 @@ def test_a_body_is_refused_as_soon_as_it_is_too_large():
         assert status == 413
         status, _ = raw(service, head + b"Content-Length: 99999999\r\n\r\n")
         assert status == 413  # before a byte of it was read
+
+
+def test_who_is_still_sending_a_body_that_is_too_large_hears_why():
+    """And does not find the connection reset, with the answer lost."""
+    with (
+        running() as service,
+        socket.create_connection((service.host, service.port), timeout=30) as connection,
+    ):
+        connection.sendall(
+            b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n"
+        )
+        for _ in range(5):
+            connection.sendall(b" " * 100_000)
+            time.sleep(0.05)
+        assert b" 413 " in connection.makefile("rb").readline()
 
 
 def test_a_body_that_does_not_arrive_does_not_hold_its_place_for_ever():

@@ -11,6 +11,7 @@ headers  on every answer. The policy allows the page nothing but what comes from
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import ipaddress
 import re
@@ -38,6 +39,9 @@ HEADERS = {
 _HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 PUBLIC = ("/", "/favicon.ico", "/health", "/ready")
 PUBLIC_FOLDER = "/static/"
+DISCARDED_BODIES = 16
+"""So many times the limit are read of a body that is too large, and thrown away."""
+DISCARD_SECONDS = 1.0
 
 
 class Gate:
@@ -118,6 +122,8 @@ class Gate:
         limit = self._limits.max_body_bytes
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and len(length) < 20 and int(length) > limit:
+            if int(length) <= DISCARDED_BODIES * limit:
+                await _discard(receive, int(length))
             raise _too_large(limit)
         body = bytearray()
         try:
@@ -128,6 +134,8 @@ class Gate:
                         break
                     body += message.get("body", b"")
                     if len(body) > limit:
+                        if message.get("more_body", False):
+                            await _discard(receive, DISCARDED_BODIES * limit)
                         raise _too_large(limit)
                     if not message.get("more_body", False):
                         break
@@ -141,6 +149,21 @@ class Gate:
             return waiting.pop() if waiting else await receive()
 
         return replay
+
+
+async def _discard(receive: Receive, most_bytes: int) -> None:
+    """Read what a client is still sending, for a while.
+
+    A connection that is closed with unread bytes is reset, and the client may lose the answer that
+    says why.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while most_bytes > 0:
+                message = await receive()
+                most_bytes -= len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
 
 
 def _too_large(limit: int) -> ApiError:
