@@ -3,7 +3,7 @@
     python benchmarks/bench.py [--only PATTERN] [--quick] [--list] [--out FILE]
 
 Peers run as processes in environments of their own (`make bench-env`) and take turns with us:
-ours, peer, ours, peer, … Figures are medians of the turns. What is not installed is marked
+ours, peer, peer, ours, ours, … Figures are medians of the turns. What is not installed is marked
 `skipped`, what fails `failed`, each with its reason; the file is written after every group, so a
 session that is cut short keeps what it had. docs/benchmarks.md says how to read it.
 """
@@ -63,7 +63,10 @@ class Bench:
         self.rows: list[dict[str, Any]] = []
 
     def measure(self, group: Group, names: list[str]) -> None:
-        """Take turns between the sides that the wanted rows need; add a row for each."""
+        """Take turns between the sides that the wanted rows need; add a row for each.
+
+        Every second turn goes the other way round, so that no side always follows the same one.
+        """
         wanted = [row for row in group.rows if row.name in names]
         needed = {side for row in wanted for side in (row.ours, row.peer) if isinstance(side, str)}
         failures: dict[str, str] = {}
@@ -75,8 +78,8 @@ class Bench:
                 turns[side] = []
             except (WorkerError, OSError) as error:
                 failures[side] = str(error)
-        for _ in range(QUICK_REPEATS if self.arguments.quick else group.repeats):
-            for side in list(turns):
+        for turn in range(QUICK_REPEATS if self.arguments.quick else group.repeats):
+            for side in list(turns)[:: -1 if turn % 2 else 1]:
                 try:
                     turns[side].append(self._run(group, side, times[side]))
                 except (WorkerError, OSError) as error:

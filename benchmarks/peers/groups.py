@@ -372,8 +372,8 @@ def _text(settings: Settings) -> Iterator[Group]:
             Row("text.sentencepiece.vs_library", "ours", "library", *megabytes, aim=0.95),
             Row("text.bpe.vs_tiktoken", "ours", "tiktoken", *megabytes),
         ],
-        turn_seconds=1.0,
-        repeats=9,
+        turn_seconds=0.3,
+        repeats=25,
         notes=["4,096 pieces; all documents of the training split, on all threads"],
     )
     shape = {"window_tokens": 256, "batch_sequences": 64}

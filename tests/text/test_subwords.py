@@ -1,5 +1,6 @@
 """SentencePiece, with every rule off that would change or drop text."""
 
+import itertools
 import random
 
 import numpy as np
@@ -91,25 +92,39 @@ def test_a_text_has_the_ids_of_its_lines(tokenizer):
     assert tokenizer.encode("\n".join(lines)).tolist() == expected[:-1]
 
 
-@given(st.text("ab \n", max_size=60), st.integers(1, 9), st.integers(1, 9))
+@given(st.text("ab \n", max_size=60), st.integers(2, 9), st.integers(2, 9))
 def test_cut_lines_join_to_the_line(line, limit, usual):
     limit, usual = max(limit, usual), min(limit, usual)
-    parts = list(cut_line(line, limit, usual))
+    parts = cut_line(line, limit, usual)
     assert "".join(parts) == line
     assert all(0 < len(part) <= limit for part in parts)
 
 
 def test_a_line_is_cut_before_a_space_where_there_is_one():
-    assert list(cut_line("abc de fgh", 6)) == ["abc de", " fgh"]
-    assert list(cut_line("abcdefgh i", 4)) == ["abcd", "efgh", " i"]
-    assert list(cut_line("ab\ncdef", 5)) == ["ab", "\ncdef"]
+    assert cut_line("abc de fgh", 6) == ["abc de", " fgh"]
+    assert cut_line("abcdefgh i", 5) == ["abcd", "efgh", " i"]
+    assert cut_line("ab\ncdef", 5) == ["ab", "\ncdef"]
 
 
 def test_a_line_is_cut_at_its_usual_length_if_a_space_is_there_and_else_within_the_limit():
-    assert list(cut_line("ab cd ef gh", 8, 4)) == ["ab", " cd", " ef", " gh"]
-    assert list(cut_line("abcdef gh", 8, 4)) == ["abcdef", " gh"]
-    assert list(cut_line("abcdefghij", 8, 4)) == ["abcdefgh", "ij"]
-    assert list(cut_line("abcdef", 8, 4)) == ["abcdef"]
+    assert cut_line("ab cd ef gh", 8, 4) == ["ab", " cd", " ef", " gh"]
+    assert cut_line("abcdef gh", 8, 4) == ["abcdef", " gh"]
+    assert cut_line("abcdefghij", 9, 4) == ["abcdefgh", "ij"]
+    assert cut_line("abcdef", 8, 4) == ["abcdef"]
+
+
+@given(st.text("ab \n", max_size=30), st.text("ab \n", max_size=30), st.integers(2, 9))
+def test_words_are_cut_alike_whatever_stands_around_them(before, after, limit):
+    word = "abcdefghijklmnopqrstuvwxyz"
+
+    def cuts_within_the_word(line: str) -> list[int]:
+        begin = line.index(word)
+        ends = itertools.accumulate(len(part) for part in cut_line(line, limit, 2))
+        return [end - begin for end in ends if 0 < end - begin < len(word)]
+
+    around = cuts_within_the_word(f"{before}\n{word}\n{after}")
+    assert around
+    assert around == cuts_within_the_word(word)
 
 
 @given(st.integers(1, 50), st.integers(0, 80))

@@ -40,6 +40,7 @@ AWKWARD = [
     *("▁", "▁▁", "▅", " ▁ ", "\ue000", "\U0010ffff", "\ufffe", "\ufffd", "\ufeff", "⁇"),
     *("a\u0301", "\u0301", "🤖", "👩🏽‍🚀", "<s>", "</s>", "<unk>", "<0x0A>", "<0xE2>", "<bos>"),
     *("gato", " escada", "Ação", "ﬁ", "½", "\x1b", "\x7f", "\x80"),
+    "escadaria" * 120,  # longer than what SentencePiece is given at a time
 ]
 awkward = st.lists(
     st.sampled_from(AWKWARD) | unicode_text,
