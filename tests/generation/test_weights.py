@@ -8,6 +8,7 @@ from escada.generation import weights as weights_module
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.generation.weights import WEIGHTS, with_weights
+from escada.models import transformer
 from escada.models.packed import Int8Linear, PackedLinear, onednn_packs
 from escada.text.tokenizers.bytes import ByteTokenizer
 
@@ -36,13 +37,18 @@ def test_packed_fp32_weights_give_the_logits_of_the_plain_ones(tiny, name):
 
 
 @narrow
+@pytest.mark.parametrize("cache", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("weights", ["bf16", "int8"])
 @pytest.mark.parametrize("name", TRANSFORMERS)
-def test_narrow_weights_stay_near_the_plain_ones(tiny, name, weights):
+def test_narrow_weights_stay_near_the_plain_ones(tiny, name, weights, cache, monkeypatch):
+    pays = cache == torch.bfloat16
+    monkeypatch.setattr(transformer, "bf16_attention_pays", lambda: pays)
     model = tiny(name, 50).eval()
     ids_BT = torch.randint(50, (8, 7))
     expected = log_probabilities(model, ids_BT)
-    found = log_probabilities(with_weights(model, weights), ids_BT)
+    twin = with_weights(model, weights)
+    assert twin.fresh_state(1).keys_values_L2BNWH.dtype == cache
+    found = log_probabilities(twin, ids_BT)
     divergence = (expected.exp() * (expected - found)).sum(dim=-1).mean()
     assert 0 < divergence < 2e-3  # nats a token; above 0, or nothing was narrowed
 

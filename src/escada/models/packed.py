@@ -17,6 +17,7 @@ does not depend on the rows beside it (tested), so neither does what it writes.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -122,6 +123,17 @@ def onednn_packs(dtype: torch.dtype) -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     return dtype != torch.bfloat16 or bool(_onednn()._is_mkldnn_bf16_supported())
+
+
+@cache
+def bf16_attention_pays() -> bool:
+    """Whether this CPU multiplies bf16 in tiles (AMX).
+
+    torch's attention of one token a row with bf16 keys then takes two thirds of the time of fp32;
+    elsewhere it takes seven times as long (docs/generation.md).
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch does not say
+    return bool(capabilities.get("amx_bf16", False))
 
 
 def _bias_of(linear: nn.Linear) -> Tensor | None:
