@@ -132,8 +132,9 @@ def bf16_attention_pays() -> bool:
     torch's attention of one token a row with bf16 keys then takes two thirds of the time of fp32;
     elsewhere it takes seven times as long (docs/generation.md).
     """
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch does not say
-    return bool(capabilities.get("amx_bf16", False))
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch does not say
+        return False
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
 def _bias_of(linear: nn.Linear) -> Tensor | None:
