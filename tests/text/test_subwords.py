@@ -188,9 +188,11 @@ def test_training_and_loading_print_nothing(capfd):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_threads_change_no_id(threads):
-    tokenizer = SubwordTokenizer(BPE.model, kind="bpe", threads=threads)
+@pytest.mark.parametrize("stretch", [1, 100, 10**6])
+def test_neither_threads_nor_what_they_take_at_a_time_change_an_id(monkeypatch, threads, stretch):
     texts = ["\n".join(LINES[i : i + 5]) for i in range(0, 400, 5)]
-    assert [i.tolist() for i in tokenizer.encode_batch(texts)] == [
-        BPE.encode(t).tolist() for t in texts
-    ]
+    texts[7:7] = ["", "\n", "ca\N{LOWER ONE EIGHTH BLOCK} da", "".join(WORDS), "", " ma "]
+    expected = [BPE.encode(text).tolist() for text in texts]
+    monkeypatch.setattr(subwords, "STRETCH_CHARACTERS", stretch)
+    tokenizer = SubwordTokenizer(BPE.model, kind="bpe", threads=threads)
+    assert [ids.tolist() for ids in tokenizer.encode_batch(texts)] == expected
