@@ -69,5 +69,5 @@ def test_a_measurement_ends_in_time_is_of_a_possible_size_and_leaves_the_random_
 
 def test_rate_is_two_operations_a_multiply_add(monkeypatch):
     monkeypatch.setattr(peak_module, "SIZES", {"cpu": (100,)})
-    monkeypatch.setattr(peak_module, "_fastest", lambda *_: 0.5)
+    monkeypatch.setattr(peak_module, "product_seconds", lambda *_: 0.5)
     assert measure_peak(DEVICE, "fp32").flop_per_second == 2 * 100**3 / 0.5

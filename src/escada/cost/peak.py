@@ -125,7 +125,7 @@ def measure_peak(
             _LEAST_REPEATS * 2 * size**3 / best > limit_seconds or not _fits(device, size)
         ):
             break
-        seconds = _fastest(device, _DTYPES[precision], size, share_seconds)
+        seconds = product_seconds(device, _DTYPES[precision], size, share_seconds)
         if (rate := 2 * size**3 / seconds) > best:
             best, best_size = rate, size
     return Peak(best, precision, best_size, torch.get_num_threads())
@@ -139,8 +139,13 @@ def _fits(device: torch.device, size: int) -> bool:
     return 3 * 4 * size**2 < free / 2
 
 
-def _fastest(device: torch.device, dtype: torch.dtype, size: int, limit_seconds: float) -> float:
-    """Seconds of the fastest product within the limit; on a GPU, of ten in a row."""
+def product_seconds(
+    device: torch.device, dtype: torch.dtype, size: int, limit_seconds: float
+) -> float:
+    """Seconds of the fastest product of two square matrices within the limit, at least two.
+
+    On a GPU, of ten in a row.
+    """
     # Random factors: equal ones take less power, so that a GPU clocks higher than in training. A
     # generator of their own: the training's random state is none of their business.
     numbers = torch.Generator(device).manual_seed(0)

@@ -19,6 +19,7 @@ import psutil
 import torch
 
 from escada.cost.energy import WATTS_PER_THREAD
+from escada.cost.flops import targets_per_step
 from escada.cost.footprint import largest_micro_batch, with_large_kept
 from escada.cost.hardware import hardware
 from escada.cost.machine import Machine, Pace
@@ -33,6 +34,7 @@ from escada.spec import Spec
 from escada.text.corpus import Corpus
 from escada.training.distributed import share_of
 from escada.training.host_memory import keep_freed_memory
+from escada.training.objective import Objective
 from escada.training.optimizers import build_optimizer
 from escada.training.precision import ResolvedPrecision, resolve_precision
 
@@ -194,6 +196,8 @@ class _Parts:
     ) -> None:
         self.train, self.device, self.precision = spec.train, device, precision
         self.model = build_model(spec.model, vocab_size, seed=0).to(device).train()
+        self.objective = Objective(self.model, spec.train)
+        self.targets = targets_per_step(spec.train) * sequences / spec.train.batch_sequences
         self.optimizer = build_optimizer(self.model, spec.train)
         self.scaler = precision.scaler(device)
         shape = (sequences, spec.train.window_tokens + 1)
@@ -201,17 +205,9 @@ class _Parts:
 
     def micro_batch(self) -> None:
         """Forward and backward pass."""
-        targets_BT = self.ids_BT[:, 1:]
         with self.precision.autocast(self.device):
-            logits_BTV = self.model(self.ids_BT[:, :-1])
-            if self.train.objective == "last":
-                logits_BTV, targets_BT = logits_BTV[:, -1:], targets_BT[:, -1:]
-            nats = torch.nn.functional.cross_entropy(
-                logits_BTV.flatten(0, 1),
-                targets_BT.flatten(),
-                label_smoothing=self.train.label_smoothing,
-            )
-        self.scaler.scale(nats).backward()
+            nats = self.objective(self.ids_BT)
+        self.scaler.scale(nats / self.targets).backward()
 
     def update(self) -> None:
         """Clipping and optimizer; the gradients stay, for the next time."""

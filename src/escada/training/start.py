@@ -83,7 +83,8 @@ def start(
     """
     check_profile(spec, corpus)
     where = world.device(device)
-    precision = resolve_precision(spec.train.precision, where)
+    # Processes that measure side by side might not agree.
+    precision = world.from_first(resolve_precision(spec.train.precision, where))
     compiling = resolve_compile(spec, where, dry_run=dry_run)
     tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, spec.tokenizer))
     if warm_start is not None:

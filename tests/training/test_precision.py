@@ -1,0 +1,73 @@
+"""Which precision `auto` takes on a CPU: what a product says, not what a flag promises."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from escada.errors import EscadaError
+from escada.training import precision as precision_module
+from escada.training.precision import LEAST_GAIN, bf16_gain, offers_bf16, resolve_precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A CPU that takes so many seconds for a product; what was multiplied is listed."""
+    multiplied: list[torch.dtype] = []
+
+    def make(seconds: dict[torch.dtype, float], offers: bool = True) -> list[torch.dtype]:
+        def product_seconds(device, dtype, size, limit_seconds):
+            multiplied.append(dtype)
+            return seconds[dtype]
+
+        bf16_gain.cache_clear()
+        monkeypatch.setattr(precision_module, "product_seconds", product_seconds)
+        monkeypatch.setattr(precision_module, "offers_bf16", lambda device: offers)
+        return multiplied
+
+    yield make
+    bf16_gain.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("gain", "taken"), [(0.5, "fp32"), (LEAST_GAIN - 0.01, "fp32"), (LEAST_GAIN, "bf16"), (4, "bf16")]
+)  # fmt: skip
+def test_auto_takes_bf16_where_its_products_are_faster_and_says_by_how_much(machine, gain, taken):
+    multiplied = machine({torch.float32: gain, torch.bfloat16: 1.0})
+    found = resolve_precision("auto", CPU)
+    assert found.name == taken
+    assert f"{gain:.2g} times" in found.reason
+    assert resolve_precision("auto", CPU) == found
+    assert multiplied == [torch.float32, torch.bfloat16]  # once, whoever asks
+
+
+def test_nothing_is_multiplied_where_torch_has_no_bf16_or_a_precision_was_asked_for(machine):
+    multiplied = machine({}, offers=False)
+    assert resolve_precision("auto", CPU).name == "fp32"
+    with pytest.raises(EscadaError, match="emulate"):
+        resolve_precision("bf16", CPU)
+    machine({})
+    assert resolve_precision("bf16", CPU).name == "bf16"
+    assert resolve_precision("fp32", CPU).name == "fp32"
+    assert multiplied == []
+
+
+AUTO = """
+import torch
+from escada.training.precision import resolve_precision
+print(resolve_precision("auto", torch.device("cpu")).name)
+"""
+
+
+@pytest.mark.skipif(not offers_bf16(CPU), reason="no AVX-512: torch has no bf16 products here")
+def test_a_cpu_that_has_avx512_but_no_bf16_trains_in_fp32():
+    """oneDNN kept from the newer instructions: it emulates bf16, as on a Skylake server."""
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
+    done = subprocess.run(
+        [sys.executable, "-c", AUTO], env=environment, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["fp32"]
