@@ -289,6 +289,25 @@ def test_a_draw_without_doubt_is_the_same_wherever_rounding_puts_the_logits(
         assert moved[~doubtful].tolist() == found[~doubtful].tolist()
 
 
+def test_min_p_keeps_a_token_when_the_nucleus_is_a_choice_among_ties():
+    """exp(-1e-200) is 1, so the nucleus takes the first of equal ones, not the greatest logit."""
+    logits = np.array([[0.0] * 11 + [1e-200]])
+    how = SamplerSettings(temperature=1.0, top_p=0.45, min_p=1.0)
+    token = sample(logits, np.array([0.99]), how)
+    assert token.tolist() == [5]
+
+
+def test_a_number_so_small_that_a_token_could_come_in_before_it_is_in_doubt():
+    """Three tokens reach p by a hair; with one more, the first by its id would be drawn."""
+    logits = np.array([[0.0, 14.833, 1.0, -1.0, -2.0, -3.0, 6.5]])
+    how = SamplerSettings(temperature=4.4375, top_p=0.9199)
+    token, doubtful = sample_with_doubt(logits, np.array([0.0]), how, rounding=0.25)
+    assert token.tolist() == [1]
+    logits[0, [1, 6]] -= 0.25
+    assert sample(logits, np.array([0.0]), how).tolist() == [0]
+    assert doubtful.all()
+
+
 @pytest.mark.parametrize(
     "how",
     [

@@ -9,7 +9,7 @@ from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.generation.weights import WEIGHTS, with_weights
 from escada.models import transformer
-from escada.models.packed import Int8Linear, PackedLinear, onednn_packs
+from escada.models.packed import Int8Linear, PackedLinear, PackedNorm, onednn_packs
 from escada.text.tokenizers.bytes import ByteTokenizer
 
 BYTES = ByteTokenizer()
@@ -57,12 +57,14 @@ def test_narrow_weights_stay_near_the_plain_ones(tiny, name, weights, cache, mon
 @pytest.mark.parametrize(
     ("weights", "kind"), [("fp32", PackedLinear), ("bf16", PackedLinear), ("int8", Int8Linear)]
 )
-def test_every_linear_layer_is_packed(tiny, weights, kind):
+def test_every_linear_layer_and_norm_is_packed(tiny, weights, kind):
     twin = with_weights(tiny("learned", 50), weights)
     named = [(name, m) for name, m in twin.named_modules() if hasattr(m, "in_features")]
     linear = [module for name, module in named if not name.endswith("_of_pieces")]
     assert len(linear) == 2 * 4 + 1
     assert all(type(module) is kind for module in linear)
+    assert sum(isinstance(module, PackedNorm) for module in twin.modules()) == 2 * 2 + 1
+    assert not any(type(module) is torch.nn.LayerNorm for module in twin.modules())
     assert not twin.training
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional
 from escada.models.packed import (
     Int8Linear,
     PackedLinear,
+    PackedNorm,
     linear_add,
     linear_gelu,
     onednn_packs,
@@ -41,6 +42,15 @@ def inputs(packed: nn.Module, *shape: int) -> torch.Tensor:
 def close(actual: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
     size = expected.abs().max()
     assert (actual.float() - expected).abs().max() <= tolerance * size
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 0.0), (torch.bfloat16, 0.02)])
+def test_a_packed_norm_is_the_plain_one(dtype, tolerance):
+    norm = nn.LayerNorm(96, eps=1e-3).requires_grad_(False)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    x = torch.randn(3, 5, 96) * 0.1  # so small that epsilon tells
+    close(PackedNorm(norm, dtype)(x.to(dtype)), norm(x), tolerance)
 
 
 @every_form

@@ -34,8 +34,9 @@ def machine(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("gain", "taken"), [(0.5, "fp32"), (LEAST_GAIN - 0.01, "fp32"), (LEAST_GAIN, "bf16"), (4, "bf16")]
-)  # fmt: skip
+    ("gain", "taken"),
+    [(0.5, "fp32"), (LEAST_GAIN - 0.01, "fp32"), (LEAST_GAIN, "bf16"), (4, "bf16")],
+)
 def test_auto_takes_bf16_where_its_products_are_faster_and_says_by_how_much(machine, gain, taken):
     multiplied = machine({torch.float32: gain, torch.bfloat16: 1.0})
     found = resolve_precision("auto", CPU)

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from escada.errors import EscadaError
 from escada.generation.decoder import Decoder
@@ -225,17 +226,15 @@ class Batch:
 
     def _write(self, logits_BV: Tensor) -> list[Event]:
         """Choose a token for each row."""
-        log_sum_B = logits_BV.logsumexp(dim=1)
         ids_B = self._choose(logits_BV.cpu().numpy())
-        index_B1 = torch.from_numpy(ids_B).to(logits_BV.device).unsqueeze(1)
-        chosen_B = logits_BV.gather(1, index_B1)[:, 0]
-        nats_B = cast("list[float]", (log_sum_B - chosen_B).tolist())
+        device_ids_B = torch.from_numpy(ids_B).to(logits_BV.device)
+        nats_B = functional.cross_entropy(logits_BV, device_ids_B, reduction="none")
         events: list[Event] = []
         for b, (row, token, nats) in enumerate(
-            zip(self._active, ids_B.tolist(), nats_B, strict=True)
+            zip(self._active, ids_B.tolist(), cast("list[float]", nats_B.tolist()), strict=True)
         ):
             wanted = row.request.alternatives
-            alternatives = _alternatives(logits_BV[b], log_sum_B[b], wanted) if wanted else ()
+            alternatives = _alternatives(logits_BV[b], wanted) if wanted else ()
             events.append(self._event(row, token, nats, alternatives))
         return events
 
@@ -303,7 +302,7 @@ class Batch:
         return Event(row.id, token, text, nats, alternatives, finish)
 
 
-def _alternatives(logits_V: Tensor, log_sum: Tensor, wanted: int) -> tuple[tuple[int, float], ...]:
-    nats_V = (log_sum - logits_V).cpu().numpy()
+def _alternatives(logits_V: Tensor, wanted: int) -> tuple[tuple[int, float], ...]:
+    nats_V = -logits_V.log_softmax(dim=0).cpu().numpy()
     best = np.argsort(nats_V, kind="stable")[:wanted]
     return tuple((int(token), float(nats_V[token])) for token in best)

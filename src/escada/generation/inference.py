@@ -42,7 +42,8 @@ def exact_inference(model: LanguageModel) -> Generator[None]:
                 memory_errors(device, fix="use --device cpu, or a machine with more of it")
             )
             stack.enter_context(torch.inference_mode())
-            stack.enter_context(torch.autocast(device, enabled=False))
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
             if device == "cuda":
                 stack.enter_context(_no_tf32())
             yield

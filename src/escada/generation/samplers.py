@@ -138,7 +138,12 @@ def sample_with_doubt(
         if seen_BV is None:
             raise ValueError("the repetition penalty needs the tokens seen")
         rounding *= max(penalty, 1 / penalty)
-    choose = _greedy_row if settings.greedy else _sample_row
+    if settings.greedy:
+        exact_BV: Floats = logits_BV.astype(np.float64)
+        exact_BV[:, list(banned)] = -np.inf
+        if seen_BV is not None and penalty != 1.0:
+            exact_BV = penalise_repetition(exact_BV, seen_BV, penalty)
+        return _greedy(exact_BV, rounding)
     chosen_B = np.empty(len(logits_BV), dtype=np.int64)
     doubtful_B = np.empty(len(logits_BV), dtype=np.bool_)
     # Row by row: what a row needs stays in the processor's cache, and so costs half as much.
@@ -147,16 +152,17 @@ def sample_with_doubt(
         row_V[list(banned)] = -np.inf
         if seen_BV is not None and penalty != 1.0:
             row_V = penalise_repetition(row_V, seen_BV[b], penalty)
-        chosen_B[b], doubtful_B[b] = choose(row_V, uniforms_B[b], settings, rounding)
+        chosen_B[b], doubtful_B[b] = _sample_row(row_V, uniforms_B[b], settings, rounding)
     return chosen_B, doubtful_B
 
 
-def _greedy_row(
-    logits_V: Floats, uniform: float, settings: SamplerSettings, rounding: float
-) -> tuple[int, bool]:
-    """The first of the greatest, and whether another is as near to them as rounding goes."""
-    best = int(logits_V.argmax())
-    return best, rounding > 0 and _near(logits_V, logits_V[best], 2 * rounding).sum() > 1
+def _greedy(logits_BV: Floats, rounding: float) -> tuple[Ids, Mask]:
+    """The first of each row's greatest, and whether another is as near to them as rounding goes."""
+    best_B = logits_BV.argmax(axis=1)
+    if not rounding:
+        return best_B, np.zeros(len(best_B), dtype=np.bool_)
+    edge_B1 = np.take_along_axis(logits_BV, best_B[:, None], axis=1)
+    return best_B, (logits_BV >= edge_B1 - 2 * rounding).sum(axis=1) > 1
 
 
 def _sample_row(
@@ -168,7 +174,8 @@ def _sample_row(
     """
     logits_K = temper(logits_V[None], settings.temperature)[0]
     distance = min(2 * rounding / settings.temperature, MOST_NATS)
-    unsure = 0.0  # weight of tokens that may be in or out
+    unsure = 0.0  # weight of tokens that may be in or out, and the least id of one
+    first_unsure = math.inf
     swaps: list[tuple[int, int]] = []  # ids from and to which such tokens may take turns
     ids_K: Ids | None = None  # None: all
     if settings.top_k is not None and settings.top_k < len(logits_K):
@@ -188,21 +195,27 @@ def _sample_row(
                 swaps += _span(places if ids_K is None else ids_K[places])
             else:
                 unsure += weights_K[at_edge].sum()
+                first_unsure = _first_id(at_edge, ids_K)
         ids_K = kept if ids_K is None else ids_K[kept]
         logits_K, weights_K = logits_K[kept], weights_K[kept]
     if settings.min_p is not None:
-        edge = math.log(settings.min_p)
+        # Of tokens that tie but for rounding, those that are left need not have the greatest.
+        edge = float(logits_K.max()) + math.log(settings.min_p)
         if rounding:
-            unsure += weights_K[_near(logits_K, edge, distance)].sum()
+            at_edge = _near(logits_K, edge, distance)
+            unsure += weights_K[at_edge].sum()
+            first_unsure = min(first_unsure, _first_id(at_edge, ids_K))
         weights_K[logits_K < edge] = 0.0
     cumulative_K = np.cumsum(weights_K)
     total: float = cumulative_K[-1]
     # Tokens that take turns differ by 4 r from each other, and from their exact logits by r.
     reach = 5 * distance if swaps else distance
-    uniforms = np.array([uniform, *_moved(uniform, reach, unsure / total)])
-    place, first, last = np.searchsorted(cumulative_K, uniforms * total, side="right").tolist()
+    lower, upper = _moved(uniform, reach, unsure / total)
+    numbers = [uniform * total, lower * total, upper * total]
+    place, first, last = np.searchsorted(cumulative_K, numbers, side="right").tolist()
     chosen = place if ids_K is None else int(ids_K[place])
     doubtful = first != last or any(low <= chosen <= high for low, high in swaps)
+    doubtful |= lower < 0 and first_unsure < chosen  # a token may come in before the first
     return chosen, rounding > 0 and doubtful
 
 
@@ -235,6 +248,14 @@ def _near(values: Floats, edge: float, distance: float) -> Mask:
     return np.abs(values - edge) <= distance
 
 
+def _first_id(mask_K: Mask, ids_K: Ids | None) -> float:
+    """The id at the first place of a mask; infinite when there is none."""
+    places = np.flatnonzero(mask_K)
+    if not len(places):
+        return math.inf
+    return float(places[0] if ids_K is None else ids_K[places[0]])
+
+
 def _span(ids: Ids) -> list[tuple[int, int]]:
     """From the first to the last of the tokens at an edge; nothing where one is there alone."""
     return [(int(ids[0]), int(ids[-1]))] if len(ids) > 1 else []
@@ -246,12 +267,12 @@ def _moved(share: float, distance: float, unsure: float) -> tuple[float, float]:
     Args:
         distance: in nats of odds.
         unsure: probability of tokens that may be in or out. Both a part and the whole may change
-            by it, so it counts twice.
+            by it, so it counts twice, and the result may lie outside 0 to 1.
     """
     odds_down, odds_up = math.exp(-distance), math.exp(distance)
     lower = share * odds_down / (1 - share + share * odds_down)
     upper = share * odds_up / (1 - share + share * odds_up)
-    return max(0.0, lower - 2 * unsure), min(1.0, upper + 2 * unsure)
+    return lower - 2 * unsure, upper + 2 * unsure
 
 
 def _from_edge(values: Floats, edge: float, count: int) -> Ids:

@@ -22,7 +22,7 @@ from escada.errors import EscadaError, nearest
 from escada.generation.inference import weights_device
 from escada.models.contract import LanguageModel
 from escada.models.layers import RecurrentLayer
-from escada.models.packed import Int8Linear, PackedLinear, onednn_packs
+from escada.models.packed import Int8Linear, PackedLinear, PackedNorm, onednn_packs
 
 Weights = Literal["fp32", "bf16", "int8"]
 WEIGHTS: tuple[Weights, ...] = get_args(Weights)
@@ -53,6 +53,7 @@ def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
         _pack(twin, weights)
     if dtype != torch.float32:
         _narrow(twin, dtype)
+    _bring_near(twin)
     return twin.eval()
 
 
@@ -87,13 +88,14 @@ def _twin(model: LanguageModel) -> LanguageModel:
 
 
 def _pack(model: nn.Module, weights: str) -> None:
+    dtype = _TYPES[weights]
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
-                packed = (
-                    Int8Linear(child) if weights == "int8" else PackedLinear(child, _TYPES[weights])
-                )
+                packed = Int8Linear(child) if weights == "int8" else PackedLinear(child, dtype)
                 setattr(parent, name, packed)
+            elif type(child) is nn.LayerNorm:
+                setattr(parent, name, PackedNorm(child, dtype))
 
 
 def _narrow(model: nn.Module, dtype: torch.dtype) -> None:
@@ -105,3 +107,13 @@ def _narrow(model: nn.Module, dtype: torch.dtype) -> None:
         for name, buffer in list(module.named_buffers(recurse=False)):
             if buffer.is_floating_point():
                 setattr(module, name, buffer.to(dtype))
+
+
+def _bring_near(model: nn.Module) -> None:
+    """Have Python find a module's children at the first place where it looks.
+
+    They are in a table of `nn.Module`'s otherwise, looked up by a function of its own, a dozen
+    times a block and token.
+    """
+    for module in model.modules():
+        vars(module).update(module.named_children())

@@ -108,10 +108,11 @@ class CacheView:
 
     def extend(self, kv_2BNTH: Tensor) -> tuple[Tensor, Tensor]:
         """Write the new tokens in place; return the S keys and values from `first` on."""
-        end = self.end + kv_2BNTH.shape[3]
-        self.keys_values_2BNWH[:, :, :, self.end : end] = kv_2BNTH
-        seen = self.keys_values_2BNWH[:, :, :, self.first : end]
-        return seen[0], seen[1]
+        tokens = kv_2BNTH.shape[3]
+        self.keys_values_2BNWH.narrow(3, self.end, tokens).copy_(kv_2BNTH)
+        seen = self.keys_values_2BNWH.narrow(3, self.first, self.end + tokens - self.first)
+        k_BNSH, v_BNSH = seen.unbind(0)
+        return k_BNSH, v_BNSH
 
 
 def unfused_causal_attention(

@@ -11,7 +11,7 @@ bytes. Three forms, which `escada.generation.weights` puts in the place of a mod
 | bf16 | bf16 in oneDNN's blocks | bf16 | summed in fp32 |
 | int8 | int8, a scale for each output | bf16 | of one token a row: int8; of more: bf16 |
 
-They have no gradient, no place in a checkpoint, and cannot move to another device. A row's product
+Norms are kept beside them in the format of the activations. They have no gradient, no place in a checkpoint, and cannot move to another device. A row's product
 does not depend on the rows beside it (tested), so neither does what it writes.
 """
 
@@ -30,7 +30,32 @@ INT8_BLOCK = 16
 """Inputs that the int8 kernel takes at a time."""
 
 
-class PackedLinear(nn.Module):
+class PackedLayer(nn.Module):
+    """A layer that decoding alone uses.
+
+    Calling it is calling `forward`, past the hooks that nobody hangs on it: with little work in
+    a layer the way through them counts.
+    """
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """See `forward`."""
+        return self.forward(x)
+
+
+class PackedNorm(PackedLayer):
+    """A layer norm in fp32 or bf16."""
+
+    def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._shape, self._epsilon = norm.normalized_shape, norm.eps
+        self._weight, self._bias = norm.weight.detach().to(dtype), norm.bias.detach().to(dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape."""
+        return torch.layer_norm(x, self._shape, self._weight, self._bias, self._epsilon)
+
+
+class PackedLinear(PackedLayer):
     """A linear layer in fp32 or bf16, packed by oneDNN; GELU and the sum are part of its kernel."""
 
     def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
@@ -55,7 +80,7 @@ class PackedLinear(nn.Module):
         return self._product.binary(x, stream, self._weight, self._bias, "add")
 
 
-class Int8Linear(nn.Module):
+class Int8Linear(PackedLayer):
     """A linear layer with int8 weights and one scale for each output; activations are bf16.
 
     Symmetric: weight = scale · integer, with the scale that brings the row's greatest weight to
@@ -104,16 +129,19 @@ class Int8Linear(nn.Module):
         return stream + self(x)
 
 
+_PRODUCTS = (PackedLinear, Int8Linear)
+
+
 def linear_gelu(layer: nn.Module, x: Tensor) -> Tensor:
     """A layer, packed or plain, then the tanh-GELU."""
-    if isinstance(layer, PackedLinear | Int8Linear):
+    if isinstance(layer, _PRODUCTS):
         return layer.gelu(x)
     return functional.gelu(layer(x), approximate="tanh")
 
 
 def linear_add(stream: Tensor, layer: nn.Module, x: Tensor) -> Tensor:
     """What a layer, packed or plain, makes of x, added to the stream."""
-    if isinstance(layer, PackedLinear | Int8Linear):
+    if isinstance(layer, _PRODUCTS):
         return layer.add_to(stream, x)
     return stream + layer(x)
 
