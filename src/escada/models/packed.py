@@ -11,8 +11,9 @@ bytes. Three forms, which `escada.generation.weights` puts in the place of a mod
 | bf16 | bf16 in oneDNN's blocks | bf16 | summed in fp32 |
 | int8 | int8, a scale for each output | bf16 | of one token a row: int8; of more: bf16 |
 
-Norms are kept beside them in the format of the activations. They have no gradient, no place in a checkpoint, and cannot move to another device. A row's product
-does not depend on the rows beside it (tested), so neither does what it writes.
+Norms are kept beside them in the format of the activations. Packed layers have no gradient, no
+place in a checkpoint, and cannot move to another device. A row's product does not depend on the
+rows beside it (tested), so neither does what it writes.
 """
 
 from __future__ import annotations
