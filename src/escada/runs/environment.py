@@ -15,6 +15,7 @@ import torch
 import escada
 
 PACKAGES = ("torch", "numpy", "sentencepiece", "safetensors", "pyarrow", "pydantic")
+_NARROW = ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx_vnni")
 
 
 def environment() -> dict[str, Any]:
@@ -27,12 +28,24 @@ def environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": cpu_name(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cpu_narrow_formats": narrow_formats(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory_bytes": psutil.virtual_memory().total,
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "git": _git_state(),
     }
+
+
+def narrow_formats() -> list[str] | None:
+    """Of the processor's instructions, those for bf16 and int8; None where torch cannot say.
+
+    They decide on its pace, and the capability above is "AVX512" with and without them.
+    """
+    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch
+        return None
+    found = torch.cpu.get_capabilities()
+    return sorted(name for name in _NARROW if found.get(name))
 
 
 def cpu_name() -> str:
