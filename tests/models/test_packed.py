@@ -44,11 +44,12 @@ def close(actual: torch.Tensor, expected: torch.Tensor, tolerance: float) -> Non
     assert (actual.float() - expected).abs().max() <= tolerance * size
 
 
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"elementwise_affine": False}])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 0.0), (torch.bfloat16, 0.02)])
-def test_a_packed_norm_is_the_plain_one(dtype, tolerance):
-    norm = nn.LayerNorm(96, eps=1e-3).requires_grad_(False)
-    nn.init.normal_(norm.weight)
-    nn.init.normal_(norm.bias)
+def test_a_packed_norm_is_the_plain_one(dtype, tolerance, options):
+    norm = nn.LayerNorm(96, eps=1e-3, **options).requires_grad_(False)
+    for parameter in norm.parameters():
+        nn.init.normal_(parameter)
     x = torch.randn(3, 5, 96) * 0.1  # so small that epsilon tells
     close(PackedNorm(norm, dtype)(x.to(dtype)), norm(x), tolerance)
 

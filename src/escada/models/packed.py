@@ -49,7 +49,10 @@ class PackedNorm(PackedLayer):
     def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
         super().__init__()
         self._shape, self._epsilon = norm.normalized_shape, norm.eps
-        self._weight, self._bias = norm.weight.detach().to(dtype), norm.bias.detach().to(dtype)
+        # torch's own annotations leave out that a norm may have neither
+        gain, bias = cast("Tensor | None", norm.weight), cast("Tensor | None", norm.bias)
+        self._weight = None if gain is None else gain.detach().to(dtype)
+        self._bias = None if bias is None else bias.detach().to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
