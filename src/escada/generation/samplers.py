@@ -138,12 +138,7 @@ def sample_with_doubt(
         if seen_BV is None:
             raise ValueError("the repetition penalty needs the tokens seen")
         rounding *= max(penalty, 1 / penalty)
-    if settings.greedy:
-        exact_BV: Floats = logits_BV.astype(np.float64)
-        exact_BV[:, list(banned)] = -np.inf
-        if seen_BV is not None and penalty != 1.0:
-            exact_BV = penalise_repetition(exact_BV, seen_BV, penalty)
-        return _greedy(exact_BV, rounding)
+    choose = _greedy_row if settings.greedy else _sample_row
     chosen_B = np.empty(len(logits_BV), dtype=np.int64)
     doubtful_B = np.empty(len(logits_BV), dtype=np.bool_)
     # Row by row: what a row needs stays in the processor's cache, and so costs half as much.
@@ -152,17 +147,16 @@ def sample_with_doubt(
         row_V[list(banned)] = -np.inf
         if seen_BV is not None and penalty != 1.0:
             row_V = penalise_repetition(row_V, seen_BV[b], penalty)
-        chosen_B[b], doubtful_B[b] = _sample_row(row_V, uniforms_B[b], settings, rounding)
+        chosen_B[b], doubtful_B[b] = choose(row_V, uniforms_B[b], settings, rounding)
     return chosen_B, doubtful_B
 
 
-def _greedy(logits_BV: Floats, rounding: float) -> tuple[Ids, Mask]:
-    """The first of each row's greatest, and whether another is as near to them as rounding goes."""
-    best_B = logits_BV.argmax(axis=1)
-    if not rounding:
-        return best_B, np.zeros(len(best_B), dtype=np.bool_)
-    edge_B1 = np.take_along_axis(logits_BV, best_B[:, None], axis=1)
-    return best_B, (logits_BV >= edge_B1 - 2 * rounding).sum(axis=1) > 1
+def _greedy_row(
+    logits_V: Floats, uniform: float, settings: SamplerSettings, rounding: float
+) -> tuple[int, bool]:
+    """The first of the greatest, and whether another is as near to them as rounding goes."""
+    best = int(logits_V.argmax())
+    return best, rounding > 0 and _near(logits_V, logits_V[best], 2 * rounding).sum() > 1
 
 
 def _sample_row(

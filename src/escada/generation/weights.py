@@ -53,7 +53,6 @@ def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
         _pack(twin, weights)
     if dtype != torch.float32:
         _narrow(twin, dtype)
-    _bring_near(twin)
     return twin.eval()
 
 
@@ -107,13 +106,3 @@ def _narrow(model: nn.Module, dtype: torch.dtype) -> None:
         for name, buffer in list(module.named_buffers(recurse=False)):
             if buffer.is_floating_point():
                 setattr(module, name, buffer.to(dtype))
-
-
-def _bring_near(model: nn.Module) -> None:
-    """Have Python find a module's children at the first place where it looks.
-
-    They are in a table of `nn.Module`'s otherwise, looked up by a function of its own, a dozen
-    times a block and token.
-    """
-    for module in model.modules():
-        vars(module).update(module.named_children())

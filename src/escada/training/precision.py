@@ -2,7 +2,7 @@
 
 On a CPU `auto` measures. torch says of every CPU with AVX-512 that it can do bf16, but only some
 gain by it: a product took a quarter of fp32's time on an AMD EPYC, a fifth on an Intel Xeon with
-AMX, and 1.7 times as long on the same Xeon without. Where torch says no, bf16 is not even measured:
+AMX, and twice as long on the same Xeon without. Where torch says no, bf16 is not even measured:
 on a two-core AVX2 machine it ran at 0.9 GFLOP/s against 98 in fp32.
 """
 
