@@ -27,6 +27,8 @@ NAIVE_BATCH = 16
 EVALUATED_BYTES = 40_000
 LAPTOP = ("v1", "v2", "v3", "v4", "v4_gru", "v5", "v_final")
 TEST_SPLIT_SECONDS = 20.0
+MORE_REPEATS = 11
+"""Where a turn on a machine with an unsteady pace differs most from the next."""
 MATRIX = {"bfloat16": 4096, "float32": 2048}
 
 
@@ -141,6 +143,9 @@ def _v_final(settings: Settings) -> Iterator[Group]:
         "train.v_final",
         {
             "ours": _ours_train(settings, "v_final", *batch, *NO_DROPOUT),
+            "ours compiled": _ours_train(
+                settings, "v_final", *batch, *NO_DROPOUT, "train.compile=true"
+            ),
             "fp32": peer("fp32", "sdpa", **off),
             "bf16": peer("bf16", "eager", **off),
             "bf16 sdpa": peer("bf16", "sdpa", **off),
@@ -165,7 +170,24 @@ def _v_final(settings: Settings) -> Iterator[Group]:
             Row(
                 "train.v_final.vs_matmul_peak_fp32", "ours", "fp32 product", "flop", "GFLOP/s", 1e-9
             ),
+            Row(
+                "train.v_final_compiled.vs_transformers_bf16",
+                "ours compiled",
+                "bf16",
+                "tokens",
+                "tokens/s",
+            ),
+            Row(
+                "train.v_final_compiled.vs_matmul_peak",
+                "ours compiled",
+                "bf16 product",
+                "flop",
+                "GFLOP/s",
+                1e-9,
+                0.6,
+            ),
         ],
+        repeats=MORE_REPEATS,
         notes=["no dropout on either side"],
     )
     yield Group(
@@ -282,6 +304,7 @@ def _generation(settings: Settings) -> Iterator[Group]:
                     for weights in ("bf16", "int8")
                 ),
             ],
+            repeats=MORE_REPEATS,
             notes=[
                 f"{PROMPT_TOKENS} + {NEW_TOKENS} tokens, greedy, fresh weights: their distribution "
                 "is flat as no trained model's is, so that drawing from it would cost too much"

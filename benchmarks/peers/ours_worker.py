@@ -67,6 +67,7 @@ def train(*, data: str, rung: str, preset: str, overrides: list[str]) -> Job:
         "vocabulary": stream.vocab_size,
         "batch": f"{spec.train.batch_sequences} x {spec.train.window_tokens}",
         "objective": spec.train.objective,
+        "compile": spec.train.compile,
     }
 
     def step() -> dict[str, float]:

@@ -12,7 +12,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from escada.models.contract import build_model
-from escada.models.layers import sinusoidal_positions, unfused_causal_attention
+from escada.models.layers import (
+    gelu_by_sigmoid,
+    sinusoidal_positions,
+    unfused_causal_attention,
+)
 from escada.models.transformer import Config, KeyValueCache, Model
 from escada.spec import load_spec
 
@@ -116,6 +120,18 @@ def test_unfused_attention_and_its_gradients_are_those_of_the_fused_kernel(lengt
     (expected * weight).sum().backward()
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine.grad, other.grad)
+
+
+def test_gelu_by_sigmoid_and_its_gradient_are_those_of_the_tanh_form() -> None:
+    x = torch.cat([torch.linspace(-12, 12, 4001), torch.tensor([-1e6, -0.0, 1e6])])
+    ours, theirs = (x.clone().requires_grad_() for _ in range(2))
+    y = gelu_by_sigmoid(ours)
+    expected = torch.nn.functional.gelu(theirs, approximate="tanh")
+    torch.testing.assert_close(y, expected, atol=1e-6, rtol=1e-5)
+    y.sum().backward()
+    expected.sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad, atol=2e-6, rtol=1e-5)
+    assert gelu_by_sigmoid(x.bfloat16()).dtype == torch.bfloat16
 
 
 def test_dropout_of_unfused_attention_keeps_its_mean() -> None:

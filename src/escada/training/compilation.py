@@ -44,7 +44,7 @@ def resolve_compile(spec: Spec, device: torch.device, *, dry_run: bool = False) 
     if wanted != "auto":
         return ResolvedCompile(wanted, "asked for")
     if device.type != "cuda":
-        return ResolvedCompile(False, f"auto: no gain on a {device.type}")
+        return ResolvedCompile(False, f"auto: on a {device.type} only when asked for")
     if spec.model.kind == "recurrent":
         return ResolvedCompile(False, "auto: cuDNN's kernels are nearly all of a recurrent step")
     if dry_run or (budget.unit == "seconds" and budget.amount < SHORTEST_BUDGET_SECONDS):
