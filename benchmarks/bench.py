@@ -29,6 +29,7 @@ import numpy as np
 from peers.groups import KERAS, OURS, TRANSFORMERS, Group, Row, Settings, groups
 from peers.process import ROOT, Worker, WorkerError
 
+from escada.errors import EscadaError
 from escada.files import write_json, write_text
 from escada.runs.environment import environment
 from escada.spec import load_spec
@@ -312,4 +313,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except EscadaError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)

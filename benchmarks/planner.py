@@ -126,6 +126,7 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
     rows: list[dict[str, Any]] = []
+    machine = environment()
     for preset in arguments.preset:
         for rung in arguments.rungs:
             overrides = sequences_of(rung, preset) + arguments.overrides
@@ -141,9 +142,9 @@ def main() -> None:
                 f"{max(turns) / min(turns):.2f} |",
                 flush=True,
             )
-    if arguments.out:
-        table = {"schema_version": SCHEMA_VERSION, "machine": environment(), "rows": rows}
-        arguments.out.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+            if arguments.out:  # after every row: a session that is cut short keeps what it had
+                table = {"schema_version": SCHEMA_VERSION, "machine": machine, "rows": rows}
+                arguments.out.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The session of benchmarks: rows that fit their sides, workers that fail without a word lost."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -120,3 +121,19 @@ def test_a_peer_that_cannot_be_had_is_said_and_ours_is_kept(bench, reason, statu
 def test_two_protocols_say_how_far_their_losses_are_apart(bench):
     turns = {"o": [turn(1, 1, nats_per_target=2.5)], "p": [turn(1, 1, nats_per_target=3.0)]}
     assert row_of(bench, turns, {})["nats_per_target_difference"] == -0.5
+
+
+def test_a_missing_corpus_is_one_line(tmp_path):
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "bench.py"),
+        "--only",
+        "text",
+        "--data",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert str(tmp_path) in done.stderr
+    assert "escada data prepare" in done.stderr
