@@ -42,7 +42,9 @@ trainings, v1 to v_final, where it was 0.5 to 0.8; steps alone leave 0.3 to 0.5 
 HEAP_HOLES_ALL_KEPT = 0.5
 """The same where large blocks are kept too, whose holes the smaller ones fill."""
 LARGE_HOLES = 0.2
-"""Of large blocks (an LSTM's workspaces, logits) where they are kept: 0 to 0.3 (November 2026)."""
+"""Of large blocks (an LSTM's workspaces, logits) where they are kept, and of what is there once for
+all sequences, such as copies of matrices, which fit into each other's places: 0 to 0.3 (November
+2026)."""
 ROOM_FOR_LARGE = 0.5
 """Of the memory that a training may have, what it may need for large blocks to be kept."""
 TOUCHED = {"forward": 0.35, "backward": 0.95}
@@ -169,7 +171,6 @@ def _heap_holes(saved: SavedBytes, sequences: int, tables: float, setting: Setti
         small += tables
     if not setting.keeps_large:
         return HEAP_HOLES * small
-    small += saved.once
     large = saved.of(sequences) + tables - small
     return HEAP_HOLES_ALL_KEPT * small + LARGE_HOLES * large
 
