@@ -159,37 +159,29 @@ def _v_final(settings: Settings) -> Iterator[Group]:
                 "train.v_final.vs_transformers_fp32", "ours", "fp32", "tokens", "tokens/s", aim=1.7
             ),
             Row(
-                "train.v_final.vs_transformers_bf16", "ours", "bf16", "tokens", "tokens/s", aim=1.0
-            ),
-            Row(
                 "train.v_final.vs_transformers_bf16_sdpa", "ours", "bf16 sdpa", "tokens", "tokens/s"
-            ),
-            Row(
-                "train.v_final.vs_matmul_peak", "ours", "bf16 product", "flop", "GFLOP/s", 1e-9, 0.6
             ),
             Row(
                 "train.v_final.vs_matmul_peak_fp32", "ours", "fp32 product", "flop", "GFLOP/s", 1e-9
             ),
-            Row(
-                "train.v_final_compiled.vs_transformers_bf16",
-                "ours compiled",
-                "bf16",
-                "tokens",
-                "tokens/s",
-            ),
-            Row(
-                "train.v_final_compiled.vs_matmul_peak",
-                "ours compiled",
-                "bf16 product",
-                "flop",
-                "GFLOP/s",
-                1e-9,
-                0.6,
+            *(
+                row
+                for name, side in (("v_final", "ours"), ("v_final_compiled", "ours compiled"))
+                for row in (
+                    Row(
+                        f"train.{name}.vs_transformers_bf16", side, "bf16", "tokens", "tokens/s",
+                        aim=1.0,
+                    ),
+                    Row(
+                        f"train.{name}.vs_matmul_peak", side, "bf16 product", "flop", "GFLOP/s",
+                        1e-9, 0.6,
+                    ),
+                )
             ),
         ],
         repeats=MORE_REPEATS,
         notes=["no dropout on either side"],
-    )
+    )  # fmt: skip
     yield Group(
         "train.v_final_dropout",
         {
