@@ -109,14 +109,19 @@ def test_the_peak_of_a_process_is_the_predicted_one(rung, rows):
     """fp32, which every machine has; what stood before the first step is the process's own.
 
     The heap's holes are those of whole trainings, with validations in between: a process that only
-    takes steps has fewer. benchmarks/planner.py compares whole ones.
+    takes steps has fewer. benchmarks/planner.py compares whole ones. How blocks fall into place is
+    a matter of chance, too: of 22 processes of v5 one had 6 % less than the next.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", STEPS, rung, str(rows)],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=os.environ | KEPT,
-    )
-    measured, predicted = map(int, done.stdout.split())
+    peaks: list[tuple[int, int]] = []
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", STEPS, rung, str(rows)],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=os.environ | KEPT,
+        )
+        measured, predicted = map(int, done.stdout.split())
+        peaks.append((measured, predicted))
+    measured, predicted = sorted(peaks)[1]
     assert predicted == pytest.approx(measured, rel=0.15)
