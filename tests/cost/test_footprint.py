@@ -110,7 +110,7 @@ def test_the_peak_of_a_process_is_the_predicted_one(rung, rows):
 
     The heap's holes are those of whole trainings, with validations in between: a process that only
     takes steps has fewer. benchmarks/planner.py compares whole ones. How blocks fall into place is
-    a matter of chance, too: of 22 processes of v5 one had 6 % less than the next.
+    a matter of chance, too: of 21 processes of v5 one had 5 % less than the next.
     """
     peaks: list[tuple[int, int]] = []
     for _ in range(3):
