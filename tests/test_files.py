@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escada.errors import EscadaError
-from escada.files import content_hash, new_directory, read_json, write_bytes, write_json
+from escada.files import (
+    content_hash,
+    new_directory,
+    parse_json,
+    read_json,
+    read_json_lines,
+    write_bytes,
+    write_json,
+    write_json_lines,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -86,3 +95,35 @@ def test_what_is_not_json_is_named(tmp_path):
         read_json(tmp_path / "x.json")
     with pytest.raises(EscadaError, match="file not found"):
         read_json(tmp_path / "y.json")
+
+
+ODD_LINE_ENDS = "\u2028 \u2029 \u0085 \x0b \x0c \x1c \x1d \x1e \r \r\n \n"
+
+
+@given(st.lists(st.dictionaries(st.text() | st.just(ODD_LINE_ENDS), JSON)))
+def test_json_lines_are_read_as_they_were_written(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("lines") / "rows.jsonl"
+    write_json_lines(path, rows)
+    assert read_json_lines(path) == rows
+
+
+def test_a_line_that_is_being_written_is_left_out(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n{"a": 2')
+    assert read_json_lines(path, unfinished=True) == [{"a": 1}]
+    with pytest.raises(EscadaError, match=r"rows\.jsonl:2"):
+        read_json_lines(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "at character 2"),
+        ("7" * 5000, "4,300 digits"),
+        ("[" * 100_000 + "]" * 100_000, "nested too deep"),
+        (b'"\xe3"', "not UTF-8 at byte 1"),
+    ],
+)
+def test_text_that_is_not_json_is_one_line_whatever_it_is(text, why):
+    with pytest.raises(EscadaError, match=why):
+        parse_json(text, "here")

@@ -12,7 +12,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterator
+import sys
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,6 +94,28 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def parse_json(text: str | bytes, where: object, fix: str | None = None) -> Any:
+    """A JSON value, whatever stands in `text`.
+
+    Beyond bad syntax, text may hold what Python's reader ends on with other exceptions: brackets
+    nested deeper than its stack, whole numbers of thousands of digits, bytes that are not UTF-8.
+
+    Raises:
+        EscadaError: the text is not JSON that can be read here; says why and where.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        why = f"{error.msg} at character {error.pos + 1}"
+    except UnicodeDecodeError as error:
+        why = f"not UTF-8 at byte {error.start}"
+    except RecursionError:
+        why = "brackets are nested too deep"
+    except ValueError:  # what is left: a whole number beyond sys.get_int_max_str_digits()
+        why = f"a number has more than {sys.get_int_max_str_digits():,} digits"
+    raise EscadaError(f"bad JSON: {why}", where=where, fix=fix)
+
+
 def write_json(path: Path, value: object) -> None:
     """Write indented JSON atomically; keys keep their order."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
@@ -105,14 +128,55 @@ def read_json(path: Path) -> dict[str, Any]:
         EscadaError: the file is missing, is not JSON or is not an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise EscadaError("file not found", where=path, fix="check the path") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise EscadaError("not a JSON file", where=path, fix=f"it breaks at: {error}") from error
+    return _json_object(data, path, "restore the file")
+
+
+def _json_object(data: bytes, where: object, fix: str) -> dict[str, Any]:
+    value = parse_json(data, where, fix)
     if not isinstance(value, dict):
-        raise EscadaError("expected a JSON object", where=path, fix="restore the file")
+        raise EscadaError("expected a JSON object", where=where, fix=fix)
     return cast(dict[str, Any], value)
+
+
+def json_line(row: Mapping[str, Any]) -> str:
+    """A row of a JSON lines file, with its newline: the only one there is in it."""
+    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line, atomically."""
+    write_text(path, "".join(map(json_line, rows)))
+
+
+def read_json_lines(
+    path: Path, *, unfinished: bool = False, fix: str = "restore the file"
+) -> list[dict[str, Any]]:
+    """Read one JSON object a line.
+
+    A line ends at a line feed and nowhere else: ids and texts may hold U+2028, NEL and the like,
+    which `str.splitlines` takes for ends of lines.
+
+    Args:
+        path: the file.
+        unfinished: somebody may be writing it still: a last line without its line feed is left out.
+        fix: what the user is told to do about a damaged line.
+
+    Raises:
+        EscadaError: missing, or a line is not a JSON object; says which.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise EscadaError("file not found", where=path, fix="check the path") from error
+    lines = data.split(b"\n")
+    if unfinished or not lines[-1]:
+        lines.pop()
+    return [
+        _json_object(line, f"{path}:{number}", fix) for number, line in enumerate(lines, start=1)
+    ]
 
 
 @contextlib.contextmanager

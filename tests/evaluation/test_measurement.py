@@ -88,7 +88,7 @@ def test_document_scores_come_back_as_they_were_written(found, tmp_path):
 def test_another_file_is_not_taken_for_document_scores(tmp_path, content):
     path = tmp_path / "documents.jsonl"
     path.write_text(content)
-    with pytest.raises(EscadaError, match="not a file of document scores"):
+    with pytest.raises(EscadaError, match="evaluate again"):
         read_scores(path)
 
 

@@ -62,7 +62,7 @@ def test_a_metrics_line_still_being_written_is_left_out(tmp_path):
     path.write_text(f'{{"kind": "train", "loss": 1}}\n{whole}\n{whole[:20]}', encoding="utf-8")
     assert [point.bits_per_byte for point in read_curve(path)] == [3.0]
     path.write_text(f"{whole[:20]}\n{whole}\n", encoding="utf-8")
-    with pytest.raises(EscadaError, match="line 1"):
+    with pytest.raises(EscadaError, match=r"metrics\.jsonl:1"):
         read_curve(path)
 
 

@@ -7,12 +7,11 @@ write_scores(path, scores)
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ import torch
 from escada.errors import EscadaError
 from escada.evaluation.bootstrap import bootstrap_interval
 from escada.evaluation.ruler import DocumentScores, Protocol, bits_per_byte, score_documents
-from escada.files import write_text
+from escada.files import read_json_lines, write_json_lines
 from escada.models.contract import LanguageModel
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
@@ -162,13 +161,12 @@ def bits_per_byte_by_source(scores: DocumentScores) -> dict[str, float]:
 
 def write_scores(path: Path, scores: DocumentScores) -> None:
     """One JSON object a line, after a first line with the protocol."""
-    head = {
+    head: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "protocol": scores.protocol,
         "context_tokens": scores.context_tokens,
         "seconds": scores.seconds,
     }
-    lines = [json.dumps(head)]
     columns = zip(
         scores.ids,
         scores.sources,
@@ -177,9 +175,8 @@ def write_scores(path: Path, scores: DocumentScores) -> None:
         scores.unknown.tolist(),
         strict=True,
     )
-    for values in columns:
-        lines.append(json.dumps(dict(zip(_COLUMNS, values, strict=True)), ensure_ascii=False))
-    write_text(path, "\n".join(lines) + "\n")
+    rows = [dict[str, Any](zip(_COLUMNS, values, strict=True)) for values in columns]
+    write_json_lines(path, [head, *rows])
 
 
 _COLUMNS = ("id", "source", "group", "nats", "bytes", "tokens", "correct", "unknown")
@@ -191,11 +188,10 @@ def read_scores(path: Path) -> DocumentScores:
     Raises:
         EscadaError: missing, or not such a file.
     """
+    if not path.is_file():
+        raise EscadaError("file not found", where=path, fix="run `escada evaluate` first")
     try:
-        head, *rows = [
-            cast(dict[str, Any], json.loads(line))
-            for line in path.read_text(encoding="utf-8").splitlines()
-        ]
+        head, *rows = read_json_lines(path, fix="remove it and evaluate again")
         columns = {name: [row[name] for row in rows] for name in _COLUMNS}
         return DocumentScores(
             ids=columns["id"],
@@ -210,10 +206,6 @@ def read_scores(path: Path) -> DocumentScores:
             context_tokens=head["context_tokens"],
             seconds=head["seconds"],
         )
-    except FileNotFoundError as error:
-        raise EscadaError(
-            "file not found", where=path, fix="run `escada evaluate` first"
-        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise EscadaError(
             "not a file of document scores", where=path, fix="remove it and evaluate again"

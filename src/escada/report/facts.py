@@ -8,16 +8,15 @@ and said on the page.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from escada.errors import EscadaError
-from escada.files import read_json
+from escada.files import read_json, read_json_lines
 from escada.report.costs import CostFacts, read_costs
 from escada.report.single import RECORD_FILE, ladder_of_run
 from escada.report.strict import Facts, Interval, Verdict, check, check_version
@@ -265,16 +264,9 @@ def read_curve(path: Path) -> list[CurvePoint]:
         EscadaError: a whole line is not JSON, or a row lacks a number; says which line.
     """
     points: list[CurvePoint] = []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    for number, line in enumerate(lines[:-1], start=1):
-        where = f"{path}, line {number}"
-        try:
-            row: Any = json.loads(line) if line.strip() else {}
-        except json.JSONDecodeError as error:
-            raise EscadaError("not a JSON line", where=where) from error
-        table = cast(dict[str, Any], row) if isinstance(row, dict) else {}
-        if table.get("kind") == "validation":
-            points.append(check(CurvePoint, table, where))
+    for number, row in enumerate(read_json_lines(path, unfinished=True), start=1):
+        if row.get("kind") == "validation":
+            points.append(check(CurvePoint, row, f"{path}:{number}"))
     return points
 
 

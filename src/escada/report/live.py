@@ -10,7 +10,6 @@ again; the last one, when the climb has ended or the watcher is stopped, does no
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from escada.errors import EscadaError
-from escada.files import read_json
+from escada.files import read_json, read_json_lines
 from escada.report.facts import LADDER_FILE, LadderFacts, ladder_of
 from escada.report.language import Language
 from escada.report.page import Live, write_report
@@ -131,9 +130,7 @@ def _last_metrics(path: Path) -> tuple[int, float | None]:
     if not path.is_file():
         return 0, None
     step, bits = 0, None
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    for line in lines[:-1]:
-        row: dict[str, Any] = json.loads(line) if line.strip() else {}
+    for row in read_json_lines(path, unfinished=True):
         step = row.get("step", step)
         bits = row.get("bits_per_byte", bits)
     return step, bits

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -20,7 +19,14 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 from tensorboardX.summary import scalar  # pyright: ignore[reportUnknownVariableType]
 
-from escada.files import disk_errors, make_directory, write_text
+from escada.files import (
+    disk_errors,
+    json_line,
+    make_directory,
+    read_json_lines,
+    write_json_lines,
+    write_text,
+)
 from escada.runs.layout import Layout
 
 _protobuf: Any = event_pb2  # its classes are made when it is imported, which type checkers miss
@@ -43,14 +49,7 @@ COLUMNS = (
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a metrics.jsonl; a last line cut short by a crash is left out."""
-    rows: list[dict[str, Any]] = []
-    if path.exists():
-        for line in path.read_bytes().split(b"\n"):
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-    return rows
+    return read_json_lines(path, unfinished=True) if path.exists() else []
 
 
 def _csv_lines(rows: list[dict[str, Any]], header: bool) -> str:
@@ -85,7 +84,7 @@ class MetricsLog:
     def __init__(self, layout: Layout, *, step: int) -> None:
         """Open the log of a run to go on after `step` steps."""
         rows = [row for row in read_rows(layout.metrics) if row["step"] <= step]
-        write_text(layout.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+        write_json_lines(layout.metrics, rows)
         csv_path = layout.metrics.with_suffix(".csv")
         write_text(csv_path, _csv_lines(rows, header=True))
         self._path = layout.metrics
@@ -101,7 +100,7 @@ class MetricsLog:
         """
         row: dict[str, Any] = {"kind": kind, "step": step, **values}
         with disk_errors(self._path, "the last checkpoint survives"):
-            self._json.write(json.dumps(row, allow_nan=False) + "\n")
+            self._json.write(json_line(row))
             self._json.flush()
             self._csv.write(_csv_lines([row], header=False))
             self._csv.flush()

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from escada.errors import EscadaError
-from escada.files import disk_errors, fsync_directory
+from escada.files import disk_errors, fsync_directory, json_line, parse_json
 
 SCHEMA_VERSION = 1
 MOST_ATTEMPTS = 3
@@ -63,8 +62,8 @@ def whole_lines(data: bytes, where: object = None) -> tuple[list[Event], int]:
 
 def _event(line: bytes) -> Event | None:
     try:
-        value: object = json.loads(line.decode("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+        value: object = parse_json(line, "journal")
+    except EscadaError:
         return None
     return cast(Event, value) if isinstance(value, dict) else None
 
@@ -84,7 +83,7 @@ class Journal:
         """Write an event to disk, without secrets, and count it."""
         assert self._file is not None, "the journal is not open for writing"
         event = _scrubbed(event, self.scrub)
-        line = json.dumps(event, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+        line = json_line(event).encode("utf-8")
         with disk_errors(self.path, "what was answered before is kept"):
             self._file.write(line)
             self._file.flush()

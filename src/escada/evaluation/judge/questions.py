@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -28,8 +27,9 @@ from typing import Annotated, Any, Literal
 import jinja2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from escada.errors import EscadaError
 from escada.evaluation.judge.panel import Panel
-from escada.files import content_hash
+from escada.files import content_hash, parse_json
 
 
 def _whole(value: object) -> object:
@@ -216,8 +216,8 @@ def read_answer(kind: Kind, text: str) -> dict[str, Any]:
     if fenced := re.fullmatch(r"```(?:json)?\s*\n(.*?)\n?```", text, flags=re.DOTALL):
         text = fenced[1]
     try:
-        value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        value = parse_json(text, "the judge's reply")
+    except EscadaError as error:
         raise ValueError("not a JSON object") from error
     try:
         return ANSWERS[kind].model_validate(value).model_dump()

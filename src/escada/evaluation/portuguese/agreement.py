@@ -16,7 +16,6 @@ sentences is right in half of the pairs, no more.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -40,7 +39,13 @@ from escada.evaluation.portuguese.treebank import (
     in_the_case_of,
     read_treebank,
 )
-from escada.files import cache_directory, content_hash, hash_sources, write_text
+from escada.files import (
+    cache_directory,
+    content_hash,
+    hash_sources,
+    read_json_lines,
+    write_json_lines,
+)
 from escada.text.cleaning import clean
 from escada.text.corpus import Corpus
 from escada.text.sources import dante
@@ -97,9 +102,8 @@ def agreement_pairs(corpus: Corpus, *, source_file: Path | None = None) -> list[
     path = pairs_path(corpus)
     if not path.exists():
         pairs = build_pairs(corpus, dante.wheel_path(source_file))
-        rows = (json.dumps(asdict(pair), ensure_ascii=False) for pair in pairs)
-        write_text(path, "\n".join(rows) + "\n")
-    return [Pair(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        write_json_lines(path, map(asdict, pairs))
+    return [Pair(**row) for row in read_json_lines(path)]
 
 
 def has_pairs(corpus: Corpus) -> bool:

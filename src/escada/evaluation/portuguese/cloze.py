@@ -16,7 +16,6 @@ the accuracy has no ceiling of 1. Those two are read from the user's own files (
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections import Counter
@@ -33,7 +32,7 @@ from escada.evaluation.lexicon import lexicon
 from escada.evaluation.portuguese.continuations import score_continuations
 from escada.evaluation.portuguese.word_lists import word_list
 from escada.evaluation.results import is_done, result_key
-from escada.files import content_hash, read_json, write_json, write_text
+from escada.files import content_hash, read_json, write_json, write_json_lines
 from escada.generation.decoding import Sample, generate
 from escada.generation.samplers import SamplerSettings
 from escada.models.contract import LanguageModel
@@ -258,8 +257,7 @@ def cloze_run(run: Run, corpus: Corpus, *, which: Which = "best", device: str = 
         return False
     model = run.load_model(which, resolve_device(device))
     found = score_cloze(model, run.tokenizer, items, profile=corpus.profile)
-    lines = (json.dumps(row, ensure_ascii=False) for row in found.rows())
-    write_text(rows, "\n".join(lines) + "\n")
+    write_json_lines(rows, found.rows())
     facts = {"profile": corpus.profile, "corpus_hash": corpus.hash, "split": SPLIT}
     table = {"schema_version": SCHEMA_VERSION, **found.summary(), **facts}
     write_json(path, {**table, "key": key, "weights": which})

@@ -13,7 +13,6 @@ Intervals are by bootstrap over groups (`bootstrap`): pairs of one thesis are al
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from escada.evaluation.bootstrap import Interval, ratio_interval
 from escada.evaluation.portuguese.agreement import Pair, agreement_pairs, check_corpus, pairs_hash
 from escada.evaluation.results import is_done, result_key, ruler_context
 from escada.evaluation.ruler import Protocol, score_documents
-from escada.files import read_json, write_json, write_text
+from escada.files import read_json, write_json, write_json_lines
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which
 from escada.runs.device import resolve_device
@@ -214,8 +213,7 @@ def pairs_run(
         pairs,
         context_tokens=ruler_context(run),
     )
-    lines = (json.dumps(row, ensure_ascii=False) for row in found.rows())
-    write_text(rows, "\n".join(lines) + "\n")
+    write_json_lines(rows, found.rows())
     facts = {"profile": corpus.profile, "corpus_hash": corpus.hash, "key": key, "weights": which}
     write_json(path, {"schema_version": SCHEMA_VERSION, **found.summary(), **facts})
     return True

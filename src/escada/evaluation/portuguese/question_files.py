@@ -13,7 +13,6 @@ list, CSV and Parquet are read. Texts are cleaned by the run's profile, as its c
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, cast
 from escada.errors import EscadaError
 from escada.evaluation.portuguese.agreement import Pair
 from escada.evaluation.portuguese.cloze import ClozeItem
+from escada.files import parse_json
 from escada.text.cleaning import clean_prompt
 from escada.text.sources import base
 
@@ -115,12 +115,10 @@ def _read(path: Path) -> list[Any]:
     lines = list(base.lines(path))
     if path.suffix == ".csv":
         return list(csv.DictReader(line + "\n" for line in lines))
-    try:
-        if lines and lines[0].lstrip().startswith("["):
-            return json.loads("\n".join(lines))
-        return [json.loads(line) for line in lines if line.strip()]
-    except json.JSONDecodeError as error:
-        raise EscadaError(f"not JSON: {error}", where=path) from error
+    if lines and lines[0].lstrip().startswith("["):
+        return parse_json("\n".join(lines), path)
+    numbered = enumerate(lines, start=1)
+    return [parse_json(line, f"{path}:{number}") for number, line in numbered if line.strip()]
 
 
 def _read_parquet(path: Path) -> list[Any]:

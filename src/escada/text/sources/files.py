@@ -13,12 +13,12 @@ Any of the text forms may be compressed (`.gz`). Everything is streamed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 from escada.errors import EscadaError
+from escada.files import parse_json
 from escada.text.documents import Document
 from escada.text.sources.base import document_of_row, lines
 from escada.text.sources.brwac import read_conll, read_vert
@@ -49,10 +49,7 @@ def read_jsonl(path: Path, source: str) -> Iterator[Document]:
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise EscadaError(f"bad JSON: {error.msg}", where=where, fix=_JSON_LINE) from error
+        row = parse_json(line, where, _JSON_LINE)
         if not isinstance(row, dict):
             raise EscadaError("expected a JSON object", where=where, fix=_JSON_LINE)
         yield document_of_row(
