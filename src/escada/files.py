@@ -1,7 +1,8 @@
-"""Files that are whole or absent: atomic writes, hashes and versioned JSON.
+"""Files that are whole or absent: atomic writes, locks, hashes and versioned JSON.
 
 A reader never sees half a file: every write goes to a temporary name in the same folder, is flushed
 to disk and then renamed over its target. Folders are built under a temporary name and renamed once.
+What only one process may do at a time it does under `exclusive`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,13 +34,19 @@ def disk_error(
         )
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return EscadaError(
-            "no permission to read or write", where=error.filename or path, fix="choose another"
+            "no permission to read or write",
+            where=error.filename or path,
+            fix=_CACHE_FIX if _is_in_cache(path) else "choose another",
         )
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return EscadaError(
             "a file is where a folder is needed",
             where=error.filename or path,
-            fix="choose another name",
+            fix=_CACHE_FIX if _is_in_cache(path) else "choose another name",
+        )
+    if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+        return EscadaError(
+            "this file system cannot lock files", where=path, fix="choose a folder on another"
         )
     if error.errno == errno.ENAMETOOLONG:
         return EscadaError("the name is too long", where=error.filename or path, fix="shorten it")
@@ -65,7 +75,9 @@ def make_directory(path: Path) -> None:
 
 
 def fsync_directory(path: Path) -> None:
-    """Make a rename inside `path` survive a power cut (POSIX)."""
+    """Make a rename inside `path` survive a power cut (POSIX; Windows has no such call)."""
+    if sys.platform == "win32":
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -231,9 +243,116 @@ def hash_sources(*folders: Path) -> str:
     return content_hash(sorted(files))
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock: a process, its machine, and since when (UTC, ISO 8601)."""
+
+    pid: int
+    host: str
+    since: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.since}"
+
+
+_LOCK_SECONDS = 1.0
+"""How long `exclusive` tries before it says that a lock is held: `is_held` takes far less."""
+
+
+@contextlib.contextmanager
+def exclusive(
+    lock: Path, busy: str | None = None, *, fix: str = "wait until it has ended"
+) -> Generator[None]:
+    """Be the only one, among processes and threads, who holds `lock`.
+
+    The system releases it when its holder dies, however it dies.
+
+    Args:
+        lock: a file for nothing else; made, with its folder, and left there. Who holds it is
+            written beside it.
+        busy: what the holder is doing, for whoever comes second. Without it, the second waits.
+        fix: what to do about that.
+
+    Raises:
+        EscadaError: somebody holds it (says who), or the file cannot be made or locked.
+    """
+    from filelock import FileLock, Timeout
+
+    make_directory(lock.parent)
+    seconds = -1 if busy is None else _LOCK_SECONDS
+    file = FileLock(lock, timeout=seconds, fallback_to_soft=False, thread_local=False)
+    with disk_errors(lock):
+        try:
+            file.acquire()
+        except Timeout as error:
+            who = f": {owner}" if (owner := _read_holder(lock)) else ""
+            raise EscadaError(f"{busy}{who}", where=lock.parent, fix=fix) from error
+    try:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        write_json(_holder_file(lock), asdict(Holder(os.getpid(), platform.node(), now)))
+        yield
+    finally:
+        _holder_file(lock).unlink(missing_ok=True)
+        file.release()
+
+
+def is_held(lock: Path) -> bool:
+    """Whether somebody holds `lock` now; see `exclusive`.
+
+    Where the lock cannot be tried, as on a read-only disk, it counts as held while the file of its
+    holder is there.
+    """
+    from filelock import FileLock, Timeout
+
+    if not lock.exists():
+        return False
+    try:
+        FileLock(lock, timeout=0, fallback_to_soft=False).acquire().lock.release()
+    except Timeout:
+        return True
+    except OSError:
+        return _holder_file(lock).exists()
+    return False
+
+
+def _holder_file(lock: Path) -> Path:
+    return lock.with_name(f"{lock.name}.json")
+
+
+def _read_holder(lock: Path) -> Holder | None:
+    """Who says that it holds `lock`; None in the moment before it has said so."""
+    try:
+        data = _holder_file(lock).read_bytes()
+    except FileNotFoundError:
+        return None
+    return Holder(**_json_object(data, _holder_file(lock), "remove it"))
+
+
+_CACHE_FIX = "set ESCADA_CACHE to a folder that can be written"
+
+
 def cache_directory() -> Path:
-    """Home of downloads and prepared corpora: `ESCADA_CACHE`, else the user's cache folder."""
+    """Home of downloads and prepared corpora: `ESCADA_CACHE`, else the user's cache folder.
+
+    Raises:
+        EscadaError: the user has no home (a container's user without a name).
+    """
+    if (path := _find_cache_directory()) is None:
+        raise EscadaError("no home folder to keep the cache in", fix=_CACHE_FIX)
+    return path
+
+
+def _find_cache_directory() -> Path | None:
+    from platformdirs import user_cache_path
+
     if chosen := os.environ.get("ESCADA_CACHE"):
         return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "escada"
+    try:
+        return user_cache_path("escada", appauthor=False)
+    except RuntimeError:  # platformdirs: "could not determine the home directory"
+        return None
+
+
+def _is_in_cache(path: object) -> bool:
+    cache = _find_cache_directory()
+    return cache is not None and isinstance(path, Path) and path.is_relative_to(cache)

@@ -21,10 +21,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from platformdirs import user_config_path
 from pydantic import Field, ValidationError
 
 from escada.cost.devices import Device, Ownership
 from escada.errors import EscadaError, nearest
+from escada.files import disk_errors
 from escada.spec import Section
 
 DEFAULT_GRID = "brazil"
@@ -162,12 +164,18 @@ def known_grids() -> list[str]:
     return sorted(_table()["grids"])
 
 
-def settings_path() -> Path:
-    """Where the user's `cost.toml` would be: `ESCADA_COST`, else the configuration folder."""
+def _settings_path() -> Path | None:
+    """The user's `cost.toml`: what `ESCADA_COST` names, else that of the home folder, if any.
+
+    Who has no home, or one that is not his own (a container's user), has no such file.
+    """
     if chosen := os.environ.get("ESCADA_COST"):
         return Path(chosen)
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "escada" / "cost.toml"
+    try:
+        path = user_config_path("escada", appauthor=False) / "cost.toml"
+    except RuntimeError:  # platformdirs: "could not determine the home directory"
+        return None
+    return path if os.access(path, os.F_OK) else None
 
 
 def load_prices(overrides: Sequence[str] = ()) -> Prices:
@@ -179,8 +187,8 @@ def load_prices(overrides: Sequence[str] = ()) -> Prices:
     Raises:
         EscadaError: the file is no TOML, or a key or value makes no sense.
     """
-    path = settings_path()
-    settings = _settings(_read(path), path) if path.exists() or _chosen() else CostSettings()
+    path = _settings_path()
+    settings = CostSettings() if path is None else _settings(_read(path), path)
     given = dict(_override(text) for text in overrides)
     over = _settings(given, "command line")
     kept = settings.model_dump(exclude_none=True)
@@ -198,13 +206,10 @@ _ALTERNATIVES = (
 """Two ways to say one thing: together in one place they are a contradiction."""
 
 
-def _chosen() -> bool:
-    return bool(os.environ.get("ESCADA_COST"))
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with disk_errors(path):
+            return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise EscadaError("file not found", where=path, fix="check ESCADA_COST") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -11,13 +11,11 @@ or a power cut too, the lock is gone. What it means to climb is written beside i
 from __future__ import annotations
 
 import contextlib
-import fcntl
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from escada.errors import EscadaError
-from escada.files import make_directory, read_json, write_json
+from escada.files import exclusive, is_held, read_json, write_json
 
 SCHEMA_VERSION = 1
 PLAN, LOCK = "climb.json", ".climb.lock"
@@ -43,14 +41,8 @@ def under_way(folder: Path, planned: Sequence[Planned]) -> Generator[None]:
     Raises:
         EscadaError: another climb is under way there.
     """
-    make_directory(folder)
-    with (folder / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise EscadaError(
-                "another climb is under way here", where=folder, fix="wait, or choose another --out"
-            ) from error
+    fix = "wait, or choose another --out"
+    with exclusive(folder / LOCK, "another climb is under way here", fix=fix):
         rows = [{"name": run.name, "seed": run.seed, "key": run.key} for run in planned]
         write_json(folder / PLAN, {"schema_version": SCHEMA_VERSION, "planned": rows})
         yield
@@ -58,14 +50,7 @@ def under_way(folder: Path, planned: Sequence[Planned]) -> Generator[None]:
 
 def is_under_way(folder: Path) -> bool:
     """Whether a climb lives that holds the lock of this folder."""
-    try:
-        with (folder / LOCK).open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return is_held(folder / LOCK)
 
 
 def read_plan(folder: Path) -> list[Planned]:

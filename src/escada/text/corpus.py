@@ -16,10 +16,9 @@ once from there into the splits.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -30,6 +29,7 @@ from escada.files import (
     cache_directory,
     content_hash,
     disk_errors,
+    exclusive,
     hash_sources,
     new_directory,
     read_json,
@@ -140,7 +140,7 @@ def prepare(
     check_profile(profile)
     stream = open_source(source, source_file=source_file, documents=documents)
     key = _key(stream, profile, documents)
-    with _only_process(out):
+    with exclusive(cache_directory() / "locks" / content_hash(str(out.resolve()))[:16]):
         before = _manifest_of(out)
         if before is None:
             if out.is_dir() and not any(out.iterdir()):
@@ -207,17 +207,6 @@ def _exchange(out: Path, fresh: Path) -> None:
         out.rename(old)
         fresh.rename(out)
         shutil.rmtree(old)
-
-
-@contextlib.contextmanager
-def _only_process(out: Path) -> Generator[None]:
-    """One process prepares a folder while others wait; the lock goes with its holder."""
-    lock = cache_directory() / "locks" / content_hash(str(out.resolve()))[:16]
-    with disk_errors(lock):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 @dataclass

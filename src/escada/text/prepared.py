@@ -11,16 +11,14 @@ others wait, and it appears whole or not at all.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import importlib.metadata
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from escada.errors import EscadaError
-from escada.files import content_hash, disk_errors, hash_sources, new_directory
+from escada.files import content_hash, exclusive, hash_sources, new_directory
 from escada.spec import TokenizerSpec
 from escada.text import shards
 from escada.text.shards import ProgressCallback, TokenStream, write_stream
@@ -50,9 +48,7 @@ def prepare_tokens(
             the tokens that lie there are damaged.
     """
     folder = tokens_path(corpus, spec)
-    with disk_errors(folder):
-        folder.parent.mkdir(exist_ok=True)
-    with _only_process(folder.with_name(f".{folder.name}.lock")):
+    with exclusive(folder.with_name(f".{folder.name}.lock")):
         if not _is_whole(folder):
             _clear(folder)
             with new_directory(folder) as temporary:
@@ -103,11 +99,3 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     for left in folder.parent.glob(f".{folder.name}.*.tmp"):
         shutil.rmtree(left, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _only_process(lock: Path) -> Generator[None]:
-    """Hold a lock among processes and threads; the system drops it when its holder dies."""
-    with disk_errors(lock), lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

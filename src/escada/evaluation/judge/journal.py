@@ -17,7 +17,6 @@ are only ever added. Events, each with the question's `key`, `kind`, `opening` a
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from escada.errors import EscadaError
-from escada.files import disk_errors, fsync_directory, json_line, parse_json
+from escada.files import disk_errors, exclusive, fsync_directory, json_line, parse_json
 
 SCHEMA_VERSION = 1
 MOST_ATTEMPTS = 3
@@ -137,16 +136,11 @@ def open_journal(path: Path, scrub: Callable[[str], str]) -> Generator[Journal]:
         EscadaError: another process writes to it, a line is damaged, or it has another schema.
     """
     journal = Journal(path, scrub)
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise EscadaError(
-                "another review is writing here", where=path, fix="wait for it, or choose --out"
-            ) from error
+    busy, fix = "another review is writing here", "wait for it, or choose --out"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(exclusive(path.with_name(f".{path.name}.lock"), busy, fix=fix))
+        with disk_errors(path):
+            file = stack.enter_context(path.open("a+b"))
         file.seek(0)
         data = file.read()
         events, length = whole_lines(data, path)
