@@ -125,7 +125,7 @@ def test_sample_passes_its_settings_on(run):
 
 def test_sample_without_a_prompt_takes_the_twenty(run):
     shown = invoke("sample", run.path, "--max-tokens", 3)
-    assert shown.count("bits a token") == 20
+    assert shown.count("bits per token") == 20
     assert "Era uma vez" in shown
 
 

@@ -37,6 +37,7 @@ from escada.cli import (
 )
 from escada.errors import EscadaError
 from escada.files import disk_error
+from escada.terminal import echo, echo_error, print_what_can_be_shown
 from escada.training.launch import processes, speaks_for_all
 
 _TOGETHER = ("train", "resume")
@@ -78,7 +79,7 @@ app.add_typer(tokenizer.app, name="tokenizer")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"escada {escada.__version__}")
+        echo(f"escada {escada.__version__}")
         raise typer.Exit
 
 
@@ -98,6 +99,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; a user's error is one line and exit code 2."""
+    print_what_can_be_shown()
     try:
         # Not standalone: an error of usage is raised to us, in place of a box of several lines.
         code = app(standalone_mode=False)
@@ -121,7 +123,7 @@ def main() -> None:
 
 def _fail(error: EscadaError) -> NoReturn:
     if speaks_for_all():
-        typer.echo(f"escada: {error}", err=True)
+        echo_error(f"escada: {error}")
     sys.exit(error.exit_code)
 
 

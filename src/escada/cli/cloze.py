@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escada.cli import options
+from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from escada.runs.run import Run
@@ -27,14 +28,12 @@ def cloze(
     json: options.Json = False,
 ) -> None:
     """The last word of held-out passages: how often greedy decoding writes it, and its bits."""
-    import json as json_module
-
     from escada.runs.run import open_run
 
     opened = open_run(run)
     found = _of_corpus(opened, data, device) if file is None else _of_file(opened, file, device)
     if json:
-        typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
+        echo_json(found)
     else:
         _show(found)
 
@@ -60,10 +59,10 @@ def _of_file(run: Run, file: Path, device: str) -> dict[str, Any]:
 
 
 def _show(found: dict[str, Any]) -> None:
-    typer.echo(f"words written  {_with_interval(found['accuracy'], found['ci95'], '.2%')}")
+    echo(f"words written  {_with_interval(found['accuracy'], found['ci95'], '.2%')}")
     bits = _with_interval(found["bits_per_word"], found["bits_per_word_ci95"], ".2f")
-    typer.echo(f"bits a word    {bits}")
-    typer.echo(f"passages       {found['items']:,} of {found['groups']:,} groups, {found['split']}")
+    echo(f"bits a word    {bits}")
+    echo(f"passages       {found['items']:,} of {found['groups']:,} groups, {found['split']}")
 
 
 def _with_interval(value: float, interval: list[float] | None, form: str) -> str:

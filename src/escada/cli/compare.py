@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escada.cli import completion, options
+from escada.terminal import echo_json, print_table
 
 if TYPE_CHECKING:
     from escada.runs.run import Run
@@ -39,7 +40,6 @@ def compare(
     Run folders are compared each with every later one; runs that differ only in their seed are one
     recipe.
     """
-    import json as json_module
     from typing import cast
 
     from escada.errors import EscadaError, nearest
@@ -65,7 +65,7 @@ def compare(
     rows = compare_recipes(pairs, split=split, metric=cast(Metric, metric))
     if json:
         table = {"schema_version": 1, "metric": metric, "split": split, "rows": rows}
-        typer.echo(json_module.dumps(table, ensure_ascii=False, indent=2))
+        echo_json(table)
     else:
         _show(rows, metric)
 
@@ -84,34 +84,27 @@ def _runs_of(folder: Path) -> list[Run]:
 
 
 def _show(rows: list[dict[str, Any]], metric: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    console = Console(width=max(console.width, MINIMUM_WIDTH))
-    table = Table(
-        box=box.SIMPLE_HEAD, title=f"{metric}, paired by document (negative: a is better)"
-    )
-    for column in ("a", "b", "difference", "95 % interval", "p", "verdict", "speaks of"):
-        table.add_column(column, no_wrap=True)
+    heads = ("a", "b", "difference", "95 % interval", "p", "verdict", "scope")
+    shown: list[tuple[str, ...]] = []
+    sources: list[int] = []
     for row in rows:
-        table.add_row(
-            row["a"],
-            row["b"],
-            f"{row['difference']:+.4f} ({row['relative']:+.1%})",
-            _interval(row["ci95"]),
-            _p_value(row["p_value"]),
-            row["verdict"],
-            _scope(row),
+        shown.append(
+            (
+                row["a"],
+                row["b"],
+                f"{row['difference']:+.4f} ({row['relative']:+.1%})",
+                _interval(row["ci95"]),
+                _p_value(row["p_value"]),
+                row["verdict"],
+                _scope(row),
+            )
         )
         for source, part in row["by_source"].items():
+            sources.append(len(shown))
             figures = (f"{part['difference']:+.4f}", _interval(part["ci95"]))
-            table.add_row("", source, *figures, _p_value(part["p_value"]), style="dim")
-    console.print(table)
-
-
-MINIMUM_WIDTH = 150
+            shown.append(("", source, *figures, _p_value(part["p_value"])))
+    title = f"{metric}, paired by document (negative: a is better)"
+    print_table([(head, "left") for head in heads], shown, title=title, dim=sources)
 
 
 def _interval(interval: list[float] | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escada.cli import completion
+from escada.terminal import Column, bar, echo, echo_json, print_table
 
 if TYPE_CHECKING:
     from escada.text.corpus import Corpus
@@ -69,7 +69,7 @@ def stats(
     corpus = Corpus.open(folder)
     statistics = corpus_statistics(corpus)
     if as_json:
-        typer.echo(json.dumps(statistics, ensure_ascii=False, indent=2))
+        echo_json(statistics)
     else:
         _print_statistics(corpus, statistics)
 
@@ -79,8 +79,7 @@ def _progress() -> Generator[Callable[[int, int | None], None]]:
     """A bar on the terminal with documents a second and the time that is left, where known."""
     import time
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
 
     columns = (
@@ -90,17 +89,14 @@ def _progress() -> Generator[Callable[[int, int | None], None]]:
         TextColumn("documents, {task.fields[rate]:,.0f}/s, left"),
         TimeLeft(),
     )
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=None, rate=0.0)
+    with bar(*columns) as shown:
+        task = shown.add_task("", total=None, rate=0.0)
         start = time.monotonic()
 
         def update(done: int, total: int | None) -> None:
             if done % 64 == 0:
                 rate = done / max(time.monotonic() - start, 1e-9)
-                bar.update(task, completed=done, total=total, rate=rate)
+                shown.update(task, completed=done, total=total, rate=rate)
 
         yield update
 
@@ -108,11 +104,11 @@ def _progress() -> Generator[Callable[[int, int | None], None]]:
 def _print_summary(corpus: Corpus) -> None:
     manifest, read = corpus.manifest, corpus.manifest["read"]
     fell = read["empty"] + read["exact_duplicates"] + read["near_duplicates"]
-    typer.echo(
+    echo(
         f"{corpus.path}: {manifest['documents']:,} documents, {manifest['bytes']:,} bytes, "
         f"profile {corpus.profile}, hash {corpus.hash[:12]}"
     )
-    typer.echo(
+    echo(
         f"{read['documents']:,} read, {fell:,} left out: {read['empty']:,} empty, "
         f"{read['exact_duplicates']:,} exact and {read['near_duplicates']:,} near-duplicates"
     )
@@ -125,12 +121,12 @@ def _print_summary(corpus: Corpus) -> None:
         ],
     )
     for source, licence in manifest["licences"].items():
-        typer.echo(f"licence of {source}: {licence['name']} ({licence['note']})")
+        echo(f"licence of {source}: {licence['name']} ({licence['note']})")
 
 
 def _print_statistics(corpus: Corpus, statistics: dict[str, Any]) -> None:
     columns = ("documents", "groups", "bytes", "characters", "words")
-    typer.echo(f"{corpus.path}: profile {corpus.profile}, hash {corpus.hash[:12]}")
+    echo(f"{corpus.path}: profile {corpus.profile}, hash {corpus.hash[:12]}")
     parts = {"all": statistics["splits"], **statistics["by_source"]}
     _table(
         ("source", "split", *columns, "P50 bytes", "P95 bytes", "P99 bytes"),
@@ -147,19 +143,14 @@ def _print_statistics(corpus: Corpus, statistics: dict[str, Any]) -> None:
     )
     found = statistics["characters"]
     unseen = ", ".join(f"{n:,} of {split}" for split, n in found["unseen_or_rare"].items())
-    typer.echo(
+    echo(
         f"{found['train_distinct']:,} different characters in train, {found['train_rare']:,} of "
         f"them fewer than 3 times; too seldom or never there: {unseen}"
     )
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for head in heads:
-        table.add_column(head, justify="left" if head in ("source", "split") else "right")
-    for row in rows:
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    Console(width=max(100, Console().width)).print(table)
+    columns: list[Column] = [
+        (head, "left" if head in ("source", "split") else "right") for head in heads
+    ]
+    print_table(columns, rows)

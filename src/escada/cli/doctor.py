@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from escada.cli import options
+from escada.terminal import echo, echo_json
 
 
 def doctor(json: options.Json = False) -> None:
     """Show the device, free memory, which rungs fit, and what is missing."""
     import importlib.util
-    import json as json_module
     import shutil
 
     import torch
-    import typer
 
     from escada.cost.footprint import footprint, largest_micro_batch
     from escada.cost.planner import micro_batch_of
@@ -61,25 +60,26 @@ def doctor(json: options.Json = False) -> None:
         "environment": environment(),
     }
     if json:
-        typer.echo(json_module.dumps(facts, ensure_ascii=False, indent=2))
+        echo_json(facts)
         return
     machine = environment()
-    typer.echo(f"device     {device.type}: {', '.join(machine['gpus']) or machine['cpu']}")
-    typer.echo(f"threads    {machine['threads']} of {machine['cores']} cores")
-    typer.echo(f"memory     {free / 2**30:.1f} GiB free")
-    typer.echo(f"disk       {shutil.disk_usage('.').free / 2**30:.1f} GiB free here")
-    typer.echo(f"precision  {precision.name} ({precision.reason})")
-    typer.echo(f"torch      {torch.__version__}, Python {machine['python']}")
+    echo(f"device     {device.type}: {', '.join(machine['gpus']) or machine['cpu']}")
+    echo(f"threads    {machine['threads']} of {machine['cores']} cores")
+    echo(f"memory     {free / 2**30:.1f} GiB free")
+    echo(f"disk       {shutil.disk_usage('.').free / 2**30:.1f} GiB free here")
+    echo(f"precision  {precision.name} ({precision.reason})")
+    echo(f"torch      {torch.__version__}, Python {machine['python']}")
     prepared = "prepared" if facts["default_corpus_prepared"] else "not prepared yet"
-    typer.echo(f"corpus     the default corpus is {prepared} (cache: {cache_directory()})")
+    echo(f"corpus     the default corpus is {prepared} (cache: {cache_directory()})")
     for extra in missing:
-        typer.echo(f"missing    extra {extra!r}: pip install 'escada[{extra}]'")
-    typer.echo("\nrung      preset    parameters   memory (escada plan RUNG says more)")
+        echo(f"missing    extra {extra!r}: pip install 'escada[{extra}]'")
+    echo()
+    echo("rung      preset    parameters   memory (escada plan RUNG says more)")
     for row in rungs:
         needed = row["memory_bytes"]
         assert isinstance(needed, int)
         fits = "fits" if row["fits"] else f"micro-batches of {row['largest_micro_batch']} fit"
-        typer.echo(
+        echo(
             f"{row['name']:9} {row['preset']:9} {row['parameters']:>10,}   "
             f"{needed / 2**20:>6,.0f} MiB, {fits}"
         )

@@ -9,6 +9,7 @@ import typer
 
 from escada.cli import completion, options, windows
 from escada.errors import EscadaError, nearest
+from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from escada.runs.run import Run
@@ -80,8 +81,6 @@ def evaluate(
     json: options.Json = False,
 ) -> None:
     """Measure a run: bits per byte of held-out documents, with a 95 % interval."""
-    import json as json_module
-
     given = windows.WindowOptions(window_tokens, window_stride, max_windows, score, budget)
     _check_options(protocol, text, given)
     if (run is None) == (pretrained is None):
@@ -113,7 +112,7 @@ def evaluate(
     else:
         found = _of_text(open_run(run), text, device)
     if json:
-        typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
+        echo_json(found)
     else:
         show(found)
 
@@ -179,12 +178,10 @@ def _of_text(run: Run, text: str, device: str) -> dict[str, Any]:
 
 def _of_tasks(run: Run, tasks: list[str], device: str) -> None:
     """Print what lm-eval finds, as JSON: its metrics have no fixed form."""
-    import json as json_module
-
     from escada.evaluation.harness import evaluate_tasks
 
     found = evaluate_tasks(run, tasks, device=device)
-    typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
+    echo_json(found)
 
 
 def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> dict[str, Any]:
@@ -236,6 +233,6 @@ def _show(found: dict[str, Any]) -> None:
         "speed": f"{found['tokens_per_second']:,.0f} tokens/s",
     }
     for name, value in rows.items():
-        typer.echo(f"{name:14} {value}")
+        echo(f"{name:14} {value}")
     for source, figure in found["by_source"].items():
-        typer.echo(f"  {source:12} {figure:.4f}")
+        echo(f"  {source:12} {figure:.4f}")

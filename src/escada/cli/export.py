@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from escada.cli import options
+from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from escada.export.checks import Parity
@@ -35,8 +36,6 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Write a run for Hugging Face transformers, llama.cpp (GGUF) or ONNX Runtime."""
-    import json as json_module
-
     from escada.export.forms import export_run
     from escada.runs.run import open_run
 
@@ -55,9 +54,9 @@ def export(
         parity = check_export(opened, form, out, which="last" if which == "last" else "best")
         facts["check"] = parity.to_json()
     if json:
-        typer.echo(json_module.dumps(facts, ensure_ascii=False, indent=2))
+        echo_json(facts)
     else:
-        typer.echo(out)
+        echo(out)
         if parity is not None:
             _show(parity)
     if parity is not None and not parity.ok:
@@ -76,4 +75,4 @@ def _show(parity: Parity) -> None:
         "verdict": "the same" if parity.ok else "NOT the same",
     }
     for name, value in rows.items():
-        typer.echo(f"{name:8} {value}")
+        echo(f"{name:8} {value}")

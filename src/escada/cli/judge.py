@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escada.cli import completion, options
+from escada.terminal import bar, print_line
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -161,17 +162,13 @@ class _Display:
     def __init__(self) -> None:
         import time
 
-        from rich.console import Console
         from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as Bar
 
-        self._console = Console(stderr=True)
-        self._bar = Bar(
+        self._bar = bar(
             TextColumn("judge"),
             BarColumn(),
             TextColumn("{task.fields[facts]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
+            transient=False,
         )
         self._task = self._bar.add_task("judge", total=None, facts="")
         self._clock, self._last = time.monotonic, time.monotonic()
@@ -181,13 +178,13 @@ class _Display:
         facts = _facts(progress)
         self._bar.update(self._task, total=progress.total, completed=progress.settled, facts=facts)
         now, finished = self._clock(), progress.settled == progress.total
-        if not self._console.is_terminal and (finished or now - self._last >= PLAIN_SECONDS):
+        if not self._bar.console.is_terminal and (finished or now - self._last >= PLAIN_SECONDS):
             self._last = now
             self.say(f"judge  {facts}")
 
     def say(self, text: str) -> None:
         """A sentence above the bar."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_line(self._bar.console, text)
 
     def __enter__(self) -> Self:
         self._bar.start()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from escada.cli import completion
+from escada.terminal import echo
 
 if TYPE_CHECKING:
     from escada.runs.run import Run
@@ -114,7 +115,7 @@ def say_interrupted(run: Path) -> None:
     from escada.runs.run import open_run
 
     write_card(open_run(run))
-    typer.echo(f"Stopped and saved. Go on with: escada resume {run}", err=True)
+    echo(f"Stopped and saved. Go on with: escada resume {run}", err=True)
 
 
 def train_together(device: str, train: Callable[[World], Run]) -> None:
@@ -142,7 +143,7 @@ def train_together(device: str, train: Callable[[World], Run]) -> None:
             if world.first:
                 write_card(run)
                 if sheet := read_sheet(run.layout.cost):
-                    typer.echo(in_one_line(sheet), err=True)
-                typer.echo(run.path)
+                    echo(in_one_line(sheet), err=True)
+                echo(run.path)
     if stopped:
         raise typer.Exit(INTERRUPTED)

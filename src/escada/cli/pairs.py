@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escada.cli import options
+from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from escada.runs.run import Run
@@ -30,8 +31,6 @@ def pairs(
     json: options.Json = False,
 ) -> None:
     """Grammar by minimal pairs: how often a run finds the right sentence more likely."""
-    import json as json_module
-
     from escada.runs.run import open_run
 
     opened = open_run(run)
@@ -40,7 +39,7 @@ def pairs(
     else:
         found = _of_file(opened, file, device)
     if json:
-        typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
+        echo_json(found)
     else:
         _show(found)
 
@@ -73,12 +72,12 @@ def _of_file(run: Run, file: Path, device: str) -> dict[str, Any]:
 
 
 def _show(found: dict[str, Any]) -> None:
-    typer.echo(f"{'all':26} {_line(found)}")
+    echo(f"{'all':26} {_line(found)}")
     for name, share in found["by_phenomenon"].items():
-        typer.echo(f"{name:26} {_line(share)}")
+        echo(f"{name:26} {_line(share)}")
     for name, share in found["by_attractor"].items():
-        typer.echo(f"  {name + ' an attractor':24} {_line(share)}")
-    typer.echo("0.5 is guessing; an interval is over groups (a thesis, an article)")
+        echo(f"  {name + ' an attractor':24} {_line(share)}")
+    echo("0.5 is guessing; an interval is over groups (a thesis, an article)")
 
 
 def _line(share: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from escada.cli import completion, options
 from escada.errors import EscadaError
+from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from escada.cost.planner import Plan
@@ -63,9 +64,7 @@ def plan(
         spec = spec.with_budget(Budget.parse(budget))
     found = _plan(spec, _corpus(data, spec), gpu, memory, device, not no_calibration, cost or [])
     if json:
-        import json as json_module
-
-        typer.echo(json_module.dumps(found.to_facts(), ensure_ascii=False, indent=2))
+        echo_json(found.to_facts())
     else:
         _show(found.to_facts())
 
@@ -136,14 +135,14 @@ def _show(facts: dict[str, Any]) -> None:
         "memory": f"{_mib(total)} MiB at the peak{_of_available(facts)}",
     }
     for name, value in rows.items():
-        typer.echo(f"{name:12} {value}")
+        echo(f"{name:12} {value}")
     for part, size in memory.items():
-        typer.echo(f"  {part:12} {_mib(size):>9} MiB")
-    typer.echo(f"micro-batch  {_micro_batch(facts)}")
-    typer.echo(f"time         {_time(facts)}")
-    typer.echo(f"cost         {_cost(facts)}")
+        echo(f"  {part:12} {_mib(size):>9} MiB")
+    echo(f"micro-batch  {_micro_batch(facts)}")
+    echo(f"time         {_time(facts)}")
+    echo(f"cost         {_cost(facts)}")
     for warning in facts["warnings"]:
-        typer.echo(f"warning      {warning}")
+        echo(f"warning      {warning}")
 
 
 def _mib(size: float) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from escada.cli import completion
+from escada.terminal import echo, echo_over
 
 
 def report(
@@ -78,13 +79,13 @@ def report(
     from escada.report import files as write
 
     if latex is not None:
-        typer.echo(str(write.write_latex(folder, latex, code, text_width_cm=text_width)))
+        echo(str(write.write_latex(folder, latex, code, text_width_cm=text_width)))
     if markdown is not None:
-        typer.echo(str(write.write_markdown(folder, markdown, code)))
+        echo(str(write.write_markdown(folder, markdown, code)))
     if csv is not None:
-        typer.echo(str(write.write_csv(folder, csv)))
+        echo(str(write.write_csv(folder, csv)))
     if roadmap is not None:
-        typer.echo(str(write.write_roadmap(folder, roadmap)))
+        echo(str(write.write_roadmap(folder, roadmap)))
 
 
 def _page(folder: Path) -> None:
@@ -92,8 +93,8 @@ def _page(folder: Path) -> None:
 
     page = write_report(folder)
     for sentence in conclusions(folder):
-        typer.echo(sentence)
-    typer.echo(str(page))
+        echo(sentence)
+    echo(str(page))
 
 
 def _watch(folder: Path, every_seconds: float) -> None:
@@ -108,24 +109,24 @@ def _watch(folder: Path, every_seconds: float) -> None:
     def say(line: str) -> None:
         nonlocal said
         if terminal:
-            typer.echo(f"\r\x1b[K{line}", nl=False, err=True)
+            echo_over(line)
         elif line != said:
-            typer.echo(line, err=True)
+            echo(line, err=True)
         said = line
 
-    typer.echo(f"watching; the page is {folder / 'report' / 'index.html'}", err=True)
+    echo(f"watching; the page is {folder / 'report' / 'index.html'}", err=True)
     try:
         page = watch(folder, every_seconds, say)
     finally:
         if terminal and said:
-            typer.echo(err=True)
+            echo(err=True)
     if page is None:
-        typer.echo("The climb has ended before its first rung.", err=True)
+        echo("The climb has ended before its first rung.", err=True)
         return
     if (folder / "ladder.json").is_file():
         for sentence in conclusions(folder):
-            typer.echo(sentence)
-    typer.echo(str(page))
+            echo(sentence)
+    echo(str(page))
 
 
 def _seconds(text: str) -> float:

@@ -9,6 +9,7 @@ import typer
 
 from escada.cli import completion, options
 from escada.cli.language import Code, language
+from escada.terminal import echo_json, echo_text
 
 if TYPE_CHECKING:
     from escada.spec import About
@@ -44,13 +45,11 @@ def rungs(
     json: options.Json = False,
 ) -> None:
     """Explain each rung in two lines: how large it is, what it changes, and why."""
-    import json as json_module
-
     code = language(lang)
     rows = _rows()
     if not json:
         for row in rows:
-            typer.echo(_two_lines(row, code))
+            echo_text(_two_lines(row, code))
         return
     found = [
         {
@@ -62,7 +61,7 @@ def rungs(
         for row in rows
     ]
     table = {"schema_version": 1, "rungs": found}
-    typer.echo(json_module.dumps(table, ensure_ascii=False, indent=2))
+    echo_json(table)
 
 
 def _rows() -> list[_Row]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from escada.cli import completion, options
+from escada.terminal import echo, echo_json, echo_styled, echo_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +68,6 @@ def sample(
     json: options.Json = False,
 ) -> None:
     """Let a run write: continuations of prompts, each with its bits per token under the model."""
-    import json as json_module
     from dataclasses import asdict
 
     from escada.errors import EscadaError
@@ -144,12 +144,12 @@ def sample(
                 for one in samples
             ],
         }
-        typer.echo(json_module.dumps(table, ensure_ascii=False, indent=2))
+        echo_json(table)
         return
     for one in samples:
         end = "" if one.finished else "…"
-        typer.echo(f"{one.prompt}{typer.style(one.text, bold=True)}{end}")
-        typer.echo(f"  [{len(one.ids)} tokens, {one.bits_per_token:.2f} bits a token]\n")
+        echo_styled(one.prompt, one.text, end=f"{end}\n")
+        echo_text(f"  [{len(one.ids)} tokens, {one.bits_per_token:.2f} bits per token]\n")
 
 
 def _print_stream(
@@ -161,20 +161,20 @@ def _print_stream(
     tokens, nats = 0, 0.0
     for event in events:
         if not tokens:
-            typer.echo(prompts[event.request], nl=with_tokens)
+            echo_text(prompts[event.request], end="\n" if with_tokens else "")
         tokens, nats = tokens + 1, nats + event.nats
         if with_tokens:
             named = [(event.token, event.nats), *event.alternatives]
-            typer.echo(
+            echo(
                 "  ".join(
                     f"{tokenizer.token_text(token)!r} {cost / math.log(2):.2f}"
                     for token, cost in named
                 )
             )
         else:
-            typer.echo(typer.style(event.text, bold=True) if event.text else "", nl=False)
+            echo_styled("", event.text, end="")
         if event.finish is not None:
             end = "…" if event.finish == "length" and not with_tokens else ""
             bits = nats / tokens / math.log(2)
-            typer.echo(f"{end}\n  [{tokens} tokens, {bits:.2f} bits a token]\n")
+            echo_text(f"{end}\n  [{tokens} tokens, {bits:.2f} bits per token]\n")
             tokens, nats = 0, 0.0

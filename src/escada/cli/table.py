@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from escada.terminal import Column, print_table
 
-MINIMUM_WIDTH = 150
-COLUMNS: dict[str, Literal["left", "right"]] = {
-    "rung": "left",
-    "parameters": "right",
-    "bits/byte [95 %]": "right",
-    "step": "left",
-    "perplexity (tokenizer)": "right",
-    "tokens/s": "right",
-    "FLOPs": "right",
-    "memory": "right",
-    "time": "right",
-}
+COLUMNS: tuple[Column, ...] = (
+    ("rung", "left"),
+    ("parameters", "right"),
+    ("bits/byte [95 %]", "right"),
+    ("step", "left"),
+    ("perplexity (tokenizer)", "right"),
+    ("tokens/s", "right"),
+    ("FLOPs", "right"),
+    ("memory", "right"),
+    ("time", "right"),
+)
 
 
 def engineering(value: float) -> str:
@@ -32,28 +29,25 @@ def engineering(value: float) -> str:
 
 def ladder_table(ladder: dict[str, Any]) -> None:
     """Print a climb's rungs and baselines, a line each, however narrow the terminal."""
-    console = Console()
-    console = Console(width=max(console.width, MINIMUM_WIDTH))
-    table = Table(box=box.SIMPLE_HEAD, title="bits per byte of held-out text (lower is better)")
-    for column, justify in COLUMNS.items():
-        table.add_column(column, justify=justify, no_wrap=True)
+    rows: list[tuple[str, ...]] = []
     for row in ladder["rungs"]:
         step = row["beats_previous"]
         tokenizer = row["tokenizer"]
-        table.add_row(
-            _name(row, ladder),
-            engineering(row["parameters"]),
-            _with_interval(row),
-            "" if step is None else _verdict(step),
-            f"{row['perplexity']:.1f} ({tokenizer['kind']} {tokenizer['vocab_size']})",
-            f"{row['tokens_per_second']:,.0f}",
-            engineering(row["training_flops"]),
-            f"{row['peak_memory_bytes'] / 2**20:,.0f} MiB",
-            f"{row['training_seconds']:.0f} s",
+        rows.append(
+            (
+                _name(row, ladder),
+                engineering(row["parameters"]),
+                _with_interval(row),
+                "" if step is None else _verdict(step),
+                f"{row['perplexity']:.1f} ({tokenizer['kind']} {tokenizer['vocab_size']})",
+                f"{row['tokens_per_second']:,.0f}",
+                engineering(row["training_flops"]),
+                f"{row['peak_memory_bytes'] / 2**20:,.0f} MiB",
+                f"{row['training_seconds']:.0f} s",
+            )
         )
-    for baseline in ladder["baselines"]:
-        table.add_row(baseline["name"], "", _with_interval(baseline))
-    console.print(table)
+    rows += [(baseline["name"], "", _with_interval(baseline)) for baseline in ladder["baselines"]]
+    print_table(COLUMNS, rows, title="bits per byte of held-out text (lower is better)")
 
 
 def _name(row: dict[str, Any], ladder: dict[str, Any]) -> str:

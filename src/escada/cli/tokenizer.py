@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from escada.cli import completion, options
+from escada.terminal import echo, echo_json, echo_text
 
 if TYPE_CHECKING:
     from escada.text.tokenizers import Tokenizer
@@ -80,7 +81,7 @@ def train(
     with new_directory(out) as temporary:
         tokenizer = train_tokenizer(spec, (d.text for d in corpus.documents("train")))
         tokenizer.save(temporary)
-    typer.echo(f"{tokenizer.kind}, {tokenizer.vocab_size} ids: {out}")
+    echo(f"{tokenizer.kind}, {tokenizer.vocab_size} ids: {out}")
 
 
 @app.command()
@@ -105,9 +106,9 @@ def encode(
     ids = used.encode(given).tolist()
     if pieces:
         for token in ids:
-            typer.echo(f"{token}\t{used.token_text(token)!r}")
+            echo_text(f"{token}\t{used.token_text(token)!r}")
     else:
-        typer.echo(" ".join(map(str, ids)))
+        echo(" ".join(map(str, ids)))
 
 
 @app.command()
@@ -132,7 +133,7 @@ def decode(
             where=tokenizer,
             fix=f"ids go from 0 to {used.vocab_size - 1}",
         )
-    typer.echo(used.decode(numbers))
+    echo_text(used.decode(numbers))
 
 
 @app.command()
@@ -150,7 +151,6 @@ def stats(
     json: options.Json = False,
 ) -> None:
     """Measure a tokenizer on a split of a corpus."""
-    import json as json_module
     from dataclasses import asdict
 
     from escada.errors import EscadaError, nearest
@@ -169,12 +169,12 @@ def stats(
         **asdict(found),
     }
     if json:
-        typer.echo(json_module.dumps({"schema_version": 1, **row}, ensure_ascii=False, indent=2))
+        echo_json({"schema_version": 1, **row})
         return
-    typer.echo(f"{used.kind}, {used.vocab_size} ids, on the {split} split of {corpus.path}")
+    echo(f"{used.kind}, {used.vocab_size} ids, on the {split} split of {corpus.path}")
     for name, value in asdict(found).items():
         shown = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
-        typer.echo(f"  {name.replace('_', ' '):<22}{shown:>14}")
+        echo(f"  {name.replace('_', ' '):<22}{shown:>14}")
 
 
 def _open(folder: Path) -> Tokenizer:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from escada.errors import EscadaError, nearest
+from escada.terminal import bar, echo, print_line
 
 if TYPE_CHECKING:
     from escada.evaluation.windows import Progress, WindowSettings
@@ -93,33 +92,26 @@ def _progress() -> Generator[Callable[[Progress], None]]:
     """An estimate before the first window; then a bar on a terminal, elsewhere a line at times."""
     import time
 
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
     last = time.monotonic()
-    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("windows", total=None, facts="", visible=False)
+    with bar(*columns) as shown:
+        task = shown.add_task("windows", total=None, facts="", visible=False)
 
         def report(where: Progress) -> None:
             nonlocal last
             facts = f"{where.windows_per_second:,.0f} windows/s, {_duration(where.seconds_left)}"
             if not where.windows:
-                _say(console, f"{where.of:,} windows at about {facts} to go")
-            bar.update(
+                print_line(shown.console, f"{where.of:,} windows at about {facts} to go")
+            shown.update(
                 task, completed=where.windows, total=where.of, facts=f"{facts} left", visible=True
             )
-            if not console.is_terminal and time.monotonic() - last >= PLAIN_SECONDS:
+            if not shown.console.is_terminal and time.monotonic() - last >= PLAIN_SECONDS:
                 last = time.monotonic()
-                _say(console, f"{where.windows:,}/{where.of:,}  {facts} left")
+                print_line(shown.console, f"{where.windows:,}/{where.of:,}  {facts} left")
 
         yield report
-
-
-def _say(console: Any, text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:
@@ -155,7 +147,7 @@ def show(found: dict[str, Any]) -> None:
             f"hold all {sample['of_windows']:,}: {of_each}"
         )
     for name, value in rows.items():
-        typer.echo(f"{name:14} {value}")
+        echo(f"{name:14} {value}")
 
 
 def _interval(ends: list[float] | None, form: str) -> str:

@@ -6,8 +6,9 @@ import time
 from types import TracebackType
 from typing import Protocol, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+
+from escada.terminal import bar, print_line
 
 PLAIN_SECONDS = 10.0
 
@@ -31,16 +32,16 @@ class TerminalDisplay:
     """A live bar when standard error is a terminal, else a plain line every ten seconds."""
 
     def __init__(self, label: str, total_steps: int, first_step: int) -> None:
-        self._console = Console(stderr=True)
         self._label, self._total, self._first = label, total_steps, first_step
         self._started = self._last = time.monotonic()
-        self._progress = Progress(
-            TextColumn("{task.description}"),
+        self._progress = bar(
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.completed:,}/{task.total:,} steps  {task.fields[facts]}"),
+            TextColumn(
+                "{task.completed:,}/{task.total:,} steps  {task.fields[facts]}", markup=False
+            ),
             TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
+            transient=False,
         )
         self._task = self._progress.add_task(
             label, total=total_steps, completed=first_step, facts=""
@@ -51,19 +52,17 @@ class TerminalDisplay:
         self._progress.update(self._task, completed=step, facts=facts)
         now = time.monotonic()
         finished = step == self._total
-        if not self._console.is_terminal and (finished or now - self._last >= PLAIN_SECONDS):
+        if not self._progress.console.is_terminal and (
+            finished or now - self._last >= PLAIN_SECONDS
+        ):
             self._last = now
             rate = (step - self._first) / (now - self._started)
             left = (self._total - step) / rate if rate else 0.0
-            self._console.print(
-                f"{self._label}  {step:,}/{self._total:,} steps  {facts}  {left:.0f} s left",
-                highlight=False,
-                soft_wrap=True,
-            )
+            self.note(f"{self._label}  {step:,}/{self._total:,} steps  {facts}  {left:.0f} s left")
 
     def note(self, text: str) -> None:
         """A sentence above the bar."""
-        self._console.print(text, highlight=False, soft_wrap=True)
+        print_line(self._progress.console, text)
 
     def __enter__(self) -> Self:
         self._progress.start()
