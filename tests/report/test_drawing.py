@@ -1,28 +1,7 @@
-from itertools import pairwise
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from escada.report.drawing import spread
 from escada.report.facts import LadderFacts
 from escada.report.palette import THEMES, rung_roles
-
-
-@given(st.lists(st.floats(-3, 3), max_size=12), st.floats(0.01, 0.5))
-def test_labels_keep_their_order_and_their_distance(wanted, gap):
-    places = spread(wanted, gap)
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    for below, above in pairwise(order):
-        assert places[above] - places[below] >= gap - 1e-9
-
-
-def test_labels_that_are_far_apart_stay_where_they_are():
-    assert spread([0.9, 0.1, 0.5], 0.1) == [0.9, 0.1, 0.5]
-
-
-def test_labels_that_are_too_near_share_the_room_around_their_middle():
-    assert spread([0.5, 0.5], 0.2) == pytest.approx([0.4, 0.6])
 
 
 def test_each_rung_has_its_colour_and_families_share_a_hue(table):

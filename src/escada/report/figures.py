@@ -8,6 +8,7 @@ so that no figure needs a legend or colour sight.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
@@ -16,14 +17,16 @@ from escada.report.drawing import (
     MARKERS,
     bits_axis,
     empty,
+    end_places,
     formatter,
-    name_ends,
+    name_room,
     new,
     power_tick,
     seconds,
     shortened,
 )
 from escada.report.facts import CurvePoint, LadderFacts, RungFacts
+from escada.report.labels import Label, Place, place
 from escada.report.language import Language
 from escada.report.palette import light, rung_roles
 from escada.report.svg import drawing_style
@@ -35,8 +38,8 @@ def draw_curves(
     language: Language,
     *,
     over: str,
-    width: int = 400,
-    height: int = 300,
+    width: int = 330,
+    height: int = 290,
 ) -> Figure:
     """Validation bits per byte while training.
 
@@ -72,23 +75,31 @@ def draw_curves(
         bits_axis(axes, language)
         first = min(xs[0] for _, _, xs, _, _ in drawn)
         last = max(xs[-1] for _, _, xs, _, _ in drawn)
+        names = [shortened(name, 12) for name, *_ in drawn]
+        room = name_room(names, width)
         if logarithmic:
             axes.set_xscale("log")
-            axes.set_xlim(first / 1.2, last * 1.1)
+            axes.set_xlim(first / 1.2, last * (last / first) ** (room / (1 - room)))
             subs = (1.0,) if last / first > 50 else (1.0, 2.0, 5.0)
             axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=5))
             axes.xaxis.set_major_formatter(formatter(lambda x: _tick(x, over, language)))
             axes.xaxis.set_minor_formatter(NullFormatter())
         else:
-            axes.set_xlim(0, last * 1.02 or 1)
+            axes.set_xlim(0, last / (1 - room) or 1)
             axes.xaxis.set_major_locator(MaxNLocator(5))
             axes.xaxis.set_major_formatter(formatter(lambda x: seconds(x, language)))
         axes.set_xlabel(language.say(f"figures.over_{over}"), fontsize=10)
         for _, colour, xs, ys, marker in drawn:
             axes.plot(xs, ys, color=colour, lw=1.8, marker=marker, ms=4, mec="none")
-        ends = [(shortened(name, 12), colour, xs[-1], ys[-1]) for name, colour, xs, ys, _ in drawn]
-        name_ends(axes, ends, height, logarithmic)
+        ends = [(colour, xs[-1], ys[-1]) for _, colour, xs, ys, _ in drawn]
+        place(figure, axes, [_end(name, *end) for name, end in zip(names, ends, strict=True)])
     return figure
+
+
+def _end(name: str, colour: str, x: float, y: float) -> Label:
+    """The name of a line at its last point."""
+    style = {"color": colour, "fontsize": 10.5, "fontweight": "bold"}
+    return Label(name, end_places(x, y), style)
 
 
 def _tick(value: float, over: str, language: Language) -> str:
@@ -107,7 +118,7 @@ def draw_sources(ladder: LadderFacts, language: Language, *, width: int = 400) -
         if not rungs:
             return empty(axes, figure, language)
         sources = sorted({source for rung in rungs for source in rung.by_source})
-        ends: list[tuple[str, str, float, float]] = []
+        ends: list[Label] = []
         for k, source in enumerate(sources):
             points = [
                 (i, r.by_source[source]) for i, r in enumerate(rungs) if source in r.by_source
@@ -119,8 +130,9 @@ def draw_sources(ladder: LadderFacts, language: Language, *, width: int = 400) -
                 marker=MARKERS[k % len(MARKERS)],
                 ms=6,
             )
-            ends.append((shortened(source, 14), light("ink"), *points[-1]))
-        axes.set_xlim(-0.3, max(len(rungs) - 0.8, 0.3))
+            ends.append(_end(shortened(source, 14), light("ink"), *points[-1]))
+        room = name_room([end.text for end in ends], width)
+        axes.set_xlim(-0.3, -0.3 + (len(rungs) - 1 + 0.3) / (1 - room))
         bits_axis(axes, language)
         axes.set_ylim(*axes.get_ylim())
         crowded = (width - 130) / len(rungs) < 7 * max(len(rung.name) for rung in rungs)
@@ -133,7 +145,7 @@ def draw_sources(ladder: LadderFacts, language: Language, *, width: int = 400) -
             color=light("ink"),
             fontsize=10,
         )
-        name_ends(axes, ends, height, logarithmic=False)
+        place(figure, axes, ends)
     return figure
 
 
@@ -141,35 +153,34 @@ def draw_lexicon(ladder: LadderFacts, language: Language, *, width: int = 400) -
     """Share of each rung's sampled words that are in the lexicon, between noise and human text."""
     with drawing_style():
         rungs = [rung for rung in ladder.rungs if rung.lexicon_share is not None]
-        figure, axes = new(width, 110 + 30 * max(len(rungs), 3))
+        height = 110 + 30 * max(len(rungs), 3)
+        figure, axes = new(width, height)
         if not rungs:
             return empty(axes, figure, language)
         roles = rung_roles(ladder.rungs)
+        labels: list[Label] = []
         for i, rung in enumerate(rungs):
             share = rung.lexicon_share or 0.0
             axes.barh(i, share, height=0.58, color=light(roles[rung.name]))
-            axes.text(1.03, i, language.percent(share), va="center", fontsize=10.5)
+            beside = [Place((1.0, i), 8, 0)]
+            labels.append(Label(language.percent(share), beside, {"fontsize": 10.5}))
         marks = [("human", ladder.human), ("noise", ladder.noise)]
         for key, facts in marks:
             if facts is not None and facts.lexicon_share is not None:
                 axes.axvline(facts.lexicon_share, color=light("muted"), lw=1.2, ls=(0, (6, 3)))
-                axes.annotate(
-                    f"{language.say(f'figures.{key}')} {language.percent(facts.lexicon_share)}",
-                    (facts.lexicon_share, 1),
-                    xycoords=("data", "axes fraction"),
-                    xytext=(0, 4),
-                    textcoords="offset points",
-                    ha="right" if facts.lexicon_share > 0.5 else "left",
-                    color=light("muted"),
-                    fontsize=10,
-                )
+                text = f"{language.say(f'figures.{key}')} {language.percent(facts.lexicon_share)}"
+                align = "right" if facts.lexicon_share > 0.5 else "left"
+                above = [Place((facts.lexicon_share, -0.6), 0, up, align) for up in (10, 24)]
+                labels.append(Label(text, above, {"color": light("muted"), "fontsize": 10}))
         axes.set_yticks(
             range(len(rungs)), [shortened(rung.name) for rung in rungs], color=light("ink")
         )
-        axes.invert_yaxis()
+        axes.set_ylim(len(rungs) - 0.4, -0.6)
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(formatter(lambda x: f"{language.number(100 * x)} %"))
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)
+        cast(Any, figure.get_layout_engine()).set(rect=(0, 0, 1 - 52 / width, 1 - 30 / height))
+        place(figure, axes, labels)
     return figure

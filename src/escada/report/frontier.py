@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -12,10 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from escada.report.drawing import (
     MARKERS,
-    Box,
-    Sheet,
     bits_axis,
-    covered,
     empty,
     formatter,
     new,
@@ -23,6 +19,7 @@ from escada.report.drawing import (
     shortened,
 )
 from escada.report.facts import LadderFacts, RunFacts
+from escada.report.labels import Label, around, place
 from escada.report.language import Language
 from escada.report.palette import light, rung_roles
 from escada.report.strict import Interval
@@ -127,7 +124,7 @@ def draw_frontier(
                 ls="none",
             )
         _frame(axes, found, over, language)
-        _name_points(axes, found, {p.name: light(roles[p.name]) for p in found}, width, height)
+        place(figure, axes, _names(found, {p.name: light(roles[p.name]) for p in found}))
     return figure
 
 
@@ -161,48 +158,14 @@ def _frame(axes: Any, found: Sequence[Point], over: str, language: Language) -> 
     axes.set_xlabel(label, fontsize=10)
 
 
-_PLACES = ((8, 5, "left"), (8, -12, "left"), (-8, 5, "right"), (-8, -12, "right"))
-"""Where a name may stand beside its point, in pixels, and how it is aligned there."""
-
-
-def _name_points(
-    axes: Any, found: Sequence[Point], colours: Mapping[str, str], width: int, height: int
-) -> None:
-    """Write each name beside its point, where it covers the least of the others."""
-    sheet = Sheet.of(axes, width - 90, height - 90)
-    marks = [sheet.place(point.price, point.bits) for point in found]
-    taken: list[tuple[Box, float]] = [((x - 5, y - 5, x + 5, y + 5), 5.0) for x, y in marks]
-    for point, (x, _) in zip(found, marks, strict=True):
-        low, high = point.interval or (point.bits, point.bits)
-        bottom, top = sheet.place(point.price, low)[1], sheet.place(point.price, high)[1]
-        taken.append(((x - 1, bottom, x + 1, top), 3.0))
-    best = frontier(found)
-    for left, right in pairwise(best):
-        (a, y), (b, below) = (
-            sheet.place(left.price, left.bits),
-            sheet.place(right.price, right.bits),
+def _names(found: Sequence[Point], colours: Mapping[str, str]) -> list[Label]:
+    """Each name beside its point."""
+    style = {"fontsize": 10.5, "fontweight": "bold"}
+    return [
+        Label(
+            shortened(point.name, 14),
+            around(point.price, point.bits, (8, 14, 20, 28, 38, 50)),
+            style | {"color": colours[point.name]},
         )
-        taken += [((a, y - 1, b, y + 1), 3.0), ((b - 1, below, b + 1, y), 3.0)]
-    for point, (x, y) in zip(found, marks, strict=True):
-        name = shortened(point.name, 14)
-        length = 6.6 * len(name)
-
-        def box(
-            place: tuple[int, int, str], x: float = x, y: float = y, length: float = length
-        ) -> Box:
-            dx, dy, align = place
-            left = x + dx - (length if align == "right" else 0)
-            return left, y + dy, left + length, y + dy + 11
-
-        chosen = min(_PLACES, key=lambda place: covered(box(place), taken))
-        taken.append((box(chosen), 5.0))
-        axes.annotate(
-            name,
-            (point.price, point.bits),
-            xytext=chosen[:2],
-            textcoords="offset points",
-            ha=chosen[2],
-            color=colours[point.name],
-            fontsize=10.5,
-            fontweight="bold",
-        )
+        for point in found
+    ]

@@ -34,10 +34,9 @@ def width_points(centimetres: float) -> int:
 
 
 def on_paper(figure: Figure) -> Figure:
-    """The figure with the letters of a page: serifs, and room where another font is wider."""
+    """The figure with the letters of a page: serifs, narrower than those it was laid out by."""
     for text in figure.findobj(Text):
         text.set_fontfamily(FAMILIES)
-    cast(Any, figure.get_layout_engine()).set(rect=(0, 0, 0.97, 1))
     return figure
 
 
@@ -47,7 +46,6 @@ def render_pdf(figure: Figure, title: str, sources: str) -> bytes:
     about = {"Title": title, "Subject": sources, "CreationDate": None, "Producer": None}
     with _style():
         figure.savefig(buffer, format="pdf", metadata=about | {"Creator": "escada"})
-    figure.set_layout_engine("none")  # laid out once; the PGF of the same figure need not again
     return buffer.getvalue()
 
 

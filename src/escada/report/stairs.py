@@ -1,24 +1,27 @@
 """The ladder as stairs: a tread for each rung, its interval as a band, baselines as lines.
 
-Names and figures are placed where they cover the least: a control may lie among the rungs.
+Figures and names are placed clear of every line (see `labels`): a control may lie among the rungs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from escada.report.drawing import Box, Sheet, bits_axis, covered, new, shortened
-from escada.report.facts import BaselineFacts, LadderFacts
-from escada.report.findings import Findings
+from escada.report.drawing import bits_axis, new, shortened
+from escada.report.facts import BaselineFacts, LadderFacts, RungFacts
+from escada.report.findings import Findings, Step
+from escada.report.labels import Label, Place, place
 from escada.report.language import Language
 from escada.report.palette import light, rung_roles
 from escada.report.svg import drawing_style
 
 _RISER = {"better": "-", "worse": "-", "undecided": (0, (4, 2))}
 """Line style of a step; its colour is that of the verdict, and the page says it in words."""
+_HALF = 0.36
+"""Half a tread, where the rungs are 1 apart."""
 
 
 def draw_ladder(
@@ -34,78 +37,18 @@ def draw_ladder(
         height = height or max(330, min(430, round(width * 0.55)))
         figure, axes = new(width, height)
         rungs, roles = ladder.rungs, rung_roles(ladder.rungs)
-        place = {rung.name: i for i, rung in enumerate(rungs)}
-        bits = {rung.name: rung.bits_per_byte for rung in rungs if rung.bits_per_byte is not None}
-        ends = [end for rung in rungs for end in (rung.ci95 or ()) if rung.name in bits]
-        values = [*bits.values(), *ends] or [1.0]
+        measured = [rung for rung in rungs if rung.bits_per_byte is not None]
+        ends = [end for rung in measured for end in (rung.ci95 or ())]
+        values = [*(rung.bits_per_byte or 0.0 for rung in measured), *ends] or [1.0]
         _frame_ladder(axes, values, ladder, language, len(rungs))
-        bottom = axes.get_ylim()[0]
         small = 9 if width < 500 else 11
-        half = 0.36
-        sheet = Sheet.of(axes, width - 60, height - 70)
         lines = _draw_baselines(axes, values, ladder, language)
-        taken: list[tuple[Box, float]] = []
+        index = {rung.name: i for i, rung in enumerate(rungs)}
         for step in findings.steps:
-            if step.facts is None:
-                continue
-            i, j = place[step.against], place[step.rung.name]
-            near, far = (i + half, j - half) if i < j else (i - half, j + half)
-            low, high = bits[step.against], bits[step.rung.name]
-            axes.plot([near, far, far], [low, low, high], color=light("muted"), lw=0.8, alpha=0.55)
-            axes.plot(
-                [far, far],
-                [low, high],
-                color=light(step.outcome),
-                lw=2,
-                linestyle=_RISER[step.facts.verdict],
-            )
-        for rung in rungs:
-            i, colour = place[rung.name], light(roles[rung.name])
-            value = bits.get(rung.name)
-            if value is None:
-                axes.text(
-                    i,
-                    bottom,
-                    language.say("figures.unmeasured").replace(" ", "\n"),
-                    ha="center",
-                    va="bottom",
-                    color=light("muted"),
-                    fontsize=small - 1,
-                )
-                continue
-            low, high = rung.ci95 or (value, value)
-            axes.fill_between([i - half, i + half], low, high, color=colour, alpha=0.22, lw=0)
-            axes.plot([i - half, i + half], [value] * 2, color=colour, lw=3, solid_capstyle="butt")
-            text = language.bits(value) if width >= 440 else language.number(value, 2)
-            (x, above), (_, below) = sheet.place(i, high), sheet.place(i, low)
-            crossed = any(above < sheet.place(0, y)[1] + 1 < above + small + 8 for _, y in lines)
-            dy = -4 - small if crossed else 4
-            axes.annotate(
-                text,
-                (i, low if crossed else high),
-                xytext=(0, dy),
-                textcoords="offset points",
-                ha="center",
-                color=light("ink"),
-                fontsize=small,
-                fontweight="bold",
-            )
-            reach = sheet.place(i + half, 0)[0] - x
-            at = (below if crossed else above) + dy
-            taken += [
-                ((x - reach, below, x + reach, above), 1.0),
-                ((x - 0.3 * small * len(text), at, x + 0.3 * small * len(text), at + small), 20.0),
-                (
-                    (
-                        x - reach,
-                        sheet.place(i, value)[1] - 2,
-                        x + reach,
-                        sheet.place(i, value)[1] + 2,
-                    ),
-                    20.0,
-                ),
-            ]
-        _name_baselines(axes, sheet, lines, taken)
+            if step.facts is not None:
+                _draw_riser(axes, step, index, ladder)
+        for rung in measured:
+            _draw_tread(axes, rung, index[rung.name], light(roles[rung.name]))
         crowded = width / len(rungs) < 0.68 * small * max(len(rung.name) for rung in rungs)
         axes.set_xticks(
             range(len(rungs)),
@@ -116,7 +59,88 @@ def draw_ladder(
             fontsize=small,
             color=light("ink"),
         )
+        digits = 3 if width >= 440 else 2
+        labels = [
+            _figure_label(rung, index[rung.name], language, small, digits) for rung in measured
+        ]
+        labels += [
+            _unmeasured(i, axes, language, small - 1)
+            for i, rung in enumerate(rungs)
+            if rung.bits_per_byte is None
+        ]
+        labels += [_line_label(name, y, axes, len(rungs)) for name, y in lines]
+        place(figure, axes, labels)
     return figure
+
+
+def _draw_riser(axes: Any, step: Step, index: dict[str, int], ladder: LadderFacts) -> None:
+    """From the tread of the rung that this one follows to its own."""
+    assert step.facts is not None
+    bits = {rung.name: rung.bits_per_byte for rung in ladder.rungs}
+    i, j = index[step.against], index[step.rung.name]
+    near, far = (i + _HALF, j - _HALF) if i < j else (i - _HALF, j + _HALF)
+    low, high = bits[step.against], bits[step.rung.name]
+    axes.plot([near, far, far], [low, low, high], color=light("muted"), lw=0.8, alpha=0.55)
+    axes.plot(
+        [far, far],
+        [low, high],
+        color=light(step.outcome),
+        lw=2,
+        linestyle=_RISER[step.facts.verdict],
+    )
+
+
+def _draw_tread(axes: Any, rung: RungFacts, i: int, colour: str) -> None:
+    value = rung.bits_per_byte
+    assert value is not None
+    low, high = rung.ci95 or (value, value)
+    axes.fill_between([i - _HALF, i + _HALF], low, high, color=colour, alpha=0.22, lw=0)
+    axes.plot([i - _HALF, i + _HALF], [value] * 2, color=colour, lw=3, solid_capstyle="butt")
+
+
+def _figure_label(rung: RungFacts, i: int, language: Language, size: int, digits: int) -> Label:
+    """A rung's figure: over its band, else under it, within it, or farther off."""
+    value = rung.bits_per_byte
+    assert value is not None
+    low, high = rung.ci95 or (value, value)
+
+    def places(reach: float, align: str, right: float) -> Iterator[Place]:
+        yield Place((i, high), right, reach, align)
+        yield Place((i, low), right, -reach, align)
+        yield Place((i, value), right, reach + 1, align)
+        yield Place((i, value), right, -reach - 1, align)
+
+    reaches = (9, 11, 14, 17, 21, 26, 32, 40, 50, 62)
+    found = [one for reach in reaches for one in places(reach, "center", 0)]
+    style = {"color": light("ink"), "fontsize": size, "fontweight": "bold"}
+    return Label(language.number(value, digits), found, style)
+
+
+def _unmeasured(i: int, axes: Any, language: Language, size: int) -> Label:
+    """What stands in the place of a rung without a figure: at the bottom, over no line."""
+    low, high = axes.get_ylim()
+    places = [Place((i, low + share * (high - low)), 0, 14, "center") for share in _SHARES]
+    text = language.say("figures.unmeasured").replace(" ", "\n")
+    return Label(text, places, {"color": light("muted"), "fontsize": size})
+
+
+_SHARES = [0.0, *(k / 12 for k in range(1, 11))]
+
+
+def _line_label(name: str, y: float, axes: Any, rungs: int) -> Label:
+    """The name of a baseline: over its line at one of its ends, else under it, or between rungs."""
+    left, right = axes.get_xlim()
+    ends = [(right, "right"), (left, "left")]
+    between = [(k + 0.5, "center") for k in range(rungs - 1)]
+    over = [(float(k), "center") for k in range(rungs)]
+    aside = [(k + share, "center") for k in range(rungs) for share in (-0.25, 0.25)]
+    places = [
+        Place((x, y), 0, up, align)
+        for reach in (8, 9.5, 14, 20, 26, 32, 38, 44, 58, 74, 92, 110)
+        for x, align in (*ends, *between, *over, *aside)
+        for up in (reach, -reach)
+    ]
+    return Label(name, places, {"color": light("muted"), "fontsize": 9.5})
 
 
 def _near(ladder: LadderFacts, low: float, high: float) -> list[BaselineFacts]:
@@ -162,41 +186,5 @@ def _draw_baselines(
 
 
 def _label(baseline: BaselineFacts, language: Language) -> str:
-    name = language.baseline(baseline.key, baseline.name)
+    name = language.messages.get(f"baseline_short.{baseline.key}", shortened(baseline.name, 24))
     return f"{name} {language.bits(baseline.bits_per_byte)}"
-
-
-def _name_baselines(
-    axes: Any,
-    sheet: Sheet,
-    lines: Sequence[tuple[str, float]],
-    taken: Sequence[tuple[Box, float]],
-) -> None:
-    """Write each line's name at one of its ends, above or below, where it covers the least."""
-    taken = list(taken)
-    taken += [
-        ((0.0, y - 1, sheet.width, y + 1), 5.0) for _, at in lines for y in (sheet.place(0, at)[1],)
-    ]
-    for name, at in lines:
-        y, length = sheet.place(0, at)[1], 4.9 * len(name)
-        ends = {"right": (sheet.width - length, sheet.width), "left": (0.0, length)}
-        places = [(align, dy) for dy in (4, -13) for align in ("right", "left")]
-
-        def cost(place: tuple[str, int], y: float = y, ends: Any = ends) -> float:
-            (left, right), bottom = ends[place[0]], y + place[1]
-            outside = max(0.0, -bottom) + max(0.0, bottom + 10 - sheet.height)
-            return covered((left, bottom, right, bottom + 10), taken) + 1000 * outside
-
-        align, dy = min(places, key=cost)
-        (left, right), bottom = ends[align], y + dy
-        taken.append(((left, bottom, right, bottom + 10), 20.0))
-        axes.annotate(
-            name,
-            (1 if align == "right" else 0, at),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, dy),
-            textcoords="offset points",
-            ha=align,
-            color=light("muted"),
-            fontsize=9.5,
-        )

@@ -49,7 +49,6 @@ def render_svg(figure: Figure) -> str:
     buffer = io.StringIO()
     with drawing_style():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    figure.set_layout_engine("none")  # laid out once; the PNG of the same figure need not again
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
