@@ -124,6 +124,36 @@ def test_answers_are_read_alone_fenced_or_after_thinking():
 
 
 @pytest.mark.parametrize(
+    "before",
+    [
+        "O primeiro tem mais sentido.\n</think>\n\n",
+        "\n</think>\n",
+        "<thinking>B é ruído</thinking>",
+        "<thought>B é ruído</thought>\n",
+        "B é ruído</reasoning>\n",
+        "◁think▷B é ruído◁/think▷",
+        "[THINK]B é ruído[/THINK]",
+        "<|channel|>analysis<|message|>B é ruído<|end|><|start|>assistant<|channel|>final<|message|>",
+        "<|channel|>final <|constrain|>json<|message|>",
+        '<think>Talvez {"observacoes": "", "preferencia": "B"}? Não.</think>',
+        'Fecho com </think>, diz o manual.\n{"observacoes": "", "preferencia": "B"}\n</think>\n',
+    ],
+)
+@pytest.mark.parametrize(("left", "right"), [("", ""), ("```json\n", "\n```"), ("", "<|return|>")])
+def test_an_answer_after_thinking_is_read_with_or_without_the_opening_mark(before, left, right):
+    given = {"observacoes": "curto", "preferencia": "A"}
+    reply = before + left + json.dumps(given, ensure_ascii=False) + right
+    assert read_answer("pair", reply) == {"remarks": "curto", "preference": "A"}
+
+
+def test_a_closing_mark_in_the_remarks_is_text():
+    for remarks in ("o texto A traz </think> solto", "[/THINK] no fim"):
+        given = json.dumps({"observacoes": remarks, "preferencia": "A"}, ensure_ascii=False)
+        assert read_answer("pair", given)["remarks"] == remarks
+        assert read_answer("pair", f"hm\n</think>\n{given}")["remarks"] == remarks
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"relevancia": 6},
@@ -153,6 +183,10 @@ def test_marks_out_of_form_are_refused_and_never_rounded(change):
         ("pair", json.dumps(PAIR | {"preferencia": "a"})),
         ("pair", json.dumps(PAIR) + json.dumps(PAIR)),
         ("pair", "Acho que " + json.dumps(PAIR)),
+        ("pair", "hm </think> Acho que " + json.dumps(PAIR)),
+        ("pair", f"hm </think> {json.dumps(PAIR)} Espero ter ajudado."),
+        ("pair", "<think>pensei e não acabei " + json.dumps(PAIR)),
+        ("pair", json.dumps(PAIR) + "</think>"),
         ("rubric", json.dumps(PAIR)),
         ("rubric", '{"a":' * 100_000),
     ],

@@ -203,25 +203,46 @@ def _question(
     return Question(key, kind, opening, entrants, words)
 
 
+END_OF_THINKING = re.compile(
+    r"</(?:think|thinking|thought|reasoning)>"  # DeepSeek-R1, Qwen3 and their like
+    r"|◁/think▷"  # Kimi
+    r"|\[/THINK\]"  # Magistral
+    r"|<\|channel\|>final(?:\s*<\|constrain\|>\s*json)?\s*<\|message\|>"  # gpt-oss
+)
+"""What closes a model's thinking. Its opening mark is often part of the chat template and then not
+in the reply at all."""
+_END_OF_MESSAGE = re.compile(r"(?:<\|(?:return|end|im_end|eot_id)\|>|</s>)\s*$")
+_FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```", flags=re.DOTALL | re.IGNORECASE)
+
+
 def read_answer(kind: Kind, text: str) -> dict[str, Any]:
     """The validated answer in a judge's reply.
 
-    The reply is the JSON object, alone or in one fence of code, or after the thinking that some
-    models write first. Nothing is repaired or guessed.
+    The reply is the JSON object, alone or in one fence of code; or the same after the thinking that
+    some models write first, with or without its opening mark. Nothing else may stand beside the
+    object, and nothing is repaired or guessed.
 
     Raises:
         ValueError: it is not, or has another form; the message says which.
     """
-    text = re.sub(r"^\s*<think>.*?</think>", "", text, flags=re.DOTALL).strip()
-    if fenced := re.fullmatch(r"```(?:json)?\s*\n(.*?)\n?```", text, flags=re.DOTALL):
-        text = fenced[1]
-    try:
-        value = parse_json(text, "the judge's reply")
-    except EscadaError as error:
-        raise ValueError("not a JSON object") from error
+    value = _json_object(text)
     try:
         return ANSWERS[kind].model_validate(value).model_dump()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"another form: {where or 'answer'}: {first['msg']}") from error
+
+
+def _json_object(reply: str) -> object:
+    """What the whole reply is as JSON, or else what follows the first closing mark that fits."""
+    starts = [0, *(mark.end() for mark in END_OF_THINKING.finditer(reply))]
+    for start in starts:
+        rest = _END_OF_MESSAGE.sub("", reply[start:]).strip()
+        if fenced := _FENCED.fullmatch(rest):
+            rest = fenced[1]
+        try:
+            return parse_json(rest, "the judge's reply")
+        except EscadaError:
+            continue
+    raise ValueError("not a JSON object")
