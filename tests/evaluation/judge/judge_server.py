@@ -33,6 +33,7 @@ def parse():
     parser.add_argument("--refusal", default="400", help="status; 'mute' for 400 without a reason")
     parser.add_argument("--stall-after", type=int, help="answers, while --stall-file exists")
     parser.add_argument("--stall-file", type=Path)
+    parser.add_argument("--content", choices=["after-thinking", "parts"])
     parser.add_argument("--echo-key", action="store_true")
     parser.add_argument("--delay", type=float, default=0.0)
     return parser.parse_args()
@@ -70,6 +71,16 @@ def answer(words):
     if OPTIONS.judge == "tie":
         choice = "empate"
     return {"observacoes": "é assim", "preferencia": choice}
+
+
+def as_content(text):
+    """The answer as some servers give it: behind thinking, or in parts."""
+    if OPTIONS.content == "after-thinking":
+        return f"O primeiro faz mais sentido.\n</think>\n\n{text}"
+    if OPTIONS.content == "parts":
+        thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+        return [thought, *({"type": "text", "text": part} for part in (text[:9], text[9:]))]
+    return text
 
 
 def refused(body):
@@ -125,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
             self.drop()
         else:
             time.sleep(OPTIONS.delay)
-            self.complete(json.dumps(self.marked(answer(words)), ensure_ascii=False))
+            self.complete(as_content(json.dumps(self.marked(answer(words)), ensure_ascii=False)))
             log(**line, outcome="answered")
             with LOCK:
                 COUNTS["answered"] += 1
@@ -140,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
             given["observacoes"] += f" {self.headers['authorization']}"
         return given
 
-    def complete(self, content, finish="stop"):
+    def complete(self, content, finish="stop", **message):
         self.send(
             200,
             {
@@ -150,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
                     {
                         "index": 0,
                         "finish_reason": finish,
-                        "message": {"role": "assistant", "content": content},
+                        "message": {"role": "assistant", "content": content, **message},
                     }
                 ],
                 "usage": {"prompt_tokens": 300, "completion_tokens": 40, "total_tokens": 340},
@@ -184,6 +195,16 @@ class Handler(BaseHTTPRequestHandler):
             self.complete('{"observacoes": "era uma', finish="length")
         elif fault == "page":
             self.send_page()
+        elif fault == "empty":
+            self.complete("")
+        elif fault == "declines":
+            self.complete(None, refusal="Não posso avaliar isso.")
+        elif fault == "only-thinking":
+            self.complete(None, reasoning_content="A é melhor, logo...")
+        elif fault == "error-200":
+            self.send(200, {"error": "Unexpected endpoint or method."})
+        elif fault == "unknown-model":
+            self.send(400, {"error": {"message": "j is not a valid model ID", "code": 400}})
         else:
             raise ValueError(fault)
 

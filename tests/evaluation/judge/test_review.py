@@ -79,16 +79,61 @@ def test_a_judge_that_never_decides_is_unreliable(serve, review):
 
 
 def test_a_judge_whose_answers_cannot_be_used_is_unreliable_and_none_is_guessed(serve, review):
-    served = serve("good", "--always", "malformed")
+    served = serve("good", faults=dict.fromkeys(range(2, 4 * QUESTIONS), "malformed"))
     verdict, stop = review(served)
     assert stop == "done"
     assert {"unusable_answers", "rubric_control"} <= codes(verdict)
-    assert verdict["questions"]["unusable"] == QUESTIONS
-    assert set(Counter(line["question"] for line in served.lines).values()) == {3}
-    assert all(row["rubric"] is None and row["rating"] is None for row in verdict["ratings"])
+    assert verdict["questions"]["unusable"] == QUESTIONS - 1
+    assert set(Counter(line["question"] for line in served.lines[1:]).values()) == {3}
+    assert all(row["rating"] is None for row in verdict["ratings"])
     again, _ = review(served)
-    assert len(served.lines) == 3 * QUESTIONS, "what was given up is not asked again"
+    assert len(served.lines) == 3 * QUESTIONS - 2, "what was given up is not asked again"
     assert again == verdict
+
+
+# --- what is noticed before it costs ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", ["after-thinking", "parts"])
+def test_answers_behind_thinking_or_in_parts_cost_one_call_each(serve, review, content):
+    served = serve("good", "--content", content)
+    verdict, _ = review(served)
+    assert len(served.lines) == QUESTIONS
+    assert verdict["questions"]["answered"] == QUESTIONS
+
+
+@pytest.mark.parametrize(
+    ("fault", "calls", "message", "fix"),
+    [
+        ("page", 1, r"answers with a web page.*it began: <html>Sign in</html>", "ends in /v1"),
+        ("malformed", 6, "none of the first 6 .*: Prefiro o A, sem dúvida", "JSON"),
+        ("wrong", 6, "none of the first 6 .*another form", "JSON"),
+        ("length", 6, "none of the first 6 .*cut off", "more than --max-output-tokens 400"),
+        ("empty", 6, "none of the first 6 .*no text in the reply", "--model"),
+        ("declines", 6, "declines: Não posso avaliar isso", "--model"),
+        ("only-thinking", 6, "no answer after the thinking", "--model"),
+        ("error-200", 6, "no chat completion; it began: .*Unexpected endpoint", "--base-url"),
+        ("unknown-model", 1, "no such path or model .*not a valid model", "--model"),
+        ("401", 1, "wants another key", "ESCADA_JUDGE_API_KEY"),
+        ("404", 1, "no such path or model", "--model"),
+    ],
+)
+def test_an_endpoint_that_never_answers_is_noticed_after_a_few_calls(
+    serve, review, fault, calls, message, fix
+):
+    served = serve("good", "--always", fault)
+    with pytest.raises(EscadaError, match=message) as raised:
+        review(served)
+    assert len(served.lines) == calls
+    assert fix in str(raised.value.fix)
+    assert served.base_url in str(raised.value)
+
+
+def test_what_ended_a_review_is_shown_without_secrets_and_short(serve, review, monkeypatch):
+    monkeypatch.setenv("ESCADA_JUDGE_API_KEY", KEY)
+    with pytest.raises(EscadaError, match=r"\[hidden\]") as raised:
+        review(serve("good", "--always", "malformed", "--echo-key"))
+    assert KEY not in str(raised.value)
 
 
 # --- what it survives -------------------------------------------------------------------------

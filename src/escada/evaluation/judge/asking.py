@@ -8,6 +8,9 @@ told to wait, all wait. A question that fails so too often ends the review: the 
 which says nothing of the question. A reply of another form is asked for again a few times and then
 given up. Each call leaves a line in the journal, so a review can stop anywhere.
 
+Until the first answer one question is asked at a time: an address that is not a chat API, a model
+that is not there or thinks beyond the limit is noticed after a few calls, and said.
+
 Stopping (Ctrl-C, the budget, an error) means that nothing new is asked; replies on their way are
 waited for, since they are paid for. A second Ctrl-C drops them.
 """
@@ -27,6 +30,7 @@ from typing import Any, Literal
 from escada.errors import EscadaError
 from escada.evaluation.judge.budget import Budget
 from escada.evaluation.judge.endpoint import (
+    CUT_OFF,
     Endpoint,
     Passing,
     Refusal,
@@ -42,6 +46,10 @@ RECORDED_CHARACTERS = 2000
 """Of a malformed reply."""
 REFUSALS_BEFORE_ANY_ANSWER = 4
 """That end a review: then it is the request that is wrong, not a question."""
+USELESS_BEFORE_ANY_ANSWER = 6
+"""Replies that are no answer, likewise: two questions, asked three times each."""
+SHOWN_CHARACTERS = 200
+"""Of a reply that ends a review."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,7 @@ class Asking:
     _retries: int = 0
     _answered: int = 0
     _refusals: int = 0
+    _useless: int = 0
 
     async def ask(self, questions: Sequence[Question]) -> Stop:
         """Ask what has no answer yet.
@@ -123,6 +132,7 @@ class Asking:
                 stack.push_async_callback(self.endpoint.close)
                 workers = [self._work() for _ in range(max(1, self.concurrency))]
                 try:
+                    await self._probe()
                     await asyncio.gather(*workers)
                 except asyncio.CancelledError:
                     self._stop = "interrupted"
@@ -130,14 +140,22 @@ class Asking:
             raise self._error
         return self._stop
 
+    async def _probe(self) -> None:
+        """One question at a time until the first answer: a wrong address costs a call or two."""
+        while self._queue and not self._answered and not self._stopping.is_set():
+            await self._settle_next()
+
     async def _work(self) -> None:
         """One of a few that take questions from the queue."""
         while self._queue and not self._stopping.is_set():
-            try:
-                await self._settle(self._queue.popleft())
-            except EscadaError as error:
-                self._error = self._error or error
-                self._stopping.set()
+            await self._settle_next()
+
+    async def _settle_next(self) -> None:
+        try:
+            await self._settle(self._queue.popleft())
+        except EscadaError as error:
+            self._error = self._error or error
+            self._stopping.set()
 
     async def _settle(self, question: Question) -> None:
         """Ask one question until it has an answer, is given up, or all stops."""
@@ -207,11 +225,46 @@ class Asking:
                 raise ValueError(reply.problem)
             answer = read_answer(question.kind, reply.text)
         except ValueError as error:
-            text = reply.text[:RECORDED_CHARACTERS]
-            self.journal.append({"event": "malformed", **facts, "reason": str(error), "text": text})
+            text, reason = reply.text[:RECORDED_CHARACTERS], str(error)
+            # a page before any answer is the address's fault, and not held against the question
+            event = "failed" if reply.elsewhere and not self._answered else "malformed"
+            self.journal.append({"event": event, **facts, "reason": reason, "text": text})
+            if not self._answered:
+                self._useless += 1
+                self._stop_if_useless(reply, reason)
         else:
             self._answered += 1
             self.journal.append({"event": "answer", **facts, "answer": answer})
+
+    def _stop_if_useless(self, reply: Reply, reason: str) -> None:
+        """End a review whose first replies are all no answers, before it has cost more.
+
+        Raises:
+            EscadaError: that is so; the message says what came back.
+        """
+        began = self.endpoint.scrub(" ".join(reply.text.split()))[:SHOWN_CHARACTERS]
+        came_back = f"; it began: {began}" if began else ""
+        where = self.endpoint.address.url
+        if reply.elsewhere:
+            raise EscadaError(
+                f"the address answers with {reason}{came_back}",
+                where=where,
+                fix="check --base-url, which mostly ends in /v1",
+            )
+        if self._useless < USELESS_BEFORE_ANY_ANSWER:
+            return
+        fix = "check --base-url and --model, or choose a model that can answer in JSON"
+        if reply.problem == CUT_OFF:
+            fix = (
+                f"more than --max-output-tokens {self.endpoint.judge.max_output_tokens}: a judge "
+                "that thinks first may need 4000"
+            )
+        raise EscadaError(
+            f"none of the first {self._useless} replies was an answer; the last: "
+            f"{reason}{came_back}",
+            where=where,
+            fix=fix,
+        )
 
     def _refused(self, facts: dict[str, Any], refusal: Refusal) -> None:
         """Leave out what the server refuses; a question that it refuses as such is given up."""
@@ -256,6 +309,8 @@ class Asking:
                 f"the endpoint asks for a wait of {asked_for:.0f} s", where=where, fix=later
             )
         self._retries += 1
+        if self._retries == 1:
+            self.say(f"{where}: {passing.reason}; trying again")
         wait = patience.wait_seconds(failures, asked_for, random.random())
         if asked_for is not None:
             self._not_before = max(self._not_before, time.monotonic() + asked_for)

@@ -22,6 +22,7 @@ import asyncio
 import email.utils
 import logging
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,12 +42,21 @@ KEY_VARIABLES = ("ESCADA_JUDGE_API_KEY", "OPENAI_API_KEY")
 LEAST_SECRET = 6
 """Characters. Shorter "keys" are placeholders for local servers, and words of ordinary text."""
 HIDDEN = "[hidden]"
+CUT_OFF = "cut off at --max-output-tokens"
 
 Part = Literal["json_schema", "json_object", "temperature", "max_tokens"]
 """What a request can do without, `json_schema` before `json_object`."""
 Form = Literal["json_schema", "json_object", "words"]
 """How the form of an answer is asked for."""
+TEXT_PARTS = ("text", "output_text")
+"""Types of the parts of a message that hold the answer."""
 _FORM_SIGNS = ("response_format", "json_schema", "json_object", "json schema", "structured output")
+
+_UNKNOWN_MODEL = re.compile(
+    r"model\b[^.]{0,80}\b(?:not found|does not exist|not exist)"
+    r"|(?:invalid|unknown) model\b|not a valid model\b|no such model\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +113,15 @@ class Reply:
 
     `form` is how the form was asked for (`json_schema`, `json_object`, `words`).
 
-    `problem` says why `text` cannot be a whole answer, if so.
+    `problem` says why `text` cannot be a whole answer, if so; `elsewhere` that it does not come
+    from a chat API at all, but is a web page.
     """
 
     text: str
     tokens: Tokens | None
     form: Form
     problem: str | None = None
+    elsewhere: bool = False
 
 
 class Passing(Exception):  # noqa: N818 - it passes
@@ -140,8 +152,34 @@ class _Usage(BaseModel):
     completion_tokens: int = 0
 
 
+class _Part(BaseModel):
+    """Of a message that comes in parts; those of another type than text are thinking or media."""
+
+    type: str
+    text: str | None = None
+
+
 class _Message(BaseModel):
-    content: str | None = None
+    content: str | list[_Part] | None = None
+    refusal: str | None = None
+    reasoning: object = None
+    reasoning_content: object = None
+
+    @property
+    def text(self) -> str:
+        """What was answered; parts of text are joined, and thinking is left out."""
+        if isinstance(self.content, list):
+            return "".join(part.text or "" for part in self.content if part.type in TEXT_PARTS)
+        return self.content or ""
+
+    @property
+    def why_empty(self) -> str:
+        """Why there is no text."""
+        if self.refusal:
+            return f"the model declines: {self.refusal}"
+        if self.reasoning or self.reasoning_content:
+            return "no answer after the thinking"
+        return "no text in the reply"
 
 
 class _Choice(BaseModel):
@@ -271,7 +309,7 @@ class Endpoint:
                 where=where,
                 fix="set " + " or ".join(KEY_VARIABLES),
             )
-        if status == 404:
+        if status == 404 or _is_unknown_model(error, said):
             return EscadaError(
                 f"the endpoint knows no such path or model ({reason})",
                 where=where,
@@ -292,18 +330,27 @@ class Endpoint:
         return Refusal(reason, _named_part(str(error.message), sent))
 
     def _read(self, body: str, form: Form) -> Reply:
+        if body.lstrip("\ufeff \t\r\n").startswith("<"):
+            return Reply(body, None, form, "a web page, not a chat completion", elsewhere=True)
         try:
             completion = _Completion.model_validate_json(body)
         except ValidationError:
             return Reply(body, None, form, "the server's reply is no chat completion")
         choice, usage = completion.choices[0], completion.usage
         tokens = Tokens(usage.prompt_tokens, usage.completion_tokens) if usage else None
-        problem = None
+        text, problem = choice.message.text, None
         if choice.finish_reason == "length":
-            problem = "cut off at --max-output-tokens"
-        elif choice.message.content is None:
-            problem = "no text in the reply"
-        return Reply(choice.message.content or "", tokens, form, problem)
+            problem = CUT_OFF
+        elif not text.strip():
+            problem = choice.message.why_empty
+        return Reply(text, tokens, form, problem)
+
+
+def _is_unknown_model(error: Any, said: str) -> bool:
+    """Whether a refusal is of the model's name, which some servers answer with 400."""
+    if getattr(error, "code", None) in ("model_not_found", "invalid_model", "model_not_exist"):
+        return True
+    return error.status_code in (400, 422) and _UNKNOWN_MODEL.search(said) is not None
 
 
 def _form(dropped: frozenset[Part]) -> Form:
