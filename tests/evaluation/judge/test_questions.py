@@ -133,7 +133,7 @@ def test_answers_are_read_alone_fenced_or_after_thinking():
         "B é ruído</reasoning>\n",
         "◁think▷B é ruído◁/think▷",
         "[THINK]B é ruído[/THINK]",
-        "<|channel|>analysis<|message|>B é ruído<|end|><|start|>assistant<|channel|>final<|message|>",
+        "<|channel|>analysis<|message|>B é ruído<|end|><|channel|>final<|message|>",
         "<|channel|>final <|constrain|>json<|message|>",
         '<think>Talvez {"observacoes": "", "preferencia": "B"}? Não.</think>',
         'Fecho com </think>, diz o manual.\n{"observacoes": "", "preferencia": "B"}\n</think>\n',
