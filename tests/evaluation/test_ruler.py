@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from escada.errors import EscadaError
-from escada.evaluation import ruler
+from escada.evaluation import scoring
 from escada.evaluation.baselines import TableModel, uniform_model
-from escada.evaluation.ruler import bits_per_byte, score_documents, windows_of
+from escada.evaluation.ruler import bits_per_byte, score_documents
+from escada.evaluation.scoring import windows_of
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.text.documents import Document
@@ -96,7 +97,7 @@ def test_batch_size_changes_the_figure_by_less_than_a_millionth(
     model = tiny(name, tokenizer.vocab_size)
     figures = []
     for batch_tokens, rows in ((None, 64), (1, 1), (7, 2), (40, 3), (100_000, 64)):
-        monkeypatch.setitem(ruler.CARRIED_ROWS, "cpu", rows)
+        monkeypatch.setitem(scoring.CARRIED_ROWS, "cpu", rows)
         scores = score_documents(model, tokenizer, documents, batch_tokens=batch_tokens)
         figures.append(scores.nats)
     for nats in figures[1:]:

@@ -26,15 +26,17 @@ def sample(
     max_tokens: Annotated[
         int, typer.Option(help="Most tokens of a sample.", min=1, max=1_000_000)
     ] = 200,
-    temperature: Annotated[float, typer.Option(help="Below 1 sharpens, above 1 flattens.")] = 0.8,
-    top_k: Annotated[int | None, typer.Option(help="Keep the k most probable tokens.")] = None,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1 sharpens, above 1 flattens; 0 is greedy.")
+    ] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Keep the k most probable tokens; 0 is off.")] = 0,
     top_p: Annotated[
         float, typer.Option(help="Keep the fewest tokens of this probability; 1 keeps all.")
     ] = 0.95,
     min_p: Annotated[
-        float | None,
-        typer.Option(help="Keep tokens this many times as probable as the best, or more."),
-    ] = None,
+        float,
+        typer.Option(help="Keep tokens at least this share as probable as the best; 0 is off."),
+    ] = 0.0,
     repetition_penalty: Annotated[
         float, typer.Option(help="Of tokens already there; 1 is none.")
     ] = 1.0,
@@ -74,7 +76,7 @@ def sample(
     from escada.generation.decoding import generate
     from escada.generation.decoding import stream as stream_samples
     from escada.generation.prompts import load_prompts
-    from escada.generation.samplers import SamplerSettings
+    from escada.generation.samplers import settings_as_written
     from escada.runs.device import resolve_device
     from escada.runs.run import open_run
     from escada.text.cleaning import clean_prompt
@@ -83,7 +85,7 @@ def sample(
         raise EscadaError("--stream and --json exclude one another", fix="leave one of them out")
     if not stream and (stop or logprobs is not None):
         raise EscadaError("--stop and --logprobs are parts of a stream", fix="add --stream")
-    settings = SamplerSettings(
+    settings = settings_as_written(
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,

@@ -31,7 +31,7 @@ from escada.evaluation.portuguese.continuations import score_continuations
 from escada.evaluation.results import result_key, ruler_context
 from escada.files import content_hash, write_json
 from escada.generation.decoding import generate
-from escada.generation.samplers import SamplerSettings
+from escada.generation.samplers import SamplerSettings, settings_as_written
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which
 from escada.runs.device import resolve_device
@@ -148,7 +148,7 @@ def sampler_settings(asked: Mapping[str, Any]) -> SamplerSettings:
     temperature = float(asked.get("temperature") or 0)
     if not asked.get("do_sample") or temperature == 0:
         return SamplerSettings(greedy=True)
-    return SamplerSettings(
+    return settings_as_written(
         temperature=temperature, top_k=asked.get("top_k"), top_p=float(asked.get("top_p") or 1)
     )
 

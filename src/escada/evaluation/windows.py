@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from escada.errors import EscadaError
-from escada.evaluation.ruler import target_scores
+from escada.evaluation.scoring import target_scores
 from escada.evaluation.strata import evenly, proportionally
 from escada.generation.inference import exact_inference, tokens_at_once, weights_device
 from escada.models.contract import LanguageModel

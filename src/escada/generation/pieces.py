@@ -31,6 +31,12 @@ class PieceTable:
         return piece
 
 
+def token_name(table: PieceTable, token: int) -> str:
+    """A token as it decodes alone; a byte of a character, which does not, as `bytes:\\xc3`."""
+    piece = table.tokenizer.token_text(token)
+    return "bytes:" + "".join(f"\\x{b:02x}" for b in piece) if isinstance(piece, bytes) else piece
+
+
 class TextPieces:
     """The text of one row.
 

@@ -41,6 +41,8 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Ids = NDArray[np.int64]
 
+LEAST_TEMPERATURE = 1e-6
+"""Smaller ones are not told from 0."""
 MOST_NATS = 100.0
 """Of odds moved by rounding: more, at a tiny temperature, would only overflow."""
 
@@ -73,13 +75,45 @@ class SamplerSettings:
             if value is not None and not (valid and math.isfinite(value)):
                 raise EscadaError(f"sampler setting {key} = {value} has no meaning", fix=fix)
 
-        check("temperature", t := self.temperature, t >= 1e-6, "at least 1e-6, or use greedy")
-        check("top_k", k := self.top_k, k is None or k >= 1, "at least 1, or none for all tokens")
-        share = "above 0, at most 1, or none for all tokens"
-        check("top_p", p := self.top_p, p is None or 0 < p <= 1, share)
-        check("min_p", m := self.min_p, m is None or 0 < m <= 1, share)
+        check(
+            "temperature",
+            t := self.temperature,
+            t >= LEAST_TEMPERATURE,
+            "at least 1e-6; 0 is greedy",
+        )
+        check("top_k", k := self.top_k, k is None or k >= 1, "at least 1; 0 is off")
+        check("top_p", p := self.top_p, p is None or 0 < p <= 1, "above 0, at most 1; 1 is off")
+        check("min_p", m := self.min_p, m is None or 0 < m <= 1, "at most 1; 0 is off")
         moderate = "from 0.001 to 1000; 1 is none"  # beyond, a penalised logit may overflow
         check("repetition_penalty", r := self.repetition_penalty, 1e-3 <= r <= 1e3, moderate)
+
+
+def settings_as_written(
+    *,
+    temperature: float,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    greedy: bool = False,
+) -> SamplerSettings:
+    """Settings in the forms that users and other programs write.
+
+    Temperature 0 is greedy, as in OpenAI's API; a top_k or min_p of 0 is off, as in llama.cpp and
+    transformers.
+
+    Raises:
+        EscadaError: a value out of its range.
+    """
+    zero = 0 <= temperature < LEAST_TEMPERATURE
+    return SamplerSettings(
+        temperature=1.0 if zero else temperature,
+        top_k=None if top_k == 0 else top_k,
+        top_p=top_p,
+        min_p=None if min_p == 0 else min_p,
+        repetition_penalty=repetition_penalty,
+        greedy=greedy or zero,
+    )
 
 
 def sample(

@@ -7,18 +7,12 @@ import time
 from collections.abc import Sequence
 
 from escada.generation.batch import Event
-from escada.generation.pieces import PieceTable, TextPieces
+from escada.generation.pieces import PieceTable, TextPieces, token_name
 from escada.serve.asking import Asked
 from escada.serve.schema import Choice, Completion, Logprobs, Usage
 from escada.serve.served import ServedModel
 
 STREAM_END = b"data: [DONE]\n\n"
-
-
-def token_name(table: PieceTable, token: int) -> str:
-    """A token as it decodes alone; a byte of a character, which does not, as `bytes:\\xc3`."""
-    piece = table.tokenizer.token_text(token)
-    return "bytes:" + "".join(f"\\x{b:02x}" for b in piece) if isinstance(piece, bytes) else piece
 
 
 class _Row:

@@ -17,7 +17,7 @@ from typing import cast
 from escada.errors import EscadaError
 from escada.generation.batch import Request
 from escada.generation.decoding import random_stream
-from escada.generation.samplers import SamplerSettings
+from escada.generation.samplers import SamplerSettings, settings_as_written
 from escada.serve.errors import ApiError
 from escada.serve.limits import Limits
 from escada.serve.schema import CompletionRequest
@@ -25,8 +25,6 @@ from escada.serve.served import ServedModel
 from escada.text.cleaning import clean_prompt
 
 DRAWN_SEEDS = 2**31
-LEAST_TEMPERATURE = 1e-6
-"""Below it, as at 0, the most probable token is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +108,14 @@ def _refuse_what_is_not_there(body: CompletionRequest) -> None:
 
 
 def _settings(body: CompletionRequest) -> SamplerSettings:
-    temperature = 1.0 if body.temperature is None else body.temperature
-    greedy = temperature < LEAST_TEMPERATURE
+    penalty = body.repetition_penalty
     try:
-        return SamplerSettings(
-            temperature=1.0 if greedy else temperature,
+        return settings_as_written(
+            temperature=1.0 if body.temperature is None else body.temperature,
             top_k=body.top_k,
             top_p=body.top_p,
-            min_p=body.min_p or None,
-            repetition_penalty=(
-                1.0 if body.repetition_penalty is None else body.repetition_penalty
-            ),
-            greedy=greedy,
+            min_p=body.min_p,
+            repetition_penalty=1.0 if penalty is None else penalty,
         )
     except EscadaError as error:
         raise ApiError(400, f"{error}.") from error

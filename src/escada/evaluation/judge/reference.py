@@ -39,7 +39,7 @@ from escada.evaluation.judge.verdict import (
     rows,
     stratum,
 )
-from escada.evaluation.ruler import windows_of
+from escada.evaluation.scoring import windows_of
 from escada.generation.inference import exact_inference, tokens_at_once, weights_device
 from escada.models.contract import LanguageModel
 from escada.text.tokenizers import Tokenizer

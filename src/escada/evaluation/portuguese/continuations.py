@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from escada.errors import EscadaError
-from escada.evaluation.ruler import windows_of
+from escada.evaluation.scoring import windows_of
 from escada.generation.inference import exact_inference, tokens_at_once, weights_device
 from escada.models.contract import LanguageModel
 from escada.text.tokenizers import Tokenizer

@@ -1,0 +1,157 @@
+"""`escada score`: what a text of yours costs each run, token by token."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from escada.cli import completion, options
+from escada.errors import EscadaError
+
+if TYPE_CHECKING:
+    from escada.evaluation.text_score import ScoredToken, TextScore
+
+LEVELS = ((8.0, "red"), (4.0, "magenta"), (2.0, "yellow"), (1.0, "cyan"))
+"""From so many bits on a token has that colour; below, none. The steps are the playground's."""
+BAR_BITS = 16.0
+"""A bar of as many signs; more is cut, and the number says so."""
+
+
+def score(
+    runs_and_text: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN… TEXT",
+            help="Folders of runs, then the text in quotes; - reads it from standard input.",
+            autocompletion=completion.run_folders,
+        ),
+    ],
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="Score this UTF-8 text file as one text, in place of TEXT."),
+    ] = None,
+    top: Annotated[
+        int, typer.Option(help="Also name the most probable tokens at each place.", min=0, max=100)
+    ] = 0,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Score a text: each token's bits under each run, and the bits per byte of the whole."""
+    import json as json_module
+
+    from escada.evaluation.results import ruler_context
+    from escada.evaluation.text_score import SCHEMA_VERSION, score_text
+    from escada.runs.device import resolve_device
+    from escada.runs.run import open_run
+
+    runs, text = _runs_and_text(runs_and_text, file)
+    scores: list[tuple[str, TextScore]] = []
+    for path in runs:
+        run = open_run(path)
+        found = score_text(
+            run.load_model(device=resolve_device(device)),
+            run.tokenizer,
+            text,
+            profile=run.spec.text.profile,
+            context_tokens=ruler_context(run),
+            alternatives=top,
+        )
+        scores.append((run.name, found))
+    if json:
+        table = {
+            "schema_version": SCHEMA_VERSION,
+            "scores": [{"run": name, **found.model_dump()} for name, found in scores],
+        }
+        typer.echo(json_module.dumps(table, ensure_ascii=False, indent=2))
+        return
+    for name, found in scores:
+        _show(name, found)
+    if len(scores) > 1:
+        _compare(scores)
+
+
+def _runs_and_text(given: list[str], file: Path | None) -> tuple[list[Path], str]:
+    """The runs, and the text: the last argument, standard input or a file.
+
+    Raises:
+        EscadaError: no run, no text, or a file that cannot be read.
+    """
+    *runs, last = given
+    if file is not None:
+        return [Path(run) for run in given], _decoded(_bytes_of(file), str(file))
+    if not runs:
+        raise EscadaError("a run and a text are needed", fix='as in: escada score RUN "uma frase"')
+    if last == "-":
+        return [Path(run) for run in runs], _decoded(sys.stdin.buffer.read(), "standard input")
+    if (Path(last) / "record.json").is_file():
+        raise EscadaError(
+            "this is a run, and the text is missing",
+            where=last,
+            fix="put the text after the runs, in quotes",
+        )
+    return [Path(run) for run in runs], last
+
+
+def _bytes_of(file: Path) -> bytes:
+    if not file.is_file():
+        raise EscadaError("file not found", where=file)
+    return file.read_bytes()
+
+
+def _decoded(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise EscadaError(
+            f"not UTF-8: byte {error.start} is 0x{data[error.start]:02x}",
+            where=where,
+            fix="save it as UTF-8",
+        ) from error
+
+
+def _show(name: str, found: TextScore) -> None:
+    """The text in colours, a line for each token, and the sums."""
+    typer.secho(name, bold=True)
+    typer.echo("  " + "".join(_coloured(token) for token in found.tokens))
+    for token in found.tokens:
+        bar = "#" * round(min(token.bits, BAR_BITS))
+        line = f"{token.bits:9.2f}  {bar:{int(BAR_BITS)}}  {_named(token)}"
+        others = "  ".join(f"{_quoted(o.name)} {o.bits:.2f}" for o in token.alternatives)
+        typer.echo(line + (f"    {others}" if others else ""))
+    typer.echo(f"{found.bits:9.2f}  {_sums(found)}\n")
+
+
+def _sums(found: TextScore) -> str:
+    unknown = f", {found.unknown} unknown to the tokenizer" if found.unknown else ""
+    return (
+        f"bits in {len(found.tokens)} tokens (the end of the text is one), {found.bytes} bytes"
+        f"{unknown}: {found.bits_per_byte:.4f} bits per byte"
+    )
+
+
+def _coloured(token: ScoredToken) -> str:
+    text = "".join(c if c.isprintable() else _quoted(c)[1:-1] for c in token.text)
+    colour = next((name for least, name in LEVELS if token.bits >= least), None)
+    return typer.style(text, fg=colour, underline=colour is not None) if text else ""
+
+
+def _named(token: ScoredToken) -> str:
+    """As it decodes alone; an unknown character as itself."""
+    if token.name == "<unk>":
+        return f"{_quoted(token.text)} (unknown)"
+    special = token.name == "<eos>" or token.name.startswith("bytes:")
+    return token.name if special else _quoted(token.name)
+
+
+def _quoted(text: str) -> str:
+    """In quotes, with signs that a terminal would not show, or would obey, written out."""
+    return repr(text)
+
+
+def _compare(scores: list[tuple[str, TextScore]]) -> None:
+    typer.secho("bits per byte", bold=True)
+    for name, found in sorted(scores, key=lambda one: one[1].bits_per_byte):
+        typer.echo(f"{found.bits_per_byte:9.4f}  {name}")

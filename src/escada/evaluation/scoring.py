@@ -1,0 +1,359 @@
+"""What a model charges for each token of sequences: the one reading behind the ruler's figures.
+
+    scores = score_tokens(model, tokenizer, [sequence], context_tokens=128)
+    scores[0].nats
+
+A sequence begins with BOS; every token after it is a target and charged once. A model with a state
+carries it through the sequence; the others slide a window by half its length, so that the context
+of a target is what decoding would have kept (`context_start`). An UNK pays the model's nats and
+`unknown_bits`. Logits are fp32, sums float64; no padding, batch or order enters beyond rounding.
+
+`Reading` does the same one forward pass at a time, for those who have other work in between.
+
+    B  rows     T  tokens     V  vocabulary     W  context_tokens     N  targets
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from escada.errors import EscadaError
+from escada.generation.decoding import context_start
+from escada.generation.inference import exact_inference, tokens_at_once, weights_device
+from escada.models.contract import DecodingState, LanguageModel
+from escada.text.tokenizers import Tokenizer
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+Alternatives = tuple[tuple[int, float], ...]
+
+CARRIED_ROWS = {"cpu": 64, "cuda": 256}
+"""Sequences that a recurrent model reads side by side."""
+CARRIED_TOKENS = 16
+"""Least tokens of a sequence that it reads at a time: less padding, but many small products."""
+BATCH_TOKENS = {"cpu": 2048, "cuda": 16_384}
+"""Tokens of one forward pass; fewer if the vocabulary is large (`tokens_at_once`)."""
+SLICE_TOKENS = 512
+"""Tokens whose logits are exponentiated at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """The targets of one sequence: all its tokens but the first, N of them.
+
+    Attributes:
+        ids: of the targets.
+        nats: charged for each, the price of an unknown character included.
+        correct: whether it was the model's first choice; never UNK, which names no character.
+        alternatives: the most probable tokens at each target with their nats, the best first; of
+            equal ones, the lower id. Empty unless asked for.
+    """
+
+    ids: Integers
+    nats: Floats
+    correct: Booleans
+    alternatives: tuple[Alternatives, ...] = ()
+
+
+def score_tokens(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    sequences: Sequence[Integers],
+    *,
+    context_tokens: int | None = None,
+    batch_tokens: int | None = None,
+    alternatives: int = 0,
+) -> list[TokenScores]:
+    """Charge every target of every sequence.
+
+    Args:
+        model: left in the mode that it came in.
+        tokenizer: the model's.
+        sequences: ids from BOS on.
+        context_tokens: see `window_of`.
+        batch_tokens: most tokens of one forward pass; None: as suits the device, and no more than
+            keep its logits within 128 MiB.
+        alternatives: how many of the most probable tokens are named at each target.
+
+    Returns:
+        One for each sequence. Its nats may be infinite or not a number: see `check_scores`.
+
+    Raises:
+        EscadaError: see `window_of`.
+    """
+    read = Reading(
+        model,
+        tokenizer,
+        sequences,
+        context_tokens=context_tokens,
+        batch_tokens=batch_tokens,
+        alternatives=alternatives,
+    )
+    with exact_inference(model):
+        while read.step():
+            pass
+    return read.scores()
+
+
+class Reading:
+    """`score_tokens`, one forward pass at a time; see there for the arguments and errors."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        sequences: Sequence[Integers],
+        *,
+        context_tokens: int | None = None,
+        batch_tokens: int | None = None,
+        alternatives: int = 0,
+    ) -> None:
+        self._model, self._tokenizer, self._sequences = model, tokenizer, sequences
+        window = window_of(model, context_tokens)
+        limit = batch_tokens or _batch_tokens(model)
+        lengths = np.array([max(0, len(sequence) - 1) for sequence in sequences], dtype=np.int64)
+        self._ends = np.cumsum(lengths, dtype=np.int64)
+        targets = int(self._ends[-1]) if len(lengths) else 0
+        self._charges = _Charges(
+            self._ends - lengths,
+            np.zeros(targets),
+            np.zeros(targets, dtype=np.bool_),
+            [()] * targets if alternatives else [],
+            alternatives,
+        )
+        self._passes = (
+            _carry_state(model, sequences, limit, self._charges)
+            if window is None
+            else _slide_windows(model, sequences, window, limit, self._charges)
+        )
+
+    def step(self) -> bool:
+        """One forward pass; False, and nothing done, once there is none left."""
+        with exact_inference(self._model):
+            return next(self._passes, None) is not None
+
+    def scores(self) -> list[TokenScores]:
+        """What was charged, once nothing is left to read."""
+        price = self._tokenizer.unknown_bits * math.log(2)
+        found: list[TokenScores] = []
+        for sequence, begin, end in zip(
+            self._sequences, self._charges.begins, self._ends, strict=True
+        ):
+            ids, nats = sequence[1:], self._charges.nats[begin:end]
+            correct = self._charges.correct[begin:end]
+            if (unk := self._tokenizer.unk_id) is not None:
+                nats, correct = nats + (ids == unk) * price, correct & (ids != unk)
+            named = tuple(self._charges.alternatives[begin:end])
+            found.append(TokenScores(ids, nats, correct, named))
+        return found
+
+
+def bracketed(ids: NDArray[np.int32], tokenizer: Tokenizer) -> Integers:
+    """A document's sequence: BOS, the ids of its text, EOS."""
+    return np.concatenate([[tokenizer.bos_id], ids, [tokenizer.eos_id]]).astype(np.int64)
+
+
+def check_scores(scores: Sequence[TokenScores], names: Sequence[str]) -> None:
+    """Stop on the first sequence whose sum is not finite.
+
+    Raises:
+        EscadaError: says which one, by its name.
+    """
+    for name, one in zip(names, scores, strict=True):
+        if not math.isfinite(float(one.nats.sum())):
+            raise EscadaError(
+                "the model's score is not a finite number",
+                where=name,
+                fix="its training diverged or its weights are damaged: use another checkpoint",
+            )
+
+
+def window_of(model: LanguageModel, context_tokens: int | None) -> int | None:
+    """W for a model without a state; None for one that carries its state.
+
+    Args:
+        model: whose own context is the most.
+        context_tokens: W; None: the model's own. A model that carries its state has no use for it.
+
+    Raises:
+        EscadaError: W below 2 or beyond the model's context.
+    """
+    longest = model.context_tokens
+    if longest is None or context_tokens is None:
+        return longest
+    if not 2 <= context_tokens <= longest:
+        raise EscadaError(f"context_tokens is {context_tokens}", fix=f"choose from 2 to {longest}")
+    return context_tokens
+
+
+def _batch_tokens(model: LanguageModel) -> int:
+    most = BATCH_TOKENS.get(weights_device(model).type, BATCH_TOKENS["cpu"])
+    return min(most, tokens_at_once(model.vocab_size))
+
+
+@dataclass(slots=True)
+class _Charges:
+    """Charges of all targets, those of the first sequence first; each begins at its place."""
+
+    begins: Integers
+    nats: Floats
+    correct: Booleans
+    alternatives: list[Alternatives]
+    wanted: int
+
+    def add(
+        self,
+        logits_BTV: Tensor,
+        targets_BT: Tensor,
+        scored_BT: Tensor,
+        sequences: Sequence[int],
+        places: Sequence[int],
+    ) -> None:
+        """Charge the scored targets of each row.
+
+        Args:
+            logits_BTV: of the targets.
+            targets_BT: ids.
+            scored_BT: which of them are charged here.
+            sequences: of the rows.
+            places: of each row's first target among its sequence's targets.
+        """
+        nats_BT, correct_BT = target_scores(logits_BTV, targets_BT)
+        scored = scored_BT.cpu().numpy()
+        begins_B: Integers = self.begins[list(sequences)] + np.array(places, dtype=np.int64)
+        places_T = np.arange(scored.shape[1], dtype=np.int64)
+        charged_N: Integers = np.add.outer(begins_B, places_T)[scored]
+        self.nats[charged_N] = nats_BT.cpu().numpy()[scored]
+        self.correct[charged_N] = correct_BT.cpu().numpy()[scored]
+        if self.wanted:
+            named = most_probable(logits_BTV[scored_BT], self.wanted)
+            for place, one in zip(charged_N.tolist(), named, strict=True):
+                self.alternatives[place] = one
+
+
+def target_scores(logits_BTV: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """-log softmax at the targets (float64) and whether they were the first choice, (B, T) each.
+
+    Only the sum of exponentials runs over V. It is taken a slice at a time, so that there is never
+    a second table of logits, and accumulated in float64.
+    """
+    logits_NV, targets_N1 = logits_BTV.flatten(0, 1), targets_BT.flatten()[:, None]
+    nats: list[Tensor] = []
+    correct: list[Tensor] = []
+    for first in range(0, len(logits_NV), SLICE_TOKENS):
+        slice_NV = logits_NV[first : first + SLICE_TOKENS].float()
+        slice_targets_N1 = targets_N1[first : first + SLICE_TOKENS]
+        greatest_N1, choice_N1 = slice_NV.max(dim=1, keepdim=True)
+        sums_N1 = (slice_NV - greatest_N1).exp_().sum(dim=1, keepdim=True, dtype=torch.float64)
+        below_N1 = greatest_N1.double() - slice_NV.gather(1, slice_targets_N1).double()
+        nats.append(sums_N1.log() + below_N1)
+        correct.append(choice_N1 == slice_targets_N1)
+    return torch.cat(nats).view(targets_BT.shape), torch.cat(correct).view(targets_BT.shape)
+
+
+def most_probable(logits_NV: Tensor, wanted: int) -> list[Alternatives]:
+    """The `wanted` most probable tokens of each row with their nats, to the bit as
+    `target_scores` has them."""
+    count = min(wanted, logits_NV.shape[1])
+    named: list[Alternatives] = []
+    for first in range(0, len(logits_NV), SLICE_TOKENS):
+        slice_NV = logits_NV[first : first + SLICE_TOKENS].float()
+        ids_NK = slice_NV.topk(count, dim=1).indices
+        nats_KN = [target_scores(slice_NV[None], ids_N[None])[0][0] for ids_N in ids_NK.unbind(1)]
+        nats_NK = torch.stack(nats_KN, dim=1)
+        ids = cast("list[list[int]]", ids_NK.tolist())
+        nats = cast("list[list[float]]", nats_NK.tolist())
+        for ids_K, nats_K in zip(ids, nats, strict=True):
+            best_first = sorted(zip(nats_K, ids_K, strict=True))
+            named.append(tuple((token, cost) for cost, token in best_first))
+    return named
+
+
+def _carry_state(
+    model: LanguageModel, sequences: Sequence[Integers], limit: int, charges: _Charges
+) -> Iterator[bool]:
+    """Sequences of similar length side by side, in chunks; a row leaves where it ends."""
+    device = weights_device(model)
+    order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
+    order = [i for i in order if len(sequences[i]) > 1]
+    n_rows = min(CARRIED_ROWS.get(device.type, CARRIED_ROWS["cpu"]), limit)
+    for first in range(0, len(order), n_rows):
+        rows = order[first : first + n_rows]
+        lengths = [len(sequences[i]) - 1 for i in rows]
+        state: DecodingState = model.fresh_state(len(rows))
+        start = 0
+        while len(rows):
+            to_shortest = max(lengths[-1] - start, CARRIED_TOKENS)
+            chunk = min(to_shortest, lengths[0] - start, max(1, limit // len(rows)))
+            pieces = [sequences[i][start : start + chunk + 1] for i in rows]
+            ids_BT, targets_BT, real_BT = _padded(pieces, device)
+            logits_BTV = model.advance(ids_BT, state)
+            charges.add(logits_BTV, targets_BT, real_BT, rows, [start] * len(rows))
+            del logits_BTV
+            yield True
+            start += chunk
+            going_on = sum(length > start for length in lengths)
+            if going_on < len(rows):  # the longest stand first
+                rows, lengths = rows[:going_on], lengths[:going_on]
+                state = state.select(torch.arange(going_on, device=device))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Tokens `start:stop` of a sequence are read; targets from `first_target` on are charged."""
+
+    sequence: int
+    start: int
+    stop: int
+    first_target: int
+
+
+def windows_of(length: int, context_tokens: int, sequence: int = 0) -> Iterator[Window]:
+    """The windows of a sequence of `length` tokens, BOS and EOS included; each target once."""
+    n = 1
+    while n < length:
+        start = context_start(n, context_tokens)
+        last = min(start + context_tokens, length - 1)  # the last target of this context
+        yield Window(sequence, start, last, n)
+        n = last + 1
+
+
+def _slide_windows(
+    model: LanguageModel, sequences: Sequence[Integers], window: int, limit: int, charges: _Charges
+) -> Iterator[bool]:
+    """All windows of all sequences, those of similar length side by side."""
+    device = weights_device(model)
+    windows = [w for i, s in enumerate(sequences) for w in windows_of(len(s), window, i)]
+    windows.sort(key=lambda w: w.start - w.stop)
+    while windows:
+        n_rows = max(1, limit // (windows[0].stop - windows[0].start))
+        batch, windows = windows[:n_rows], windows[n_rows:]
+        pieces = [sequences[w.sequence][w.start : w.stop + 1] for w in batch]
+        ids_BT, targets_BT, real_BT = _padded(pieces, device)
+        skipped_B = torch.tensor([w.first_target - 1 - w.start for w in batch], device=device)
+        positions_T = torch.arange(ids_BT.shape[1], device=device)
+        scored_BT = real_BT & (positions_T >= skipped_B[:, None])
+        rows, places = [w.sequence for w in batch], [w.start for w in batch]
+        charges.add(model(ids_BT), targets_BT, scored_BT, rows, places)
+        yield True
+
+
+def _padded(pieces: Sequence[Integers], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs, targets and which are real, (B, T) each; a causal model never sees the padding."""
+    longest = max(len(piece) for piece in pieces)
+    ids = np.zeros((len(pieces), longest), dtype=np.int64)
+    real = np.zeros((len(pieces), longest - 1), dtype=np.bool_)
+    for b, piece in enumerate(pieces):
+        ids[b, : len(piece)] = piece
+        real[b, : len(piece) - 1] = True
+    ids_BT = torch.as_tensor(ids, device=device)
+    return ids_BT[:, :-1], ids_BT[:, 1:], torch.as_tensor(real, device=device)

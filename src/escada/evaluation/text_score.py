@@ -1,0 +1,246 @@
+"""One text, token by token: what `escada score` prints and the service answers at `/escada/score`.
+
+    score = score_text(model, tokenizer, "O vento levou.", profile="reference", context_tokens=128)
+    score.bits_per_byte, [token.bits for token in score.tokens]
+
+The text is scored as the ruler scores a document: cleaned by the run's profile, BOS before it, EOS
+after it and charged, every token once. So `bits` is the ruler's sum for that document, and
+`bits_per_byte` its figure. The models below describe the JSON; nothing else does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from escada.errors import EscadaError
+from escada.evaluation.ruler import Protocol, protocol_of
+from escada.evaluation.scoring import (
+    Integers,
+    TokenScores,
+    bracketed,
+    check_scores,
+    score_tokens,
+    window_of,
+)
+from escada.generation.pieces import PieceTable, token_name
+from escada.models.contract import LanguageModel
+from escada.text.cleaning import clean_prompt
+from escada.text.tokenizers import Tokenizer
+
+SCHEMA_VERSION = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Alternative(_Frozen):
+    """A token that could have come, written as `ScoredToken.name`."""
+
+    id: int
+    name: str
+    bits: float
+
+
+class ScoredToken(_Frozen):
+    """One token of the text, or EOS, the last one.
+
+    Attributes:
+        id: in the vocabulary.
+        name: as it decodes alone; a byte of a character as `bytes:\\xc3`; `<eos>`, `<unk>`.
+        text: what is complete with this token: empty for a byte whose character goes on, the whole
+            character for its last one. All of them together are the score's text.
+        start_byte, stop_byte: its UTF-8 bytes in the text; EOS has none, after the last one.
+        bits: charged for it; an unknown character pays for its name too.
+        greedy: whether it was the model's first choice.
+        alternatives: the most probable tokens, the best first; as many as were asked for.
+    """
+
+    id: int
+    name: str
+    text: str
+    start_byte: int
+    stop_byte: int
+    bits: float
+    greedy: bool
+    alternatives: list[Alternative] = []
+
+
+class TextScore(_Frozen):
+    """A text under one model.
+
+    Attributes:
+        text: that was scored: cleaned by the profile.
+        profile: of the cleaning.
+        tokenizer: its kind.
+        vocab_size: of the tokenizer.
+        protocol, context_tokens: of the ruler.
+        tokens: of the text, and EOS.
+        bytes: UTF-8 bytes of the text.
+        unknown: characters that the tokenizer cannot write.
+        bits: of all tokens.
+        bits_per_byte: `bits` over `bytes`.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    text: str
+    profile: str
+    tokenizer: str
+    vocab_size: int
+    protocol: Protocol
+    context_tokens: int | None
+    bytes: int
+    unknown: int
+    bits: float
+    bits_per_byte: float
+    tokens: list[ScoredToken]
+
+
+def score_text(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    text: str,
+    *,
+    profile: str,
+    context_tokens: int | None = None,
+    alternatives: int = 0,
+) -> TextScore:
+    """Score one text as the ruler scores a document.
+
+    Args:
+        model: left in the mode that it came in.
+        tokenizer: the model's.
+        text: any; cleaned here by the profile.
+        profile: of the run's cleaning.
+        context_tokens: W of models without a state; None: the model's own.
+        alternatives: how many of the most probable tokens each token names.
+
+    Raises:
+        EscadaError: nothing is left of the text, or the figure is not finite.
+    """
+    cleaned = clean_prompt(text, profile)
+    (scores,) = score_tokens(
+        model,
+        tokenizer,
+        [sequence_of(cleaned, tokenizer)],
+        context_tokens=context_tokens,
+        alternatives=alternatives,
+    )
+    window = window_of(model, context_tokens)
+    return text_score(scores, cleaned, tokenizer, profile=profile, window=window)
+
+
+def sequence_of(cleaned: str, tokenizer: Tokenizer) -> Integers:
+    """The ids to score for a text.
+
+    Raises:
+        EscadaError: there is no text.
+    """
+    if not cleaned:
+        raise EscadaError("there is no text to score", fix="give at least one character")
+    return bracketed(tokenizer.encode(cleaned), tokenizer)
+
+
+def text_score(
+    scores: TokenScores, cleaned: str, tokenizer: Tokenizer, *, profile: str, window: int | None
+) -> TextScore:
+    """The scores of `sequence_of(cleaned, tokenizer)` as they are shown.
+
+    Args:
+        scores: of the sequence.
+        cleaned: the text.
+        tokenizer: that cut it.
+        profile: that cleaned it.
+        window: W; None when the state was carried.
+
+    Raises:
+        EscadaError: a score that is not finite.
+    """
+    check_scores([scores], [f"a text that begins with {cleaned[:40]!r}"])
+    table = PieceTable(tokenizer)
+    ids = scores.ids.tolist()
+    ends = byte_ends(ids, cleaned, table)
+    bits = (scores.nats / math.log(2)).tolist()
+    named = scores.alternatives or [()] * len(ids)
+    tokens = [
+        ScoredToken(
+            id=token,
+            name=token_name(table, token),
+            text=piece,
+            start_byte=start,
+            stop_byte=stop,
+            bits=cost,
+            greedy=greedy,
+            alternatives=[
+                Alternative(id=other, name=token_name(table, other), bits=nats / math.log(2))
+                for other, nats in others
+            ],
+        )
+        for token, piece, start, stop, cost, greedy, others in zip(
+            ids,
+            completed_texts(cleaned, ends),
+            [0, *ends],
+            ends,
+            bits,
+            scores.correct.tolist(),
+            named,
+            strict=False,
+        )
+    ]
+    total, n_bytes = float(scores.nats.sum()) / math.log(2), len(cleaned.encode())
+    return TextScore(
+        text=cleaned,
+        profile=profile,
+        tokenizer=tokenizer.kind,
+        vocab_size=tokenizer.vocab_size,
+        protocol=protocol_of(window),
+        context_tokens=window,
+        bytes=n_bytes,
+        unknown=0 if tokenizer.unk_id is None else ids.count(tokenizer.unk_id),
+        bits=total,
+        bits_per_byte=total / n_bytes,
+        tokens=tokens,
+    )
+
+
+def byte_ends(ids: Sequence[int], text: str, table: PieceTable) -> list[int]:
+    """Where each token ends in the UTF-8 bytes of the text that it was cut from.
+
+    An unknown character has as many bytes as it has in the text, BOS and EOS none.
+    """
+    data, tokenizer = text.encode(), table.tokenizer
+    ends: list[int] = []
+    end = 0
+    for token in ids:
+        if token == tokenizer.unk_id:
+            end += _character_bytes(data[end])
+        elif token not in (tokenizer.bos_id, tokenizer.eos_id):
+            piece = table[token]
+            end += len(piece if isinstance(piece, bytes) else piece.encode())
+        ends.append(end)
+    if end != len(data):
+        raise AssertionError(f"the tokens have {end} bytes, the text {len(data)}")
+    return ends
+
+
+def completed_texts(text: str, ends: Sequence[int]) -> list[str]:
+    """The characters that are complete at each end and were not before."""
+    data = text.encode()
+    pieces: list[str] = []
+    start = 0
+    for end in ends:
+        whole = end
+        while whole < len(data) and data[whole] & 0b1100_0000 == 0b1000_0000:
+            whole -= 1  # within a character: it begins here or before
+        whole = max(whole, start)
+        pieces.append(data[start:whole].decode())
+        start = whole
+    return pieces
+
+
+def _character_bytes(first: int) -> int:
+    """Length of the UTF-8 character that begins with this byte."""
+    return 1 if first < 0x80 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
