@@ -26,7 +26,9 @@ class EscadaError(Exception):
         self.what, self.where, self.fix = what, None if where is None else str(where), fix
         place = f" ({self.where})" if self.where else ""
         remedy = f"; {fix}" if fix else ""
-        super().__init__(" ".join(f"{what}{place}{remedy}".split()))
+        line = " ".join(f"{what}{place}{remedy}".split())
+        # Names of files need not be UTF-8; what is printed does.
+        super().__init__(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -27,6 +27,7 @@ FILES = {
     "without-text.jsonl": b'{"texto": "um"}\n',
     "number.jsonl": b'{"text": 5}\n',
     "two.jsonl": b'{"text": "um"}\n{"text": "dois"}\n',
+    "table.xlsx": b"PK",
     "garbage.parquet": b"PAR1 and then nothing",
     "garbage.txt.gz": b"not gzip",
     "a-file": b"in the way\n",

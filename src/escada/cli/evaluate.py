@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import completion, options, windows
+from escada.cli import completion, options, reading, windows
 from escada.errors import EscadaError, nearest
 from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from escada.runs.run import Run
     from escada.text.corpus import Corpus
+    from escada.text.sources import RowOptions
 
 PROTOCOLS = ("document", "windows")
+_LONGEST_NAME = 255
+"""Of a file, on every system: a text longer than that is no path."""
 
 
 def evaluate(
@@ -26,7 +29,7 @@ def evaluate(
     text: Annotated[
         str | None,
         typer.Option(
-            help="Measure these documents instead: JSONL, Parquet, plain text or a folder, "
+            help="Measure these documents instead: JSONL, CSV, Parquet, plain text or a folder, "
             "cleaned by the run's profile. Nothing is stored."
         ),
     ] = None,
@@ -77,12 +80,22 @@ def evaluate(
         list[str] | None,
         typer.Option(help="A task of lm-eval instead: its name or a YAML file; may be repeated."),
     ] = None,
+    text_column: reading.TextColumn = None,
+    id_column: reading.IdColumn = None,
+    group_column: reading.GroupColumn = None,
+    source_column: reading.SourceColumn = None,
+    skip_bad_rows: reading.SkipBadRows = False,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
     """Measure a run: bits per byte of held-out documents, with a 95 % interval."""
     given = windows.WindowOptions(window_tokens, window_stride, max_windows, score, budget)
     _check_options(protocol, text, given)
+    row_options = reading.row_options(
+        text_column, id_column, group_column, source_column, skip_bad_rows
+    )
+    if text is None and row_options != reading.row_options(None, None, None, None, False):
+        raise EscadaError("options of rows have a meaning for --text only", fix="add --text FILE")
     if (run is None) == (pretrained is None):
         raise EscadaError(
             "evaluate measures one thing: a run's folder or a --pretrained model",
@@ -110,7 +123,7 @@ def evaluate(
     elif text is None:
         found = _of_split(open_run(run), split, data, device)
     else:
-        found = _of_text(open_run(run), text, device)
+        found = _of_text(open_run(run), text, row_options, device)
     if json:
         echo_json(found)
     else:
@@ -153,27 +166,43 @@ def _corpus(run: Run, split: str, data: Path | None) -> Corpus:
     return options.corpus_of(run, data)
 
 
-def _of_text(run: Run, text: str, device: str) -> dict[str, Any]:
-    """The figures of the user's documents."""
-    from dataclasses import replace
-
+def _of_text(run: Run, text: str, options: RowOptions, device: str) -> dict[str, Any]:
+    """The figures of the user's documents: those that a corpus of the same file would hold."""
     from escada.evaluation.measurement import measure
     from escada.evaluation.results import ruler_context
     from escada.runs.device import resolve_device
-    from escada.text.cleaning import clean
+    from escada.text.reading import ReferenceCounts, reference_documents
     from escada.text.sources import open_source
 
     profile = run.spec.text.profile
+    if " " in text and not Path(text[:_LONGEST_NAME]).exists():
+        fix = "check the path; for one sentence: escada score RUN TEXT"
+        raise EscadaError("--text takes a file or folder of documents", where=text[:60], fix=fix)
+    counts = ReferenceCounts()
+    documents = list(reference_documents(open_source(text, options=options), profile, counts))
+    read = counts.documents()
+    if not documents:
+        what = f"no text to measure: none is left of {read['documents']} after cleaning"
+        raise EscadaError(what, where=text, fix="check the file")
     found, _ = measure(
         run.load_model(device=resolve_device(device)),
         run.tokenizer,
-        [replace(document, text=clean(document.text, profile)) for document in open_source(text)],
+        documents,
         context_tokens=ruler_context(run),
         profile=profile,
         corpus_hash=None,
         split=text,
     )
-    return found.to_json()
+    if fell := read["documents"] - len(documents):
+        echo(
+            f"{fell:,} of {read['documents']:,} documents are not measured: {read['empty']:,} "
+            f"empty, {read['exact_duplicates']:,} exact and {read['near_duplicates']:,} "
+            "near-duplicates",
+            err=True,
+        )
+    not_read = counts.source.to_json()
+    reading.say_what_was_not_read(not_read)
+    return found.to_json() | {"read": read, **not_read}
 
 
 def _of_tasks(run: Run, tasks: list[str], device: str) -> None:

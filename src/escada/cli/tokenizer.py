@@ -193,15 +193,15 @@ def _read(text: str | None, file: Path | None) -> str:
 
     try:
         if file is not None:
-            return file.read_bytes().decode("utf-8")
+            from escada.text.sources.opening import whole_text
+
+            return whole_text(file)
         given = sys.stdin.buffer.read().decode("utf-8") if text is None else text
         given.encode("utf-8")  # an argument that is not UTF-8 arrives with surrogates
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise EscadaError("file not found", where=file, fix="check the path") from error
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise EscadaError(
             "the text is not UTF-8",
-            where=file or ("standard input" if text is None else "the argument"),
+            where="standard input" if text is None else "the argument",
             fix=f"convert it first ({error.reason} at {error.start})",
         ) from error
     return given

@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -37,18 +37,16 @@ from escada.files import (
     write_json,
 )
 from escada.text import tables
-from escada.text.cleaning import MIN_LINE_CHARACTERS, check_profile, clean
-from escada.text.dedup import SETTINGS, DedupCounts, unique
+from escada.text.cleaning import MIN_LINE_CHARACTERS, check_profile
+from escada.text.dedup import SETTINGS
 from escada.text.documents import Document
-from escada.text.sources import Source, open_source
+from escada.text.reading import Progress, ReferenceCounts, reference_documents
+from escada.text.sources import DEFAULT_OPTIONS, RowOptions, Source, open_source
 from escada.text.splitting import SPLITS, split_corpus
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 _KIND = "escada corpus"
-
-Progress = Callable[[int, int | None], None]
-"""Called with the documents read so far and, where known, how many there will be."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +119,7 @@ def prepare(
     profile: str = "reference",
     documents: int | None = None,
     source_file: Path | None = None,
+    options: RowOptions = DEFAULT_OPTIONS,
     progress: Progress | None = None,
 ) -> Corpus:
     """Read, clean, deduplicate and split a source into a folder, unless that was done already.
@@ -131,6 +130,7 @@ def prepare(
         profile: how to clean; see `escada.text.cleaning`.
         documents: read no more than this.
         source_file: the source's file on this machine.
+        options: which columns of rows are what, and what happens to bad rows.
         progress: called now and then.
 
     Raises:
@@ -138,7 +138,7 @@ def prepare(
             something else; the disk is full.
     """
     check_profile(profile)
-    stream = open_source(source, source_file=source_file, documents=documents)
+    stream = open_source(source, source_file=source_file, documents=documents, options=options)
     key = _key(stream, profile, documents)
     with exclusive(cache_directory() / "locks" / content_hash(str(out.resolve()))[:16]):
         before = _manifest_of(out)
@@ -159,7 +159,7 @@ def prepare(
 def _key(source: Source, profile: str, limit: int | None) -> str:
     """A hash of everything that the folder's content depends on."""
     here = Path(__file__).parent
-    names = ("documents", "cleaning", "dedup", "splitting", "corpus", "tables")
+    names = ("documents", "reading", "cleaning", "dedup", "splitting", "corpus", "tables")
     code = [here / "sources", *(here / f"{name}.py" for name in names)]
     return content_hash(
         {
@@ -209,28 +209,6 @@ def _exchange(out: Path, fresh: Path) -> None:
         shutil.rmtree(old)
 
 
-@dataclass
-class _Counts:
-    """What happened to the documents on their way in."""
-
-    read: int = 0
-    empty: int = 0
-    dedup: DedupCounts = field(default_factory=DedupCounts)
-
-
-def _cleaned(
-    source: Iterable[Document], profile: str, counts: _Counts, total: int | None, progress: Progress
-) -> Iterator[Document]:
-    for document in source:
-        counts.read += 1
-        progress(counts.read, total)
-        text = clean(document.text, profile)
-        if text:
-            yield Document(document.id, document.source, document.group, text)
-        else:
-            counts.empty += 1
-
-
 def _make(
     folder: Path,
     source: Source,
@@ -240,12 +218,11 @@ def _make(
     progress: Progress | None,
 ) -> None:
     """Write the splits and, last, the manifest."""
-    counts = _Counts()
+    counts = ReferenceCounts()
     staging = folder / "all.parquet"
     weights: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    stream = _cleaned(source, profile, counts, source.total, progress or (lambda _n, _of: None))
     with tables.writer(staging) as file:
-        for document in unique(stream, counts.dedup):
+        for document in reference_documents(source, profile, counts, progress):
             weights[document.source][document.group] += file.add(document)
     if not weights:
         raise EscadaError(
@@ -285,12 +262,8 @@ def _make(
         "limit": limit,
         "documents": sum(files[split].n_documents for split in SPLITS),
         "bytes": sum(files[split].n_bytes for split in SPLITS),
-        "read": {
-            "documents": counts.read,
-            "empty": counts.empty,
-            "exact_duplicates": counts.dedup.exact,
-            "near_duplicates": counts.dedup.near,
-        },
+        "read": counts.documents(),
+        **counts.source.to_json(),
         "deduplication": SETTINGS,
         "licences": {
             name: asdict(licence) for name, licence in source.licences.items() if name in weights

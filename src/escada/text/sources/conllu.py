@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from escada.text.documents import Document
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -42,12 +44,14 @@ class Sentence:
         text: `# text`.
         words: by their number; empty unless they were asked for.
         spans: tokens of several words ("da"): first word, last word, form.
+        begins: `# newdoc`: the document that begins here; None: the one before goes on.
     """
 
     id: str = ""
     text: str = ""
     words: dict[int, Word] = field(default_factory=dict[int, Word])
     spans: list[tuple[int, int, str]] = field(default_factory=list[tuple[int, int, str]])
+    begins: str | None = None
 
     def tokens(self) -> list[tuple[str, list[Word]]]:
         """What is written as one, with its words: `("da", [de, a])`, `("casa", [casa])`."""
@@ -75,6 +79,8 @@ def read_sentences(lines: Iterable[str], *, with_words: bool = True) -> Iterator
             sentence.text = line.removeprefix("# text = ").strip()
         elif line.startswith("# sent_id = "):
             sentence.id = line.removeprefix("# sent_id = ").strip()
+        elif line.startswith("# newdoc"):
+            sentence.begins = line.removeprefix("# newdoc").strip().removeprefix("id = ")
         elif not line.strip():
             if sentence.id and sentence.text:
                 yield sentence
@@ -83,6 +89,32 @@ def read_sentences(lines: Iterable[str], *, with_words: bool = True) -> Iterator
             _read_word(line, sentence)
     if sentence.id and sentence.text:
         yield sentence
+
+
+def read_treebank(lines: Iterable[str], place: str, source: str) -> Iterator[Document]:
+    """The texts of a treebank, a sentence a line.
+
+    A document is what `# newdoc` begins; without such marks, a sentence.
+
+    Args:
+        lines: of the file.
+        place: of the file, for the ids of documents without one.
+        source: that the documents are said to come from.
+    """
+    parts: list[str] = []
+    name, number, marked = "", 0, False
+    for sentence in read_sentences(lines, with_words=False):
+        marked = marked or sentence.begins is not None
+        if parts and (sentence.begins is not None or not marked):
+            yield Document(name, source, "", "\n".join(parts))
+            parts = []
+        if not parts:
+            number += 1
+            own = (sentence.begins or "") if marked else sentence.id
+            name = own or f"{place}:{number}"
+        parts.append(sentence.text)
+    if parts:
+        yield Document(name, source, "", "\n".join(parts))
 
 
 def _read_word(line: str, sentence: Sentence) -> None:

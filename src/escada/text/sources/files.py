@@ -1,105 +1,109 @@
-"""Documents from a user's own files: JSONL, Parquet, plain text, or a folder of them.
+"""Documents from files: JSON lines, CSV, Parquet, plain text, treebanks, or a folder of them.
 
 | file | a document is | its group |
 |---|---|---|
-| `.jsonl` `.ndjson` `.json` | a line: `text`, maybe `id`, `source`, `group` | `group` or itself |
-| `.parquet` | a row with the same columns | the same |
-| text, alone | a block between blank lines; without blank lines, a line | itself |
+| `.jsonl` `.ndjson` `.json`, `.csv` `.tsv`, `.parquet` | a row (see `rows`) | `group` or itself |
+| text (`.txt` `.text` `.md` or no suffix), alone | a block; without blank lines, a line | itself |
 | text, in a folder | the file | itself |
 | `.vert` `.conll` | what BrWaC's release marks as one | its site |
+| `.conllu` | what `# newdoc` begins; without such marks, a sentence | itself |
 
-Any of the text forms may be compressed (`.gz`). Everything is streamed.
+Any but Parquet may be packed (`.gz`, `.bz2`, `.xz`, `.zst`). Everything is streamed. A document
+without an id is named by its place: the file's path below the source, a colon, and the row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
 
 from escada.errors import EscadaError
 from escada.files import parse_json
 from escada.text.documents import Document
-from escada.text.sources.base import document_of_row, lines
+from escada.text.sources import rows, walk
+from escada.text.sources.base import Intake
 from escada.text.sources.brwac import read_conll, read_vert
+from escada.text.sources.conllu import read_treebank
+from escada.text.sources.opening import NotUtf8Error, lines, without_packing
+from escada.text.sources.rows import read_rows, suffix_of
 
-JSON_LINES = (".jsonl", ".ndjson", ".json")
-_COLUMNS = frozenset({"text", "id", "doc_id", "source", "group", "uri", "url"})
-TEXT = (".txt", ".text", ".md")
-_JSON_LINE = 'each line is one object, such as {"text": "Era uma vez"}'
-
-
-def _kind(path: Path) -> str:
-    """The suffix that tells the form, in lower case, `.gz` set aside."""
-    name = path.name.lower().removesuffix(".gz")
-    return Path(name).suffix
+TEXT = (".txt", ".text", ".md", "")
+SUFFIXES = (*TEXT, *rows.SUFFIXES, ".vert", ".conll", ".conllu")
+_DELIMITERS = ",;\t|"
 
 
-def _stem(path: Path) -> str:
-    return path.name.split(".")[0] or path.name
+def source_name(path: Path) -> str:
+    """What documents of a file or folder that name no source are said to come from."""
+    name = path.resolve().name
+    if not path.is_dir():
+        name = without_packing(name)
+        name = name.removesuffix(Path(name).suffix) or name
+    return name or "text"
 
 
-def read_jsonl(path: Path, source: str) -> Iterator[Document]:
-    """One document a line.
+def read_file(path: Path, place: str, intake: Intake) -> Iterator[Document]:
+    """The documents of a file of any form of the module docstring.
+
+    Args:
+        path: of the file.
+        place: its path below the source, for the ids of its documents.
+        intake: how rows become documents, and what is counted.
 
     Raises:
-        EscadaError: names the file and the line that is not an object with a text.
+        EscadaError: of no known form; missing, damaged, or with a bad row.
     """
-    for number, line in enumerate(lines(path), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        row = parse_json(line, where, _JSON_LINE)
-        if not isinstance(row, dict):
-            raise EscadaError("expected a JSON object", where=where, fix=_JSON_LINE)
-        yield document_of_row(
-            cast(dict[str, Any], row),
-            default_id=f"{_stem(path)}:{number}",
-            default_source=source,
-            where=where,
+    suffix = suffix_of(path)
+    if suffix in rows.SUFFIXES:
+        options = intake.options
+        found = read_rows(
+            path, columns=intake.columns, required=options.named, on_bad_row=intake.on_bad_row
         )
+        return intake.documents(found, lambda number: f"{place}:{number}")
+    if suffix == ".vert":
+        return read_vert(path, place, intake.source)
+    if suffix == ".conll":
+        return read_conll(path, place, intake.source)
+    if suffix == ".conllu":
+        return read_treebank(lines(path), place, intake.source)
+    if suffix in TEXT:
+        return _read_blocks(path, place, intake)
+    raise unknown_form(path)
 
 
-def read_parquet(path: Path, source: str) -> Iterator[Document]:
-    """One document a row, read a batch at a time.
+def unknown_form(path: Path) -> EscadaError:
+    """What is said of a file that is of no known form."""
+    forms = " ".join(suffix for suffix in SUFFIXES if suffix)
+    return EscadaError(f"unknown form {suffix_of(path)!r}", where=path, fix=f"use {forms}")
+
+
+def read_files(files: Mapping[str, Path], intake: Intake) -> Iterator[Document]:
+    """The documents of the files below a folder: of a text file one, of the others all.
+
+    A text that is not UTF-8 is left out and counted.
+
+    Args:
+        files: by their places, in order.
+        intake: how rows become documents, and what is counted.
 
     Raises:
-        EscadaError: not a Parquet file, or no text column.
+        EscadaError: what `read_file` raises.
     """
-    import pyarrow.parquet as parquet
-    from pyarrow import ArrowInvalid  # pyright: ignore[reportUnknownVariableType]
-
-    if not path.exists():
-        raise EscadaError("file not found", where=path, fix="check the path")
-    try:
-        file = parquet.ParquetFile(path)
-        present = cast(list[str], file.schema_arrow.names)
-        columns = [name for name in present if name in _COLUMNS]
-        if "text" not in columns:
-            raise EscadaError(
-                f"no 'text' column; there are: {', '.join(present)}",
-                where=path,
-                fix="name the column of the text 'text'",
-            )
-        number = 0
-        for batch in cast(Iterator[Any], file.iter_batches(batch_size=1024, columns=columns)):
-            for row in cast(list[dict[str, Any]], batch.to_pylist()):
-                number += 1
-                yield document_of_row(
-                    row,
-                    default_id=f"{_stem(path)}:{number}",
-                    default_source=source,
-                    where=f"{path}, row {number}",
-                )
-    except (ArrowInvalid, OSError) as error:  # pyright: ignore[reportUnknownVariableType]
-        fix = "download or write it again"
-        raise EscadaError(
-            f"not a Parquet file, or corrupted: {error}", where=path, fix=fix
-        ) from error
+    for place, path in files.items():
+        if suffix_of(path) not in TEXT:
+            yield from read_file(path, place, intake)
+            continue
+        _refuse_rows(path, intake.options.text)
+        try:
+            text = "\n".join(lines(path))
+        except NotUtf8Error:
+            intake.counts.leave_out(walk.NOT_UTF8, place)
+        else:
+            yield Document(place, intake.source, "", text)
 
 
-def read_blocks(path: Path, source: str) -> Iterator[Document]:
+def _read_blocks(path: Path, place: str, intake: Intake) -> Iterator[Document]:
     """The blocks of a text file between blank lines; in a file without blank lines, its lines."""
+    _refuse_rows(path, intake.options.text)
     has_blocks = _has_inner_blank_line(path)
     block: list[str] = []
     number = 0
@@ -108,12 +112,10 @@ def read_blocks(path: Path, source: str) -> Iterator[Document]:
             block.append(line)
         if block and (not has_blocks or not line.strip()):
             number += 1
-            name = f"{_stem(path)}:{number}"
-            yield Document(name, source, name, "\n".join(block))
+            yield Document(f"{place}:{number}", intake.source, "", "\n".join(block))
             block = []
     if block:
-        name = f"{_stem(path)}:{number + 1}"
-        yield Document(name, source, name, "\n".join(block))
+        yield Document(f"{place}:{number + 1}", intake.source, "", "\n".join(block))
 
 
 def _has_inner_blank_line(path: Path) -> bool:
@@ -128,40 +130,28 @@ def _has_inner_blank_line(path: Path) -> bool:
     return False
 
 
-def _read_whole(path: Path, name: str, source: str) -> Iterator[Document]:
-    yield Document(name, source, name, "\n".join(lines(path)))
-
-
-def read_file(path: Path, source: str) -> Iterator[Document]:
-    """A file of any form of the module docstring; of an unknown suffix, text."""
-    kind = _kind(path)
-    if kind in JSON_LINES:
-        return read_jsonl(path, source)
-    if kind == ".parquet":
-        return read_parquet(path, source)
-    if kind == ".vert":
-        return read_vert(path, source)
-    if kind in (".conll", ".conllu"):
-        return read_conll(path, source)
-    return read_blocks(path, source)
-
-
-def read_folder(path: Path, source: str) -> Iterator[Document]:
-    """The files below a folder in the order of their names; those of unknown forms are an error.
+def _refuse_rows(path: Path, column: str) -> None:
+    """Notice JSON lines and tables under the name of a text, which nobody wants to train on.
 
     Raises:
-        EscadaError: no file, or one of a form that is not known.
+        EscadaError: the first line is a JSON object, or names columns and the text's is among them.
     """
-    known = (*JSON_LINES, ".parquet", ".vert", ".conll", ".conllu")
-    for file in sorted(path.rglob("*")):
-        relative = file.relative_to(path)
-        if not file.is_file() or any(part.startswith(".") for part in relative.parts):
-            continue
-        kind = _kind(file)
-        if kind in known:
-            yield from read_file(file, source)
-        elif kind in TEXT:
-            yield from _read_whole(file, str(relative), source)
-        else:
-            forms = " ".join((*TEXT, *known))
-            raise EscadaError(f"unknown form {kind or file.name!r}", where=file, fix=f"use {forms}")
+    try:
+        first = next((line for line in lines(path) if line.strip()), "")
+    except NotUtf8Error:
+        return
+    kind = None
+    if first.lstrip().startswith("{") and _is_json(first):
+        kind = "JSON lines", ".jsonl"
+    elif any(column in first.split(sign) and first != column for sign in _DELIMITERS):
+        kind = "a table", ".tsv" if "\t" in first else ".csv"
+    if kind is not None:
+        fix = f"let its name end in {kind[1]}"
+        raise EscadaError(f"this is no plain text but {kind[0]}", where=path, fix=fix)
+
+
+def _is_json(line: str) -> bool:
+    try:
+        return isinstance(parse_json(line, "a line"), dict)
+    except EscadaError:
+        return False

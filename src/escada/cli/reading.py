@@ -1,0 +1,66 @@
+"""Options of the verbs that read documents, and what they say of what they did not read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from escada.terminal import echo
+
+if TYPE_CHECKING:
+    from escada.text.sources import RowOptions
+
+TextColumn = Annotated[
+    str | None,
+    typer.Option(help="The column of the text in JSONL, CSV or Parquet; without it, text."),
+]
+IdColumn = Annotated[
+    str | None, typer.Option(help="The column of the id; without it, id where there is one.")
+]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="What must not be divided between splits (author, site): its column; of addresses, "
+        "the site counts. Without it, group where there is one."
+    ),
+]
+SourceColumn = Annotated[
+    str | None,
+    typer.Option(help="The column of the source; without it, source where there is one."),
+]
+SkipBadRows = Annotated[
+    bool,
+    typer.Option("--skip-bad-rows", help="Skip and count rows without text or that are damaged."),
+]
+
+
+def row_options(
+    text_column: str | None,
+    id_column: str | None,
+    group_column: str | None,
+    source_column: str | None,
+    skip_bad_rows: bool,
+) -> RowOptions:
+    """The options as the readers take them."""
+    from escada.text.sources import RowOptions
+
+    return RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows)
+
+
+def say_what_was_not_read(counts: Mapping[str, Any]) -> None:
+    """Say on standard error what a source left out, skipped and renamed.
+
+    Args:
+        counts: as `ReadCounts.to_json` gives them; a corpus of an older version has none.
+    """
+    for reason, files in counts.get("left_out", {}).items():
+        more = ", …" if files["count"] > len(files["names"]) else ""
+        names = ", ".join(files["names"]) + more
+        echo(f"left out, {reason}: {files['count']:,} ({names})", err=True)
+    if skipped := counts.get("skipped_rows"):
+        first = counts["first_skipped_row"]
+        echo(f"skipped {skipped:,} bad rows; the first: {first}", err=True)
+    if repeated := counts.get("repeated_ids"):
+        echo(f"{repeated:,} ids came again and got #2, #3, … after them", err=True)

@@ -1,0 +1,254 @@
+"""The bytes of a file as lines of text, whatever the file is packed in.
+
+What a file is, its first bytes say and not its name: gzip, bzip2, xz and zstd are unpacked, UTF-16
+and UTF-32 are read by their byte order mark, and what is no text (a Parquet file, a PDF, a Word
+document) is named. A line ends at a line feed and nowhere else. No encoding is ever guessed.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import contextlib
+import gzip
+import io
+import lzma
+import os
+import zipfile
+import zlib
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from escada.errors import EscadaError
+
+PACKINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zstd": "zstd"}
+"""What each suffix promises."""
+
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+_UNPACK = "unpack it first"
+_AS_TEXT = "save or export it as text (.txt)"
+_NOT_TEXT = {
+    b"PAR1": ("a Parquet file", "let its name end in .parquet"),
+    b"ARROW1": ("an Arrow file", "write it as Parquet"),
+    b"FEA1": ("a Feather file", "write it as Parquet"),
+    b"SQLite format 3\x00": ("an SQLite database", "export its texts as CSV or JSON lines"),
+    b"\x89HDF\r\n\x1a\n": ("an HDF5 file", "write its texts as Parquet"),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", _UNPACK),
+    b"Rar!": ("a rar archive", _UNPACK),
+    b"\x1f\x9d": ("packed by compress", _UNPACK),
+    b"\x04\x22\x4d\x18": ("packed by lz4", _UNPACK),
+    b"%PDF-": ("a PDF", _AS_TEXT),
+    b"{\\rtf": ("a rich text document", _AS_TEXT),
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("a document of an old Office", _AS_TEXT),
+    b"\x89PNG": ("an image", "give files that hold text"),
+    b"\xff\xd8\xff": ("an image", "give files that hold text"),
+    b"GIF8": ("an image", "give files that hold text"),
+    b"\x7fELF": ("a program", "give files that hold text"),
+}
+_TAR_AT = 257
+_MARKS = (  # the longer ones first: UTF-32's begins as UTF-16's does
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_HEAD_BYTES = 4096
+_BUFFER_BYTES = 2**16
+_CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
+
+
+class NotUtf8Error(EscadaError):
+    """Bytes of a file that are not UTF-8."""
+
+
+def printable(path: object) -> str:
+    r"""A path as text that UTF-8 can carry; bytes of its name that are not UTF-8 become `\xe3`."""
+    return os.fsencode(str(path)).decode("utf-8", "backslashreplace")
+
+
+def without_packing(name: str) -> str:
+    """A file's name without the suffix of what it is packed in."""
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 a name, not a path
+    return stem if stem and suffix.lower() in PACKINGS else name
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Generator[io.BufferedReader]:
+    """Open a file for reading its bytes as they are.
+
+    Raises:
+        EscadaError: missing, a folder or a device, or not readable.
+    """
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            fix = "write it to a file first: it is read more than once"
+            raise EscadaError("not a regular file", where=path, fix=fix)
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise EscadaError("file not found", where=path, fix="check the path") from error
+    except (IsADirectoryError, PermissionError) as error:
+        fix = "give a file that you may read"
+        raise EscadaError("cannot be read as a file", where=path, fix=fix) from error
+
+
+@contextlib.contextmanager
+def unpacked(path: Path) -> Generator[io.BufferedReader]:
+    """Open a file for reading the bytes of its text, through what it is packed in.
+
+    Raises:
+        EscadaError: what `readable` raises; broken, or of a kind that is no text.
+    """
+    with readable(path) as raw, contextlib.ExitStack() as stack:
+        packing = _packing(raw.peek(8), path)
+        try:
+            file = raw if packing is None else stack.enter_context(_unpack(raw, packing))
+            _refuse_other_kinds(file.peek(_HEAD_BYTES)[:_HEAD_BYTES], path)
+            yield file
+        except (OSError, zlib.error, EOFError, lzma.LZMAError) as error:
+            fix = "download or compress it again"
+            raise EscadaError(
+                f"broken {packing or ''} file: {error}", where=path, fix=fix
+            ) from error
+
+
+def _packing(head: bytes, path: Path) -> str | None:
+    """What a file is packed in, by its first bytes.
+
+    Raises:
+        EscadaError: its name says that it is packed, its bytes do not.
+    """
+    for magic, packing in _PACKED.items():
+        if head.startswith(magic):
+            return packing
+    if promised := PACKINGS.get(path.suffix.lower()):
+        raise EscadaError(
+            f"broken {promised} file: it does not begin as one",
+            where=path,
+            fix=f"download or compress it again, or take {path.suffix} off its name",
+        )
+    return None
+
+
+def _unpack(raw: io.BufferedReader, packing: str) -> io.BufferedReader:
+    if packing == "gzip":
+        return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), _BUFFER_BYTES)
+    if packing == "bzip2":
+        return io.BufferedReader(cast(io.RawIOBase, bz2.BZ2File(raw)), _BUFFER_BYTES)
+    if packing == "xz":
+        return io.BufferedReader(cast(io.RawIOBase, lzma.LZMAFile(raw)), _BUFFER_BYTES)
+    import pyarrow  # unlike zstandard's reader, its notices an archive that was cut short
+
+    arrow: Any = pyarrow
+    stream = arrow.CompressedInputStream(arrow.PythonFile(raw), "zstd")
+    return io.BufferedReader(stream, _BUFFER_BYTES)
+
+
+def _refuse_other_kinds(head: bytes, path: Path) -> None:
+    """Name a file that is no text by its first bytes."""
+    kind: tuple[str, str] | None = None
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        kind = _kind_of_zip(path)
+    elif head[_TAR_AT : _TAR_AT + 5] == b"ustar":
+        kind = "a tar archive", _UNPACK
+    elif head.startswith(tuple(_PACKED)):
+        kind = "packed twice", _UNPACK
+    else:
+        kind = next((kind for magic, kind in _NOT_TEXT.items() if head.startswith(magic)), None)
+    if kind is None and not head.startswith(tuple(mark for mark, _ in _MARKS)):
+        zeros = head.count(0)
+        if zeros > len(head) / 10:
+            fix = "if it is UTF-16: iconv -f utf-16le -t utf-8"
+            what = f"not text: {zeros} of its first {len(head)} bytes are zero"
+            raise EscadaError(what, where=path, fix=fix)
+    if kind is not None:
+        raise EscadaError(f"not a text file but {kind[0]}", where=path, fix=kind[1])
+
+
+def _kind_of_zip(path: Path) -> tuple[str, str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        names = []
+    if any(name.startswith("word/") for name in names):
+        return "a Word document", _AS_TEXT
+    if any(name.startswith("xl/") for name in names):
+        return "an Excel workbook", "save it as CSV (UTF-8)"
+    if "mimetype" in names:
+        return "an OpenDocument or EPUB file", _AS_TEXT
+    return "a zip archive", _UNPACK
+
+
+def decode(data: bytes, path: Path, offset: int) -> str:
+    """UTF-8 bytes, found at `offset` of `path`, as text.
+
+    Raises:
+        NotUtf8Error: names the file and the byte.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = offset + error.start
+        controls = len(data) - len(data.translate(None, _CONTROLS))
+        fix = "convert it, for example with iconv -f latin1 -t utf-8"
+        if controls > len(data) / 20:
+            fix = "it seems to be no text file: give one that holds text"
+        raise NotUtf8Error(
+            f"not UTF-8 at byte {at} (0x{data[error.start]:02x})", where=path, fix=fix
+        ) from error
+
+
+def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file as UTF-8, with their ends, without a mark at the start, not yet checked.
+
+    Each comes with its offset in bytes.
+
+    Raises:
+        EscadaError: what `unpacked` raises, or broken UTF-16.
+    """
+    with unpacked(path) as file:
+        head = file.peek(4)
+        encoding = next((name for mark, name in _MARKS if head.startswith(mark)), None)
+        if encoding is not None:
+            yield from _recoded(file, encoding, path)
+            return
+        offset = 0
+        for data in file:
+            bare = data.removeprefix(codecs.BOM_UTF8) if offset == 0 else data
+            yield offset + len(data) - len(bare), bare
+            offset += len(data)
+
+
+def _recoded(file: io.BufferedReader, encoding: str, path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        for line in io.TextIOWrapper(file, encoding, newline="\n"):
+            yield 0, line.encode("utf-8")
+    except UnicodeError as error:
+        name = encoding.upper()
+        raise EscadaError(f"broken {name}: {error}", where=path, fix="save it as UTF-8") from error
+
+
+def lines(path: Path) -> Iterator[str]:
+    """The lines of a text file without their ends.
+
+    Raises:
+        EscadaError: what `byte_lines` raises, or not UTF-8.
+    """
+    for offset, data in byte_lines(path):
+        yield decode(data, path, offset).rstrip("\r\n")
+
+
+def whole_text(path: Path) -> str:
+    """The text of a file as it stands, its line ends included.
+
+    Raises:
+        EscadaError: what `lines` raises.
+    """
+    return "".join(decode(data, path, offset) for offset, data in byte_lines(path))

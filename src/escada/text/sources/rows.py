@@ -1,0 +1,274 @@
+"""Rows of a file, each a mapping from columns to values: JSON lines, a JSON list, CSV or Parquet.
+
+| file | a row is |
+|---|---|
+| `.jsonl` `.ndjson` `.json` | a line that holds an object; or an item of one list of objects |
+| `.csv` `.tsv` | a record below the line of column names |
+| `.parquet` | a row |
+
+Rows are numbered from 1; a JSON line has the number of its line.
+
+A CSV's fields stand between commas, semicolons, tabs or bars, whichever its first line has; quotes
+are doubled inside of quotes, and a quoted field may hold line ends. A record with another number of
+fields than there are columns is bad: a sign that something was not quoted. The text forms may be
+packed (see `opening`).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+from escada.errors import EscadaError, nearest
+from escada.files import parse_json
+from escada.text.sources.opening import (
+    byte_lines,
+    decode,
+    printable,
+    readable,
+    without_packing,
+)
+
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+DELIMITED = (".csv", ".tsv")
+PARQUET = (".parquet",)
+SUFFIXES = (*JSON_LINES, *DELIMITED, *PARQUET)
+
+Row = dict[str, Any]
+NumberedRow = tuple[int, str, Row]
+"""Its number, where it stands, the row."""
+OnBadRow = Callable[[EscadaError], None]
+"""Raises the error, or takes note of it and returns: then the row is skipped."""
+
+_JSON_LINE = 'each line is one object, such as {"text": "Era uma vez"}'
+_LIST_OPENS = re.compile(rb"\s*\[\s*(\{|\]?\s*$)")
+"""A list of objects begins, and ends perhaps in the same line."""
+_DELIMITERS = ",;\t|"
+_SEPARATOR_LINE = re.compile(r"sep=([,;\t|])\s*", re.IGNORECASE)
+"""What spreadsheets write above the column names."""
+_LONGEST_FIELD = 2**31 - 1
+_QUOTE = "put a field that holds the separator, a quote or a line end in quotes"
+NAME_THE_COLUMN = "name the column of the text 'text', or say which it is with --text-column"
+
+
+def fail(error: EscadaError) -> NoReturn:
+    """What happens to a bad row where none may be skipped."""
+    raise error
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that tells the form, in lower case, that of a packing set aside."""
+    return Path(without_packing(path.name)).suffix.lower()
+
+
+def read_rows(
+    path: Path,
+    *,
+    columns: Collection[str] | None = None,
+    required: Sequence[str] = (),
+    on_bad_row: OnBadRow = fail,
+) -> Iterator[NumberedRow]:
+    """The rows of a file, streamed (a JSON list is held whole).
+
+    Args:
+        path: its suffix tells the form.
+        columns: of a Parquet file read these alone; None: all.
+        required: columns that a CSV or Parquet file must have; the rows of JSON are not checked.
+        on_bad_row: called with what is wrong with a row.
+
+    Raises:
+        EscadaError: missing, not such a file, damaged, or what `on_bad_row` raises.
+    """
+    suffix = suffix_of(path)
+    if suffix in PARQUET:
+        return _parquet_rows(path, columns, required, on_bad_row)
+    if suffix in DELIMITED:
+        return _delimited_rows(path, required, on_bad_row)
+    if suffix in JSON_LINES:
+        return _json_rows(path, on_bad_row)
+    known = " ".join(SUFFIXES)
+    raise EscadaError(f"unknown form {suffix or path.name!r}", where=path, fix=f"use {known}")
+
+
+def _check_columns(present: Sequence[str], required: Sequence[str], where: object) -> None:
+    for name in required:
+        if name not in present:
+            raise EscadaError(
+                f"no {name!r} column; there are: {', '.join(present) or 'none'}",
+                where=where,
+                fix=NAME_THE_COLUMN if name == "text" else nearest(name, present),
+            )
+    if twice := {name for name in present if name and list(present).count(name) > 1}:
+        raise EscadaError(f"two columns are named {min(twice)!r}", where=where, fix="rename one")
+
+
+def _json_rows(path: Path, on_bad_row: OnBadRow) -> Iterator[NumberedRow]:
+    stream = enumerate(byte_lines(path), start=1)
+    begun = False
+    for number, (offset, data) in stream:
+        if not data.strip():
+            continue
+        if not begun and _LIST_OPENS.match(data):
+            rest = (decode(data, path, offset) for _, (offset, data) in stream)
+            text = decode(data, path, offset) + "".join(rest)
+            yield from _list_rows(text, path, on_bad_row)
+            return
+        begun = True
+        where = f"{printable(path)}:{number}"
+        try:
+            line = decode(data, path, offset)
+            if not line.strip():
+                continue
+            row = _object(parse_json(line, where, _JSON_LINE), where)
+        except EscadaError as error:
+            on_bad_row(error)
+        else:
+            yield number, where, row
+
+
+def _list_rows(text: str, path: Path, on_bad_row: OnBadRow) -> Iterator[NumberedRow]:
+    for number, value in enumerate(cast(list[Any], parse_json(text, path)), start=1):
+        where = f"{printable(path)}, row {number}"
+        try:
+            row = _object(value, where)
+        except EscadaError as error:
+            on_bad_row(error)
+        else:
+            yield number, where, row
+
+
+def _object(value: object, where: str) -> Row:
+    if not isinstance(value, dict):
+        raise EscadaError("expected a JSON object", where=where, fix=_JSON_LINE)
+    return cast(Row, value)
+
+
+def _delimited_rows(
+    path: Path, required: Sequence[str], on_bad_row: OnBadRow
+) -> Iterator[NumberedRow]:
+    csv.field_size_limit(_LONGEST_FIELD)
+    lines = (data.decode("utf-8", "surrogateescape") for _, data in byte_lines(path))
+    before, first = next(((n, line) for n, line in enumerate(lines) if line.strip()), (0, ""))
+    delimiter = "\t" if suffix_of(path) == ".tsv" else _delimiter(first, required)
+    if separator := _SEPARATOR_LINE.fullmatch(first):
+        delimiter, before, first = separator[1], before + 1, next(lines, "")
+    records = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
+    names: list[str] = []
+    number = 0
+    while True:
+        where = f"{printable(path)}:{before + records.line_num + 1}"
+        try:
+            fields = next(records, None)
+        except csv.Error as error:
+            bad = EscadaError(f"not a CSV record: {error}", where=where, fix=_QUOTE)
+            if not names or "unexpected end" in str(error):  # an open quote swallows what follows
+                raise bad from error
+            on_bad_row(bad)
+            continue
+        if fields is None:
+            return
+        if not fields:
+            continue
+        if not names:
+            names = [name.strip() for name in fields]
+            _check_utf8(names, where)
+            _check_columns(names, required, where)
+            continue
+        number += 1
+        try:
+            row = _record(names, fields, where)
+        except EscadaError as error:
+            on_bad_row(error)
+        else:
+            yield number, where, row
+
+
+def _delimiter(line: str, columns: Collection[str]) -> str:
+    """The sign between the column names: one that parts off a wanted column, else the commonest."""
+
+    def worth(delimiter: str) -> tuple[int, int]:
+        names = [name.strip(' "\r\n') for name in line.split(delimiter)]
+        return len({*names} & {*columns}), len(names)
+
+    return max(_DELIMITERS, key=worth)
+
+
+def _record(names: list[str], fields: list[str], where: str) -> Row:
+    if len(fields) != len(names):
+        raise EscadaError(
+            f"{len(fields)} fields where {len(names)} columns are named",
+            where=where,
+            fix=_QUOTE,
+        )
+    _check_utf8(fields, where)
+    return dict(zip(names, fields, strict=True))
+
+
+def _check_utf8(fields: list[str], where: str) -> None:
+    for field in fields:
+        if not field.isascii():
+            decode(field.encode("utf-8", "surrogateescape"), Path(where), 0)
+
+
+def _parquet_rows(
+    path: Path, columns: Collection[str] | None, required: Sequence[str], on_bad_row: OnBadRow
+) -> Iterator[NumberedRow]:
+    import pyarrow.parquet as parquet
+    from pyarrow import ArrowException  # pyright: ignore[reportUnknownVariableType]
+
+    number = 0
+    try:
+        with readable(path) as raw, parquet.ParquetFile(raw) as file:
+            present = cast(list[str], file.schema_arrow.names)
+            _check_columns(present, required, path)
+            wanted = [name for name in present if columns is None or name in columns]
+            for batch in cast(Iterator[Any], file.iter_batches(1024, columns=wanted)):
+                values = {name: _values(batch.column(name)) for name in wanted}
+                for i in range(batch.num_rows):
+                    number += 1
+                    where = f"{printable(path)}, row {number}"
+                    try:
+                        row = {name: _decoded(values[name][i], name, where) for name in wanted}
+                    except EscadaError as error:
+                        on_bad_row(error)
+                    else:
+                        yield number, where, row
+    except UnicodeDecodeError as error:
+        raise EscadaError(f"not UTF-8 after row {number}: {error}", where=path) from error
+    except (ArrowException, OSError) as error:  # pyright: ignore[reportUnknownVariableType]
+        fix = "download or write it again"
+        raise EscadaError(
+            f"not a Parquet file, or corrupted: {error}", where=path, fix=fix
+        ) from error
+
+
+def _values(column: Any) -> list[Any]:
+    """A column's values; strings as bytes, since nobody has checked yet that they are UTF-8."""
+    import pyarrow
+    from pyarrow import types
+
+    if types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    kind = column.type
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        column = column.cast(pyarrow.large_binary())
+    elif types.is_temporal(kind) or types.is_decimal(kind):
+        column = column.cast(pyarrow.string())  # Python's own types do not hold all of them
+    return cast(list[Any], column.to_pylist())
+
+
+def _decoded(value: object, column: str, where: str) -> object:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise EscadaError(
+            f"{column!r} is not UTF-8 at byte {error.start} (0x{value[error.start]:02x})",
+            where=where,
+            fix="write the column as UTF-8 text",
+        ) from error

@@ -1,0 +1,115 @@
+"""What is read below a folder, and what is not and why.
+
+Files of a known form are read in the order of their places (their paths below the folder). Links to
+files and folders are followed, each file read once. Nothing is left out in silence: the reasons are
+counted with some names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from escada.errors import EscadaError
+from escada.text.sources.opening import printable
+from escada.text.sources.rows import suffix_of
+
+_ABOUT = re.compile(
+    r"(readme|leia-?me|licen[cs]e|licen[cç]a|notice|copying|citation|changelog|contributing)"
+    r"([._-].*)?|dataset_infos?\.json|croissant\.json|_success|thumbs\.db|desktop\.ini",
+    re.IGNORECASE,
+)
+"""Names of files that speak of the data, or are a system's."""
+_ABOUT_SUFFIXES = frozenset({"", ".md", ".txt", ".text", ".rst", ".cff", ".json", ".db", ".ini"})
+
+HIDDEN = "hidden"
+ABOUT = "about the data (README, licence and the like)"
+UNREADABLE = "unreadable"
+BROKEN_LINK = "links to nothing"
+SEEN = "links to what is read already"
+IRREGULAR = "no regular files"
+NOT_UTF8 = "not UTF-8"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies below a folder.
+
+    Attributes:
+        files: to be read, by their places in order.
+        left_out: reason and place of each that is not.
+    """
+
+    files: dict[str, Path]
+    left_out: list[tuple[str, str]]
+
+
+def files_below(folder: Path, known: tuple[str, ...]) -> Found:
+    """The files below a folder.
+
+    Args:
+        folder: a folder.
+        known: suffixes, in lower case, of the forms that can be read.
+
+    Raises:
+        EscadaError: a file of another form, or the folder cannot be read.
+    """
+    left_out: list[tuple[str, str]] = []
+    files: dict[str, Path] = {}
+    links: dict[str, Path] = {}
+    for path in _walk(folder, folder, left_out, {folder.resolve()}):
+        place = printable(path.relative_to(folder))
+        if (reason := _unfit(path)) is not None:
+            left_out.append((reason, place))
+        elif suffix_of(path) not in known:
+            form, forms = suffix_of(path) or path.name, " ".join(part or "(none)" for part in known)
+            raise EscadaError(f"unknown form {form!r}", where=path, fix=f"use {forms}")
+        else:
+            (links if path.is_symlink() else files)[place] = path
+    targets = {file.resolve() for file in files.values()}
+    for place, path in links.items():
+        if (target := path.resolve()) in targets:
+            left_out.append((SEEN, place))
+        else:
+            targets.add(target)
+            files[place] = path
+    return Found(dict(sorted(files.items())), sorted(left_out))
+
+
+def _unfit(path: Path) -> str | None:
+    """Why a path is not read, if it is not."""
+    if not path.exists():
+        return BROKEN_LINK
+    if not path.is_file():
+        return IRREGULAR
+    if _ABOUT.fullmatch(path.name) and path.suffix.lower() in _ABOUT_SUFFIXES:
+        return ABOUT
+    return None if os.access(path, os.R_OK) else UNREADABLE
+
+
+def _walk(
+    folder: Path, top: Path, left_out: list[tuple[str, str]], visited: set[Path]
+) -> Iterator[Path]:
+    """Everything below a folder that is not hidden and no folder; links to folders come last."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        if folder == top:
+            fix = "give a folder that you may read"
+            raise EscadaError("the folder cannot be read", where=folder, fix=fix) from error
+        left_out.append((UNREADABLE, printable(folder.relative_to(top))))
+        return
+    for entry in sorted(entries, key=lambda entry: entry.is_symlink()):
+        place = printable(entry.relative_to(top))
+        if entry.name.startswith(".") or entry.name == "__MACOSX":
+            left_out.append((HIDDEN, place))
+        elif not entry.is_dir():
+            yield entry
+        elif (real := entry.resolve()) in visited:
+            left_out.append((SEEN, place))
+        else:
+            visited.add(real)
+            yield from _walk(entry, top, left_out, visited)
