@@ -7,8 +7,8 @@ comes out is resolved (every value present), frozen and hashed: two specs with o
 same model from the same seed and data. An unknown key is an error that names the nearest known one.
 
 The `[model]` table belongs to the model file that its `kind` names: `kind = "transformer"` is
-`escada.models.transformer`, a dotted name is any module on the path. The module is imported only
-when a spec is loaded, and offers `Config` (a `ModelConfig`) and `Model`.
+`escada.models.transformer`, a dotted name is any module beside the spec file or on the path. The
+module is imported only when a spec is loaded, and offers `Config` (a `ModelConfig`) and `Model`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import contextlib
 import importlib
 import math
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -333,15 +334,35 @@ def model_sources(kind: str) -> list[Path]:
     return [Path(file)] if file else []
 
 
+def model_folder(kind: str) -> Path | None:
+    """The folder that a model kind from outside the package was imported from; else None."""
+    (file,) = model_sources(kind) or (None,)
+    if file is None:
+        return None
+    above = kind.count(".") + (file.name == "__init__.py")
+    return file.resolve().parents[above]
+
+
+def add_model_folder(folder: Path) -> None:
+    """Find model kinds with a dotted name in this folder too, behind all that is on the path."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
 def model_module(kind: str) -> ModuleType:
     """The module of a model kind; see the module docstring.
 
     Raises:
-        EscadaError: no such module, or it offers no `Config` and `Model`.
+        EscadaError: no such module, it does not load, or it offers no `Config` and `Model`.
     """
     name = kind if "." in kind else f"escada.models.{kind}"
     try:
         module = importlib.import_module(name)
+    except SyntaxError as error:
+        place = f"{error.filename}:{error.lineno}"
+        raise EscadaError(
+            f"the model file is not Python: {error.msg}", where=place, fix="correct it"
+        ) from error
     except ModuleNotFoundError as error:
         if error.name is None or not name.startswith(error.name):
             raise
@@ -349,7 +370,8 @@ def model_module(kind: str) -> ModuleType:
             raise EscadaError(
                 f"no module {error.name!r} for the model kind {kind!r}",
                 where="model.kind",
-                fix="put its folder on the path: PYTHONPATH=FOLDER escada …",
+                fix="put it beside the spec file, or its folder on the path: PYTHONPATH=FOLDER "
+                "escada …",
             ) from error
         models = resources.files("escada.models").iterdir()
         kinds = [m.name.removesuffix(".py") for m in models if m.name.endswith(".py")]
@@ -499,6 +521,7 @@ def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
         except (FileNotFoundError, IsADirectoryError) as error:
             fix = "check the path, or name a rung: " + ", ".join(rung_names())
             raise EscadaError("spec file not found", where=path, fix=fix) from error
+        add_model_folder(path.resolve().parent)
     else:
         if rung not in rung_names():
             raise EscadaError(

@@ -108,18 +108,109 @@ def test_it_climbs_next_to_v1_and_is_compared_with_what_it_follows(folder, corpu
     assert "bigram" in page
 
 
-def test_a_changed_model_file_is_another_run(tmp_path, monkeypatch):
+@pytest.fixture
+def key_of(tmp_path, monkeypatch):
+    """The key of a training with that text as its model file."""
     from escada.runs.run import run_key
 
+    for name in ("outside", "outside.changing"):  # of the test before, in another folder
+        monkeypatch.delitem(sys.modules, name, raising=False)
     module = tmp_path / "outside" / "changing.py"
     module.parent.mkdir()
-    module.write_text(block("python"), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     table = tomllib.loads(block("toml"))
     table |= {"presets": {}, "model": {"kind": "outside.changing", "d_embedding": 8}}
     (tmp_path / "mine.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
-    spec = load_spec(str(tmp_path / "mine.toml"))
-    before = run_key(spec, seed=0, corpus_hash="c")
-    assert run_key(spec, seed=0, corpus_hash="c") == before
-    module.write_text(block("python") + "# a thought\n", encoding="utf-8")
-    assert run_key(spec, seed=0, corpus_hash="c") != before
+
+    def key(source: str) -> str:
+        module.write_text(source, encoding="utf-8")
+        spec = load_spec(str(tmp_path / "mine.toml"))
+        return run_key(spec, seed=0, corpus_hash="c")
+
+    return key
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "return self.output(self.embedding(ids_BT))",
+            "return self.output(-self.embedding(ids_BT))",
+        ),
+        (
+            "nn.Linear(config.d_embedding, vocab_size)",
+            "nn.Linear(config.d_embedding, vocab_size, bias=False)",
+        ),
+        ("d_embedding: int = Field(ge=1)", "d_embedding: int = Field(ge=1, multiple_of=2)"),
+        ("return 2.0 *", "return 3.0 *"),
+        ("from torch import nn", "from torch import nn\n\ntorch.set_flush_denormal(True)"),
+    ],
+)
+def test_a_model_file_that_trains_otherwise_is_another_run(key_of, before, after):
+    page = block("python")
+    assert before in page
+    assert key_of(page) == key_of(page)
+    assert key_of(page.replace(before, after)) != key_of(page)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("        return self(ids_BT)", "        return self(ids_BT).detach()"),
+        ("return State(len(rows))", "return State(int(rows.shape[0]))"),
+        ("return State(batch_size)", "return State(batch_size=batch_size)"),
+        ('"""ids -> embedding -> logits."""', '"""Ids, embeddings, logits."""'),
+        ("# it reads documents of any length", "# whatever the length"),
+    ],
+)
+def test_what_only_decodes_trains_nothing_again(key_of, before, after):
+    page = block("python")
+    assert before in page
+    assert key_of(page.replace(before, after)) == key_of(page)
+
+
+def test_what_decodes_and_trains_too_is_another_run(key_of):
+    """A forward pass that begins with a fresh state: then the state decides the weights."""
+    used = block("python").replace(
+        "return self.output(self.embedding(ids_BT))",
+        "self.fresh_state(len(ids_BT)); return self.output(self.embedding(ids_BT))",
+    )
+    assert key_of(used) != key_of(used.replace("State(len(rows))", "State(int(rows.shape[0]))"))
+
+
+def test_a_model_beside_the_spec_file_is_found_and_so_it_is_when_its_run_is_opened(
+    corpus_path, tmp_path
+):
+    """Without a path set by hand, from another folder, and when only its decoding was corrected."""
+    mine = tmp_path / "mine"
+    (mine / "beside_the_spec").mkdir(parents=True)
+    model = mine / "beside_the_spec" / "bigram.py"
+    broken = block("python").replace("        return self(ids_BT)", "        return self.nothing")
+    model.write_text(broken, encoding="utf-8")
+    spec = overlay(tomllib.loads(block("toml")), TINY)
+    spec |= {"name": "bigram", "model": {"kind": "beside_the_spec.bigram", "d_embedding": 8}}
+    del spec["presets"]["laptop"]["model"]
+    (mine / "bigram.toml").write_text(tomli_w.dumps(spec), encoding="utf-8")
+
+    def escada(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "escada", *map(str, arguments)],
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+
+    train = ("train", "mine/bigram.toml", "--preset", "laptop", "--budget", "2 steps")
+    train += ("--data", corpus_path, "--device", "cpu")
+    for rehearsal in ((), ("--dry-run",)):
+        told = escada(*train, *rehearsal)
+        assert told.returncode == 2
+        assert "advance fails with AttributeError" in told.stderr
+        assert "Traceback" not in told.stderr
+    assert not (tmp_path / "runs").exists()  # nothing was begun
+    model.write_text(block("python"), encoding="utf-8")
+    trained = escada(*train)
+    assert trained.returncode == 0, trained.stderr
+    sampled = escada("sample", trained.stdout.splitlines()[-1], "--prompt", "A", "--max-tokens", 2)
+    assert sampled.returncode == 0, sampled.stderr

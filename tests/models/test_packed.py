@@ -35,7 +35,7 @@ def layer(bias: bool = True, width: int = 96) -> nn.Linear:
 
 
 def inputs(packed: nn.Module, *shape: int) -> torch.Tensor:
-    narrow = isinstance(packed, Int8Linear) or packed._weight.dtype == torch.bfloat16
+    narrow = isinstance(packed, Int8Linear) or packed.weight.dtype == torch.bfloat16
     return torch.randn(*shape).to(torch.bfloat16 if narrow else torch.float32)
 
 

@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 
 from escada.errors import EscadaError
 from escada.evaluation.scoring import bracketed, check_scores, score_tokens, window_of
-from escada.generation.inference import weights_device
 from escada.models.contract import LanguageModel
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
@@ -113,8 +112,8 @@ def score_documents(
     """
     began = time.perf_counter()
     window = window_of(model, context_tokens)
-    if device is not None and torch.device(device).type != weights_device(model).type:
-        raise ValueError(f"the weights lie on {weights_device(model)}, not on {device}")
+    if device is not None and torch.device(device).type != model.device.type:
+        raise ValueError(f"the weights lie on {model.device}, not on {device}")
     encoded = tokenizer.encode_batch([document.text for document in documents])
     scores = score_tokens(
         model,

@@ -36,7 +36,7 @@ from torch import Tensor
 from escada.errors import EscadaError
 from escada.evaluation.scoring import target_scores
 from escada.evaluation.strata import evenly, proportionally
-from escada.generation.inference import exact_inference, tokens_at_once, weights_device
+from escada.generation.inference import exact_inference, tokens_at_once
 from escada.models.contract import LanguageModel
 from escada.spec import Spec
 from escada.text.documents import Document
@@ -318,7 +318,7 @@ class _Reader:
         settings: WindowSettings,
         batch_tokens: int | None,
     ) -> None:
-        device = weights_device(model)
+        device = model.device
         self.model, self.tokenizer, self.stream = model, tokenizer, stream
         self.window, self.last_only = settings.window_tokens, settings.score == "last"
         self.ids_N = torch.as_tensor(stream.ids_N, device=device)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from escada.generation.inference import tokens_at_once, weights_device
+from escada.generation.inference import tokens_at_once
 from escada.models.contract import DecodingState, LanguageModel
 
 
@@ -53,7 +53,7 @@ class Decoder:
 
     def __init__(self, model: LanguageModel, rows: Sequence[Sequence[int]]) -> None:
         self._model = model
-        self._device = weights_device(model)
+        self._device = model.device
         self._tokens = [list(row) for row in rows]
         self._state, self.logits_BV = self._read(range(len(rows)))
 

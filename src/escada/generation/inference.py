@@ -20,11 +20,6 @@ def tokens_at_once(vocab_size: int) -> int:
     return max(1, LOGITS_AT_ONCE // vocab_size)
 
 
-def weights_device(model: LanguageModel) -> torch.device:
-    """Where the model's weights lie."""
-    return next(model.parameters()).device
-
-
 @contextlib.contextmanager
 def exact_inference(model: LanguageModel) -> Generator[None]:
     """No gradients, no dropout, no autocast, no TF32; all restored afterwards.
@@ -33,7 +28,7 @@ def exact_inference(model: LanguageModel) -> Generator[None]:
     A model that is in evaluation mode already is left as it is: decoding enters once a token.
     """
     training = model.training
-    device = weights_device(model).type
+    device = model.device.type
     if training:
         model.eval()
     try:

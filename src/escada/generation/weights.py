@@ -19,7 +19,6 @@ import torch
 from torch import nn
 
 from escada.errors import EscadaError, nearest
-from escada.generation.inference import weights_device
 from escada.models.contract import LanguageModel
 from escada.models.layers import RecurrentLayer
 from escada.models.packed import Int8Linear, PackedLinear, PackedNorm, onednn_packs
@@ -42,7 +41,7 @@ def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
         raise EscadaError(
             f"unknown weights {weights!r}", where="--weights", fix=nearest(weights, WEIGHTS)
         )
-    device = weights_device(model)
+    device = model.device
     if weights != "fp32":
         _check_offered(model, weights, device)
     if not any(isinstance(module, nn.Linear) for module in model.modules()):

@@ -1,5 +1,7 @@
 """What every model of the ladder promises, and all that the rest of the house knows of one.
 
+A training tries the promises before its first step: `escada.generation.contract_check`.
+
 Shapes, here and in every model file:
     B  sequences in a batch        T  tokens in a sequence       V  vocabulary
     D  width of the model          N  heads                      H  width of a head or hidden state
@@ -7,6 +9,7 @@ Shapes, here and in every model file:
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol, Self
@@ -14,6 +17,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from escada.errors import EscadaError
 from escada.models.saved import SavedBytes, Setting, counted
 from escada.spec import ModelConfig, model_module
 
@@ -75,9 +79,19 @@ class LanguageModel(nn.Module, ABC):
         """
         return self(ids_BT)[:, -1]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are: ids go there, and states are made there.
+
+        A model file asks this, and no layer of its own, since decoding packs layers: a packed one
+        is no parameter, and is on the CPU.
+        """
+        tensors = itertools.chain(self.parameters(), self.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
     @abstractmethod
     def fresh_state(self, batch_size: int) -> DecodingState:
-        """The state before the first token, on the device of the weights."""
+        """The state before the first token, on `device`."""
 
     @abstractmethod
     def advance(self, ids_BT: Tensor, state: DecodingState) -> Tensor:
@@ -113,9 +127,23 @@ def build_model(config: ModelConfig, vocab_size: int, seed: int) -> LanguageMode
     """A model with fresh weights: the same seed gives the same weights, whatever ran before.
 
     The global random state is left as it was.
+
+    Raises:
+        EscadaError: the model file's `Model` is no language model, or lacks a method of one.
     """
+    offered = model_module(config.kind).Model
+    if not (isinstance(offered, type) and issubclass(offered, LanguageModel)):
+        raise EscadaError(
+            "Model is no LanguageModel",
+            where=config.kind,
+            fix="derive it from escada.models.contract.LanguageModel",
+        )
+    if missing := sorted(offered.__abstractmethods__):
+        raise EscadaError(
+            f"Model lacks {', '.join(missing)}",
+            where=config.kind,
+            fix="write what escada.models.contract.LanguageModel asks for",
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = model_module(config.kind).Model(config, vocab_size)
-    assert isinstance(model, LanguageModel)
-    return model
+        return offered(config, vocab_size)

@@ -11,7 +11,9 @@ bytes. Three forms, which `escada.generation.weights` puts in the place of a mod
 | bf16 | bf16 in oneDNN's blocks | bf16 | summed in fp32 |
 | int8 | int8, a scale for each output | bf16 | of one token a row: int8; of more: bf16 |
 
-Norms are kept beside them in the format of the activations. Packed layers have no gradient, no
+Norms are kept beside them in the format of the activations. A packed layer has the `weight` and
+`bias` of a plain one, for model files that read them; a linear layer's weight is unpacked each time
+that it is asked for, which is right but slow. Packed layers have no gradient, no
 place in a checkpoint, and cannot move to another device. A row's product does not depend on the
 rows beside it (tested), so neither does what it writes.
 """
@@ -51,12 +53,12 @@ class PackedNorm(PackedLayer):
         self._shape, self._epsilon = norm.normalized_shape, norm.eps
         # torch's own annotations leave out that a norm may have neither
         gain, bias = cast("Tensor | None", norm.weight), cast("Tensor | None", norm.bias)
-        self._weight = None if gain is None else gain.detach().to(dtype)
-        self._bias = None if bias is None else bias.detach().to(dtype)
+        self.weight = None if gain is None else gain.detach().to(dtype)
+        self.bias = None if bias is None else bias.detach().to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
-        return torch.layer_norm(x, self._shape, self._weight, self._bias, self._epsilon)
+        return torch.layer_norm(x, self._shape, self.weight, self.bias, self._epsilon)
 
 
 class PackedLinear(PackedLayer):
@@ -68,20 +70,25 @@ class PackedLinear(PackedLayer):
         weight = linear.weight.detach().to(dtype).contiguous()
         self._weight = _onednn()._reorder_linear_weight(weight, ROWS_HINT)
         bias = _bias_of(linear)
-        self._bias = None if bias is None else bias.to(dtype).clone()
+        self.bias = None if bias is None else bias.to(dtype).clone()
         self._product = _onednn()._linear_pointwise
+
+    @property
+    def weight(self) -> Tensor:
+        """Shape (out, in), unpacked."""
+        return self._weight.to_dense()
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (…, D) to (…, out)."""
-        return self._product(x, self._weight, self._bias, "none", [], "")
+        return self._product(x, self._weight, self.bias, "none", [], "")
 
     def gelu(self, x: Tensor) -> Tensor:
         """`forward`, then the tanh-GELU."""
-        return self._product(x, self._weight, self._bias, "gelu", [], "tanh")
+        return self._product(x, self._weight, self.bias, "gelu", [], "tanh")
 
     def add_to(self, stream: Tensor, x: Tensor) -> Tensor:
         """`forward`, plus a stream of the same shape as its result."""
-        return self._product.binary(x, stream, self._weight, self._bias, "add")
+        return self._product.binary(x, stream, self._weight, self.bias, "add")
 
 
 class Int8Linear(PackedLayer):
@@ -106,7 +113,7 @@ class Int8Linear(PackedLayer):
         self._padding = (0, -self.in_features % INT8_BLOCK)
         self._integers = functional.pad(integers, self._padding).contiguous()
         bias = _bias_of(linear)
-        self._bias = None if bias is None else bias.to(torch.bfloat16)
+        self.bias = None if bias is None else bias.to(torch.bfloat16)
         with torch.no_grad():
             widened = nn.Linear(linear.in_features, linear.out_features, bias is not None)
             widened.weight.copy_(integers.float() * scale_V1)
@@ -115,6 +122,11 @@ class Int8Linear(PackedLayer):
         self._of_pieces = PackedLinear(widened, torch.bfloat16)
         self._product: Any = vars(torch)["_weight_int8pack_mm"]
 
+    @property
+    def weight(self) -> Tensor:
+        """Shape (out, in), in bf16."""
+        return self._of_pieces.weight
+
     def forward(self, x: Tensor) -> Tensor:
         """Shape (…, D) to (…, out)."""
         if x.ndim == 3 and x.shape[1] > 1:
@@ -122,7 +134,7 @@ class Int8Linear(PackedLayer):
         x_RD = functional.pad(x, self._padding) if self._padding[1] else x
         y = self._product(x_RD.flatten(0, -2), self._integers, self._scale)
         y = y.view(*x.shape[:-1], self.out_features)
-        return y if self._bias is None else y.add_(self._bias)
+        return y if self.bias is None else y.add_(self.bias)
 
     def gelu(self, x: Tensor) -> Tensor:
         """`forward`, then the tanh-GELU."""

@@ -24,9 +24,9 @@ import torch
 from escada.errors import EscadaError, nearest
 from escada.files import (
     content_hash,
-    hash_sources,
     new_directory,
     read_json,
+    sha256_file,
     write_json,
     write_text,
 )
@@ -34,15 +34,25 @@ from escada.models.contract import LanguageModel, build_model
 from escada.runs.checkpoint import Which, load_checkpoint, load_weights
 from escada.runs.environment import environment
 from escada.runs.layout import RESTORE, SCHEMA_VERSION, Layout, read_whole
-from escada.spec import Spec, model_sources, parse_spec
+from escada.runs.model_code import deciding_code
+from escada.spec import Spec, add_model_folder, model_folder, model_sources, parse_spec
 from escada.text.tokenizers import Tokenizer, load_tokenizer
 
 
 def training_code_hash(spec: Spec) -> str:
-    """Hash of the code that decides the weights, a model file from elsewhere included."""
+    """Hash of the code that decides the weights, and of none that only decodes.
+
+    Of a model file from elsewhere, that is what `deciding_code` leaves of it.
+    """
     package = Path(str(resources.files("escada")))
     parts = [package / part for part in ("spec.py", "text", "models", "training")]
-    return hash_sources(*parts, *model_sources(spec.model.kind))
+    files = {file for part in parts for file in ([part] if part.is_file() else part.rglob("*.py"))}
+    files.remove(package / "models" / "packed.py")
+    ours = [(str(file.relative_to(package)), sha256_file(file)) for file in sorted(files)]
+    theirs = [
+        deciding_code(file.read_text(encoding="utf-8")) for file in model_sources(spec.model.kind)
+    ]
+    return content_hash([ours, theirs])
 
 
 def run_key(spec: Spec, *, seed: int, corpus_hash: str, warm_start: str | None = None) -> str:
@@ -178,6 +188,7 @@ def create_run(
             "hash": tokenizer.hash,
         },
         "budget": str(spec.train.budget),
+        "model_folder": _text(model_folder(spec.model.kind)),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **facts,
     }
@@ -190,6 +201,10 @@ def create_run(
         write_json(layout.data, {"schema_version": SCHEMA_VERSION, **data})
         tokenizer.save(layout.tokenizer)
     return Run(Layout(path), spec, record)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 _NEEDED = ("key", "name", "preset", "seed", "status", "spec_hash", "corpus_hash", "tokenizer")
@@ -223,6 +238,8 @@ def open_run(path: Path) -> Run:
         raise EscadaError(
             f"the run's spec is not TOML: {error}", where=layout.spec, fix=RESTORE
         ) from error
+    if record.get("model_folder"):
+        add_model_folder(Path(record["model_folder"]))
     spec = parse_spec(table, layout.spec)
     if spec.hash != record["spec_hash"]:
         raise EscadaError(

@@ -24,6 +24,8 @@ from escada.cost.meter import Meter
 from escada.cost.sheet import write_sheet
 from escada.errors import EscadaError
 from escada.evaluation.document_sample import document_sample
+from escada.generation.contract_check import check_contract
+from escada.models.saved import Setting
 from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights
 from escada.runs.device import memory_errors
 from escada.runs.layout import read_whole
@@ -89,6 +91,7 @@ def start(
     tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, spec.tokenizer))
     if warm_start is not None:
         _check_warm_start(warm_start, spec, tokenizer.hash)
+    _check_model(spec, tokenizer.vocab_size, where, precision)
     batches = _windows(spec, stream, seed)
     # Each process would find other memory free, and all must divide the batch alike.
     fitted, micro_batch = world.from_first(
@@ -214,9 +217,28 @@ def resume(path: Path, *, allow_differences: bool = False, world: World = ALONE)
             where=stream.path,
             fix="go on with the version of escada that the run's env.json names",
         )
+    _check_model(run.spec, tokenizer.vocab_size, device, precision)
     batches = _windows(run.spec, stream, run.seed)
     with memory_errors(path, _SMALLER):
         return _train(run, corpus, batches, device, precision, compiling, world, here)
+
+
+def _check_model(
+    spec: Spec, vocab_size: int, device: torch.device, precision: ResolvedPrecision
+) -> None:
+    """Find out before the first step whether the model keeps its contract.
+
+    Raises:
+        EscadaError: see `check_contract`.
+    """
+    kind = "cuda" if device.type == "cuda" else "cpu"
+    check_contract(
+        spec.model,
+        vocab_size,
+        window_tokens=spec.train.window_tokens,
+        device=device,
+        setting=Setting(precision.name, kind),
+    )
 
 
 def _windows(spec: Spec, stream: TokenStream, seed: int) -> WindowBatches:

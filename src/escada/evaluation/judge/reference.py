@@ -40,7 +40,7 @@ from escada.evaluation.judge.verdict import (
     stratum,
 )
 from escada.evaluation.scoring import windows_of
-from escada.generation.inference import exact_inference, tokens_at_once, weights_device
+from escada.generation.inference import exact_inference, tokens_at_once
 from escada.models.contract import LanguageModel
 from escada.text.tokenizers import Tokenizer
 
@@ -115,7 +115,7 @@ def nats_of_targets(
 
 
 def _carried(model: LanguageModel, ids: Integers, first_target: int) -> float:
-    device = weights_device(model)
+    device = model.device
     state = model.fresh_state(1)
     nats, chunk = 0.0, tokens_at_once(model.vocab_size)
     for start in range(0, len(ids) - 1, chunk):
@@ -127,7 +127,7 @@ def _carried(model: LanguageModel, ids: Integers, first_target: int) -> float:
 
 
 def _windowed(model: LanguageModel, ids: Integers, first_target: int, window: int) -> float:
-    device = weights_device(model)
+    device = model.device
     nats = 0.0
     for part in windows_of(len(ids), window):
         if part.stop < first_target:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from escada.errors import EscadaError
 from escada.evaluation.scoring import windows_of
-from escada.generation.inference import exact_inference, tokens_at_once, weights_device
+from escada.generation.inference import exact_inference, tokens_at_once
 from escada.models.contract import LanguageModel
 from escada.text.tokenizers import Tokenizer
 
@@ -138,7 +138,7 @@ def _charged(i: int, item: _Item, sums: _Sums, tokenizer: Tokenizer, text: str) 
 
 def _slide(model: LanguageModel, items: Sequence[_Item], window: int, sums: _Sums) -> None:
     """Windows as the ruler lays them, without those that hold nothing to charge."""
-    device = weights_device(model)
+    device = model.device
     pieces: list[tuple[int, int, int, int]] = []  # row, start, stop, first target
     for row, item in enumerate(items):
         for w in windows_of(len(item.ids), window):
@@ -168,7 +168,7 @@ def _batches(
 
 def _carry(model: LanguageModel, items: Sequence[_Item], sums: _Sums) -> None:
     """Texts of similar length side by side, in chunks; what follows a text's end is not read."""
-    device = weights_device(model)
+    device = model.device
     order = sorted(range(len(items)), key=lambda i: -len(items[i].ids))
     n_rows = max(1, min(64, tokens_at_once(model.vocab_size) // CHUNK_TOKENS))
     for begin in range(0, len(order), n_rows):
