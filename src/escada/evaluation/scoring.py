@@ -27,7 +27,7 @@ from torch import Tensor
 
 from escada.errors import EscadaError
 from escada.generation.decoding import context_start
-from escada.generation.inference import exact_inference, tokens_at_once, weights_device
+from escada.generation.inference import exact_inference, tokens_at_once
 from escada.models.contract import DecodingState, LanguageModel
 from escada.text.tokenizers import Tokenizer
 
@@ -196,7 +196,7 @@ def window_of(model: LanguageModel, context_tokens: int | None) -> int | None:
 
 
 def _batch_tokens(model: LanguageModel) -> int:
-    most = BATCH_TOKENS.get(weights_device(model).type, BATCH_TOKENS["cpu"])
+    most = BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])
     return min(most, tokens_at_once(model.vocab_size))
 
 
@@ -282,7 +282,7 @@ def _carry_state(
     model: LanguageModel, sequences: Sequence[Integers], limit: int, charges: _Charges
 ) -> Iterator[bool]:
     """Sequences of similar length side by side, in chunks; a row leaves where it ends."""
-    device = weights_device(model)
+    device = model.device
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
     order = [i for i in order if len(sequences[i]) > 1]
     n_rows = min(CARRIED_ROWS.get(device.type, CARRIED_ROWS["cpu"]), limit)
@@ -331,7 +331,7 @@ def _slide_windows(
     model: LanguageModel, sequences: Sequence[Integers], window: int, limit: int, charges: _Charges
 ) -> Iterator[bool]:
     """All windows of all sequences, those of similar length side by side."""
-    device = weights_device(model)
+    device = model.device
     windows = [w for i, s in enumerate(sequences) for w in windows_of(len(s), window, i)]
     windows.sort(key=lambda w: w.start - w.stop)
     while windows:
