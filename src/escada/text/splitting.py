@@ -1,10 +1,19 @@
 """Which split each group of documents belongs to.
 
-Within each source, the groups are put in the order of their hash and laid end to end; the first
-80 % of the bytes are training, the next 10 % validation, the rest test. A group goes where its
-middle falls, so none is divided; from three groups on, each split gets at least one. The order
-depends on nothing but the groups' names: the same corpus is split the same way on every machine,
-and with a document more, most groups stay where they were.
+Within each source about a tenth of the bytes are test, a tenth validation, the rest training, and
+no group is divided. Held-out splits are made of a source's smaller groups, so that none of them is
+most of a split and the intervals of a figure have groups to speak of:
+
+1. A group may be held out when it has at most 2 % of the source's bytes, a fifth of a split. Where
+   such groups are fewer than both splits need, or together less than a fifth of the bytes, the
+   next larger ones may be, too, until they are enough; never the largest.
+2. These groups are put in the order of their hash. From the end, the first 10 % of the source's
+   bytes are test, the next 10 % validation: a group goes where its middle falls.
+3. From fifteen groups on, each of the two has at least five groups, even when they are more than
+   10 % of the bytes; from ten on at least two, from three on at least one.
+
+The order depends on nothing but the groups' names: the same corpus is split the same way on every
+machine, and with a document more, most groups stay where they were.
 """
 
 from __future__ import annotations
@@ -15,8 +24,17 @@ from collections.abc import Mapping
 from escada.errors import EscadaError
 
 SPLITS = ("train", "validation", "test")
-TRAIN_SHARE, VALIDATION_SHARE = 0.8, 0.1
-"""Of a source's bytes; the rest is test."""
+HELD_OUT_SHARE = 0.1
+"""Of a source's bytes, for validation and for test; the rest is training."""
+LARGEST_SHARE = HELD_OUT_SHARE / 5
+"""Of a source's bytes: groups up to this may be held out."""
+_LEAST_GROUPS = ((15, 5), (10, 2), (3, 1))
+"""From so many groups of a source on, a held-out split has at least so many of them."""
+
+
+def least_held_out_groups(n_groups: int) -> int:
+    """How many groups validation has at least, and test, of a source of `n_groups`."""
+    return next((least for n, least in _LEAST_GROUPS if n_groups >= n), 0)
 
 
 def _place(source: str, group: str) -> bytes:
@@ -33,20 +51,38 @@ def split_groups(source: str, group_bytes: Mapping[str, int]) -> dict[str, str]:
     Returns:
         Group → split. Fewer than three groups are all training.
     """
-    groups = sorted(group_bytes, key=lambda group: _place(source, group))
-    if len(groups) < len(SPLITS):
-        return dict.fromkeys(groups, "train")
+    least = least_held_out_groups(len(group_bytes))
+    splits = dict.fromkeys(group_bytes, "train")
+    if not least:
+        return splits
+    groups = _small_groups(source, group_bytes, 2 * least)
+    share = HELD_OUT_SHARE * sum(group_bytes.values())
+    n_test = n_held_out = after = 0
+    for group in reversed(groups):
+        middle = after + group_bytes[group] / 2
+        after += group_bytes[group]
+        n_test += middle <= share
+        n_held_out += middle <= 2 * share
+    n_test = min(max(n_test, least), len(groups) - least)
+    n_held_out = max(n_held_out, n_test + least)
+    splits |= dict.fromkeys(groups[-n_held_out:-n_test], "validation")
+    splits |= dict.fromkeys(groups[-n_test:], "test")
+    return splits
+
+
+def _small_groups(source: str, group_bytes: Mapping[str, int], least: int) -> list[str]:
+    """The groups that may be held out, at least `least` of them, in the order of their hash."""
     total = sum(group_bytes.values())
-    n_train = n_before_test = 0
-    before = 0
-    for group in groups:
-        middle = before + group_bytes[group] / 2
-        before += group_bytes[group]
-        n_train += middle < TRAIN_SHARE * total
-        n_before_test += middle < (TRAIN_SHARE + VALIDATION_SHARE) * total
-    n_train = min(max(n_train, 1), len(groups) - 2)
-    n_before_test = min(max(n_before_test, n_train + 1), len(groups) - 1)
-    return {group: SPLITS[(i >= n_train) + (i >= n_before_test)] for i, group in enumerate(groups)}
+    by_size = sorted(group_bytes, key=lambda group: (group_bytes[group], _place(source, group)))
+    chosen: list[str] = []
+    together = 0
+    for group in by_size[:-1]:
+        enough = len(chosen) >= least and together >= 2 * HELD_OUT_SHARE * total
+        if enough and group_bytes[group] > LARGEST_SHARE * total:
+            break
+        chosen.append(group)
+        together += group_bytes[group]
+    return sorted(chosen, key=lambda group: _place(source, group))
 
 
 def split_corpus(
