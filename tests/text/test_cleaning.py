@@ -5,6 +5,7 @@ import unicodedata
 
 import ftfy
 import pytest
+import wordfreq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,83 @@ def test_mojibake_is_repaired_line_by_line(encoding: str):
     broken_line = first.encode("utf-8").decode(encoding)
     assert broken_line != first
     assert clean(f"{broken_line}\n{second}", "reference") == good
+
+
+SIGNS = sorted(
+    set(bytes(range(0x20, 0x100)).decode("cp1252", errors="ignore"))
+    - {sign for sign in map(chr, range(0x20, 0x180)) if sign.isalnum() and sign not in "ªº¹²³"}
+    - set(" \x7fƒˆ")
+)
+# One word for each ending of two letters, and every word in ã: the capital is the first byte of
+# what most broken Portuguese begins with. A word of the list that is itself broken is rarer.
+WORDS = [
+    word
+    for word in wordfreq.top_n_list("pt", 60_000)
+    if word[-1] in "ãâáàéêíóôõúç" and word.isalpha() and len(word) > 1
+]
+ENDINGS = sorted(
+    ({word[-2:]: word for word in WORDS} | {w: w for w in WORDS if w[-1] == "ã"}).values()
+)
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_a_word_before_a_sign_is_not_taken_for_mojibake(sign: str):
+    as_read = {"\u00a0": " ", "\u00ad": ""}.get(sign, sign)
+    for word in ENDINGS:
+        for form in (word.upper(), word):
+            for text in ("{}{}.", "O {}{} e mais", "“{}{}” DISSE", "{}{} É BOA A MANHÃ"):
+                expected = clean(text.format(form, as_read), "reference")
+                if (form, sign) != ("JÃ", "¡"):  # "jã" is no word, but in the list
+                    assert text.format(form, as_read).replace("  ", " ") == expected
+                    assert clean(text.format(form, sign), "reference") == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["CAMPEÃ”", "AMANHÃ– disse", "ALEMû", "IRMÃ®", "ALEMÃ–BRASIL", "É»", "JÁ§§", "você”…", "Ã”"],
+)
+def test_correct_text_that_could_be_mojibake_stays(text: str):
+    assert clean(text, "reference") == text
+    assert clean_prompt(text, "reference") == text
+
+
+def test_a_word_in_a_tilde_before_a_no_break_space_stays():
+    assert clean("AMANHÃ\u00a0CEDO, DE MANHÃ\u00a0", "reference") == "AMANHÃ CEDO, DE MANHÃ"
+
+
+@pytest.mark.parametrize(
+    ("broken", "good"),
+    [
+        ("SÃ£o Paulo", "São Paulo"),
+        ("nÃ£o", "não"),
+        ("JÃ¡ fui", "Já fui"),
+        ("SÃ³ isso nÃ£o", "Só isso não"),  # "sã" is a word, but "nÃ£o" gives the line away
+        ("Ã© bom", "é bom"),
+        ("Ã\u00a0 noite", "à noite"),
+        ("SITUAÃ‡ÃƒO, CORAÃ‡Ã•ES", "SITUAÇÃO, CORAÇÕES"),
+        ("NÃƒO Ã‰ CAFÃ‰", "NÃO É CAFÉ"),
+        ("CAFÃ‰ QUENTE", "CAFÉ QUENTE"),
+        ("AVÃ”", "AVÔ"),
+        ("10Â° e 2Âª", "10° e 2ª"),
+        ("dizâ€” que â€œissoâ€\x9d", "diz— que “isso”"),
+    ],
+)
+def test_what_is_surely_broken_is_repaired(broken: str, good: str):
+    assert clean(broken, "reference") == good
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(ENDINGS + [word.upper() for word in ENDINGS] + SIGNS), max_size=6),
+    st.sampled_from(["", " ", "\u00a0"]),
+    st.booleans(),
+)
+def test_words_and_signs_settle_at_once(parts: list[str], joint: str, break_it: bool):
+    text = joint.join(parts)
+    if break_it:
+        text = text.encode().decode("latin-1")
+    once = clean(text, "reference")
+    assert clean(once, "reference") == once
 
 
 def test_mojibake_of_mojibake_is_repaired():

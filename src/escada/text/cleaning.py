@@ -22,9 +22,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import pairwise
 
 import ftfy
 from ftfy.badness import is_bad
+from wordfreq import zipf_frequency
 
 from escada.errors import EscadaError, nearest
 
@@ -60,6 +62,21 @@ _INVISIBLE = (
 _ODD = re.compile(f"[{_SPACES}]+|[{_INVISIBLE}]+")
 """Everything that `reference` turns into a space or nothing; most text has none of it."""
 _BEYOND_ASCII_PAIR = re.compile("[\x80-\u266f\uf8ff\ufb01\ufb02\ufffd]{2}")
+_SIGN = "".join(
+    sign
+    for sign in bytes(range(0x80, 0xC0)).decode("windows-1252", errors="ignore")
+    if sign in "ªºµˆ" or not sign.isalpha()
+)
+"""What the bytes that continue a UTF-8 sequence read as in Windows-1252, but for letters."""
+_LETTER = "A-Za-zÀ-ÖØ-öø-ÿ"
+_WORD_AND_SIGN = re.compile(
+    f"(?<![{_LETTER}])([{_LETTER}]*[À-ÖØ-öø-ÿ])"
+    f"(?=[{_SIGN}](?![{_LETTER}])|(?<![ÂÃ])[{_SIGN}]|\u00a0|[–—…·][A-ZÀ-ÖØ-Þ])"
+)
+"""A word that ends in an accented letter, before a sign. Where UTF-8 was broken in Portuguese there
+is an Â or Ã, and a letter after it: between those a sign is no word's end, unless it is a dash."""
+_SURE_GAIN = 2.9
+"""Of frequency, as a power of ten: "à" is 3.0 more frequent than "ã", "só" 2.8 more than "sã"."""
 _SPACE_RUN = re.compile("  +")
 _SPACED_NEWLINE = re.compile(" *\n *")
 _UNTIDY_LINES = re.compile("\n(?: |\n\n)| \n")
@@ -94,10 +111,71 @@ def _may_be_mojibake(text: str) -> bool:
 def _repair_mojibake(text: str) -> str:
     if not _may_be_mojibake(text):
         return text
-    return "\n".join(
-        ftfy.fix_encoding(line, _MOJIBAKE) if _may_be_mojibake(line) and is_bad(line) else line
-        for line in text.split("\n")
+    return "\n".join(map(_repair_line, text.split("\n")))
+
+
+def _repair_line(line: str) -> str:
+    """Undo mojibake, but for what may have been written so: "CAMPEÃ”" is no broken "CAMPEÔ".
+
+    Words and signs that are as likely right as wrong stay, unless the whole line reads as UTF-8 and
+    something else in it is surely broken.
+    """
+    if not _is_suspicious(line):
+        return line
+    cuts = [match.end() for match in _WORD_AND_SIGN.finditer(line) if _is_as_written(match)]
+    if not cuts:
+        return ftfy.fix_encoding(line, _MOJIBAKE)
+    parts = [line[a:b] for a, b in pairwise([0, *cuts, len(line)])]
+    repaired = "".join(
+        ftfy.fix_encoding(part, _MOJIBAKE) if _is_suspicious(part) else part for part in parts
     )
+    if repaired != line and _is_utf8_throughout(line):
+        return ftfy.fix_encoding(line, _MOJIBAKE)
+    return repaired
+
+
+def _is_suspicious(line: str) -> bool:
+    return _may_be_mojibake(line) and is_bad(line)
+
+
+def _is_as_written(match: re.Match[str]) -> bool:
+    """Whether a word and the sign after it may well be what was written.
+
+    They are not where the word ends in a capital for no reason ("nÃ£o"), nor where what the two
+    would decode to makes a word far more usual than the one that stands there ("JÃ¡": "já").
+    """
+    word, end = match[1], match.end()
+    if not (word.isupper() or word[-1].islower()):
+        return False
+    signs = match.string[end : end + (1 if word.isupper() else 2)]
+    decoded = _decoded(word[-1] + signs.replace(" ", "\u00a0"))
+    if decoded is None:
+        return word.isupper()
+    if len(word) > 2 and word.isupper() and decoded.islower():
+        return True  # "IRMÃ®" is no "IRMî"
+    frequency = zipf_frequency(word.lower(), "pt")
+    if not decoded.isalpha():  # "10Â°" and "â€”" are broken, but "IRMÃ—" is no "IRM×"
+        return word[-1] not in "ÂÃâï" or (word.isupper() and len(word) > 1 and frequency > 0)
+    return zipf_frequency((word[:-1] + decoded).lower(), "pt") - frequency < _SURE_GAIN
+
+
+def _decoded(sequence: str) -> str | None:
+    """The character whose UTF-8 bytes, read as Windows-1252, are `sequence`; None if it is none."""
+    try:
+        return sequence.encode("sloppy-windows-1252").decode("utf-8")
+    except UnicodeError:
+        return None
+
+
+def _is_utf8_throughout(line: str) -> bool:
+    """Whether all of a line is UTF-8 that was read as Latin-1 or Windows-1252."""
+    for encoding in ("latin-1", "sloppy-windows-1252"):
+        try:
+            line.encode(encoding).decode("utf-8")
+        except UnicodeError:
+            continue
+        return True
+    return False
 
 
 def _is_plain(text: str) -> bool:

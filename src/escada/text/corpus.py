@@ -168,7 +168,7 @@ def _key(source: Source, profile: str, limit: int | None) -> str:
             "profile": profile,
             "limit": limit,
             "code": hash_sources(*code),
-            "versions": {name: metadata.version(name) for name in ("ftfy", "rensa")},
+            "versions": {name: metadata.version(name) for name in ("ftfy", "rensa", "wordfreq")},
         }
     )
 
