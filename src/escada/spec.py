@@ -14,6 +14,7 @@ module is imported only when a spec is loaded, and offers `Config` (a `ModelConf
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import math
 import re
@@ -66,6 +67,7 @@ _UNITS: dict[str, tuple[Unit, float]] = {
     "flop": ("flop", 1),
     "flops": ("flop", 1),
 }
+_NUMBER = re.compile(r"\s*[0-9]+(?:\.[0-9]+)?\s*[kMGBT]?\s*")
 _BUDGET = re.compile(
     r"\s*([0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*([kKMGBT]?)\s*([a-zA-Z]+)\s*"
 )
@@ -88,6 +90,12 @@ class Budget:
         Raises:
             EscadaError: no number, no known unit, or nothing left to train.
         """
+        if _NUMBER.fullmatch(text):
+            number = text.strip()
+            raise EscadaError(
+                f"budget {text!r} has no unit",
+                fix=f"do you mean '{number} s', '{number} steps' or '{number} epochs'?",
+            )
         match = _BUDGET.fullmatch(text)
         if match is None:
             raise EscadaError(f"budget {text!r} is not a number with a unit", fix=_BUDGET_FORMS)
@@ -393,7 +401,9 @@ def model_module(kind: str) -> ModuleType:
 _S = TypeVar("_S", bound=BaseModel)
 
 
-def _validate(section: type[_S], table: object, key: str, where: object) -> _S:
+def _validate(
+    section: type[_S], table: object, key: str, where: object, known_keys: Sequence[str]
+) -> _S:
     """Check one table; the first problem becomes one clear line."""
     try:
         return section.model_validate(table)
@@ -401,25 +411,37 @@ def _validate(section: type[_S], table: object, key: str, where: object) -> _S:
         problem = error.errors()[0]
         path = ".".join(str(part) for part in (key, *problem["loc"]) if part != "")
         if problem["type"] == "extra_forbidden":
-            known = _known_keys(section, problem["loc"][:-1])
             message = f"unknown key {path!r}"
-            raise EscadaError(
-                message, where=where, fix=nearest(str(problem["loc"][-1]), known)
-            ) from error
+            raise EscadaError(message, where=where, fix=_nearest_key(path, known_keys)) from error
         shown = problem["msg"].removeprefix("Value error, ")
         got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
         fix = "add it" if problem["type"] == "missing" else "change it there or with --set"
         raise EscadaError(f"{path}: {shown}{got}", where=where, fix=fix) from error
 
 
-def _known_keys(section: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
-    for part in loc:
-        field = section.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type):
-            break
-        if issubclass(field.annotation, BaseModel):
-            section = field.annotation
-    return list(section.model_fields)
+def _keys(section: type[BaseModel], prefix: str) -> list[str]:
+    """The full keys of a section's fields, those of its own sections included."""
+    keys: list[str] = []
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += _keys(inner, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys
+
+
+def _nearest_key(path: str, known: Sequence[str]) -> str:
+    """What an unknown key may mean: the same name elsewhere, one like it, or those beside it."""
+    table, _, name = path.rpartition(".")
+    tables = sorted({key.partition(".")[0] for key in known if "." in key})
+    beside = [key for key in known if key.rpartition(".")[0] == table] + ([] if table else tables)
+    for keys, cutoff in ((known, 1.0), (beside, 0.5), (known, 0.7)):
+        names = [key.rpartition(".")[2] for key in keys]
+        for close in difflib.get_close_matches(name, names, n=1, cutoff=cutoff):
+            meant = [key for key in keys if key.rpartition(".")[2] == close]
+            return "did you mean " + " or ".join(map(repr, meant)) + "?"
+    return "known: " + ", ".join(beside)
 
 
 def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
@@ -434,8 +456,10 @@ def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
     if "kind" not in model_table:
         raise EscadaError("the spec has no model.kind", where=where, fix="add [model] kind = …")
     module = model_module(str(model_table["kind"]))
-    config = _validate(cast(type[ModelConfig], module.Config), model_table, "model", where)
-    spec = _validate(Spec, sections | {"model": config}, "", where)
+    config_type = cast(type[ModelConfig], module.Config)
+    known = list(dict.fromkeys([*_keys(Spec, ""), *_keys(config_type, "model.")]))
+    config = _validate(config_type, model_table, "model", where, known)
+    spec = _validate(Spec, sections | {"model": config}, "", where, known)
     _check_together(spec, where)
     return spec
 
@@ -518,7 +542,12 @@ def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
         where = str(path)
         try:
             data = path.read_bytes()
-        except (FileNotFoundError, IsADirectoryError) as error:
+        except IsADirectoryError as error:
+            fix = "name the .toml file in it"
+            raise EscadaError(
+                "a folder where a spec file is needed", where=path, fix=fix
+            ) from error
+        except FileNotFoundError as error:
             fix = "check the path, or name a rung: " + ", ".join(rung_names())
             raise EscadaError("spec file not found", where=path, fix=fix) from error
         add_model_folder(path.resolve().parent)
@@ -526,14 +555,23 @@ def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
         if rung not in rung_names():
             raise EscadaError(
                 f"unknown rung {rung!r}",
-                fix=nearest(rung, rung_names()) + " (a spec file ends in .toml)",
+                fix=f"do you mean the file {rung}.toml?"
+                if Path(f"{rung}.toml").is_file()
+                else nearest(rung, rung_names()) + " (a spec file ends in .toml)",
             )
         where = f"rung {rung}"
         data = resources.files("escada.rungs").joinpath(f"{rung}.toml").read_bytes()
     try:
         return tomllib.loads(data.decode("utf-8")), where
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EscadaError(f"not a TOML file: {error}", where=where, fix="mend it") from error
+        raise EscadaError(f"not a TOML file: {error}", where=where, fix="fix it") from error
+
+
+def _preset_fix(preset: str, known: list[str], where: str) -> str:
+    near = nearest(preset, known)
+    if "?" in near:
+        return near
+    return f"give --preset {known[0]}, or add a table [presets.{preset}] with what it changes"
 
 
 def load_spec(rung: str, *, preset: str = FULL, overrides: Sequence[str] = ()) -> Spec:
@@ -552,7 +590,9 @@ def load_spec(rung: str, *, preset: str = FULL, overrides: Sequence[str] = ()) -
     if preset != FULL:
         if preset not in presets:
             raise EscadaError(
-                f"unknown preset {preset!r}", where=where, fix=nearest(preset, [FULL, *presets])
+                f"no preset {preset!r}; there are: {', '.join([FULL, *presets])}",
+                where=where,
+                fix=_preset_fix(preset, [FULL, *presets], where),
             )
         table = overlay(table, presets[preset])
     for text in overrides:

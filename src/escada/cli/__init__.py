@@ -7,6 +7,7 @@ that `escada --help` answers at once.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import NoReturn, cast
 
@@ -114,13 +115,21 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if (known := disk_error(error, error.filename)) is None:
+        if (known := disk_error(error, error.filename) or _of_given_path(error)) is None:
             raise
         _fail(known)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(options.INTERRUPTED)
     else:
         sys.exit(code)
+
+
+def _of_given_path(error: OSError) -> EscadaError | None:
+    """What is wrong with a path of the command line; None when the path is our own."""
+    if error.filename is None or str(error.filename) not in sys.argv[1:]:
+        return None
+    what = (error.strerror or type(error).__name__).lower()
+    return EscadaError(what, where=error.filename, fix="check the path")
 
 
 def _fail(error: EscadaError) -> NoReturn:
@@ -135,5 +144,13 @@ def _fail_usage(error: typer.BadParameter) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     what = error.format_message().rstrip(".").replace(". Did you", "; did you")
+    what = _OPTIONS.sub(r"; did you mean \1?", what)
     verb = error.ctx.command_path if error.ctx else "escada"
-    _fail(EscadaError(what[:1].lower() + what[1:], fix=f"see {verb} --help"))
+    fix = f"see {verb} --help"
+    if what.startswith("Got unexpected extra argument") and any(map(os.path.isdir, sys.argv[2:])):
+        fix = f"a pattern may have matched several; {verb} takes one; {fix}"
+    _fail(EscadaError(what[:1].lower() + what[1:], fix=fix))
+
+
+_OPTIONS = re.compile(r" \(Possible options: (.*)\)")
+"""What the parser adds to an option that it does not know."""

@@ -15,14 +15,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Run folders, or a climb's folder for all its runs.",
-            metavar="RUN...",
-            autocompletion=completion.runs_and_climbs,
-        ),
-    ],
+    runs: options.RunsOrClimbs,
     split: options.Split = "test",
     metric: Annotated[
         str,

@@ -9,7 +9,7 @@ import typer
 
 from escada.cli import completion, options, reading, windows
 from escada.errors import EscadaError, nearest
-from escada.terminal import echo, echo_json
+from escada.terminal import echo, echo_json, shortened
 
 if TYPE_CHECKING:
     from escada.runs.run import Run
@@ -22,10 +22,7 @@ _LONGEST_NAME = 255
 
 
 def evaluate(
-    run: Annotated[
-        Path | None,
-        typer.Argument(help="A run's folder.", autocompletion=completion.run_folders),
-    ] = None,
+    run: options.MaybeRunFolder = None,
     text: Annotated[
         str | None,
         typer.Option(
@@ -174,6 +171,12 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> dict[str,
     from escada.text.reading import ReferenceCounts, reference_documents
     from escada.text.sources import open_source
 
+    if not Path(text).exists():
+        raise EscadaError(
+            "--text takes a file or a folder of documents, and there is none of this name",
+            where=shortened(text, 80),
+            fix=f'for a sentence: escada score {run.path} "…"',
+        )
     profile = run.spec.text.profile
     if " " in text and not Path(text[:_LONGEST_NAME]).exists():
         fix = "check the path; for one sentence: escada score RUN TEXT"

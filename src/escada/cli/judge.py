@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import completion, options
+from escada.cli import options
 from escada.terminal import bar, print_line
 
 if TYPE_CHECKING:
@@ -20,14 +20,7 @@ PLAIN_SECONDS = 10.0
 
 
 def judge(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="RUN…",
-            help="Folders of runs to compare.",
-            autocompletion=completion.run_folders,
-        ),
-    ],
+    runs: options.Runs,
     base_url: Annotated[
         str | None,
         typer.Option(help="An OpenAI-compatible endpoint, such as http://localhost:8000/v1."),
@@ -35,7 +28,7 @@ def judge(
     model: Annotated[str | None, typer.Option(help="The judge's name there.")] = None,
     reference: Annotated[
         Path | None,
-        typer.Option(help="Instead of an endpoint: a run whose model finds each sample likely."),
+        options.other_run("Instead of an endpoint: a run, by how likely it finds each sample."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the review; else `judge` beside the runs.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,9 +22,60 @@ Rung = Annotated[
         help="A rung's name, or a spec file ending in .toml.", autocompletion=completion.rungs
     ),
 ]
+
+
+def _run_meant(context: typer.Context, given: Path | None) -> Path | None:
+    """The folder of the run that was given by its path or by its rung's name."""
+    if given is None or context.resilient_parsing:
+        return given
+    from escada.runs.catalogue import find_run
+
+    return find_run(given)
+
+
+def _runs_meant(context: typer.Context, given: list[Path]) -> list[Path]:
+    """As `_run_meant`, of several; a folder of runs stays as it was given."""
+    if context.resilient_parsing:
+        return given
+    from escada.runs.catalogue import find_run
+
+    return [path if path.is_dir() else find_run(path) for path in given]
+
+
+RUN_HELP = "A run's folder, or its rung's name where one run below runs/ has it."
 RunFolder = Annotated[
-    Path, typer.Argument(help="A run's folder.", autocompletion=completion.run_folders)
+    Path,
+    typer.Argument(help=RUN_HELP, callback=_run_meant, autocompletion=completion.run_folders),
 ]
+MaybeRunFolder = Annotated[
+    Path | None,
+    typer.Argument(help=RUN_HELP, callback=_run_meant, autocompletion=completion.run_folders),
+]
+RunsOrClimbs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN…",
+        help="Runs (folders, or names of rungs), or a climb's folder for all its runs.",
+        callback=_runs_meant,
+        autocompletion=completion.runs_and_climbs,
+    ),
+]
+Runs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN…",
+        help="Runs: their folders, or the names of their rungs.",
+        callback=_runs_meant,
+        autocompletion=completion.run_folders,
+    ),
+]
+
+
+def other_run(help_text: str) -> Any:
+    """An option that takes a run, as the argument of the verbs does."""
+    return typer.Option(help=help_text, callback=_run_meant, autocompletion=completion.run_folders)
+
+
 Preset = Annotated[
     str,
     typer.Option(

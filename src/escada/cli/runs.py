@@ -19,6 +19,8 @@ def runs(
     from escada.errors import EscadaError
     from escada.runs.catalogue import catalogue
 
+    if folder.is_file():
+        raise EscadaError("a file where a folder is needed", where=folder, fix="name its folder")
     if not folder.is_dir():
         raise EscadaError("no such folder", where=folder, fix="train something first")
     rows = catalogue(folder)

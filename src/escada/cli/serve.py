@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from escada.cli import completion, options
+from escada.cli import options
 
 
 def serve(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="RUN…",
-            help="Folders of runs, or of climbs: all their finished rungs.",
-            autocompletion=completion.runs_and_climbs,
-        ),
-    ],
+    runs: options.RunsOrClimbs,
     host: Annotated[str, typer.Option(help="Address or name to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65_535)] = 8000,
     token: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from escada.cli import completion, options
+from escada.cli import options
 
 
 def train(
@@ -24,10 +24,7 @@ def train(
     device: options.Device = "auto",
     warm_start: Annotated[
         Path | None,
-        typer.Option(
-            help="Begin with the best weights of this run.",
-            autocompletion=completion.run_folders,
-        ),
+        options.other_run("Begin with the best weights of this run."),
     ] = None,
 ) -> None:
     """Train a rung in a new run folder, whose path is the last line printed."""

@@ -1,13 +1,82 @@
-"""An index of runs, read from their folders each time: `runs/` is the truth."""
+"""Runs found by name and listed, read from their folders each time: `runs/` is the truth."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from escada.errors import EscadaError
+from escada.errors import EscadaError, nearest
 from escada.files import read_json
 from escada.runs.layout import Layout
+
+RUNS = Path("runs")
+"""Where a rung's name is looked up."""
+_NAMED = 6
+"""Most candidates that a message names."""
+
+
+def find_run(given: Path, below: Path = RUNS) -> Path:
+    """The folder of the run that a user means: a path, or a rung's name where one run has it.
+
+    Args:
+        given: a run's folder; or `v4`, the only run of v4 below `below`; or `runs/demo/v4`, the
+            only one below `runs/demo`.
+        below: where a name alone is looked up; climbs in it are looked into.
+
+    Raises:
+        EscadaError: a climb's folder, a file, a name of several runs or of none.
+    """
+    if Layout(given).record.is_file():
+        return given
+    alone = len(given.parts) == 1
+    if given.is_dir():
+        if inside := list(named_runs(given)):
+            raise EscadaError(
+                "not a run folder, but one that holds runs",
+                where=given,
+                fix=f"name one of them: {_listed(path for path, _ in inside)}",
+            )
+        return given  # whoever opens it says what is missing
+    if given.is_file():
+        fix = f"`escada runs {given.parent}` lists those below its folder"
+        raise EscadaError("not a run folder, but a file", where=given, fix=fix)
+    folder = below if alone else given.parent
+    runs = list(named_runs(folder))
+    if any(sign in given.name for sign in "*?["):
+        found = [path for path, _ in runs]
+        fix = f"there are {_listed(found)}" if found else "`escada runs` lists those that there are"
+        raise EscadaError("no run matches this pattern", where=given, fix=fix)
+    found = [path for path, name in runs if given.name in (name, path.name)]
+    if len(found) > 1:
+        raise EscadaError(
+            f"{given.name} is the name of {len(found)} runs below {folder}",
+            fix=f"name one of them: {_listed(found)}",
+        )
+    if found:
+        return found[0]
+    names = sorted({name for _, name in runs})
+    near = nearest(given.name, [*names, *(path.name for path, _ in runs)]) if runs else ""
+    hint = near if "?" in near else f"`escada runs {folder}` lists those below it"
+    raise EscadaError("not a run folder, nor the name of a run", where=given, fix=hint)
+
+
+def named_runs(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Runs in a folder and in the climbs in it, each with the name of its rung."""
+    for record in sorted((*folder.glob("*/record.json"), *folder.glob("*/*/record.json"))):
+        if record.parent.name.startswith(".") or record.parent.parent.name.startswith("."):
+            continue
+        try:
+            name = str(read_json(record).get("name"))
+        except EscadaError:  # damaged: it can be named by its path
+            name = record.parent.name
+        yield record.parent, name
+
+
+def _listed(paths: Iterable[Path]) -> str:
+    shown = [str(path) for path in paths]
+    more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
+    return ", ".join(shown[:_NAMED]) + more
 
 
 def catalogue(folder: Path) -> list[dict[str, Any]]:
