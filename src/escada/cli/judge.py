@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from escada.evaluation.judge.asking import Progress
 
 PLAIN_SECONDS = 10.0
+PROBES_IN_WORDS = {
+    "shuffled": "human text won against its own words shuffled",
+    "elsewhere": "a text's own continuation won against another document's",
+    "longer": "human text won against longer shuffled words",
+}
 
 
 def judge(
@@ -28,7 +33,7 @@ def judge(
     model: Annotated[str | None, typer.Option(help="The judge's name there.")] = None,
     reference: Annotated[
         Path | None,
-        options.other_run("Instead of an endpoint: a run, by how likely it finds each sample."),
+        options.other_run("Instead of an endpoint: a run whose model scores each sample."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the review; else `judge` beside the runs.")
@@ -38,31 +43,38 @@ def judge(
         typer.Option(help="Judge this many of the stored samples of each run, not all.", min=1),
     ] = None,
     max_calls: Annotated[
-        int | None, typer.Option(help="Most calls of this invocation, failed ones too.", min=0)
+        int | None,
+        typer.Option(help="Maximum calls of this invocation, failed ones included.", min=0),
     ] = None,
     max_usd: Annotated[
-        float | None, typer.Option(help="Most money of this invocation; needs the prices.", min=0)
+        float | None,
+        typer.Option(help="Maximum cost of this invocation in USD; needs the prices.", min=0),
     ] = None,
     usd_per_million_input_tokens: Annotated[float | None, typer.Option(min=0)] = None,
     usd_per_million_output_tokens: Annotated[float | None, typer.Option(min=0)] = None,
-    concurrency: Annotated[int, typer.Option(help="Calls at a time.", min=1)] = 4,
-    timeout: Annotated[float, typer.Option(help="Seconds that a call may take.", min=0.1)] = 120.0,
+    concurrency: Annotated[int, typer.Option(help="Concurrent calls.", min=1)] = 4,
+    timeout: Annotated[float, typer.Option(help="Seconds per call.", min=0.1)] = 120.0,
     first_wait: Annotated[
         float, typer.Option(help="Seconds before a failed call's second try; then doubled.", min=0)
     ] = 1.0,
     max_output_tokens: Annotated[
-        int, typer.Option(help="Of an answer; judges that think first need more.", min=16)
+        int,
+        typer.Option(
+            help="Maximum tokens per answer; a judge that thinks first needs more.", min=16
+        ),
     ] = 400,
-    seed: Annotated[int, typer.Option(help="Of held-out texts, noise and order.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of held-out texts, noise, probes and order.", min=0)
+    ] = 0,
     data: Annotated[
         Path | None, typer.Option(help="The runs' corpus folder, if it was moved.")
     ] = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
-    """Let a language model judge runs' samples, with human text and noise hidden among them.
+    """LLM-as-a-judge on runs' samples, with hidden controls that test the judge itself.
 
-    A key is read from ESCADA_JUDGE_API_KEY or else OPENAI_API_KEY; local servers need none.
+    The API key is read from ESCADA_JUDGE_API_KEY or else OPENAI_API_KEY; local servers need none.
     """
     import json as json_module
 
@@ -227,9 +239,17 @@ def _show(found: dict[str, Any], folder: Path) -> None:
     swaps, bias = found["swap_contradictions"], found["position_bias"]
     if swaps and swaps["share"] is not None:
         typer.echo(
-            f"Order: {swaps['share']:.0%} of {swaps['decided']:,} decided pairs contradicted when "
-            f"swapped; the first text was preferred in {bias['first_share']:.0%} of the decisions."
+            f"Order: {swaps['share']:.0%} {_percents(swaps['ci95'])} of {swaps['decided']:,} "
+            "decided pairs without noise contradicted when swapped; the first text was preferred "
+            f"in {bias['first_share']:.0%} of the decisions."
         )
+    for kind, text in PROBES_IN_WORDS.items():
+        probe = found["probes"][kind]
+        if probe["share"] is not None:
+            typer.echo(
+                f"Probes: {text} in {probe['share']:.0%} {_percents(probe['ci95'])} of "
+                f"{probe['pairs']:,} pairs"
+            )
     asked = found["questions"]
     usd = "" if found["usd"] is None or not with_marks else f", {found['usd']:.4f} USD"
     typer.echo(
@@ -240,6 +260,10 @@ def _show(found: dict[str, Any], folder: Path) -> None:
     for one in found.get("degraded", []):
         typer.echo(f"Without {one['part']}, which the server refused.")
     typer.echo(f"Written to {folder}")
+
+
+def _percents(interval: list[float]) -> str:
+    return f"[{interval[0]:.0%}, {interval[1]:.0%}]"
 
 
 def _rating(row: dict[str, Any]) -> str:

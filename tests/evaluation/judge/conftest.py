@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from escada.evaluation.judge.asking import Patience
-from escada.evaluation.judge.questions import Judge
+from escada.evaluation.judge.questions import Judge, defused
 from escada.evaluation.judge.reviewing import Settings, review_with_endpoint
 from escada.runs.run import Run, open_run
 from escada.spec import Budget as Steps
@@ -65,14 +64,19 @@ Serve = Callable[..., Served]
 @pytest.fixture
 def serve(corpus_path: Path, tmp_path: Path) -> Iterator[Serve]:
     processes: list[subprocess.Popen[str]] = []
-    words = tmp_path / "words.txt"
-    texts = [document.text for document in Corpus.open(corpus_path).documents("train")]
-    words.write_text(" ".join(set(re.findall(r"[^\W\d_]+", " ".join(texts).lower()))))
+    documents = tmp_path / "documents.json"
+    everything = Corpus.open(corpus_path)
+    texts = [
+        defused(document.text)
+        for split in ("train", "validation", "test")
+        for document in everything.documents(split)
+    ]
+    documents.write_text(json.dumps(texts))
 
-    def start(judge: str = "good", *options: str, faults: dict[int, str] | None = None) -> Served:
+    def start(judge: str = "right", *options: str, faults: dict[int, str] | None = None) -> Served:
         log = tmp_path / f"requests-{len(processes)}.jsonl"
         log.touch()
-        arguments = ["--log", str(log), "--words", str(words), "--judge", judge, *options]
+        arguments = ["--log", str(log), "--documents", str(documents), "--judge", judge, *options]
         if faults:
             arguments += ["--faults", json.dumps(faults)]
         process = subprocess.Popen(

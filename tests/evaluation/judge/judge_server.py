@@ -6,8 +6,9 @@ It prints its port and serves until it is killed. Every request leaves one line 
 number, time, the hash of its messages, and what became of it; `answered` only once a whole good
 answer was sent. Faults are given by the number of the request: `--faults '{"3": "429"}'`.
 
-Judges: `good` (the more known words the better), `inverted`, `first` (always the text shown first;
-its marks are good), `tie`.
+Judges: `right` (knows the documents: how an opening goes on, else the more known words the better),
+`inverted`, `first` (always the text shown first; its marks are right), `longer`, `tie`; and those
+that know no more than noise: `noise-then-first`, `noise-then-coin`, `noise-then-longer`.
 """
 
 import argparse
@@ -25,8 +26,8 @@ from pathlib import Path
 def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--words", type=Path, required=True)
-    parser.add_argument("--judge", default="good")
+    parser.add_argument("--documents", type=Path, required=True)
+    parser.add_argument("--judge", default="right")
     parser.add_argument("--faults", type=json.loads, default={})
     parser.add_argument("--always", help="one fault for every request")
     parser.add_argument("--refuse", default="", help="parts of the request that are refused")
@@ -40,7 +41,8 @@ def parse():
 
 
 OPTIONS = parse()
-WORDS = set(OPTIONS.words.read_text(encoding="utf-8").split())
+DOCUMENTS = json.loads(OPTIONS.documents.read_text(encoding="utf-8"))
+WORDS = set(re.findall(r"[^\W\d_]+", " ".join(DOCUMENTS).lower()))
 LOCK = threading.Lock()
 COUNTS = {"requests": 0, "answered": 0, "in_flight": 0, "most_in_flight": 0}
 
@@ -50,26 +52,42 @@ def log(**line):
         file.write(json.dumps(line) + "\n")
 
 
-def goodness(text):
+def known(text):
     words = re.findall(r"[^\W\d_]+", text.lower())
-    share = sum(word in WORDS for word in words) / len(words) if words else 0.0
-    return 1 - share if OPTIONS.judge == "inverted" else share
+    return sum(word in WORDS for word in words) / len(words) if words else 0.0
+
+
+def goodness(opening, text):
+    """From 0 to 1."""
+    if OPTIONS.judge.startswith("noise-then"):
+        return float(known(text) > 0.25)
+    goes_on = any(opening + text in document for document in DOCUMENTS)
+    good = (known(text) + goes_on) / 2
+    return 1 - good if OPTIONS.judge == "inverted" else good
+
+
+def coin(words):
+    return "AB"[hashlib.sha256(words.encode()).digest()[0] % 2]
 
 
 def answer(words):
     def shown(tag):
         return re.search(f"<{tag}>(.*?)</{tag}>", words, re.DOTALL)
 
+    opening = shown("abertura")[1]
     if (one := shown("texto")) is not None:
-        mark = round(5 * goodness(one[1]))
+        mark = round(5 * goodness(opening, one[1]))
         marks = {"relevancia": mark, "coerencia": mark, "estilo": mark}
         return {"observacoes": "é assim", **marks}
-    a, b = goodness(shown("texto_a")[1]), goodness(shown("texto_b")[1])
+    texts = shown("texto_a")[1], shown("texto_b")[1]
+    a, b = (goodness(opening, text) for text in texts)
     choice = "A" if a > b else "B" if b > a else "empate"
-    if OPTIONS.judge == "first":
-        choice = "A"
-    if OPTIONS.judge == "tie":
-        choice = "empate"
+    longer = "A" if len(texts[0]) >= len(texts[1]) else "B"
+    if choice == "empate" and OPTIONS.judge.startswith("noise-then"):
+        rest = OPTIONS.judge.removeprefix("noise-then-")
+        choice = {"first": "A", "coin": coin(words), "longer": longer}[rest]
+    if OPTIONS.judge in ("first", "longer", "tie"):
+        choice = {"first": "A", "longer": longer, "tie": "empate"}[OPTIONS.judge]
     return {"observacoes": "é assim", "preferencia": choice}
 
 

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from escada.evaluation.baselines import bigram_model, character_tokenizer, uniform_model
-from escada.evaluation.judge.panel import Continuation, Entrant, Opening, Panel, gather_panel
+from escada.evaluation.judge.panel import Continuation, Entrant, Opening, Panel, Probe, gather_panel
 from escada.evaluation.judge.reference import (
     continuation_charge,
     nats_of_targets,
     panel_charges,
+    probe_shares,
     reference_verdict,
 )
+from escada.evaluation.judge.reliability import ProbeShare
 from escada.evaluation.judge.reviewing import Settings, review_with_reference
 from escada.evaluation.ruler import score_documents
 from escada.text.documents import Document
@@ -84,6 +86,18 @@ def panel_of_words(n=6):
             entrant("noise", "noise", ["xqzJ*k;w!jZ0pQ", "ÇÇ9x|qv]¢zzkkX"]),
         ],
         "hash",
+        [
+            Probe(
+                Opening(f"p{i}", "O vento levou", held_out=True),
+                {
+                    "human": " o chapéu do carteiro até",
+                    "short": " o chapéu do carte",
+                    "shuffled": " até carteiro chapéu do o",
+                    "elsewhere": " a menina correu da marge",
+                },
+            )
+            for i in range(n)
+        ],
     )
 
 
@@ -93,9 +107,12 @@ TRAINING = ["O vento levou o chapéu do carteiro até a margem. A menina correu.
 def test_a_bigram_model_tells_noise_from_text_and_a_uniform_one_does_not():
     tokenizer = character_tokenizer(TRAINING)
     panel = panel_of_words()
-    charges = panel_charges(bigram_model(tokenizer, TRAINING), tokenizer, panel, None)
-    verdict = reference_verdict(panel, charges)
+    bigrams = bigram_model(tokenizer, TRAINING)
+    charges = panel_charges(bigrams, tokenizer, panel, None)
+    probes = probe_shares(bigrams, tokenizer, panel, None)
+    verdict = reference_verdict(panel, charges, probes)
     assert verdict["reliable"], verdict["reasons"]
+    assert verdict["probes"]["shuffled"]["share"] == 1
     assert verdict["controls"]["noise"]["rating"] < verdict["controls"]["human"]["rating"]
     same = {"o": Continuation("abcd", False)}
     equal = Panel(
@@ -104,9 +121,10 @@ def test_a_bigram_model_tells_noise_from_text_and_a_uniform_one_does_not():
         "",
     )
     charges = panel_charges(uniform_model(tokenizer), tokenizer, equal, None)
-    verdict = reference_verdict(equal, charges)
+    probes = probe_shares(uniform_model(tokenizer), tokenizer, panel, None)
+    verdict = reference_verdict(equal, charges, probes)
     codes = {reason["code"] for reason in verdict["reasons"]}
-    assert codes == {"bits_control", "direct_control", "rating_control"}
+    assert codes == {"bits_control", "direct_control", "rating_control", "probe_pairs"}
 
 
 def test_an_empty_continuation_has_no_figure_and_no_comparison():
@@ -119,7 +137,9 @@ def test_an_empty_continuation_has_no_figure_and_no_comparison():
         "",
     )
     charges = panel_charges(bigram_model(tokenizer, TRAINING), tokenizer, panel, None)
-    row = next(r for r in reference_verdict(panel, charges)["ratings"] if r["name"] == "mute")
+    probes = {"shuffled": ProbeShare(10, 10)}
+    verdict = reference_verdict(panel, charges, probes)
+    row = next(r for r in verdict["ratings"] if r["name"] == "mute")
     assert (row["rating"], row["bits_per_byte"], row["comparisons"]) == (None, None, 0)
 
 

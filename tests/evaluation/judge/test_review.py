@@ -10,8 +10,9 @@ from escada.evaluation.judge.asking import Patience
 from escada.evaluation.judge.budget import Budget, Prices
 
 PROMPTS = 3
-QUESTIONS = PROMPTS * (3 + 6) + (PROMPTS + 1) // 2 * (4 + 12)
-"""Marks and ordered pairs of two runs and noise, and, on held-out openings, of human text too."""
+QUESTIONS = PROMPTS * (3 + 6) + (PROMPTS + 1) // 2 * (4 + 12) + 10 * (2 + 3 * 2)
+"""Marks and ordered pairs of two runs and noise; on held-out openings of human text too; and ten
+probes."""
 
 
 def opinion(verdict):
@@ -32,8 +33,49 @@ def asked_once(*served):
 # --- whom to believe --------------------------------------------------------------------------
 
 
-def test_a_judge_that_knows_words_from_noise_is_reliable(serve, review, tmp_path, runs):
-    served = serve("good")
+@pytest.mark.parametrize(
+    ("judge", "failing"),
+    [
+        ("right", set()),
+        ("first", {"probe_pairs", "swap_contradictions", "direct_control", "rating_control"}),
+        ("longer", {"probe_pairs", "swap_contradictions", "direct_control", "rating_control"}),
+        ("noise-then-first", {"probe_pairs", "probe_marks", "swap_contradictions"}),
+        ("noise-then-coin", {"probe_pairs", "probe_marks"}),
+        ("noise-then-longer", {"probe_pairs", "probe_marks", "swap_contradictions"}),
+    ],
+)
+def test_of_six_judges_only_the_right_one_is_reliable(serve, review, judge, failing):
+    verdict, _ = review(serve(judge))
+    assert verdict["reliable"] == (judge == "right")
+    assert codes(verdict) - {"swap_contradictions"} == failing - {"swap_contradictions"}
+    assert failing <= codes(verdict)
+
+
+def test_what_is_easy_does_not_dilute_what_needs_judgement(serve, review):
+    verdict, _ = review(serve("noise-then-first"))
+    assert verdict["human_above_noise"]["direct_share"] == 1
+    assert verdict["human_above_noise"]["rubric"]["difference"] > 2
+    swaps = verdict["swap_contradictions"]
+    assert swaps["pairs"] == PROMPTS * 1 + (PROMPTS + 1) // 2 * 3, "none with noise"
+    assert swaps["contradicted"] / QUESTIONS < 0.1 < 0.4 < swaps["share"] < swaps["ci95"][1]
+    probes = verdict["probes"]
+    assert {kind: probes[kind]["share"] for kind in ("shuffled", "elsewhere", "longer")} == {
+        "shuffled": 0.5,
+        "elsewhere": 0.5,
+        "longer": 0.5,
+    }
+    assert probes["marks"]["difference"] == 0
+
+
+def test_a_judge_that_takes_the_longer_loses_every_probe_of_longer_nonsense(serve, review):
+    verdict, _ = review(serve("noise-then-longer"))
+    longer = verdict["probes"]["longer"]
+    assert (longer["share"], longer["pairs"]) == (0, 10)
+    assert longer["ci95"][1] < 0.5
+
+
+def test_a_right_judge_is_reliable(serve, review, tmp_path, runs):
+    served = serve("right")
     verdict, stop = review(served)
     assert stop == "done"
     assert verdict["reliable"], verdict["reasons"]
@@ -55,7 +97,7 @@ def test_a_judge_that_knows_words_from_noise_is_reliable(serve, review, tmp_path
 def test_a_judge_that_always_takes_the_first_is_unreliable_and_its_bias_measured(serve, review):
     verdict, _ = review(serve("first"))
     assert not verdict["reliable"]
-    assert codes(verdict) == {"direct_control", "rating_control", "swap_contradictions"}
+    assert {"direct_control", "rating_control", "swap_contradictions"} <= codes(verdict)
     assert verdict["position_bias"]["first_share"] == 1
     assert verdict["swap_contradictions"]["share"] == 1
     assert all(row["rating"] == pytest.approx(0, abs=1e-6) for row in verdict["ratings"])
@@ -64,7 +106,7 @@ def test_a_judge_that_always_takes_the_first_is_unreliable_and_its_bias_measured
 def test_a_judge_that_prefers_noise_is_unreliable(serve, review):
     verdict, _ = review(serve("inverted"))
     assert not verdict["reliable"]
-    assert codes(verdict) == {"rubric_control", "direct_control", "rating_control"}
+    assert {"rubric_control", "direct_control", "rating_control"} <= codes(verdict)
     assert verdict["human_above_noise"]["rubric"]["difference"] < -2
     assert verdict["human_above_noise"]["direct_share"] == 0
     assert [note["code"] for note in verdict["notes"]] == ["above_human"]
@@ -73,13 +115,13 @@ def test_a_judge_that_prefers_noise_is_unreliable(serve, review):
 
 def test_a_judge_that_never_decides_is_unreliable(serve, review):
     verdict, _ = review(serve("tie"))
-    assert codes(verdict) == {"direct_control", "rating_control"}
+    assert codes(verdict) == {"direct_control", "rating_control", "probe_pairs"}
     assert verdict["position_bias"]["first_share"] is None
     assert verdict["swap_contradictions"]["share"] is None
 
 
 def test_a_judge_whose_answers_cannot_be_used_is_unreliable_and_none_is_guessed(serve, review):
-    served = serve("good", faults=dict.fromkeys(range(2, 4 * QUESTIONS), "malformed"))
+    served = serve("right", faults=dict.fromkeys(range(2, 4 * QUESTIONS), "malformed"))
     verdict, stop = review(served)
     assert stop == "done"
     assert {"unusable_answers", "rubric_control"} <= codes(verdict)
@@ -96,7 +138,7 @@ def test_a_judge_whose_answers_cannot_be_used_is_unreliable_and_none_is_guessed(
 
 @pytest.mark.parametrize("content", ["after-thinking", "parts"])
 def test_answers_behind_thinking_or_in_parts_cost_one_call_each(serve, review, content):
-    served = serve("good", "--content", content)
+    served = serve("right", "--content", content)
     verdict, _ = review(served)
     assert len(served.lines) == QUESTIONS
     assert verdict["questions"]["answered"] == QUESTIONS
@@ -121,7 +163,7 @@ def test_answers_behind_thinking_or_in_parts_cost_one_call_each(serve, review, c
 def test_an_endpoint_that_never_answers_is_noticed_after_a_few_calls(
     serve, review, fault, calls, message, fix
 ):
-    served = serve("good", "--always", fault)
+    served = serve("right", "--always", fault)
     with pytest.raises(EscadaError, match=message) as raised:
         review(served)
     assert len(served.lines) == calls
@@ -132,7 +174,7 @@ def test_an_endpoint_that_never_answers_is_noticed_after_a_few_calls(
 def test_what_ended_a_review_is_shown_without_secrets_and_short(serve, review, monkeypatch):
     monkeypatch.setenv("ESCADA_JUDGE_API_KEY", KEY)
     with pytest.raises(EscadaError, match=r"\[hidden\]") as raised:
-        review(serve("good", "--always", "malformed", "--echo-key"))
+        review(serve("right", "--always", "malformed", "--echo-key"))
     assert KEY not in str(raised.value)
 
 
@@ -155,8 +197,8 @@ EVERY_FAULT = {
 
 
 def test_every_fault_on_the_way_ends_in_the_verdict_of_an_undisturbed_review(serve, review):
-    undisturbed, _ = review(serve("good"), out="undisturbed")
-    served = serve("good", faults=EVERY_FAULT)
+    undisturbed, _ = review(serve("right"), out="undisturbed")
+    served = serve("right", faults=EVERY_FAULT)
     verdict, stop = review(served, out="disturbed", timeout_seconds=1.5)
     assert stop == "done"
     assert opinion(verdict) == opinion(undisturbed)
@@ -171,7 +213,7 @@ def test_every_fault_on_the_way_ends_in_the_verdict_of_an_undisturbed_review(ser
 
 
 def test_a_429_is_waited_for_as_long_as_the_server_says(serve, review):
-    served = serve("good", faults={6: "429"})
+    served = serve("right", faults={6: "429"})
     review(served)
     (told,) = served.outcomes("429")
     later = [line["time"] for line in served.lines if line["n"] > told["n"]]
@@ -184,19 +226,19 @@ def test_a_429_is_waited_for_as_long_as_the_server_says(serve, review):
 
 
 def test_no_more_calls_at_a_time_than_were_allowed(serve, review):
-    served = serve("good", "--delay", "0.02")
+    served = serve("right", "--delay", "0.02")
     review(served, concurrency=3)
     assert max(line["most_in_flight"] for line in served.lines) == 3
 
 
 def test_a_server_that_stays_down_ends_the_review_and_what_was_answered_is_kept(serve, review):
-    served = serve("good", faults=dict.fromkeys(range(21, 60), "503"))
+    served = serve("right", faults=dict.fromkeys(range(21, 60), "503"))
     with pytest.raises(EscadaError, match=r"failed 4 times in a row \(HTTP 503") as raised:
         review(served)
     assert "same command later" in str(raised.value)
     done = len(served.answered)
     assert done == 20
-    good = serve("good")
+    good = serve("right")
     verdict, _ = review(good)
     assert verdict["reliable"]
     assert asked_once(served, good)
@@ -204,7 +246,7 @@ def test_a_server_that_stays_down_ends_the_review_and_what_was_answered_is_kept(
 
 def test_a_wait_of_a_day_is_not_waited_for(serve, review):
     with pytest.raises(EscadaError, match="asks for a wait of 86400 s"):
-        review(serve("good", faults={3: "429-long"}))
+        review(serve("right", faults={3: "429-long"}))
 
 
 @pytest.mark.parametrize(
@@ -217,16 +259,16 @@ def test_a_wait_of_a_day_is_not_waited_for(serve, review):
     ],
 )
 def test_what_no_retry_mends_ends_at_once_with_what_to_do(serve, review, fault, message):
-    served = serve("good", "--always", fault)
+    served = serve("right", "--always", fault)
     with pytest.raises(EscadaError, match=message):
         review(served)
     assert len(served.lines) <= 12
-    good = serve("good")
+    good = serve("right")
     assert review(good)[0]["reliable"], "nothing of it is held against the questions"
 
 
 def test_a_single_question_that_the_server_refuses_is_given_up_and_counted(serve, review):
-    served = serve("good", faults=dict.fromkeys((20, 21, 22), "400"))
+    served = serve("right", faults=dict.fromkeys((20, 21, 22), "400"))
     verdict, _ = review(served, concurrency=1)
     assert verdict["questions"]["unusable"] == 1
     assert verdict["questions"]["answered"] == QUESTIONS - 1
@@ -247,7 +289,7 @@ def test_a_single_question_that_the_server_refuses_is_given_up_and_counted(serve
 def test_what_the_server_refuses_is_left_out_and_recorded(
     serve, review, refuse, status, forms, dropped
 ):
-    served = serve("good", "--refuse", refuse, "--refusal", status)
+    served = serve("right", "--refuse", refuse, "--refusal", status)
     said = []
     verdict, _ = review(served, say=said.append)
     assert verdict["reliable"]
@@ -258,19 +300,19 @@ def test_what_the_server_refuses_is_left_out_and_recorded(
     refusals = len(served.lines) - QUESTIONS
     assert refusals <= 4 * len(dropped), "once refused, never sent again"
     assert verdict["calls"] == len(served.lines)
-    again = serve("good")
+    again = serve("right")
     review(again)
     assert again.lines == []
 
 
 def test_what_a_server_refused_is_remembered_for_that_server_only(serve, review):
-    served = serve("good", "--refuse", "json_schema")
+    served = serve("right", "--refuse", "json_schema")
     review(served, budget=Budget(max_calls=30))
     before = len(served.lines)
     review(served, budget=Budget(max_calls=10))
     later = served.lines[before:]
     assert {line["outcome"] for line in later} == {"answered"}
-    other = serve("good")
+    other = serve("right")
     verdict, _ = review(other)
     assert verdict["answers_by_form"].keys() == {"json_object", "json_schema"}
 
@@ -279,7 +321,7 @@ def test_what_a_server_refused_is_remembered_for_that_server_only(serve, review)
 
 
 def test_a_budget_in_calls_is_never_passed_and_the_same_review_goes_on(serve, review):
-    served = serve("good")
+    served = serve("right")
     verdict, stop = review(served, budget=Budget(max_calls=25))
     assert stop == "budget"
     assert len(served.lines) == 25
@@ -292,12 +334,12 @@ def test_a_budget_in_calls_is_never_passed_and_the_same_review_goes_on(serve, re
     verdict, stop = review(served)
     assert stop == "done"
     assert asked_once(served)
-    undisturbed, _ = review(serve("good"), out="undisturbed")
+    undisturbed, _ = review(serve("right"), out="undisturbed")
     assert opinion(verdict) == opinion(undisturbed)
 
 
 def test_a_budget_in_money_is_never_passed(serve, review):
-    served = serve("good")
+    served = serve("right")
     prices = Prices(input=10.0, output=100.0)  # 0.003 + 0.004 USD a call, as the server counts
     budget = Budget(max_usd=0.2, prices=prices)
     verdict, stop = review(served, budget=budget)
@@ -309,13 +351,13 @@ def test_a_budget_in_money_is_never_passed(serve, review):
 
 
 def test_no_money_means_no_call(serve, review):
-    served = serve("good")
+    served = serve("right")
     _, stop = review(served, budget=Budget(max_usd=0.0, prices=Prices(1.0, 1.0)))
     assert (stop, served.lines) == ("budget", [])
 
 
 def test_another_model_is_asked_anew_and_its_verdict_put_beside_not_over(serve, review, tmp_path):
-    served = serve("good")
+    served = serve("right")
     first, _ = review(served)
     second, _ = review(served, model="other")
     assert len(served.lines) == 2 * QUESTIONS
@@ -325,7 +367,7 @@ def test_another_model_is_asked_anew_and_its_verdict_put_beside_not_over(serve, 
 
 
 def test_the_judge_is_never_told_who_wrote_a_text(serve, review, tmp_path, runs):
-    verdict, _ = review(serve("good"))
+    verdict, _ = review(serve("right"))
     panel = json.loads((tmp_path / "judge" / verdict["panel"]).read_text())
     from escada.evaluation.judge.panel import Continuation, Entrant, Opening, Panel
     from escada.evaluation.judge.questions import Judge, questions
@@ -350,11 +392,11 @@ def test_no_key_reaches_a_file_a_message_or_an_answer(serve, review, tmp_path, m
     monkeypatch.setenv("ESCADA_JUDGE_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-another-key-that-must-not-be-used")
     monkeypatch.setenv("OPENAI_LOG", "debug")
-    served = serve("good", "--echo-key", faults=EVERY_FAULT)
+    served = serve("right", "--echo-key", faults=EVERY_FAULT)
     said = []
     review(served, timeout_seconds=1.5, say=said.append)
     with pytest.raises(EscadaError, match="wants another key") as raised:
-        review(serve("good", "--echo-key", "--always", "401"), out="refused")
+        review(serve("right", "--echo-key", "--always", "401"), out="refused")
     assert "Bearer [hidden]" in str(raised.value), "the server did repeat it"
     journal = (tmp_path / "judge" / "journal.jsonl").read_text()
     assert journal.count("Bearer [hidden]") > QUESTIONS
@@ -369,7 +411,7 @@ def test_no_key_reaches_a_file_a_message_or_an_answer(serve, review, tmp_path, m
 def test_an_endpoint_without_a_key_is_asked_without_one(serve, review, monkeypatch, tmp_path):
     monkeypatch.setenv("ESCADA_JUDGE_API_KEY", "")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    review(serve("good", "--echo-key"))
+    review(serve("right", "--echo-key"))
     text = (tmp_path / "judge" / "journal.jsonl").read_text()
     assert "Bearer none" in text
     assert "hidden" not in text
@@ -389,4 +431,4 @@ def test_a_second_review_in_one_folder_is_refused_while_the_first_goes_on(serve,
         open_journal(tmp_path / "judge" / "journal.jsonl", str),
         pytest.raises(EscadaError, match="another review is writing here"),
     ):
-        review(serve("good"))
+        review(serve("right"))

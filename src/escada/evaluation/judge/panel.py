@@ -4,6 +4,13 @@ The runs continue the default prompts (their stored samples, made if missing) an
 openings: the beginnings of documents of the corpus's test split. How the human author went on is
 the control `human`, on those openings; characters drawn uniformly are the control `noise`, on all.
 
+Beside them stand the probes: other human texts, each with a spoiled one of which every reader knows
+that it is worse. What a judge says of noise does not show whether it can read; the probes do.
+
+    shuffled    the human text's own words in another order, at the same length
+    elsewhere   how another document goes on, at the same length
+    longer      the shuffled words again, half as long again as the human text beside them
+
 Texts of one opening are shown at one length, so that length, which judges favour, tells nothing:
 all are cut to the shortest that did not end by itself. One that did end is shown as it is.
 """
@@ -11,8 +18,10 @@ all are cut to the shortest that did not end by itself. One that did end is show
 from __future__ import annotations
 
 import hashlib
+import random
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +45,23 @@ OPENING_CHARACTERS = 200
 CONTINUATION_CHARACTERS = 480
 """Of a document, wanted after the opening: what 120 subwords write."""
 HELD_OUT_SAMPLES = "held-out-samples"
+PROBES = 10
+"""Documents of the validation split that make a probe each."""
+LEAST_PROBE_WORDS = 12
+"""Of a probe's human text."""
+SHORT_SHARE = 2 / 3
+"""Of the human text that is shown beside longer shuffled words."""
+
+ProbeText = Literal["human", "short", "shuffled", "elsewhere"]
+ProbeKind = Literal["shuffled", "elsewhere", "longer"]
+PROBE_PAIRS: dict[ProbeKind, tuple[ProbeText, ProbeText]] = {
+    "shuffled": ("human", "shuffled"),
+    "elsewhere": ("human", "elsewhere"),
+    "longer": ("short", "shuffled"),
+}
+"""Of each kind of probe, the better text and the worse."""
+PROBE_MARKS: tuple[ProbeText, ProbeText] = ("human", "shuffled")
+"""The texts of a probe that get marks, the better first."""
 
 Role = Literal["run", "human", "noise"]
 
@@ -67,13 +93,22 @@ class Entrant:
     continuations: Mapping[str, Continuation]
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Texts after one opening of which it is known which is better."""
+
+    opening: Opening
+    texts: Mapping[ProbeText, str]
+
+
 @dataclass(frozen=True)
 class Panel:
-    """Openings and entrants of a review. `corpus_hash` is that of the held-out documents."""
+    """Openings, entrants and probes of a review. `corpus_hash` is that of the human documents."""
 
     openings: list[Opening]
     entrants: list[Entrant]
     corpus_hash: str
+    probes: list[Probe] = field(default_factory=list[Probe])
 
     def __post_init__(self) -> None:
         names = [entrant.name for entrant in self.entrants]
@@ -115,6 +150,7 @@ class Panel:
             "entrants": [
                 {"name": one.name, "role": one.role, "run": one.run} for one in self.entrants
             ],
+            "probes": [asdict(probe) for probe in self.probes],
         }
 
 
@@ -156,7 +192,7 @@ def gather_panel(
         entrants.append(Entrant(name, "run", run.name, written | _continued(run, held_out, device)))
     entrants.append(Entrant(HUMAN, "human", None, human))
     entrants.append(Entrant(NOISE, "noise", None, _noise(corpus, openings, seed)))
-    return Panel(openings, entrants, corpus.hash)
+    return Panel(openings, entrants, corpus.hash, _probes(corpus, seed))
 
 
 def _check(runs: Sequence[Run], corpus: Corpus) -> None:
@@ -194,21 +230,64 @@ def _stored_samples(run: Run, device: str) -> list[dict[str, Any]]:
     return read_json(run.layout.samples)["samples"]
 
 
+def _one_of_each_group(corpus: Corpus, split: str, seed: int) -> list[Document]:
+    """One document of a group: the long ones in a seeded order, then the others, longest first."""
+    of_group: dict[tuple[str, str], Document] = {}
+    wanted = OPENING_CHARACTERS + CONTINUATION_CHARACTERS
+    by_lot = sorted(corpus.documents(split), key=lambda document: _lot(document, seed))
+    for document in sorted(by_lot, key=lambda document: -min(len(document.text), wanted)):
+        of_group.setdefault((document.source, document.group), document)
+    return list(of_group.values())
+
+
+def _probes(corpus: Corpus, seed: int) -> list[Probe]:
+    """Probes from validation documents, which no run continues and no other question shows.
+
+    Fewer than `PROBES` where the split has too few documents that are long enough.
+    """
+    parted: list[tuple[Document, int, str]] = []
+    for document in _one_of_each_group(corpus, "validation", seed):
+        cut = _opening_end(document.text)
+        if cut is not None:
+            text = document.text[cut : cut + CONTINUATION_CHARACTERS]
+            if len(set(text.split())) >= LEAST_PROBE_WORDS:
+                parted.append((document, cut, text))
+    chosen = parted[:PROBES]
+    if len(chosen) < 2:
+        return []
+    probes: list[Probe] = []
+    for place, (document, cut, text) in enumerate(chosen):
+        others = [*chosen[place + 1 :], *chosen[:place]]
+        strange = [one for one in others if one[0].source != document.source] or others
+        elsewhere = strange[0][2]
+        human = text[: len(elsewhere)]
+        opening = Opening(f"probe/{document.source}/{document.id}", document.text[:cut], True)
+        texts: dict[ProbeText, str] = {
+            "human": human,
+            "short": human[: round(SHORT_SHARE * len(human))],
+            "shuffled": _shuffled(human, seed),
+            "elsewhere": elsewhere[: len(human)],
+        }
+        probes.append(Probe(opening, texts))
+    return probes
+
+
+def _shuffled(text: str, seed: int) -> str:
+    """The same words in another order, with the blanks where they were."""
+    words = re.findall(r"\S+", text)
+    random.Random(f"{seed}\n{text}").shuffle(words)
+    order = iter(words)
+    blanks = re.split(r"\S+", text)
+    return "".join(blank + next(order, "") for blank in blanks)
+
+
 def _held_out(
     corpus: Corpus, count: int, seed: int
 ) -> tuple[list[Opening], dict[str, Continuation]]:
-    """Openings of test documents and how they go on; one document of a group, the order seeded.
-
-    Documents long enough come first. Where there are too few, the longest of the others follow.
-    """
-    of_group: dict[tuple[str, str], Document] = {}
-    wanted = OPENING_CHARACTERS + CONTINUATION_CHARACTERS
-    by_lot = sorted(corpus.documents("test"), key=lambda document: _lot(document, seed))
-    for document in sorted(by_lot, key=lambda document: -min(len(document.text), wanted)):
-        of_group.setdefault((document.source, document.group), document)
+    """Openings of test documents and how they go on."""
     openings: list[Opening] = []
     human: dict[str, Continuation] = {}
-    for document in of_group.values():
+    for document in _one_of_each_group(corpus, "test", seed):
         cut = _opening_end(document.text)
         if cut and len(openings) < count:
             opening = Opening(

@@ -28,7 +28,14 @@ import jinja2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from escada.errors import EscadaError
-from escada.evaluation.judge.panel import Panel
+from escada.evaluation.judge.panel import (
+    PROBE_MARKS,
+    PROBE_PAIRS,
+    Opening,
+    Panel,
+    Probe,
+    ProbeText,
+)
 from escada.files import content_hash, parse_json
 
 
@@ -154,14 +161,27 @@ def questions(panel: Panel, judge: Judge, seed: int = 0) -> list[Question]:
 def rubric_question(panel: Panel, judge: Judge, opening: str, entrant: str) -> Question:
     """Marks for one continuation."""
     texts = {"text": panel.texts(opening)[entrant]}
-    return _question("rubric", panel, judge, opening, (entrant,), texts)
+    return _question("rubric", judge, panel.opening(opening), (entrant,), texts)
 
 
 def pair_question(panel: Panel, judge: Judge, opening: str, first: str, second: str) -> Question:
     """Which of two continuations is better, shown in this order."""
     shown = panel.texts(opening)
     texts = {"first": shown[first], "second": shown[second]}
-    return _question("pair", panel, judge, opening, (first, second), texts)
+    return _question("pair", judge, panel.opening(opening), (first, second), texts)
+
+
+def probe_pair_question(
+    probe: Probe, judge: Judge, first: ProbeText, second: ProbeText
+) -> Question:
+    """Which of two texts of a probe is better, shown in this order."""
+    texts = {"first": probe.texts[first], "second": probe.texts[second]}
+    return _question("pair", judge, probe.opening, (first, second), texts)
+
+
+def probe_rubric_question(probe: Probe, judge: Judge, name: ProbeText) -> Question:
+    """Marks for a text of a probe."""
+    return _question("rubric", judge, probe.opening, (name,), {"text": probe.texts[name]})
 
 
 def _all_questions(panel: Panel, judge: Judge) -> Iterator[Question]:
@@ -171,20 +191,25 @@ def _all_questions(panel: Panel, judge: Judge) -> Iterator[Question]:
             yield rubric_question(panel, judge, opening.id, name)
         for first, second in itertools.permutations(names, 2):
             yield pair_question(panel, judge, opening.id, first, second)
+    for probe in panel.probes:
+        for name in PROBE_MARKS:
+            yield probe_rubric_question(probe, judge, name)
+        for better, worse in PROBE_PAIRS.values():
+            yield probe_pair_question(probe, judge, better, worse)
+            yield probe_pair_question(probe, judge, worse, better)
 
 
 def _question(
     kind: Kind,
-    panel: Panel,
     judge: Judge,
-    opening: str,
+    opening: Opening,
     entrants: tuple[str, ...],
     texts: dict[str, str],
 ) -> Question:
     question = (
         _template(kind)
         .render(
-            opening=defused(panel.opening(opening).text),
+            opening=defused(opening.text),
             **{name: defused(text) for name, text in texts.items()},
         )
         .strip()
@@ -200,7 +225,7 @@ def _question(
             "temperature": judge.temperature,
         }
     )
-    return Question(key, kind, opening, entrants, words)
+    return Question(key, kind, opening.id, entrants, words)
 
 
 END_OF_THINKING = re.compile(

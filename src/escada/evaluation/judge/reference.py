@@ -27,9 +27,17 @@ from numpy.typing import NDArray
 from escada.errors import EscadaError
 from escada.evaluation.bootstrap import ratio_interval
 from escada.evaluation.judge import reliability
-from escada.evaluation.judge.panel import HUMAN, NOISE, Panel
+from escada.evaluation.judge.panel import (
+    HUMAN,
+    NOISE,
+    PROBE_PAIRS,
+    Panel,
+    Probe,
+    ProbeKind,
+    ProbeText,
+)
 from escada.evaluation.judge.ratings import Game, rate
-from escada.evaluation.judge.reliability import Difference, Limits
+from escada.evaluation.judge.reliability import Difference, Limits, ProbeShare
 from escada.evaluation.judge.verdict import (
     direct_share,
     divided,
@@ -168,8 +176,35 @@ def panel_charges(
     return charges
 
 
-def reference_verdict(panel: Panel, charges: Charges, *, seed: int = 0) -> dict[str, Any]:
-    """What the charges decide of a verdict; the keys of an endpoint's, where they apply."""
+def probe_shares(
+    model: LanguageModel, tokenizer: Tokenizer, panel: Panel, context_tokens: int | None
+) -> dict[ProbeKind, ProbeShare]:
+    """In how many probes of each kind the better text costs fewer bits per byte."""
+
+    def bits(probe: Probe, name: ProbeText) -> float:
+        return continuation_charge(
+            model,
+            tokenizer,
+            probe.opening.text,
+            probe.texts[name],
+            context_tokens=context_tokens,
+        ).bits_per_byte
+
+    found: dict[ProbeKind, ProbeShare] = {}
+    for kind, (better, worse) in PROBE_PAIRS.items():
+        won = sum(bits(probe, better) < bits(probe, worse) for probe in panel.probes)
+        found[kind] = ProbeShare(len(panel.probes), won)
+    return found
+
+
+def reference_verdict(
+    panel: Panel, charges: Charges, probes: Mapping[ProbeKind, ProbeShare], *, seed: int = 0
+) -> dict[str, Any]:
+    """What the charges decide of a verdict; the keys of an endpoint's, where they apply.
+
+    Of the probes a reference is held to the order of words: that is what likelihood can see. How
+    often it knows a text's own continuation is said.
+    """
     games = _games(panel, charges)
     ratings = rate(games, len(panel.entrants), seed=seed)
     limits = Limits()
@@ -180,6 +215,7 @@ def reference_verdict(panel: Panel, charges: Charges, *, seed: int = 0) -> dict[
         *reliability.bits_control(bits_apart),
         *reliability.direct_control(direct, limits),
         *reliability.rating_control(ratings_apart),
+        *reliability.probe_pairs(probes, limits, ["shuffled"]),
     ]
     table = [
         row | {"bits_per_byte": _bits(list(charges[row["name"]].items()), seed)}
@@ -193,7 +229,7 @@ def reference_verdict(panel: Panel, charges: Charges, *, seed: int = 0) -> dict[
         "reliable": not reasons,
         "reasons": reasons,
         "notes": notes_on(parts),
-        "limits": {"direct_share": limits.direct_share},
+        "limits": {"direct_share": limits.direct_share, "probe_share": limits.probe_share},
         **parts,
         "human_above_noise": {
             "bits_per_byte": bits_apart.to_json(),
@@ -202,6 +238,7 @@ def reference_verdict(panel: Panel, charges: Charges, *, seed: int = 0) -> dict[
         },
         "position_bias": None,
         "swap_contradictions": None,
+        "probes": {kind: one.to_json() for kind, one in probes.items()} | {"marks": None},
         "questions": {
             "total": texts,
             "answered": charged,

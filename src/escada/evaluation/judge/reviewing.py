@@ -27,7 +27,7 @@ from escada.evaluation.judge.endpoint import Endpoint, Tokens
 from escada.evaluation.judge.journal import Journal, open_journal
 from escada.evaluation.judge.panel import Panel, gather_panel
 from escada.evaluation.judge.questions import Judge, Question, questions, rubric_version
-from escada.evaluation.judge.reference import panel_charges, reference_verdict
+from escada.evaluation.judge.reference import panel_charges, probe_shares, reference_verdict
 from escada.evaluation.results import result_key, ruler_context
 from escada.files import content_hash, read_json, write_json
 from escada.runs.device import resolve_device
@@ -146,8 +146,10 @@ def review_with_reference(
     panel = _panel(runs, corpus, settings)
     key = result_key(reference, "best", "evaluation", panel=panel.to_json())
     model = reference.load_model("best", resolve_device(settings.device))
-    charges = panel_charges(model, reference.tokenizer, panel, ruler_context(reference))
-    found = reference_verdict(panel, charges, seed=settings.seed)
+    context = ruler_context(reference)
+    charges = panel_charges(model, reference.tokenizer, panel, context)
+    probes = probe_shares(model, reference.tokenizer, panel, context)
+    found = reference_verdict(panel, charges, probes, seed=settings.seed)
     found["notes"] += _notes(runs, corpus, reference)
     head = {
         "kind": "reference",

@@ -16,15 +16,27 @@ import numpy as np
 from escada.evaluation.bootstrap import ratio_interval
 from escada.evaluation.judge import reliability
 from escada.evaluation.judge.journal import Journal
-from escada.evaluation.judge.panel import HUMAN, NOISE, Entrant, Opening, Panel
+from escada.evaluation.judge.panel import (
+    HUMAN,
+    NOISE,
+    PROBE_MARKS,
+    PROBE_PAIRS,
+    Entrant,
+    Opening,
+    Panel,
+    ProbeKind,
+)
 from escada.evaluation.judge.questions import (
     MARKS,
     Judge,
+    Question,
     pair_question,
+    probe_pair_question,
+    probe_rubric_question,
     rubric_question,
 )
 from escada.evaluation.judge.ratings import Game, Ratings, rate
-from escada.evaluation.judge.reliability import Difference, Limits, Swaps
+from escada.evaluation.judge.reliability import Difference, Limits, ProbeShare, Swaps
 
 SCHEMA_VERSION = 1
 OVERALL = "overall"
@@ -45,15 +57,17 @@ class Answers:
     Attributes:
         marks: by entrant and opening.
         games: of pairs with a usable answer in both orders.
-        choices: of every usable single comparison, its opening and what was preferred: `A` (shown
-            first), `B` or `empate`.
-        decided: pairs without a tie in either order.
+        choices: of every usable single comparison without noise, its opening and what was
+            preferred: `A` (shown first), `B` or `empate`.
+        pairs: without noise, with a usable answer in both orders.
+        decided: of those, without a tie in either order.
         contradicted: of those, decided for different texts.
     """
 
     marks: dict[str, dict[str, Marks]] = field(default_factory=dict[str, dict[str, Marks]])
     games: list[Game] = field(default_factory=list[Game])
     choices: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    pairs: int = 0
     decided: int = 0
     contradicted: int = 0
 
@@ -65,30 +79,71 @@ def read_answers(panel: Panel, judge: Judge, journal: Journal) -> Answers:
     for opening in panel.openings:
         names = list(panel.texts(opening.id))
         for name in names:
-            answer = journal.answer(rubric_question(panel, judge, opening.id, name).key)
-            if answer is not None:
-                given = {mark: float(answer[mark]) for mark in MARKS}
-                given[OVERALL] = sum(given.values()) / len(MARKS)
+            given = _marks(journal, rubric_question(panel, judge, opening.id, name))
+            if given is not None:
                 answers.marks.setdefault(name, {})[opening.id] = given
         for one, other in itertools.combinations(names, 2):
-            there = _preference(panel, judge, journal, opening.id, one, other)
-            back = _preference(panel, judge, journal, opening.id, other, one)
-            answers.choices += [(opening.id, c) for c in (there, back) if c is not None]
+            there = _preference(journal, pair_question(panel, judge, opening.id, one, other))
+            back = _preference(journal, pair_question(panel, judge, opening.id, other, one))
+            needs_judgement = NOISE not in (one, other)
+            if needs_judgement:
+                answers.choices += [(opening.id, c) for c in (there, back) if c is not None]
             if there is None or back is None:
                 continue  # one order alone would carry the bias towards a position
-            score = (_score(there) + 1 - _score(back)) / 2
-            game = Game(opening.id, stratum(opening), place[one], place[other], score)
-            answers.games.append(game)
-            answers.decided += "empate" not in (there, back)
-            answers.contradicted += there == back != "empate"
+            score = _score_of_both(there, back)
+            answers.games.append(
+                Game(opening.id, stratum(opening), place[one], place[other], score)
+            )
+            if needs_judgement:
+                answers.pairs += 1
+                answers.decided += "empate" not in (there, back)
+                answers.contradicted += there == back != "empate"
     return answers
 
 
-def _preference(
-    panel: Panel, judge: Judge, journal: Journal, opening: str, first: str, second: str
-) -> str | None:
-    answer = journal.answer(pair_question(panel, judge, opening, first, second).key)
+def read_probes(panel: Panel, judge: Judge, journal: Journal) -> dict[ProbeKind, ProbeShare]:
+    """What the better text of each kind of probe won."""
+    found: dict[ProbeKind, ProbeShare] = {}
+    for kind, (better, worse) in PROBE_PAIRS.items():
+        scores: list[float] = []
+        for probe in panel.probes:
+            there = _preference(journal, probe_pair_question(probe, judge, better, worse))
+            back = _preference(journal, probe_pair_question(probe, judge, worse, better))
+            if there is not None and back is not None:
+                scores.append(_score_of_both(there, back))
+        found[kind] = ProbeShare(len(scores), sum(scores))
+    return found
+
+
+def read_probe_marks(panel: Panel, judge: Judge, journal: Journal, seed: int) -> Difference:
+    """Human text above its own words in another order in the mean mark, over probes."""
+    apart: dict[str, float] = {}
+    for probe in panel.probes:
+        given = [_marks(journal, probe_rubric_question(probe, judge, name)) for name in PROBE_MARKS]
+        if given[0] is not None and given[1] is not None:
+            apart[probe.opening.id] = given[0][OVERALL] - given[1][OVERALL]
+    if not apart:
+        return Difference(None, None)
+    found = mean(apart, seed)
+    return Difference(found["mean"], found["ci95"])
+
+
+def _marks(journal: Journal, question: Question) -> Marks | None:
+    answer = journal.answer(question.key)
+    if answer is None:
+        return None
+    given = {mark: float(answer[mark]) for mark in MARKS}
+    return given | {OVERALL: sum(given.values()) / len(MARKS)}
+
+
+def _preference(journal: Journal, question: Question) -> str | None:
+    answer = journal.answer(question.key)
     return None if answer is None else str(answer["preference"])
+
+
+def _score_of_both(there: str, back: str) -> float:
+    """Of the text that was shown first there and second when swapped."""
+    return (_score(there) + 1 - _score(back)) / 2
 
 
 def _score(preference: str) -> float:
@@ -172,7 +227,7 @@ def swaps_of(answers: Answers, seed: int) -> Swaps:
     first = np.array([choice == "A" for _, choice in decisions], dtype=np.float64)
     interval = ratio_interval([o for o, _ in decisions], first, np.ones(len(first)), seed=seed)
     return Swaps(
-        pairs=len(answers.games),
+        pairs=answers.pairs,
         decided=answers.decided,
         contradicted=answers.contradicted,
         first=int(first.sum()),
@@ -207,12 +262,16 @@ def endpoint_verdict(
     ratings_apart = rating_difference(panel, ratings)
     direct = direct_share(panel, answers.games)
     swaps = swaps_of(answers, seed)
+    probes = read_probes(panel, judge, journal)
+    probe_marks = read_probe_marks(panel, judge, journal, seed)
     reasons = [
         *reliability.incomplete(counts.settled, counts.total),
         *reliability.unusable_answers(counts.unusable, counts.settled, limits),
         *reliability.rubric_control(marks_apart, limits),
         *reliability.direct_control(direct, limits),
         *reliability.rating_control(ratings_apart),
+        *reliability.probe_pairs(probes, limits, list(PROBE_PAIRS)),
+        *reliability.probe_marks(probe_marks),
         *reliability.swap_contradictions(swaps, limits),
     ]
     parts = divided(panel, rows(panel, ratings, answers.marks, seed))
@@ -240,7 +299,10 @@ def endpoint_verdict(
             "decided": swaps.decided,
             "contradicted": swaps.contradicted,
             "share": swaps.contradicted_share,
+            "ci95": swaps.contradicted_ci95,
         },
+        "probes": {kind: one.to_json() for kind, one in probes.items()}
+        | {"marks": probe_marks.to_json()},
         "questions": asdict(counts) | {"pending": counts.total - counts.settled},
     }
 
