@@ -213,7 +213,6 @@ def test_no_prompt_opens_a_document_and_a_long_one_exceeds_the_context(client):
         ({"n": 0}, "n"),
         ({"n": 100}, "n"),
         ({"logprobs": 21}, "logprobs"),
-        ({"logprobs": 2, "echo": True}, "echo"),
         ({"best_of": 3}, "best_of"),
         ({"suffix": "fim"}, "suffix"),
         ({"presence_penalty": 0.5}, "presence_penalty"),
@@ -227,7 +226,7 @@ def test_no_prompt_opens_a_document_and_a_long_one_exceeds_the_context(client):
         ({"prompt": ["a"] * 17}, "prompt"),
         ({"prompt": "a" * 5000}, "prompt"),
         ({"prompt": [["a"], [1]]}, "prompt"),
-        ({"extra_body": {"top_k": 0}}, "top_k"),
+        ({"extra_body": {"top_k": -1}}, "top_k"),
         ({"extra_body": {"min_p": 1.5}}, "min_p"),
         ({"extra_body": {"repetition_penalty": 0}}, "repetition_penalty"),
         ({"extra_body": {"temperatur": 1}}, "temperatur"),
@@ -248,6 +247,33 @@ def test_values_that_mean_nothing_are_accepted(client):
         frequency_penalty=0, logit_bias={}, user="somebody", extra_body={"min_p": 0},
     )  # fmt: skip
     assert len(answer.choices) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"stop": ["a", "b", "c", "d", "e"]}, "at most 4 texts, each of 1 to 200 characters"),
+        ({"stop": 7}, "at most 4 texts"),
+        ({"stop": ["a" * 201]}, "1 to 200 characters"),
+        ({"logprobs": 21}, "from 0 to 20"),
+        ({"best_of": 0}, "must equal n"),
+        ({"n": 100}, "at most 16"),
+        ({"max_tokens": 0}, "set echo"),
+        ({"max_tokens": 10**6}, "at most 1024"),
+        ({"suffix": "fim"}, "not supported"),
+        ({"extra_body": {"temperatur": 1}}, "did you mean 'temperature'"),
+    ],
+)
+def test_what_is_refused_says_the_limit_or_what_to_write(client, change, words):
+    with pytest.raises(openai.BadRequestError, match=words):
+        client.completions.create(**{"model": "v1", "prompt": "a"} | change)
+
+
+def test_zero_switches_filters_off(client):
+    wanted = {"model": "v1", "prompt": "Era", "seed": 3, "max_tokens": 20}
+    plain = client.completions.create(**wanted).choices[0].text
+    off = client.completions.create(**wanted, extra_body={"top_k": 0, "min_p": 0})
+    assert off.choices[0].text == plain
 
 
 def test_an_unknown_model_is_not_found(client):

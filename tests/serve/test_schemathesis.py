@@ -26,7 +26,8 @@ LIMITS = Limits(max_tokens=8, max_prompt_tokens=64)
 
 OPERATIONS = [
     "GET /v1/models", "GET /v1/models/{model}", "POST /v1/completions", "GET /health", "GET /ready",
-    "GET /metrics", "GET /escada/ladder",
+    "GET /metrics", "GET /escada/ladder", "POST /escada/score", "POST /tokenize",
+    "POST /detokenize", "GET /tokenizer_info",
 ]  # fmt: skip
 
 
@@ -67,13 +68,22 @@ def test_no_request_makes_a_server_error(description, name):
     assert check(description[path][method])
 
 
+@pytest.mark.parametrize("path", ["/escada/score", "/tokenize", "/detokenize"])
+def test_no_text_to_a_model_makes_a_server_error(description, path):
+    def ask_v1(case):
+        if isinstance(case.body, dict):
+            case.body["model"] = "v1"
+
+    assert check(description[path]["POST"], ask_v1)[200] > 5
+
+
 def test_no_request_to_a_model_makes_a_server_error(description):
     """With a name of a model that there is, many get as far as the engine."""
 
     def ask_v1(case):
         if isinstance(case.body, dict):
             case.body["model"] = "v1"
-            for name in ("best_of", "n", "stream_options", "echo"):  # mostly refused
+            for name in ("best_of", "n", "stream_options"):  # mostly refused
                 case.body.pop(name, None)
             if isinstance(case.body.get("max_tokens"), int):
                 case.body["max_tokens"] = 3

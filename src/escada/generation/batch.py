@@ -133,6 +133,10 @@ class Batch:
         weights: see `with_weights`.
         max_rows: rows decoded together; further ones wait.
 
+    Attributes:
+        model: with the weights that it decodes with.
+        tokenizer: the model's.
+
     Raises:
         EscadaError: max_rows below 1, or weights that are not to be had.
     """
@@ -147,8 +151,8 @@ class Batch:
     ) -> None:
         if max_rows < 1:
             raise EscadaError(f"batch_rows is {max_rows}", fix="at least 1 is needed")
-        self._model = with_weights(model, weights)
-        self._tokenizer = tokenizer
+        self.model = with_weights(model, weights)
+        self.tokenizer = tokenizer
         # Rounded to fewer bits, nearly every draw would be doubtful: there the promise is not made.
         self._rounding = ROUNDING_NATS if weights == "fp32" else 0.0
         self._max_rows = max_rows
@@ -174,7 +178,7 @@ class Batch:
         """
         seen_V = None
         if request.settings.repetition_penalty != 1.0:
-            seen_V = np.zeros(self._model.vocab_size, dtype=np.bool_)
+            seen_V = np.zeros(self.model.vocab_size, dtype=np.bool_)
             seen_V[list(request.prompt_ids)] = True
         row = _Row(self._next_id, request, TextPieces(self._pieces, request.stop), seen_V)
         self._waiting.append(row)
@@ -193,7 +197,7 @@ class Batch:
         Raises:
             EscadaError: a logit is not finite, or memory runs out.
         """
-        with exact_inference(self._model):
+        with exact_inference(self.model):
             self._read_last_tokens()
             self._admit()
             if self._decoder is None:
@@ -219,7 +223,7 @@ class Batch:
             return
         prompts = [row.request.prompt_ids for row in joining]
         if self._decoder is None:
-            self._decoder = Decoder(self._model, prompts)
+            self._decoder = Decoder(self.model, prompts)
         else:
             self._decoder.extend(prompts)
         self._active += joining
@@ -290,7 +294,7 @@ class Batch:
         finish: Finish | None = None
         if row.text.stopped:
             finish = "stop"
-        elif token == self._tokenizer.eos_id:
+        elif token == self.tokenizer.eos_id:
             finish = "eos"
         elif row.written == row.request.max_tokens:
             finish = "length"

@@ -22,12 +22,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import escada
+from escada.errors import EscadaError
+from escada.evaluation.scoring import TokenScores, window_of
+from escada.evaluation.text_score import TextScore, sequence_of, text_score
 from escada.serve.answering import Answer
-from escada.serve.asking import understand
+from escada.serve.asking import check_length, understand
 from escada.serve.completing import (
     CLIENT_LEFT,
     ClientLeft,
     Completing,
+    Scoring,
     Stream,
     while_connected,
     whole_answer,
@@ -36,17 +40,28 @@ from escada.serve.engine import Engine
 from escada.serve.errors import ApiError, queue_full, stopping
 from escada.serve.gate import CLIENT, Gate
 from escada.serve.ladder_view import ladder
+from escada.serve.lane import ToScore
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
 from escada.serve.page import INDEX, static_file
 from escada.serve.refusals import http_refusal, validation_refusal
-from escada.serve.schema import Completion, CompletionRequest, ErrorBody, ModelCard, ModelList
-from escada.serve.served import ServedModel
+from escada.serve.schema import (
+    Completion,
+    CompletionRequest,
+    ErrorBody,
+    ModelCard,
+    ModelList,
+    ScoreRequest,
+)
+from escada.serve.served import ServedModel, model_named
+from escada.serve.tokenizing import add_tokenizer_routes
+from escada.text.cleaning import clean_prompt
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 415, 421, 429, 500, 503)
 }
 COMPLETIONS = "/v1/completions"
+SCORE = "/escada/score"
 EVENT = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
 STREAM_CONTENT = {"text/event-stream": {"schema": EVENT}}
 
@@ -103,7 +118,7 @@ class Service:
         """Know how many requests for completions are still to be answered."""
 
         async def count(scope: Scope, receive: Receive, send: Send) -> None:
-            counts = scope["type"] == "http" and scope["path"] == COMPLETIONS
+            counts = scope["type"] == "http" and scope["path"] in (COMPLETIONS, SCORE)
             self.active += counts
             try:
                 await app(scope, receive, send)
@@ -123,7 +138,13 @@ class Service:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(call)
 
-        self.engine = Engine(batches, self.limits, post=post, metrics=self.metrics)
+        self.engine = Engine(
+            batches,
+            self.limits,
+            post=post,
+            metrics=self.metrics,
+            contexts={name: served.ruler_context for name, served in self.models.items()},
+        )
         self.engine.start()
         try:
             yield
@@ -131,24 +152,9 @@ class Service:
             self.engine.stop()
             await asyncio.to_thread(self.engine.join)
 
-    def model(self, name: str) -> ServedModel:
-        """A model by name.
-
-        Raises:
-            ApiError: there is none.
-        """
-        if name not in self.models:
-            raise ApiError(
-                404,
-                f"The model {name!r} does not exist; there are: {', '.join(self.models)}.",
-                param="model",
-                code="model_not_found",
-            )
-        return self.models[name]
-
     async def complete(self, body: CompletionRequest, request: Request) -> Response:
         """Answer a request for completions."""
-        served = self.model(body.model)
+        served = model_named(self.models, body.model)
         try:
             if self.stopping:
                 raise stopping()
@@ -156,12 +162,17 @@ class Service:
                 raise queue_full(1)
             # Cleaning and encoding a long prompt takes milliseconds that the others need.
             asked = await asyncio.to_thread(understand, body, served, self.limits)
+            scored = await self._scored(served, asked.to_score, request)
             completing = Completing(self.engine, served.name, request.scope[CLIENT], asked)
+        except ClientLeft:
+            self.metrics.requests.labels(served.name, str(CLIENT_LEFT)).inc()
+            return Response(status_code=CLIENT_LEFT)
         except ApiError as error:
             self.metrics.requests.labels(served.name, str(error.status)).inc()
             raise
         self.metrics.prompt_tokens.labels(served.name).inc(asked.prompt_tokens)
-        answer = Answer(served, asked, echo=bool(body.echo), logprobs=body.logprobs is not None)
+        echo, logprobs = bool(body.echo), body.logprobs is not None
+        answer = Answer(served, asked, echo=echo, logprobs=logprobs, scored=scored)
         if body.stream:
             options = body.stream_options
             return Stream(
@@ -172,6 +183,42 @@ class Service:
                 metrics=self.metrics,
             )
         return await self._in_one_piece(completing, answer, served.name, request)
+
+    async def _scored(
+        self, served: ServedModel, texts: Sequence[ToScore], request: Request
+    ) -> list[TokenScores]:
+        """The scores of texts, unless the client leaves before."""
+        if not texts:
+            return []
+        scoring = Scoring(self.engine, served.name, request.scope[CLIENT], texts)
+        try:
+            return await while_connected(request.receive, scoring.scores())
+        finally:
+            scoring.close()
+
+    async def score(self, body: ScoreRequest, request: Request) -> Response:
+        """Score one text of a client's, as `escada score` does."""
+        served = model_named(self.models, body.model)
+        if self.stopping:
+            raise stopping()
+        cleaned = await asyncio.to_thread(clean_prompt, body.text, served.profile)
+        try:
+            sequence = await asyncio.to_thread(sequence_of, cleaned, served.tokenizer)
+        except EscadaError as error:
+            raise ApiError(400, f"{error}.", param="text") from error
+        check_length(len(sequence) - 1, self.limits, param="text")
+        try:
+            (scores,) = await self._scored(served, [ToScore(sequence, body.alternatives)], request)
+        except ClientLeft:
+            return Response(status_code=CLIENT_LEFT)
+
+        def found() -> str:
+            window = window_of(served.batch.model, served.ruler_context)
+            return text_score(
+                scores, cleaned, served.tokenizer, profile=served.profile, window=window
+            ).model_dump_json()
+
+        return Response(await asyncio.to_thread(found), media_type="application/json")
 
     async def _in_one_piece(
         self, completing: Completing, answer: Answer, model: str, request: Request
@@ -225,7 +272,7 @@ def _add_openai(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models/{model}", response_model=ModelCard, responses=ERRORS)
     async def model(model: str) -> ModelCard:  # pyright: ignore[reportUnusedFunction]
         """One of them."""
-        return card(service.model(model))
+        return card(model_named(service.models, model))
 
     @app.post(
         COMPLETIONS,
@@ -235,6 +282,8 @@ def _add_openai(app: FastAPI, service: Service) -> None:
     async def completions(body: CompletionRequest, request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         """Continue prompts."""
         return await service.complete(body, request)
+
+    add_tokenizer_routes(app, service.models, service.limits, ERRORS)
 
 
 def _add_operation(app: FastAPI, service: Service) -> None:
@@ -269,6 +318,11 @@ def _add_page(app: FastAPI, service: Service) -> None:
         """The rungs that are served, with their figures, and the limits."""
         rungs = (served.facts for served in service.models.values())
         return JSONResponse(ladder(rungs, service.limits))
+
+    @app.post(SCORE, response_model=TextScore, responses=ERRORS)
+    async def score(body: ScoreRequest, request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        """A text with the bits of each token, as `escada score` has it."""
+        return await service.score(body, request)
 
     async def index(request: Request) -> Response:
         return static_file(INDEX, request.headers.get("if-none-match"))

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from escada.evaluation.scoring import TokenScores
+from escada.generation.batch import Event
 from escada.serve.answering import STREAM_END, Answer, joined, server_sent
 from escada.serve.asking import Asked
 from escada.serve.engine import Engine, QueueFull, Stopped
 from escada.serve.errors import ApiError, queue_full, stopping
-from escada.serve.lane import Delivery, Failure, Ticket
+from escada.serve.lane import Delivery, Failure, Scored, Ticket, ToScore
 from escada.serve.metrics import Metrics
 from escada.serve.schema import Choice, Completion
 
@@ -55,30 +57,59 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-class Completing:
-    """A request in the engine's hands, and what came of it.
+class _Queued:
+    """Rows in the engine's hands, and their news."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._mailbox: asyncio.Queue[Sequence[Delivery]] = asyncio.Queue()
+        try:
+            self._ticket = self._submit(self._mailbox.put_nowait)
+        except QueueFull as full:
+            raise queue_full(full.retry_seconds) from full
+        except Stopped as stopped:
+            raise stopping() from stopped
+
+    def _submit(self, receive: Callable[[Sequence[Delivery]], None]) -> Ticket:
+        raise NotImplementedError
+
+    async def _news(self) -> list[tuple[int, Event | Scored]]:
+        """What one step of the engine adds.
+
+        Raises:
+            ApiError: the model failed, or the service stops.
+        """
+        news: list[tuple[int, Event | Scored]] = []
+        for delivery in await self._mailbox.get():
+            if isinstance(delivery, Failure):
+                raise _error_of(delivery)
+            news.append(delivery)
+        return news
+
+    def close(self) -> None:
+        """Let go of rows that are not finished."""
+        self._engine.cancel(self._ticket)
+
+
+class Completing(_Queued):
+    """A request whose texts the engine writes, and what came of it.
 
     Args:
         engine: that writes.
         model: which of its models.
         client: whose turn it uses.
-        asked: the rows.
+        asked: the rows; without any, only the prompts come back.
 
     Raises:
         ApiError: there is no place in the queue, or the service stops.
     """
 
     def __init__(self, engine: Engine, model: str, client: str, asked: Asked) -> None:
-        self._engine = engine
-        self._mailbox: asyncio.Queue[Sequence[Delivery]] = asyncio.Queue()
-        try:
-            self._ticket: Ticket = engine.submit(
-                model, client, asked.rows, self._mailbox.put_nowait
-            )
-        except QueueFull as full:
-            raise queue_full(full.retry_seconds) from full
-        except Stopped as stopped:
-            raise stopping() from stopped
+        self._model, self._client, self._asked = model, client, asked
+        super().__init__(engine)
+
+    def _submit(self, receive: Callable[[Sequence[Delivery]], None]) -> Ticket:
+        return self._engine.submit(self._model, self._client, self._asked.rows, receive)
 
     async def pieces(self, answer: Answer) -> AsyncIterator[list[Choice]]:
         """What each step of the engine adds, until the last row is finished.
@@ -86,17 +117,48 @@ class Completing:
         Raises:
             ApiError: the model failed, or the service stops.
         """
+        if not self._asked.rows:
+            yield answer.prompts_alone()
         while answer.unfinished:
-            choices: list[Choice] = []
-            for delivery in await self._mailbox.get():
-                if isinstance(delivery, Failure):
-                    raise _error_of(delivery)
-                choices.append(answer.take(*delivery))
-            yield choices
+            yield [
+                answer.take(number, event)
+                for number, event in await self._news()
+                if isinstance(event, Event)
+            ]
 
-    def close(self) -> None:
-        """Let go of rows that are not finished."""
-        self._engine.cancel(self._ticket)
+
+class Scoring(_Queued):
+    """Texts that the engine scores.
+
+    Args:
+        engine: that reads.
+        model: which of its models.
+        client: whose turn it uses.
+        texts: to score.
+
+    Raises:
+        ApiError: there is no place in the queue, or the service stops.
+    """
+
+    def __init__(self, engine: Engine, model: str, client: str, texts: Sequence[ToScore]) -> None:
+        self._model, self._client, self._texts = model, client, texts
+        super().__init__(engine)
+
+    def _submit(self, receive: Callable[[Sequence[Delivery]], None]) -> Ticket:
+        return self._engine.submit_scoring(self._model, self._client, self._texts, receive)
+
+    async def scores(self) -> list[TokenScores]:
+        """Of each text, in their order.
+
+        Raises:
+            ApiError: the model failed, or the service stops.
+        """
+        found: dict[int, TokenScores] = {}
+        while len(found) < len(self._texts):
+            for number, event in await self._news():
+                assert isinstance(event, Scored)
+                found[number] = event.scores
+        return [found[number] for number in sorted(found)]
 
 
 def _error_of(failure: Failure) -> ApiError:

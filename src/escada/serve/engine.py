@@ -3,6 +3,7 @@
     engine = Engine({"v1": batch}, limits, post=…, metrics=…)
     engine.start()
     ticket = engine.submit("v1", client, requests, receive)
+    ticket = engine.submit_scoring("v1", client, texts, receive)
     engine.cancel(ticket)
 
 All models share the thread. A step of a small model is mostly the starting of operators, for which
@@ -14,8 +15,9 @@ seconds, and so more tokens. A model that becomes busy begins at the time of the
 while no other was busy is no debt.
 
 A row that joins waits in a `FairQueue` until its client may hold one more row of the batch; see
-`escada.serve.lane`. Batches are touched by the engine's thread only; others talk to it under a
-lock, and hear from it through `post`, once a step.
+`escada.serve.lane`. Texts to score wait in a lane of their own (`escada.serve.scoring_lane`), which
+takes turns with the others in the same way. Batches are touched by the engine's thread only; others
+talk to it under a lock, and hear from it through `post`, once a step.
 """
 
 from __future__ import annotations
@@ -26,13 +28,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from escada.errors import EscadaError
 from escada.generation.batch import Batch, Request
 from escada.serve.fair_queue import may_hold
-from escada.serve.lane import Delivery, Failure, Lane, Row, Ticket
+from escada.serve.lane import Delivery, Failure, Lane, Row, Ticket, ToScore
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
+from escada.serve.scoring_lane import ScoringLane
 
 MAX_RETRY_SECONDS = 60
 
@@ -58,6 +62,7 @@ class Engine:
 
     Args:
         batches: by model; each made with `limits.max_rows`.
+        contexts: W of the ruler by model, for scoring; a model without one has its own.
         limits: of the service.
         post: runs a function in the thread of those who receive.
         metrics: told of tokens and times.
@@ -73,9 +78,17 @@ class Engine:
         *,
         post: Callable[[Callable[[], None]], object],
         metrics: Metrics,
+        contexts: Mapping[str, int | None] | None = None,
     ) -> None:
         self.broken = False
-        self._lanes = {name: Lane(name, batch, limits.max_rows) for name, batch in batches.items()}
+        context_of = contexts or {}
+        self._writing = {
+            name: Lane(name, batch, limits.max_rows) for name, batch in batches.items()
+        }
+        self._scoring = {
+            name: ScoringLane(name, batch, context_of.get(name)) for name, batch in batches.items()
+        }
+        self._lanes: list[Lane | ScoringLane] = [*self._writing.values(), *self._scoring.values()]
         self._limits = limits
         self._post = post
         self._metrics = metrics
@@ -112,35 +125,60 @@ class Engine:
             QueueFull: there is no place, or the client holds more of them than are free.
             Stopped: the engine stops, or broke.
         """
-        ticket = Ticket(model, client, receive, time.perf_counter())
+        lane = self._writing[model]
+        ticket = Ticket(lane, client, receive, time.perf_counter())
         with self._changed:
-            if self._stop is not None:
-                raise Stopped
-            lane, lanes = self._lanes[model], self._lanes.values()
-            free = self._limits.max_queue - sum(len(each.waiting) for each in lanes)
-            own = sum(each.waiting.count(client) for each in lanes)
-            if not may_hold(own, free, len(requests)):
-                raise QueueFull(self._retry_seconds(own + len(requests)))
-            if not lane.busy:
-                lane.seconds = max(lane.seconds, self._clock)
+            self._make_room(lane, client, len(requests))
             for number, request in enumerate(requests):
                 lane.waiting.push(client, Row(ticket, number, request))
             self._changed.notify()
         return ticket
 
+    def submit_scoring(
+        self,
+        model: str,
+        client: str,
+        texts: Sequence[ToScore],
+        receive: Callable[[Sequence[Delivery]], None],
+    ) -> Ticket:
+        """Queue texts to score, each as a row: `submit` for them."""
+        lane = self._scoring[model]
+        ticket = Ticket(lane, client, receive, time.perf_counter())
+        with self._changed:
+            self._make_room(lane, client, len(texts))
+            for number, text in enumerate(texts):
+                lane.waiting.push(client, Row(ticket, number, text))
+            self._changed.notify()
+        return ticket
+
+    def _make_room(self, lane: Lane | ScoringLane, client: str, rows: int) -> None:
+        """Refuse rows that have no place, or begin the lane's time."""
+        if self._stop is not None:
+            raise Stopped
+        free = self._limits.max_queue - sum(len(each.waiting) for each in self._lanes)
+        own = sum(each.waiting.count(client) for each in self._lanes)
+        if not may_hold(own, free, rows):
+            raise QueueFull(self._retry_seconds(own + rows))
+        if not lane.busy:
+            lane.seconds = max(lane.seconds, self._clock)
+
     def cancel(self, ticket: Ticket) -> None:
         """Let a request go; from any thread. Nothing happens if it is finished."""
         with self._changed:
-            lane = self._lanes[ticket.model]
+            lane = ticket.lane
             lane.waiting.remove(lambda row: row.ticket is ticket)
             if any(row.ticket is ticket for row in lane.rows.values()):
                 lane.cancelled.add(ticket)
                 self._changed.notify()
 
     def rows(self) -> dict[str, tuple[int, int]]:
-        """By model: rows that decode, rows that wait."""
+        """By model: rows that are written or scored, rows that wait."""
         with self._changed:
-            return {lane.name: (len(lane.rows), len(lane.waiting)) for lane in self._lanes.values()}
+            return {
+                name: (len(lane.rows) + len(other.rows), len(lane.waiting) + len(other.waiting))
+                for name, lane in self._writing.items()
+                for other in (self._scoring[name],)
+            }
 
     def _retry_seconds(self, ahead: int) -> int:
         """About when half of the rows that are ahead have left."""
@@ -160,23 +198,23 @@ class Engine:
         finally:
             self._fail_all()
 
-    def _next_lane(self) -> Lane | None:
-        """The busy model that has had the least time, its batch ready for a step."""
+    def _next_lane(self) -> Lane | ScoringLane | None:
+        """The busy lane that has had the least time, ready for a step."""
         with self._changed:
             while self._stop is None:
-                for lane in self._lanes.values():
+                for lane in self._lanes:
                     lane.let_go()
-                busy = [lane for lane in self._lanes.values() if lane.busy]
+                busy = [lane for lane in self._lanes if lane.busy]
                 if busy:
                     lane = min(busy, key=lambda each: each.seconds)
                     self._clock = lane.seconds
                     lane.admit()
                     return lane
-                self._clock = max(lane.seconds for lane in self._lanes.values())
+                self._clock = max(lane.seconds for lane in self._lanes)
                 self._changed.wait()
         return None
 
-    def _step(self, lane: Lane) -> None:
+    def _step(self, lane: Lane | ScoringLane) -> None:
         began = time.perf_counter()
         try:
             events = lane.step()
@@ -189,7 +227,7 @@ class Engine:
             lane.seconds += now - began
             for event in events:
                 row = lane.rows[event.request]
-                self._measure(lane, row, now)
+                lane.measure(event, row, now, self._metrics)
                 news[row.ticket].append((row.number, event))
                 if event.finish is not None:
                     self._row_seconds += 0.05 * (now - row.joined - self._row_seconds)
@@ -198,14 +236,7 @@ class Engine:
                 lane.rest()
         self._deliver(news)
 
-    def _measure(self, lane: Lane, row: Row, now: float) -> None:
-        if row.last_event is None:
-            self._metrics.first_token(lane.name, now - row.ticket.submitted)
-        else:
-            self._metrics.next_token(lane.name, now - row.last_event)
-        row.last_event = now
-
-    def _fail(self, lane: Lane, failure: Failure) -> None:
+    def _fail(self, lane: Lane | ScoringLane, failure: Failure) -> None:
         with self._changed:
             tickets = lane.clear()
         self._deliver({ticket: [failure] for ticket in tickets})
@@ -214,9 +245,9 @@ class Engine:
         """The end: nobody who still waits hears anything more."""
         with self._changed:
             failure = self._stop or Failure("The engine stopped.")
-            rows = [row for lane in self._lanes.values() for row in lane.rows.values()]
-            rows += [row for lane in self._lanes.values() for row in lane.waiting.remove(_any)]
-            for lane in self._lanes.values():
+            rows: list[Row[Any]] = [row for lane in self._lanes for row in lane.rows.values()]
+            rows += [row for lane in self._lanes for row in lane.waiting.remove(_any)]
+            for lane in self._lanes:
                 lane.rows.clear()
         self._deliver({row.ticket: [failure] for row in rows})
 
@@ -225,7 +256,7 @@ class Engine:
             self._post(partial(_hand_out, news))
 
 
-def _any(row: Row) -> bool:
+def _any(row: Row[Any]) -> bool:
     del row
     return True
 

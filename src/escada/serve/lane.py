@@ -6,9 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from escada.evaluation.scoring import Integers, TokenScores
 from escada.generation.batch import Batch, Event, Request
 from escada.serve.fair_queue import FairQueue, may_hold
+from escada.serve.metrics import Metrics
+
+if TYPE_CHECKING:
+    from escada.serve.scoring_lane import ScoringLane
+
+Work = TypeVar("Work")
 
 PROMPT_TOKENS_AT_ONCE = 2048
 """Read for rows that join before a step: the others wait that long for their next token."""
@@ -27,7 +35,29 @@ class Failure:
     stopping: bool = False
 
 
-Delivery = tuple[int, Event] | Failure
+@dataclass(frozen=True, slots=True)
+class ToScore:
+    """A text to score.
+
+    Attributes:
+        sequence: its ids from BOS on.
+        alternatives: how many of the most probable tokens are named at each place.
+    """
+
+    sequence: Integers
+    alternatives: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A text that was scored: the only event of its row."""
+
+    request: int
+    scores: TokenScores
+    finish: Literal["scored"] = "scored"
+
+
+Delivery = tuple[int, Event | Scored] | Failure
 """A row's number within its request, and its event; or the end of all of them."""
 
 
@@ -36,25 +66,25 @@ class Ticket:
     """A request in the engine's hands.
 
     Attributes:
-        model: that writes.
+        lane: whose rows they are.
         client: whose it is.
         receive: called, through the engine's `post`, with what is new of its rows.
         submitted: on the clock of `time.perf_counter`.
     """
 
-    model: str
+    lane: Lane | ScoringLane
     client: str
     receive: Callable[[Sequence[Delivery]], None]
     submitted: float
 
 
 @dataclass(eq=False, slots=True)
-class Row:
-    """One text of a request."""
+class Row(Generic[Work]):
+    """One text of a request: to be written, or to be scored."""
 
     ticket: Ticket
     number: int
-    request: Request
+    request: Work
     joined: float = 0.0
     last_event: float | None = None
 
@@ -76,8 +106,8 @@ class Lane:
 
     def __init__(self, name: str, batch: Batch, max_rows: int) -> None:
         self.name = name
-        self.waiting: FairQueue[Row] = FairQueue()
-        self.rows: dict[int, Row] = {}
+        self.waiting: FairQueue[Row[Request]] = FairQueue()
+        self.rows: dict[int, Row[Request]] = {}
         self.cancelled: set[Ticket] = set()
         self.seconds = 0.0
         self._batch, self._max_rows = batch, max_rows
@@ -95,6 +125,15 @@ class Lane:
             EscadaError: see `Batch.step`.
         """
         return self._batch.step()
+
+    def measure(self, event: Event | Scored, row: Row[Any], now: float, metrics: Metrics) -> None:
+        """Note how long a token took."""
+        del event
+        if row.last_event is None:
+            metrics.first_token(self.name, now - row.ticket.submitted)
+        else:
+            metrics.next_token(self.name, now - row.last_event)
+        row.last_event = now
 
     def admit(self) -> None:
         """Rows join, in turn of their clients, as far as there is room and little to read."""

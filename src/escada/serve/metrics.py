@@ -39,10 +39,13 @@ class Metrics:
         self.completion_tokens = Counter(
             "escada_completion_tokens", "Tokens that were written.", by_model, registry=registry
         )
-        self.rows = Gauge(
-            "escada_rows", "Samples that are being written.", by_model, registry=registry
+        self.scored_tokens = Counter(
+            "escada_scored_tokens", "Tokens that were scored.", by_model, registry=registry
         )
-        self.queue = Gauge("escada_queue_rows", "Samples that wait.", by_model, registry=registry)
+        self.rows = Gauge(
+            "escada_rows", "Texts that are being written or scored.", by_model, registry=registry
+        )
+        self.queue = Gauge("escada_queue_rows", "Texts that wait.", by_model, registry=registry)
         self._first = Histogram(
             "escada_first_token_seconds", "From a request to the first token of each sample.",
             by_model, buckets=FIRST_TOKEN_SECONDS, registry=registry,

@@ -11,8 +11,12 @@ from starlette.exceptions import HTTPException
 
 from escada.errors import nearest
 from escada.serve.errors import ApiError
+from escada.serve.limits import LOGPROBS, STOP_CHARACTERS, STOP_STRINGS
 from escada.serve.schema import CompletionRequest
 
+STOP_LIMITS = (
+    f"or a list of at most {STOP_STRINGS} texts, each of 1 to {STOP_CHARACTERS} characters"
+)
 NOT_SUPPORTED = ("suffix", "presence_penalty", "frequency_penalty", "logit_bias")
 """Fields that may only have the value that means nothing."""
 
@@ -34,6 +38,12 @@ def validation_refusal(error: RequestValidationError) -> ApiError:
         return ApiError(400, f"Unknown field {name!r}{hint}", param=name, code="unknown_field")
     if param in NOT_SUPPORTED:
         return ApiError(400, f"{param} is not supported: leave it out.", param=param)
+    if param == "stop":
+        return ApiError(400, f"stop must be text, {STOP_LIMITS}.", param=param)
+    if param == "logprobs":
+        return ApiError(400, f"logprobs must be a whole number from 0 to {LOGPROBS}.", param=param)
+    if param == "best_of":
+        return ApiError(400, "best_of is not supported: it must equal n.", param=param)
     if param == "prompt":
         message = "prompt must be text, a list of texts, token ids, or lists of them; none empty."
         return ApiError(400, message, param=param)

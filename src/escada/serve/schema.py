@@ -43,7 +43,8 @@ class CompletionRequest(Strict):
     model: str
     prompt: Prompts | None = ""
     """Text, or ids of tokens (BOS is put before them); one or a list. Empty: a new document."""
-    max_tokens: Annotated[int, Field(ge=1)] | None = 16
+    max_tokens: Annotated[int, Field(ge=0)] | None = 16
+    """0, with echo: nothing is written; with logprobs too, the prompt is scored."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 1.0
     """0 takes the most probable token."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = 1.0
@@ -52,12 +53,13 @@ class CompletionRequest(Strict):
     stream_options: StreamOptions | None = None
     logprobs: Annotated[int, Field(ge=0, le=LOGPROBS)] | None = None
     echo: bool | None = False
-    """Begin the text with the prompt as the model read it."""
+    """Begin the text with the prompt as the model read it; with logprobs, of its tokens too."""
     stop: StopString | Annotated[list[StopString], Field(max_length=STOP_STRINGS)] | None = None
     seed: Annotated[int, Field(ge=-INT64, lt=INT64)] | None = None
     user: str | None = None
     """Not used."""
-    top_k: Annotated[int, Field(ge=1)] | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = None
+    """0 is off."""
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Field(ge=1e-3, le=1e3)] | None = 1.0
     best_of: Annotated[int, Field(ge=1)] | None = None
@@ -72,12 +74,13 @@ class Logprobs(BaseModel):
     """What the model thought of each token: natural logarithms, under the model itself.
 
     A token is written as it decodes alone: a byte of a character as `bytes:\\xc3`, the end of the
-    text as `<eos>`. An offset is where in `text` the token's own text begins.
+    text as `<eos>`. An offset is where in `text` the token's own text begins. BOS, where a prompt
+    of ids begins with it, has null: nothing comes before it.
     """
 
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
     text_offset: list[int]
 
 
@@ -112,6 +115,62 @@ class Completion(BaseModel):
     seed: int
     choices: list[Choice]
     usage: Usage | None = None
+
+
+class ScoreRequest(Strict):
+    """POST /escada/score."""
+
+    model: str
+    text: str
+    alternatives: Annotated[int, Field(ge=0, le=LOGPROBS)] = 0
+    """How many of the most probable tokens are named at each place."""
+
+
+class TokenizeRequest(Strict):
+    """POST /tokenize, as vLLM has it."""
+
+    model: str | None = None
+    """May be left out where one model is served."""
+    prompt: str
+    add_special_tokens: bool = True
+    """Begin with BOS."""
+    return_token_strs: bool | None = False
+
+
+class Tokenized(BaseModel):
+    """The ids of a text as the model reads it: cleaned. Sent as a prompt, they are that text."""
+
+    count: int
+    max_model_len: int
+    tokens: list[int]
+    token_strs: list[str] | None = None
+
+
+class DetokenizeRequest(Strict):
+    """POST /detokenize, as vLLM has it."""
+
+    model: str | None = None
+    tokens: list[TokenId]
+
+
+class Detokenized(BaseModel):
+    """The text of some ids."""
+
+    prompt: str
+
+
+class TokenizerInfo(BaseModel):
+    """GET /tokenizer_info, what lm-eval reads of it.
+
+    The names stand for their tokens where one of them is the whole prompt of `/tokenize`; anywhere
+    else they are characters like others.
+    """
+
+    tokenizer_class: str
+    vocab_size: int
+    bos_token: str
+    eos_token: str
+    chat_template: None = None
 
 
 class ModelCard(BaseModel):

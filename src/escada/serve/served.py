@@ -7,17 +7,19 @@ models["v5"].batch
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from escada.errors import EscadaError, nearest
+from escada.evaluation.results import ruler_context
 from escada.files import read_json
 from escada.generation.batch import Batch
 from escada.generation.pieces import PieceTable
 from escada.runs.device import resolve_device
 from escada.runs.run import Run, find_runs, open_run
+from escada.serve.errors import ApiError
 from escada.serve.ladder_view import rung_facts
 from escada.spec import rung_names
 from escada.text.tokenizers import Tokenizer
@@ -37,6 +39,7 @@ class ServedModel:
         created: Unix time of the run.
         fingerprint: of all that decides what it writes.
         facts: its row of `/escada/ladder`.
+        ruler_context: W of the ruler for the run, for a model without a state; None: the model's.
         pieces: what its tokens write, for the threads that answer.
     """
 
@@ -47,10 +50,27 @@ class ServedModel:
     created: int
     fingerprint: str
     facts: dict[str, Any]
+    ruler_context: int | None = None
     pieces: PieceTable = field(init=False)
 
     def __post_init__(self) -> None:
         self.pieces = PieceTable(self.tokenizer)
+
+
+def model_named(models: Mapping[str, ServedModel], name: str) -> ServedModel:
+    """A model by name.
+
+    Raises:
+        ApiError: there is none.
+    """
+    if name not in models:
+        raise ApiError(
+            404,
+            f"The model {name!r} does not exist; there are: {', '.join(models)}.",
+            param="model",
+            code="model_not_found",
+        )
+    return models[name]
 
 
 def open_models(
@@ -155,6 +175,7 @@ def _open(name: str, run: Run, weights: str, max_rows: int, device: Any) -> Serv
         created=created_time(run),
         fingerprint=f"escada-{run.record['key'][:12]}-{weights}",
         facts=facts,
+        ruler_context=ruler_context(run),
     )
 
 
