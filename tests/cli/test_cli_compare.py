@@ -65,7 +65,7 @@ def runs(corpus_path, out):
 
 def rows_of(*arguments):
     table = json.loads(invoke(*arguments, "--json", "--device", "cpu"))
-    assert table["schema_version"] == 1
+    assert table["schema_version"] == 2
     return table["rows"]
 
 

@@ -57,7 +57,7 @@ def pairs_file(tmp_path):
 
 def test_pairs_of_a_file_give_the_promised_json(run, pairs_file):
     found = json.loads(invoke("pairs", run.path, "--file", pairs_file, "--json"))
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert found["pairs"] == 2
     assert 0 <= found["accuracy"] <= 1
     assert len(found["ci95"]) == 2

@@ -15,6 +15,7 @@ from escada.evaluation.compressors import (
     zstd_frames,
     zstd_with_dictionary,
 )
+from escada.evaluation.ruler import bits_per_byte
 from escada.text.documents import Document
 
 WORDS = "casa praça menino vento água chuva noite livro carta ponte rua flor vinho anel".split()
@@ -43,7 +44,7 @@ def test_the_documents_come_back_from_the_bits_that_xz_is_charged_for():
     assert found.bits_per_byte == 8 * len(compressed) / N_BYTES
     back = lzma.decompress(compressed, format=lzma.FORMAT_RAW, filters=filters).split(END)
     assert [part.decode() for part in back[:-1]] == [document.text for document in DOCUMENTS]
-    assert found.ci95 is None
+    assert found.scores is None
 
 
 def test_the_documents_come_back_from_the_frames_that_zstd_is_charged_for():
@@ -59,16 +60,15 @@ def test_a_frame_has_five_bytes_beside_its_text():
     assert len(frame) == 5
 
 
-def test_zstd_is_charged_for_its_frames_with_an_interval_over_groups():
+def test_zstd_is_charged_for_the_frame_of_each_document():
     found = zstd_with_dictionary(DOCUMENTS, TRAINING)
     samples = [text.encode() for text in TRAINING]
     learned = zstandard.train_dictionary(2**21, samples, k=512, d=8)
     frames = zstd_frames(DOCUMENTS, learned)
     assert found.bits_per_byte == 8 * sum(map(len, frames)) / N_BYTES
-    assert found.ci95[0] < found.bits_per_byte < found.ci95[1]
+    assert bits_per_byte(found.scores) == pytest.approx(found.bits_per_byte)
+    assert found.scores.ids == [document.id for document in DOCUMENTS]
     assert found.settings["dictionary_bytes"] == len(learned.as_bytes())
-    one_group = [Document(d.id, d.source, "g", d.text) for d in DOCUMENTS]
-    assert zstd_with_dictionary(one_group, TRAINING).ci95 is None
 
 
 def test_knowing_the_training_text_helps_every_compressor():

@@ -8,9 +8,9 @@ import pytest
 from escada.errors import EscadaError
 from escada.evaluation import controls
 from escada.evaluation.baselines import bigram_model, character_tokenizer
-from escada.evaluation.bootstrap import paired_interval
 from escada.evaluation.controls import control_scores, corpus_controls, some_texts
 from escada.evaluation.ruler import bits_per_byte, score_documents
+from escada.evaluation.significance import Recipe, compare
 from escada.report.language import read_catalogue
 from escada.text.corpus import Corpus
 
@@ -88,8 +88,8 @@ def test_the_ngrams_are_paired_with_another_model_by_document(measured):
     other = score_documents(
         bigram_model(tokenizer, training), tokenizer, list(corpus.documents("test"))
     )
-    difference = paired_interval(scores, other)
-    assert difference.ci95[1] < 0
+    row = compare(Recipe("n-grams", [scores], "t"), Recipe("bigram", [other], "t"))
+    assert row.verdict == "better"
 
 
 def test_scores_before_any_climb_are_named_as_missing(tmp_path):

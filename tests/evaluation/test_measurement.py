@@ -51,14 +51,27 @@ def test_sources_are_measured_apart_and_add_up(found, documents):
     assert mean == pytest.approx(measurement.bits_per_byte)
 
 
+def test_every_source_counts_the_same_in_the_macro_average(found):
+    measurement, _ = found
+    mean = sum(measurement.by_source.values()) / len(measurement.by_source)
+    assert measurement.macro_bits_per_byte == pytest.approx(mean)
+    for source, figure in measurement.sources.items():
+        assert figure.bits_per_byte == measurement.by_source[source]
+        assert 1 <= figure.effective_groups <= figure.groups
+        assert (source in measurement.ci95_leaves_out) == (figure.groups == 1)
+    assert sum(f.bytes for f in measurement.sources.values()) == measurement.bytes
+
+
 def test_the_json_holds_what_a_reader_needs(found, tmp_path):
     measurement, _ = found
     write_json(tmp_path / "test.json", measurement.to_json())
     table = read_json(tmp_path / "test.json")
-    assert table["schema_version"] == 1
+    assert table["schema_version"] == 2
     promised = (
         "bits_per_byte ci95 perplexity accuracy documents bytes tokens tokenizer "
-        "tokens_per_second protocol context_tokens profile corpus_hash split by_source unknown"
+        "tokens_per_second protocol context_tokens profile corpus_hash split by_source unknown "
+        "groups effective_groups macro_bits_per_byte macro_ci95 "
+        "ci95_leaves_out ci95_borrowed sources"
     )
     assert set(promised.split()) <= set(table)
     assert table["protocol"] == "document/carried-state"

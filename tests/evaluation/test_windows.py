@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from escada.errors import EscadaError
 from escada.evaluation import windows
 from escada.evaluation.baselines import TableModel, uniform_model
-from escada.evaluation.bootstrap import ratio_interval
+from escada.evaluation.statistics import Items, estimate
 from escada.evaluation.strata import proportionally
 from escada.evaluation.windows import WindowSettings, default_settings, score_windows
 from escada.evaluation.windows_measurement import summarise_windows
@@ -75,12 +76,13 @@ def assert_agrees(found, naive):
     assert found.windows_left_out == naive.left_out
     assert found.targets == len(naive.nats)
     assert found.groups == len(set(naive.groups))
-    # Groups are numbered in the order of the documents, also by one item of no weight for each.
-    none = [0.0] * len(naive.all_groups)
-    keys, ones = naive.all_groups + naive.groups, np.array(none + [1.0] * len(naive.nats))
-    for ends, values in ((found.loss_ci95, naive.nats), (found.accuracy_ci95, naive.correct)):
-        expected = ratio_interval(keys, np.array(none + values, dtype=np.float64), ones)
-        assert ends == pytest.approx(expected, rel=1e-6)
+    sources, groups = zip(*naive.groups, strict=True)
+    loss, accuracy = (
+        estimate(Items(sources, groups, np.array(values, dtype=np.float64), np.ones(len(values))))
+        for values in (naive.nats, naive.correct)
+    )
+    assert found.loss_ci95 == pytest.approx(loss.ci95, rel=1e-5)
+    assert found.accuracy_ci95 == pytest.approx(accuracy.share_ci95, rel=1e-6)
     assert found.perplexity_ci95 == pytest.approx(tuple(math.exp(x) for x in found.loss_ci95))
 
 
@@ -151,9 +153,10 @@ def test_a_worked_example(tokenizers):
     assert found.loss == pytest.approx(7 / 4 * LN2)
     assert found.perplexity == pytest.approx(2 ** (7 / 4))
     assert found.accuracy == 3 / 4
-    assert found.loss_ci95 == pytest.approx((1.5 * LN2, 2 * LN2))
-    assert found.perplexity_ci95 == pytest.approx((2**1.5, 4))
-    assert found.accuracy_ci95 == pytest.approx((0.5, 1))
+    reach = stats.t.ppf(0.975, 1) * 0.25 * LN2  # of 1.5 and 2 bits, a document each
+    assert found.loss_ci95 == pytest.approx((7 / 4 * LN2 - reach, 7 / 4 * LN2 + reach))
+    assert found.perplexity_ci95 == pytest.approx(tuple(map(math.exp, found.loss_ci95)))
+    assert 0 < found.accuracy_ci95[0] < 3 / 4 < found.accuracy_ci95[1] < 1
 
 
 def test_all_positions_of_the_worked_example(tokenizers):

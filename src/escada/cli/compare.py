@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escada.cli import completion, options
-from escada.terminal import echo_json, print_table
+from escada.terminal import echo, echo_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from escada.runs.run import Run
 
 
@@ -57,7 +59,7 @@ def compare(
     pairs = ladder_pairs(recipes, split) if ladder else all_pairs(recipes)
     rows = compare_recipes(pairs, split=split, metric=cast(Metric, metric))
     if json:
-        table = {"schema_version": 1, "metric": metric, "split": split, "rows": rows}
+        table = {"schema_version": 2, "metric": metric, "split": split, "rows": rows}
         echo_json(table)
     else:
         _show(rows, metric)
@@ -94,10 +96,37 @@ def _show(rows: list[dict[str, Any]], metric: str) -> None:
         )
         for source, part in row["by_source"].items():
             sources.append(len(shown))
-            figures = (f"{part['difference']:+.4f}", _interval(part["ci95"]))
-            shown.append(("", source, *figures, _p_value(part["p_value"])))
+            groups = "n = 1" if part["groups"] == 1 else f"{part['groups']} groups"
+            shown.append(("", source, *_part(part), groups))
+        if len(row["by_source"]) > 1:
+            sources.append(len(shown))
+            shown.append(("", "sources alike", *_part(row["macro"]), "mean over sources"))
     title = f"{metric}, paired by document (negative: a is better)"
     print_table([(head, "left") for head in heads], shown, title=title, dim=sources)
+    for row in rows:
+        for sentence in _notes(row):
+            echo(sentence)
+
+
+def _part(part: dict[str, Any]) -> tuple[str, str, str, str]:
+    p_value = _p_value(part["p_value"])
+    return f"{part['difference']:+.4f}", _interval(part["ci95"]), p_value, part["verdict"]
+
+
+def _notes(row: dict[str, Any]) -> Iterator[str]:
+    """What a verdict alone would hide."""
+    pair = f"{row['a']} against {row['b']}"
+    if row["sources_disagree"]:
+        better, worse = (
+            ", ".join(s for s, part in row["by_source"].items() if part["verdict"] == verdict)
+            for verdict in ("better", "worse")
+        )
+        yield f"{pair}: sources disagree: better on {better}, worse on {worse}."
+    if row["alone"]:
+        yield (
+            f"{pair}: n = 1 in {', '.join(row['alone'])}: nothing says how its other groups would "
+            "come out, so there is no verdict over all documents."
+        )
 
 
 def _interval(interval: list[float] | None) -> str:

@@ -241,15 +241,11 @@ def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> dic
 
 def _show(found: dict[str, Any]) -> None:
     tokenizer = found["tokenizer"]
-    interval = found["ci95"]
     plural = "" if found["documents"] == 1 else "s"
     rows = {
         "bits per byte": f"{found['bits_per_byte']:.4f}",
-        "95 % interval": (
-            f"{interval[0]:.4f} to {interval[1]:.4f}, over {found['groups']} groups"
-            if interval
-            else "none: it takes at least two groups of documents"
-        ),
+        "95 % interval": _interval(found),
+        "by source alike": _macro(found),
         "perplexity": (
             f"{found['perplexity']:.2f} per token of {tokenizer['kind']} "
             f"{tokenizer['vocab_size']}; not comparable across tokenizers"
@@ -265,6 +261,37 @@ def _show(found: dict[str, Any]) -> None:
         "speed": f"{found['tokens_per_second']:,.0f} tokens/s",
     }
     for name, value in rows.items():
-        echo(f"{name:14} {value}")
-    for source, figure in found["by_source"].items():
-        echo(f"  {source:12} {figure:.4f}")
+        echo(f"{name:15} {value}")
+    for source, part in found["sources"].items():
+        echo(f"  {source:13} {_of_source(part)}")
+
+
+def _interval(found: dict[str, Any]) -> str:
+    """The interval, how many groups it is of, and what it leaves out."""
+    groups = f"{found['groups']:,} groups (as good as {found['effective_groups']:.1f} equal ones)"
+    if found["ci95"] is None:
+        return f"none: no source has two groups; {groups}"
+    low, high = found["ci95"]
+    text = f"{low:.4f} to {high:.4f}, over {groups}"
+    if borrowed := found["ci95_borrowed"]:
+        text += f"; few groups of {', '.join(borrowed)}: validation documents tell how they vary"
+    if alone := found["ci95_leaves_out"]:
+        text += f"; without what other groups of {', '.join(alone)} would give (n = 1)"
+    return text
+
+
+def _macro(found: dict[str, Any]) -> str:
+    figure = f"{found['macro_bits_per_byte']:.4f}"
+    if found["macro_ci95"] is None:
+        return figure
+    low, high = found["macro_ci95"]
+    return f"{figure} ({low:.4f} to {high:.4f})"
+
+
+def _of_source(part: dict[str, Any]) -> str:
+    groups = "n = 1" if part["groups"] == 1 else f"{part['groups']:,} groups"
+    figure = f"{part['bits_per_byte']:.4f}"
+    if part["ci95"] is None:
+        return f"{figure}  {groups}"
+    low, high = part["ci95"]
+    return f"{figure}  {low:.4f} to {high:.4f}, {groups}"

@@ -82,7 +82,7 @@ def _show(found: dict[str, Any]) -> None:
 
 def _line(share: dict[str, Any]) -> str:
     interval = share["ci95"]
-    within = f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "(one group)"
+    within = f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "(n = 1)"
     return (
         f"{share['accuracy']:.3f}  {within:16}  {share['pairs']:,} pairs, {share['groups']} groups"
     )

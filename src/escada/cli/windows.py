@@ -152,5 +152,5 @@ def show(found: dict[str, Any]) -> None:
 
 def _interval(ends: list[float] | None, form: str) -> str:
     if ends is None:
-        return " (no interval: it takes at least two groups of documents)"
+        return " (no interval: no source has two groups of documents)"
     return f", 95 % interval {ends[0]:{form}} to {ends[1]:{form}}"

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from escada.errors import EscadaError
-from escada.evaluation.review import read_document_scores
+from escada.evaluation.review import BESIDE, read_document_scores
+from escada.evaluation.ruler import DocumentScores
 from escada.evaluation.significance import Metric, Recipe, compare
 from escada.files import read_json
 from escada.runs.run import Run
@@ -144,7 +145,10 @@ def _row(a: RecipeRuns, b: RecipeRuns, split: str, metric: Metric) -> dict[str, 
 
 def _recipe(recipe: RecipeRuns, split: str) -> Recipe:
     scores = [read_document_scores(run, split) for run in recipe.runs]
-    return Recipe(recipe.name, scores, recipe.runs[0].tokenizer.hash)
+    beside: list[DocumentScores] = []
+    if split == "test" and all(run.layout.document_scores(BESIDE).exists() for run in recipe.runs):
+        beside = [read_document_scores(run, BESIDE) for run in recipe.runs]
+    return Recipe(recipe.name, scores, recipe.runs[0].tokenizer.hash, beside)
 
 
 def _protocol(recipe: RecipeRuns, split: str) -> str:

@@ -19,6 +19,8 @@ of the dictionary, so 2 bytes of a frame and 3 of each block are left.
 from __future__ import annotations
 
 import lzma
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +29,7 @@ import numpy as np
 import zstandard
 
 from escada.errors import EscadaError
-from escada.evaluation.bootstrap import Interval, ratio_interval
+from escada.evaluation.ruler import DocumentScores
 from escada.text.documents import Document
 
 END = b"\xff"
@@ -45,15 +47,15 @@ class Compressed:
 
     Attributes:
         bits_per_byte: compressed bits over UTF-8 bytes of the documents' text.
-        ci95: by bootstrap over groups; None where documents are not compressed apart.
         protocol: see the module.
         settings: of the compressor, with the version of its library where that can be told.
+        scores: of each document, as a model's; None where documents are not compressed apart.
     """
 
     bits_per_byte: float
-    ci95: Interval | None
     protocol: str
     settings: dict[str, Any]
+    scores: DocumentScores | None = None
 
 
 def xz_stream(documents: Sequence[Document]) -> Compressed:
@@ -65,7 +67,7 @@ def xz_stream(documents: Sequence[Document]) -> Compressed:
     stream = _stream([document.text for document in documents])
     window = _window(len(stream))
     bits = 8 * len(_xz(stream, window)) / _text_bytes(documents)
-    return Compressed(bits, None, "documents/one-stream", _xz_settings(window))
+    return Compressed(bits, "documents/one-stream", _xz_settings(window))
 
 
 def xz_after_training(documents: Sequence[Document], training: Sequence[str]) -> Compressed:
@@ -81,7 +83,7 @@ def xz_after_training(documents: Sequence[Document], training: Sequence[str]) ->
     window = _window(len(both))
     added = len(_xz(both, window)) - len(_xz(before, window))
     bits = 8 * added / _text_bytes(documents)
-    return Compressed(bits, None, "documents/one-stream-after-training", _xz_settings(window))
+    return Compressed(bits, "documents/one-stream-after-training", _xz_settings(window))
 
 
 def zstd_with_dictionary(
@@ -105,13 +107,11 @@ def zstd_with_dictionary(
         )
     except zstandard.ZstdError:
         return None
-    sizes = np.array([len(frame) for frame in zstd_frames(documents, dictionary)])
-    text_bytes = np.array([document.n_bytes for document in documents])
+    began = time.perf_counter()
+    sizes = np.array([len(frame) for frame in zstd_frames(documents, dictionary)], dtype=np.int64)
+    none = np.zeros(len(documents), dtype=np.int64)
     return Compressed(
         bits_per_byte=8 * int(sizes.sum()) / n_bytes,
-        ci95=ratio_interval(
-            [(document.source, document.group) for document in documents], 8.0 * sizes, text_bytes
-        ),
         protocol="document/frame",
         settings={
             "level": ZSTD_LEVEL,
@@ -120,6 +120,19 @@ def zstd_with_dictionary(
             "match_bytes": ZSTD_MATCH_BYTES,
             "zstandard": zstandard.__version__,
         },
+        scores=DocumentScores(
+            ids=[document.id for document in documents],
+            sources=[document.source for document in documents],
+            groups=[document.group for document in documents],
+            nats=sizes.astype(np.float64) * 8 * math.log(2),
+            bytes=np.array([document.n_bytes for document in documents], dtype=np.int64),
+            tokens=none,
+            correct=none,
+            unknown=none,
+            protocol="document/frame",
+            context_tokens=None,
+            seconds=time.perf_counter() - began,
+        ),
     )
 
 

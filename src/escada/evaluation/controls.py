@@ -29,6 +29,7 @@ from escada.evaluation.measurement import read_scores, summarise, write_scores
 from escada.evaluation.portuguese.agreement import has_pairs
 from escada.evaluation.portuguese.pairs import pairs_of_baseline
 from escada.evaluation.ruler import DocumentScores, score_documents
+from escada.evaluation.statistics import Items, estimate
 from escada.files import content_hash, hash_sources, read_json, write_json
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
@@ -206,7 +207,7 @@ def _compressors(training: Sequence[str], test: Sequence[Document]) -> Iterator[
                 "name": name,
                 "key": key,
                 "bits_per_byte": found.bits_per_byte,
-                "ci95": found.ci95,
+                "ci95": None if found.scores is None else estimate(Items.of(found.scores)).ci95,
                 "protocol": found.protocol,
                 "settings": found.settings,
                 "seconds": time.perf_counter() - began,

@@ -17,14 +17,16 @@ import numpy as np
 import torch
 
 from escada.errors import EscadaError
-from escada.evaluation.bootstrap import bootstrap_interval
 from escada.evaluation.ruler import DocumentScores, Protocol, bits_per_byte, score_documents
+from escada.evaluation.statistics import Interval, Items, macro, overall
+from escada.evaluation.statistics import by_source as estimates_by_source
 from escada.files import read_json_lines, write_json_lines
 from escada.models.contract import LanguageModel
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION, SCORES_SCHEMA_VERSION = 2, 1
+"""Of the figures, and of the sums per document."""
 
 
 class TokenizerFacts(TypedDict):
@@ -36,17 +38,44 @@ class TokenizerFacts(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFigure:
+    """The ruler on the documents of one source.
+
+    Attributes:
+        bits_per_byte: of them.
+        ci95: None where there is one group ("n = 1") and none to borrow from.
+        groups: that hold text.
+        effective_groups: equal groups which would inform as much (Kish).
+        bytes: UTF-8 bytes of reference text.
+    """
+
+    bits_per_byte: float
+    ci95: Interval | None
+    groups: int
+    effective_groups: float
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """What the ruler found.
 
     Attributes:
         bits_per_byte: over all documents.
-        ci95: of bits_per_byte, by bootstrap over groups; None with fewer than two groups.
+        ci95: of bits_per_byte, over groups within sources (`statistics`); None where no source has
+            two groups.
+        ci95_leaves_out: sources with one group and none to borrow from: how their other groups
+            would vary is not in ci95.
+        ci95_borrowed: sources with few groups whose variance is also that of the validation
+            documents' groups.
+        macro_bits_per_byte: mean over sources, each counting the same.
+        macro_ci95: of it.
         perplexity: per token of this tokenizer, EOS and the price of unknown characters included.
             Never compare it with that of another tokenizer.
         accuracy: share of tokens, EOS included, that were the model's first choice.
         documents: how many.
         groups: how many.
+        effective_groups: equal groups which would inform as much (Kish).
         bytes: UTF-8 bytes of their reference text.
         tokens: targets that were charged.
         unknown: characters that the tokenizer could not write.
@@ -58,14 +87,20 @@ class Measurement:
         corpus_hash: of the corpus; None for a file of the user's.
         split: of the corpus, or the name of the user's file.
         by_source: bits per byte of each source.
+        sources: the same with interval, groups and bytes.
     """
 
     bits_per_byte: float
-    ci95: tuple[float, float] | None
+    ci95: Interval | None
+    ci95_leaves_out: tuple[str, ...]
+    ci95_borrowed: tuple[str, ...]
+    macro_bits_per_byte: float
+    macro_ci95: Interval | None
     perplexity: float
     accuracy: float
     documents: int
     groups: int
+    effective_groups: float
     bytes: int
     tokens: int
     unknown: int
@@ -77,6 +112,7 @@ class Measurement:
     corpus_hash: str | None
     split: str
     by_source: dict[str, float]
+    sources: dict[str, SourceFigure]
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, with a schema version."""
@@ -94,8 +130,9 @@ def measure(
     split: str,
     batch_tokens: int | None = None,
     device: torch.device | str | None = None,
+    beside: DocumentScores | None = None,
 ) -> tuple[Measurement, DocumentScores]:
-    """Score documents and sum up; see `score_documents` for the arguments and errors."""
+    """Score documents and sum up; see `score_documents` and `summarise` for arguments, errors."""
     scores = score_documents(
         model,
         tokenizer,
@@ -104,7 +141,9 @@ def measure(
         batch_tokens=batch_tokens,
         device=device,
     )
-    found = summarise(scores, tokenizer, profile=profile, corpus_hash=corpus_hash, split=split)
+    found = summarise(
+        scores, tokenizer, profile=profile, corpus_hash=corpus_hash, split=split, beside=beside
+    )
     return found, scores
 
 
@@ -115,20 +154,37 @@ def summarise(
     profile: str,
     corpus_hash: str | None,
     split: str,
+    beside: DocumentScores | None = None,
 ) -> Measurement:
     """The figures of a set of document scores.
+
+    Args:
+        scores: to sum up.
+        tokenizer: that perplexity and accuracy are of.
+        profile: the cleaning that made the reference text.
+        corpus_hash: of the corpus; None for a file of the user's.
+        split: of the corpus, or the name of the user's file.
+        beside: of the same model on another held-out split, from whose groups a source with few
+            borrows the variance between groups.
 
     Raises:
         EscadaError: the documents hold no byte.
     """
-    tokens = int(scores.tokens.sum())
+    tokens, figure = int(scores.tokens.sum()), bits_per_byte(scores)
+    parts = estimates_by_source(Items.of(scores), None if beside is None else Items.of(beside))
+    total, every_source = overall(parts), macro(parts)
     return Measurement(
-        bits_per_byte=bits_per_byte(scores),
-        ci95=bootstrap_interval(scores),
+        bits_per_byte=figure,
+        ci95=total.ci95,
+        ci95_leaves_out=total.alone,
+        ci95_borrowed=total.borrowed,
+        macro_bits_per_byte=every_source.value,
+        macro_ci95=every_source.ci95,
         perplexity=math.exp(float(scores.nats.sum()) / tokens),
         accuracy=int(scores.correct.sum()) / tokens,
         documents=len(scores),
         groups=len(set(zip(scores.sources, scores.groups, strict=True))),
+        effective_groups=total.effective_groups,
         bytes=int(scores.bytes.sum()),
         tokens=tokens,
         unknown=int(scores.unknown.sum()),
@@ -143,26 +199,20 @@ def summarise(
         profile=profile,
         corpus_hash=corpus_hash,
         split=split,
-        by_source=bits_per_byte_by_source(scores),
+        by_source={name: part.value for name, part in parts.items()},
+        sources={
+            name: SourceFigure(
+                part.value, part.ci95, part.groups, part.effective_groups, int(part.total)
+            )
+            for name, part in parts.items()
+        },
     )
-
-
-def bits_per_byte_by_source(scores: DocumentScores) -> dict[str, float]:
-    """Bits per byte of each source that holds text, by name."""
-    sources = np.array(scores.sources)
-    figures: dict[str, float] = {}
-    for source in sorted(set(scores.sources)):
-        of_source = sources == source
-        if source_bytes := int(scores.bytes[of_source].sum()):
-            nats = float(scores.nats[of_source].sum())
-            figures[source] = nats / math.log(2) / source_bytes
-    return figures
 
 
 def write_scores(path: Path, scores: DocumentScores) -> None:
     """One JSON object a line, after a first line with the protocol."""
     head: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": SCORES_SCHEMA_VERSION,
         "protocol": scores.protocol,
         "context_tokens": scores.context_tokens,
         "seconds": scores.seconds,

@@ -5,6 +5,8 @@ A result whose key (see `results`) has not changed is not made again.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +16,7 @@ from escada.evaluation.lexicon import samples_lexicon_share
 from escada.evaluation.measurement import measure, read_scores, write_scores
 from escada.evaluation.results import is_done, result_key, ruler_context, weights_hash
 from escada.evaluation.ruler import DocumentScores
+from escada.evaluation.statistics import FEW_GROUPS
 from escada.files import read_json, write_json
 from escada.generation.decoding import generate
 from escada.generation.prompts import load_prompts
@@ -22,9 +25,12 @@ from escada.runs.checkpoint import Which
 from escada.runs.device import resolve_device
 from escada.runs.run import Run
 from escada.text.corpus import Corpus
+from escada.text.documents import Document
 
 SCHEMA_VERSION = 1
 TRAIN_SAMPLE, TRAIN_SAMPLE_BYTES = "train-sample", 256_000
+BESIDE = "validation"
+"""The split whose groups a source with few test groups borrows from."""
 SAMPLE_TOKENS = 120
 SAMPLE_SEED = 42
 
@@ -84,20 +90,34 @@ def _measure(
     )
     if is_done(path, key) and run.layout.document_scores(name).exists():
         return False
+    documents = (
+        list(corpus.documents(split))
+        if sample_bytes is None
+        else document_sample(corpus, split, sample_bytes)
+    )
+    beside = None
+    if name == "test" and has_few_groups(documents):
+        measure_run(run, corpus, BESIDE, which=which, device=device)
+        beside = read_document_scores(run, BESIDE)
     found, scores = measure(
         run.load_model(which, resolve_device(device)),
         run.tokenizer,
-        list(corpus.documents(split))
-        if sample_bytes is None
-        else document_sample(corpus, split, sample_bytes),
+        documents,
         context_tokens=ruler_context(run),
         profile=corpus.profile,
         corpus_hash=corpus.hash,
         split=split,
+        beside=beside,
     )
     write_scores(run.layout.document_scores(name), scores)
     write_json(path, found.to_json() | {"key": key, **_weights(run, which)})
     return True
+
+
+def has_few_groups(documents: Sequence[Document]) -> bool:
+    """Whether a source has so few groups that its variance is estimated from more than these."""
+    groups = Counter(source for source, _ in {(d.source, d.group) for d in documents})
+    return any(number < FEW_GROUPS for number in groups.values())
 
 
 def _weights(run: Run, which: Which) -> dict[str, str]:

@@ -35,7 +35,8 @@ from escada.models.contract import LanguageModel
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
-Protocol = Literal["document/carried-state", "document/half-window"]
+Protocol = Literal["document/carried-state", "document/half-window", "document/frame"]
+"""How a document was read; the last one is a compressor's (`compressors`), never a model's."""
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from escada.errors import EscadaError
-from escada.evaluation.bootstrap import Interval, ratio_interval
 from escada.evaluation.measurement import TokenizerFacts
 from escada.evaluation.results import is_done, result_key
+from escada.evaluation.statistics import Interval, Items, estimate
 from escada.evaluation.windows import (
     ProgressCallback,
     Sample,
@@ -32,7 +32,7 @@ from escada.runs.run import Run
 from escada.text.corpus import Corpus
 from escada.text.tokenizers import Tokenizer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class WindowMeasurement:
         unknown: targets that were UNK, a token like any other here.
         sample: what a time budget left room for; None: all windows that were asked for.
         loss: mean cross-entropy of the targets, nats.
-        loss_ci95: by bootstrap over groups of documents; None with fewer than two groups.
+        loss_ci95: over groups of documents within sources; None where no source has two.
         perplexity: exp(loss).
         perplexity_ci95: exp of the loss's.
         accuracy: share of targets that were the first choice.
@@ -99,13 +99,14 @@ class WindowMeasurement:
 def summarise_windows(
     scores: WindowScores, tokenizer: Tokenizer, *, profile: str, corpus_hash: str, split: str
 ) -> WindowMeasurement:
-    """The figures of a set of window scores; the sample's weights enter the bootstrap too."""
+    """The figures of a set of window scores; the sample's weights enter the intervals too."""
     settings = scores.settings
     groups = list(zip(scores.sources, scores.groups, strict=True))
     held = scores.weights > 0
     total = float(scores.weights.sum())
     loss = float(scores.nats.sum()) / total
-    loss_ci95 = ratio_interval(groups, scores.nats, scores.weights)
+    answered = estimate(Items(scores.sources, scores.groups, scores.correct, scores.weights))
+    loss_ci95 = estimate(Items(scores.sources, scores.groups, scores.nats, scores.weights)).ci95
     return WindowMeasurement(
         protocol=f"windows/{settings.score}",
         window_tokens=settings.window_tokens,
@@ -124,7 +125,7 @@ def summarise_windows(
         if loss_ci95 is None
         else (math.exp(loss_ci95[0]), math.exp(loss_ci95[1])),
         accuracy=float(scores.correct.sum()) / total,
-        accuracy_ci95=ratio_interval(groups, scores.correct, scores.weights),
+        accuracy_ci95=answered.share_ci95,
         documents=int(held.sum()),
         groups=len({group for group, here in zip(groups, held.tolist(), strict=True) if here}),
         split=split,

@@ -10,10 +10,10 @@ import torch
 
 from escada.errors import EscadaError
 from escada.evaluation.baselines import TableModel, bigram_model, uniform_model, unigram_model
-from escada.evaluation.bootstrap import ratio_interval
 from escada.evaluation.portuguese import pairs as pairs_module
 from escada.evaluation.portuguese.agreement import Pair
 from escada.evaluation.portuguese.pairs import PairScores, pairs_of_baseline, pairs_run, score_pairs
+from escada.evaluation.statistics import Items, estimate
 
 PAIRS = [
     Pair("O vento levou o chapéu.", "O vento levaram o chapéu.", "verb", True, group="g1", id="1"),
@@ -104,13 +104,17 @@ def test_figures_by_phenomenon_split_and_attractor_are_counted_by_hand():
     summary = json.loads(json.dumps(found.summary()))
     assert summary["pairs"] == 6
     assert summary["ties"] == 1
-    assert set(summary["by_phenomenon"]["verb"]) == {"accuracy", "ci95", "pairs", "groups"}
+    assert set(summary["by_phenomenon"]["verb"]) == {
+        *("accuracy", "ci95", "pairs", "groups", "effective_groups", "alone")
+    }
 
 
 def test_the_interval_divides_no_group():
     found = scores([1, 0, 0.5, 1, 1, 0])
-    keys = [("file", pair.group) for pair in PAIRS]
-    assert found.ci95 == ratio_interval(keys, found.right, np.ones(6))
+    groups = [pair.group for pair in PAIRS]
+    expected = estimate(Items(["file"] * 6, groups, found.right, np.ones(6)))
+    assert found.ci95 == expected.share_ci95
+    assert found.overall.effective_groups == expected.effective_groups < 6
     low, high = found.ci95
     assert low < found.accuracy < high
 

@@ -27,11 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from escada.errors import EscadaError
-from escada.evaluation.bootstrap import Interval, ratio_interval
 from escada.evaluation.lexicon import lexicon
 from escada.evaluation.portuguese.continuations import score_continuations
 from escada.evaluation.portuguese.word_lists import word_list
 from escada.evaluation.results import is_done, result_key
+from escada.evaluation.statistics import Estimate, Interval, Items, estimate
 from escada.files import content_hash, read_json, write_json, write_json_lines
 from escada.generation.decoding import Sample, generate
 from escada.generation.samplers import SamplerSettings
@@ -43,7 +43,7 @@ from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 NAME = "cloze"
 SPLIT = "test"
 LEAST_CHARACTERS, MOST_CHARACTERS = 200, 800
@@ -147,7 +147,7 @@ class ClozeScores:
     @property
     def ci95(self) -> Interval | None:
         """Of the accuracy, over groups."""
-        return self._interval(self.right.astype(np.float64))
+        return estimate_over(self.items, self.right.astype(np.float64)).share_ci95
 
     @property
     def bits_per_word(self) -> float:
@@ -156,13 +156,16 @@ class ClozeScores:
 
     def summary(self) -> dict[str, Any]:
         """Plain JSON values."""
+        bits = estimate_over(self.items, self.nats / math.log(2))
         return {
             "accuracy": self.accuracy,
             "ci95": self.ci95,
             "bits_per_word": self.bits_per_word,
-            "bits_per_word_ci95": self._interval(self.nats / math.log(2)),
+            "bits_per_word_ci95": bits.ci95,
             "items": len(self.items),
-            "groups": len({(item.source, item.group) for item in self.items}),
+            "groups": bits.groups,
+            "effective_groups": bits.effective_groups,
+            "alone": bits.alone,
         }
 
     def rows(self) -> list[dict[str, Any]]:
@@ -182,9 +185,11 @@ class ClozeScores:
             )
         ]
 
-    def _interval(self, values: NDArray[np.float64]) -> Interval | None:
-        keys = [(item.source, item.group) for item in self.items]
-        return ratio_interval(keys, values, np.ones(len(values)))
+
+def estimate_over(items: Sequence[ClozeItem], values: NDArray[np.float64]) -> Estimate:
+    """The mean of a value of each item, and how it varies between groups."""
+    sources, groups = [item.source for item in items], [item.group for item in items]
+    return estimate(Items(sources, groups, values, np.ones(len(values))))
 
 
 def score_cloze(

@@ -8,7 +8,8 @@ the bad one by the ruler (as in BLiMP, Warstadt et al. 2020). Whole sentences, b
 cut the changed word differently; unknown characters pay as everywhere. Two sentences that a model
 cannot tell apart are half right, so guessing is 0.5.
 
-Intervals are by bootstrap over groups (`bootstrap`): pairs of one thesis are alike.
+Intervals are over groups within their sources (`statistics`), in Wilson's form, which stays within
+0 and 1: pairs of one thesis are alike, and of one sentence even more.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from escada.errors import EscadaError
-from escada.evaluation.bootstrap import Interval, ratio_interval
 from escada.evaluation.portuguese.agreement import Pair, agreement_pairs, check_corpus, pairs_hash
 from escada.evaluation.results import is_done, result_key, ruler_context
 from escada.evaluation.ruler import Protocol, score_documents
+from escada.evaluation.statistics import Interval, Items, estimate
 from escada.files import read_json, write_json, write_json_lines
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which
@@ -35,7 +36,7 @@ from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 NAME = "pairs"
 TIE = 1e-6
 """Two sums closer than this share of the larger cannot be told from rounding."""
@@ -49,15 +50,19 @@ class Share:
 
     Attributes:
         accuracy: right ones, ties half, over all.
-        ci95: None when there are fewer than two groups.
+        ci95: None where no source has two groups.
         pairs: how many.
         groups: that they come from.
+        effective_groups: equal groups which would inform as much (Kish).
+        alone: sources with one group, whose variance between groups ci95 leaves out ("n = 1").
     """
 
     accuracy: float
     ci95: Interval | None
     pairs: int
     groups: int
+    effective_groups: float
+    alone: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +142,23 @@ class PairScores:
         }
 
     def _share(self, which: Sequence[int]) -> Share:
-        keys = [(self.pairs[i].source, self.pairs[i].group) for i in which]
-        right = self.right[list(which)]
-        interval = ratio_interval(keys, right, np.ones(len(right)))
-        return Share(float(right.mean()), interval, len(right), len(set(keys)))
+        asked, right = [self.pairs[i] for i in which], self.right[list(which)]
+        found = estimate(
+            Items(
+                [pair.source for pair in asked],
+                [pair.group for pair in asked],
+                right,
+                np.ones(len(right)),
+            )
+        )
+        return Share(
+            float(right.mean()),
+            found.share_ci95,
+            len(right),
+            found.groups,
+            found.effective_groups,
+            found.alone,
+        )
 
 
 def score_pairs(
