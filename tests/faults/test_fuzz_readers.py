@@ -1,0 +1,444 @@
+"""Whatever the bytes of a file: the documents that a plain reading finds, or one clear line.
+
+Valid files of every form are made at random and most of them are damaged: bytes flipped, cut,
+doubled, removed. What escada reads is compared with a reading by `json.loads`, `csv` and pyarrow
+alone; where that one fails, escada must refuse with an `EscadaError`, and nothing else may leave
+it. `ESCADA_FUZZ_INPUTS=20000` reads that many files; the suite reads a few of each form.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import json
+import lzma
+import os
+import random
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from escada.errors import EscadaError
+from escada.evaluation.portuguese.question_files import read_cloze, read_pairs
+from escada.text.sources import ReadCounts, RowOptions, open_source
+from escada.text.sources.opening import whole_text
+
+INPUTS = int(os.environ.get("ESCADA_FUZZ_INPUTS", "2000"))
+ALPHABET = "aãçéÃÇ \t\r\u0085\u00a0\u2028\u2029\x0b\x0c\x1c\x00\"'\\,;|{}[]<END>#:1\ufeff😀\ud83d"
+Rows = list[tuple[str, str, str]]
+"""Id, group and text of each document."""
+
+
+def a_text(rng: random.Random, *, newlines: bool = True, surrogates: bool = False) -> str:
+    signs = ALPHABET + ("\n\n" if newlines else "")
+    if not surrogates:
+        signs = signs.replace("\ud83d", "")
+    n = rng.choice([0, 1, 3, 10, 40])
+    return "".join(rng.choice(signs) for _ in range(n))
+
+
+def an_id(rng: random.Random) -> object:
+    return rng.choice(
+        [None, "", 0, 7, -1, 2.5, True, 10**20, "a", "a#2", "ação", "x\u2028y", {"a": 1}, [1]]
+    )
+
+
+# The plain readings, each from bytes; None: not a valid file.
+
+
+def named(rows: list[dict[str, object]], numbers: list[int], place: str) -> Rows | None:
+    """Documents of rows, with ids told apart as docs/corpus.md says."""
+    found: Rows = []
+    used: Counter[str] = Counter()
+    taken: set[tuple[str, str]] = set()
+    for row, number in zip(rows, numbers, strict=True):
+        text = row.get("text")
+        if not isinstance(text, str):
+            return None
+
+        def name(key: str, row: dict[str, object] = row) -> str:
+            value = row.get(key)
+            missing = value is None or value == "" or value != value
+            return "" if missing else str(value).encode("utf-8", "replace").decode("utf-8")
+
+        source = name("source") or place.split(".")[0]
+        own = name("id") or f"{place}:{number}"
+        used[f"{source}\0{own}"] += 1
+        times, unique = used[f"{source}\0{own}"], own
+        if times > 1:
+            unique = f"{own}#{times}"
+            while (source, unique) in taken:
+                times += 1
+                unique = f"{own}#{times}"
+            used[f"{source}\0{own}"] = times
+            used[f"{source}\0{unique}"] += 1
+        taken.add((source, unique))
+        found.append((unique, name("group") or unique, text))
+    return found
+
+
+def decoded(data: bytes) -> str | None:
+    """The text of bytes, by their byte order mark or else as UTF-8."""
+    marks = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
+    marks |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+    try:
+        for mark, encoding in marks.items():
+            if data.startswith(mark):
+                return data.decode(encoding)
+        return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def plain_json_lines(data: bytes, place: str) -> Rows | None:
+    text = decoded(data)
+    if text is None:
+        return None
+    rows, numbers = [], []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                return None
+            if not isinstance(row, dict):
+                return None
+            rows.append(row)
+            numbers.append(number)
+    return named(rows, numbers, place)
+
+
+def plain_json_list(data: bytes, place: str) -> Rows | None:
+    try:
+        rows = json.loads(decoded(data) or "")
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return None
+    return named(rows, list(range(1, len(rows) + 1)), place)
+
+
+def plain_csv(delimiter: str) -> Callable[[bytes, str], Rows | None]:
+    def read(data: bytes, place: str) -> Rows | None:
+        text = decoded(data)
+        if text is None:
+            return None
+        csv.field_size_limit(2**31 - 1)
+        lines = io.StringIO(text, newline="\n")
+        try:
+            records = [r for r in csv.reader(lines, delimiter=delimiter, strict=True) if r]
+        except csv.Error:
+            return None
+        if not records:
+            return []
+        names = [name.strip() for name in records[0]]
+        full = [name for name in names if name]
+        if "text" not in names or len(set(full)) < len(full):
+            return None
+        if any(len(record) != len(names) for record in records):
+            return None
+        rows = [dict(zip(names, record, strict=True)) for record in records[1:]]
+        return named(rows, list(range(1, len(rows) + 1)), place)
+
+    return read
+
+
+def plain_parquet(data: bytes, place: str) -> Rows | None:
+    try:
+        with pq.ParquetFile(io.BytesIO(data)) as file:
+            present = file.schema_arrow.names
+            names = [name for name in present if name in ("text", "id", "group", "source")]
+            if len(set(present)) < len(present):
+                return None
+            rows = file.read(columns=names).to_pylist()
+    except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError, KeyError, OverflowError):
+        return None
+    for row in rows:
+        for key, value in row.items():
+            if isinstance(value, bytes):
+                try:
+                    row[key] = value.decode("utf-8")
+                except UnicodeDecodeError:
+                    return None
+    return named(rows, list(range(1, len(rows) + 1)), place)
+
+
+def plain_text(data: bytes, place: str) -> Rows | None:
+    text = decoded(data)
+    if text is None:
+        return None
+    lines = [line.rstrip("\r\n") for line in text.split("\n")]
+    blocks: list[list[str]] = [[]]
+    for line in lines:
+        if line.strip():
+            blocks[-1].append(line)
+        else:
+            blocks.append([])
+    blocks = [block for block in blocks if block]
+    if len(blocks) == 1:
+        blocks = [[line] for line in blocks[0]]
+    rows: list[dict[str, object]] = [{"text": "\n".join(block)} for block in blocks]
+    return named(rows, list(range(1, len(rows) + 1)), place)
+
+
+# The makers of valid files.
+
+
+def make_json_lines(rng: random.Random) -> bytes:
+    lines = []
+    for _ in range(rng.randint(1, 6)):
+        row = {"text": a_text(rng, surrogates=True), "id": an_id(rng), "n": rng.random()}
+        if rng.random() < 0.3:
+            row["group"] = an_id(rng)
+        if rng.random() < 0.1:
+            row["source"] = rng.choice(["x", "é[/b]", ""])
+        lines.append(json.dumps(row, ensure_ascii=True))
+        if rng.random() < 0.5:
+            plain = {key: value for key, value in row.items() if key != "text"}
+            plain["text"] = a_text(rng)
+            lines.append(json.dumps(plain, ensure_ascii=False))
+        if rng.random() < 0.2:
+            lines.append(rng.choice(["", "  ", "\u2028"]))
+    return rng.choice(["", "\ufeff"]).encode() + rng.choice(["\n", "\r\n"]).join(lines).encode()
+
+
+def make_json_list(rng: random.Random) -> bytes:
+    rows = [{"text": a_text(rng), "id": an_id(rng)} for _ in range(rng.randint(0, 5))]
+    return json.dumps(rows, ensure_ascii=False, indent=rng.choice([None, 2])).encode()
+
+
+def make_csv(delimiter: str) -> Callable[[random.Random], bytes]:
+    def make(rng: random.Random) -> bytes:
+        file = io.StringIO()
+        end = rng.choice(["\n", "\r\n"])
+        writer = csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
+        writer.writerow(["id", "text", "x"])
+        for _ in range(rng.randint(0, 5)):
+            writer.writerow([rng.choice(["", "1", "2", "é"]), a_text(rng), a_text(rng)])
+        return rng.choice(["", "\ufeff"]).encode() + file.getvalue().encode()
+
+    return make
+
+
+def make_parquet(rng: random.Random) -> bytes:
+    n = rng.randint(0, 5)
+    texts = pa.array([a_text(rng) for _ in range(n)], pa.string())
+    kinds = [pa.string(), pa.large_string(), pa.binary(), pa.string_view()]
+    columns = {"text": texts.cast(rng.choice(kinds))}
+    if rng.random() < 0.3:
+        columns["text"] = texts.dictionary_encode()
+    if rng.random() < 0.5:
+        columns["id"] = pa.array([rng.choice([None, 1, 2, 3]) for _ in range(n)], pa.int64())
+    if rng.random() < 0.5:
+        columns["group"] = pa.array([rng.choice([None, 0.5, float("nan")]) for _ in range(n)])
+    if rng.random() < 0.3:
+        columns["outra"] = pa.array([{"a": [i]} for i in range(n)])
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file, compression=rng.choice(["none", "snappy", "zstd"]))
+    return file.getvalue()
+
+
+def make_text(rng: random.Random) -> bytes:
+    return "\n".join(a_text(rng) for _ in range(rng.randint(0, 6))).encode()
+
+
+def make_vert(rng: random.Random) -> bytes:
+    marks = ['<doc docid="a" uri="http://a.br/">', "</doc>", "<p>", "</p>", "<s>", "<g/>", "<doc"]
+    lines = [rng.choice([*marks, a_text(rng, newlines=False)]) for _ in range(rng.randint(0, 20))]
+    return "\n".join(lines).encode()
+
+
+def make_conll(rng: random.Random) -> bytes:
+    marks = ['# <doc id="a">', "# newdoc id = d", "# sent_id = s", "# text = Um.", "", "1-2\tda\t_"]
+    words = ["1\tUm\tum\tDET\t_\t_\t0\troot\t_\t_", "x\t", "1", "9" * 30 + "-\ta"]
+    lines = [rng.choice([*marks, *words, a_text(rng)]) for _ in range(rng.randint(0, 20))]
+    return "\n".join(lines).encode()
+
+
+def unknown(data: bytes, place: str) -> Rows | None:
+    """No plain reading: only that nothing but an EscadaError leaves."""
+    return None
+
+
+FORMS: dict[str, tuple[Callable[[random.Random], bytes], Callable[[bytes, str], Rows | None]]] = {
+    "a.jsonl": (make_json_lines, plain_json_lines),
+    "a.json": (make_json_list, plain_json_list),
+    "a.csv": (make_csv(","), plain_csv(",")),
+    "b.csv": (make_csv(";"), plain_csv(";")),
+    "a.tsv": (make_csv("\t"), plain_csv("\t")),
+    "a.parquet": (make_parquet, plain_parquet),
+    "a.txt": (make_text, plain_text),
+    "a.md": (make_text, plain_text),
+    "a.vert": (make_vert, unknown),
+    "a.conll": (make_conll, unknown),
+    "a.conllu": (make_conll, unknown),
+}
+PACK = {
+    ".gz": gzip.compress,
+    ".xz": lambda data: lzma.compress(data, preset=0),
+    ".bz2": bz2.compress,
+    ".zst": zstandard.ZstdCompressor(write_checksum=True).compress,  # as the program does
+}
+
+
+def damage(data: bytes, rng: random.Random) -> bytes:
+    """A few bytes flipped, cut off, doubled, removed or written over."""
+    out = bytearray(data)
+    for _ in range(rng.choice([0, 1, 1, 2, 5])):
+        at = rng.randrange(len(out) + 1)
+        match rng.randrange(6):
+            case 0 if out:
+                out[min(at, len(out) - 1)] ^= 1 << rng.randrange(8)
+            case 1:
+                del out[at:]
+            case 2:
+                del out[at : at + rng.randint(1, 8)]
+            case 3:
+                out[at:at] = rng.choice(
+                    [b"\n", b'"', b"\xe7\xe3", b"\0", b"{", b"\xff\xfe", b"[", b","]
+                )
+            case 4:
+                out[at:at] = out[at : at + 20]
+            case _:
+                out[at : at + 4] = rng.randbytes(4)
+    return bytes(out)
+
+
+def documents(path: Path, **options: bool) -> Rows:
+    source = open_source(str(path), options=RowOptions(**options))
+    return [(d.id, d.group, d.text) for d in source.documents(ReadCounts())]
+
+
+T = TypeVar("T")
+
+
+def told(read: Callable[[], T]) -> tuple[T | None, str]:
+    """What is read, or the one line of an `EscadaError`; every other exception gets through."""
+    try:
+        return read(), ""
+    except EscadaError as error:
+        message = str(error)
+    assert "\n" not in message
+    message.encode("utf-8")
+    return None, message
+
+
+def is_refused_on_sight(data: bytes) -> bool:
+    """What is valid by a plain reading, and no text that one would want to train on."""
+    magic = (b"PK", b"PAR1", b"%PDF", b"{\\rtf", b"\x1f\x8b", b"BZh", b"Rar!", b"GIF8")
+    return data.startswith(magic) or data[:4096].count(0) > len(data[:4096]) / 10
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_any_bytes_are_read_as_a_plain_reading_does_or_refused_in_one_line(tmp_path, name):
+    make, plain = FORMS[name]
+    rng = random.Random(f"readers/{name}/{INPUTS}")
+    outcomes: Counter[str] = Counter()
+    for number in range(max(20, INPUTS // len(FORMS))):
+        data = make(rng)
+        if name != "a.parquet" and rng.random() < 0.1:
+            data = data.decode().encode(rng.choice(["utf-16", "utf-32"]))
+        if rng.random() < 0.7:
+            data = damage(data, rng)
+        packing = rng.choice(["", "", "", *PACK]) if name != "a.parquet" else ""
+        path = tmp_path / f"{name}{packing}"
+        path.write_bytes(PACK[packing](data) if packing else data)
+        expected = plain(data, path.name)
+        found, message = told(partial(documents, path))
+        outcomes["refused" if message else "read"] += 1
+        if not message and plain is not unknown:
+            assert found == expected, (number, data)
+        if message and expected:
+            assert is_refused_on_sight(data) or "plain text" in message, (number, message, data)
+        told(partial(documents, path, skip_bad_rows=True))
+        path.unlink()
+    print(name, dict(outcomes))
+    assert outcomes["read"]
+    assert outcomes["refused"]
+
+
+@pytest.mark.parametrize("packing", PACK)
+def test_a_damaged_archive_is_never_read_as_something_else(tmp_path, packing):
+    rng = random.Random(f"archives/{packing}/{INPUTS}")
+    path = tmp_path / f"a.jsonl{packing}"
+    refused = 0
+    for _ in range(max(20, INPUTS // 40)):
+        data = make_json_lines(rng)
+        path.write_bytes(damage(PACK[packing](data), rng))
+        found, message = told(partial(documents, path))
+        refused += bool(message)
+        assert message or found == plain_json_lines(data, path.name)
+    assert refused
+
+
+@pytest.mark.parametrize("reader", [read_pairs, read_cloze])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet"])
+def test_question_files_of_any_bytes_are_read_or_refused(tmp_path, reader, name):
+    rng = random.Random(f"questions/{name}/{INPUTS}")
+    columns = ("good", "bad", "sentence", "last_word", "text", "id", "group")
+    for _ in range(max(20, INPUTS // 40)):
+        rows = [{c: rng.choice([a_text(rng), "O carteiro saiu"]) for c in columns} for _ in "ab"]
+        if name == "a.jsonl":
+            data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        elif name == "a.json":
+            data = json.dumps(rows).encode()
+        elif name == "a.csv":
+            file = io.StringIO()
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+            data = file.getvalue().encode()
+        else:
+            out = io.BytesIO()
+            pq.write_table(pa.Table.from_pylist(rows), out)
+            data = out.getvalue()
+        path = tmp_path / name
+        path.write_bytes(damage(data, rng))
+        told(partial(reader, path, rng.choice(["reference", "roadmap"])))
+
+
+def test_folders_of_any_names_and_bytes_are_read_or_refused(tmp_path):
+    rng = random.Random(f"folders/{INPUTS}")
+    names = [
+        b"a.txt",
+        b"n\xe3o.txt",
+        b".x",
+        b"README",
+        b"a b.jsonl",
+        b"c\n.txt",
+        b"sub/a.txt",
+        b"x",
+    ]
+    names += [b"sub/\xff.csv", "é.md".encode(), b"[/b].txt", b"a.parquet", b"-rf.txt", b"a.txt.GZ"]
+    for number in range(max(20, INPUTS // 40)):
+        folder = os.fsencode(tmp_path) + b"/%d" % number
+        for name in rng.sample(names, rng.randint(1, 6)):
+            path = folder + b"/" + name
+            os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+            with open(path, "wb") as file:  # noqa: PTH123
+                file.write(damage(make_text(rng), rng))
+        if rng.random() < 0.3:
+            os.symlink(folder, folder + b"/loop")  # noqa: PTH211
+        found, _ = told(partial(documents, Path(os.fsdecode(folder))))
+        for identifier, group, _ in found or []:
+            (identifier + group).encode("utf-8")
+
+
+def test_the_same_holds_for_brwac_and_for_whole_texts(tmp_path):
+    rng = random.Random(f"brwac/{INPUTS}")
+    for _ in range(max(20, INPUTS // 40)):
+        name = rng.choice(list(FORMS))
+        path = tmp_path / name
+        path.write_bytes(damage(FORMS[name][0](rng), rng))
+        told(lambda path=path: list(open_source("brwac", source_file=path)))
+        told(partial(whole_text, path))
