@@ -153,7 +153,7 @@ def _trained(plan: Plan, rung: str, spec: Spec, seed: int, say: Callable[[str], 
         command += [part for text in plan.overrides for part in ("--set", text)]
     else:
         say(f"{spec.name}: going on with {run.name}")
-        command = ["resume", str(run.path)]
+        command = ["resume", str(run.path), "--data", str(plan.corpus.path)]
     code = _escada(command)
     if code == INTERRUPTED:
         raise ClimbInterrupted

@@ -2,6 +2,7 @@
 
 import resource
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -113,3 +114,20 @@ def test_tied_weights_are_saved_once_and_loaded_into_both():
     assert torch.equal(other.b.weight, model.a.weight)
     with pytest.raises(EscadaError, match="another shape"):
         load_weights(other, {"a.weight": torch.zeros(9, 9)}, "x")
+
+
+def test_an_index_that_is_gone_is_read_from_the_checkpoints(tmp_path):
+    for step, best in ((1, False), (2, True), (5, False)):
+        kept = checkpoint(step)
+        save_checkpoint(
+            tmp_path, replace(kept, facts={"best_step": 2 if step > 1 else 0}), best=best
+        )
+    (tmp_path / "index.json").unlink()
+    assert (load(tmp_path, "last").step, load(tmp_path, "best").step) == (5, 2)
+    save_checkpoint(tmp_path, checkpoint(6), best=False)
+    assert (load(tmp_path, "last").step, load(tmp_path, "best").step) == (6, 2)
+    other = tmp_path / "other"
+    save_checkpoint(other, replace(checkpoint(7), facts={"best_step": 2}), best=False)
+    (other / "index.json").unlink()
+    with pytest.raises(EscadaError, match="the best checkpoint, step-00000002"):
+        load(other)

@@ -40,8 +40,9 @@ def cloze(
 
 def _of_corpus(run: Run, data: Path | None, device: str) -> dict[str, Any]:
     from escada.evaluation.portuguese.cloze import cloze_run, read_cloze_result
+    from escada.runs.corpus import corpus_of
 
-    cloze_run(run, options.corpus_of(run, data), device=device)
+    cloze_run(run, corpus_of(run, data), device=device)
     return read_cloze_result(run)
 
 

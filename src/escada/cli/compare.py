@@ -26,6 +26,7 @@ def compare(
             autocompletion=completion.among("bits_per_byte", "perplexity"),
         ),
     ] = "bits_per_byte",
+    data: options.RunData = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
@@ -41,6 +42,7 @@ def compare(
     from escada.evaluation.comparison import all_pairs, compare_recipes, group, ladder_pairs
     from escada.evaluation.review import measure_run
     from escada.evaluation.significance import METRICS, Metric
+    from escada.runs.corpus import corpus_of
     from escada.text.corpus import SPLITS
 
     for value, known, name in ((split, SPLITS, "split"), (metric, METRICS, "metric")):
@@ -55,7 +57,7 @@ def compare(
             fix="name two runs of different rungs, or a climb of several",
         )
     for run in opened:
-        measure_run(run, options.corpus_of(run, None), split, device=device)
+        measure_run(run, corpus_of(run, data), split, device=device)
     pairs = ladder_pairs(recipes, split) if ladder else all_pairs(recipes)
     rows = compare_recipes(pairs, split=split, metric=cast(Metric, metric))
     if json:

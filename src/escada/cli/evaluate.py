@@ -156,11 +156,12 @@ def _of_split(run: Run, split: str, data: Path | None, device: str) -> dict[str,
 
 def _corpus(run: Run, split: str, data: Path | None) -> Corpus:
     """The corpus that the run was trained on; it has the split."""
+    from escada.runs.corpus import corpus_of
     from escada.text.corpus import SPLITS
 
     if split not in SPLITS:
         raise EscadaError(f"unknown split {split!r}", fix=nearest(split, SPLITS))
-    return options.corpus_of(run, data)
+    return corpus_of(run, data)
 
 
 def _of_text(run: Run, text: str, options: RowOptions, device: str) -> dict[str, Any]:

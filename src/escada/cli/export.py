@@ -27,6 +27,7 @@ def export(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an older export that lies there.")
     ] = False,
+    data: options.RunData = None,
     check: Annotated[
         bool,
         typer.Option(
@@ -37,9 +38,12 @@ def export(
 ) -> None:
     """Write a run for Hugging Face transformers, llama.cpp (GGUF) or ONNX Runtime."""
     from escada.export.forms import export_run
+    from escada.runs.corpus import corpus_of
     from escada.runs.run import open_run
 
     opened = open_run(run)
+    if data is not None:
+        corpus_of(opened, data)  # which notes the place for the check
     form = export_run(opened, out, to=to, which=which, numbers=numbers, overwrite=overwrite)
     facts: dict[str, object] = {
         "schema_version": 1,

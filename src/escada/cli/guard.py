@@ -39,10 +39,11 @@ def guard(
 
     from escada.evaluation.guardrails.guard import guard_run, guard_samples, read_guardrails
     from escada.evaluation.guardrails.judging import with_roadmap_limits
+    from escada.runs.corpus import corpus_of
     from escada.runs.run import open_run
 
     opened = open_run(run)
-    corpus = options.corpus_of(opened, data)
+    corpus = corpus_of(opened, data)
     if samples is None:
         guard_run(opened, corpus, device=device)
         found = read_guardrails(opened)

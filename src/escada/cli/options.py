@@ -136,26 +136,6 @@ def open_corpus(data: Path | None, profile: str) -> Corpus:
     return prepare("default", default_corpus_path(profile), profile=profile)
 
 
-def corpus_of(run: Run, data: Path | None) -> Corpus:
-    """The corpus that a run was trained on, and no other.
-
-    Raises:
-        EscadaError: another corpus: what is held out there may be training text of the run.
-    """
-    from escada.errors import EscadaError
-    from escada.text.corpus import Corpus
-
-    corpus = Corpus.open(data or run.data_path)
-    if corpus.hash != run.corpus_hash:
-        raise EscadaError(
-            "this is not the corpus that the run was trained on, so the run may have read its "
-            "held-out documents",
-            where=corpus.path,
-            fix="give the right folder with --data; a file of yours is measured on its own",
-        )
-    return corpus
-
-
 INTERRUPTED = 130
 """Exit code of a process stopped by Ctrl-C (128 + SIGINT)."""
 

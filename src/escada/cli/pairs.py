@@ -48,8 +48,9 @@ def _of_corpus(
     run: Run, data: Path | None, source_file: Path | None, device: str
 ) -> dict[str, Any]:
     from escada.evaluation.portuguese.pairs import pairs_run, read_pairs_result
+    from escada.runs.corpus import corpus_of
 
-    pairs_run(run, options.corpus_of(run, data), device=device, source_file=source_file)
+    pairs_run(run, corpus_of(run, data), device=device, source_file=source_file)
     return read_pairs_result(run)
 
 

@@ -11,6 +11,7 @@ from escada.cli import options
 
 def resume(
     run: options.RunFolder,
+    data: options.RunData = None,
     allow_differences: Annotated[
         bool,
         typer.Option(
@@ -24,5 +25,5 @@ def resume(
 
     options.train_together(
         recorded_device(run),
-        lambda world: resume_run(run, allow_differences=allow_differences, world=world),
+        lambda world: resume_run(run, data=data, allow_differences=allow_differences, world=world),
     )

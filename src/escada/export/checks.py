@@ -34,8 +34,8 @@ from escada.files import read_json
 from escada.generation.prompts import load_prompts
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which
+from escada.runs.corpus import corpus_of
 from escada.runs.run import Run
-from escada.text.corpus import Corpus
 
 SCHEMA_VERSION = 1
 SENTENCES = 1_000
@@ -154,7 +154,7 @@ def held_out(run: Run) -> list[str]:
     """The run's test documents; where its corpus is gone, the default prompts."""
     if not run.data_path.is_dir():
         return [prompt.text for prompt in load_prompts()]
-    corpus = Corpus.open(run.data_path)
+    corpus = corpus_of(run)
     return [
         document.text for split in ("test", "validation") for document in corpus.documents(split)
     ]

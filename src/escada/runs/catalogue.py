@@ -8,7 +8,7 @@ from typing import Any
 
 from escada.errors import EscadaError, nearest
 from escada.files import read_json
-from escada.runs.layout import Layout
+from escada.runs.layout import Layout, read_whole
 
 RUNS = Path("runs")
 """Where a rung's name is looked up."""
@@ -85,26 +85,35 @@ def catalogue(folder: Path) -> list[dict[str, Any]]:
     Reads only the records, so a thousand runs list in a moment, and a damaged one (its status says
     so) does not hide the others.
     """
-    rows: list[dict[str, Any]] = []
-    for record_path in sorted(folder.rglob("record.json")):
-        layout = Layout(record_path.parent)
-        if any(part.startswith(".") for part in layout.path.relative_to(folder).parts):
-            continue
-        try:
-            record = read_json(record_path)
-        except EscadaError:
-            record = {"name": layout.path.name, "status": "damaged"}
-        test = layout.evaluation("test")
-        rows.append(
-            {
-                "run": str(layout.path),
-                **{k: record.get(k) for k in ("name", "preset", "seed", "status", "step")},
-                "best_bits_per_byte": record.get("best_bits_per_byte"),
-                "cost": _cost(layout.cost),
-                "test_bits_per_byte": read_json(test)["bits_per_byte"] if test.exists() else None,
-            }
-        )
-    return rows
+    return [_row(Layout(path)) for path in sorted(_folders(folder))]
+
+
+def _folders(folder: Path) -> set[Path]:
+    """Run folders, those among them that have lost their record too."""
+    found = {path.parent for path in folder.rglob("record.json")}
+    specs = {path.parent for path in folder.rglob("spec.toml")}
+    found |= {path for path in specs if (path / "env.json").exists()}
+    return {
+        path
+        for path in found
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
+
+
+def _row(layout: Layout) -> dict[str, Any]:
+    test = layout.evaluation("test")
+    try:
+        record = read_json(layout.record)
+        figure = read_whole(test, ("bits_per_byte",))["bits_per_byte"] if test.exists() else None
+    except EscadaError:
+        record, figure = {"name": layout.path.name, "status": "damaged"}, None
+    return {
+        "run": str(layout.path),
+        **{k: record.get(k) for k in ("name", "preset", "seed", "status", "step")},
+        "best_bits_per_byte": record.get("best_bits_per_byte"),
+        "cost": _cost(layout.cost),
+        "test_bits_per_byte": figure,
+    }
 
 
 COST = (

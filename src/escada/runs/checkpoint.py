@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVa
 from torch import Tensor, nn
 
 from escada.errors import EscadaError
-from escada.files import new_directory, read_json, sha256_file, write_json
+from escada.files import new_directory, sha256_file, write_json
 from escada.runs.layout import RESTORE, read_whole
 
 SCHEMA_VERSION = 1
@@ -84,10 +84,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None
     Raises:
         EscadaError: disk full or not writable; the checkpoints before it stay as they were.
     """
-    index: dict[str, Any] = (
-        read_json(folder / _INDEX) if has_checkpoint(folder) else {"schema_version": SCHEMA_VERSION}
-    )
-    name = f"step-{checkpoint.step:08d}"
+    index: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    if has_checkpoint(folder):
+        index |= _read_index(folder)
+    name = _name(checkpoint.step)
     if name not in index.values():
         survivor = index.get("last")
         shutil.rmtree(folder / name, ignore_errors=True)  # written, but its index never was
@@ -124,7 +124,39 @@ def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether any checkpoint was completed."""
-    return (folder / _INDEX).exists()
+    return (folder / _INDEX).exists() or bool(_whole(folder))
+
+
+def _whole(folder: Path) -> list[str]:
+    """The names of the checkpoints that lie there, by step: a folder appears whole."""
+    return sorted(path.parent.name for path in folder.glob(f"step-*/{_FACTS}"))
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    """Which checkpoint is the last and which the best.
+
+    Where the index is gone (or the process died before it wrote the first one), the checkpoints
+    themselves say so: the last one knows the step of the best.
+
+    Raises:
+        EscadaError: the index is damaged, or the best checkpoint is gone with it.
+    """
+    if (folder / _INDEX).exists():
+        return read_whole(folder / _INDEX, ("last", "best"))
+    names = _whole(folder)
+    best = read_whole(folder / names[-1] / _FACTS, ("facts",))["facts"].get("best_step") or None
+    found = {"last": names[-1], "best": _name(best) if best else names[-1]}
+    if found["best"] not in names:
+        raise EscadaError(
+            f"{_INDEX} is gone, and so is the best checkpoint, {found['best']}",
+            where=folder,
+            fix=RESTORE,
+        )
+    return found
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
 
 
 def checkpoint_path(folder: Path, which: Which) -> Path:
@@ -135,7 +167,7 @@ def checkpoint_path(folder: Path, which: Which) -> Path:
     """
     if not has_checkpoint(folder):
         raise EscadaError("no checkpoint yet", where=folder, fix="train or resume the run first")
-    path = folder / str(read_whole(folder / _INDEX, ("last", "best"))[which])
+    path = folder / str(_read_index(folder)[which])
     if not (path / _FACTS).is_file():
         raise EscadaError("the checkpoint is missing", where=path, fix=RESTORE)
     return path

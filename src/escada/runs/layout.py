@@ -51,6 +51,11 @@ class Layout:
         return self.path / "record.json"
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that trains the run: see `escada.files.exclusive`."""
+        return self.path / ".training.lock"
+
+    @property
     def environment(self) -> Path:
         """Versions and machine."""
         return self.path / "env.json"

@@ -218,11 +218,16 @@ class Training:
         p.unlogged_nats = total.item()  # waits for the device
         self._nats = total if self.world.first else torch.zeros_like(total)
         if not math.isfinite(p.unlogged_nats):
-            raise EscadaError(
-                f"the training diverged: the loss is not finite at step {p.step}",
-                where=self.run.path,
-                fix="lower train.learning_rate or set train.clip_norm; earlier checkpoints survive",
-            )
+            raise self._diverged("loss")
+        if not self.scaler.is_enabled() and not self._gradient_norm.isfinite():
+            raise self._diverged("gradient")
+
+    def _diverged(self, what: str) -> EscadaError:
+        return EscadaError(
+            f"the training diverged: the {what} is not finite at step {self.progress.step}",
+            where=self.run.path,
+            fix="lower train.learning_rate or set train.clip_norm; earlier checkpoints survive",
+        )
 
     def _log(self, log: Log) -> str:
         p = self.progress
@@ -237,7 +242,7 @@ class Training:
             flops=p.step * self.flops_per_step,
             loss=loss,
             learning_rate=learning_rate(self.train, p.step - 1, self.total_steps),
-            gradient_norm=self._gradient_norm.item(),
+            **self._finite_norm(),
             tokens_per_second=tokens_per_second,
             flop_per_second=steps * self.flops_per_step / seconds,
             memory_bytes=peak_memory_bytes(self.device),
@@ -245,6 +250,11 @@ class Training:
         p.unlogged_nats, p.unlogged_steps, p.unlogged_seconds = 0.0, 0, 0.0
         self._nats.zero_()
         return f"loss {loss:.3f}  {tokens_per_second:,.0f} tokens/s"
+
+    def _finite_norm(self) -> dict[str, float]:
+        """The gradient's norm; nothing for a step that loss scaling skips for being too large."""
+        norm = self._gradient_norm.item()
+        return {"gradient_norm": norm} if math.isfinite(norm) else {}
 
     def _validate(self, log: Log, validate: Callable[[LanguageModel], Validation]) -> bool:
         """Score the validation sample; True when it is the best so far."""
@@ -272,6 +282,8 @@ class Training:
 
     def _save(self, best: bool) -> None:
         if self.world.first:
+            if not all(weight.isfinite().all() for weight in self.model.parameters()):
+                raise self._diverged("model")
             self._write_checkpoint(best)
         self.world.barrier()
 

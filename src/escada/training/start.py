@@ -24,11 +24,13 @@ from escada.cost.meter import Meter
 from escada.cost.sheet import write_sheet
 from escada.errors import EscadaError
 from escada.evaluation.document_sample import document_sample
+from escada.files import exclusive
 from escada.generation.contract_check import check_contract
 from escada.models.saved import Setting
 from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights
+from escada.runs.corpus import corpus_of
 from escada.runs.device import memory_errors
-from escada.runs.layout import read_whole
+from escada.runs.layout import RESTORE, Layout, read_whole
 from escada.runs.run import Run, create_run, open_run, run_key
 from escada.spec import Spec
 from escada.text.batches import WindowBatches
@@ -41,7 +43,7 @@ from escada.training.compilation import ResolvedCompile, resolve_compile
 from escada.training.distributed import ALONE, World, share_of
 from escada.training.interruptions import interruptions
 from escada.training.loop import Interrupted, Training
-from escada.training.metrics import Log, MetricsLog, NoLog
+from escada.training.metrics import Log, MetricsLog, NoLog, read_rows
 from escada.training.plan import (
     choose_micro_batch,
     predicted_cost,
@@ -131,7 +133,7 @@ def start(
         suffix="-dry-run" if dry_run else "",
     )
     run = _by_first(create, world)
-    with memory_errors(run.path, _SMALLER):
+    with _alone(run.path, world), memory_errors(run.path, _SMALLER):
         return _train(run, corpus, batches, where, precision, compiling, world)
 
 
@@ -175,18 +177,53 @@ def recorded_device(path: Path) -> str:
     return Circumstances(**record["circumstances"]).device
 
 
-def resume(path: Path, *, allow_differences: bool = False, world: World = ALONE) -> Run:
+@contextmanager
+def _alone(path: Path, world: World) -> Generator[None]:
+    """Be the only ones who train a run; the first process speaks for those that train together.
+
+    Others may measure it and write with it meanwhile.
+
+    Raises:
+        EscadaError: a process trains it already; says which.
+    """
+    if not world.first:
+        yield
+        return
+    fix = "wait until it has ended, or stop it"
+    with exclusive(Layout(path).lock, "another process is training this run", fix=fix):
+        yield
+
+
+def resume(
+    path: Path,
+    *,
+    data: Path | None = None,
+    allow_differences: bool = False,
+    world: World = ALONE,
+) -> Run:
     """Go on with a run from its last checkpoint (or from the start, if it has none).
 
     On the same machine and settings the final weights are bit-identical to those of an
     uninterrupted training. The number of processes is such a setting: a sum over others is rounded
     otherwise, so another number needs `allow_differences`, as another device does.
 
+    Args:
+        path: the run's folder.
+        data: the folder that its corpus was moved to, if it was.
+        allow_differences: go on although it will not be bit-identical.
+        world: the processes that train together; all of them call this.
+
     Raises:
         EscadaError: finished already, data gone or changed, or circumstances that break
-            bit-identity (unless `allow_differences`).
+            bit-identity (unless `allow_differences`), or another process that trains it.
         Interrupted: the user asked to stop again.
     """
+    open_run(path)  # before a lock is put there
+    with _alone(path, world):
+        return _resume(path, data, allow_differences, world)
+
+
+def _resume(path: Path, data: Path | None, allow_differences: bool, world: World) -> Run:
     run = _by_first(partial(open_run, path), world)
     if run.finished:
         raise EscadaError(
@@ -202,16 +239,10 @@ def resume(path: Path, *, allow_differences: bool = False, world: World = ALONE)
     here = circumstances_here(device, precision, compiling, world, share)
     if not allow_differences:
         here.check_same(recorded, path)
-    data = read_whole(run.layout.data, ("path", "corpus_hash", "stream_hash"))
-    corpus = Corpus.open(Path(data["path"]))
-    if corpus.hash != data["corpus_hash"]:
-        raise EscadaError(
-            "the corpus is not the one that the run began with",
-            where=corpus.path,
-            fix="prepare the same corpus there again",
-        )
+    corpus = world.first_then_others(lambda: corpus_of(run, data))
+    stream_hash = read_whole(run.layout.data, ("stream_hash",))["stream_hash"]
     tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, run.spec.tokenizer))
-    if stream.hash != data["stream_hash"] or tokenizer.hash != run.tokenizer.hash:
+    if stream.hash != stream_hash or tokenizer.hash != run.tokenizer.hash:
         raise EscadaError(
             "the prepared tokens are not those that the run began with",
             where=stream.path,
@@ -365,6 +396,7 @@ def _at_last_checkpoint(
 ) -> Training:
     steps = int(run.record["total_steps"])
     if not has_checkpoint(run.layout.checkpoints):
+        _check_none_was_there(run)
         training = new_training(steps, None)
         if run.record["warm_start"]:
             source = open_run(Path(run.record["warm_start"]))
@@ -378,6 +410,18 @@ def _at_last_checkpoint(
     load_weights(training.model, checkpoint.weights, run.path)
     training.restore(checkpoint)
     return training
+
+
+def _check_none_was_there(run: Run) -> None:
+    """Begin at the first step only where no checkpoint was ever written, never because it is gone.
+
+    Raises:
+        EscadaError: the run had one.
+    """
+    rows = read_rows(run.layout.metrics)
+    saved = [row["step"] for row in rows if row["kind"] == "validation"]  # and a checkpoint after
+    if run.record.get("step") or (saved and rows[-1]["step"] > saved[0]):
+        raise EscadaError("the run's checkpoints are gone", where=run.path, fix=RESTORE)
 
 
 def _totals(training: Training) -> dict[str, Any]:

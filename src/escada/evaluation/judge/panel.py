@@ -33,6 +33,7 @@ from escada.evaluation.review import SAMPLE_SEED, SAMPLE_TOKENS, sample_run
 from escada.files import read_json, write_json
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
+from escada.runs.corpus import corpus_of
 from escada.runs.device import resolve_device
 from escada.runs.run import Run
 from escada.text.corpus import Corpus
@@ -372,4 +373,4 @@ def _noise(corpus: Corpus, openings: Sequence[Opening], seed: int) -> dict[str, 
 
 def open_corpus_of(runs: Sequence[Run], data: Path | None) -> Corpus:
     """The corpus that the first run was trained from, or the folder that it was moved to."""
-    return Corpus.open(data or runs[0].data_path)
+    return corpus_of(runs[0], data)

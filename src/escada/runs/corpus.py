@@ -1,0 +1,44 @@
+"""The corpus that a run was trained on, wherever it lies now."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from escada.errors import EscadaError
+from escada.files import read_json, write_json
+from escada.runs.run import Run
+from escada.text.corpus import Corpus
+
+
+def corpus_of(run: Run, data: Path | None = None) -> Corpus:
+    """The corpus that a run was trained on, and no other.
+
+    Args:
+        run: that is measured or trained on.
+        data: the folder that the corpus was moved to; it is noted in the run, where that can be
+            written, for whoever asks next. None: the folder that is noted there.
+
+    Raises:
+        EscadaError: not there, or another corpus: what is held out there may be training text of
+            the run.
+    """
+    noted = run.data_path
+    if data is None and not noted.is_dir():
+        raise EscadaError(
+            "the run's corpus is no longer in its folder",
+            where=noted,
+            fix="say with --data where it was moved to",
+        )
+    corpus = Corpus.open(data or noted)
+    if corpus.hash != run.corpus_hash:
+        raise EscadaError(
+            "this is not the corpus that the run was trained on, so the run may have read its "
+            "held-out documents",
+            where=corpus.path,
+            fix="give the right folder with --data; a file of yours is measured on its own",
+        )
+    found = corpus.path.resolve()
+    if found != noted and os.access(run.path, os.W_OK):
+        write_json(run.layout.data, read_json(run.layout.data) | {"path": str(found)})
+    return corpus

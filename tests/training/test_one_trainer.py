@@ -1,0 +1,201 @@
+"""One process trains a run; it can be resumed from anywhere, and from nothing that it never was."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from escada.errors import EscadaError
+from escada.evaluation.comparison import all_pairs, compare_recipes, group
+from escada.evaluation.review import measure_run
+from escada.files import exclusive, read_json
+from escada.runs.catalogue import catalogue
+from escada.runs.corpus import corpus_of
+from escada.runs.run import Run, open_run
+from escada.spec import Budget, load_spec
+from escada.text.corpus import Corpus, prepare
+from escada.training import loop
+from escada.training.loop import Interrupted
+from escada.training.start import resume, start
+
+SIZES = ("model.d_hidden=8", "model.d_embedding=4", "train.batch_sequences=2")
+SMALL = [*SIZES, "train.window_tokens=16", "train.validations=2", "train.validation_bytes=500"]
+
+
+def spec_of(rung: str, steps: int, *overrides: str):
+    spec = load_spec(rung, preset="laptop", overrides=[*SMALL, *overrides])
+    return spec.with_budget(Budget.parse(f"{steps} steps"))
+
+
+@pytest.fixture
+def stopped(corpus_path, tmp_path, monkeypatch) -> Run:
+    """A run that was stopped after its sixth step of eight, once validated."""
+    run = train_until(corpus_path, tmp_path / "runs", monkeypatch, 6)
+    assert read_json(run.layout.checkpoints / "index.json")["last"] == "step-00000006"
+    return run
+
+
+def train_until(corpus_path: Path, out: Path, monkeypatch, steps: int) -> Run:
+    step = loop.Training.step
+
+    def stopping(self: loop.Training) -> None:
+        if self.progress.step == steps:
+            raise Interrupted(self.run.path)
+        step(self)
+        if self.progress.step == steps:
+            self._save(best=False)
+
+    corpus = Corpus.open(corpus_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Training, "step", stopping)
+        with pytest.raises(Interrupted) as stop:
+            start(spec_of("v1", 8), corpus, out, device="cpu")
+    return open_run(stop.value.path)
+
+
+def test_the_second_to_train_a_run_is_told_who_holds_it(stopped):
+    with (
+        exclusive(stopped.layout.lock, "held"),
+        pytest.raises(EscadaError, match=rf"is training this run: process {os.getpid()} on"),
+    ):
+        resume(stopped.path)
+    assert resume(stopped.path).finished
+
+
+def test_a_killed_holder_holds_nothing_and_neither_does_a_copy(stopped):
+    code = (
+        "import sys, time; from pathlib import Path; from escada.files import exclusive\n"
+        "with exclusive(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, stopped.layout.lock], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(EscadaError, match=f"process {holder.pid} on"):
+        resume(stopped.path)
+    copy = stopped.path.with_name("copy")
+    shutil.copytree(stopped.path, copy)  # with its lock file, and who holds the other
+    assert resume(copy).finished
+    # and it can be measured while somebody trains it
+    assert measure_run(stopped, corpus_of(stopped), "validation", device="cpu")
+    holder.kill()
+    holder.wait()
+    assert resume(stopped.path).finished
+
+
+def test_a_mistyped_folder_gets_no_lock(tmp_path):
+    with pytest.raises(EscadaError, match="not a run folder"):
+        resume(tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_run_whose_corpus_was_moved_goes_on_and_remembers_the_place(
+    corpus_path, tmp_path, monkeypatch
+):
+    first = tmp_path / "corpus"
+    shutil.copytree(corpus_path, first)
+    run = train_until(first, tmp_path / "runs", monkeypatch, 6)
+    moved = first.rename(tmp_path / "moved")
+    with pytest.raises(EscadaError, match=r"no longer in its folder.*--data"):
+        resume(run.path)
+    with pytest.raises(EscadaError, match=r"no longer in its folder.*--data"):
+        corpus_of(run)
+    assert resume(run.path, data=moved).finished
+    assert open_run(run.path).data_path == moved
+    assert corpus_of(open_run(run.path)).path == moved
+
+
+def test_another_corpus_is_refused_and_not_remembered(stopped, tmp_path):
+    other = tmp_path / "other.jsonl"
+    rows = [
+        {"id": str(n), "text": f"Outro texto número {n}, bem diferente. " * 9} for n in range(30)
+    ]
+    other.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    path = prepare(str(other), tmp_path / "other").path
+    before = stopped.data_path
+    for work in (lambda: resume(stopped.path, data=path), lambda: corpus_of(stopped, path)):
+        with pytest.raises(EscadaError, match="not the corpus that the run was trained on"):
+            work()
+    assert open_run(stopped.path).data_path == before
+
+
+def test_checkpoints_that_are_gone_are_no_reason_to_begin_again(stopped):
+    (stopped.layout.checkpoints / "index.json").unlink()
+    copy = stopped.path.with_name("copy")
+    shutil.copytree(stopped.path, copy)
+    assert resume(copy).record["step"] == 8
+    assert min(row["step"] for row in rows_of(copy) if row["kind"] == "train") == 1
+    shutil.rmtree(stopped.layout.checkpoints)
+    with pytest.raises(EscadaError, match="the run's checkpoints are gone"):
+        resume(stopped.path)
+
+
+def rows_of(path: Path) -> list[dict[str, object]]:
+    lines = open_run(path).layout.metrics.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.mark.parametrize("clip", ["1.0", None])
+def test_a_gradient_that_is_not_finite_ends_in_one_line(corpus_path, tmp_path, monkeypatch, clip):
+    accumulate = loop.Training._accumulate
+
+    def poisoned(self: loop.Training) -> None:
+        accumulate(self)
+        if self.progress.step == 5:
+            next(self.model.parameters()).grad.fill_(float("nan"))
+
+    monkeypatch.setattr(loop.Training, "_accumulate", poisoned)
+    overrides = [f"train.clip_norm={clip}"] if clip else []
+    with pytest.raises(EscadaError, match=r"diverged: the (gradient|model) is not finite at"):
+        start(spec_of("v1", 8, *overrides), Corpus.open(corpus_path), tmp_path, device="cpu")
+    (run,) = tmp_path.iterdir()
+    index = read_json(run / "checkpoints" / "index.json")
+    assert index["last"] == "step-00000004"
+
+
+def test_a_damaged_run_is_listed(stopped):
+    out = stopped.path.parent
+    for name, lost in (("a", "record.json"), ("b", "nothing")):
+        shutil.copytree(stopped.path, out / name)
+        (out / name / lost).unlink(missing_ok=True)
+    (out / "b" / "evaluation").mkdir()
+    (out / "b" / "evaluation" / "test.json").write_text("{}", encoding="utf-8")
+    found = {Path(row["run"]).name: row["status"] for row in catalogue(out)}
+    assert found == {"a": "damaged", "b": "damaged", stopped.name: "interrupted"}
+
+
+def test_line_separators_in_ids_and_sources_break_no_file_of_a_run(tmp_path):
+    signs = "\u2028\u2029\u0085\x0b\x0c\x1c\x1e\r"
+    rows = [
+        {
+            "id": f"d{n}{signs[n % len(signs)]}x",
+            "source": f"fonte{signs[n % 3]}a",
+            "group": f"g{n}{signs[n % len(signs)]}",
+            "text": f"O texto número {n} fala de coisas simples. Outra frase número {n * n}. " * 3,
+        }
+        for n in range(60)
+    ]
+    file = tmp_path / "paginas.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    corpus = prepare(str(file), tmp_path / "corpus")
+    runs = [start(spec_of(r, 2), corpus, tmp_path / "runs", device="cpu") for r in ("v1", "v2")]
+    for run in runs:
+        assert measure_run(run, corpus, "test", device="cpu")
+    (row,) = compare_recipes(all_pairs(group(runs)), split="test")
+    assert row["verdict"]
+    ids = [json.loads(line)["id"] for line in scores(runs[0])]
+    assert sorted(ids) == sorted(document.id for document in corpus.documents("test"))
+    assert re.search(r"[\u2028\u2029\x85]", "".join(ids))
+
+
+def scores(run: Run) -> list[str]:
+    data = run.layout.document_scores("test").read_bytes()
+    return data.decode("utf-8").rstrip("\n").split("\n")
