@@ -314,3 +314,77 @@ def paid(tmp_path_factory) -> Path:
     table["rungs"][0]["name"] = "v_1 & 50%"
     table["rungs"][1]["follows"] = table["rungs"][1]["beats_previous"]["against"] = "v_1 & 50%"
     return write_climb(tmp_path_factory.mktemp("paid"), table)
+
+
+BASELINES = {
+    "kneser_ney": 1.756,
+    "xz_train": 2.065,
+    "xz": 2.570,
+    "zstd_dictionary": 2.708,
+    "bigram": 3.478,
+    "unigram": 4.565,
+    "uniform": 7.531,
+}
+"""Bits per byte of the baselines of `make demo`: some lie among the rungs."""
+
+
+def demo_like(table: dict) -> dict:
+    """Rungs among their baselines, guardrails with causes, pairs, costs: every wide table."""
+    table["baselines"] = [
+        {"name": key, "key": key, "bits_per_byte": bits} for key, bits in BASELINES.items()
+    ]
+    table["rungs"][0]["training_seconds"] = 108.0
+    phenomena = ("subject_verb_number", "subject_verb_person", "determiner_noun_number")
+    phenomena += ("determiner_noun_gender", "noun_adjective_number", "noun_adjective_gender")
+    share = {"accuracy": 0.7917, "ci95": [0.771, 0.813], "pairs": 400}
+    guard = {"value": 0.0984, "limit": 0.514, "floor": 0.0773, "floor_value": 0.181}
+    for rung in table["rungs"][:6]:
+        rung["minimal_pairs"] = share | {
+            "by_phenomenon": dict.fromkeys(phenomena, share),
+            "by_attractor": {"with": share},
+        }
+        rung["guardrails"] = {
+            "verdict": "fail",
+            "guardrails": {
+                name: guard | {"direction": "at most", "verdict": "pass"}
+                for name in (
+                    *("byte_fallback_ratio", "short_piece_ratio", "lexicon_share", "repetition"),
+                    *("copied_training_text", "language", "self_likelihood"),
+                )
+            },
+            "causes": [{"cause": "another_writer", "text": "x"}, {"cause": "loop", "text": "y"}],
+        }
+        rung["cost"] = WIDE_SHEET
+        sources = {name: {"difference": -0.1, "ci95": [-0.2, -0.05]} for name in rung["by_source"]}
+    names = [rung["name"] for rung in table["rungs"][:6]]
+    table["comparisons"] = [
+        {
+            **{"a": a, "b": b, "scope": "recipe", "difference": -0.1, "relative": -0.04},
+            **{"ci95": [-0.2, -0.05], "p_value": 0.0001, "significant": True},
+            **{"verdict": "better", "by_source": sources},
+            "standard_error": {"documents": 0.004, "seeds": 0.003},
+        }
+        for a, b in zip(names[1:], names, strict=False)
+    ]
+    return table
+
+
+WIDE_SHEET = {
+    "tokens": {"unique": 1_000_000, "seen": 4_200_000, "trained": 4_200_000},
+    **{"hours": 0.0167, "wall_hours": 0.0202, "utilisation": 0.427, "host_memory_bytes": 5.1e8},
+    **{"kwh": 0.0251, "energy_estimated": True, "usd": 0.2, "brl": 1.1, "money_basis": "rent"},
+    **{"co2_g": 0.97, "grid": "brazil", "grid_g_per_kwh": 38.5},
+    "predicted": {"hours": 0.016, "kwh": 0.02, "usd": 0.1, "brl": 0.6, "memory_bytes": 4.9e8},
+}
+
+
+@pytest.fixture
+def baselines() -> dict[str, float]:
+    """Keys of baselines and their bits per byte."""
+    return BASELINES
+
+
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory) -> Path:
+    """A climb that fills every table to its widest."""
+    return write_climb(tmp_path_factory.mktemp("wide"), demo_like(ladder_table()))

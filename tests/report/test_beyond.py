@@ -109,17 +109,17 @@ def test_seeds_stand_with_their_mean_and_standard_deviation(texts):
 
 def test_every_comparison_says_whether_it_is_significant_and_what_it_speaks_of(texts):
     en, pt = texts["en"], texts["pt"]
-    assert "v2 against v1 −0.066 [−0.076, −0.056] < 0.001 yes: better the two recipes" in en
+    assert "v2 against v1 yes: better −0.066 [−0.076, −0.056] < 0.001 the two recipes" in en
     assert "standard error: 0.004 by documents, 0.009 by seeds" in en
-    assert "v3 against v2 +0.042 [0.032, 0.052] < 0.001 yes: worse these two runs" in en
-    assert "v5 against v2 −0.001 [−0.201, 0.199] 0.310 no these two runs" in en
-    assert "v2 contra v1 −0,066 [−0,076; −0,056] < 0,001 sim: melhor das duas receitas" in pt
+    assert "v3 against v2 yes: worse +0.042 [0.032, 0.052] < 0.001 these two runs" in en
+    assert "v5 against v2 no −0.001 [−0.201, 0.199] 0.310 these two runs" in en
+    assert "v2 contra v1 sim: melhor −0,066 [−0,076; −0,056] < 0,001 as duas receitas" in pt
 
 
 def test_pairs_stand_by_phenomenon_beside_the_n_gram_model(texts):
     assert "determiner–noun, gender 400" in texts["en"]
     assert "v5 81.0 % [78.0, 84.0] 86.0 %" in texts["en"]
-    assert "character bigram model 70.0 % [67.0, 73.0]" in texts["en"]
+    assert "character bigrams 70.0 % [67.0, 73.0]" in texts["en"]
     assert (
         "v5 is above the n-gram model on the pairs: 81.0 % [78.0, 84.0] against 70.0 %"
         in texts["en"]
@@ -135,12 +135,12 @@ def test_a_last_rung_that_does_not_beat_the_n_grams_is_said_not_to(climb, tested
 
 
 def test_guardrails_show_verdict_limit_cause_and_controls(texts):
-    assert "0.0700 fails (≥ 0.540)" in texts["en"]
-    assert "0.700 invalid" in texts["en"]
+    assert "0.0700 fails ≥ 0.540" in texts["en"]
+    assert "0.700 ignored" in texts["en"]
     assert "does not apply" in texts["en"]
     assert "the samples look uniformly drawn, not drawn from this model" in texts["en"]
     assert "as amostras parecem sorteadas uniformemente" in texts["pt"]
-    assert re.search(r"Human text 0.950", texts["en"])
+    assert re.search(r"Human text – 0.950", texts["en"])
 
 
 def judged(reliable):
@@ -173,12 +173,12 @@ def test_a_judge_is_shown_with_its_controls_and_whether_to_believe_it(climb, tes
     assert ("Do not rely on this judge (a-small-model)" in page) is not reliable
     assert ("Its ratings do not put noise below human text" in page) is not reliable
     assert ("não põem o ruído abaixo do texto humano" in page) is not reliable
-    assert ("a-small-model put human text above noise" in page) is reliable
+    assert ("a-small-model rated human text above noise" in page) is reliable
     assert "uniform noise (control)" in page
 
 
 def test_without_any_test_the_page_says_so(page):
-    for words in ("No minimal pairs were scored", "No guardrails were run", "No judge was asked"):
+    for words in ("No minimal pairs were scored", "No guardrails were run", "No judge was used"):
         assert words in page
 
 

@@ -21,8 +21,8 @@ def test_the_verb_says_what_was_found_and_ends_with_the_page(climb, app):
     result = CliRunner().invoke(app, [str(folder)])
     lines = result.stdout.strip().splitlines()
     assert result.exit_code == 0
-    assert lines[0] == "v5 is the best rung: 2.254 bits per byte."
-    assert "The ladder is not monotone: v3 does not beat v2." in lines
+    assert lines[0] == "v5, the small Transformer, is the best rung: 2.254 bits per byte."
+    assert "Some rungs do not improve on the one before: v3 is worse than v2." in lines
     assert lines[-1] == str(folder / "report" / "index.html")
 
 

@@ -46,8 +46,8 @@ def test_two_best_rungs_within_the_interval_are_not_told_apart(table):
     ladder, found = findings_of(only_steps(table, "v4", "v4_gru"))
     assert found.clear is False
     sentences = " ".join(text for _, text in headline(ladder, found, Language.load("en")))
-    assert "v4_gru has the lowest figure" in sentences
-    assert "the two are not told apart" in sentences
+    assert "v4_gru, the subword GRU, has the lowest figure" in sentences
+    assert "the difference is within its interval" in sentences
     assert "is the best rung" not in sentences
 
 
@@ -64,12 +64,15 @@ def test_rungs_on_different_texts_are_neither_ranked_nor_compared(table):
 def test_the_headline_says_plainly_what_failed(table):
     ladder, found = findings_of(table)
     english = headline(ladder, found, Language.load("en"))
-    assert english[0][1] == "v5 is the best rung: 2.254 bits per byte."
-    assert ("bad", "The ladder is not monotone: v3 does not beat v2.") in english
-    assert ("open", "Undecided within the interval: v4_gru against v4.") in english
+    assert english[0][1] == "v5, the small Transformer, is the best rung: 2.254 bits per byte."
+    assert ("bad", "Some rungs do not improve on the one before: v3 is worse than v2.") in english
+    assert (
+        "open",
+        "Undecided, the interval of the difference includes zero: v4_gru against v4.",
+    ) in english
     portuguese = headline(ladder, found, Language.load("pt"))
-    assert portuguese[0][1] == "v5 é o melhor degrau: 2,254 bits por byte."
-    assert ("bad", "A escada não é monótona: v3 não supera v2.") in portuguese
+    assert portuguese[0][1] == "v5, Transformer pequeno, é o melhor degrau: 2,254 bits por byte."
+    assert ("bad", "Alguns degraus não melhoram o anterior: v3 é pior que v2.") in portuguese
 
 
 def test_a_rung_that_is_not_below_the_bigram_is_named(table):
@@ -91,10 +94,10 @@ def test_each_verdict_is_one_plain_sentence(table):
     ladder, found = findings_of(table)
     english = Language.load("en")
     said = {rung.name: verdict(rung, found, english).sentence for rung in ladder.rungs}
-    assert said["v1"] == "The first step: nothing comes before it."
+    assert said["v1"] == "The first rung: nothing comes before it."
     assert said["v2"].startswith("v2 beats v1: 0.066 fewer bits per byte, 95 % interval [0.054, 0")
     assert said["v3"].startswith("v3 does not beat v2: it needs 0.042 more bits per byte")
-    assert "includes zero: it is not shown to beat it" in said["v4_gru"]
+    assert "includes zero: the difference is undecided" in said["v4_gru"]
     assert said["v_final"] == "Not compared: v_final and v5 are not both measured yet."
 
 

@@ -23,7 +23,7 @@ def test_each_rung_is_judged_by_the_data(climb):
         "v1": "met",
         "v2": "met",
         "v3": "missed",
-        "v4": "missed",  # better, but its steps a byte are those of v3
+        "v4": "missed",  # better, but its steps per byte are those of v3
         "v4_gru": "open",
         "v5": "met",
         "v_final": "open",
@@ -32,7 +32,7 @@ def test_each_rung_is_judged_by_the_data(climb):
         "2.487 bits per byte, clearly below the character bigram model (3.412)."
     )
     assert found["v3"][1] == "+0.042 bits per byte against v2 [0.031, 0.054]: worse."
-    assert found["v4"][1].endswith("0.29 steps a byte, no fewer than v3 (0.29).")
+    assert found["v4"][1].endswith("0.29 steps per byte, no fewer than v3 (0.29).")
     assert found["v_final"][1] == "Not compared with v5."
 
 
@@ -78,4 +78,4 @@ def test_fewer_steps_a_byte_are_asked_of_a_new_tokenizer(climb, table):
     v4["training_bytes"] = 8_600_000
     outcome, said = judged(climb(table))["v4"]
     assert outcome == "met"
-    assert said.endswith("0.14 steps a byte; v3: 0.29.")
+    assert said.endswith("0.14 steps per byte; v3: 0.29.")

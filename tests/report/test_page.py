@@ -108,10 +108,10 @@ def test_every_figure_says_what_it_shows(outline):
 
 def test_both_languages_are_there_with_their_own_numbers(page):
     english, portuguese = text_of(body(page, "en")), text_of(body(page, "pt"))
-    assert "v5 is the best rung: 2.254 bits per byte." in english
+    assert "v5, the small Transformer, is the best rung: 2.254 bits per byte." in english
     assert "[2.223, 2.288]" in english
     assert "3,264,112" in english
-    assert "v5 é o melhor degrau: 2,254 bits por byte." in portuguese
+    assert "v5, Transformer pequeno, é o melhor degrau: 2,254 bits por byte." in portuguese
     assert "[2,223; 2,288]" in portuguese
     assert "3.264.112" in portuguese
     assert "Small Transformer" not in portuguese
@@ -210,8 +210,12 @@ def test_a_climb_with_nothing_measured_still_makes_a_page(climb, table):
 def test_one_run_has_a_page_of_its_own(one_run):
     page = write_report(one_run)
     assert page == one_run / "report" / "index.html"
-    assert "v5 reaches 2.254 bits per byte" in page.read_text(encoding="utf-8")
-    assert conclusions(one_run)[0].startswith("v5 reaches 2.254 bits per byte")
+    assert "v5, the small Transformer, reaches 2.254 bits per byte" in page.read_text(
+        encoding="utf-8"
+    )
+    assert conclusions(one_run)[0].startswith(
+        "v5, the small Transformer, reaches 2.254 bits per byte"
+    )
 
 
 def test_a_broken_samples_file_is_refused_by_name(climb):

@@ -63,7 +63,7 @@ def _pair_rows(ladder: LadderFacts, language: Language) -> Iterator[PairRow]:
             yield rung.name, rung.minimal_pairs, rung.cloze, ""
     for baseline in ladder.baselines:
         if baseline.minimal_pairs:
-            name = language.baseline(baseline.key, baseline.name)
+            name = language.baseline_short(baseline.key, baseline.name)
             yield name, baseline.minimal_pairs, None, "baseline"
 
 

@@ -8,7 +8,10 @@ from typing import Literal
 
 from escada.report.facts import BaselineFacts, LadderFacts, RungFacts, StepFacts
 from escada.report.tested import ComparisonFacts
+from escada.spec import Budget
 
+BUDGET_TOLERANCE = 0.15
+"""Share of a budget in time that a training may miss before it is said."""
 Outcome = Literal[
     "better", "worse", "undecided", "unmeasured", "absent", "other_text", "uncompared"
 ]
@@ -39,6 +42,7 @@ class Findings:
         unfinished: rungs without a figure.
         above_baseline: pairs of a measured rung and a baseline that it is not below.
         other_text: measured rungs on another text than the best one: never ranked with it.
+        off_budget: rungs whose training took clearly more or less time than the budget gave them.
     """
 
     best: RungFacts | None
@@ -49,6 +53,7 @@ class Findings:
     unfinished: list[RungFacts]
     above_baseline: list[tuple[RungFacts, BaselineFacts]]
     other_text: list[RungFacts]
+    off_budget: list[RungFacts]
 
 
 def _step(rung: RungFacts, rungs: Sequence[RungFacts]) -> Step | None:
@@ -91,6 +96,20 @@ def _clear(
     return best.ci95 is not None and other.ci95 is not None and best.ci95[1] < other.ci95[0]
 
 
+def _off_budget(ladder: LadderFacts) -> list[RungFacts]:
+    """Only a budget in time can be missed: any other is a number of steps."""
+    budget = Budget.parse(ladder.budget) if ladder.budget else None
+    if budget is None or budget.unit != "seconds":
+        return []
+    return [
+        rung
+        for rung in ladder.rungs
+        if rung.status == "finished"
+        and rung.training_seconds is not None
+        and abs(rung.training_seconds / budget.amount - 1) > BUDGET_TOLERANCE
+    ]
+
+
 def find(ladder: LadderFacts) -> Findings:
     """Judge a ladder by its own figures."""
     measured = [rung for rung in ladder.rungs if rung.bits_per_byte is not None]
@@ -119,4 +138,5 @@ def find(ladder: LadderFacts) -> Findings:
             if rung.bits_per_byte is not None and rung.bits_per_byte >= baseline.bits_per_byte
         ],
         other_text=[rung for rung in measured if rung not in same],
+        off_budget=_off_budget(ladder),
     )

@@ -70,6 +70,10 @@ class Language:
         """A baseline in this language, when the catalogue knows its key; else by its own name."""
         return self.messages.get(f"baseline.{key}", name)
 
+    def baseline_short(self, key: str, name: str) -> str:
+        """The same in few words, for figures and narrow columns."""
+        return self.messages.get(f"baseline_short.{key}", name)
+
     def names(self, names: Sequence[str]) -> str:
         """`v1, v2 and v3`."""
         if len(names) < 2:

@@ -26,11 +26,12 @@ from escada.report.facts import LadderFacts, RunFacts, read_ladder, read_run
 from escada.report.figures import draw_curves, draw_lexicon, draw_sources
 from escada.report.findings import Findings, find
 from escada.report.frontier import PRICES, draw_frontier, points
+from escada.report.glance import glance
 from escada.report.language import CODES, Code, Language
 from escada.report.objectives import objectives
 from escada.report.palette import rung_roles, variables
 from escada.report.progress import Progress
-from escada.report.sentences import headline, verdict
+from escada.report.sentences import headline, measure, verdict
 from escada.report.stairs import draw_ladder
 from escada.report.svg import inline, render_png, render_svg, standalone
 from escada.report.tested import read_judge
@@ -158,6 +159,9 @@ def _context(
         "roles": rung_roles(ladder.rungs),
         "settings": views.settings(ladder, language),
         "headline": headline(ladder, findings, language),
+        "measure": measure(ladder, findings, language),
+        "glance": glance(ladder, runs, language),
+        "cost_notes": views.cost_notes(ladder, runs, language),
         "tokenizers": {rung.name: views.tokenizer(rung, language) for rung in ladder.rungs},
         "statuses": {rung.name: views.status(rung, language) for rung in ladder.rungs},
         "protocols": {

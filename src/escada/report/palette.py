@@ -19,6 +19,7 @@ THEMES: dict[str, tuple[str, str]] = {
     "muted": ("#59616c", "#a3aab5"),
     "line": ("#dcd8cf", "#353b45"),
     "grid": ("#e9e6de", "#2a2f38"),
+    "shade": ("#c9c5bc", "#0b0d10"),
     "accent": ("#1f5c99", "#86b8ee"),
     "better": ("#15644d", "#6fcfa9"),
     "worse": ("#a8341f", "#f2957f"),

@@ -10,7 +10,7 @@ from escada.report.objectives import objectives
 from escada.report.scene import Scene
 from escada.report.tables import Cell, Column, Row, Source, Table
 from escada.report.tested import PairsFacts, ShareFacts
-from escada.report.views import tokenizer
+from escada.report.views import cost_notes, tokenizer
 
 
 def _share(share: ShareFacts | None, language: Language) -> Iterator[Cell]:
@@ -146,15 +146,8 @@ def costs_table(scene: Scene) -> Table:
         Column("energy_estimated", "", data_only=True),
         Column("grid", "", data_only=True),
     ]
-    known = [cost for rung in scene.ladder.rungs if (cost := scene.cost(rung))]
-    notes = [say("tables.costs_note")]
-    if any(cost.energy_estimated for cost in known):
-        notes.append(say("tables.energy_estimated"))
-    notes += [
-        say("tables.grid", grid=grid, factor=t.significant(factor))
-        for grid, factor in dict.fromkeys((c.grid, c.grid_g_per_kwh) for c in known if c.grid)
-    ]
-    return Table("costs", say("tables.costs"), columns, rows, [*notes, scene.origin])
+    notes = [say("tables.costs_note"), *cost_notes(scene.ladder, scene.runs, t), scene.origin]
+    return Table("costs", say("tables.costs"), columns, rows, notes)
 
 
 def runs_table(scene: Scene) -> Table:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from escada.report.facts import BaselineFacts, LadderFacts, RungFacts
-from escada.report.findings import Findings, Step
+from escada.report.findings import BUDGET_TOLERANCE, Findings, Step
 from escada.report.language import NOTHING, Language
 
+_PROPER = "Transformer"
+"""A word that keeps its capital inside a sentence."""
 ICONS = {"better": "↓", "worse": "↑", "undecided": "≈", "none": ""}
 
 
@@ -28,7 +30,7 @@ def headline(ladder: LadderFacts, findings: Findings, language: Language) -> lis
     if best is None:
         return [("open", say("headline.none"))]
     figure = {
-        "name": best.name,
+        "name": known_as(best, language),
         "bits": language.bits(best.bits_per_byte),
         "interval": language.interval(best.ci95) or NOTHING,
     }
@@ -37,9 +39,13 @@ def headline(ladder: LadderFacts, findings: Findings, language: Language) -> lis
         lines = [("plain", say("headline.only", **figure))]
     else:
         lines = [("plain", say("headline.best" if findings.clear else "headline.lowest", **figure))]
-        second = {"name": runner_up.name, "bits": language.bits(runner_up.bits_per_byte)}
+        second = {
+            "name": known_as(runner_up, language),
+            "bits": language.bits(runner_up.bits_per_byte),
+        }
         key = "headline.next" if findings.clear else "headline.not_apart"
         lines.append(("plain", say(key, **second)))
+    lines += _of_budget(ladder, findings, language)
     lines += _of_steps(findings, language)
     lines += _against_baselines(ladder, findings, language)
     for key, rungs in (
@@ -49,6 +55,49 @@ def headline(ladder: LadderFacts, findings: Findings, language: Language) -> lis
         if rungs:
             lines.append(("open", say(key, names=language.names([r.name for r in rungs]))))
     return lines
+
+
+def known_as(rung: RungFacts, language: Language) -> str:
+    """A rung by its name and by what it is: `v4, the subword LSTM,`."""
+    if rung.about is None:
+        return rung.name
+    title = getattr(rung.about.title, language.code)
+    if title[1:2].islower() and not title.startswith(_PROPER):  # a word, no acronym or name
+        title = title[0].lower() + title[1:]
+    return language.say("headline.known_as", name=rung.name, title=title)
+
+
+def measure(ladder: LadderFacts, findings: Findings, language: Language) -> str:
+    """What the figure means, and the strongest baseline beside it."""
+    text = language.say("headline.measure")
+    if findings.best is None or not ladder.baselines:
+        return text
+    strongest = min(ladder.baselines, key=lambda baseline: baseline.bits_per_byte)
+    beside = language.say(
+        "headline.against_strongest",
+        baseline=language.baseline(strongest.key, strongest.name),
+        bits=language.bits(strongest.bits_per_byte),
+    )
+    return f"{text} {beside}"
+
+
+def _of_budget(
+    ladder: LadderFacts, findings: Findings, language: Language
+) -> Iterator[tuple[str, str]]:
+    if findings.off_budget:
+        named = [
+            f"{rung.name} ({language.duration(rung.training_seconds)})"
+            for rung in findings.off_budget
+        ]
+        yield (
+            "bad",
+            language.say(
+                "headline.off_budget",
+                percent=round(100 * BUDGET_TOLERANCE),
+                budget=ladder.budget,
+                names=language.names(named),
+            ),
+        )
 
 
 def _against_baselines(

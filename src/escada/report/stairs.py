@@ -186,5 +186,5 @@ def _draw_baselines(
 
 
 def _label(baseline: BaselineFacts, language: Language) -> str:
-    name = language.messages.get(f"baseline_short.{baseline.key}", shortened(baseline.name, 24))
-    return f"{name} {language.bits(baseline.bits_per_byte)}"
+    name = language.baseline_short(baseline.key, baseline.name)
+    return f"{shortened(name, 24)} {language.bits(baseline.bits_per_byte)}"

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from markupsafe import Markup
 
-from escada.report.facts import LadderFacts, RunFacts, RungFacts, SampleFacts
+from escada.report.facts import CorpusFacts, LadderFacts, RunFacts, RungFacts, SampleFacts
 from escada.report.frontier import PRICES, points, price_text
 from escada.report.language import NOTHING, Language
 
@@ -59,7 +59,6 @@ def settings(ladder: LadderFacts, language: Language) -> str:
     return language.say(
         "page.settings",
         preset=ladder.preset or NOTHING,
-        budget=ladder.budget or NOTHING,
         seed=NOTHING if ladder.seed is None else ladder.seed,
         created=created,
     )
@@ -110,6 +109,23 @@ def gap(rung: RungFacts) -> float | None:
 def largest_costs(ladder: LadderFacts) -> dict[str, float]:
     """The largest value of each cost, for the bars of the table."""
     return {cost: max(getattr(rung, cost) or 0.0 for rung in ladder.rungs) for cost in COSTS}
+
+
+def cost_notes(ladder: LadderFacts, runs: Mapping[str, RunFacts], language: Language) -> list[str]:
+    """What holds for a whole cost sheet: that energy is estimated, and of which grid CO₂ is."""
+    known = [cost for rung in ladder.rungs if (cost := runs[rung.name].cost)]
+    notes: list[str] = []
+    if any(cost.energy_estimated for cost in known):
+        notes.append(language.say("tables.energy_estimated"))
+    grids = dict.fromkeys((c.grid, c.grid_g_per_kwh) for c in known if c.grid)
+    return notes + [
+        language.say(
+            "tables.grid",
+            grid=language.messages.get(f"grid.{grid}", grid),
+            factor=language.significant(factor),
+        )
+        for grid, factor in grids
+    ]
 
 
 def _shown(sample: SampleFacts, language: Language) -> ShownSample:
@@ -167,7 +183,7 @@ def corpus(ladder: LadderFacts, language: Language) -> list[tuple[str, str]]:
     licences = facts.licences
     if isinstance(licences, dict):
         licences = [
-            f"{source}: {licence if isinstance(licence, str) else '; '.join(licence.values())}"
+            f"{source}: {_licence(source, licence, facts, language)}"
             for source, licence in licences.items()
         ]
     return [
@@ -184,6 +200,18 @@ def corpus(ladder: LadderFacts, language: Language) -> list[tuple[str, str]]:
         ),
         (say("method.hash"), facts.hash or NOTHING),
     ]
+
+
+def _licence(
+    source: str, licence: str | Mapping[str, str], facts: CorpusFacts, language: Language
+) -> str:
+    """A licence and its note; the notes of the default corpus in the reader's language."""
+    if isinstance(licence, str):
+        return licence
+    if facts.source == "default" and f"licence.{source}" in language.messages:
+        name = language.messages.get(f"licence.{source}_name", licence.get("name", NOTHING))
+        licence = {"name": name, "note": language.say(f"licence.{source}")}
+    return "; ".join(licence.values())
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, str]:

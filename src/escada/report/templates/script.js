@@ -22,6 +22,20 @@
   const again = (performance.getEntriesByType("navigation")[0] || {}).type === "reload";
   if (anchored && !again) { const target = document.getElementById(location.hash.slice(1)); if (target) target.scrollIntoView({ behavior: "instant" }); }
   radios.forEach((radio) => radio.addEventListener("change", () => { show(radio.value); remember(radio.value); }));
+  const frames = [...document.querySelectorAll(".frame")].map((frame) => [frame, frame.querySelector(".scroll")]);
+  const hint = ([frame, scroll]) => { // a table that is wider than its frame says so
+    const rest = scroll.scrollWidth - scroll.clientWidth;
+    frame.classList.toggle("wide", rest > 1);
+    frame.classList.toggle("on-right", rest - scroll.scrollLeft > 1);
+    frame.classList.toggle("on-left", scroll.scrollLeft > 1);
+    frame.style.setProperty("--scroll-height", `${scroll.clientHeight}px`);
+  };
+  const sizes = new ResizeObserver(() => frames.forEach(hint));
+  frames.forEach(([frame, scroll]) => {
+    scroll.addEventListener("scroll", () => hint([frame, scroll]), { passive: true });
+    sizes.observe(scroll); // also when its language is chosen
+  });
+  document.addEventListener("toggle", () => frames.forEach(hint), true);
   const live = document.querySelector(".live");
   if (live) { // a climb is running: this page is written again and again
     const holds = [...live.querySelectorAll(".hold")];
