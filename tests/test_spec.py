@@ -97,8 +97,8 @@ def test_prose_is_not_part_of_the_hash_and_everything_else_is():
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("model.d_hiden=3", "did you mean 'd_hidden'"),
-        ("train.learning_rat=3", "did you mean 'learning_rate'"),
+        ("model.d_hiden=3", "did you mean 'model.d_hidden'"),
+        ("train.learning_rat=3", "did you mean 'train.learning_rate'"),
         ("trian.seed=3", "did you mean 'train'"),
         ("model.kind=recurent", "did you mean 'recurrent'"),
         ("train.learning_rate=-1", "train.learning_rate: Input should be greater than 0"),

@@ -93,7 +93,7 @@ class Budget:
         if _NUMBER.fullmatch(text):
             number = text.strip()
             raise EscadaError(
-                f"budget {text!r} has no unit",
+                f"budget {text!r} is not a number with a unit",
                 fix=f"do you mean '{number} s', '{number} steps' or '{number} epochs'?",
             )
         match = _BUDGET.fullmatch(text)
@@ -441,7 +441,7 @@ def _nearest_key(path: str, known: Sequence[str]) -> str:
         for close in difflib.get_close_matches(name, names, n=1, cutoff=cutoff):
             meant = [key for key in keys if key.rpartition(".")[2] == close]
             return "did you mean " + " or ".join(map(repr, meant)) + "?"
-    return "known: " + ", ".join(beside)
+    return "known: " + ", ".join(sorted(beside))
 
 
 def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
@@ -545,7 +545,7 @@ def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
         except IsADirectoryError as error:
             fix = "name the .toml file in it"
             raise EscadaError(
-                "a folder where a spec file is needed", where=path, fix=fix
+                "spec file not found: this is a folder", where=path, fix=fix
             ) from error
         except FileNotFoundError as error:
             fix = "check the path, or name a rung: " + ", ".join(rung_names())
@@ -590,7 +590,7 @@ def load_spec(rung: str, *, preset: str = FULL, overrides: Sequence[str] = ()) -
     if preset != FULL:
         if preset not in presets:
             raise EscadaError(
-                f"no preset {preset!r}; there are: {', '.join([FULL, *presets])}",
+                f"unknown preset {preset!r}; there are: {', '.join([FULL, *presets])}",
                 where=where,
                 fix=_preset_fix(preset, [FULL, *presets], where),
             )

@@ -114,7 +114,7 @@ def test_a_spec_file_without_the_preset_says_how_to_get_one(tmp_path, monkeypatc
     assert "there are: full" in message
     assert "--preset full, or add a table [presets.laptop]" in message
     assert "did you mean 'laptop'?" in refused(load_spec, "v1", preset="laptp")
-    assert "a folder where a spec file is needed" in refused(load_spec, f"{tmp_path}/")
+    assert "this is a folder" in refused(load_spec, f"{tmp_path}/")
     monkeypatch.chdir(tmp_path)
     assert "do you mean the file mine.toml?" in refused(load_spec, "mine")
 
@@ -126,4 +126,6 @@ def test_the_command_line_names_the_option_that_was_meant(monkeypatch, capsys, r
     assert "a pattern may have matched several" in said(monkeypatch, capsys, "sample", one, two)
     assert "is the name of 2 runs" in said(monkeypatch, capsys, "sample", "v1")
     assert "is the name of 2 runs" in said(monkeypatch, capsys, "compare", "v4", "v1")
-    assert "a file where a folder" in said(monkeypatch, capsys, "runs", "runs/demo/ladder.json")
+    assert "no such folder, but a file" in said(
+        monkeypatch, capsys, "runs", "runs/demo/ladder.json"
+    )

@@ -46,12 +46,12 @@ TABLE = {
         (TRAIN.replace("v1", "{f}/latin1.toml"), "not a TOML file", "byte 0xea", "latin1.toml"),
         (
             "train {f}/typo.toml --data {corpus} --out out",
-            *("unknown key 'model.d_hiden'", "typo.toml", "did you mean 'd_hidden'"),
+            *("unknown key 'model.d_hiden'", "typo.toml", "did you mean 'model.d_hidden'"),
         ),
         (TRAIN.replace("laptop", "labtop"), "unknown preset 'labtop'", "v1", "'laptop'"),
-        (TRAIN + " --set model.d_hiden=3", "unknown key 'model.d_hiden'", "'d_hidden'"),
+        (TRAIN + " --set model.d_hiden=3", "unknown key 'model.d_hiden'", "'model.d_hidden'"),
         (TRAIN + " --set trian.budget=3", "unknown key 'trian'", "did you mean 'train'"),
-        (TRAIN + " --set train.a.b=3", "unknown key 'train.a'", "known: batch_sequences"),
+        (TRAIN + " --set train.a.b=3", "unknown key 'train.a'", "known: train.batch_sequences"),
         (TRAIN + " --set nonsense", "'nonsense' is not KEY=VALUE", "for example"),
         (TRAIN + " --set preset=laptop", "'preset=laptop' chooses no preset", "--preset NAME"),
         (TRAIN + " --set model=3", "no model.kind", "rung v1", "add [model]"),
@@ -194,7 +194,7 @@ TABLE = {
         (TRAIN + " --warm-start none", "not a run folder", "none", "escada runs"),
         (TRAIN + " --warm-start {run}", "same model and tokenizer", "{run}", "compare"),
         ("runs none", "no such folder", "none", "train something"),
-        ("runs {f}/a-file", "no such folder", "a-file", "train something"),
+        ("runs {f}/a-file", "no such folder, but a file", "a-file", "name the folder"),
         ("report none", "no ladder.json here", "none", "escada climb"),
         ("evaluate {bad-weights}", "checkpoint is damaged", "model.safetensors", "restore it"),
         ("sample {bad-weights}", "checkpoint is damaged", "model.safetensors", "restore it"),
@@ -259,7 +259,7 @@ TABLE = {
         ("climb v1 --data none", "no prepared corpus", "none", "data prepare"),
         (
             "climb v1 v5 --data {corpus} --set model.d_hidden=3",
-            *("unknown key 'model.d_hidden'", "rung v5", "did you mean 'd_model'"),
+            *("unknown key 'model.d_hidden'", "rung v5", "did you mean 'model.d_model'"),
         ),
     ],
 }

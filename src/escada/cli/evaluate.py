@@ -174,9 +174,9 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> dict[str,
 
     if not Path(text).exists():
         raise EscadaError(
-            "--text takes a file or a folder of documents, and there is none of this name",
+            "source not found: --text takes a file or a folder of documents",
             where=shortened(text, 80),
-            fix=f'for a sentence: escada score {run.path} "…"',
+            fix=f'check the path; for a sentence: escada score {run.path} "…"',
         )
     profile = run.spec.text.profile
     if " " in text and not Path(text[:_LONGEST_NAME]).exists():

@@ -20,7 +20,9 @@ def runs(
     from escada.runs.catalogue import catalogue
 
     if folder.is_file():
-        raise EscadaError("a file where a folder is needed", where=folder, fix="name its folder")
+        raise EscadaError(
+            "no such folder, but a file", where=folder, fix="name the folder that it lies in"
+        )
     if not folder.is_dir():
         raise EscadaError("no such folder", where=folder, fix="train something first")
     rows = catalogue(folder)
