@@ -94,7 +94,7 @@ class Budget:
             number = text.strip()
             raise EscadaError(
                 f"budget {text!r} is not a number with a unit",
-                fix=f"do you mean '{number} s', '{number} steps' or '{number} epochs'?",
+                fix=f"do you mean '{number} s', '{number} steps' or '{number} epochs'? {_BUDGET_FORMS}",
             )
         match = _BUDGET.fullmatch(text)
         if match is None:

@@ -86,7 +86,7 @@ def test_what_is_no_run_is_answered_with_what_is(runs, given, words):
         ("train.d_hidden=3", "did you mean 'model.d_hidden'?"),
         ("train.learnin_rate=3", "did you mean 'train.learning_rate'?"),
         ("train.zzz=3", "train.betas"),
-        ("zzz=3", "evaluation, model, text, tokenizer, train"),
+        ("zzz=3", "evaluation, model, name, preset, schema_version, text, tokenizer, train"),
     ],
 )
 def test_a_setting_by_its_short_name_is_answered_with_the_full_one(setting, words):

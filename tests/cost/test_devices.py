@@ -1,5 +1,7 @@
 """The table of GPUs."""
 
+import re
+
 import pytest
 
 from escada.cost.devices import device, device_of, known_devices
@@ -29,6 +31,14 @@ def test_the_figures_of_a_device_are_of_a_possible_size(found):
     assert 1e11 < found.bytes_per_second < 1e13
     assert 50 < found.board_watts < 1001
     assert found.rent is None or 0 < found.rent.usd_per_hour < 20
+
+
+@pytest.mark.parametrize("found", known_devices().values(), ids=lambda found: found.name)
+def test_every_figure_says_where_it_was_read_or_that_it_was_not_checked(found):
+    for said in (found.sheet, found.efficiency):
+        assert said.date.startswith("20")
+        assert "not checked" in said.source or re.search(r"\w+\.(com|se|org)/", said.source)
+    assert 0.1 < found.efficiency.fraction <= 0.5
 
 
 def test_case_and_underscores_do_not_matter():

@@ -28,10 +28,11 @@ def plan_of(rung="v5", gpu="rtx3060-12gb", text=TEXT, budget=None, overrides=(),
 
 
 def test_hours_energy_and_money_by_hand():
-    """v5 full: 50,000 steps of 1.2565e12 FLOP at 35 % of 25.5 TFLOP/s and 170 W."""
+    """v5 full: 50,000 steps of 1.2565e12 FLOP at 0.26 of 25.5 TFLOP/s and 170 W."""
     facts = plan_of(cost=["electricity_usd_per_kwh=0.2", "brl_per_usd=5"]).to_facts()
     flops = 76_690_944 * 16_384
-    hours = 50_000 * flops / (0.35 * 25.5e12) / 3600
+    efficiency = 0.45 * (384 / 768) ** 0.8
+    hours = 50_000 * flops / (efficiency * 25.5e12) / 3600
     assert facts["training_flops"] == 50_000 * flops
     assert facts["training_tokens"] == 50_000 * 16_384
     assert facts["hours"] == pytest.approx(hours)
@@ -39,6 +40,36 @@ def test_hours_energy_and_money_by_hand():
     assert facts["usd"] == pytest.approx(hours * 0.170 * 0.2)
     assert facts["brl"] == pytest.approx(5 * facts["usd"])
     assert facts["tokens_per_parameter"] == pytest.approx(819_200_000 / 12_220_416)
+
+
+GPT2 = (
+    *("model.d_model=768", "model.d_ff=3072", "model.n_heads=12", "model.n_layers=12"),
+    *("model.context_tokens=1024", "model.dropout=0.0", "model.attention_dropout=0.0"),
+    *("train.window_tokens=1024", "train.batch_sequences=60", "train.micro_batch_sequences=12"),
+)
+"""GPT-2 124M and what one of eight GPUs does of nanoGPT's batch of 480 sequences."""
+BABY = ("train.window_tokens=256", "train.batch_sequences=64")
+"""v5 with 65 characters in place of subwords is nanoGPT's model of Shakespeare."""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rung", "vocabulary", "published_seconds"),
+    [
+        (GPT2, "v_final", 50_304, 4 * 86_400 / 600_000),
+        (GPT2, "v_final", 50_304, 0.562),
+        (BABY, "v5", 65, 0.894 / 40),
+    ],
+    ids=["README: 4 days of 600,000", "issue 110", "issue 178"],
+)
+def test_a_step_on_an_a100_takes_about_as_long_as_nanogpt_s_published_one(
+    overrides, rung, vocabulary, published_seconds
+):
+    text = replace(TEXT, vocab_size=vocabulary)
+    plan = plan_of(rung, "a100-40gb", text, "10 steps", overrides)
+    assert plan.seconds_per_step == pytest.approx(published_seconds, rel=0.25)
+    assert f"assumed efficiency {0.28 if overrides is GPT2 else 0.16:.2f} of 312" in warnings(
+        gpu="a100-40gb", overrides=overrides, rung=rung, text=text
+    )
 
 
 def test_a_rented_gpu_costs_its_hours():

@@ -45,7 +45,8 @@ def presets(incomplete: str) -> list[str]:
 def gpus(incomplete: str) -> list[str]:
     """The GPUs that a plan can name."""
     file = resources.files("escada.cost").joinpath("devices.toml")
-    return _beginning(tomllib.loads(file.read_text("utf-8")), incomplete)
+    table = tomllib.loads(file.read_text("utf-8"))
+    return _beginning((name for name, row in table.items() if "memory_mib" in row), incomplete)
 
 
 def run_folders(incomplete: str) -> list[str]:

@@ -121,14 +121,14 @@ def _show(facts: dict[str, Any]) -> None:
         "rung": f"{facts['rung']} ({facts['preset']}), {facts['budget']}",
         "machine": f"{machine['title']}, {machine['precision']}",
         "parameters": f"{facts['parameters']:,}, vocabulary {facts['vocab_size']:,}",
-        "operations": f"{facts['flops_per_token']:.3g} FLOP a token, "
-        f"{facts['flops_per_step']:.3g} a step"
+        "operations": f"{facts['flops_per_token']:.3g} FLOP per token, "
+        f"{facts['flops_per_step']:.3g} per step"
         + (f", {facts['training_flops']:.3g} in all" if known else ""),
         "steps": f"{steps:,} of {facts['tokens_per_step']:,} tokens" if known else "not known",
         "tokens": (
             f"{facts['training_tokens']:,} trained, "
-            f"{facts['tokens_per_parameter']:.2g} a parameter (compute-optimal: about 20); "
-            f"every window {facts['passes']:.3g} times"
+            f"{facts['tokens_per_parameter']:.2g} per parameter (compute-optimal: about 20); "
+            f"{facts['passes']:.3g} epochs"
             if known
             else "not known"
         ),
@@ -166,7 +166,8 @@ def _time(facts: dict[str, Any]) -> str:
     pace = facts["machine"]["pace"]
     if pace is None:
         return f"{facts['hours']:.3g} h, the budget"
-    return f"{facts['hours']:.3g} h, {facts['seconds_per_step']:.3g} s a step ({pace['basis']})"
+    how = pace["note"] if pace["basis"] == "assumed" else pace["basis"]
+    return f"{facts['hours']:.3g} h, {facts['seconds_per_step']:.3g} s per step ({how})"
 
 
 def _cost(facts: dict[str, Any]) -> str:

@@ -3,8 +3,9 @@
     device("rtx3060-12gb").peak_flop_per_second("bf16")
     device_of(torch.cuda.get_device_name(), total_memory)      # None: not in the table
 
-The table is `devices.toml` beside this file, with its sources. A name that is not in it is an error
-that names the nearest; a price that nobody published is absent, not guessed.
+The table is `devices.toml` beside this file; each row says where its figures were read
+and when. A name that is not in it is an error that names the nearest; a price that nobody published
+is absent, not guessed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,23 @@ class Rent:
 
 
 @dataclass(frozen=True, slots=True)
+class Efficiency:
+    """The fraction of its peak that an architecture is assumed to reach with d_model = 768."""
+
+    fraction: float
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Where the figures of a GPU were read."""
+
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """A GPU, by its maker's sheet.
 
@@ -44,6 +62,8 @@ class Device:
         flop_per_second: dense peak by precision; a precision that is missing is not in hardware.
         bytes_per_second: to and from its memory.
         board_watts: power limit of the whole board, as shipped.
+        efficiency: assumed for its architecture.
+        sheet: where the figures were read.
         usual: how people come by it.
         rent: a public price, where one was found.
         torch_names: what `torch.cuda.get_device_name` calls it.
@@ -55,6 +75,8 @@ class Device:
     flop_per_second: Mapping[str, float]
     bytes_per_second: float
     board_watts: float
+    efficiency: Efficiency
+    sheet: Sheet
     usual: Ownership
     rent: Rent | None
     torch_names: tuple[str, ...]
@@ -84,14 +106,14 @@ def known_devices() -> Mapping[str, Device]:
     """The table, by name."""
     text = resources.files("escada.cost").joinpath("devices.toml").read_text(encoding="utf-8")
     table = tomllib.loads(text)
+    assumed = {name: Efficiency(**row) for name, row in table.pop("efficiency").items()}
     return {
-        name: _device(name, cast(dict[str, Any], row))
+        name: _device(name, cast(dict[str, Any], row), assumed[row["architecture"]])
         for name, row in table.items()
-        if isinstance(row, dict)
     }
 
 
-def _device(name: str, row: Mapping[str, Any]) -> Device:
+def _device(name: str, row: Mapping[str, Any], efficiency: Efficiency) -> Device:
     return Device(
         name=name,
         title=row["title"],
@@ -99,6 +121,8 @@ def _device(name: str, row: Mapping[str, Any]) -> Device:
         flop_per_second={precision: peak * 1e12 for precision, peak in row["tflops"].items()},
         bytes_per_second=row["gb_per_s"] * 1e9,
         board_watts=row["watts"],
+        efficiency=efficiency,
+        sheet=Sheet(**row["sheet"]),
         usual=row["usual"],
         rent=Rent(**row["rent"]) if "rent" in row else None,
         torch_names=tuple(row["torch"]),

@@ -1,6 +1,6 @@
 """A machine as a plan sees it: its memory, its pace, what it draws.
 
-known_gpu("rtx3060-12gb", spec)          # by the maker's sheet and an assumed utilisation
+known_gpu("rtx3060-12gb", spec)          # by the maker's sheet and an assumed efficiency
 unknown_gpu(parse_memory("12GB"))        # what fits; how long it takes is not known
 escada.training.plan.machine_here(spec)  # this one, its pace measured
 """
@@ -17,10 +17,17 @@ from escada.errors import EscadaError
 from escada.models.saved import Setting
 from escada.spec import Spec
 
-ASSUMED_UTILISATION = {"transformer": 0.35, "recurrent": 0.15}
-"""Of the sheet's peak that a training reaches on a GPU, by kind of model. Assumed, not measured:
-small models leave a large GPU idle between kernels, and an LSTM waits for its own last step."""
-OTHER_UTILISATION = 0.25
+WIDTH = 768
+"""d_model of the Transformer that the table's efficiencies are of: GPT-2's."""
+NARROWER = 0.8
+"""A Transformer of another width reaches (d_model / 768) ^ 0.8 of that. Assumed, after an A100 with
+d_model 384: 22.4 ms for 16,384 tokens, 0.158 of its peak, where d_model 768 reaches 0.28
+(github.com/karpathy/nanoGPT issue 178, read 2026-11-30; 894 ms for 40 micro-batches)."""
+MOST = 0.5
+"""No model is taken to reach more."""
+RECURRENT = 0.5
+"""An LSTM waits for its own last step: it is taken to reach half of the table's. Assumed, not
+checked against a source."""
 GPU_RESERVE_BYTES = 3 * 2**28
 """Of a GPU's memory, 0.75 GiB that a training cannot have: driver, CUDA's context, holes in torch's
 cache. Assumed."""
@@ -115,7 +122,7 @@ def known_gpu(name: str, spec: Spec, *, watts: float | None = None) -> Machine:
 
     Args:
         name: such as `rtx3060-12gb`.
-        spec: that it will train; decides precision and utilisation.
+        spec: that it will train; decides precision and efficiency.
         watts: the user's `device_watts`; None: the board's limit.
 
     Raises:
@@ -125,8 +132,8 @@ def known_gpu(name: str, spec: Spec, *, watts: float | None = None) -> Machine:
     wanted = spec.train.precision
     precision: Precision = gpu.training_precision if wanted == "auto" else wanted
     peak = gpu.peak_flop_per_second(precision)
-    share = ASSUMED_UTILISATION.get(spec.model.kind, OTHER_UTILISATION)
-    note = f"{share:.0%} of {peak / 1e12:g} TFLOP/s ({precision}), assumed"
+    share = assumed_efficiency(gpu, spec)
+    note = f"assumed efficiency {share:.2f} of {peak / 1e12:g} TFLOP/s ({precision})"
     return Machine(
         title=gpu.title,
         setting=Setting(precision, "cuda"),
@@ -136,6 +143,14 @@ def known_gpu(name: str, spec: Spec, *, watts: float | None = None) -> Machine:
         watts_basis="the user's device_watts" if watts else "the board's power limit",
         pace=Pace("assumed", note, flop_per_second=share * peak),
     )
+
+
+def assumed_efficiency(gpu: Device, spec: Spec) -> float:
+    """The fraction of its peak that the GPU is assumed to reach in the training of this rung."""
+    if spec.model.kind == "recurrent":
+        return gpu.efficiency.fraction * RECURRENT
+    width = getattr(spec.model, "d_model", WIDTH)
+    return min(MOST, gpu.efficiency.fraction * (width / WIDTH) ** NARROWER)
 
 
 def unknown_gpu(memory_bytes: int, spec: Spec, *, watts: float | None = None) -> Machine:
