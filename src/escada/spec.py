@@ -94,7 +94,8 @@ class Budget:
             number = text.strip()
             raise EscadaError(
                 f"budget {text!r} is not a number with a unit",
-                fix=f"do you mean '{number} s', '{number} steps' or '{number} epochs'? {_BUDGET_FORMS}",
+                fix=f"do you mean '{number} s', '{number} steps' or '{number} epochs'? "
+                + _BUDGET_FORMS,
             )
         match = _BUDGET.fullmatch(text)
         if match is None:
@@ -543,7 +544,7 @@ def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
         try:
             data = path.read_bytes()
         except IsADirectoryError as error:
-            fix = "name the .toml file in it"
+            fix = "check the path: name a .toml file"
             raise EscadaError(
                 "spec file not found: this is a folder", where=path, fix=fix
             ) from error

@@ -172,16 +172,13 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> dict[str,
     from escada.text.reading import ReferenceCounts, reference_documents
     from escada.text.sources import open_source
 
-    if not Path(text).exists():
+    if not Path(text[:_LONGEST_NAME]).exists():
         raise EscadaError(
             "source not found: --text takes a file or a folder of documents",
             where=shortened(text, 80),
             fix=f'check the path; for a sentence: escada score {run.path} "…"',
         )
     profile = run.spec.text.profile
-    if " " in text and not Path(text[:_LONGEST_NAME]).exists():
-        fix = "check the path; for one sentence: escada score RUN TEXT"
-        raise EscadaError("--text takes a file or folder of documents", where=text[:60], fix=fix)
     counts = ReferenceCounts()
     documents = list(reference_documents(open_source(text, options=options), profile, counts))
     read = counts.documents()
