@@ -30,6 +30,12 @@ SIZES = ("model.d_hidden=8", "model.d_embedding=4", "train.batch_sequences=2")
 SMALL = [*SIZES, "train.window_tokens=16", "train.validations=2", "train.validation_bytes=500"]
 
 
+def words(seed: int) -> str:
+    """A text like no other."""
+    rng = random.Random(seed)
+    return " ".join(f"{rng.randrange(10**6):x}" for _ in range(40))
+
+
 def spec_of(rung: str, steps: int, *overrides: str):
     spec = load_spec(rung, preset="laptop", overrides=[*SMALL, *overrides])
     return spec.with_budget(Budget.parse(f"{steps} steps"))
@@ -116,11 +122,7 @@ def test_a_run_whose_corpus_was_moved_goes_on_and_remembers_the_place(
 
 def test_another_corpus_is_refused_and_not_remembered(stopped, tmp_path):
     other = tmp_path / "other.jsonl"
-    rng = random.Random(3)
-    rows = [
-        {"id": str(n), "text": " ".join(f"{rng.randrange(10**6):x}" for _ in range(40))}
-        for n in range(30)
-    ]
+    rows = [{"id": str(n), "text": words(n)} for n in range(30)]
     other.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     path = prepare(str(other), tmp_path / "other").path
     before = stopped.data_path
@@ -182,7 +184,7 @@ def test_line_separators_in_ids_and_sources_break_no_file_of_a_run(tmp_path):
             "id": f"d{n}{signs[n % len(signs)]}x",
             "source": f"fonte{signs[n % 3]}a",
             "group": f"g{n}{signs[n % len(signs)]}",
-            "text": f"O texto número {n} fala de coisas simples. Outra frase número {n * n}. " * 3,
+            "text": words(n),
         }
         for n in range(60)
     ]

@@ -12,7 +12,7 @@ from escada.cli import options
 
 def train(
     rung: options.Rung,
-    preset: options.Preset = "full",
+    preset: options.Preset = "laptop",
     budget: options.BudgetOption = None,
     data: options.Data = None,
     overrides: options.Overrides = None,
