@@ -149,6 +149,36 @@ def say_interrupted(run: Path) -> None:
     echo(f"Stopped and saved. Go on with: escada resume {run}", err=True)
 
 
+def _say_finished(run: Run) -> None:
+    """The score of a training, whether it kept to its time, and what to do next."""
+    from escada.runs.time_budget import budget_seconds, time_warning
+    from escada.runs.underway import is_under_way
+
+    record = run.record
+    given = budget_seconds(run.spec, record)
+    if warning := time_warning(run.spec.name, record["training_seconds"], given):
+        echo(f"warning: {warning}", err=True)
+    if record["best_bits_per_byte"] is not None:
+        echo(
+            f"validation: {record['best_bits_per_byte']:.3f} bits per byte at step "
+            f"{record['best_step']:,}: what the model needs per byte of text that it has not "
+            "read (lower is better; 8 is knowing nothing)",
+            err=True,
+        )
+    if not is_under_way(run.path.parent):  # a climb evaluates its runs itself
+        echo(f"next: escada evaluate {run.path}   or: escada sample {run.path}", err=True)
+
+
+def say_first(world: World) -> Callable[[str], None]:
+    """Says on standard error what a training is doing; of several processes, the first one."""
+
+    def say(text: str) -> None:
+        if world.first:
+            echo(text, err=True)
+
+    return say
+
+
 def train_together(device: str, train: Callable[[World], Run]) -> None:
     """Train in one process or in several, and close the run as it ended.
 
@@ -175,6 +205,7 @@ def train_together(device: str, train: Callable[[World], Run]) -> None:
                 write_card(run)
                 if sheet := read_sheet(run.layout.cost):
                     echo(in_one_line(sheet), err=True)
+                _say_finished(run)
                 echo(run.path)
     if stopped:
         raise typer.Exit(INTERRUPTED)

@@ -25,5 +25,11 @@ def resume(
 
     options.train_together(
         recorded_device(run),
-        lambda world: resume_run(run, data=data, allow_differences=allow_differences, world=world),
+        lambda world: resume_run(
+            run,
+            data=data,
+            allow_differences=allow_differences,
+            world=world,
+            say=options.say_first(world),
+        ),
     )

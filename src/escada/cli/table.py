@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from escada.terminal import Column, print_table
+from escada.runs.time_budget import time_in_words, time_warning
+from escada.terminal import Column, echo, print_table
 
 COLUMNS: tuple[Column, ...] = (
     ("rung", "left"),
@@ -43,11 +44,15 @@ def ladder_table(ladder: dict[str, Any]) -> None:
                 f"{row['tokens_per_second']:,.0f}",
                 engineering(row["training_flops"]),
                 f"{row['peak_memory_bytes'] / 2**20:,.0f} MiB",
-                f"{row['training_seconds']:.0f} s",
+                time_in_words(row["training_seconds"], row.get("budget_seconds")),
             )
         )
     rows += [(baseline["name"], "", _with_interval(baseline)) for baseline in ladder["baselines"]]
     print_table(COLUMNS, rows, title="bits per byte of held-out text (lower is better)")
+    for row in ladder["rungs"]:
+        seconds, given = row["training_seconds"], row.get("budget_seconds")
+        if warning := time_warning(_name(row, ladder), seconds, given):
+            echo(f"warning: {warning}", err=True)
 
 
 def _name(row: dict[str, Any], ladder: dict[str, Any]) -> str:

@@ -47,6 +47,7 @@ def train(
             dry_run=dry_run,
             warm_start=open_run(warm_start) if warm_start else None,
             world=world,
+            say=options.say_first(world),
         )
 
     options.train_together(device, train_in)

@@ -22,6 +22,7 @@ from escada.evaluation.review import TRAIN_SAMPLE
 from escada.files import read_json, sha256_file, write_text
 from escada.runs.checkpoint import has_checkpoint
 from escada.runs.run import Run
+from escada.runs.time_budget import budget_seconds
 
 HUB_LICENCES = {
     "CC BY 4.0": "cc-by-4.0",
@@ -85,6 +86,7 @@ def _facts(run: Run) -> dict[str, Any]:
         "spec": spec,
         "about": spec.about,
         "record": {name: record.get(name) for name in _RECORDED},
+        "budget_seconds": budget_seconds(spec, record),
         "cost": read_sheet(run.layout.cost),
         "compared": COMPARED,
         "data": {name: data.get(name) for name in ("training_tokens", "training_bytes")},

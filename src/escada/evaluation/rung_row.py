@@ -27,12 +27,14 @@ from escada.evaluation.review import (
 )
 from escada.files import read_json
 from escada.runs.run import Run
+from escada.runs.time_budget import budget_seconds
 from escada.text.corpus import Corpus
 
 
 def review(run: Run, corpus: Corpus, say: Callable[[str], None], *, device: str = "auto") -> None:
     """Measure a finished run and let it write; what was done already is not done again."""
     name = run.spec.name
+    say(f"{name}: evaluating")
     for split in ("validation", "test"):
         if measure_run(run, corpus, split, device=device):
             say(f"{name}: measured on {split} documents")
@@ -84,6 +86,7 @@ def rung_row(
         "train_bits_per_byte": read_measurement(run, TRAIN_SAMPLE)["bits_per_byte"],
         **{k: record[k] for k in ("training_tokens", "training_flops", "training_seconds")},
         **{k: record[k] for k in ("tokens_per_second", "peak_memory_bytes")},
+        "budget_seconds": budget_seconds(run.spec, record),
         "training_bytes": _training_bytes(run),
         "evaluation_tokens_per_second": test["tokens_per_second"],
         "lexicon_share": samples["lexicon_share"],

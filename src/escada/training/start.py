@@ -55,6 +55,13 @@ from escada.training.progress import Display, NoDisplay, TerminalDisplay
 from escada.training.state import Progress
 from escada.training.validation import ruler_validation
 
+Say = Callable[[str], None]
+
+
+def unsaid(_: str) -> None:
+    """For whoever does not want to hear what a training is doing."""
+
+
 _SMALLER = "lower train.micro_batch_sequences (the batch stays), train.window_tokens or the model"
 
 
@@ -68,6 +75,7 @@ def start(
     dry_run: bool = False,
     warm_start: Run | None = None,
     world: World = ALONE,
+    say: Say = unsaid,
 ) -> Run:
     """Train a rung from its first step, in a new run folder below `out`.
 
@@ -80,6 +88,7 @@ def start(
         dry_run: at most 1,000 steps and a minute.
         warm_start: begin with the best weights of this run, of the same shape and tokenizer.
         world: the processes that train together; all of them call this.
+        say: called with a line when something begins that takes a while.
 
     Raises:
         EscadaError: everything that the user can mend.
@@ -90,9 +99,11 @@ def start(
     # Processes that measure side by side might not agree.
     precision = world.from_first(resolve_precision(spec.train.precision, where))
     compiling = resolve_compile(spec, where, dry_run=dry_run)
+    say(f"{spec.name}: tokenizing the training text (made once per corpus)")
     tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, spec.tokenizer))
     if warm_start is not None:
         _check_warm_start(warm_start, spec, tokenizer.hash)
+    say(f"{spec.name}: trying what the model promises")
     _check_model(spec, tokenizer.vocab_size, where, precision)
     batches = _windows(spec, stream, seed)
     # Each process would find other memory free, and all must divide the batch alike.
@@ -134,7 +145,7 @@ def start(
     )
     run = _by_first(create, world)
     with _alone(run.path, world), memory_errors(run.path, _SMALLER):
-        return _train(run, corpus, batches, where, precision, compiling, world)
+        return _train(run, corpus, batches, where, precision, compiling, world, say)
 
 
 def _by_first(work: Callable[[], Run], world: World) -> Run:
@@ -200,6 +211,7 @@ def resume(
     data: Path | None = None,
     allow_differences: bool = False,
     world: World = ALONE,
+    say: Say = unsaid,
 ) -> Run:
     """Go on with a run from its last checkpoint (or from the start, if it has none).
 
@@ -212,6 +224,7 @@ def resume(
         data: the folder that its corpus was moved to, if it was.
         allow_differences: go on although it will not be bit-identical.
         world: the processes that train together; all of them call this.
+        say: called with a line when something begins that takes a while.
 
     Raises:
         EscadaError: finished already, data gone or changed, or circumstances that break
@@ -220,10 +233,10 @@ def resume(
     """
     open_run(path)  # before a lock is put there
     with _alone(path, world):
-        return _resume(path, data, allow_differences, world)
+        return _resume(path, data, allow_differences, world, say)
 
 
-def _resume(path: Path, data: Path | None, allow_differences: bool, world: World) -> Run:
+def _resume(path: Path, data: Path | None, allow_differences: bool, world: World, say: Say) -> Run:
     run = _by_first(partial(open_run, path), world)
     if run.finished:
         raise EscadaError(
@@ -241,6 +254,7 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
         here.check_same(recorded, path)
     corpus = world.first_then_others(lambda: corpus_of(run, data))
     stream_hash = read_whole(run.layout.data, ("stream_hash",))["stream_hash"]
+    say(f"{run.spec.name}: tokenizing the training text (made once per corpus)")
     tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, run.spec.tokenizer))
     if stream.hash != stream_hash or tokenizer.hash != run.tokenizer.hash:
         raise EscadaError(
@@ -251,7 +265,7 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
     _check_model(run.spec, tokenizer.vocab_size, device, precision)
     batches = _windows(run.spec, stream, run.seed)
     with memory_errors(path, _SMALLER):
-        return _train(run, corpus, batches, device, precision, compiling, world, here)
+        return _train(run, corpus, batches, device, precision, compiling, world, say, here)
 
 
 def _check_model(
@@ -300,9 +314,12 @@ def _train(
     precision: ResolvedPrecision,
     compiling: ResolvedCompile,
     world: World,
+    say: Say,
     here: Circumstances | None = None,
 ) -> Run:
     spec = run.spec
+    if compiling.on:
+        say(f"{spec.name}: compiling the training step")
     meter = Meter(run, device)
     save_meter = meter.save if world.first else _nothing
 
@@ -329,6 +346,8 @@ def _train(
     )
     _note(run, world, keeps_large_blocks=kept)
     if "total_steps" not in run.record:
+        if spec.train.budget.unit == "seconds" or run.record["dry_run"]:
+            say(f"{spec.name}: calibrating: a few steps are timed and thrown away")
         probe = new_training(1_000_000)
         steps = plan_steps(run, probe, batches.steps_per_epoch)
         predicted = predicted_cost(

@@ -1,0 +1,33 @@
+"""`escada train` says what it is doing, what came out, and what to do next."""
+
+import os
+import re
+import subprocess
+import sys
+
+
+def test_a_training_says_its_phases_its_score_and_the_next_command(corpus_path, tmp_path):
+    sizes = ("model.d_hidden=8", "model.d_embedding=4", "train.batch_sequences=2")
+    overrides = [part for text in (*sizes, "train.window_tokens=16") for part in ("--set", text)]
+    train = ("train", "v1", "--budget", "0.01 s", "--data", str(corpus_path), "--device", "cpu")
+    done = subprocess.run(
+        [sys.executable, "-m", "escada", *train, "--out", str(tmp_path), *overrides],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = tmp_path.iterdir()
+    assert "-v1-laptop-" in run.name  # the preset, unless another is named
+    assert done.stdout.splitlines() == [str(run)]
+    said = done.stderr
+    order = (
+        "tokenizing",
+        "promises",
+        "calibrating",
+        "validation: ",
+        f"next: escada evaluate {run}",
+    )
+    places = [said.index(phase) for phase in order]
+    assert places == sorted(places)
+    assert re.search(r"validation: \d\.\d{3} bits per byte at step \d", said)
