@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,13 @@ from escada.files import (
     sha256_file,
     write_json,
 )
-from escada.text import tables
+from escada.text import decontamination, dedup, tables
 from escada.text.cleaning import MIN_LINE_CHARACTERS, check_profile
-from escada.text.dedup import SETTINGS
+from escada.text.decontamination import contaminated
 from escada.text.documents import Document
 from escada.text.reading import Progress, ReferenceCounts, reference_documents
 from escada.text.sources import DEFAULT_OPTIONS, RowOptions, Source, open_source
-from escada.text.splitting import SPLITS, split_corpus
+from escada.text.splitting import SPLITS, least_held_out_groups, split_corpus
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -159,7 +160,16 @@ def prepare(
 def _key(source: Source, profile: str, limit: int | None) -> str:
     """A hash of everything that the folder's content depends on."""
     here = Path(__file__).parent
-    names = ("documents", "reading", "cleaning", "dedup", "splitting", "corpus", "tables")
+    names = (
+        "documents",
+        "reading",
+        "cleaning",
+        "dedup",
+        "splitting",
+        "decontamination",
+        "corpus",
+        "tables",
+    )
     code = [here / "sources", *(here / f"{name}.py" for name in names)]
     return content_hash(
         {
@@ -233,23 +243,17 @@ def _make(
             else f"profile {profile} drops lines of fewer than {MIN_LINE_CHARACTERS} characters",
         )
     split_of = split_corpus(weights, source.name)
-    by_source: dict[str, dict[str, dict[str, int]]] = {
-        name: {split: {"documents": 0, "groups": 0, "bytes": 0} for split in SPLITS}
-        for name in sorted(weights)
-    }
-    for (name, _), split in split_of.items():
-        by_source[name][split]["groups"] += 1
     with contextlib.ExitStack() as stack:
-        files = {
-            split: stack.enter_context(tables.writer(folder / f"{split}.parquet"))
-            for split in SPLITS
-        }
+        splits = {split: stack.enter_context(_writing(folder, split)) for split in SPLITS}
         for document in tables.read(staging):
-            split = split_of[document.source, document.group]
-            tally = by_source[document.source][split]
-            tally["bytes"] += files[split].add(document)
-            tally["documents"] += 1
+            splits[split_of[document.source, document.group]].add(document)
     staging.unlink()
+    n_groups = {name: len(groups) for name, groups in weights.items()}
+    across_splits = _remove_copies(folder, splits, n_groups)
+    files = {split: splits[split].file for split in SPLITS}
+    by_source = {
+        name: {split: splits[split].tally(name) for split in SPLITS} for name in sorted(weights)
+    }
     contents = {split: files[split].content_hash for split in SPLITS}
     manifest = {
         "schema_version": SCHEMA_VERSION,
@@ -264,7 +268,8 @@ def _make(
         "bytes": sum(files[split].n_bytes for split in SPLITS),
         "read": counts.documents(),
         **counts.source.to_json(),
-        "deduplication": SETTINGS,
+        "deduplication": dedup.SETTINGS,
+        "across_splits": across_splits,
         "licences": {
             name: asdict(licence) for name, licence in source.licences.items() if name in weights
         },
@@ -282,3 +287,87 @@ def _make(
         "by_source": by_source,
     }
     write_json(folder / MANIFEST, manifest)
+
+
+class _Split:
+    """The file of a split while it is written, and what is in it, by source."""
+
+    def __init__(self, file: tables.Writer) -> None:
+        self.file = file
+        self._groups: dict[str, set[str]] = defaultdict(set)
+        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
+
+    def add(self, document: Document) -> None:
+        n_bytes = self.file.add(document)
+        self._groups[document.source].add(document.group)
+        self._counts[document.source].update(documents=1, bytes=n_bytes)
+
+    def tally(self, source: str) -> dict[str, int]:
+        counts, groups = self._counts[source], self._groups[source]
+        return {
+            "documents": counts["documents"],
+            "groups": len(groups),
+            "bytes": counts["bytes"],
+        }
+
+
+@contextlib.contextmanager
+def _writing(folder: Path, split: str) -> Generator[_Split]:
+    with tables.writer(folder / f"{split}.parquet") as file:
+        yield _Split(file)
+
+
+def _remove_copies(
+    folder: Path, splits: dict[str, _Split], n_groups: Mapping[str, int]
+) -> dict[str, Any]:
+    """Take out of the held-out splits what training has a copy of, and of validation also what
+    test has, and say for the manifest how much that was.
+
+    A source that would be left with too few groups in a split keeps its copies there: they are
+    counted, and whoever reads the figures is told.
+    """
+    counts: dict[str, Any] = {}
+
+    def others(*names: str) -> Callable[[], Iterator[Document]]:
+        return lambda: chain.from_iterable(tables.read(folder / f"{n}.parquet") for n in names)
+
+    held_out = others("test", "validation")
+    copied = contaminated(held_out(), others("train"))
+    n_test = splits["test"].file.n_documents
+    for split, flags in (("test", copied[:n_test]), ("validation", copied[n_test:])):
+        path = folder / f"{split}.parquet"
+        if split == "validation":
+            flags = flags | contaminated(tables.read(path), others("test"))
+        kept = _sources_in_need(zip(tables.read(path), flags, strict=True), n_groups)
+        before = splits[split].file
+        staged = path.rename(folder / f"{split}.staged.parquet")
+        with _writing(folder, split) as splits[split]:
+            n_kept = 0
+            for document, is_copy in zip(tables.read(staged), flags, strict=True):
+                if not is_copy or document.source in kept:
+                    splits[split].add(document)
+                    n_kept += int(is_copy)
+        staged.unlink()
+        after = splits[split].file
+        counts[split] = {
+            "removed_documents": before.n_documents - after.n_documents,
+            "removed_bytes": before.n_bytes - after.n_bytes,
+            "kept_copies": n_kept,
+        }
+    return {**decontamination.SETTINGS, **counts}
+
+
+def _sources_in_need(
+    documents: Iterable[tuple[Document, bool]], n_groups: Mapping[str, int]
+) -> set[str]:
+    """The sources of which, without the copies among these documents, too few groups are left."""
+    left: dict[str, set[str]] = defaultdict(set)
+    for document, is_copy in documents:
+        groups = left[document.source]
+        if not is_copy:
+            groups.add(document.group)
+    return {
+        source
+        for source, groups in left.items()
+        if len(groups) < least_held_out_groups(n_groups[source])
+    }
