@@ -37,6 +37,7 @@ from escada.cli import (
     tokenizer,
     train,
 )
+from escada.cli.panels import PanelGroup
 from escada.errors import EscadaError
 from escada.files import disk_error
 from escada.terminal import echo, echo_error, print_what_can_be_shown
@@ -49,7 +50,10 @@ _USAGE_ERROR: type[BaseException] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="escada",
-    help="A ladder of Portuguese language models, measured by one ruler.",
+    cls=PanelGroup,
+    help="A ladder of Portuguese language models, measured by one ruler.\n\nA rung is one model of "
+    "the ladder (v1 to v_final); a run is one training of it; a climb trains several rungs and "
+    "compares them. First: escada climb",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
