@@ -162,7 +162,7 @@ def _trained(plan: Plan, rung: str, spec: Spec, seed: int, say: Callable[[str], 
         raise EscadaError(
             f"the training of {spec.name} ended with exit code {code}",
             where=run.path if run else plan.out,
-            fix="mend what it says above and repeat the climb: finished rungs are kept",
+            fix="fix the error above and rerun: finished rungs are kept",
         )
     return run
 

@@ -30,13 +30,12 @@ def climb(
         typer.Option(
             "--seeds",
             min=1,
-            help="Train every rung so many times, with seeds from --seed on, to tell recipes "
-            "apart and not only runs.",
+            help="Number of seeds per rung, from --seed on: with several, recipes are compared.",
         ),
     ] = 1,
     device: options.Device = "auto",
 ) -> None:
-    """Train, judge, sample and compare rungs, and write ladder.json and report/index.html."""
+    """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""
     from escada.cli.table import ladder_table
     from escada.ladder import ROADMAP, ClimbInterrupted, Plan
     from escada.ladder import climb as climb_rungs

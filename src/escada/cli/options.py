@@ -146,7 +146,7 @@ def say_interrupted(run: Path) -> None:
     from escada.runs.run import open_run
 
     write_card(open_run(run))
-    echo(f"Stopped and saved. Go on with: escada resume {run}", err=True)
+    echo(f"Stopped and saved. Resume with: escada resume {run}", err=True)
 
 
 def _say_finished(run: Run) -> None:

@@ -19,7 +19,7 @@ def resume(
         ),
     ] = False,
 ) -> None:
-    """Go on with an interrupted training, bit for bit as if it had never stopped."""
+    """Resume an interrupted training, bit for bit as if it had never stopped."""
     from escada.training.start import recorded_device
     from escada.training.start import resume as resume_run
 

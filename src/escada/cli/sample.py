@@ -24,21 +24,21 @@ def sample(
     ] = None,
     n: Annotated[int, typer.Option("--n", help="Samples of each prompt.", min=1, max=10_000)] = 1,
     max_tokens: Annotated[
-        int, typer.Option(help="Most tokens of a sample.", min=1, max=1_000_000)
+        int, typer.Option(help="Maximum tokens per sample.", min=1, max=1_000_000)
     ] = 200,
     temperature: Annotated[
         float, typer.Option(help="Below 1 sharpens, above 1 flattens; 0 is greedy.")
     ] = 0.8,
     top_k: Annotated[int, typer.Option(help="Keep the k most probable tokens; 0 is off.")] = 0,
     top_p: Annotated[
-        float, typer.Option(help="Keep the fewest tokens of this probability; 1 keeps all.")
+        float, typer.Option(help="Nucleus (top-p) sampling threshold; 1 keeps all.")
     ] = 0.95,
     min_p: Annotated[
         float,
         typer.Option(help="Keep tokens at least this share as probable as the best; 0 is off."),
     ] = 0.0,
     repetition_penalty: Annotated[
-        float, typer.Option(help="Of tokens already there; 1 is none.")
+        float, typer.Option(help="Penalty on repeated tokens; 1 = off.")
     ] = 1.0,
     greedy: Annotated[bool, typer.Option("--greedy", help="Always the most probable token.")] = (
         False
@@ -69,7 +69,7 @@ def sample(
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
-    """Let a run write: continuations of prompts, each with its bits per token under the model."""
+    """Generate text from prompts, each sample with its bits per token under the model."""
     from dataclasses import asdict
 
     from escada.errors import EscadaError

@@ -34,19 +34,19 @@ def serve(
         int, typer.Option(help="Samples that may wait.", min=1, max=1_000_000)
     ] = 256,
     max_prompt_tokens: Annotated[
-        int, typer.Option(help="Most tokens of a prompt.", min=1, max=1_000_000)
+        int, typer.Option(help="Maximum tokens per prompt.", min=1, max=1_000_000)
     ] = 2048,
     max_tokens: Annotated[
-        int, typer.Option(help="Most tokens of a sample.", min=1, max=1_000_000)
+        int, typer.Option(help="Maximum tokens per sample.", min=1, max=1_000_000)
     ] = 1024,
     max_n: Annotated[
         int, typer.Option(help="Most samples of a request, all its prompts together.", min=1)
     ] = 16,
     max_body_bytes: Annotated[
-        int, typer.Option(help="Most bytes of a request's body.", min=1024)
+        int, typer.Option(help="Maximum bytes of a request's body.", min=1024)
     ] = 256 * 1024,
     grace_seconds: Annotated[
-        float, typer.Option(help="For running answers, when asked to stop.", min=0.0)
+        float, typer.Option(help="Shutdown grace period for running requests.", min=0.0)
     ] = 20.0,
     device: options.Device = "auto",
 ) -> None:

@@ -81,10 +81,7 @@ def _warmup(plan: Plan) -> str | None:
 def _passes(plan: Plan) -> str | None:
     if plan.passes is None or plan.passes < MANY_PASSES:
         return None
-    return (
-        f"every window is trained {plan.passes:,.0f} times: take more text or a smaller budget, or "
-        "the model learns it by heart"
-    )
+    return f"{plan.passes:,.0f} epochs: expect overfitting; take more text or a smaller budget"
 
 
 def _vocabulary(plan: Plan) -> str | None:
@@ -97,7 +94,7 @@ def _vocabulary(plan: Plan) -> str | None:
         return None
     return (
         f"the vocabulary of {size:,} is large for {tokens:,} training tokens: by Zipf's law a "
-        f"twentieth of it is seen fewer than {seen:.0f} times ({RARE_TOKEN} is a usual least)"
+        f"twentieth of it is seen fewer than {seen:.0f} times ({RARE_TOKEN} or more is recommended)"
     )
 
 

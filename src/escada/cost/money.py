@@ -213,7 +213,7 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise EscadaError("file not found", where=path, fix="check ESCADA_COST") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EscadaError(f"not a TOML file: {error}", where=path, fix="mend it") from error
+        raise EscadaError(f"not a TOML file: {error}", where=path, fix="fix it") from error
 
 
 def _override(text: str) -> tuple[str, Any]:

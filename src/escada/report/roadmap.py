@@ -44,6 +44,26 @@ PLANNED = {
 _STATUS = {"met": "reached", "missed": "not reached", "open": "open"}
 
 
+_SLIPS = (
+    "## Where its arithmetic slips",
+    "",
+    "The roadmap's own figures, and the right ones for v5 (12.2 M parameters, 64 "
+    "windows of 256 tokens a step):",
+    "",
+    "- Its FLOP formula gives 8.8 × 10⁶. Counted product by product "
+    "([planner.md](planner.md)), a token of v5 takes 2.56 × 10⁷ FLOP forward and 7.67 ×"
+    " 10⁷ with the backward pass; a step of 16,384 tokens 1.257 × 10¹², not 1.9 × 10¹³.",
+    '- "19 TFLOPs per thousand steps": a thousand steps are 1,257 TFLOP.',
+    "- 20,000 documents of BrWaC are not 1.3 M tokens. The corpus averages 760 words a "
+    "document (2.68 billion words in 3.53 million documents), so they are 15.2 M words;"
+    " v4's tokenizer (4,096 pieces) takes 1.85 tokens a word on the training text of "
+    "the default corpus, which makes about 28 M tokens.",
+    '- "50k steps ≈ 3 epochs": 50,000 steps read 819 M tokens, which is 29 times '
+    "through 28 M tokens.",
+)
+"""What the roadmap got wrong of its own arithmetic, derived from v5 and BrWaC."""
+
+
 def roadmap(ladder: LadderFacts) -> str:
     """The document, in English Markdown."""
     language, findings = Language.load("en"), find(ladder)
@@ -73,6 +93,8 @@ def roadmap(ladder: LadderFacts) -> str:
         "",
         "The roadmap itself states perplexities on windows of another text; they are no "
         "expectation that a figure here could be held against, and are not repeated.",
+        "",
+        *_SLIPS,
     ]
     return "\n".join(head) + "\n"
 
