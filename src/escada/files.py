@@ -15,6 +15,7 @@ import os
 import platform
 import shutil
 import sys
+import tomllib
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -144,6 +145,20 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise EscadaError("file not found", where=path, fix="check the path") from error
     return _json_object(data, path, "restore the file")
+
+
+def read_toml(path: Path, fix: str = "restore the file") -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        EscadaError: the file is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError as error:
+        raise EscadaError("file not found", where=path, fix="check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise EscadaError(f"not a TOML file: {error}", where=path, fix=fix) from error
 
 
 def _json_object(data: bytes, where: object, fix: str) -> dict[str, Any]:

@@ -375,6 +375,7 @@ def test_an_unknown_form_is_refused_in_a_folder_and_alone_alike(tmp_path: Path, 
         ('{"text": "um"}\n{"text": "dois"}\n', "JSON lines"),
         ('id,text\n1,"um"\n', "a table"),
         ("text\tid\num\t1\n", "a table"),
+        ('"id";"text"\n1;um\n', "a table"),
     ],
 )
 def test_rows_under_the_name_of_a_text_are_not_trained_on(tmp_path: Path, content, said, folder):
@@ -384,10 +385,15 @@ def test_rows_under_the_name_of_a_text_are_not_trained_on(tmp_path: Path, conten
         texts(tmp_path if folder else path)
 
 
+def test_a_text_that_begins_with_the_word_text_is_one(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("text, imagem e som\n")
+    assert texts(tmp_path / "a.txt") == ["text, imagem e som"]
+
+
 def test_a_file_without_suffix_is_text(tmp_path: Path):
     (tmp_path / "carta").write_text("um\n\ndois\n")
     assert texts(tmp_path / "carta") == ["um", "dois"]
-    assert texts(tmp_path) == ["um\n\ndois\n".strip("\n")] or texts(tmp_path) == ["um\n\ndois"]
+    assert texts(tmp_path) == ["um\n\ndois"]
 
 
 # Folders
@@ -404,6 +410,12 @@ def test_what_speaks_of_the_data_is_no_document(tmp_path: Path):
     assert texts(tmp_path / "README.md") == ["sobre"]  # asked for by its name, it is
 
 
+def test_a_document_about_licences_is_one(tmp_path: Path):
+    for name in ("licença-ambiental-12.txt", "noticia.txt", "citações.md"):
+        (tmp_path / name).write_text(name)
+    assert len(texts(tmp_path)) == 3
+
+
 def test_nothing_below_a_folder_is_left_out_in_silence(tmp_path: Path):
     source, elsewhere = tmp_path / "s", tmp_path / "e"
     (source / "sub").mkdir(parents=True)
@@ -414,6 +426,7 @@ def test_nothing_below_a_folder_is_left_out_in_silence(tmp_path: Path):
     (source / ".cache" / "b.txt").write_text("x")
     (source / "latin1.txt").write_bytes("maçã".encode("latin-1"))
     (source / "nothing.txt").symlink_to(source / "gone.txt")
+    (source / "self.txt").symlink_to(source / "self.txt")
     (source / "again.txt").symlink_to(source / "a.txt")
     (source / "sub" / "loop").symlink_to(source)
     os.mkfifo(source / "pipe.txt")
@@ -424,7 +437,7 @@ def test_nothing_below_a_folder_is_left_out_in_silence(tmp_path: Path):
     assert [(d.id, d.text) for d in documents] == [("a.txt", "um"), ("linked/c.txt", "três")]
     assert counts.to_json()["left_out"] == {
         "hidden": {"count": 2, "names": [".cache", ".gitattributes"]},
-        "links to nothing": {"count": 1, "names": ["nothing.txt"]},
+        "links to nothing": {"count": 2, "names": ["nothing.txt", "self.txt"]},
         "links to what is read already": {
             "count": 3,
             "names": ["again.txt", "file.txt", "sub/loop"],

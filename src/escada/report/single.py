@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from escada.files import read_json
+from escada.files import read_json, read_toml
 
 RECORD_FILE = "record.json"
 
@@ -15,7 +14,7 @@ def ladder_of_run(folder: Path) -> dict[str, Any]:
     """The facts of one run in the shape of ladder.json; nothing is checked here.
 
     Raises:
-        EscadaError: a file of the run is not JSON.
+        EscadaError: a file of the run is not JSON or TOML.
     """
     record = read_json(folder / RECORD_FILE)
 
@@ -24,7 +23,7 @@ def ladder_of_run(folder: Path) -> dict[str, Any]:
 
     spec: dict[str, Any] = {}
     if (folder / "spec.toml").is_file():
-        spec = tomllib.loads((folder / "spec.toml").read_text(encoding="utf-8"))
+        spec = read_toml(folder / "spec.toml")
     test = optional("evaluation/test.json")
     about = dict(spec.get("about", {}))
     rung = {

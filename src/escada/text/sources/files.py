@@ -14,6 +14,7 @@ without an id is named by its place: the file's path below the source, a colon, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from escada.text.sources.rows import read_rows, suffix_of
 TEXT = (".txt", ".text", ".md", "")
 SUFFIXES = (*TEXT, *rows.SUFFIXES, ".vert", ".conll", ".conllu")
 _DELIMITERS = ",;\t|"
+_COLUMN = re.compile(r"[\w.-]*")
 
 
 def source_name(path: Path) -> str:
@@ -143,11 +145,16 @@ def _refuse_rows(path: Path, column: str) -> None:
     kind = None
     if first.lstrip().startswith("{") and _is_json(first):
         kind = "JSON lines", ".jsonl"
-    elif any(column in first.split(sign) and first != column for sign in _DELIMITERS):
+    elif any(_names_columns(first.split(sign), column) for sign in _DELIMITERS):
         kind = "a table", ".tsv" if "\t" in first else ".csv"
     if kind is not None:
         fix = f"let its name end in {kind[1]}"
         raise EscadaError(f"this is no plain text but {kind[0]}", where=path, fix=fix)
+
+
+def _names_columns(fields: list[str], column: str) -> bool:
+    bare = [field.strip('"') for field in fields]
+    return len(bare) > 1 and column in bare and all(map(_COLUMN.fullmatch, bare))
 
 
 def _is_json(line: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ from escada.text.sources.opening import printable
 from escada.text.sources.rows import suffix_of
 
 _ABOUT = re.compile(
-    r"(readme|leia-?me|licen[cs]e|licen[cç]a|notice|copying|citation|changelog|contributing)"
-    r"([._-].*)?|dataset_infos?\.json|croissant\.json|_success|thumbs\.db|desktop\.ini",
+    r"(readme|leia-?me)([._-].*)?|licen[cs]e([.-][\w-]+)?"
+    r"|(licen[cç]a|notice|copying|citation|changelog|contributing)(\.\w+)?"
+    r"|dataset_infos?\.json|croissant\.json|_success|thumbs\.db|desktop\.ini",
     re.IGNORECASE,
 )
 """Names of files that speak of the data, or are a system's."""
@@ -81,13 +83,24 @@ def files_below(folder: Path, known: tuple[str, ...]) -> Found:
 
 def _unfit(path: Path) -> str | None:
     """Why a path is not read, if it is not."""
-    if not path.exists():
+    try:
+        mode = path.stat().st_mode
+    except PermissionError:
+        return UNREADABLE
+    except OSError:
         return BROKEN_LINK
-    if not path.is_file():
+    if not stat.S_ISREG(mode):
         return IRREGULAR
     if _ABOUT.fullmatch(path.name) and path.suffix.lower() in _ABOUT_SUFFIXES:
         return ABOUT
     return None if os.access(path, os.R_OK) else UNREADABLE
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False
 
 
 def _walk(
@@ -106,7 +119,7 @@ def _walk(
         place = printable(entry.relative_to(top))
         if entry.name.startswith(".") or entry.name == "__MACOSX":
             left_out.append((HIDDEN, place))
-        elif not entry.is_dir():
+        elif not _is_folder(entry):
             yield entry
         elif (real := entry.resolve()) in visited:
             left_out.append((SEEN, place))
