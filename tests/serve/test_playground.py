@@ -22,6 +22,8 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
+from escada.evaluation.results import ruler_context
+from escada.evaluation.text_score import score_text
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.runs.run import open_run
@@ -216,7 +218,7 @@ def number_in(text):
 
 def test_three_rungs_stream_what_escada_writes_with_the_same_seed(url, open_page, state, samples):
     page = open_page(url)
-    expect(page.locator(".chip")).to_have_count(3)
+    expect(page.locator("#rungs .chip")).to_have_count(3)
     page.locator("#prompt").fill(PROMPT)
     page.goto(url + state)  # the settings of the samples, by a link to the page that is open
     generate_all(page)
@@ -351,6 +353,150 @@ def test_greedy_takes_the_most_probable_token_each_time(url, open_page):
             expect(first).to_have_class("chosen")
 
 
+# --- a text of the reader's ------------------------------------------------------------------
+
+OWN = "O coração da menina 😀\nnão dormiu."
+
+
+def score_own(page, text=OWN, names=RUNGS):
+    page.locator("#score-text").fill(text)
+    page.locator("#score-go").click()
+    for name in names:
+        expect(page.locator(f'[data-score="{name}"]')).to_have_attribute(
+            "data-status", "finished", timeout=30_000
+        )
+
+
+@pytest.fixture(scope="module")
+def own_scores(runs):
+    """What `escada score` finds for the text."""
+    opened = [open_run(path) for path in runs]
+    return {
+        run.spec.name: score_text(
+            run.load_model(),
+            run.tokenizer,
+            OWN,
+            profile="reference",
+            context_tokens=ruler_context(run),
+        )
+        for run in opened
+    }
+
+
+def test_a_text_of_the_readers_is_scored_under_each_rung_as_escada_score_does(
+    url, open_page, own_scores
+):
+    page = open_page(url)
+    page.get_by_role("button", name="Avaliar meu texto").click()
+    score_own(page)
+    for name, score in own_scores.items():
+        one = page.locator(f'[data-score="{name}"]')
+        assert "".join(one.locator(".token").all_text_contents()) == score.text
+        facts = one.locator(".facts").inner_text()
+        assert number_in(facts) == pytest.approx(score.bits_per_byte, abs=0.0051)
+        assert f"{len(score.tokens)} tokens" in facts
+        shown = [
+            number_in(token.get_attribute("aria-label").rsplit(", ", 1)[-1].replace(",", "."))
+            for token in one.locator(".token").all()[:5]
+        ]
+        assert shown == pytest.approx([token.bits for token in score.tokens[:5]], abs=0.051)
+        expect(one.locator(".token").last).to_have_class(re.compile("end"))
+    page.locator('[data-score="v4"] .token').nth(1).click()
+    assert page.locator("#panel li").count() in (11, 12)  # ten, all others, and the one there
+    page.keyboard.press("ArrowRight")
+    expect(page.locator('[data-score="v4"] .token').nth(2)).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("#panel")).to_be_hidden()
+
+
+def test_the_difference_of_two_rungs_adds_up_and_is_told_span_by_span(url, open_page, own_scores):
+    page = open_page(url, locale="en")
+    page.get_by_role("button", name="Score my text").click()
+    score_own(page)
+    for first, second in (("v1", "v4"), ("v4", "v5")):
+        page.locator("#pair-0").select_option(first)
+        page.locator("#pair-1").select_option(second)
+        expect(page.locator("#difference-sum")).to_contain_text(second)
+        spans = page.locator("#difference-text .token")
+        assert "".join(spans.all_text_contents()) == OWN
+        saved = 0.0
+        for label in (span.get_attribute("aria-label") for span in spans.all()):
+            bits = float(re.search(r": ([\d.]+) bits", label)[1])
+            saved += bits if "saved" in label else -bits
+        expected = own_scores[first].bits - own_scores[second].bits
+        assert saved == pytest.approx(expected, abs=0.06 * spans.count())
+        said = page.locator("#difference-sum").inner_text()
+        assert ("saves" in said) == (expected >= 0)
+        assert f"{abs(expected):.1f} bits" in said
+        assert spans.count() <= min(len(own_scores[name].tokens) for name in (first, second))
+    spans.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(spans.nth(1)).to_be_focused()
+    expect(page.locator("#difference-told")).to_have_text(spans.nth(1).get_attribute("aria-label"))
+    page.locator('label[for="language-pt"]').click()
+    expect(page.locator("#difference-sum")).to_contain_text(re.compile("economiza|a mais"))
+    page.reload()
+    expect(page.locator("#score-text")).to_have_value(OWN)  # the text is part of the address
+    page.locator("#score-go").click()
+    expect(page.locator("#pair-0")).to_have_value("v4")
+
+
+def test_nothing_is_scored_without_a_text_or_a_rung_and_a_refusal_is_said(url, open_page):
+    page = open_page(url, complaints=["400", "429"])
+    page.get_by_role("button", name="Avaliar meu texto").click()
+    page.locator("#score-go").click()
+    expect(page.locator("#score-hint")).to_contain_text("Escreva um texto")
+    page.locator("#score-text").fill("casa " * 3000)
+    page.keyboard.press("Control+Enter")
+    problem = page.locator('[data-score="v1"] .problem')
+    expect(problem).to_contain_text("2048")
+    page.locator("#score-text").fill("casa")
+    page.route("**/escada/score", refuse(429))
+    page.locator("#score-go").click()
+    expect(problem).to_contain_text("O servidor está ocupado.")
+    page.unroute("**/escada/score")
+    problem.get_by_role("button").click()
+    expect(page.locator('[data-score="v1"]')).to_have_attribute("data-status", "finished")
+    for name in RUNGS:
+        page.locator(f'label[for="score-rung-{name}"]').click()
+    page.locator("#score-go").click()
+    expect(page.locator("#score-hint")).to_contain_text("Escolha ao menos um degrau")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_the_scores(url, open_page, size, scheme):
+    page = open_page(url, size=size, scheme=scheme, state="#view=score")
+    expect(page.locator("#score-rungs .chip")).to_have_count(3)
+    assert violations(page) == []
+    score_own(page)
+    expect(page.locator("#difference")).to_be_visible()
+    page.locator('[data-score="v4"] .token').nth(3).click()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_phone_shows_what_it_was_asked_for_without_scrolling(url, open_page, state, width):
+    page = open_page(url, size={"width": width, "height": 740}, state=state)
+    expect(page.locator("#rungs .chip")).to_have_count(3)
+    generate_all(page)
+    expect(tokens(page, "v1").first).to_be_in_viewport()
+    expect(page.locator("#answers-title")).to_be_in_viewport()
+    expect(page.locator("#answers")).to_be_focused()
+    page.get_by_role("button", name="Avaliar meu texto").click()
+    score_own(page)
+    expect(page.locator('[data-score="v1"] .token').first).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_desktop_that_shows_the_answers_is_not_scrolled(url, open_page, state):
+    page = open_page(url, state=state)
+    expect(page.locator("#rungs .chip")).to_have_count(3)
+    generate_all(page)
+    assert page.evaluate("scrollY") == 0
+
+
 # --- languages, links, the ladder ------------------------------------------------------------
 
 
@@ -454,7 +600,7 @@ def tab_until(page, wanted, most=40):
 
 def test_everything_can_be_done_by_keyboard(url, open_page, samples):
     page = open_page(url)
-    expect(page.locator(".chip")).to_have_count(3)
+    expect(page.locator("#rungs .chip")).to_have_count(3)
     page.keyboard.press("Tab")
     assert focused(page) == "skip"
     page.keyboard.press("Enter")
@@ -532,7 +678,7 @@ def violations(page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(url, open_page, state, size, scheme):
     page = open_page(url, size=size, scheme=scheme, state=state, complaints=["429"])
-    expect(page.locator(".chip")).to_have_count(3)
+    expect(page.locator("#rungs .chip")).to_have_count(3)
     assert violations(page) == []
     generate_all(page)
     tokens(page, "v4").nth(3).click()
@@ -616,7 +762,7 @@ def test_an_answer_that_breaks_off_keeps_its_text_and_says_so(url, open_page, st
 def test_a_service_that_is_gone_is_said_to_be_gone(runs, open_page, state):
     with served(runs) as (url, _):
         page = open_page(url, state=state, complaints=["ERR_CONNECTION_REFUSED"])
-        expect(page.locator(".chip")).to_have_count(3)
+        expect(page.locator("#rungs .chip")).to_have_count(3)
     page.locator("#generate").click()
     for name in RUNGS:
         expect(card(page, name).locator(".problem")).to_contain_text("O servidor não responde.")
@@ -637,7 +783,7 @@ def test_the_token_is_asked_for_once_and_kept_for_the_tab(runs, open_page, state
         expect(page.locator("#page-problem .problem")).to_have_count(0)
         generate_all(page)
         page.reload()
-        expect(page.locator(".chip")).to_have_count(3)
+        expect(page.locator("#rungs .chip")).to_have_count(3)
         expect(dialog).to_be_hidden()
         assert TOKEN not in page.url
         assert page.evaluate("() => localStorage.length") == 0

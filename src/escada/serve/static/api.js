@@ -59,6 +59,17 @@ export async function* streamCompletion(body, signal) {
   throw new ServiceError("broken");
 }
 
+/** A text with the bits of each of its tokens under one rung. */
+export async function scoreText(body, signal) {
+  const response = await ask("escada/score", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+  return response.json();
+}
+
 async function ask(path, options = {}) {
   const headers = new Headers(options.headers);
   if (token.get()) headers.set("Authorization", `Bearer ${token.get()}`);

@@ -17,16 +17,19 @@ import { LadderView, rungColours } from "./ladder.js";
 import { TokenPanel } from "./panel.js";
 import { problemBox } from "./problem.js";
 import { Sampler } from "./sampler.js";
-import { decodeState, encodeState, randomSeed } from "./state.js";
+import { ScoreView, showResults } from "./score.js";
+import { VIEWS, decodeState, encodeState, randomSeed } from "./state.js";
 import { LEVEL_BITS } from "./surprisal.js";
 
 const FIRST_RUNGS = 3;
+const RUNG_GROUPS = ["rungs", "score-rungs"];
 const state = decodeState(location.hash);
 const answers = new Map();
 const panel = new TokenPanel(announce);
 const ladderView = new LadderView();
 const sampler = new Sampler(state, remember);
-const page = { panel, announce, changed: renderActions, askToken };
+const page = { panel, announce, changed: renderActions, askToken, remember, write };
+const scoreView = new ScoreView(state, page);
 let colours = new Map();
 let pageError = null;
 let writing = null;
@@ -78,21 +81,29 @@ function chooseAtFirst(names) {
 
 function addRung(rung) {
   if (answers.has(rung.name)) return;
-  const input = make("input", { type: "checkbox", id: `rung-${rung.name}`, value: rung.name });
+  const colour = colours.get(rung.name);
+  for (const group of RUNG_GROUPS) byId(group).append(chipOf(rung, colour, group));
+  const answer = new Answer(rung, colour, page);
+  answer.onAgain((seed = randomSeed()) => run(answer, seed));
+  answers.set(rung.name, answer);
+  scoreView.addRung(rung, colour);
+}
+
+/** A rung to choose. What is chosen holds for both views. */
+function chipOf(rung, colour, group) {
+  const id = `${group.replace("rungs", "rung")}-${rung.name}`;
+  const input = make("input", { type: "checkbox", id, value: rung.name });
   const name = make("span", { class: "rung" }, rung.name);
-  const label = make("label", { for: input.id }, name, make("small", {}));
+  const label = make("label", { for: id }, name, make("small", {}));
   const chip = make("span", { class: "chip" }, input, label);
-  chip.style.setProperty("--c", `var(${colours.get(rung.name)})`);
+  chip.style.setProperty("--c", `var(${colour})`);
   input.addEventListener("change", () => {
-    const chosen = [...byId("rungs").querySelectorAll("input:checked")].map((one) => one.value);
+    const chosen = [...byId(group).querySelectorAll("input:checked")].map((one) => one.value);
     state.rungs = chosen;
     renderRungs();
     remember();
   });
-  byId("rungs").append(chip);
-  const answer = new Answer(rung, colours.get(rung.name), page);
-  answer.onAgain((seed = randomSeed()) => run(answer, seed));
-  answers.set(rung.name, answer);
+  return chip;
 }
 
 // --- the answers -----------------------------------------------------------------------------
@@ -110,6 +121,7 @@ function generate() {
   write();
   announce(t("announce.started", { names: state.rungs.join(", ") }));
   for (const name of state.rungs) run(answers.get(name), state.seed);
+  showResults(byId("answers"));
 }
 
 const streaming = () => [...answers.values()].some((answer) => answer.status === "streaming");
@@ -122,9 +134,12 @@ function renderActions() {
 function renderRungs() {
   for (const [name, answer] of answers) {
     const chosen = state.rungs.includes(name);
-    const input = byId(`rung-${name}`);
-    input.checked = chosen;
-    input.parentElement.querySelector("small").textContent = answer.rung.title?.[language()] ?? "";
+    for (const group of RUNG_GROUPS) {
+      const input = byId(`${group.replace("rungs", "rung")}-${name}`);
+      input.checked = chosen;
+      const title = answer.rung.title?.[language()] ?? "";
+      input.parentElement.querySelector("small").textContent = title;
+    }
     if (!chosen) {
       answer.stop();
       panel.leave(answer);
@@ -168,17 +183,18 @@ function renderScale() {
     return make("span", { class: `level-${level}` }, words);
   });
   byId("scale").replaceChildren(...steps);
+  byId("score-scale").replaceChildren(...steps.map((step) => step.cloneNode(true)));
 }
 
 function renderView() {
-  byId("play").hidden = state.view !== "play";
-  byId("ladder").hidden = state.view !== "ladder";
+  for (const view of VIEWS) byId(view).hidden = state.view !== view;
   for (const button of document.querySelectorAll("[data-view]")) {
     const here = button.dataset.view === state.view;
     if (here) button.setAttribute("aria-current", "page");
     else button.removeAttribute("aria-current");
   }
-  document.title = state.view === "play" ? t("page.title") : `escada: ${t("ladder.title")}`;
+  const titles = { play: t("page.title"), score: t("score.title"), ladder: t("ladder.title") };
+  document.title = state.view === "play" ? titles.play : `escada: ${titles[state.view]}`;
 }
 
 function renderAll() {
@@ -223,9 +239,10 @@ byId("composer").addEventListener("submit", (event) => {
 });
 
 addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || state.view !== "play") return;
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || state.view === "ladder") return;
   event.preventDefault();
-  generate();
+  if (state.view === "play") generate();
+  else void scoreView.start();
 });
 
 byId("share").addEventListener("click", async () => {
@@ -255,6 +272,7 @@ byId("skip").addEventListener("click", (event) => {
 addEventListener("hashchange", () => {
   Object.assign(state, decodeState(location.hash));
   byId("prompt").value = state.prompt;
+  byId("score-text").value = state.text;
   if (answers.size) chooseAtFirst([...answers.keys()]);
   sampler.render();
   renderAll();
@@ -287,6 +305,7 @@ onLanguage(renderAll);
 setLanguage(firstLanguage());
 byId(`language-${language()}`).checked = true;
 byId("prompt").value = state.prompt;
+byId("score-text").value = state.text;
 byId("sampler").open = matchMedia("(min-width: 62rem)").matches;
 sampler.render();
 void load();

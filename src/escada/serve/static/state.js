@@ -1,4 +1,4 @@
-// What a link carries: the prompt, the rungs, the sampler's settings and the view, in the part of
+// What a link carries: the prompt, the text to score, the rungs, the sampler's settings and the view, in the part of
 // the address behind "#", which no browser sends to a server.
 
 import { ALTERNATIVES } from "./surprisal.js";
@@ -13,6 +13,7 @@ export const SETTINGS = {
   max_tokens: { default: 200, min: 10, max: 1000, step: 10 },
 };
 
+export const VIEWS = ["play", "score", "ladder"];
 export const MAX_SEED = 999_999;
 
 /** Names of settings with their values. */
@@ -24,7 +25,7 @@ export const PRESETS = {
 
 export function defaultState() {
   const settings = Object.entries(SETTINGS).map(([name, one]) => [name, one.default]);
-  return { prompt: "", rungs: null, seed: 42, view: "play", ...Object.fromEntries(settings) };
+  return { prompt: "", text: "", pair: null, rungs: null, seed: 42, view: "play", ...Object.fromEntries(settings) };
 }
 
 /** A number moved into the range of its setting; the default when it is none. */
@@ -40,6 +41,8 @@ export function encodeState(state) {
   const usual = defaultState();
   const parts = new URLSearchParams();
   if (state.prompt) parts.set("prompt", state.prompt);
+  if (state.text) parts.set("text", state.text);
+  if (state.pair) parts.set("pair", state.pair.join(","));
   if (state.rungs) parts.set("rungs", state.rungs.join(","));
   for (const name of [...Object.keys(SETTINGS), "seed", "view"]) {
     if (state[name] !== usual[name]) parts.set(name, String(state[name]));
@@ -52,6 +55,8 @@ export function decodeState(hash) {
   const parts = new URLSearchParams(hash.replace(/^#/, ""));
   const state = defaultState();
   state.prompt = parts.get("prompt") ?? "";
+  state.text = parts.get("text") ?? "";
+  if (parts.has("pair")) state.pair = parts.get("pair").split(",");
   if (parts.has("rungs")) state.rungs = parts.get("rungs").split(",").filter(Boolean);
   for (const name of Object.keys(SETTINGS)) {
     if (parts.has(name)) state[name] = within(name, parts.get(name));
@@ -59,7 +64,7 @@ export function decodeState(hash) {
   for (const name of ["top_k", "max_tokens"]) state[name] = Math.round(state[name]);
   const seed = Number(parts.get("seed") ?? NaN);
   if (Number.isInteger(seed) && seed >= 0 && seed <= MAX_SEED) state.seed = seed;
-  if (parts.get("view") === "ladder") state.view = "ladder";
+  if (VIEWS.includes(parts.get("view"))) state.view = parts.get("view");
   return state;
 }
 

@@ -21,8 +21,12 @@ export function nameOf(text) {
 }
 
 export class TokenText {
-  /** @param {(place: number, element: HTMLElement) => void} choose called for a click or Enter */
-  constructor(choose) {
+  /**
+   * @param {(place: number, element: HTMLElement) => void} choose called for a click or Enter
+   * @param {{level: Function, label: Function}} look a cell's class and its name
+   */
+  constructor(choose, look = { level: surprisalLevel, label: labelOf }) {
+    this.look = look;
     this.element = make("div", { class: "text", role: "group", lang: "pt-BR" });
     this.choose = choose;
     this.cells = [];
@@ -53,7 +57,7 @@ export class TokenText {
   translate(label) {
     this.element.setAttribute("aria-label", label);
     this.cells.forEach((cell, place) => {
-      this.tokens[place].setAttribute("aria-label", labelOf(cell));
+      this.tokens[place].setAttribute("aria-label", this.look.label(cell));
       this.tokens[place].removeAttribute("title");
     });
   }
@@ -69,11 +73,11 @@ export class TokenText {
     return make(
       "span",
       {
-        class: `token level-${levelOf(cell.bits)}${kind}`,
+        class: `token ${this.look.level(cell)}${kind}`,
         role: "button",
         tabindex: place === 0 ? "0" : "-1",
         "aria-expanded": "false",
-        "aria-label": labelOf(cell),
+        "aria-label": this.look.label(cell),
       },
       cell.text,
     );
@@ -131,9 +135,12 @@ export class TokenText {
   /** A tooltip, written when it is wanted: an answer may have a thousand tokens. */
   #hover(event) {
     const place = this.#placeOf(event);
-    const bits = this.cells[place]?.bits ?? null;
-    if (bits !== null) this.tokens[place].title = t("token.bits", { n: number(bits, 1) });
+    if (place >= 0) this.tokens[place].title = this.look.label(this.cells[place]);
   }
+}
+
+function surprisalLevel(cell) {
+  return `level-${levelOf(cell.bits)}`;
 }
 
 function labelOf(cell) {
