@@ -71,7 +71,7 @@ OVERLAPS = """() => {
   }
   return found;
 }"""
-STICKY = """() => [...document.querySelectorAll(".frame.wide .scroll")].flatMap((s) => {
+STICKY = """() => [...document.querySelectorAll(".frame.overflows .scroll")].flatMap((s) => {
   if (!s.checkVisibility()) return [];
   s.scrollLeft = s.scrollWidth;
   const left = s.getBoundingClientRect().left, width = s.clientWidth;

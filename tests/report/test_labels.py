@@ -140,11 +140,11 @@ def test_a_joining_line_is_no_curve(climb, table):
     ladder = read_ladder(folder)
     curves = {rung.name: read_run(folder, rung).curve for rung in ladder.rungs}
     axes = draw_curves(ladder, curves, Language.load("en"), over="seconds").axes[0]
-    data = [line for line in axes.lines if line.get_gid() != "leader"]
+    data = [line for line in axes.lines if line.get_label() != "_leader"]
     assert len(data) == sum(bool(curve) for curve in curves.values())
     colours = {line.get_color() for line in data}
     for line in axes.lines:
-        if line.get_gid() == "leader":
+        if line.get_label() == "_leader":
             assert line.get_color() not in colours
             assert line.get_linestyle() != "-"
             assert line.get_linewidth() < 1

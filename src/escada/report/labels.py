@@ -189,8 +189,8 @@ def _cost(choice: Place, width: float, height: float, taken: _Taken) -> float:
     hard += sum(_shared(box, other) for other in taken.boxes)
     if leader := _leader(choice.anchor, bare):
         hard += sum(_length_inside(leader, _wider(other, -1)) for other in taken.boxes)
-    soft = sum(_length_inside(segment, bare) for segment in taken.faint)
-    soft += 0.05 * sum(_shared(bare, band) for band in taken.bands)
+    soft = 0.1 * sum(_length_inside(segment, bare) for segment in taken.faint)
+    soft += 0.3 * sum(_shared(bare, band) for band in taken.bands)
     return 1000 * hard + 0.1 * soft
 
 
@@ -219,7 +219,7 @@ def _draw_leader(axes: Any, leader: Segment) -> None:
         color=light("muted"),
         lw=0.8,
         ls=(0, (1, 2)),
-        gid="leader",
+        label="_leader",
     )
 
 

@@ -25,7 +25,7 @@
   const frames = [...document.querySelectorAll(".frame")].map((frame) => [frame, frame.querySelector(".scroll")]);
   const hint = ([frame, scroll]) => { // a table that is wider than its frame says so
     const rest = scroll.scrollWidth - scroll.clientWidth;
-    frame.classList.toggle("wide", rest > 1);
+    frame.classList.toggle("overflows", rest > 1);
     frame.classList.toggle("on-right", rest - scroll.scrollLeft > 1);
     frame.classList.toggle("on-left", scroll.scrollLeft > 1);
     frame.style.setProperty("--scroll-height", `${scroll.clientHeight}px`);
