@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from escada.cli import completion, options
+from escada.terminal import echo
 
 
 def climb(
@@ -57,11 +58,11 @@ def climb(
     # Asked to end by whoever manages it, a climb has its training save, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        ladder = climb_rungs(plan, lambda text: typer.echo(text, err=True))
+        ladder = climb_rungs(plan, lambda text: echo(text, err=True))
     except (ClimbInterrupted, KeyboardInterrupt):
-        typer.echo("Stopped and saved. The same command goes on with the climb.", err=True)
+        echo("Stopped and saved. The same command goes on with the climb.", err=True)
         raise typer.Exit(130) from None
     report = write_report(out)
     ladder_table(ladder)
-    typer.echo(f"Report: {report}")
-    typer.echo(f"Playground: escada serve {out}")
+    echo(f"Report: {report}")
+    echo(f"Playground: escada serve {out}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from escada.cli import options
+from escada.terminal import echo, echo_json
 
 FAILED = 1
 """Exit code of samples that fail: a finding, not a mistake of the user's."""
@@ -35,8 +36,6 @@ def guard(
     json: options.Json = False,
 ) -> None:
     """Judge a run's samples by controls; the exit code is 1 if they cannot be trusted."""
-    import json as json_module
-
     from escada.evaluation.guardrails.guard import guard_run, guard_samples, read_guardrails
     from escada.evaluation.guardrails.judging import with_roadmap_limits
     from escada.runs.corpus import corpus_of
@@ -52,7 +51,7 @@ def guard(
     if roadmap_limits:
         found = with_roadmap_limits(found)
     if json:
-        typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
+        echo_json(found)
     else:
         _show(found)
     if found["verdict"] != "pass":
@@ -66,17 +65,17 @@ def _show(found: dict[str, Any]) -> None:
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
-    typer.echo()
+        echo("  ".join(cells).rstrip())
+    echo()
     for record in rows:
         if record["reason"]:
-            typer.echo(f"{record['name']}, {record['verdict']}: {record['reason']}")
+            echo(f"{record['name']}, {record['verdict']}: {record['reason']}")
         for control in record.get("not_told_apart", ()):
-            typer.echo(f"{record['name']}: {control} cannot be told from {record['must_pass']}")
+            echo(f"{record['name']}: {control} cannot be told from {record['must_pass']}")
     judged = found["samples"]
-    typer.echo(f"{judged['judged']} of {judged['there']} samples: {found['verdict']}")
+    echo(f"{judged['judged']} of {judged['there']} samples: {found['verdict']}")
     for cause in found["causes"]:
-        typer.echo(f"  {cause['text']} ({', '.join(cause['shown_by'])})")
+        echo(f"  {cause['text']} ({', '.join(cause['shown_by'])})")
 
 
 def _row(record: dict[str, Any], controls: dict[str, Any]) -> tuple[str, ...]:

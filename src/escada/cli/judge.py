@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escada.cli import options
-from escada.terminal import bar, print_line
+from escada.terminal import bar, echo, echo_json, print_line
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -76,8 +76,6 @@ def judge(
 
     The API key is read from ESCADA_JUDGE_API_KEY or else OPENAI_API_KEY; local servers need none.
     """
-    import json as json_module
-
     from escada.evaluation.judge.asking import Patience
     from escada.evaluation.judge.endpoint import read_address
     from escada.evaluation.judge.panel import open_corpus_of
@@ -120,12 +118,12 @@ def judge(
                 opened, corpus, folder, Judge(name, max_output_tokens), base_url, settings
             )
     if stop == "interrupted" or found is None:
-        typer.echo(f"Stopped and saved in {folder}. The same command goes on.", err=True)
+        echo(f"Stopped and saved in {folder}. The same command goes on.", err=True)
         raise typer.Exit(130)
     if stop == "budget":
-        typer.echo(f"Stopped by the budget; saved in {folder}. The same command goes on.", err=True)
+        echo(f"Stopped by the budget; saved in {folder}. The same command goes on.", err=True)
     if json:
-        typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
+        echo_json(found)
     else:
         _show(found, folder)
 
@@ -222,23 +220,22 @@ def _duration(seconds: float) -> str:
 def _show(found: dict[str, Any], folder: Path) -> None:
     """The verdict for a person: first whether to believe it."""
     who = "bits per byte under" if found["kind"] == "reference" else "judged by"
-    typer.echo(f"{who} {found['model']}: {'reliable' if found['reliable'] else 'NOT RELIABLE'}")
+    echo(f"{who} {found['model']}: {'reliable' if found['reliable'] else 'NOT RELIABLE'}")
     for reason in found["reasons"]:
-        typer.echo(f"  - {reason['text']}")
+        echo(f"  - {reason['text']}")
     for note in found["notes"]:
-        typer.echo(f"  note: {note['text']}")
-    typer.echo()
+        echo(f"  note: {note['text']}")
+    echo()
     with_marks = found["kind"] == "endpoint"
     marks = "relevance  coherence      style" if with_marks else "bits per byte"
-    typer.echo(f"{'':12} {'rating [95 %]':>22}  {marks}")
+    echo(f"{'':12} {'rating [95 %]':>22}  {marks}")
     for row in [*found["ratings"], *found["controls"].values()]:
-        typer.echo(f"{row['name'][:12]:12} {_rating(row):>22}  {_marks(row, with_marks)}")
-    typer.echo(
-        "\nRatings are on Elo's scale, 0 the mean; marks from 0 to 5. human and noise are controls."
-    )
+        echo(f"{row['name'][:12]:12} {_rating(row):>22}  {_marks(row, with_marks)}")
+    echo()
+    echo("Ratings are on Elo's scale, 0 the mean; marks from 0 to 5. human and noise are controls.")
     swaps, bias = found["swap_contradictions"], found["position_bias"]
     if swaps and swaps["share"] is not None:
-        typer.echo(
+        echo(
             f"Order: {swaps['share']:.0%} {_percents(swaps['ci95'])} of {swaps['decided']:,} "
             "decided pairs without noise contradicted when swapped; the first text was preferred "
             f"in {bias['first_share']:.0%} of the decisions."
@@ -246,20 +243,20 @@ def _show(found: dict[str, Any], folder: Path) -> None:
     for kind, text in PROBES_IN_WORDS.items():
         probe = found["probes"][kind]
         if probe["share"] is not None:
-            typer.echo(
+            echo(
                 f"Probes: {text} in {probe['share']:.0%} {_percents(probe['ci95'])} of "
                 f"{probe['pairs']:,} pairs"
             )
     asked = found["questions"]
     usd = "" if found["usd"] is None or not with_marks else f", {found['usd']:.4f} USD"
-    typer.echo(
+    echo(
         f"{asked['answered']:,} of {asked['total']:,} answered, {asked['unusable']:,} unusable; "
         f"{found['calls']:,} calls, {found['tokens']['input']:,} + "
         f"{found['tokens']['output']:,} tokens{usd}"
     )
     for one in found.get("degraded", []):
-        typer.echo(f"Without {one['part']}, which the server refused.")
-    typer.echo(f"Written to {folder}")
+        echo(f"Without {one['part']}, which the server refused.")
+    echo(f"Written to {folder}")
 
 
 def _percents(interval: list[float]) -> str:

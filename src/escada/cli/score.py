@@ -10,6 +10,7 @@ import typer
 
 from escada.cli import completion, options
 from escada.errors import EscadaError
+from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from escada.evaluation.text_score import ScoredToken, TextScore
@@ -40,8 +41,6 @@ def score(
     json: options.Json = False,
 ) -> None:
     """Score a text: each token's bits under each run, and the bits per byte of the whole."""
-    import json as json_module
-
     from escada.evaluation.results import ruler_context
     from escada.evaluation.text_score import SCHEMA_VERSION, score_text
     from escada.runs.device import resolve_device
@@ -65,7 +64,7 @@ def score(
             "schema_version": SCHEMA_VERSION,
             "scores": [{"run": name, **found.model_dump()} for name, found in scores],
         }
-        typer.echo(json_module.dumps(table, ensure_ascii=False, indent=2))
+        echo_json(table)
         return
     for name, found in scores:
         _show(name, found)
@@ -115,13 +114,13 @@ def _decoded(data: bytes, where: str) -> str:
 def _show(name: str, found: TextScore) -> None:
     """The text in colours, a line for each token, and the sums."""
     typer.secho(name, bold=True)
-    typer.echo("  " + "".join(_coloured(token) for token in found.tokens))
+    echo("  " + "".join(_coloured(token) for token in found.tokens))
     for token in found.tokens:
         bar = "#" * round(min(token.bits, BAR_BITS))
         line = f"{token.bits:9.2f}  {bar:{int(BAR_BITS)}}  {_named(token)}"
         others = "  ".join(f"{_quoted(o.name)} {o.bits:.2f}" for o in token.alternatives)
-        typer.echo(line + (f"    {others}" if others else ""))
-    typer.echo(f"{found.bits:9.2f}  {_sums(found)}\n")
+        echo(line + (f"    {others}" if others else ""))
+    echo(f"{found.bits:9.2f}  {_sums(found)}\n")
 
 
 def _sums(found: TextScore) -> str:
@@ -154,4 +153,4 @@ def _quoted(text: str) -> str:
 def _compare(scores: list[tuple[str, TextScore]]) -> None:
     typer.secho("bits per byte", bold=True)
     for name, found in sorted(scores, key=lambda one: one[1].bits_per_byte):
-        typer.echo(f"{found.bits_per_byte:9.4f}  {name}")
+        echo(f"{found.bits_per_byte:9.4f}  {name}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from escada.cli import options
+from escada.terminal import echo
 
 
 def serve(
@@ -69,7 +70,7 @@ def serve(
     models = open_models(runs, weights=weights or (), max_rows=max_rows, device=device)
 
     def ready() -> None:
-        typer.echo(f"Serving {', '.join(models)} at {address.url} (Ctrl-C stops)", err=True)
+        echo(f"Serving {', '.join(models)} at {address.url} (Ctrl-C stops)", err=True)
 
     service = Service(models, limits)
     server = server_at(service, address, tokens=tokens, grace_seconds=grace_seconds, ready=ready)
