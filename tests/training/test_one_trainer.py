@@ -27,7 +27,14 @@ from escada.training.loop import Interrupted
 from escada.training.start import resume, start
 
 SIZES = ("model.d_hidden=8", "model.d_embedding=4", "train.batch_sequences=2")
-SMALL = [*SIZES, "train.window_tokens=16", "train.validations=2", "train.validation_bytes=500"]
+SMALL = [
+    *SIZES,
+    "train.schedule=constant",
+    "train.warmup=0 %",
+    "train.window_tokens=16",
+    "train.validations=2",
+    "train.validation_bytes=500",
+]
 
 
 def words(seed: int) -> str:
@@ -204,3 +211,28 @@ def test_line_separators_in_ids_and_sources_break_no_file_of_a_run(tmp_path):
 def scores(run: Run) -> list[str]:
     data = run.layout.document_scores("test").read_bytes()
     return data.decode("utf-8").rstrip("\n").split("\n")
+
+
+def test_a_finished_run_is_trained_further_into_a_new_run(stopped, corpus_path, tmp_path):
+    """From its last step, with its optimizer: as a training of the longer budget goes on there."""
+    corpus, out = Corpus.open(corpus_path), tmp_path / "more"
+    more = Budget.parse("4 steps")
+    with pytest.raises(EscadaError, match="only a finished run can be continued"):
+        start(stopped.spec.with_budget(more), corpus, out, device="cpu", continued=stopped)
+    source = resume(stopped.path)
+    with pytest.raises(EscadaError, match="with its own spec"):
+        start(spec_of("v2", 4), corpus, out, device="cpu", continued=source)
+    run = start(source.spec.with_budget(more), corpus, out, device="cpu", continued=source)
+    assert (run.record["step"], run.record["total_steps"]) == (12, 12)
+    assert run.record["continued_from"] | {"training_seconds": 0} == {
+        "run": str(source.path),
+        "key": source.record["key"],
+        "budget": "8 steps",
+        "step": 8,
+        "training_seconds": 0,
+    }
+    # The rate is constant here, so nothing tells it from a training of twelve steps.
+    whole = start(spec_of("v1", 12), corpus, tmp_path / "whole", device="cpu")
+    ours, theirs = run.load_model("last").state_dict(), whole.load_model("last").state_dict()
+    assert all(ours[name].equal(theirs[name]) for name in theirs)
+    assert open_run(source.path).finished

@@ -7,11 +7,16 @@ from typing import Annotated
 
 import typer
 
-from escada.cli import options
+from escada.cli import completion, options
 
 
 def train(
-    rung: options.Rung,
+    rung: Annotated[
+        str | None,
+        typer.Argument(
+            help="A rung's name, or a spec file ending in .toml.", autocompletion=completion.rungs
+        ),
+    ] = None,
     preset: options.Preset = "laptop",
     budget: options.BudgetOption = None,
     data: options.Data = None,
@@ -26,14 +31,29 @@ def train(
         Path | None,
         options.other_run("Begin with the best weights of this run."),
     ] = None,
+    continue_from: Annotated[
+        Path | None,
+        options.other_run(
+            "Train this finished run for --budget more, into a new run, in place of a rung."
+        ),
+    ] = None,
 ) -> None:
     """Train a rung in a new run folder, whose path is the last line printed."""
+    from escada.errors import EscadaError
     from escada.runs.run import Run, open_run
     from escada.spec import Budget, load_spec
     from escada.training.distributed import World
     from escada.training.start import start
 
-    spec = load_spec(rung, preset=preset, overrides=overrides or [])
+    continued = None
+    if continue_from is not None:
+        continued = open_run(continue_from)
+        _check_continuing(continue_from, budget, rung, overrides, seed, dry_run, warm_start)
+        spec, seed, data = continued.spec, continued.seed, data or continued.data_path
+    elif rung is None:
+        raise EscadaError("train needs a rung", fix="name one, such as v1; see `escada rungs`")
+    else:
+        spec = load_spec(rung, preset=preset, overrides=overrides or [])
     if budget is not None:
         spec = spec.with_budget(Budget.parse(budget))
 
@@ -46,8 +66,29 @@ def train(
             device=device,
             dry_run=dry_run,
             warm_start=open_run(warm_start) if warm_start else None,
+            continued=continued,
             world=world,
             say=options.say_first(world),
         )
 
     options.train_together(device, train_in)
+
+
+def _check_continuing(run: Path, budget: str | None, *others: object) -> None:
+    """Refuse what a run that is continued cannot have, and one without a budget.
+
+    Raises:
+        EscadaError: says which.
+    """
+    from escada.errors import EscadaError
+
+    if budget is None:
+        raise EscadaError(
+            "how much longer?", where=run, fix="say with --budget, such as --budget '20 min'"
+        )
+    if any(others):
+        raise EscadaError(
+            "a run is continued with its own rung, seed and spec",
+            where=run,
+            fix="leave out RUNG, --set, --seed, --dry-run and --warm-start",
+        )

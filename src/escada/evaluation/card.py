@@ -106,7 +106,17 @@ def _facts(run: Run) -> dict[str, Any]:
 
 
 _RECORDED = (
-    *("status", "budget", "created", "dry_run", "warm_start", "seed", "parameters", "key"),
+    *(
+        "status",
+        "budget",
+        "created",
+        "dry_run",
+        "warm_start",
+        "continued_from",
+        "seed",
+        "parameters",
+        "key",
+    ),
     *("step", "total_steps", "best_step", "stopped_early", "training_tokens", "training_flops"),
     *("training_seconds", "tokens_per_second", "peak_memory_bytes", "precision"),
     *("circumstances", "spec_hash", "corpus_hash", "tokenizer"),

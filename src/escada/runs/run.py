@@ -55,10 +55,18 @@ def training_code_hash(spec: Spec) -> str:
     return content_hash([ours, theirs])
 
 
-def run_key(spec: Spec, *, seed: int, corpus_hash: str, warm_start: str | None = None) -> str:
+def run_key(
+    spec: Spec,
+    *,
+    seed: int,
+    corpus_hash: str,
+    warm_start: str | None = None,
+    continued: str | None = None,
+) -> str:
     """Identity of a training: equal keys, equal weights (on one machine)."""
     return content_hash(
-        {
+        ({"continued": continued} if continued else {})
+        | {
             "spec": spec.hash,
             "seed": seed,
             "corpus": corpus_hash,

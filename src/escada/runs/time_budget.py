@@ -26,7 +26,10 @@ def budget_seconds(spec: Spec, record: Mapping[str, Any]) -> float | None:
     """
     budget = spec.train.budget
     whole = record["status"] == "finished" and not record.get("stopped_early")
-    return budget.amount if budget.unit == "seconds" and whole and not record["dry_run"] else None
+    if budget.unit != "seconds" or not whole or record["dry_run"]:
+        return None
+    before = record.get("continued_from") or {"training_seconds": 0.0}
+    return budget.amount + before["training_seconds"]
 
 
 def time_in_words(seconds: float, given: float | None) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,15 @@ from escada.cost.meter import Meter
 from escada.cost.sheet import write_sheet
 from escada.errors import EscadaError
 from escada.evaluation.document_sample import document_sample
-from escada.files import exclusive
+from escada.files import exclusive, read_json, write_json
 from escada.generation.contract_check import check_contract
 from escada.models.saved import Setting
-from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights
+from escada.runs.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
 from escada.runs.corpus import corpus_of
 from escada.runs.device import memory_errors
 from escada.runs.layout import RESTORE, Layout, read_whole
@@ -74,6 +79,7 @@ def start(
     device: str = "auto",
     dry_run: bool = False,
     warm_start: Run | None = None,
+    continued: Run | None = None,
     world: World = ALONE,
     say: Say = unsaid,
 ) -> Run:
@@ -87,6 +93,8 @@ def start(
         device: `auto`, `cpu` or `cuda`.
         dry_run: at most 1,000 steps and a minute.
         warm_start: begin with the best weights of this run, of the same shape and tokenizer.
+        continued: a finished run that is trained for another budget, that of `spec`, from its last
+            step on: weights, optimizer, data and schedule go on as if its budget had been longer.
         world: the processes that train together; all of them call this.
         say: called with a line when something begins that takes a while.
 
@@ -103,6 +111,8 @@ def start(
     tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, spec.tokenizer))
     if warm_start is not None:
         _check_warm_start(warm_start, spec, tokenizer.hash)
+    if continued is not None:
+        _check_continued(continued, spec, corpus, tokenizer.hash, precision)
     say(f"{spec.name}: trying what the model promises")
     _check_model(spec, tokenizer.vocab_size, where, precision)
     batches = _windows(spec, stream, seed)
@@ -122,6 +132,7 @@ def start(
             seed=seed,
             corpus_hash=corpus.hash,
             warm_start=warm_start.record["key"] if warm_start else None,
+            continued=continued.record["key"] if continued else None,
         ),
         data={
             "path": str(corpus.path.resolve()),
@@ -138,12 +149,17 @@ def start(
             "precision": asdict(precision),
             "compile": asdict(compiling),
             "warm_start": str(warm_start.path.resolve()) if warm_start else None,
+            "continued_from": _end_of(continued) if continued else None,
             "circumstances": asdict(circumstances_here(where, precision, compiling, world, share)),
             "micro_batch": micro_batch,
         },
         suffix="-dry-run" if dry_run else "",
     )
     run = _by_first(create, world)
+    if continued is not None:
+        if world.first:
+            _carry_over(continued, run)
+        world.barrier()
     with _alone(run.path, world), memory_errors(run.path, _SMALLER):
         return _train(run, corpus, batches, where, precision, compiling, world, say)
 
@@ -306,6 +322,63 @@ def _check_warm_start(source: Run, spec: Spec, tokenizer_hash: str) -> None:
         )
 
 
+def _check_continued(
+    source: Run, spec: Spec, corpus: Corpus, tokenizer_hash: str, precision: ResolvedPrecision
+) -> None:
+    """Raise unless a training can go on where that of `source` ended."""
+    if not source.finished or source.record["dry_run"]:
+        raise EscadaError(
+            "only a finished run can be continued with another budget",
+            where=source.path,
+            fix=f"go on with it: escada resume {source.path}",
+        )
+    same = source.spec.with_budget(spec.train.budget) == spec
+    if not same or source.tokenizer.hash != tokenizer_hash or source.corpus_hash != corpus.hash:
+        raise EscadaError(
+            "a run is continued with its own spec, corpus and tokenizer",
+            where=source.path,
+            fix="for another begin a run of its own, with --warm-start",
+        )
+    if source.record["precision"]["name"] != precision.name:
+        raise EscadaError(
+            f"the run was trained in {source.record['precision']['name']}, here it would be "
+            f"{precision.name}",
+            where=source.path,
+            fix="continue it where it was trained",
+        )
+
+
+def _end_of(source: Run) -> dict[str, Any]:
+    """Where a run comes from that continues another, for its record."""
+    kept = ("key", "budget", "step", "training_seconds")
+    return {"run": str(source.path.resolve()), **{name: source.record[name] for name in kept}}
+
+
+def _carry_over(source: Run, run: Run) -> None:
+    """Give a run the last checkpoint of the one that it continues, and what that one cost.
+
+    The best weights are sought anew: those of the source stay with it.
+    """
+    last = load_checkpoint(
+        source.layout.checkpoints,
+        "last",
+        spec_hash=source.spec.hash,
+        device=torch.device("cpu"),
+        training=True,
+    )
+    progress = replace(
+        Progress.from_facts(last.facts),
+        best_bits_per_byte=None,
+        best_step=0,
+        validations_without_gain=0,
+        stopped_early=False,
+    )
+    if source.layout.cost.exists():
+        write_json(run.layout.cost, read_json(source.layout.cost))
+    began = replace(last, spec_hash=run.spec.hash, facts=progress.to_facts())
+    save_checkpoint(run.layout.checkpoints, began, best=False)
+
+
 def _train(
     run: Run,
     corpus: Corpus,
@@ -359,6 +432,8 @@ def _train(
             total_steps=steps["total_steps"],
             seconds_per_step=steps.get("calibrated_seconds_per_step"),
         )
+        if origin := run.record.get("continued_from"):
+            steps["total_steps"] += origin["step"]
         _note(run, world, parameters=probe.model.parameter_count(), predicted=predicted, **steps)
         del probe  # its weights would stay in memory to the end
     training = _at_last_checkpoint(run, new_training, device)
@@ -439,7 +514,11 @@ def _check_none_was_there(run: Run) -> None:
     """
     rows = read_rows(run.layout.metrics)
     saved = [row["step"] for row in rows if row["kind"] == "validation"]  # and a checkpoint after
-    if run.record.get("step") or (saved and rows[-1]["step"] > saved[0]):
+    if (
+        run.record.get("step")
+        or run.record.get("continued_from")
+        or (saved and rows[-1]["step"] > saved[0])
+    ):
         raise EscadaError("the run's checkpoints are gone", where=run.path, fix=RESTORE)
 
 
