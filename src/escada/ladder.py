@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from escada.errors import EscadaError
+from escada.evaluation.baseline_comparison import compare_with_baselines
 from escada.evaluation.comparison import compare_recipes, group, ladder_pairs
 from escada.evaluation.controls import corpus_controls
 from escada.evaluation.rung_row import review, rung_row
@@ -110,6 +111,9 @@ def _climb(plan: Plan, specs: Mapping[str, Spec], say: Callable[[str], None]) ->
             recipes = group(runs)
             comparisons = compare_recipes(ladder_pairs(recipes))
             ladder["comparisons"] = comparisons
+            ladder["baseline_comparisons"] = compare_with_baselines(
+                recipes, ladder["baselines"], plan.out / CONTROLS
+            )
             ladder["rungs"] = [rung_row(run, plan.corpus, plan.out, comparisons) for run in runs]
             write_json(plan.out / LADDER, ladder)
     return ladder
@@ -211,5 +215,6 @@ def _head(plan: Plan) -> dict[str, Any]:
         **corpus_controls(plan.corpus, plan.out / CONTROLS),
         "machine": environment(),
         "comparisons": [],
+        "baseline_comparisons": [],
         "rungs": [],
     }

@@ -70,13 +70,15 @@ def test_without_the_scores_beside_it_the_file_is_not_whole(measured, tmp_path, 
     corpus, path, _ = measured
     copy = tmp_path / "controls.json"
     copy.write_bytes(path.read_bytes())
+    found, baselines = controls._measure(corpus)
     asked = []
-    scores = control_scores(path)
-    monkeypatch.setattr(controls, "_measure", lambda corpus: asked.append(corpus) or ({}, scores))
+    monkeypatch.setattr(
+        controls, "_measure", lambda corpus: asked.append(corpus) or (found, baselines)
+    )
     corpus_controls(corpus, copy)
     corpus_controls(corpus, copy)
     assert asked == [corpus]
-    assert len(control_scores(copy)) == len(scores)
+    assert len(control_scores(copy)) == len(control_scores(path))
 
 
 def test_the_ngrams_are_paired_with_another_model_by_document(measured):
@@ -90,6 +92,19 @@ def test_the_ngrams_are_paired_with_another_model_by_document(measured):
     )
     row = compare(Recipe("n-grams", [scores], "t"), Recipe("bigram", [other], "t"))
     assert row.verdict == "better"
+
+
+def test_sums_are_kept_of_every_baseline_that_reads_documents_apart(measured):
+    _, path, found = measured
+    splits = {row["key"]: row["scored_splits"] for row in found["baselines"]}
+    apart = {key for key, kept in splits.items() if "test" in kept}
+    assert apart == {"kneser_ney", "bigram", "unigram", "uniform", "zstd_dictionary"}
+    for row in found["baselines"]:
+        if row["key"] in apart:
+            scores = control_scores(path, row["key"])
+            assert bits_per_byte(scores) == pytest.approx(row["bits_per_byte"])
+        else:
+            assert row["ci95"] is None
 
 
 def test_scores_before_any_climb_are_named_as_missing(tmp_path):

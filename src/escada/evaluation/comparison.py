@@ -131,7 +131,7 @@ def compare_recipes(
 
 
 def _row(a: RecipeRuns, b: RecipeRuns, split: str, metric: Metric) -> dict[str, Any]:
-    row = compare(_recipe(a, split), _recipe(b, split), metric).to_json()
+    row = compare(recipe_of(a, split), recipe_of(b, split), metric).to_json()
     return row | {
         "seeds": {"a": a.seeds, "b": b.seeds},
         "runs": {"a": [run.name for run in a.runs], "b": [run.name for run in b.runs]},
@@ -143,7 +143,12 @@ def _row(a: RecipeRuns, b: RecipeRuns, split: str, metric: Metric) -> dict[str, 
     }
 
 
-def _recipe(recipe: RecipeRuns, split: str) -> Recipe:
+def recipe_of(recipe: RecipeRuns, split: str) -> Recipe:
+    """The sums per document of a rung's runs.
+
+    Raises:
+        EscadaError: a run was not measured on the split.
+    """
     scores = [read_document_scores(run, split) for run in recipe.runs]
     beside: list[DocumentScores] = []
     if split == "test" and all(run.layout.document_scores(BESIDE).exists() for run in recipe.runs):

@@ -4,13 +4,15 @@
     scores = control_scores(out / "controls.json")     # of the n-gram model, to pair with a rung's
 
 Measured once for a corpus, on the same documents and, where it is a model, by the same ruler; kept
-in one file, with the sums per document of the strongest model beside it.
+in one file, with the sums per document of every baseline that reads documents apart beside it, and
+its answers to the minimal pairs. Some answer the last word of passages too (`cloze_baselines`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata, resources
 from itertools import islice
 from pathlib import Path
@@ -22,15 +24,22 @@ from escada.evaluation.baselines import (
     uniform_model,
     unigram_model,
 )
-from escada.evaluation.compressors import xz_after_training, xz_stream, zstd_with_dictionary
+from escada.evaluation.compressors import (
+    Compressed,
+    xz_after_training,
+    xz_stream,
+    zstd_with_dictionary,
+)
 from escada.evaluation.kneser_ney import fit_kneser_ney
 from escada.evaluation.lexicon import lexicon_share, samples_lexicon_share
-from escada.evaluation.measurement import read_scores, summarise, write_scores
-from escada.evaluation.portuguese.agreement import has_pairs
-from escada.evaluation.portuguese.pairs import pairs_of_baseline
-from escada.evaluation.ruler import DocumentScores, score_documents
+from escada.evaluation.measurement import read_scores, write_scores
+from escada.evaluation.portuguese.agreement import agreement_pairs, has_pairs
+from escada.evaluation.portuguese.cloze_baselines import cloze_baselines
+from escada.evaluation.portuguese.pairs import PairScores, score_pairs
+from escada.evaluation.review import BESIDE, has_few_groups
+from escada.evaluation.ruler import DocumentScores, bits_per_byte, score_documents
 from escada.evaluation.statistics import Items, estimate
-from escada.files import content_hash, hash_sources, read_json, write_json
+from escada.files import content_hash, hash_sources, read_json, write_json, write_json_lines
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.models.contract import LanguageModel
@@ -38,7 +47,7 @@ from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 NOISE_SAMPLES, NOISE_TOKENS = 20, 400
 LEARN_NOTHING = ("uniform", "xz")
 """Baselines without a word from the training text."""
@@ -59,34 +68,67 @@ def corpus_controls(corpus: Corpus, path: Path) -> dict[str, Any]:
 
     Returns:
         `baselines`, a list of name, key, bits_per_byte, ci95, protocol, settings, seconds (what it
-        took, learning included) and, of some, minimal_pairs; `human` and `noise`, each with a
-        lexicon_share.
+        took, learning included), scored_splits (whose sums per document are kept) and, of some,
+        minimal_pairs; `cloze_baselines`; `human` and `noise`, each with a lexicon_share.
     """
     key = _key(corpus)
-    scores_path = document_scores_path(path)
-    if scores_path.exists() and path.exists() and (kept := read_json(path)).get("key") == key:
+    if path.exists() and (kept := read_json(path)).get("key") == key and _is_whole(path, kept):
         return kept["controls"]
-    controls, scores = _measure(corpus)
-    write_scores(scores_path, scores)
+    controls, measured = _measure(corpus)
+    for name, baseline in measured.items():
+        for split, scores in baseline.scores.items():
+            write_scores(document_scores_path(path, name, split), scores)
+        if baseline.pairs is not None:
+            write_json_lines(pair_rows_path(path, name), baseline.pairs.rows())
     write_json(path, {"schema_version": SCHEMA_VERSION, "key": key, "controls": controls})
     return controls
 
 
-def control_scores(path: Path) -> DocumentScores:
-    """The n-gram model's sums per test document, to compare with a rung's, paired.
+def control_scores(path: Path, key: str = "kneser_ney", split: str = "test") -> DocumentScores:
+    """A baseline's sums per document, to compare with a rung's, paired.
 
     Args:
         path: the file that `corpus_controls` keeps.
+        key: of the baseline.
+        split: one of its scored_splits.
 
     Raises:
         EscadaError: it was not written yet.
     """
-    return read_scores(document_scores_path(path))
+    return read_scores(document_scores_path(path, key, split))
 
 
-def document_scores_path(path: Path) -> Path:
-    """Where the sums per document lie: `controls-documents.jsonl` beside `controls.json`."""
-    return path.with_name(f"{path.stem}-documents.jsonl")
+def document_scores_path(path: Path, key: str, split: str) -> Path:
+    """Where a baseline's sums per document lie: beside `controls.json`."""
+    return path.with_name(f"{path.stem}-{key}-{split}-documents.jsonl")
+
+
+def pair_rows_path(path: Path, key: str) -> Path:
+    """Where a baseline's answers to the minimal pairs lie: beside `controls.json`."""
+    return path.with_name(f"{path.stem}-{key}-pairs.jsonl")
+
+
+def _is_whole(path: Path, kept: dict[str, Any]) -> bool:
+    beside = [
+        document_scores_path(path, baseline["key"], split)
+        for baseline in kept["controls"]["baselines"]
+        for split in baseline["scored_splits"]
+    ]
+    beside += [
+        pair_rows_path(path, baseline["key"])
+        for baseline in kept["controls"]["baselines"]
+        if "minimal_pairs" in baseline
+    ]
+    return all(file.exists() for file in beside)
+
+
+@dataclass(frozen=True, slots=True)
+class _Baseline:
+    """What a baseline did: its row, sums per document by split, answers to the pairs."""
+
+    row: dict[str, Any]
+    scores: dict[str, DocumentScores]
+    pairs: PairScores | None = None
 
 
 def _key(corpus: Corpus) -> str:
@@ -101,16 +143,26 @@ def _key(corpus: Corpus) -> str:
     )
 
 
-def _measure(corpus: Corpus) -> tuple[dict[str, Any], DocumentScores]:
+def _measure(corpus: Corpus) -> tuple[dict[str, Any], dict[str, _Baseline]]:
     training = some_texts(corpus, "train", MOST_TRAINING_BYTES)
-    test = list(corpus.documents("test"))
+    held_out = {"test": list(corpus.documents("test"))}
+    if has_few_groups(held_out["test"]):
+        held_out[BESIDE] = list(corpus.documents(BESIDE))
     tokenizer = character_tokenizer(training)
     read = {"training_documents": len(training), "training_bytes": _bytes_of(training)}
-    ngram, scores = _kneser_ney(corpus, tokenizer, training, test)
-    baselines = [ngram, *_tables(corpus, tokenizer, training, test), *_compressors(training, test)]
-    for baseline in baselines:
-        if baseline["key"] not in LEARN_NOTHING:
-            baseline["settings"] |= read
+    test, asker = held_out["test"], _Asker(corpus, tokenizer, held_out)
+    ngrams, ngram_model = _kneser_ney(asker, training)
+    measured = {
+        baseline.row["key"]: baseline
+        for baseline in (
+            ngrams,
+            *_tables(asker, training),
+            *_compressors(training, held_out),
+        )
+    }
+    for key, baseline in measured.items():
+        if key not in LEARN_NOTHING:
+            baseline.row["settings"] |= read
     noise = generate(
         uniform_model(tokenizer),
         tokenizer,
@@ -120,11 +172,12 @@ def _measure(corpus: Corpus) -> tuple[dict[str, Any], DocumentScores]:
         profile=corpus.profile,
     )
     controls = {
-        "baselines": baselines,
+        "baselines": [baseline.row for baseline in measured.values()],
+        "cloze_baselines": cloze_baselines(corpus, ngram_model, tokenizer),
         "human": {"lexicon_share": lexicon_share(document.text for document in test)},
         "noise": {"lexicon_share": samples_lexicon_share(noise)},
     }
-    return controls, scores
+    return controls, measured
 
 
 def some_texts(corpus: Corpus, split: str, most_bytes: int) -> list[str]:
@@ -136,82 +189,93 @@ def some_texts(corpus: Corpus, split: str, most_bytes: int) -> list[str]:
     return [document.text for document in islice(corpus.documents(split), 0, None, every)]
 
 
-def _kneser_ney(
-    corpus: Corpus, tokenizer: Tokenizer, training: Sequence[str], test: Sequence[Document]
-) -> tuple[dict[str, Any], DocumentScores]:
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Measures a baseline that is a model by the ruler and, where there are any, the pairs."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    held_out: dict[str, list[Document]]
+
+    def ask(
+        self, model: LanguageModel, name: str, key: str, settings: dict[str, Any], began: float
+    ) -> _Baseline:
+        scores = {
+            split: score_documents(model, self.tokenizer, documents)
+            for split, documents in self.held_out.items()
+        }
+        pairs = None
+        if key in ASKED_PAIRS and has_pairs(self.corpus):
+            pairs = score_pairs(model, self.tokenizer, agreement_pairs(self.corpus))
+        row = _row(name, key, scores, settings)
+        if pairs is not None:
+            row["minimal_pairs"] = pairs.summary()
+        return _Baseline(row | {"seconds": time.perf_counter() - began}, scores, pairs)
+
+
+def _kneser_ney(asker: _Asker, training: Sequence[str]) -> tuple[_Baseline, LanguageModel]:
     """The n-gram model of the order that suits the validation documents best."""
     began = time.perf_counter()
-    validation = some_texts(corpus, "validation", MOST_VALIDATION_BYTES)
-    model, figures = fit_kneser_ney(tokenizer, training, validation)
+    validation = some_texts(asker.corpus, "validation", MOST_VALIDATION_BYTES)
+    model, figures = fit_kneser_ney(asker.tokenizer, training, validation)
     settings = {
         "order": model.order,
         "validation_bits_per_byte": {str(order): figure for order, figure in figures.items()},
         "parameters": model.parameter_count(),
     }
-    row, scores = _row(
-        corpus, tokenizer, test, model, "character Kneser-Ney n-grams", "kneser_ney", settings
-    )
-    return row | {"seconds": time.perf_counter() - began}, scores
+    name = "character Kneser-Ney n-grams"
+    return asker.ask(model, name, "kneser_ney", settings, began), model
 
 
-def _tables(
-    corpus: Corpus, tokenizer: Tokenizer, training: Sequence[str], test: Sequence[Document]
-) -> Iterator[dict[str, Any]]:
+def _tables(asker: _Asker, training: Sequence[str]) -> Iterator[_Baseline]:
+    tokenizer = asker.tokenizer
     for name, key, build in (
         ("character bigram", "bigram", lambda: bigram_model(tokenizer, training)),
         ("character unigram", "unigram", lambda: unigram_model(tokenizer, training)),
         ("every character alike", "uniform", lambda: uniform_model(tokenizer)),
     ):
         began = time.perf_counter()
-        settings = {"vocab_size": tokenizer.vocab_size}
-        row, _ = _row(corpus, tokenizer, test, build(), name, key, settings)
-        yield row | {"seconds": time.perf_counter() - began}
+        yield asker.ask(build(), name, key, {"vocab_size": tokenizer.vocab_size}, began)
+
+
+def _compressors(
+    training: Sequence[str], held_out: dict[str, list[Document]]
+) -> Iterator[_Baseline]:
+    compressors: list[tuple[str, str, Callable[[Sequence[Document]], Compressed | None]]] = [
+        ("xz after the training text", "xz_train", lambda test: xz_after_training(test, training)),
+        ("xz", "xz", xz_stream),
+        ("zstd with dictionary", "zstd_dictionary", lambda d: zstd_with_dictionary(d, training)),
+    ]
+    for name, key, compress in compressors:
+        began = time.perf_counter()
+        if (found := compress(held_out["test"])) is None:
+            continue
+        scores: dict[str, DocumentScores] = {}
+        if found.scores is not None:
+            scores["test"] = found.scores
+            beside = compress(held_out[BESIDE]) if BESIDE in held_out else None
+            if beside is not None and beside.scores is not None:
+                scores[BESIDE] = beside.scores
+        row = _row(name, key, scores, found.settings)
+        row |= {"bits_per_byte": found.bits_per_byte, "protocol": found.protocol}
+        yield _Baseline(row | {"seconds": time.perf_counter() - began}, scores)
 
 
 def _row(
-    corpus: Corpus,
-    tokenizer: Tokenizer,
-    test: Sequence[Document],
-    model: LanguageModel,
-    name: str,
-    key: str,
-    settings: dict[str, Any],
-) -> tuple[dict[str, Any], DocumentScores]:
-    """A model by the ruler."""
-    scores = score_documents(model, tokenizer, test)
-    found = summarise(
-        scores, tokenizer, profile=corpus.profile, corpus_hash=corpus.hash, split="test"
-    )
-    row = {
-        "name": name,
-        "key": key,
-        "bits_per_byte": found.bits_per_byte,
-        "ci95": found.ci95,
-        "protocol": found.protocol,
-        "settings": settings,
-    }
-    if key in ASKED_PAIRS and has_pairs(corpus):
-        row["minimal_pairs"] = pairs_of_baseline(model, tokenizer, corpus)
-    return row, scores
-
-
-def _compressors(training: Sequence[str], test: Sequence[Document]) -> Iterator[dict[str, Any]]:
-    for name, key, compress in (
-        ("xz after the training text", "xz_train", lambda: xz_after_training(test, training)),
-        ("xz", "xz", lambda: xz_stream(test)),
-        ("zstd with dictionary", "zstd_dictionary", lambda: zstd_with_dictionary(test, training)),
-    ):
-        began = time.perf_counter()
-        if (found := compress()) is not None:
-            yield {
-                "name": name,
-                "key": key,
-                "bits_per_byte": found.bits_per_byte,
-                "ci95": None if found.scores is None else estimate(Items.of(found.scores)).ci95,
-                "protocol": found.protocol,
-                "settings": found.settings,
-                "seconds": time.perf_counter() - began,
-            }
+    name: str, key: str, scores: Mapping[str, DocumentScores], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """What ladder.json says of a baseline, with the interval that its sums per document allow."""
+    row: dict[str, Any] = {"name": name, "key": key, "ci95": None, "settings": settings}
+    row["scored_splits"] = list(scores)
+    if "test" in scores:
+        beside = Items.of(scores[BESIDE]) if BESIDE in scores else None
+        found = estimate(Items.of(scores["test"]), beside)
+        row |= {
+            "bits_per_byte": bits_per_byte(scores["test"]),
+            "ci95": found.ci95,
+            "protocol": scores["test"].protocol,
+        }
+    return row
 
 
 def _bytes_of(texts: Sequence[str]) -> int:

@@ -77,7 +77,8 @@ def rung_row(
         **{k: record[k] for k in ("seed", "tokenizer", "corpus_hash", "status", "parameters")},
         "profile": run.spec.text.profile,
         **{k: test[k] for k in ("protocol", "bits_per_byte", "ci95", "perplexity", "accuracy")},
-        "by_source": test["by_source"],
+        **{k: test[k] for k in ("groups", "effective_groups", "macro_bits_per_byte", "macro_ci95")},
+        **{k: test[k] for k in ("ci95_leaves_out", "ci95_borrowed", "by_source", "sources")},
         "unknown_characters": {
             "train": _unknown_in_training(run, corpus),
             "test": test["unknown"],
@@ -140,6 +141,6 @@ def _step(run: Run, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any] 
     """The comparison with the rung that this one follows, or with the nearest below that."""
     for row in comparisons:
         if row["a"] == run.spec.name and run.spec.about.follows is not None:
-            kept = ("difference", "ci95", "p_value", "verdict", "scope")
+            kept = ("difference", "ci95", "p_value", "verdict", "scope", "sources_disagree")
             return {"against": row["b"], **{key: row[key] for key in kept}}
     return None

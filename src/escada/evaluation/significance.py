@@ -238,6 +238,22 @@ def check_comparable(a: Recipe, b: Recipe, metric: str) -> None:
             )
 
 
+def compare_answers(
+    sources: Sequence[str], groups: Sequence[str], a_N: Floats, b_N: Floats
+) -> Difference:
+    """The accuracy of `a` less that of `b` on the same questions; more right answers are better.
+
+    Args:
+        sources: of the questions.
+        groups: of the questions.
+        a_N: 1 where `a` is right, 0 where not.
+        b_N: the same of `b`.
+    """
+    found = overall(by_source(Items(sources, groups, a_N - b_N, np.ones(len(a_N)))))
+    told = Difference.of(found)
+    return replace(told, verdict=verdict_of(-told.difference, told.p_value))
+
+
 def _same_documents(scores: DocumentScores, other: DocumentScores) -> bool:
     return scores.ids == other.ids and np.array_equal(scores.bytes, other.bytes)
 

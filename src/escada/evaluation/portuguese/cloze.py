@@ -79,15 +79,19 @@ def cloze_items(documents: Iterable[Document]) -> list[ClozeItem]:
 
     No more than `MOST_ITEMS`, and of one group no more than `MOST_ITEMS_A_GROUP`.
     """
-    found = [item for document in documents for item in _items_of(document)]
     chosen: list[ClozeItem] = []
     of_group: Counter[tuple[str, str]] = Counter()
-    for item in sorted(found, key=_lot):
+    for item in sorted(passages(documents), key=_lot):
         group = (item.source, item.group)
         if len(chosen) < MOST_ITEMS and of_group[group] < MOST_ITEMS_A_GROUP:
             of_group[group] += 1
             chosen.append(item)
     return sorted(chosen, key=lambda item: (item.source, item.id))
+
+
+def passages(documents: Iterable[Document]) -> list[ClozeItem]:
+    """All passages of some documents, in their order."""
+    return [item for document in documents for item in _items_of(document)]
 
 
 def has_passages(corpus: Corpus) -> bool:
