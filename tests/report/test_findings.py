@@ -1,5 +1,7 @@
 import copy
 
+import pytest
+
 from escada.report.facts import LadderFacts
 from escada.report.findings import find
 from escada.report.language import Language
@@ -18,7 +20,17 @@ def only_steps(table, *names):
     return table
 
 
+def with_the_best_compared(table):
+    row = {"a": "v5", "b": "v4_gru", "scope": "run", "difference": -0.073, "relative": -0.03}
+    row |= {"ci95": [-0.09, -0.06], "p_value": 0.001, "significant": True, "verdict": "better"}
+    table["comparisons"] = [row]
+    return table
+
+
 def test_the_best_rung_and_the_steps_are_found(table):
+    _, found = findings_of(table)
+    assert found.clear is False  # nobody compared the two: intervals that do not touch are no test
+    with_the_best_compared(table)
     _, found = findings_of(table)
     assert (found.best.name, found.runner_up.name, found.clear) == ("v5", "v4_gru", True)
     outcomes = {step.rung.name: step.outcome for step in found.steps}
@@ -62,7 +74,7 @@ def test_rungs_on_different_texts_are_neither_ranked_nor_compared(table):
 
 
 def test_the_headline_says_plainly_what_failed(table):
-    ladder, found = findings_of(table)
+    ladder, found = findings_of(with_the_best_compared(table))
     english = headline(ladder, found, Language.load("en"))
     assert english[0][1] == "v5, the small Transformer, is the best rung: 2.254 bits per byte."
     assert ("bad", "Some rungs do not improve on the one before: v3 is worse than v2.") in english
@@ -75,12 +87,29 @@ def test_the_headline_says_plainly_what_failed(table):
     assert ("bad", "Alguns degraus não melhoram o anterior: v3 é pior que v2.") in portuguese
 
 
-def test_a_rung_that_is_not_below_the_bigram_is_named(table):
-    table["rungs"][0]["bits_per_byte"] = 3.5
-    table["rungs"][0]["ci95"] = [3.4, 3.6]
+@pytest.mark.parametrize("verdict", ["worse", "undecided"])
+def test_a_rung_that_the_paired_test_does_not_find_better_than_the_bigram_is_named(table, verdict):
+    table["baseline_comparisons"][0]["verdict"] = verdict
     ladder, found = findings_of(table)
     sentences = headline(ladder, found, Language.load("en"))
     assert ("bad", "Not better than the character bigram model: v1.") in sentences
+
+
+def test_nothing_is_said_of_a_baseline_that_nobody_compared(table):
+    table["baseline_comparisons"] = []
+    ladder, found = findings_of(table)
+    sentences = " ".join(text for _, text in headline(ladder, found, Language.load("en")))
+    assert "bigram" not in sentences
+
+
+def test_sources_that_disagree_are_in_the_headline(table):
+    step = next(rung for rung in table["rungs"] if rung["name"] == "v4_gru")["beats_previous"]
+    step["sources_disagree"] = True
+    ladder, found = findings_of(table)
+    said = "Better on some sources and worse on others: v4_gru against v4."
+    assert ("open", said) in headline(ladder, found, Language.load("en"))
+    said = "Melhor em algumas fontes e pior em outras: v4_gru contra v4."
+    assert ("open", said) in headline(ladder, found, Language.load("pt"))
 
 
 def test_a_climb_without_any_figure_has_a_headline(table):

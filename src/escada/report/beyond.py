@@ -33,6 +33,7 @@ def context(ladder: LadderFacts, judge: JudgeFacts | None, language: Language) -
         "phenomena": [(name, share.pairs) for name, share in phenomena.items()],
         "pair_rows": list(_pair_rows(ladder, language)),
         "pairs_findings": list(_pairs_findings(ladder, language)),
+        "cloze_baselines": list(_cloze_findings(ladder, language)),
         "guard_names": list(dict.fromkeys(n for found in guarded for n in found.guardrails)),
         "guard_controls": [
             (
@@ -70,10 +71,21 @@ def _pair_rows(ladder: LadderFacts, language: Language) -> Iterator[PairRow]:
 def _pairs_findings(ladder: LadderFacts, language: Language) -> Iterator[tuple[str, str]]:
     """The last rung against the strongest n-gram model: what the ladder was climbed for."""
     tested = [rung for rung in ladder.rungs if rung.minimal_pairs]
-    controls = [b.minimal_pairs for b in ladder.baselines if b.minimal_pairs]
+    controls = {b.key: b.minimal_pairs for b in ladder.baselines if b.minimal_pairs}
     if not tested or not controls:
         return
-    rung, strongest = tested[-1], max(controls, key=lambda pairs: pairs.accuracy)
+    rung, key = tested[-1], max(controls, key=lambda key: controls[key].accuracy)
+    strongest = controls[key]
+    found = next(
+        (
+            row.minimal_pairs
+            for row in ladder.baseline_comparisons
+            if (row.a, row.b) == (rung.name, key)
+        ),
+        None,
+    )
+    if found is None:
+        return
     own = rung.minimal_pairs
     assert own is not None
     values = {
@@ -81,12 +93,22 @@ def _pairs_findings(ladder: LadderFacts, language: Language) -> Iterator[tuple[s
         "a": f"{language.percent(own.accuracy)} {language.percents(own.ci95)}".strip(),
         "b": f"{language.percent(strongest.accuracy)} {language.percents(strongest.ci95)}".strip(),
     }
-    if own.accuracy <= strongest.accuracy:
+    if found.verdict == "worse":
         yield "bad", language.say("tests.below", **values)
-    elif own.ci95 and strongest.ci95 and own.ci95[0] > strongest.ci95[1]:
+    elif found.verdict == "better":
         yield "good", language.say("tests.above", **values)
     else:
         yield "open", language.say("tests.not_above", **values)
+
+
+def _cloze_findings(ladder: LadderFacts, language: Language) -> Iterator[str]:
+    """What one gets at the last words without reading, beside the rungs' column."""
+    for baseline in ladder.cloze_baselines:
+        yield language.say(
+            f"cloze.{baseline.key}",
+            word=baseline.word or "",
+            accuracy=f"{language.percent(baseline.accuracy)} {language.percents(baseline.ci95)}",
+        )
 
 
 def _judged(judge: JudgeFacts | None) -> list[tuple[RatedFacts, str]]:

@@ -21,6 +21,8 @@ from escada.report.costs import CostFacts, read_costs
 from escada.report.single import RECORD_FILE, ladder_of_run
 from escada.report.strict import Facts, Interval, Verdict, check, check_version
 from escada.report.tested import (
+    BaselineComparisonFacts,
+    ClozeBaselineFacts,
     ComparisonFacts,
     GuardrailsFacts,
     PairsFacts,
@@ -56,6 +58,7 @@ class StepFacts(Facts):
     verdict: Verdict
     p_value: float | None = None
     scope: str = "run"
+    sources_disagree: bool = False
 
 
 class RungFacts(Facts):
@@ -77,6 +80,11 @@ class RungFacts(Facts):
     ci95: Interval | None = None
     perplexity: float | None = None
     accuracy: float | None = None
+    groups: int | None = None
+    effective_groups: float | None = None
+    macro_bits_per_byte: float | None = None
+    macro_ci95: Interval | None = None
+    ci95_leaves_out: tuple[str, ...] = ()
     by_source: dict[str, float] = Field(default_factory=dict)
     validation_bits_per_byte: float | None = None
     train_bits_per_byte: float | None = None
@@ -151,6 +159,10 @@ class LadderFacts(Facts):
     noise: LexiconFacts | None = None
     machine: dict[str, Any] = Field(default_factory=dict)
     comparisons: list[ComparisonFacts] = Field(default_factory=list[ComparisonFacts])
+    baseline_comparisons: list[BaselineComparisonFacts] = Field(
+        default_factory=list[BaselineComparisonFacts]
+    )
+    cloze_baselines: list[ClozeBaselineFacts] = Field(default_factory=list[ClozeBaselineFacts])
     rungs: list[RungFacts] = Field(min_length=1)
 
 

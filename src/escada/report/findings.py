@@ -35,12 +35,13 @@ class Findings:
     Attributes:
         best: the measured rung with the fewest bits per byte, or None.
         runner_up: the next one on the same text.
-        clear: whether the two are told apart: by their paired difference, else by intervals that
-            do not touch (which asks for more).
+        clear: whether the two are told apart by their paired difference.
         steps: every rung that follows another.
         monotone: True when every step is better, False when one is worse, None when that is open.
         unfinished: rungs without a figure.
-        above_baseline: pairs of a measured rung and a baseline that it is not below.
+        not_better: pairs of a measured rung and a baseline that it is not better than, by the same
+            paired test.
+        beaten: baselines that every measured rung is better than.
         other_text: measured rungs on another text than the best one: never ranked with it.
         off_budget: rungs whose training took clearly more or less time than the budget gave them.
     """
@@ -51,7 +52,8 @@ class Findings:
     steps: list[Step]
     monotone: bool | None
     unfinished: list[RungFacts]
-    above_baseline: list[tuple[RungFacts, BaselineFacts]]
+    not_better: list[tuple[RungFacts, BaselineFacts]]
+    beaten: list[BaselineFacts]
     other_text: list[RungFacts]
     off_budget: list[RungFacts]
 
@@ -93,7 +95,7 @@ def _clear(
     for row in comparisons:
         if {row.a, row.b} == {best.name, other.name}:
             return row.significant
-    return best.ci95 is not None and other.ci95 is not None and best.ci95[1] < other.ci95[0]
+    return False
 
 
 def _off_budget(ladder: LadderFacts) -> list[RungFacts]:
@@ -124,6 +126,7 @@ def find(ladder: LadderFacts) -> Findings:
         monotone = False
     elif outcomes == {"better"}:
         monotone = True
+    verdicts = {(row.a, row.b): row.verdict for row in ladder.baseline_comparisons}
     return Findings(
         best=best,
         runner_up=runner_up,
@@ -131,11 +134,16 @@ def find(ladder: LadderFacts) -> Findings:
         steps=steps,
         monotone=monotone,
         unfinished=[rung for rung in ladder.rungs if rung.bits_per_byte is None],
-        above_baseline=[
+        not_better=[
             (rung, baseline)
             for baseline in ladder.baselines
             for rung in same
-            if rung.bits_per_byte is not None and rung.bits_per_byte >= baseline.bits_per_byte
+            if verdicts.get((rung.name, baseline.key), "better") != "better"
+        ],
+        beaten=[
+            baseline
+            for baseline in ladder.baselines
+            if same and all(verdicts.get((r.name, baseline.key)) == "better" for r in same)
         ],
         other_text=[rung for rung in measured if rung not in same],
         off_budget=_off_budget(ladder),

@@ -120,7 +120,7 @@ def _of_comparison(rung: RungFacts, against: str, ladder: LadderFacts) -> Goal:
 
 
 def _floor(rung: RungFacts, ladder: LadderFacts) -> Iterator[Goal]:
-    """A first rung: clearly below the bigram model means that the intervals do not touch."""
+    """A first rung: better than the bigram model, by the same paired test as between rungs."""
     floor = next((baseline for baseline in ladder.baselines if baseline.key == FLOOR), None)
     if floor is None:
         return
@@ -128,13 +128,13 @@ def _floor(rung: RungFacts, ladder: LadderFacts) -> Iterator[Goal]:
     if bits is None:
         yield Goal("unmeasured", rung.name, floor.key, "open")
         return
-    high = rung.ci95[1] if rung.ci95 else None
-    low = floor.ci95[0] if floor.ci95 else None
-    outcome: Outcome = "open"
-    if bits >= floor.bits_per_byte:
-        outcome = "missed"
-    elif high is not None and low is not None and high < low:
-        outcome = "met"
+    found = next(
+        (row for row in ladder.baseline_comparisons if (row.a, row.b) == (rung.name, FLOOR)), None
+    )
+    if found is None:
+        yield Goal("unmeasured", rung.name, floor.key, "open")
+        return
+    outcome = _OF_VERDICT[found.verdict]
     yield Goal("floor", rung.name, floor.key, outcome, bits, rung.ci95, floor.bits_per_byte)
 
 

@@ -106,7 +106,9 @@ def _against_baselines(
     """Which rungs are not below which baselines, baselines with the same answer together."""
     together: dict[tuple[str, ...], list[BaselineFacts]] = {}
     for baseline in sorted(ladder.baselines, key=lambda baseline: baseline.bits_per_byte):
-        above = tuple(rung.name for rung, other in findings.above_baseline if other is baseline)
+        above = tuple(rung.name for rung, other in findings.not_better if other is baseline)
+        if not above and baseline not in findings.beaten:
+            continue
         together.setdefault(above, []).append(baseline)
     for above, baselines in together.items():
         if above:
@@ -140,6 +142,15 @@ def _of_steps(findings: Findings, language: Language) -> list[tuple[str, str]]:
         lines.append(("bad", language.say("headline.broken", pairs=worse)))
     elif any(step.facts is not None for step in findings.steps):
         lines.append(("open", language.say("headline.open")))
+    disagreeing = language.names(
+        [
+            language.say("headline.undecided_pair", name=step.rung.name, against=step.against)
+            for step in findings.steps
+            if step.facts is not None and step.facts.sources_disagree
+        ]
+    )
+    if disagreeing:
+        lines.append(("open", language.say("headline.sources_disagree", pairs=disagreeing)))
     if undecided := pairs("undecided", "headline.undecided_pair"):
         lines.append(("open", language.say("headline.undecided", pairs=undecided)))
     return lines

@@ -25,6 +25,14 @@ class ShareFacts(Facts):
     items: int | None = None
 
 
+class ClozeBaselineFacts(ShareFacts):
+    """What one gets at the last words of passages without a model of the ladder."""
+
+    key: str
+    name: str
+    word: str | None = None
+
+
 class PairsFacts(ShareFacts):
     """Accuracy on the minimal pairs, in all and apart."""
 
@@ -87,6 +95,7 @@ class SourceFacts(Facts):
     difference: float
     ci95: Interval | None = None
     p_value: float | None = None
+    verdict: Verdict | None = None
 
 
 class ErrorFacts(Facts):
@@ -118,8 +127,22 @@ class ComparisonFacts(Facts):
     verdict: Verdict
     standard_error: ErrorFacts = ErrorFacts()
     by_source: dict[str, SourceFacts] = Field(default_factory=dict)
+    sources_disagree: bool = False
+    alone: tuple[str, ...] = ()
     minimal_pairs: SidesFacts = SidesFacts()
     cost: dict[str, SidesFacts] = Field(default_factory=dict)
+
+
+class BaselineComparisonFacts(Facts):
+    """A rung against a baseline, on the documents and, of some, on the minimal pairs."""
+
+    a: str
+    b: str
+    difference: float
+    ci95: Interval | None
+    p_value: float | None
+    verdict: Verdict
+    minimal_pairs: SourceFacts | None = None
 
 
 class MarksFacts(Facts):
