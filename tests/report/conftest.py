@@ -148,6 +148,13 @@ def ladder_table() -> dict:
                 "protocol": "document/carried-state",
             },
         ],
+        "comparisons": [
+            {
+                **{"a": "v5", "b": "v4_gru", "scope": "run", "difference": -0.073},
+                **{"relative": -0.031, "ci95": [-0.09, -0.06], "p_value": 0.001},
+                **{"significant": True, "verdict": "better"},
+            }
+        ],
         "baseline_comparisons": [
             {
                 **{"a": row[0], "b": key, "difference": row[5] - bits, "p_value": 0.0001},

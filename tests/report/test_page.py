@@ -108,10 +108,10 @@ def test_every_figure_says_what_it_shows(outline):
 
 def test_both_languages_are_there_with_their_own_numbers(page):
     english, portuguese = text_of(body(page, "en")), text_of(body(page, "pt"))
-    assert "v5, the small Transformer, has the lowest figure: 2.254 bits per byte." in english
+    assert "v5, the small Transformer, is the best rung: 2.254 bits per byte." in english
     assert "[2.223, 2.288]" in english
     assert "3,264,112" in english
-    assert "v5, Transformer pequeno, tem o menor valor: 2,254 bits por byte." in portuguese
+    assert "v5, Transformer pequeno, é o melhor degrau: 2,254 bits por byte." in portuguese
     assert "[2,223; 2,288]" in portuguese
     assert "3.264.112" in portuguese
     assert "Small Transformer" not in portuguese
