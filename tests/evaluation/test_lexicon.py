@@ -8,6 +8,7 @@ from escada.evaluation.lexicon import (
     lexicon_share,
     samples_lexicon_share,
     whole_part,
+    word_language,
     words,
 )
 from escada.generation.decoding import Sample
@@ -77,3 +78,15 @@ def test_what_continues_the_prompts_last_word_is_not_counted():
 def test_the_share_of_samples_counts_whole_words_only():
     found = [sample("zxq casa xx", prompt="Bra", finished=False), sample("zxq", prompt="a ")]
     assert samples_lexicon_share(found) == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize(
+    ("word", "language"),
+    [
+        *((word, "pt") for word in ("não", "uma", "são", "ele", "trabalhador", "coração")),
+        *((word, "other") for word in ("the", "committee", "pero", "usted", "nessuno", "avec")),
+        *((word, None) for word in ("de", "casa", "xqzjk", "subrelatoriamente")),
+    ],
+)
+def test_a_word_belongs_where_it_is_clearly_more_frequent(word, language):
+    assert word_language(word) == language

@@ -60,7 +60,7 @@ def guard(
 
 def _show(found: dict[str, Any]) -> None:
     rows = [*found["guardrails"].values(), found["origin"]]
-    head = ("", "samples", "limit", "must pass", "must fail", "verdict")
+    head = ("", "samples [95 %]", "limit", "must pass", "must fail", "verdict")
     table = [head, *(_row(record, found["controls"]) for record in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]
     for row in table:
@@ -79,17 +79,19 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def _row(record: dict[str, Any], controls: dict[str, Any]) -> tuple[str, ...]:
-    from escada.evaluation.guardrails.judging import limits_in_words, value_in_words
+    from escada.evaluation.guardrails.judging import in_words, limit_in_words
 
     name, limit, verdict = record["name"], record["limit"], record["verdict"]
     if verdict == "not applicable":
         return (name, "–", "–", "–", "–", verdict)
-    values = {control: value_in_words(of[name]) for control, of in controls.items()}
-    nearest = [edge["nearest"] for edge in record["calibration"]] or record["must_fail"]
+    values = {control: in_words(of[name]["value"]) for control, of in controls.items()}
+    edge, interval = record["calibration"], record["ci95"]
+    nearest = [edge["nearest"]] if edge else record["must_fail"]
     return (
         name,
-        value_in_words(record),
-        "–" if limit is None else limits_in_words(record),
+        in_words(record["value"])
+        + (f" [{in_words(interval[0])}, {in_words(interval[1])}]" if interval else ""),
+        "–" if limit is None else limit_in_words(record),
         f"{record['must_pass']} {values[record['must_pass']]}",
         ", ".join(f"{control} {values[control]}" for control in nearest),
         verdict,

@@ -18,7 +18,14 @@ apostrophes divide ("disse-lhe" is two), as in the list. At the edges of a sampl
 off or continue the prompt's last one; those are not counted.
 
 It tells text from noise, not Portuguese from English: the list, made from what people write and
-say, holds many English words (an English sentence scores about 0.8, a German one 0.2).
+say, holds many English words (English scores 0.80 to 0.86, Spanish 0.63, Galician 0.71).
+
+    word_language("não"), word_language("the"), word_language("de")    # "pt", "other", None
+
+What tells languages apart is how much more frequent a word is in one than in the others. Of the
+words that have a language in this sense, human text of the default corpus has 0.89 to 0.97 in
+Portuguese, by source, samples of trained rungs 0.91 to 0.97, Galician 0.65, and English, Spanish,
+French and Italian at most 0.01.
 """
 
 from __future__ import annotations
@@ -26,6 +33,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
+from typing import Literal
 
 from escada.generation.decoding import Sample
 
@@ -33,6 +41,11 @@ SINGLE_LETTERS = frozenset("aeoàé")
 MINIMUM_FREQUENCY = {2: 1e-4, 3: 1e-5}
 """Least frequency (share of all words) by length, for the short ones."""
 MINIMUM_FREQUENCY_OF_LONG = 1e-7
+
+NEIGHBOURS = ("en", "es", "it", "fr", "ca")
+"""Languages that a Portuguese word is set against."""
+MORE_FREQUENT = 5
+"""Times that a word is more frequent where it belongs than in the other languages."""
 
 _WORD = re.compile(r"\b[^\W\d_]+\b")
 
@@ -49,6 +62,20 @@ def lexicon() -> frozenset[str]:
         if len(word) > 1
         and frequency >= MINIMUM_FREQUENCY.get(len(word), MINIMUM_FREQUENCY_OF_LONG)
     }
+
+
+@cache
+def word_language(word: str) -> Literal["pt", "other"] | None:
+    """Where a word in lower case is clearly more frequent; None if nowhere, or too rare."""
+    from wordfreq import get_frequency_dict
+
+    portuguese = get_frequency_dict("pt", wordlist="best").get(word, 0.0)
+    elsewhere = max(get_frequency_dict(one, wordlist="best").get(word, 0.0) for one in NEIGHBOURS)
+    if max(portuguese, elsewhere) < MINIMUM_FREQUENCY_OF_LONG:
+        return None
+    if portuguese >= MORE_FREQUENT * elsewhere:
+        return "pt"
+    return "other" if elsewhere >= MORE_FREQUENT * portuguese else None
 
 
 def words(text: str) -> list[str]:

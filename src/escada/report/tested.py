@@ -45,17 +45,10 @@ class GuardFacts(Facts):
 
     value: float | None
     limit: float | None
-    floor: float | None = None
-    floor_value: float | None = None
     direction: str
     verdict: str
     meaning: str = ""
     reason: str | None = None
-
-    @property
-    def floor_of_its_own(self) -> bool:
-        """Whether the floor is held against another figure than the limit."""
-        return self.floor is not None and self.floor_value not in (None, self.value)
 
 
 class ControlFacts(Facts):

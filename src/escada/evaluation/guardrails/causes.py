@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+from escada.evaluation.guardrails.evidence import ENOUGH
 from escada.evaluation.guardrails.language import PORTUGUESE
+from escada.evaluation.guardrails.limits import TOO_LITTLE
 
 MOJIBAKE_SHARE = 0.2
 """From this share of texts with signs of a wrong decoding on, mojibake is named."""
@@ -17,9 +19,9 @@ MOJIBAKE_SHARE = 0.2
 class Cause(TypedDict):
     """A likely cause.
 
-    `cause` is `uniform`, `another_writer`, `loop`, `copy`, `language`, `mojibake`, `undertrained`,
-    `too_little` or the name of a guardrail that fails alone; `shown_by` are the guardrails that
-    fail by it.
+    `cause` is `uniform`, `another_writer`, `one_sign`, `loop`, `copy`, `language`, `mojibake`,
+    `undertrained`, `too_little` or the name of a guardrail that fails alone; `shown_by` are the
+    guardrails that fail by it.
     """
 
     cause: str
@@ -28,7 +30,9 @@ class Cause(TypedDict):
 
 
 def name_causes(found: Mapping[str, Any]) -> list[Cause]:
-    """The causes of a result that has `guardrails`, `origin` and `controls`.
+    """The causes of a result that has `guardrails`, `origin`, `controls` and `evidence`.
+
+    That samples are not the model's is said only where several kinds of evidence agree.
 
     Every guardrail that fails stands in the `shown_by` of some cause.
     """
@@ -42,8 +46,9 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
         if of_it := [n for n in shown_by if n in failed]:
             causes.append({"cause": cause, "text": text, "shown_by": of_it})
 
-    too_little = [name for name in failed if records[name]["broke"] == "floor"]
-    stranger = "self_likelihood" in failed or "origin" in failed
+    too_little = [name for name in failed if name in TOO_LITTLE]
+    improbable = "self_likelihood" in failed or "origin" in failed
+    stranger = improbable and len(found["evidence"]) >= ENOUGH
     if stranger and _nearer_to_noise(found):
         name(
             "uniform",
@@ -52,7 +57,7 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
             + ". A sampler writes so that ignores the logits, for instance one that masks every "
             "token and falls back to uniform",
             *("self_likelihood", "origin", "byte_fallback_ratio", "short_piece_ratio"),
-            *("lexicon_share", "language", *too_little),
+            *("lexicon_share", "portuguese_words", "language", *too_little),
         )
     elif stranger:
         name(
@@ -63,14 +68,23 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
             "sampler that does not always follow the logits, or were changed afterwards",
             *("self_likelihood", "origin"),
         )
-    if "repetition" in failed and "repetition" not in too_little:
+    elif improbable:
+        name(
+            "one_sign",
+            "the model finds the samples less probable than expected: "
+            + _likelihood_in_words(found)
+            + ". Nothing else speaks against them, so it cannot be said that the model did not "
+            "write them: chance, other sampler settings or a model of few steps can do this",
+            *("self_likelihood", "origin"),
+        )
+    if "repetition" in failed:
         worst = records["repetition"]["details"]
         name(
             "loop",
             f"a loop: {worst['repeated_share']:.0%} of sample {worst['sample']} is repetition",
             "repetition",
         )
-    if "copied_training_text" in failed and "copied_training_text" not in too_little:
+    if "copied_training_text" in failed:
         longest = records["copied_training_text"]["details"]
         name(
             "copy",
@@ -82,28 +96,39 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
         name(
             "mojibake",
             "mojibake: the text was decoded with the wrong table, as Ã§ for ç",
-            *("self_likelihood", "origin", "byte_fallback_ratio", "lexicon_share", "language"),
+            *("self_likelihood", "origin", "byte_fallback_ratio", "lexicon_share"),
+            *("portuguese_words", "language"),
         )
     languages = records["language"].get("details", {}).get("languages", {})
-    if "language" in failed and _strange(languages) and "lexicon_share" not in failed:
+    strange = "language" in failed and _strange(languages)
+    if (strange or "portuguese_words" in failed) and "lexicon_share" not in failed:
         name(
             "language",
             f"the wrong language: texts are identified as {_counts(languages)}",
-            *("language", "short_piece_ratio", "byte_fallback_ratio"),
+            *("portuguese_words", "language", "short_piece_ratio", "byte_fallback_ratio"),
         )
     gibberish = (
         "byte_fallback_ratio",
         "short_piece_ratio",
         "lexicon_share",
+        "portuguese_words",
         "language",
         *too_little,
     )
+    own = found["controls"]["own"]
     if records["origin"]["verdict"] == "pass":
         name(
             "undertrained",
             "the model itself writes so: the samples were drawn from it, and it has learned too "
             "little to write like the text it was trained on",
             *(n for n in gibberish if not _explained(n, causes)),
+        )
+    elif not found["evidence"]:
+        name(
+            "undertrained",
+            "the model writes the same now: it has learned too little to write like the text it "
+            "was trained on",
+            *(n for n in gibberish if not _explained(n, causes) and _fails(own, n)),
         )
     name(
         "too_little",
@@ -114,6 +139,10 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
         if not _explained(guardrail, causes):
             name(guardrail, records[guardrail]["cause"], guardrail)
     return causes
+
+
+def _fails(control: Mapping[str, Any], guardrail: str) -> bool:
+    return control.get(guardrail, {}).get("verdict") == "fail"
 
 
 def _explained(guardrail: str, causes: list[Cause]) -> bool:

@@ -6,7 +6,8 @@
     shuffled_characters the human text with its characters in another order
     looped              a phrase of the human text, again and again
     copied              twenty words from a training document
-    foreign             English and Spanish, written for this file
+    verbatim            what follows the opening of a training document: good text, if copied
+    english, spanish, galician    written for this file
     own                 what the model writes now, with the settings of the samples
 
 Each control of a set has the prompt of its human text and, as far as the documents go, the lengths
@@ -60,6 +61,15 @@ SPANISH = (
     "Dijo que el motor necesitaba una bomba nueva, que podría tardar tres semanas en llegar. "
     "Los niños menores de doce años viajan gratis los domingos si van con un adulto. "
 )
+GALICIAN = (
+    "O comité reuniuse de novo o martes para falar do orzamento, pero ninguén lera o informe. "
+    "Ela gardaba as cartas nunha caixa de madeira e nunca llas ensinou ao seu irmán. "
+    "Cando deixou de chover, camiñamos a carón do río ata o vello muíño e despois volvemos. "
+    "Os prezos subiron na primavera, e desde entón a metade das tendas pecharon. "
+    "Dixo que o motor precisaba unha bomba nova, que podería tardar tres semanas en chegar. "
+    "Os nenos menores de doce anos viaxan de balde os domingos se van cun adulto. "
+)
+LANGUAGES = {"english": ENGLISH, "spanish": SPANISH, "galician": GALICIAN}
 
 
 def human(
@@ -182,19 +192,23 @@ def looped(texts: Sequence[Continuation]) -> list[Continuation]:
     return [replace(one, text=loop(one.text)) for one in texts]
 
 
-def foreign(texts: Sequence[Continuation]) -> list[Continuation]:
-    """English and Spanish in turn, as long as each text, each from another sentence on."""
+def foreign(texts: Sequence[Continuation], language: str) -> list[Continuation]:
+    """A language of `LANGUAGES`, as long as each text, each from another sentence on.
+
+    A language is a control of its own: mixed with one that is easier to tell, the hardest would
+    be let through.
+    """
     return [
-        replace(one, text=" " + "".join(itertools.islice(_endless(number), len(one.text))))
-        for number, one in enumerate(texts)
+        replace(one, text=" " + "".join(itertools.islice(_endless(language, n), len(one.text))))
+        for n, one in enumerate(texts)
     ]
 
 
-def _endless(number: int) -> Iterator[str]:
+def _endless(language: str, number: int) -> Iterator[str]:
     """The characters of a language, beginning at some sentence."""
-    text = (ENGLISH, SPANISH)[number % 2]
+    text = LANGUAGES[language]
     starts = [0, *(found.end() for found in re.finditer(r"\. ", text))][:-1]
-    return itertools.islice(itertools.cycle(text), starts[number // 2 % len(starts)], None)
+    return itertools.islice(itertools.cycle(text), starts[number % len(starts)], None)
 
 
 def own(
@@ -219,6 +233,8 @@ def own(
             one.prompt,
             one.text if one.finished else without_cut_character(one.text),
             one.finished,
+            stored_bits_per_token=one.bits_per_token,
+            stored_tokens=len(one.ids),
         )
         for one in found
     ]

@@ -18,7 +18,7 @@ from escada.evaluation.guardrails.language import languages
 from escada.evaluation.guardrails.likelihood import Likelihood, replay
 from escada.evaluation.guardrails.repetition import Repetition, repetition
 from escada.evaluation.guardrails.texts import Continuation
-from escada.evaluation.lexicon import lexicon, words
+from escada.evaluation.lexicon import lexicon, word_language, words
 from escada.generation.samplers import SamplerSettings
 from escada.models.contract import LanguageModel
 from escada.text.tokenizers import Tokenizer
@@ -40,11 +40,14 @@ class TextFacts:
         short_tokens: those that stand for at most `SHORT_CHARACTERS` characters; bytes count.
         words: that the text holds whole.
         known_words: those in the lexicon.
+        portuguese_words: those that are clearly more frequent in Portuguese than elsewhere.
+        other_words: those that are so in another language.
         repetition: see there.
         copy: the longest passage that stands in the training text.
         languages: of its pieces, by code: how many; empty if the text is too short to say.
         mojibake: whether it can be read as text that was decoded with the wrong table.
         likelihood: under the model.
+        stored_bits: that the file of samples says it cost the model; None if it says nothing.
     """
 
     source: str
@@ -54,11 +57,14 @@ class TextFacts:
     short_tokens: int
     words: int
     known_words: int
+    portuguese_words: int
+    other_words: int
     repetition: Repetition
     copy: Copy
     languages: Counter[str]
     mojibake: bool
     likelihood: Likelihood
+    stored_bits: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +104,14 @@ class Measurer:
                 short_tokens=int(is_short_V[ids].sum()),
                 words=len(whole := words(one.whole_words)),
                 known_words=sum(word in known for word in whole),
+                portuguese_words=sum(word_language(word) == "pt" for word in whole),
+                other_words=sum(word_language(word) == "other" for word in whole),
                 repetition=repetition(one.text),
                 copy=copy,
                 languages=languages(one.text),
                 mojibake=ftfy.fix_encoding(one.text) != one.text,
                 likelihood=likelihood,
+                stored_bits=one.stored_bits,
             )
             for one, ids, copy, likelihood in zip(
                 continuations, encoded, copies, likelihoods, strict=True

@@ -191,5 +191,8 @@ class _Makers:
             "shuffled_characters": controls.shuffled_characters(human, seed=seed),
             "looped": controls.looped(human),
             "copied": controls.copied(self.corpus.documents("train"), len(lengths), seed=seed),
-            "foreign": controls.foreign(human),
+            "verbatim": controls.human(
+                self.corpus.documents("train"), tokenizer, lengths, seed=seed
+            ),
+            **{language: controls.foreign(human, language) for language in controls.LANGUAGES},
         }

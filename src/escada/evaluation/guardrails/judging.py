@@ -10,13 +10,13 @@ import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 from escada.evaluation.guardrails.causes import name_causes
+from escada.evaluation.guardrails.evidence import evidence
 from escada.evaluation.guardrails.facts import TextFacts
 from escada.evaluation.guardrails.limits import (
     ORIGIN,
-    Calibration,
     Guardrail,
     applies,
     calibrate,
@@ -51,7 +51,7 @@ def judge(
         set_texts: texts of a set.
 
     Returns:
-        The facts with `guardrails`, `origin`, `controls`, `verdict` and `causes`.
+        The facts with `guardrails`, `origin`, `controls`, `evidence`, `verdict` and `causes`.
     """
     records: dict[str, Record] = {}
     values: dict[str, Record] = {name: {} for name in controls}
@@ -62,27 +62,29 @@ def judge(
             reason = f"tokens of kind {kind!r} are no subword pieces"
             record |= {
                 "value": None,
+                "ci95": None,
                 "limit": None,
-                "floor": None,
                 "verdict": "not applicable",
                 "reason": reason,
             }
             continue
         found = calibrate(guardrail, calibration, set_texts)
         record |= {
-            **_values(guardrail, samples),
+            "value": guardrail.value(samples),
+            "ci95": guardrail.interval(samples),
             "limit": found.limit.value,
-            "floor": found.floor.value if found.floor else None,
             "must_fail": list(found.must_fail),
             "not_told_apart": list(found.not_told_apart),
-            "calibration": _calibration(found),
+            "calibration": asdict(found.limit),
             "details": _details(guardrail.name, samples),
         }
         for name, texts in controls.items():
-            values[name][guardrail.name] = _values(guardrail, texts)
+            values[name][guardrail.name] = {"value": guardrail.value(texts)}
         _settle(record, values)
     origin = records.pop(ORIGIN.name)
-    return conclude(facts | {"guardrails": records, "origin": origin, "controls": values})
+    found = facts | {"guardrails": records, "origin": origin, "controls": values}
+    kinds = evidence(found, samples, calibration["own"], kind=kind, set_texts=set_texts)
+    return conclude(found | {"evidence": kinds})
 
 
 def conclude(found: Record) -> Record:
@@ -105,7 +107,7 @@ def with_roadmap_limits(found: Record) -> Record:
     for name, limit in ROADMAP_LIMITS.items():
         record = found["guardrails"][name]
         if record["verdict"] != "not applicable":
-            record |= {"limit": limit, "floor": None, "calibration": []}
+            record |= {"limit": limit, "calibration": None}
             _settle(record, found["controls"])
     return conclude(found)
 
@@ -119,6 +121,7 @@ def _described(guardrail: Guardrail) -> Record:
         "cause": guardrail.cause,
         "must_pass": guardrail.must_pass,
         "must_fail": list(guardrail.must_fail),
+        "also_must_pass": guardrail.also_must_pass[0] if guardrail.also_must_pass else None,
     }
 
 
@@ -128,20 +131,17 @@ def _settle(record: Record, controls: Mapping[str, Record]) -> None:
     for values in controls.values():
         one = values[record["name"]]
         one["verdict"] = None if unlimited else _verdict(record, one)
-    record |= {"verdict": "invalid", "reason": _contradiction(record, controls), "broke": None}
+    record |= {"verdict": "invalid", "reason": _contradiction(record, controls)}
     if record["reason"] is None:
         record["verdict"] = _verdict(record, record) or "not applicable"
-        if record["value"] is not None:
-            record["broke"] = _broken(record, record)
         if record["value"] is None:
             record["reason"] = "nothing in the samples is long enough to judge"
 
 
 def _contradiction(record: Record, controls: Mapping[str, Record]) -> str | None:
-    """Why the guardrail has no say; None if it has."""
-    for edge in record["calibration"]:
-        if edge["value"] is not None:
-            continue
+    """Why the guardrail is ignored; None if it is not."""
+    edge = record["calibration"]
+    if edge is not None and edge["value"] is None:
         worst, best = edge["worst_that_must_pass"], edge["best_that_must_fail"]
         if worst is None or best is None:
             return "the controls hold nothing that is long enough to judge"
@@ -153,52 +153,31 @@ def _contradiction(record: Record, controls: Mapping[str, Record]) -> str | None
     for name, verdict in wanted.items():
         one = controls[name][record["name"]]
         if one["verdict"] != verdict:
-            value = value_in_words(one) if one["value"] is not None else "no value"
+            value = in_words(one["value"]) if one["value"] is not None else "no value"
             return (
                 f"the control {name!r}, which must {verdict}, does not: {value}, against a limit "
-                f"of {limits_in_words(record)}"
+                f"of {limit_in_words(record)}"
             )
     return None
 
 
-def _values(guardrail: Guardrail, texts: Texts) -> Record:
-    return {"value": guardrail.value(texts), "floor_value": guardrail.of_floor.value(texts)}
-
-
 def _verdict(record: Record, values: Record) -> str | None:
-    if values["value"] is None:
+    limit, value = record["limit"], values["value"]
+    if value is None:
         return None
-    return "fail" if _broken(record, values) else "pass"
+    return (
+        "fail" if (value > limit if record["direction"] == "at most" else value < limit) else "pass"
+    )
 
 
-def _broken(record: Record, values: Record) -> Literal["limit", "floor"] | None:
-    """What values break, of a guardrail that has a limit."""
-    limit, floor, value = record["limit"], record["floor"], values["value"]
-    if value > limit if record["direction"] == "at most" else value < limit:
-        return "limit"
-    return "floor" if floor is not None and values["floor_value"] < floor else None
+def limit_in_words(record: Record) -> str:
+    """What passes: "at most 0.31"."""
+    return f"{record['direction']} {in_words(record['limit'])}"
 
 
-def limits_in_words(record: Record) -> str:
-    """What passes: "at most 0.31", "0.02 to 0.31", or, of two figures, "up to 0.31, from 0.02"."""
-    if record["floor"] is None:
-        return f"{record['direction']} {record['limit']:.3g}"
-    if record["floor_value"] != record["value"]:
-        return f"up to {record['limit']:.3g}, from {record['floor']:.3g}"
-    return f"{record['floor']:.3g} to {record['limit']:.3g}"
-
-
-def value_in_words(one: Record) -> str:
-    """What the limit is held against, and behind it what the floor is, where that is another."""
-    if one["value"] is None:
-        return "–"
-    if one.get("floor_value", one["value"]) != one["value"]:
-        return f"{one['value']:.3g}, {one['floor_value']:.3g}"
-    return f"{one['value']:.3g}"
-
-
-def _calibration(found: Calibration) -> list[Record]:
-    return [asdict(edge) for edge in (found.limit, found.floor) if edge]
+def in_words(value: float | None) -> str:
+    """A figure of a guardrail; a dash where there is none."""
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _details(name: str, samples: Texts) -> Record:
@@ -224,6 +203,11 @@ def _details(name: str, samples: Texts) -> Record:
             "sample": longest,
             "passage": passage.passage,
             "characters": passage.characters,
+        }
+    if name == "portuguese_words":
+        return {
+            "portuguese": sum(one.portuguese_words for one in samples),
+            "other": sum(one.other_words for one in samples),
         }
     if name == "language":
         found = sum((one.languages for one in samples), Counter[str]())

@@ -8,10 +8,14 @@ better than what must fail, the figure cannot tell them apart and the guardrail 
 control that is only wanted to fail draws the limit nearer where it can be told apart; where it
 cannot, the result says so.
 
-**The floor** is drawn in the same way on the other side, for figures of which human text has some
-and noise too little: people repeat themselves a little, and share turns of phrase with others. It
-lies nearer to noise (`FLOOR_PLACE`): a good model may do so less than people, and only noise is to
-be held off.
+A set is one draw, and its texts one draw of all that could be written: the extremes of the drawn
+sets are moved away from their median by the factor that this costs, sqrt(1 + S / N), before the
+limit is laid between them. A gap that only this draw of texts has leaves no room for a limit.
+
+**Too little** is a guardrail of its own: people repeat themselves a little, share turns of phrase
+with others and need their short words, and noise does all that less. Who fails there has copied too
+little, not too much. The limit lies nearer to noise (`NEAR_NOISE`): a good model may do so less
+than people, and only noise is to be held off.
 
 **The check** is made on other texts, of the test split: what must pass has to pass and what must
 fail has to fail, or the guardrail is invalid again. An invalid guardrail says nothing of the
@@ -39,8 +43,8 @@ Summing = Literal["ratio", "longest", "worst tenth"]
 
 DRAWN_SETS = 1000
 """Sets that are drawn from the texts of a control."""
-FLOOR_PLACE = 0.75
-"""Where a floor lies, on the way from what must pass (0) to noise (1)."""
+NEAR_NOISE = 0.75
+"""Where the limit of a "too little" lies, on the way from what must pass (0) to noise (1)."""
 LANGUAGE_PLACE = 0.35
 """Of the limit of `language`, on the way from human text to shuffled letters. Noise of Portuguese
 subwords lies about half way, and so much moves from set to set that it cannot draw the limit."""
@@ -62,11 +66,11 @@ class Guardrail:
         of_text: numerator and denominator of one text; the denominator counts for `ratio` only.
         cause: the likely one when it fails.
         must_pass: the control that has to pass.
+        also_must_pass: another control that has to, and what is figured of its texts, which can be
+            another figure than of the samples; None: the same.
         must_fail: controls that have to fail beyond the limit; on others it has nothing to say.
-        must_fail_below: controls that have to fail below a floor; only beside `at most`.
         limit_place: where the limit lies, on the way from what must pass (0) to what must fail (1).
         checked: controls that must fail at the check, though they do not draw the limit.
-        floor_of_text: what the floor is held against, as a ratio of sums; None: the value itself.
         wanted: controls that have to fail where the limit can be drawn before them.
     """
 
@@ -79,10 +83,9 @@ class Guardrail:
     cause: str
     must_pass: str
     must_fail: tuple[str, ...]
-    must_fail_below: tuple[str, ...] = ()
+    also_must_pass: tuple[str, Callable[[TextFacts], tuple[float, float]] | None] | None = None
     limit_place: float = 0.5
     checked: tuple[str, ...] = ()
-    floor_of_text: Callable[[TextFacts], tuple[float, float]] | None = None
     wanted: tuple[str, ...] = ()
 
     def value(self, texts: Sequence[TextFacts]) -> float | None:
@@ -93,12 +96,15 @@ class Guardrail:
         """The figures of `DRAWN_SETS` sets drawn from the texts, (R,); nan where there is none."""
         return self._figures(texts, _drawn_sets([one.source for one in texts], set_texts))
 
-    @property
-    def of_floor(self) -> Guardrail:
-        """The same guardrail with the figure that its floor is held against as its value."""
-        if self.floor_of_text is None:
-            return self
-        return replace(self, of_text=self.floor_of_text, summing="ratio")
+    def interval(self, texts: Sequence[TextFacts]) -> tuple[float, float] | None:
+        """95 % of the figures of as many texts drawn anew; None where that says nothing."""
+        if self.summing == "longest" or len(texts) < 2:
+            return None
+        drawn_R = self.drawn_values(texts, len(texts))
+        if np.isnan(drawn_R).any():
+            return None
+        low, high = np.quantile(drawn_R, [0.025, 0.975])
+        return float(low), float(high)
 
     def _figures(self, texts: Sequence[TextFacts], drawn_RS: NDArray[np.int64]) -> Floats:
         above_N, below_N = np.array([self.of_text(one) for one in texts], dtype=np.float64).T
@@ -125,7 +131,7 @@ def _drawn_sets(sources: Sequence[str], set_texts: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A limit or a floor, and where it comes from.
+    """A limit, and where it comes from.
 
     Attributes:
         value: None if the controls leave no room for one.
@@ -146,13 +152,11 @@ class Calibration:
 
     Attributes:
         limit: on the side that the guardrail's `direction` names.
-        floor: on the other side, if it has one.
-        must_fail: the controls that limit and floor hold off.
+        must_fail: the controls that it holds off.
         not_told_apart: controls that the limit was wanted to hold off, and cannot.
     """
 
     limit: Edge
-    floor: Edge | None
     must_fail: tuple[str, ...]
     not_told_apart: tuple[str, ...]
 
@@ -160,7 +164,7 @@ class Calibration:
 def calibrate(
     guardrail: Guardrail, controls: Mapping[str, Sequence[TextFacts]], set_texts: int
 ) -> Calibration:
-    """Find a guardrail's limit, and its floor.
+    """Find a guardrail's limit.
 
     Args:
         guardrail: one of `guardrails`, or `ORIGIN`.
@@ -168,46 +172,53 @@ def calibrate(
         set_texts: S.
     """
     sign = 1.0 if guardrail.direction == "at most" else -1.0  # small is good below
-    passing_R = guardrail.drawn_values(controls[guardrail.must_pass], set_texts)
-
-    def failing(name: str, texts: int) -> Floats:
-        return guardrail.drawn_values(controls[name], texts)
-
     # One planted copy among good texts must be enough, so each is a set of its own.
-    alone = 1 if guardrail.summing == "longest" else set_texts
-    held_off = {name: failing(name, alone) for name in guardrail.must_fail}
-    wanted = {name: failing(name, alone) for name in guardrail.wanted}
-    held_off |= {
-        name: failing_R
-        for name, failing_R in wanted.items()
-        if _edge(sign, passing_R, {name: failing_R}, 0.5).value is not None
-    }
-    below = guardrail.of_floor
-    too_small = {
-        name: below.drawn_values(controls[name], set_texts) for name in guardrail.must_fail_below
-    }
-    enough_R = below.drawn_values(controls[guardrail.must_pass], set_texts)
+    alone = 1 if guardrail.summing == "longest" and sign > 0 else set_texts
+
+    def extreme(name: str, texts: int, share: float, figure: Guardrail = guardrail) -> float:
+        drawn_R = sign * figure.drawn_values(controls[name], texts)
+        if figure.summing == "longest":  # a count of words, no mean that spreads with the draw
+            return float(np.quantile(drawn_R, share))
+        return extreme_of_sets(drawn_R, share, texts, len(controls[name]))
+
+    worst = extreme(guardrail.must_pass, set_texts, 1 - EXTREME_SHARE)
+    if guardrail.also_must_pass is not None:
+        name, of_text = guardrail.also_must_pass
+        figure = replace(guardrail, of_text=of_text or guardrail.of_text)
+        worst = max(worst, extreme(name, set_texts, 1 - EXTREME_SHARE, figure))
+    best = {name: extreme(name, alone, EXTREME_SHARE) for name in guardrail.must_fail}
+    wanted = {name: extreme(name, alone, EXTREME_SHARE) for name in guardrail.wanted}
+    best |= {name: value for name, value in wanted.items() if worst < value}
     return Calibration(
-        limit=_edge(sign, passing_R, held_off, guardrail.limit_place),
-        floor=_edge(-1.0, enough_R, too_small, FLOOR_PLACE) if too_small else None,
-        must_fail=(*held_off, *too_small, *guardrail.checked),
-        not_told_apart=tuple(name for name in wanted if name not in held_off),
+        limit=_edge(sign, worst, best, guardrail.limit_place),
+        must_fail=(*best, *guardrail.checked),
+        not_told_apart=tuple(name for name in wanted if name not in best),
     )
 
 
-def _edge(sign: float, passing_R: Floats, failing: Mapping[str, Floats], place: float) -> Edge:
-    """Between the worst sets that must pass and the best that must fail.
+def extreme_of_sets(drawn_R: Floats, share: float, set_texts: int, texts: int) -> float:
+    """The quantile of drawn sets, away from their median for the draw of the texts themselves.
+
+    Args:
+        drawn_R: figures of the drawn sets.
+        share: of the quantile.
+        set_texts: S, of each set.
+        texts: N, from which all sets were drawn.
+    """
+    median = float(np.median(drawn_R))
+    factor = math.sqrt(1 + set_texts / texts)
+    return median + factor * (float(np.quantile(drawn_R, share)) - median)
+
+
+def _edge(sign: float, worst: float, best_of: Mapping[str, float], place: float) -> Edge:
+    """Between the worst sets that must pass and the best that must fail, times `sign`.
 
     Args:
         sign: 1 if what must fail is larger, -1 if it is smaller.
-        passing_R: figures of the drawn sets that must pass.
-        failing: of those that must fail, by control.
-        place: on the way from the ones (0) to the others (1).
+        worst: of the sets that must pass.
+        best_of: of those that must fail, by control.
+        place: on the way from the one (0) to the other (1).
     """
-    worst = float(np.quantile(sign * passing_R, 1 - EXTREME_SHARE))
-    best_of = {
-        name: float(np.quantile(sign * drawn_R, EXTREME_SHARE)) for name, drawn_R in failing.items()
-    }
     nearest = min(best_of, key=lambda name: (not math.isnan(best_of[name]), best_of[name]))
     best = best_of[nearest]
     return Edge(
@@ -223,12 +234,24 @@ def _number(value: float) -> float | None:
 
 
 SUBWORDS = ("bpe", "unigram")
-FOR_SUBWORDS_ONLY = ("byte_fallback_ratio", "short_piece_ratio")
+FOR_SUBWORDS_ONLY = ("byte_fallback_ratio", "short_piece_ratio", "common_short_pieces")
+TOO_LITTLE = ("common_short_pieces", "recurring_words", "shared_phrases")
+"""Guardrails of what human text has some of, and noise less."""
+VERBATIM = ("verbatim", None)
 
 
 def applies(name: str, kind: str) -> bool:
     """Whether a guardrail has a meaning for a kind of tokenizer."""
     return kind in SUBWORDS or name not in FOR_SUBWORDS_ONLY
+
+
+def expected_bits(text: TextFacts) -> tuple[float, float]:
+    """What the sampler itself would have spent in these contexts.
+
+    At a high temperature that is more than human text costs, and a model that has learned little
+    spends much. It asks the logits, not what was sampled.
+    """
+    return text.likelihood.expected_bits, text.likelihood.tokens
 
 
 def guardrails() -> list[Guardrail]:
@@ -244,6 +267,7 @@ def guardrails() -> list[Guardrail]:
             "characters that the training text lacks, or bytes that form none",
             "human",
             ("noise",),
+            also_must_pass=VERBATIM,
         ),
         Guardrail(
             "short_piece_ratio",
@@ -255,7 +279,20 @@ def guardrails() -> list[Guardrail]:
             "letters that do not form words",
             "human",
             ("shuffled_characters",),
-            must_fail_below=("noise",),
+            also_must_pass=VERBATIM,
+        ),
+        Guardrail(
+            "common_short_pieces",
+            "share of the tokens that stand for at most two characters: a, de, e, commas",
+            "share",
+            "at least",
+            "ratio",
+            lambda text: (text.short_tokens, text.tokens),
+            "too few of the short words and signs that every text has",
+            "human",
+            ("noise",),
+            also_must_pass=VERBATIM,
+            limit_place=NEAR_NOISE,
         ),
         Guardrail(
             "lexicon_share",
@@ -267,6 +304,20 @@ def guardrails() -> list[Guardrail]:
             "strings that are not words: a model that has learned too little, or a broken sampler",
             "human",
             ("noise", "shuffled_characters"),
+            also_must_pass=VERBATIM,
+        ),
+        Guardrail(
+            "portuguese_words",
+            "of the words that are clearly more frequent in one language, the share of Portuguese",
+            "share",
+            "at least",
+            "ratio",
+            lambda text: (text.portuguese_words, text.portuguese_words + text.other_words),
+            "another language, or none",
+            "human",
+            ("english", "spanish"),
+            also_must_pass=VERBATIM,
+            wanted=("galician", "noise", "shuffled_characters"),
         ),
         Guardrail(
             "repetition",
@@ -278,11 +329,20 @@ def guardrails() -> list[Guardrail]:
             "a loop: the same phrase again and again",
             "human",
             ("looped",),
-            must_fail_below=("noise",),
-            floor_of_text=lambda text: (
-                text.repetition.recurring_share * text.characters,
-                text.characters,
-            ),
+            also_must_pass=VERBATIM,
+        ),
+        Guardrail(
+            "recurring_words",
+            "words that came before in the text, and its longest repeat, as shares of it",
+            "share",
+            "at least",
+            "ratio",
+            lambda text: (text.repetition.recurring_share * text.characters, text.characters),
+            "words that hardly ever come back, as they do in every text",
+            "human",
+            ("noise",),
+            also_must_pass=VERBATIM,
+            limit_place=NEAR_NOISE,
         ),
         Guardrail(
             "copied_training_text",
@@ -294,7 +354,19 @@ def guardrails() -> list[Guardrail]:
             "a copy of the training text: learned by heart, or put there by hand",
             "human",
             ("copied",),
-            must_fail_below=("noise",),
+        ),
+        Guardrail(
+            "shared_phrases",
+            "words of the longest turn of phrase that the training text has too",
+            "words",
+            "at least",
+            "longest",
+            lambda text: (text.copy.words, 1),
+            "no turn of phrase of the language: the contrary of a copy",
+            "human",
+            ("noise",),
+            also_must_pass=VERBATIM,
+            limit_place=NEAR_NOISE,
         ),
         Guardrail(
             "language",
@@ -305,7 +377,8 @@ def guardrails() -> list[Guardrail]:
             lambda text: (text.languages[PORTUGUESE], text.languages.total()),
             "another language, or none",
             "human",
-            ("foreign", "shuffled_characters"),
+            ("english", "spanish", "shuffled_characters"),
+            also_must_pass=VERBATIM,
             limit_place=LANGUAGE_PLACE,
             checked=("noise",),
         ),
@@ -316,9 +389,10 @@ def guardrails() -> list[Guardrail]:
             "at most",
             "ratio",
             lambda text: (text.likelihood.bits, text.likelihood.tokens),
-            "not drawn from this model",
+            "text that this model finds improbable",
             "human",
             ("noise", "shuffled_characters"),
+            also_must_pass=("human", expected_bits),
             wanted=("shuffled_words",),
         ),
     ]
@@ -331,7 +405,7 @@ ORIGIN = Guardrail(
     "at most",
     "ratio",
     lambda text: (text.likelihood.excess_bits, text.likelihood.tokens),
-    "not drawn from this model with these sampler settings",
+    "text that this model, with these sampler settings, would hardly have drawn",
     "own",
     ("noise", "shuffled_characters"),
     wanted=("human", "shuffled_words"),

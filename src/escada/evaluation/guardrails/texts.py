@@ -44,6 +44,13 @@ class Continuation:
     stored_tokens: int | None = None
 
     @property
+    def stored_bits(self) -> float | None:
+        """What the file says that the whole text cost; None if it says nothing."""
+        if self.stored_bits_per_token is None or self.stored_tokens is None:
+            return None
+        return self.stored_bits_per_token * self.stored_tokens
+
+    @property
     def whole_words(self) -> str:
         """The text without what continues the prompt's last word, or was cut off at the end."""
         text = re.sub(r"^\w+", "", self.text) if re.search(r"\w$", self.prompt) else self.text
@@ -131,8 +138,8 @@ def stored_bits_per_token(continuations: Sequence[Continuation]) -> float | None
     """What the file says of all samples together; None if it is silent on some."""
     bits = tokens = 0.0
     for one in continuations:
-        if one.stored_bits_per_token is None or one.stored_tokens is None:
+        if one.stored_bits is None or one.stored_tokens is None:
             return None
-        bits += one.stored_bits_per_token * one.stored_tokens
+        bits += one.stored_bits
         tokens += one.stored_tokens
     return bits / tokens if tokens else None
