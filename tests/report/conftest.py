@@ -354,7 +354,7 @@ def demo_like(table: dict) -> dict:
     phenomena = ("subject_verb_number", "subject_verb_person", "determiner_noun_number")
     phenomena += ("determiner_noun_gender", "noun_adjective_number", "noun_adjective_gender")
     share = {"accuracy": 0.7917, "ci95": [0.771, 0.813], "pairs": 400}
-    guard = {"value": 0.0984, "limit": 0.514, "floor": 0.0773, "floor_value": 0.181}
+    guard = {"value": 0.0984, "limit": 0.514}
     for rung in table["rungs"][:6]:
         rung["minimal_pairs"] = share | {
             "by_phenomenon": dict.fromkeys(phenomena, share),
