@@ -34,8 +34,8 @@ RUN_CHARACTERS = 100
 MOST_COPIES = 20
 BLOCK_CHARACTERS = 2**26
 _BATCH = 1024
-_VIEWS: tuple[Callable[[str], str], ...] = (comparison_form, str)
-"""What is compared of a text: its words, and all of it."""
+_VIEWS: tuple[Callable[[str], str], ...] = (comparison_form, str.casefold)
+"""What is compared of a text: its words, and all of it but its case."""
 SETTINGS = {
     "threshold": THRESHOLD,
     "shingle_characters": SHINGLE_CHARACTERS,
