@@ -1,5 +1,6 @@
 """Preparing a corpus: what is in it, when it is made again, and what is refused."""
 
+import errno
 import json
 import os
 import random
@@ -57,6 +58,7 @@ def test_a_prepared_corpus_holds_every_document_once_and_clean(source: str, tmp_
         expected = sum(len(d.text.encode()) for d in corpus.documents(split))
         assert corpus.text_bytes(split) == expected == corpus.manifest["splits"][split]["bytes"]
     assert sorted(p.name for p in corpus.path.iterdir()) == [
+        ".lock",
         "manifest.json",
         "test.parquet",
         "train.parquet",
@@ -272,3 +274,75 @@ def test_the_default_corpus_is_what_the_docs_say_and_its_test_split_is_unseen(tm
                     worst = max(worst, len(mine & train[i]) / len(mine | train[i]))
     assert worst < 0.8
     print(f"largest similarity of a held-out to a training document: {worst:.3f}")
+
+
+def texts_of(corpus: Corpus) -> set[str]:
+    return {d.text for split in SPLITS for d in corpus.documents(split)}
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_link_as_out_stays_a_link_and_its_folder_is_filled(
+    filled: bool, source: str, tmp_path: Path
+):
+    disk, link = tmp_path / "disk", tmp_path / "link"
+    disk.mkdir()
+    link.symlink_to(disk)
+    if filled:
+        prepare(source, disk)
+        write_source(Path(source), change=" E mais.")
+    corpus = prepare(source, link)
+    assert link.is_symlink()
+    assert texts_of(corpus) == texts_of(Corpus.open(disk))
+    assert any(" E mais." in text for text in texts_of(corpus)) == filled
+
+
+@pytest.mark.parametrize("out", [".", "../here/", str(Path("..", "here", "..", "here"))])
+def test_out_may_be_the_folder_one_stands_in(
+    out: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    first = prepare(source, Path(out))
+    write_source(Path(source), change=" E mais.")
+    assert prepare(source, Path(out)).hash != first.hash
+    assert Corpus.open(here).hash != first.hash
+
+
+def test_an_exchange_that_was_cut_off_is_finished(source: str, tmp_path: Path):
+    out, other = tmp_path / "c", tmp_path / "other"
+    prepare(source, out)
+    write_source(Path(source), change=" E mais.")
+    wanted = prepare(source, other)
+    # As after a kill: the old manifest is gone, one of the three files was moved.
+    fresh = out / ".fresh"
+    other.rename(fresh)
+    (out / "manifest.json").unlink()
+    (fresh / "train.parquet").replace(out / "train.parquet")
+    assert prepare(source, out).hash == wanted.hash
+    assert not fresh.exists()
+
+
+def test_what_a_killed_preparation_left_is_removed(source: str, tmp_path: Path):
+    out = tmp_path / "c"
+    for name in (".fresh", "..fresh.1.tmp"):
+        (out / name).mkdir(parents=True)
+        (out / name / "train.parquet").write_bytes(b"half")
+    prepare(source, out)
+    assert [p.name for p in out.iterdir() if "fresh" in p.name] == []
+
+
+def test_a_corpus_on_a_read_only_disk_is_opened_when_it_is_what_is_wanted(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "c"
+    made = prepare(source, out)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert prepare(source, out).hash == made.hash
+    write_source(Path(source), change=" E mais.")
+    with pytest.raises(EscadaError, match="no permission"):
+        prepare(source, out)

@@ -31,6 +31,7 @@ from escada.files import (
     content_hash,
     disk_errors,
     exclusive,
+    fsync_directory,
     hash_sources,
     new_directory,
     read_json,
@@ -141,20 +142,24 @@ def prepare(
     check_profile(profile)
     stream = open_source(source, source_file=source_file, documents=documents, options=options)
     key = _key(stream, profile, documents)
-    with exclusive(cache_directory() / "locks" / content_hash(str(out.resolve()))[:16]):
-        before = _manifest_of(out)
-        if before is None:
-            if out.is_dir() and not any(out.iterdir()):
-                out.rmdir()
-            with new_directory(out) as folder:
-                _make(folder, stream, profile, documents, key, progress)
-        elif before.get("key") != key:
-            fresh = out.with_name(f".{out.name}.new")
-            shutil.rmtree(fresh, ignore_errors=True)
-            with new_directory(fresh) as folder:
-                _make(folder, stream, profile, documents, key, progress)
-            _exchange(out, fresh)
+    folder = out.resolve()  # a link stays a link, and what it names is filled
+    is_new = not folder.exists()
+    if _is_made(folder, key):
         return Corpus.open(out)
+    with exclusive(folder / _LOCK):
+        try:
+            _finish_exchange(folder)
+            if not _is_made(folder, key):
+                for left in folder.glob(f"*{_FRESH}*"):  # of a process that was killed
+                    shutil.rmtree(left)
+                with new_directory(folder / _FRESH) as fresh:
+                    _make(fresh, stream, profile, documents, key, progress)
+                _finish_exchange(folder)
+        except BaseException:
+            if is_new and not (folder / MANIFEST).exists():
+                shutil.rmtree(folder)
+            raise
+    return Corpus.open(out)
 
 
 def _key(source: Source, profile: str, limit: int | None) -> str:
@@ -184,39 +189,45 @@ def _key(source: Source, profile: str, limit: int | None) -> str:
 
 
 _OWN_FILES = frozenset({MANIFEST, "tokens", *(f"{split}.parquet" for split in SPLITS)})
+_LOCK, _FRESH = ".lock", ".fresh"
 
 
-def _manifest_of(out: Path) -> dict[str, Any] | None:
-    """The manifest of an earlier preparation; None when there is none.
+def _is_made(folder: Path, key: str) -> bool:
+    """Whether the folder holds a corpus of this key already.
 
     Raises:
         EscadaError: the folder holds something else, which is not overwritten.
     """
-    if not out.exists():
-        return None
-    if not out.is_dir():
-        raise EscadaError("not a folder", where=out, fix="choose another --out")
-    found = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")}
-    if not found:
-        return None
-    manifest = read_json(out / MANIFEST) if MANIFEST in found else {}
-    if manifest.get("kind") != _KIND or not found <= _OWN_FILES:
+    if not folder.exists() or (folder / _FRESH / MANIFEST).exists():
+        return False
+    if not folder.is_dir():
+        raise EscadaError("not a folder", where=folder, fix="choose another --out")
+    found = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
+    manifest = read_json(folder / MANIFEST) if MANIFEST in found else {}
+    if found and (manifest.get("kind") != _KIND or not found <= _OWN_FILES):
         raise EscadaError(
             "the folder holds something else than a prepared corpus; nothing was overwritten",
-            where=out,
+            where=folder,
             fix="choose another --out, or empty it",
         )
-    return manifest
+    return manifest.get("key") == key
 
 
-def _exchange(out: Path, fresh: Path) -> None:
-    """Put the folder `fresh` in the place of `out`."""
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    with disk_errors(out):
-        out.rename(old)
-        fresh.rename(out)
-        shutil.rmtree(old)
+def _finish_exchange(folder: Path) -> None:
+    """Put the fresh corpus that is whole in the place of the old one, or go on where that was cut
+    off: while its manifest is not moved, which comes last, there is none in the folder."""
+    fresh = folder / _FRESH
+    if not (fresh / MANIFEST).exists():
+        return
+    with disk_errors(folder):
+        (folder / MANIFEST).unlink(missing_ok=True)
+        if (folder / "tokens").exists():
+            shutil.rmtree(folder / "tokens")
+        for name in (*(f"{split}.parquet" for split in SPLITS), MANIFEST):
+            if (fresh / name).exists():
+                (fresh / name).replace(folder / name)
+        fsync_directory(folder)
+        shutil.rmtree(fresh)
 
 
 def _make(
