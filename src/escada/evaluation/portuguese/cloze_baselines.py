@@ -1,7 +1,7 @@
 """What one gets at the cloze without reading: a rung below these has learned nothing of it.
 
 - `constant_word`: the word that ends most passages of the training documents, whatever the passage
-  says ("anos", on the default corpus).
+  says ("vacina", on the default corpus).
 - `repeated_word`: the last content word of the passage that stands in it twice or more, or else its
   last content word.
 - `kneser_ney`: the n-gram model, by the same greedy decoding as a rung.

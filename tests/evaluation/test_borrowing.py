@@ -1,0 +1,72 @@
+"""A run's test figures borrow the variance between groups from its validation documents."""
+
+import pytest
+
+from escada.evaluation import review
+from escada.evaluation.measurement import summarise
+from escada.evaluation.review import (
+    has_few_groups,
+    measure_run,
+    read_document_scores,
+    read_measurement,
+)
+from escada.evaluation.statistics import FEW_GROUPS
+from escada.text.documents import Document
+
+
+def held_out(source, groups, documents_each=1):
+    return [
+        Document(f"{source}{g}-{i}", source, f"g{g}", "texto")
+        for g in range(groups)
+        for i in range(documents_each)
+    ]
+
+
+def test_one_source_of_few_groups_is_enough_to_borrow():
+    assert not has_few_groups(held_out("a", FEW_GROUPS) + held_out("b", FEW_GROUPS))
+    assert has_few_groups(held_out("a", FEW_GROUPS) + held_out("b", FEW_GROUPS - 1))
+
+
+def test_documents_of_one_group_count_once():
+    assert has_few_groups(held_out("a", 3, documents_each=FEW_GROUPS))
+
+
+@pytest.fixture
+def run(corpus, tmp_path):
+    from escada.spec import Budget, load_spec
+    from escada.training.start import start
+
+    sizes = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
+    spec = load_spec("v1", preset="laptop", overrides=[*sizes, "train.window_tokens=24"])
+    return start(spec.with_budget(Budget.parse("5 steps")), corpus, tmp_path, device="cpu")
+
+
+def summed_up(run, corpus, beside):
+    found = summarise(
+        read_document_scores(run, "test"),
+        run.tokenizer,
+        profile=corpus.profile,
+        corpus_hash=corpus.hash,
+        split="test",
+        beside=beside,
+    )
+    return found.to_json()
+
+
+def test_test_documents_of_few_groups_borrow_from_validation(run, corpus):
+    assert measure_run(run, corpus, "test", device="cpu")
+    found = read_measurement(run, "test")
+    assert found["ci95_borrowed"] == ["cartas", "contos"]
+    validation = read_document_scores(run, "validation")
+    borrowed, alone = summed_up(run, corpus, validation), summed_up(run, corpus, None)
+    assert found["ci95"] == pytest.approx(borrowed["ci95"])
+    assert found["ci95"] != pytest.approx(alone["ci95"])
+    assert found["bits_per_byte"] == pytest.approx(alone["bits_per_byte"])
+    assert read_measurement(run, "validation")["ci95_borrowed"] == [], "never the other way round"
+
+
+def test_test_documents_of_many_groups_do_not(run, corpus, monkeypatch):
+    monkeypatch.setattr(review, "FEW_GROUPS", 1)
+    measure_run(run, corpus, "test", device="cpu")
+    assert read_measurement(run, "test")["ci95_borrowed"] == []
+    assert not run.layout.evaluation("validation").exists()
