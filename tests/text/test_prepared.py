@@ -3,6 +3,9 @@
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 from escada.errors import EscadaError
 from escada.spec import TokenizerSpec
 from escada.text import prepared
+from escada.text.corpus import prepare
 from escada.text.documents import Document
 from escada.text.prepared import prepare_tokens, tokens_path
 
@@ -138,6 +142,76 @@ def test_what_a_killed_process_left_behind_is_cleared_away(corpus):
     (left / "tokenizer").mkdir(parents=True)
     prepare_tokens(corpus, CHARACTERS)
     assert not left.exists()
+
+
+def test_tokens_of_a_corpus_that_cannot_be_written_go_to_the_cache(
+    corpus, trainings, tmp_path, monkeypatch
+):
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("ESCADA_CACHE", str(cache))
+    monkeypatch.setattr(prepared, "_can_be_written", lambda _: False)
+    _, stream = prepare_tokens(corpus, CHARACTERS)
+    assert stream.path.is_relative_to(cache / "tokens")
+    assert prepare_tokens(corpus, CHARACTERS)[1].hash == stream.hash
+    assert len(trainings) == 1
+    assert not (corpus.path / "tokens").exists()
+
+
+def test_tokens_that_a_read_only_corpus_has_already_are_used_there(
+    corpus, trainings, tmp_path, monkeypatch
+):
+    _, stream = prepare_tokens(corpus, CHARACTERS)
+    monkeypatch.setenv("ESCADA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(prepared, "_can_be_written", lambda _: False)
+    monkeypatch.setattr(prepared, "exclusive", None)  # a lock cannot be made there
+    assert prepare_tokens(corpus, CHARACTERS)[1].path == stream.path
+    assert len(trainings) == 1
+
+
+READ_ONLY_DISK = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+MOUNT = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"'
+
+
+def can_mount_read_only(folder: Path) -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    command = [*READ_ONLY_DISK, f'{MOUNT} && ! touch "$1"/x', "sh", folder]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_tokens_of_a_corpus_on_a_disk_mounted_read_only_go_to_the_cache(tmp_path):
+    disk, cache = tmp_path / "disk", tmp_path / "cache"
+    disk.mkdir()
+    if not can_mount_read_only(disk):
+        pytest.skip("mounting is not permitted here")
+    rows = "".join(f'{{"text": "o gato número {i} subiu {i * 7919}"}}\n' for i in range(60))
+    (tmp_path / "gatos.jsonl").write_text(rows)
+    prepare(str(tmp_path / "gatos.jsonl"), disk / "corpus")
+    before = sorted(disk.rglob("*"))
+    code = textwrap.dedent(
+        """
+        import pathlib, sys
+        from escada.spec import TokenizerSpec
+        from escada.text.corpus import Corpus
+        from escada.text.prepared import prepare_tokens
+        corpus = Corpus.open(pathlib.Path(sys.argv[1]) / "corpus")
+        for _ in range(2):
+            print(prepare_tokens(corpus, TokenizerSpec(kind="bytes"))[1].path)
+        """
+    )
+    command = [*READ_ONLY_DISK, f'{MOUNT} && exec "$2" -c "$3" "$1"', "sh", disk]
+    done = subprocess.run(
+        [*command, sys.executable, code],
+        env=os.environ | {"ESCADA_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = map(Path, done.stdout.splitlines())
+    assert first == second
+    assert first.is_relative_to(cache / "tokens")
+    assert sorted(disk.rglob("*")) == before
 
 
 def _prepare_slowly(path, spec, results):

@@ -4,21 +4,23 @@ encoded.
     corpus/tokens/<key>/tokenizer/    see escada.text.tokenizers
     corpus/tokens/<key>/train/        see escada.text.shards
 
-The key is a hash of the corpus, the tokenizer's spec and the code that makes tokens: when nothing
-changed the folder is reused, when anything did another one is made. One process makes it while
-others wait, and it appears whole or not at all.
+Where the corpus's folder cannot be written (a read-only disk, another's folder), `tokens` is in the
+cache. The key is a hash of the corpus, the tokenizer's spec and the code that makes tokens: when
+nothing changed the folder is reused, when anything did another one is made. One process makes it
+while others wait, and it appears whole or not at all.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from escada.errors import EscadaError
-from escada.files import content_hash, exclusive, hash_sources, new_directory
+from escada.files import cache_directory, content_hash, exclusive, hash_sources, new_directory
 from escada.spec import TokenizerSpec
 from escada.text import shards
 from escada.text.shards import ProgressCallback, TokenStream, write_stream
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from escada.text.corpus import Corpus
 
 SPLIT = "train"
+TOKENS = "tokens"
 TOKENIZER = "tokenizer"
 
 
@@ -39,7 +42,7 @@ def prepare_tokens(
     Held-out documents are never read.
 
     Args:
-        corpus: prepared; the tokens are kept in its folder.
+        corpus: prepared; the tokens are kept in its folder, or in the cache.
         spec: which tokenizer.
         progress: called with documents and tokens while they are written, if they are.
 
@@ -48,11 +51,12 @@ def prepare_tokens(
             the tokens that lie there are damaged.
     """
     folder = tokens_path(corpus, spec)
-    with exclusive(folder.with_name(f".{folder.name}.lock")):
-        if not _is_whole(folder):
-            _clear(folder)
-            with new_directory(folder) as temporary:
-                _make(temporary, corpus, spec, progress)
+    if not _is_whole(folder):
+        with exclusive(folder.with_name(f".{folder.name}.lock")):
+            if not _is_whole(folder):
+                _clear(folder)
+                with new_directory(folder) as temporary:
+                    _make(temporary, corpus, spec, progress)
     try:
         tokenizer = load_tokenizer(folder / TOKENIZER)
     except EscadaError as error:
@@ -62,7 +66,11 @@ def prepare_tokens(
 
 
 def tokens_path(corpus: Corpus, spec: TokenizerSpec) -> Path:
-    """Where the tokens of a spec are kept; another path when corpus, spec or code differ."""
+    """Where the tokens of a spec are kept; another path when corpus, spec or code differ.
+
+    Raises:
+        EscadaError: neither the corpus's folder can be written nor is there a home for a cache.
+    """
     here = Path(__file__).parent
     key = content_hash(
         {
@@ -72,7 +80,16 @@ def tokens_path(corpus: Corpus, spec: TokenizerSpec) -> Path:
             "sentencepiece": importlib.metadata.version("sentencepiece"),
         }
     )
-    return corpus.path / "tokens" / key[:16]
+    folder = corpus.path / TOKENS / key[:16]
+    if _is_whole(folder) or _can_be_written(corpus.path):
+        return folder
+    return cache_directory() / TOKENS / key[:16]
+
+
+def _can_be_written(corpus: Path) -> bool:
+    """Whether tokens can be put into a corpus's folder, as this user and on this disk."""
+    tokens = corpus / TOKENS
+    return os.access(tokens if tokens.exists() else corpus, os.W_OK | os.X_OK)
 
 
 def _make(
