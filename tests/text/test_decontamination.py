@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from escada.cli import data
+from escada.files import write_json
 from escada.text import decontamination
 from escada.text.corpus import MANIFEST, Corpus, default_corpus_path, prepare
 from escada.text.decontamination import MOST_COPIES, contaminated
@@ -196,3 +199,29 @@ def test_a_source_of_copies_only_keeps_them_and_they_are_counted(tmp_path: Path)
     for name in ("validation", "test"):
         assert corpus.manifest["across_splits"][name]["kept_copies"] >= 1
         assert corpus.manifest["splits"][name]["documents"] >= 1
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_data_verbs_say_what_was_removed_and_what_was_kept_across_splits(kept: int, tmp_path: Path):
+    corpus = prepare(str(planted(tmp_path / "notas.jsonl")), tmp_path / "c")
+    across = corpus.manifest["across_splits"]
+    across["test"]["kept_copies"] = kept
+    write_json(corpus.path / MANIFEST, corpus.manifest)
+    said = CliRunner().invoke(data.app, ["stats", str(corpus.path)]).output.replace("\n", " ")
+    for split in ("validation", "test"):
+        count, size = across[split]["removed_documents"], across[split]["removed_bytes"]
+        assert f"{count:,} of {split} ({size:,} bytes)" in said
+    assert ("copies kept" in said) == (kept > 0)
+    assert ("3 of test" in said.partition("copies kept")[2]) == (kept > 0)
+    as_json = CliRunner().invoke(data.app, ["stats", str(corpus.path), "--json"]).output
+    assert json.loads(as_json)["across_splits"] == across
+    arguments = ["--source", str(tmp_path / "notas.jsonl"), "--out", str(corpus.path)]
+    prepared = CliRunner().invoke(data.app, ["prepare", *arguments]).output.replace("\n", " ")
+    assert said.partition("held-out")[2].partition(" source ")[0] in prepared
+
+
+def test_a_corpus_from_before_copies_were_looked_for_says_so(tmp_path: Path):
+    corpus = prepare(str(planted(tmp_path / "notas.jsonl")), tmp_path / "c")
+    del corpus.manifest["across_splits"]
+    write_json(corpus.path / MANIFEST, corpus.manifest)
+    assert "not looked for" in CliRunner().invoke(data.app, ["stats", str(corpus.path)]).output

@@ -136,6 +136,7 @@ def _print_summary(corpus: Corpus) -> None:
         f"{read['documents']:,} read, {fell:,} left out: {read['empty']:,} empty, "
         f"{read['exact_duplicates']:,} exact and {read['near_duplicates']:,} near-duplicates"
     )
+    _print_copies(manifest)
     _table(
         ("source", "split", "documents", "groups", "bytes"),
         [
@@ -148,9 +149,27 @@ def _print_summary(corpus: Corpus) -> None:
         echo(f"licence of {source}: {licence['name']} ({licence['note']})")
 
 
+def _print_copies(manifest: dict[str, Any]) -> None:
+    """What was done about held-out documents with a copy in another split."""
+    across = manifest.get("across_splits")
+    if across is None:
+        echo("copies across splits: not looked for; prepare the corpus again")
+        return
+    parts = {split: across[split] for split in ("validation", "test")}
+    removed = ", ".join(
+        f"{part['removed_documents']:,} of {split} ({part['removed_bytes']:,} bytes)"
+        for split, part in parts.items()
+    )
+    echo(f"held-out documents removed as copies of another split's: {removed}")
+    if any(part["kept_copies"] for part in parts.values()):
+        kept = ", ".join(f"{part['kept_copies']:,} of {split}" for split, part in parts.items())
+        echo(f"copies kept, since their source would have too few groups without them: {kept}")
+
+
 def _print_statistics(corpus: Corpus, statistics: dict[str, Any]) -> None:
     columns = ("documents", "groups", "bytes", "characters", "words")
     echo(f"{corpus.path}: profile {corpus.profile}, hash {corpus.hash[:12]}")
+    _print_copies(corpus.manifest)
     parts = {"all": statistics["splits"], **statistics["by_source"]}
     _table(
         ("source", "split", *columns, "P50 bytes", "P95 bytes", "P99 bytes"),

@@ -36,7 +36,9 @@ def corpus_statistics(corpus: Corpus) -> dict[str, Any]:
         `splits` and `by_source` (source → split): documents, groups, bytes, characters, words (what
         stands between blanks), lines, and `document_bytes` with P50, P95, P99 and the maximum. With
         `characters`: how many different ones training has, how many of them fewer than `RARE`
-        times, and how many of each held-out split's characters training has too seldom.
+        times, and how many of each held-out split's characters training has too seldom. With
+        `across_splits`: the manifest's counts of held-out documents with a copy in another split;
+        None for a corpus prepared before they were looked for.
     """
     names = ("documents", "bytes", "characters", "words", "lines")
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
@@ -71,6 +73,7 @@ def corpus_statistics(corpus: Corpus) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "corpus_hash": corpus.hash,
         "profile": corpus.profile,
+        "across_splits": corpus.manifest.get("across_splits"),
         "splits": {split: entry([(source, split) for source in sources]) for split in SPLITS},
         "by_source": {
             source: {split: entry([(source, split)]) for split in SPLITS} for source in sources
