@@ -5,6 +5,7 @@ import contextlib
 import os
 import platform
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -261,6 +262,66 @@ def test_without_a_home_whoever_needs_a_cache_is_told_of_escada_cache(monkeypatc
     monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user without a name
     with pytest.raises(EscadaError, match="ESCADA_CACHE"):
         cache_directory()
+
+
+WITHOUT_A_NAME = ["unshare", "--user", "--map-user=54321", "--map-group=54321"]
+"""As in a container whose user has no name (docker run -u 54321)."""
+
+
+def escada_without_a_name(arguments: list[str], home: Path | None = None):
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*WITHOUT_A_NAME, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("user namespaces are not permitted here")
+    unset = {"HOME", "ESCADA_CACHE", "XDG_CACHE_HOME"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    return subprocess.run(
+        [*WITHOUT_A_NAME, sys.executable, "-m", "escada", *arguments],
+        env=environment | ({"HOME": str(home)} if home else {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_a_home_and_a_name_documents_are_prepared(tmp_path):
+    rows = "".join(f'{{"text": "o gato número {i} subiu {i * 7919}"}}\n' for i in range(60))
+    (tmp_path / "gatos.jsonl").write_text(rows)
+    source, out = str(tmp_path / "gatos.jsonl"), tmp_path / "c"
+    done = escada_without_a_name(["data", "prepare", "--source", source, "--out", str(out)])
+    assert done.returncode == 0, done.stderr
+    assert (out / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["data", "prepare"], "ESCADA_CACHE"),
+        (["data", "prepare", "--source", "~/x.jsonl"], "give the whole path"),
+    ],
+)
+def test_without_a_home_what_needs_one_is_one_line(arguments, words, tmp_path):
+    done = escada_without_a_name([*arguments, "--out", str(tmp_path / "c")])
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["data", "prepare", "--out", "{home}-out"], "ESCADA_CACHE"),
+        (["data", "stats", "{home}/corpus"], "no permission to read or write ({home}"),
+    ],
+)
+def test_a_home_that_may_not_be_entered_is_one_line(arguments, words, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o000)
+    done = escada_without_a_name([word.format(home=home) for word in arguments], home)
+    assert done.returncode == 2, done.stderr
+    assert words.format(home=home) in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_cache_that_cannot_be_written_names_escada_cache(monkeypatch, tmp_path):

@@ -370,4 +370,4 @@ def _find_cache_directory() -> Path | None:
 
 def _is_in_cache(path: object) -> bool:
     cache = _find_cache_directory()
-    return cache is not None and isinstance(path, Path) and path.is_relative_to(cache)
+    return cache is not None and isinstance(path, str | Path) and Path(path).is_relative_to(cache)

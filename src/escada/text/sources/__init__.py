@@ -108,7 +108,11 @@ def _read_brwac(path: Path, place: str, intake: Intake) -> Iterator[Document]:
 
 
 def _path(name: str, documents: int | None, options: RowOptions) -> Source:
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:  # "~" without a home, "~ana" without such a user
+        fix = "give the whole path"
+        raise EscadaError("no home folder is known for this path", where=name, fix=fix) from error
     if not path.exists():
         looks_like_name = "/" not in name and "." not in name
         hint = nearest(name, NAMES) if looks_like_name else "check the path"
