@@ -250,8 +250,11 @@ def test_the_default_corpus_is_what_the_docs_say_and_its_test_split_is_unseen(tm
     manifest = corpus.manifest
     assert manifest["read"]["documents"] == 12_642
     theses = {split: manifest["by_source"]["petrogold"][split]["groups"] for split in SPLITS}
-    assert sum(theses.values()) == 19
-    assert min(theses.values()) >= 1
+    assert theses == {"train": 9, "validation": 5, "test": 5}
+    assert corpus.hash.startswith("b55c20edefce")
+    assert [corpus.text_bytes(split) for split in SPLITS] == [3_037_875, 426_470, 506_079]
+    removed = [manifest["across_splits"][split]["removed_documents"] for split in SPLITS[1:]]
+    assert removed == [71, 69]
 
     # Two sets that share 3/4 of their union share one of the rarest quarter (and one) of each: so
     # every pair of a held-out and a training document that may be that near is compared exactly.
