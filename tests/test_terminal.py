@@ -99,7 +99,7 @@ def test_a_text_goes_into_a_pipe_as_it_is_and_to_a_terminal_escaped(capsys, monk
 def test_only_our_own_bold_reaches_a_terminal(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     stream = tty(monkeypatch)
-    terminal.echo_styled("a\x1b[2J", "b\x1b[2J", end="…\n")
+    terminal.echo_styled([("a\x1b[2J", None), ("b\x1b[2J", "bold")], end="…\n")
     assert written(stream) == "a\\u001b[2J\x1b[1mb\\u001b[2J\x1b[0m…\n"
 
 
@@ -120,7 +120,7 @@ def test_nothing_that_is_printed_raises_and_a_row_stays_a_row(encoding, text, nu
         terminal.print_what_can_be_shown()
         terminal.print_table(COLUMNS, [(text, number), (text, number)])
         terminal.echo(text)
-        terminal.echo_styled(text, text)
+        terminal.echo_styled([(text, None), (text, "bold")])
         terminal.print_line(terminal.console(), text)
         out = written(stream).replace("\x1b[1m", "").replace("\x1b[0m", "")
     lines = out.split("\n")

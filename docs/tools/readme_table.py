@@ -15,8 +15,8 @@ from escada.files import read_json, write_text
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
-    "README.md": ("n-grams (Kneser-Ney)", "xz after the training text", "bigram"),
-    "README.pt-BR.md": ("n-gramas (Kneser-Ney)", "xz depois do texto de treino", "bigrama"),
+    "README.md": ("n-grams (Kneser-Ney)", "xz primed with the training text", "bigram"),
+    "README.pt-BR.md": ("n-gramas (Kneser-Ney)", "xz que já leu o texto de treino", "bigrama"),
 }
 CONTROLS = ("character Kneser-Ney n-grams", "xz after the training text", "character bigram")
 BLOCK = re.compile(r"(?<=<!-- figures: ladder -->\n)(.*?)(?=<!-- /figures: ladder -->)", re.DOTALL)

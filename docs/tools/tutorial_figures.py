@@ -9,7 +9,8 @@ from typing import Any
 
 from pictures import adaptive
 
-from escada.report.drawing import formatter, name_ends, new
+from escada.report.drawing import end_places, formatter, new
+from escada.report.labels import Label, place
 from escada.report.language import Language
 from escada.report.palette import light
 from escada.report.svg import FONT_STACK, drawing_style, render_svg
@@ -77,13 +78,14 @@ def draw_saved(facts: dict[str, Any], say: dict[str, Any], language: Language) -
     height = 330
     with drawing_style():
         figure, axes = new(WIDTH, height)
-        ends: list[tuple[str, str, float, float]] = []
+        ends: list[Label] = []
         for name, rung in facts["rungs"].items():
             saved = [a - b for a, b in zip(base, _bits_by_byte(rung["pieces"]), strict=True)]
             colour = light(COLOURS[name])
             axes.plot(range(len(saved)), saved, color=colour, lw=1.8)
-            ends.append((name, colour, float(len(saved) - 1), saved[-1]))
-        axes.set_xlim(0, len(base))
+            style = {"color": colour, "fontsize": 10.5, "fontweight": "bold"}
+            ends.append(Label(name, end_places(len(saved) - 1, saved[-1]), style))
+        axes.set_xlim(0, len(base) * 1.09)  # room for the names
         axes.set_ylim(*axes.get_ylim())
         axes.grid(axis="y")
         axes.spines["left"].set_visible(False)
@@ -91,7 +93,7 @@ def draw_saved(facts: dict[str, Any], say: dict[str, Any], language: Language) -
         axes.xaxis.set_major_formatter(formatter(lambda x: language.number(x)))
         axes.set_title(say["saved_y"], loc="left", fontsize=10, pad=10)
         axes.set_xlabel(say["saved_x"], fontsize=10)
-        name_ends(axes, ends, height, logarithmic=False)
+        place(figure, axes, ends)
     return adaptive(render_svg(figure))
 
 

@@ -48,14 +48,14 @@ SEED = 42
 DAMAGED = "Os mÃ©dicos\u00a0 chegaram a co\u00adgitar amputac\u0327a\u0303o.\t\r\nTeve 12 lesões."
 """Mojibake, a no-break space, a soft hyphen, letters and their accents apart, a tab, a CR."""
 CONSOLE = {
-    "pieces-v1": 'escada tokenizer encode --tokenizer runs/demo/*-v1-* --pieces "um contador"',
-    "pieces-v4": 'escada tokenizer encode --tokenizer runs/demo/*-v4-* --pieces "um contador"',
-    "evaluate-v1": "escada evaluate runs/demo/*-v1-* --text docs/tutorial-passage.jsonl",
-    "evaluate-v4": "escada evaluate runs/demo/*-v4-* --text docs/tutorial-passage.jsonl",
-    "logprobs": f'escada sample runs/demo/*-v4-* --prompt "{PROMPT}" '
+    "pieces-v1": 'escada tokenizer encode --tokenizer runs/demo/v1 --pieces "um contador"',
+    "pieces-v4": 'escada tokenizer encode --tokenizer runs/demo/v4 --pieces "um contador"',
+    "evaluate-v1": "escada evaluate runs/demo/v1 --text docs/tutorial-passage.jsonl",
+    "evaluate-v4": "escada evaluate runs/demo/v4 --text docs/tutorial-passage.jsonl",
+    "logprobs": f'escada sample runs/demo/v4 --prompt "{PROMPT}" '
     "\\\n    --greedy --max-tokens 6 --stream --logprobs 3",
-    "sample": f'escada sample runs/demo/*-v4-* --prompt "{PROMPT}" \\\n    --max-tokens 60',
-    "compare": "escada compare runs/demo/*-v4-* runs/demo/*-v5-*",
+    "sample": f'escada sample runs/demo/v4 --prompt "{PROMPT}" \\\n    --max-tokens 60',
+    "compare": "escada compare runs/demo/v4 runs/demo/v5",
     "plan": "escada plan v5 --gpu rtx3060-12gb",
 }
 """What the reader types, by the name of its block."""

@@ -6,7 +6,7 @@ from typing import Any
 
 WORDS: dict[str, dict[str, Any]] = {
     "en": {
-        "from": "Made on {date} from a climb of {budget} a rung (preset {preset}); the runs are {runs}.",
+        "from": "Made on {date} from a climb of {budget} per rung (preset {preset}); the runs are {runs}.",
         "licence": "Porttinari-base, news of Folha de S.Paulo, CC BY 4.0; document `{id}` of the test split.",
         "size": "{characters} characters, {bytes} bytes.",
         "normaliser": [
@@ -74,7 +74,7 @@ all of them together:
         "groups_mean": "all documents {difference} {interval}",
     },
     "pt": {
-        "from": "Feito em {date} a partir de uma subida de {budget} por degrau (predefinição {preset}); os treinos são "
+        "from": "Feito em {date} a partir de uma subida de {budget} por degrau (preset {preset}); os treinos são "
         "{runs}.",
         "licence": "Porttinari-base, notícias da Folha de S.Paulo, CC BY 4.0; documento `{id}` da divisão de teste.",
         "size": "{characters} caracteres, {bytes} bytes.",
@@ -95,7 +95,7 @@ all of them together:
             "perplexidade",
             "**bits por byte**",
         ),
-        "arithmetic": """Para {rung}, as {pieces} e o fim do texto são **{tokens} tokens**, e ele cobra por todos juntos **{bits} bits**:
+        "arithmetic": """Para {rung}, {pieces} e o fim do texto são **{tokens} tokens**, e ele cobra por todos juntos **{bits} bits**:
 
     bits por token   {bits} / {tokens} = {per_token}
     perplexidade     2 ^ {per_token} = {perplexity}

@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 Column = tuple[str, Literal["left", "right"]]
 """The head of a column and where its cells are set."""
 
+Style = Literal["bold", "red", "magenta", "yellow", "cyan"]
+"""Colours underline too, so that nobody needs to tell hues apart."""
+_STYLES: dict[Style, str] = {
+    "bold": "1",
+    "red": "31;4",
+    "magenta": "35;4",
+    "yellow": "33;4",
+    "cyan": "36;4",
+}
+
 MESSAGE_CHARACTERS = 3000
 """Most of a message; what is longer loses its middle. A path may have 4,096 bytes."""
 CELL_CHARACTERS = 120
@@ -79,13 +89,21 @@ def echo_json(value: object) -> None:
     echo_text(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def echo_styled(plain: str, bold: str, end: str = "\n") -> None:
-    """As `echo_text`, of a text whose second part is bold on a terminal."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
-        echo_text(plain + bold, end=end)
+def echo_styled(parts: Iterable[tuple[str, Style | None]], end: str = "\n") -> None:
+    """As `echo_text`, of a text in parts, each of which has its style on a terminal."""
+    if not in_colour():
+        echo_text("".join(text for text, _ in parts), end=end)
         return
-    shown = f"\x1b[1m{in_text(bold)}\x1b[0m" if bold else ""
-    print(in_text(plain) + shown, end=end, flush=True)
+    shown = (
+        f"\x1b[{_STYLES[style]}m{in_text(text)}\x1b[0m" if style and text else in_text(text)
+        for text, style in parts
+    )
+    print("".join(shown), end=end, flush=True)
+
+
+def in_colour() -> bool:
+    """Whether standard output shows styles."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def echo_over(line: str) -> None:

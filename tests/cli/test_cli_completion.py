@@ -37,10 +37,11 @@ needs_bash = pytest.mark.skipif(
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two runs, one of them in a climb, and a corpus; nothing in them is read."""
-    for path in ("runs/one/record.json", "runs/demo/two/record.json", "runs/demo/ladder.json"):
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).touch()
+    """Three runs, two of them in a climb, and a corpus; of runs only the rung's name is read."""
+    for path, name in (("one", "v5"), ("demo/two", "v4"), ("demo/three", "v5")):
+        (tmp_path / "runs" / path).mkdir(parents=True)
+        (tmp_path / "runs" / path / "record.json").write_text(f'{{"name": "{name}"}}')
+    (tmp_path / "runs" / "demo" / "ladder.json").touch()
     (tmp_path / "data" / "mine").mkdir(parents=True)
     (tmp_path / "data" / "mine" / "manifest.json").touch()
     return tmp_path
@@ -71,9 +72,12 @@ def test_verbs_and_values_complete_in_bash(folder):
         "escada train v_": ["v_final"],
         "escada plan v5 --gpu rtx306": ["rtx3060-12gb"],
         "escada climb v1 --preset ": ["full", "laptop"],
-        "escada resume ": ["runs/one", "runs/demo/two"],
-        "escada sample runs/demo/t": ["runs/demo/two"],
-        "escada compare runs/d": ["runs/demo", "runs/demo/two"],
+        "escada resume ": ["v4", "runs/one", "runs/demo/three", "runs/demo/two"],
+        "escada sample runs/demo/tw": ["runs/demo/two"],
+        "escada score v": ["v4"],
+        "escada tokenizer encode --tokenizer v": ["v4"],
+        "escada report v": ["v4"],
+        "escada compare runs/d": ["runs/demo", "runs/demo/three", "runs/demo/two"],
         "escada train v1 --data ": ["data/mine"],
         "escada evaluate runs/one --split v": ["validation"],
         "escada train mine.t": [],

@@ -171,7 +171,7 @@ def test_options_of_a_stream_that_exclude_one_another_are_an_error(run, argument
 
 def test_sample_with_a_setting_out_of_range_is_one_clear_error(run):
     with pytest.raises(EscadaError, match="temperature"):
-        invoke("sample", run.path, "--temperature", 0)
+        invoke("sample", run.path, "--temperature", -1)
 
 
 def test_a_folder_that_is_no_run_is_one_clear_error(tmp_path):
@@ -182,14 +182,14 @@ def test_a_folder_that_is_no_run_is_one_clear_error(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["runs/x", "--pretrained", "gemma3-270m"], ["--pretrained", "x", "--text", "a.txt"]],
+    [[], ["RUN", "--pretrained", "gemma3-270m"], ["--pretrained", "x", "--text", "a.txt"]],
 )
-def test_evaluate_measures_one_thing(arguments):
+def test_evaluate_measures_one_thing(run, arguments):
     with pytest.raises(
         EscadaError,
         match=r"measures one thing|is measured by the ruler",
     ):
-        invoke("evaluate", *arguments)
+        invoke("evaluate", *(run.path if word == "RUN" else word for word in arguments))
 
 
 def test_evaluate_measures_a_pretrained_model_on_a_corpus(run, corpus, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 import typer
@@ -21,8 +22,8 @@ app.command()(sample)
 TEXT = "A menina viu o [b]rio[/b]."
 
 
-def invoke(*arguments, given=None, colour=False):
-    result = CliRunner().invoke(app, [str(a) for a in arguments], input=given, color=colour)
+def invoke(*arguments, given=None):
+    result = CliRunner().invoke(app, [str(a) for a in arguments], input=given, color=True)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0, result.output
@@ -44,7 +45,7 @@ def test_json_has_the_rulers_bits_token_by_token(run):
     assert {len(token["alternatives"]) for token in found["tokens"]} == {2}
 
 
-def test_the_table_has_a_line_for_each_token_and_the_sums(run):
+def test_the_table_has_a_line_for_each_token_and_the_sums(run, monkeypatch):
     shown = invoke("score", run.path, TEXT)
     (found,) = json.loads(invoke("score", run.path, TEXT, "--json"))["scores"]
     lines = shown.splitlines()
@@ -56,7 +57,10 @@ def test_the_table_has_a_line_for_each_token_and_the_sums(run):
     assert lines[1 + len(found["tokens"])].endswith("<eos>")
     assert f"{found['bits_per_byte']:.4f} bits per byte" in lines[2 + len(found["tokens"])]
     assert "\x1b" not in shown
-    assert "\x1b[" in invoke("score", run.path, TEXT, colour=True)
+    monkeypatch.setattr("escada.terminal.in_colour", lambda: True)
+    coloured = invoke("score", run.path, TEXT)
+    assert "\x1b[1m" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == shown
 
 
 def test_several_runs_are_ranked_and_text_comes_from_a_file_or_standard_input(run, tmp_path):
@@ -68,6 +72,21 @@ def test_several_runs_are_ranked_and_text_comes_from_a_file_or_standard_input(ru
     both = invoke("score", run.path, run.path, TEXT)
     assert both.startswith(expected * 2)
     assert both.splitlines()[-3:][0] == "bits per byte"
+
+
+def test_the_name_of_a_rung_stands_for_its_run_and_a_text_is_of_any_length(
+    run, tmp_path, monkeypatch
+):
+    (tmp_path / "runs" / "demo").mkdir(parents=True)
+    (tmp_path / "runs" / "demo" / "one").symlink_to(run.path.resolve())
+    long = TEXT * 200  # longer than a path may be
+    expected = invoke("score", run.path, TEXT), invoke("score", run.path, long)
+    monkeypatch.chdir(tmp_path)
+    name = run.record["name"]
+    by_name = invoke("score", name, TEXT), invoke("score", name, long)
+    assert [shown.splitlines()[1:] for shown in by_name] == [
+        shown.splitlines()[1:] for shown in expected
+    ]
 
 
 @pytest.mark.parametrize(

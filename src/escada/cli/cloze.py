@@ -62,7 +62,7 @@ def _of_file(run: Run, file: Path, device: str) -> dict[str, Any]:
 def _show(found: dict[str, Any]) -> None:
     echo(f"words written  {_with_interval(found['accuracy'], found['ci95'], '.2%')}")
     bits = _with_interval(found["bits_per_word"], found["bits_per_word_ci95"], ".2f")
-    echo(f"bits a word    {bits}")
+    echo(f"bits per word  {bits}")
     echo(f"passages       {found['items']:,} of {found['groups']:,} groups, {found['split']}")
 
 

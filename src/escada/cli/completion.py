@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import glob
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -50,23 +52,32 @@ def gpus(incomplete: str) -> list[str]:
 
 
 def run_folders(incomplete: str) -> list[str]:
-    """Runs below what was typed, or below `runs/`, those of climbs included."""
-    return _folders_with("record.json", incomplete, RUNS)
-
-
-def climbs(incomplete: str) -> list[str]:
-    """Folders of climbs."""
-    return _folders_with("ladder.json", incomplete, RUNS)
+    """Names that stand for one run; runs below what was typed, or below `runs/`."""
+    return _rung_names(incomplete) + _folders_with("record.json", incomplete, RUNS)
 
 
 def runs_and_climbs(incomplete: str) -> list[str]:
-    """Climbs first, then runs."""
-    return climbs(incomplete) + run_folders(incomplete)
+    """Names that stand for one run, climbs, then runs."""
+    return _rung_names(incomplete) + [
+        folder
+        for marker in ("ladder.json", "record.json")
+        for folder in _folders_with(marker, incomplete, RUNS)
+    ]
 
 
 def corpora(incomplete: str) -> list[str]:
     """Prepared corpora below what was typed, or below `data/`."""
     return _folders_with("manifest.json", incomplete, CORPORA)
+
+
+def _rung_names(incomplete: str) -> list[str]:
+    """Names of rungs that exactly one run below `runs/` has: they stand for it."""
+    from escada.runs.catalogue import named_runs
+
+    if "/" in incomplete or not Path(RUNS).is_dir():
+        return []
+    counted = Counter(name for _, name in islice(named_runs(Path(RUNS)), MOST))
+    return _beginning((name for name, runs in counted.items() if runs == 1), incomplete)
 
 
 def _beginning(values: Iterable[str], incomplete: str) -> list[str]:

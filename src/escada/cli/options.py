@@ -24,6 +24,13 @@ Rung = Annotated[
 ]
 
 
+def run_or_folder(given: Path) -> Path:
+    """A folder as it is; else the run that has this name."""
+    from escada.runs.catalogue import find_run
+
+    return given if given.is_dir() else find_run(given)
+
+
 def _run_meant(context: typer.Context, given: Path | None) -> Path | None:
     """The folder of the run that was given by its path or by its rung's name."""
     if given is None or context.resilient_parsing:
@@ -35,11 +42,11 @@ def _run_meant(context: typer.Context, given: Path | None) -> Path | None:
 
 def _runs_meant(context: typer.Context, given: list[Path]) -> list[Path]:
     """As `_run_meant`, of several; a folder of runs stays as it was given."""
-    if context.resilient_parsing:
-        return given
-    from escada.runs.catalogue import find_run
+    return given if context.resilient_parsing else [run_or_folder(path) for path in given]
 
-    return [path if path.is_dir() else find_run(path) for path in given]
+
+def _folder_meant(context: typer.Context, given: Path) -> Path:
+    return given if context.resilient_parsing else run_or_folder(given)
 
 
 RUN_HELP = "A run's folder, or its rung's name where one run below runs/ has it."
@@ -58,6 +65,24 @@ RunsOrClimbs = Annotated[
         help="Runs (folders, or names of rungs), or a climb's folder for all its runs.",
         callback=_runs_meant,
         autocompletion=completion.runs_and_climbs,
+    ),
+]
+RunOrClimb = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        help="A climb's folder (it holds ladder.json), or a run: its folder, or its rung's name.",
+        callback=_folder_meant,
+        autocompletion=completion.runs_and_climbs,
+    ),
+]
+TokenizerFolder = Annotated[
+    Path,
+    typer.Option(
+        "--tokenizer",
+        help="A tokenizer's folder, or a run: its folder, or its rung's name.",
+        callback=_folder_meant,
+        autocompletion=completion.run_folders,
     ),
 ]
 Runs = Annotated[

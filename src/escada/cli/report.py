@@ -9,19 +9,12 @@ from typing import Annotated
 
 import typer
 
-from escada.cli import completion
+from escada.cli import options
 from escada.terminal import echo, echo_over
 
 
 def report(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DIR",
-            help="The folder of a climb (it holds ladder.json) or a run.",
-            autocompletion=completion.runs_and_climbs,
-        ),
-    ],
+    folder: options.RunOrClimb,
     latex: Annotated[
         Path | None,
         typer.Option(

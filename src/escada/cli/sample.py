@@ -150,7 +150,7 @@ def sample(
         return
     for one in samples:
         end = "" if one.finished else "…"
-        echo_styled(one.prompt, one.text, end=f"{end}\n")
+        echo_styled([(one.prompt, None), (one.text, "bold")], end=f"{end}\n")
         echo_text(f"  [{len(one.ids)} tokens, {one.bits_per_token:.2f} bits per token]\n")
 
 
@@ -174,7 +174,7 @@ def _print_stream(
                 )
             )
         else:
-            echo_styled("", event.text, end="")
+            echo_styled([(event.text, "bold")], end="")
         if event.finish is not None:
             end = "…" if event.finish == "length" and not with_tokens else ""
             bits = nats / tokens / math.log(2)

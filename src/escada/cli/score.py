@@ -1,4 +1,4 @@
-"""`escada score`: what a text of yours costs each run, token by token."""
+"""`escada score`: what your text costs each run, token by token."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ import typer
 
 from escada.cli import completion, options
 from escada.errors import EscadaError
-from escada.terminal import echo, echo_json
+from escada.terminal import Style, echo, echo_json, echo_styled
 
 if TYPE_CHECKING:
     from escada.evaluation.text_score import ScoredToken, TextScore
 
-LEVELS = ((8.0, "red"), (4.0, "magenta"), (2.0, "yellow"), (1.0, "cyan"))
+LEVELS: tuple[tuple[float, Style], ...] = (
+    (8.0, "red"),
+    (4.0, "magenta"),
+    (2.0, "yellow"),
+    (1.0, "cyan"),
+)
 """From so many bits on a token has that colour; below, none. The steps are the playground's."""
 BAR_BITS = 16.0
 """A bar of as many signs; more is cut, and the number says so."""
@@ -26,7 +31,8 @@ def score(
         list[str],
         typer.Argument(
             metavar="RUN… TEXT",
-            help="Folders of runs, then the text in quotes; - reads it from standard input.",
+            help="Runs (folders, or names of rungs), then the text in quotes; - reads it from "
+            "standard input.",
             autocompletion=completion.run_folders,
         ),
     ],
@@ -78,20 +84,23 @@ def _runs_and_text(given: list[str], file: Path | None) -> tuple[list[Path], str
     Raises:
         EscadaError: no run, no text, or a file that cannot be read.
     """
+    from escada.runs.catalogue import find_run, is_run_folder
+
     *runs, last = given
     if file is not None:
-        return [Path(run) for run in given], _decoded(_bytes_of(file), str(file))
+        return [find_run(Path(run)) for run in given], _decoded(_bytes_of(file), str(file))
     if not runs:
         raise EscadaError("a run and a text are needed", fix='as in: escada score RUN "uma frase"')
+    found = [find_run(Path(run)) for run in runs]
     if last == "-":
-        return [Path(run) for run in runs], _decoded(sys.stdin.buffer.read(), "standard input")
-    if (Path(last) / "record.json").is_file():
+        return found, _decoded(sys.stdin.buffer.read(), "standard input")
+    if is_run_folder(last):
         raise EscadaError(
             "this is a run, and the text is missing",
             where=last,
             fix="put the text after the runs, in quotes",
         )
-    return [Path(run) for run in runs], last
+    return found, last
 
 
 def _bytes_of(file: Path) -> bytes:
@@ -113,8 +122,8 @@ def _decoded(data: bytes, where: str) -> str:
 
 def _show(name: str, found: TextScore) -> None:
     """The text in colours, a line for each token, and the sums."""
-    typer.secho(name, bold=True)
-    echo("  " + "".join(_coloured(token) for token in found.tokens))
+    echo_styled([(name, "bold")])
+    echo_styled([("  ", None), *map(_coloured, found.tokens)])
     for token in found.tokens:
         bar = "#" * round(min(token.bits, BAR_BITS))
         line = f"{token.bits:9.2f}  {bar:{int(BAR_BITS)}}  {_named(token)}"
@@ -131,10 +140,10 @@ def _sums(found: TextScore) -> str:
     )
 
 
-def _coloured(token: ScoredToken) -> str:
+def _coloured(token: ScoredToken) -> tuple[str, Style | None]:
     text = "".join(c if c.isprintable() else _quoted(c)[1:-1] for c in token.text)
-    colour = next((name for least, name in LEVELS if token.bits >= least), None)
-    return typer.style(text, fg=colour, underline=colour is not None) if text else ""
+    colour: Style | None = next((name for least, name in LEVELS if token.bits >= least), None)
+    return text, colour
 
 
 def _named(token: ScoredToken) -> str:
@@ -151,6 +160,6 @@ def _quoted(text: str) -> str:
 
 
 def _compare(scores: list[tuple[str, TextScore]]) -> None:
-    typer.secho("bits per byte", bold=True)
+    echo_styled([("bits per byte", "bold")])
     for name, found in sorted(scores, key=lambda one: one[1].bits_per_byte):
         echo(f"{found.bits_per_byte:9.4f}  {name}")

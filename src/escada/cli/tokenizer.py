@@ -16,14 +16,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Train, use and measure tokenizers.", no_args_is_help=True)
 
-TokenizerFolder = Annotated[
-    Path,
-    typer.Option(
-        "--tokenizer",
-        help="A tokenizer's folder, or a run's.",
-        autocompletion=completion.run_folders,
-    ),
-]
 Profile = Annotated[
     str | None,
     typer.Option(
@@ -86,7 +78,7 @@ def train(
 
 @app.command()
 def encode(
-    tokenizer: TokenizerFolder,
+    tokenizer: options.TokenizerFolder,
     text: Annotated[str | None, typer.Argument(help="Text; without it, standard input.")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="A UTF-8 file.")] = None,
     pieces: Annotated[bool, typer.Option("--pieces", help="Print pieces, not ids.")] = False,
@@ -113,7 +105,7 @@ def encode(
 
 @app.command()
 def decode(
-    tokenizer: TokenizerFolder,
+    tokenizer: options.TokenizerFolder,
     ids: Annotated[list[str] | None, typer.Argument(help="Ids; without them, stdin.")] = None,
 ) -> None:
     """Print the text of some ids."""
@@ -138,7 +130,7 @@ def decode(
 
 @app.command()
 def stats(
-    tokenizer: TokenizerFolder,
+    tokenizer: options.TokenizerFolder,
     data: options.Data = None,
     split: options.Split = "train",
     profile: Annotated[

@@ -104,12 +104,12 @@ def _amount(plan: Plan) -> str | None:
     ratio = plan.training_tokens / plan.parameters
     if ratio < FEW_TOKENS:
         return (
-            f"{ratio:.2g} training tokens a parameter, where about {COMPUTE_OPTIMAL_TOKENS} are "
+            f"{ratio:.2g} training tokens per parameter, where about {COMPUTE_OPTIMAL_TOKENS} are "
             "compute-optimal: a smaller model does better with this budget"
         )
     if ratio > MANY_TOKENS:
         return (
-            f"{ratio:,.0f} training tokens a parameter, where about {COMPUTE_OPTIMAL_TOKENS} are "
+            f"{ratio:,.0f} training tokens per parameter, where about {COMPUTE_OPTIMAL_TOKENS} are "
             "compute-optimal: a larger model does better with this budget, if there is text for it"
         )
     return None

@@ -4,7 +4,7 @@ A rung's `about` says in prose what is expected of it. What of that is a matter 
 by one rule, the same for every rung: fewer bits per byte than the rung that it follows and than
 those that it is also set beside, by the paired comparisons; a first rung is set beside the
 character bigram model; a rung that cuts text in another way than the one before it is to need fewer
-steps a byte. A goal without its figures is open, never met.
+steps per byte. A goal without its figures is open, never met.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Goal:
 
     Attributes:
         kind: `rung` (less than another rung), `floor` (less than the bigram model), `steps` (fewer
-            steps a byte) or `unmeasured`.
+            steps per byte) or `unmeasured`.
         name: of the rung.
         against: whom it is set beside.
         outcome: whether it did it.

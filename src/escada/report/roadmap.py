@@ -48,16 +48,17 @@ _SLIPS = (
     "## Where its arithmetic slips",
     "",
     "The roadmap's own figures, and the right ones for v5 (12.2 M parameters, 64 "
-    "windows of 256 tokens a step):",
+    "windows of 256 tokens per step):",
     "",
     "- Its FLOP formula gives 8.8 × 10⁶. Counted product by product "
     "([planner.md](planner.md)), a token of v5 takes 2.56 × 10⁷ FLOP forward and 7.67 ×"
     " 10⁷ with the backward pass; a step of 16,384 tokens 1.257 × 10¹², not 1.9 × 10¹³.",
     '- "19 TFLOPs per thousand steps": a thousand steps are 1,257 TFLOP.',
-    "- 20,000 documents of BrWaC are not 1.3 M tokens. The corpus averages 760 words a "
-    "document (2.68 billion words in 3.53 million documents), so they are 15.2 M words;"
-    " v4's tokenizer (4,096 pieces) takes 1.85 tokens a word on the training text of "
-    "the default corpus, which makes about 28 M tokens.",
+    "- 20,000 documents of BrWaC are not 1.3 M tokens. Its paper (Wagner Filho, Wilkens, "
+    "Idiart and Villavicencio, LREC 2018, abstract) counts 2.7 billion tokens, by which it "
+    "means words, in 3.5 million pages: about 770 a page, so 15.4 M. v4's tokenizer (4,096 "
+    "pieces) takes 1.85 of its own tokens per word on the training text of the default "
+    "corpus, which makes about 28 M.",
     '- "50k steps ≈ 3 epochs": 50,000 steps read 819 M tokens, which is 29 times '
     "through 28 M tokens.",
 )
@@ -180,7 +181,7 @@ def _measured_on(ladder: LadderFacts, language: Language) -> str:
     test_bytes = language.number(corpus.bytes.get("test"))
     return plain(
         f"Climb of {(ladder.created or NOTHING)[:10]}: preset {ladder.preset}, budget "
-        f"{ladder.budget} a rung, {', '.join(devices)}. Figures are bits per byte of the "
+        f"{ladder.budget} per rung, {', '.join(devices)}. Figures are bits per byte of the "
         f"{test_bytes} bytes of test documents of the corpus {corpus.source} "
         f"({(corpus.hash or NOTHING)[:12]}), with the end of every document charged. They say how "
         "the rungs stand under this budget, not how they would stand under the roadmap's own."

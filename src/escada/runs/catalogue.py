@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def find_run(given: Path, below: Path = RUNS) -> Path:
     Raises:
         EscadaError: a climb's folder, a file, a name of several runs or of none.
     """
-    if Layout(given).record.is_file():
+    if is_run_folder(given):
         return given
     alone = len(given.parts) == 1
     if given.is_dir():
@@ -59,6 +60,11 @@ def find_run(given: Path, below: Path = RUNS) -> Path:
     near = nearest(given.name, [*names, *(path.name for path, _ in runs)]) if runs else ""
     hint = near if "?" in near else f"`escada runs {folder}` lists those below it"
     raise EscadaError("not a run folder, nor the name of a run", where=given, fix=hint)
+
+
+def is_run_folder(given: str | Path) -> bool:
+    """Whether this is the path of a run; any text may be asked about, of any length."""
+    return os.path.isfile(Layout(Path(given)).record)  # noqa: PTH113 the method fails on long names
 
 
 def named_runs(folder: Path) -> Iterator[tuple[Path, str]]:

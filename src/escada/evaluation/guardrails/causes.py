@@ -171,8 +171,8 @@ def _likelihood_in_words(found: Mapping[str, Any]) -> str:
     stored = found.get("stored_bits_per_token")
     said = "" if stored is None else f" (the file says {stored:.2f})"
     return (
-        f"the model charges {record['value']:.2f} bits a token for them{said}, {own:.2f} for what "
-        f"it writes now, {human:.2f} for human text, {noise:.2f} for noise"
+        f"the model charges {record['value']:.2f} bits per token for them{said}, {own:.2f} for "
+        f"what it writes now, {human:.2f} for human text, {noise:.2f} for noise"
     )
 
 

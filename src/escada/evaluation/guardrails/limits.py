@@ -384,7 +384,7 @@ def guardrails() -> list[Guardrail]:
         ),
         Guardrail(
             "self_likelihood",
-            "bits a token that the model charges for the text, encoded anew",
+            "bits per token that the model charges for the text, encoded anew",
             "bits per token",
             "at most",
             "ratio",
@@ -400,7 +400,7 @@ def guardrails() -> list[Guardrail]:
 
 ORIGIN = Guardrail(
     "origin",
-    "bits a token beyond what the model, with these sampler settings, would have spent",
+    "bits per token beyond what the model, with these sampler settings, would have spent",
     "bits per token",
     "at most",
     "ratio",
