@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from escada.cli import app
 from escada.errors import EscadaError
 from escada.evaluation import review
-from escada.evaluation.baselines import bigram_model
+from escada.evaluation.baselines import bigram_model, uniform_model
 from escada.evaluation.guardrails.guard import guard_run, guard_samples, read_guardrails
 from escada.files import read_json, write_json
 from escada.generation import batch, decoding
@@ -63,6 +63,22 @@ def the_origins_sampler(logits_BV, uniforms_B, settings, **_):
 
 def invoke(*arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def written(model, tokenizer, settings=None, max_tokens=120):
+    """A file of samples of a model, as `escada sample --json` prints it."""
+    settings = settings or SamplerSettings()
+    samples = decoding.generate(
+        model,
+        tokenizer,
+        [prompt.text for prompt in load_prompts()],
+        settings,
+        max_tokens=max_tokens,
+        profile="reference",
+    )
+    rows = [asdict(sample) | {"tokens": len(sample.ids)} for sample in samples]
+    facts = {"settings": asdict(settings), "max_tokens": max_tokens, "seed": 42}
+    return {"schema_version": 1, **facts, "samples": rows}
 
 
 def verdicts(found):
@@ -124,19 +140,8 @@ def test_a_sampler_that_is_still_broken_and_lies_is_caught_all_the_same(run, mon
 
 def test_samples_of_another_model_are_named_as_such_and_nothing_is_stored(run, corpus, tmp_path):
     other = bigram_model(run.tokenizer, [document.text for document in corpus.documents("train")])
-    settings = SamplerSettings()
-    samples = decoding.generate(
-        other,
-        run.tokenizer,
-        [prompt.text for prompt in load_prompts()],
-        settings,
-        max_tokens=120,
-        profile="reference",
-    )
     path = tmp_path / "samples.json"
-    rows = [asdict(sample) for sample in samples]
-    facts = {"settings": asdict(settings), "max_tokens": 120, "seed": 42}
-    write_json(path, {"schema_version": 1, **facts, "samples": rows})
+    write_json(path, written(other, run.tokenizer))
     before = run.layout.evaluation("guardrails").read_bytes()
     result = invoke("guard", run.path, "--samples", path, "--device", "cpu")
     assert result.exit_code == 1
@@ -180,3 +185,70 @@ def test_another_corpus_and_a_file_that_is_none_are_the_users_mistakes(trained, 
         guard_run(trained, other)
     with pytest.raises(EscadaError, match="not a file of samples"):
         guard_samples(trained, corpus, trained.layout.record)
+
+
+# A young run: after 60 steps a model is flat and writes hardly a word, by no fault of its sampler.
+
+ACCUSATIONS = {"uniform", "another_writer"}
+YOUNG_TOKENS = 60
+
+
+@pytest.fixture(scope="module", params=["v1", "v4"])
+def young(request, corpus_path, tmp_path_factory):
+    """A small run of 60 steps."""
+    from escada.text.corpus import Corpus
+    from escada.training.start import start
+
+    overrides = ["model.d_hidden=64", "model.d_embedding=32", "train.window_tokens=64"]
+    if request.param == "v4":
+        overrides.append("tokenizer.vocab_size=400")
+    spec = load_spec(request.param, preset="laptop", overrides=overrides)
+    out = tmp_path_factory.mktemp("young")
+    return start(
+        spec.with_budget(Budget.parse("60 steps")), Corpus.open(corpus_path), out, device="cpu"
+    )
+
+
+@pytest.fixture
+def guarded(young, corpus, tmp_path):
+    """Judges a file of samples under the young run."""
+
+    def guard(table):
+        write_json(tmp_path / "samples.json", table)
+        return guard_samples(young, corpus, tmp_path / "samples.json", device="cpu")
+
+    return guard
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("temperature", [0.8, 1.0])
+def test_the_samples_of_a_run_of_60_steps_are_not_called_another_s(young, guarded, temperature):
+    settings = SamplerSettings(temperature=temperature, top_p=0.95 if temperature < 1 else None)
+    found = guarded(written(young.load_model("best"), young.tokenizer, settings, YOUNG_TOKENS))
+    assert not causes(found) & ACCUSATIONS, (found["evidence"], found["causes"])
+    assert "undertrained" in causes(found) or found["verdict"] == "pass"
+
+
+def index_against_value(young, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "sample_with_doubt", the_origins_sampler)
+        return written(young.load_model("best"), young.tokenizer, max_tokens=YOUNG_TOKENS)
+
+
+def uniform_noise(young, _):
+    return written(uniform_model(young.tokenizer), young.tokenizer, max_tokens=YOUNG_TOKENS)
+
+
+def a_bigram_model(young, _):
+    from escada.text.corpus import Corpus
+
+    texts = [document.text for document in Corpus.open(young.data_path).documents("train")]
+    other = bigram_model(young.tokenizer, texts)
+    return written(other, young.tokenizer, max_tokens=YOUNG_TOKENS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("impostor", [index_against_value, uniform_noise, a_bigram_model])
+def test_impostors_of_a_run_of_60_steps_are_accused(young, guarded, monkeypatch, impostor):
+    found = guarded(impostor(young, monkeypatch))
+    assert causes(found) & ACCUSATIONS, (found["evidence"], found["causes"])

@@ -100,7 +100,7 @@ def test_limits_lie_between_what_must_pass_and_what_must_fail():
             "recurring_words": 0.02 + 0.16 / 4,
             "copied_training_text": (5 + 20) / 2,
             "shared_phrases": 1 + 4 / 4,
-            "language": 6 / 7 * (1 - 0.35),
+            "language": 6 / 7 * (1 - 0.15),
             "self_likelihood": (5 + 7) / 2,
         }
     )
@@ -244,6 +244,15 @@ def test_a_sampler_that_still_ignores_the_logits_is_accused_by_what_it_draws_now
     found = judged([drawn] * N, calibration=controls, checked=controls)
     assert found["evidence"] == ["self_likelihood", "sampler"]
     assert found["causes"][0]["cause"] == "uniform"
+
+
+def test_own_text_that_the_model_finds_improbable_is_no_evidence_while_its_sampler_works():
+    flat = replace(OWN, likelihood=Likelihood(100, 1100.0, 1100.0), stored_bits=1100.0)
+    controls = CONTROLS | {"own": [flat] * N}
+    found = judged([flat] * N, calibration=controls, checked=controls)
+    assert failing(found) == {"self_likelihood"}
+    assert found["evidence"] == []
+    assert [cause["cause"] for cause in found["causes"]] == ["undertrained"]
 
 
 def test_an_undertrained_model_is_not_accused_where_its_origin_cannot_be_told():

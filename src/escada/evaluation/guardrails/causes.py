@@ -68,7 +68,7 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
             "sampler that does not always follow the logits, or were changed afterwards",
             *("self_likelihood", "origin"),
         )
-    elif improbable:
+    elif improbable and found["evidence"]:
         name(
             "one_sign",
             "the model finds the samples less probable than expected: "
@@ -113,6 +113,7 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
         "lexicon_share",
         "portuguese_words",
         "language",
+        "self_likelihood",
         *too_little,
     )
     own = found["controls"]["own"]

@@ -7,7 +7,10 @@ Somebody else's text shows in several ways:
     self_likelihood   the model finds it improbable, as it finds noise
     unlike_own        its words and pieces are not those of what the model writes now
     stored            the file says that it cost otherwise than it does
-    sampler           what is drawn now is improbable too: the sampler itself is broken
+    sampler           what is drawn now costs more than its sampler should have spent: it is broken
+
+That a model finds improbable what it writes now, by a sampler that works, is no evidence at all: so
+does one of few steps, or one whose prompts are unlike its training text.
 """
 
 from __future__ import annotations
@@ -67,7 +70,11 @@ def evidence(
     kinds: list[Kind] = []
     if found["origin"]["verdict"] == "fail":
         kinds.append("origin")
-    if found["guardrails"]["self_likelihood"]["verdict"] == "fail":
+    own_improbable = found["controls"]["own"]["self_likelihood"].get("verdict") == "fail"
+    broken = own_improbable and _overspends(own, set_texts)
+    if found["guardrails"]["self_likelihood"]["verdict"] == "fail" and (
+        broken or not own_improbable
+    ):
         kinds.append("self_likelihood")
     named = [one for one in guardrails() if one.name in COMPARED and applies(one.name, kind)]
     if any(_outside(one, samples, own, set_texts) for one in named):
@@ -76,7 +83,7 @@ def evidence(
         _STORED, samples, own, set_texts, least=LEAST_DIFFERENCE_BITS
     ):
         kinds.append("stored")
-    if found["controls"]["own"]["self_likelihood"].get("verdict") == "fail":
+    if broken:
         kinds.append("sampler")
     return kinds
 
@@ -87,6 +94,16 @@ def _beyond_stored(text: TextFacts) -> tuple[float, float]:
 
 _STORED = replace(ORIGIN, of_text=_beyond_stored)
 """Bits a token that are charged beyond what the file says."""
+
+
+def _overspends(own: Sequence[TextFacts], set_texts: int) -> bool:
+    """Whether the model's own text costs more than drawing from its logits does.
+
+    By more than its pieces, which are encoded otherwise than they were sampled, can explain.
+    """
+    encoded_anew = abs(_STORED.value(own) or 0.0)
+    low = extreme_of_sets(ORIGIN.drawn_values(own, set_texts), CHANCE, set_texts, len(own))
+    return low > encoded_anew + LEAST_DIFFERENCE_BITS
 
 
 def _outside(

@@ -45,9 +45,10 @@ DRAWN_SETS = 1000
 """Sets that are drawn from the texts of a control."""
 NEAR_NOISE = 0.75
 """Where the limit of a "too little" lies, on the way from what must pass (0) to noise (1)."""
-LANGUAGE_PLACE = 0.35
-"""Of the limit of `language`, on the way from human text to shuffled letters. Noise of Portuguese
-subwords lies about half way, and so much moves from set to set that it cannot draw the limit."""
+LANGUAGE_PLACE = 0.15
+"""Of the limit of `language`, on the way from the worst sets of human text to shuffled letters. Noise
+of Portuguese subwords lies a fifth to a third of that way, and moves so much from set to set that it
+cannot draw the limit."""
 EXTREME_SHARE = 0.01
 """Share of the drawn sets that is left out as a freak of chance."""
 
