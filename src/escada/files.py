@@ -119,7 +119,7 @@ def parse_json(text: str | bytes, where: object, fix: str | None = None) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        why = f"{error.msg} at character {error.pos + 1}"
+        why = f"{error.msg.removesuffix(' at')} at character {error.pos + 1}"
     except UnicodeDecodeError as error:
         why = f"not UTF-8 at byte {error.start}"
     except RecursionError:

@@ -146,7 +146,7 @@ def test_cloze_of_a_file_stores_nothing(run, tmp_path):
     before = sorted(run.path.rglob("*"))
     found = json.loads(invoke("cloze", run.path, "--file", file, "--json"))
     assert (found["items"], found["ci95"]) == (1, None)
-    assert "bits a word" in invoke("cloze", run.path, "--file", file)
+    assert "bits per word" in invoke("cloze", run.path, "--file", file)
     assert sorted(run.path.rglob("*")) == before
 
 

@@ -80,7 +80,8 @@ def scene(corpus_path, tmp_path_factory) -> SimpleNamespace:
 
     flip(next(damaged("bad-weights").glob("checkpoints/step-*/model.safetensors")))
     next(damaged("no-facts").glob("checkpoints/step-*/checkpoint.json")).write_text("{}")
-    (damaged("no-checkpoint") / "checkpoints" / "index.json").unlink()
+    for part in (damaged("no-checkpoint") / "checkpoints").iterdir():
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
     (damaged("bad-record") / "record.json").write_text('{"schema_version": 1}')
     (damaged("other-schema") / "record.json").write_text('{"schema_version": 9}')
     flip(damaged("bad-tokenizer") / "tokenizer" / "tokenizer.json")

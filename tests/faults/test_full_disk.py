@@ -40,8 +40,9 @@ def escada(arguments: list[str], prelude: str = "") -> subprocess.CompletedProce
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
     """What the process said, which must be one clear line of a user's error."""
     assert done.returncode == 2, done.stderr
-    (line,) = [part for part in done.stderr.splitlines() if "steps  loss" not in part]
-    assert line.startswith("escada: ")
+    assert "Traceback" not in done.stderr
+    (line,) = [part for part in done.stderr.splitlines() if part.startswith("escada: ")]
+    assert done.stderr.splitlines()[-1] == line
     return line
 
 

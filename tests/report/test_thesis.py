@@ -76,16 +76,16 @@ def test_every_control_and_comparison_is_that_of_ladder_json(written):
     ):
         assert number(bits, code) == round(control["bits_per_byte"], 3)
         assert ends(interval, code) == [round(end, 3) for end in control["ci95"]]
-    steps = [rung for rung in ladder["rungs"] if rung["beats_previous"]]
-    for row, rung in zip(rows_of(out / "tables" / "comparisons.tex"), steps, strict=True):
-        step = rung["beats_previous"]
-        assert row[:2] == [rung["name"], step["against"]]
+    steps = ladder["comparisons"]
+    assert steps
+    for row, step in zip(rows_of(out / "tables" / "comparisons.tex"), steps, strict=True):
+        assert row[:2] == [step["a"], step["b"]]
         assert number(row[2], code) == round(step["difference"], 3)
         assert ends(row[3], code) == [round(end, 3) for end in step["ci95"]]
     said = {"en": ("better", "worse", "undecided"), "pt": ("melhor", "pior", "indeciso")}[code]
     verdicts = dict(zip(("better", "worse", "undecided"), said, strict=True))
     found = [row[5] for row in rows_of(out / "tables" / "comparisons.tex")]
-    assert found == [verdicts[rung["beats_previous"]["verdict"]] for rung in steps]
+    assert found == [verdicts[step["verdict"]] for step in steps]
 
 
 def test_sources_pairs_and_lexicon_are_those_of_ladder_json(written):

@@ -134,7 +134,7 @@ def test_a_port_in_use_is_an_error_before_any_model_is_loaded(tmp_path):
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(EscadaError, match=f"port is in use \\(127.0.0.1:{port}\\)"):
-            invoke(tmp_path / "nothing", "--port", port)
+            invoke(tmp_path, "--port", port)
 
 
 def test_an_unknown_host_is_an_error():

@@ -180,7 +180,7 @@ def _not_json(folder):
         (_remove_model, "file not found.*tokenizer.model"),
         (_other_version, "schema version 9"),
         (_no_metadata, "no tokenizer here"),
-        (_not_json, "not a JSON file"),
+        (_not_json, "bad JSON"),
     ],
 )
 def test_what_cannot_be_loaded_is_one_clear_error(break_it: Callable, message: str, tmp_path):

@@ -149,9 +149,9 @@ def _of_split(run: Run, split: str, data: Path | None, device: str) -> dict[str,
     from escada.evaluation.card import write_card
     from escada.evaluation.review import measure_run, read_measurement
 
+    corpus = _corpus(run, split, data)
     echo(f"evaluating {run.name} on its {split} documents", err=True)
-
-    if measure_run(run, _corpus(run, split, data), split, device=device):
+    if measure_run(run, corpus, split, device=device):
         write_card(run)
     return read_measurement(run, split)
 

@@ -113,7 +113,7 @@ def start(
         _check_warm_start(warm_start, spec, tokenizer.hash)
     if continued is not None:
         _check_continued(continued, spec, corpus, tokenizer.hash, precision)
-    say(f"{spec.name}: trying what the model promises")
+    say(f"{spec.name}: checking the model against its contract")
     _check_model(spec, tokenizer.vocab_size, where, precision)
     batches = _windows(spec, stream, seed)
     # Each process would find other memory free, and all must divide the batch alike.

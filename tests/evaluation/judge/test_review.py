@@ -41,7 +41,7 @@ def asked_once(*served):
         ("longer", {"probe_pairs", "swap_contradictions", "direct_control", "rating_control"}),
         ("noise-then-first", {"probe_pairs", "probe_marks", "swap_contradictions"}),
         ("noise-then-coin", {"probe_pairs", "probe_marks"}),
-        ("noise-then-longer", {"probe_pairs", "probe_marks", "swap_contradictions"}),
+        ("noise-then-longer", {"probe_pairs", "probe_marks"}),
     ],
 )
 def test_of_six_judges_only_the_right_one_is_reliable(serve, review, judge, failing):
