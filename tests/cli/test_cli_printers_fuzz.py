@@ -10,6 +10,7 @@ NAME = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_f
 )
 RUNG = {"parameters": 1000, "beats_previous": None, "bits_per_byte": 2.0, "ci95": None, "seed": 0}
 RUNG |= {"perplexity": 3.0, "tokens_per_second": 5.0, "training_flops": 1e9}
+RUNG |= {"macro_bits_per_byte": 2.1, "groups": 9, "effective_groups": 3.5}
 RUNG |= {"peak_memory_bytes": 1, "training_seconds": 1.0}
 FOUND = {"bits_per_byte": 2.0, "ci95": None, "perplexity": 3.0, "accuracy": 0.5, "documents": 1}
 FOUND |= {"bytes": 5, "tokens": 3, "profile": "reference", "unknown": 0, "protocol": "document"}
@@ -43,8 +44,11 @@ def test_a_corpus_s_table(capsys, name):
 @given(name=NAME)
 def test_a_climb_s_table(capsys, name):
     rung = RUNG | {"name": name, "tokenizer": {"kind": name, "vocab_size": 4}}
-    baseline = {"name": name, "bits_per_byte": 2.0, "ci95": None}
-    table.ladder_table({"rungs": [rung], "baselines": [baseline]})
+    rung |= {"ci95_leaves_out": [name]}
+    baseline = {"name": name, "key": "xz", "bits_per_byte": 2.0, "ci95": None}
+    compared = [{"a": name, "b": "xz", "verdict": "worse"}]
+    ladder = {"rungs": [rung], "baselines": [baseline], "baseline_comparisons": compared}
+    table.ladder_table(ladder)
     assert len([line for line in lines(capsys) if "2.000" in line]) == 2
 
 

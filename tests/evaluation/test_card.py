@@ -220,3 +220,15 @@ def test_the_guardrails_on_a_card_are_those_of_its_samples(run):
     assert "It fails `language`: share of Portuguese." in card
     path.write_text(json.dumps(found | {"samples": {"sha256": "0" * 64}}), encoding="utf-8")
     assert "No guardrails were run on these samples." in card_text(run)
+
+
+def test_a_card_says_what_its_intervals_rest_on(run, corpus):
+    from escada.files import read_json, write_json
+
+    measure_run(run, corpus, "test", device="cpu")
+    path = run.layout.evaluation("test")
+    found = read_json(path)
+    write_json(path, found | {"groups": 1126, "effective_groups": 10.46, "ci95_leaves_out": ["s"]})
+    card = card_text(run)
+    assert "| groups of documents | 1,126, worth 10.5 equal ones; n = 1 for s, how" in card
+    assert f"| mean of the sources | {found['macro_bits_per_byte']:.3f} (95 % interval" in card

@@ -228,3 +228,29 @@ def test_a_broken_samples_file_is_refused_by_name(climb):
     )
     with pytest.raises(EscadaError, match=r"samples\.json"):
         write_report(folder)
+
+
+@pytest.mark.parametrize(
+    ("code", "mean", "worth", "alone"),
+    [
+        (
+            "en",
+            "Mean of the sources",
+            "1,126 groups of documents, worth 10.5",
+            "n = 1 for petrogold",
+        ),
+        ("pt", "Média das fontes", "1.126 grupos de documentos, que valem por 10,5", "n = 1 em"),
+    ],
+)
+def test_the_sources_say_what_the_intervals_rest_on(climb, table, code, mean, worth, alone):
+    known = {"groups": 1126, "effective_groups": 10.46, "ci95_leaves_out": ["petrogold"]}
+    for facts in table["rungs"][:6]:
+        facts |= {**known, "macro_bits_per_byte": 2.789, "macro_ci95": [2.7, 2.9]}
+    folder = climb(table)
+    write_report(folder)
+    shown = body((folder / "report" / "index.html").read_text(encoding="utf-8"), code)
+    section = shown.split(f'<section id="{code}-sources"')[1].split("</section>")[0]
+    assert mean in section
+    assert worth in section
+    assert alone in section
+    assert section.count("2,789" if code == "pt" else "2.789") == 6

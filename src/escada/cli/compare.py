@@ -136,7 +136,9 @@ def _interval(interval: list[float] | None) -> str:
 
 
 def _p_value(p_value: float | None) -> str:
-    return "–" if p_value is None else f"{p_value:.4f}"
+    if p_value is None:
+        return "–"
+    return f"{p_value:.4f}" if p_value >= 0.0001 else "<0.0001"
 
 
 def _scope(row: dict[str, Any]) -> str:

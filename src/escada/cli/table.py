@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from escada.runs.time_budget import time_in_words, time_warning
@@ -11,7 +12,9 @@ COLUMNS: tuple[Column, ...] = (
     ("rung", "left"),
     ("parameters", "right"),
     ("bits/byte [95 %]", "right"),
+    ("macro", "right"),
     ("step", "left"),
+    ("best baseline", "left"),
     ("perplexity (tokenizer)", "right"),
     ("tokens/s", "right"),
     ("FLOPs", "right"),
@@ -39,7 +42,9 @@ def ladder_table(ladder: dict[str, Any]) -> None:
                 _name(row, ladder),
                 engineering(row["parameters"]),
                 _with_interval(row),
+                f"{row['macro_bits_per_byte']:.3f}",
                 "" if step is None else _verdict(step),
+                _against_best_baseline(row, ladder),
                 f"{row['perplexity']:.1f} ({tokenizer['kind']} {tokenizer['vocab_size']})",
                 f"{row['tokens_per_second']:,.0f}",
                 engineering(row["training_flops"]),
@@ -49,6 +54,8 @@ def ladder_table(ladder: dict[str, Any]) -> None:
         )
     rows += [(baseline["name"], "", _with_interval(baseline)) for baseline in ladder["baselines"]]
     print_table(COLUMNS, rows, title="bits per byte of held-out text (lower is better)")
+    for note in _notes(ladder):
+        echo(note)
     for row in ladder["rungs"]:
         seconds, given = row["training_seconds"], row.get("budget_seconds")
         if warning := time_warning(_name(row, ladder), seconds, given):
@@ -63,6 +70,26 @@ def _name(row: dict[str, Any], ladder: dict[str, Any]) -> str:
 def _verdict(step: dict[str, Any]) -> str:
     against = step["against"]
     return f"{step['verdict']} than {against}" if step["verdict"] != "undecided" else f"≈ {against}"
+
+
+def _against_best_baseline(row: dict[str, Any], ladder: dict[str, Any]) -> str:
+    """The verdict of the paired test against the baseline of fewest bits per byte."""
+    best = min(ladder["baselines"], key=lambda baseline: baseline["bits_per_byte"])
+    found = [r for r in ladder["baseline_comparisons"] if r["b"] == best["key"]]
+    return next((r["verdict"] for r in found if r["a"] == row["name"]), "")
+
+
+def _notes(ladder: dict[str, Any]) -> Iterator[str]:
+    """What the columns are of; the documents, and so their groups, are the same for all rungs."""
+    first = ladder["rungs"][0]
+    yield (
+        f"intervals: {first['groups']:,} groups of documents, worth "
+        f"{first['effective_groups']:.1f} equal ones; macro: mean of the sources"
+    )
+    if alone := first["ci95_leaves_out"]:
+        yield f"n = 1 ({', '.join(alone)}): the intervals leave out how other groups would vary"
+    best = min(ladder["baselines"], key=lambda baseline: baseline["bits_per_byte"])
+    yield f"best baseline: {best['name']}, compared by the paired test of the rungs"
 
 
 def _with_interval(row: dict[str, Any]) -> str:

@@ -177,6 +177,7 @@ def _context(
         "failing": {rung.name: views.failing(rung, language) for rung in ladder.rungs},
         "prices": [over for over in PRICES if points(ladder, runs, language, over)],
         "sources": sorted({source for rung in ladder.rungs for source in rung.by_source}),
+        "sources_notes": views.sources_notes(ladder, language),
         "metered": any(run.cost for run in runs.values()),
         "largest": views.largest_costs(ladder),
         "gaps": {rung.name: views.gap(rung) for rung in ladder.rungs},

@@ -17,7 +17,7 @@ from escada.report.rows_beyond import (
 )
 from escada.report.scene import Scene
 from escada.report.tables import Cell, Column, Row, Source, Table
-from escada.report.views import tokenizer_kind
+from escada.report.views import sources_notes, tokenizer_kind
 
 
 def all_tables(scene: Scene) -> list[Table]:
@@ -197,7 +197,9 @@ def sources_table(scene: Scene) -> Table:
             [
                 Cell(rung.name, rung.name),
                 *(Cell(t.bits(v := rung.by_source.get(s)), v) for s in sources),
+                Cell(t.bits(rung.macro_bits_per_byte), rung.macro_bits_per_byte),
                 Cell(t.bits(rung.bits_per_byte), rung.bits_per_byte),
+                *(Cell("", v) for v in (rung.macro_ci95, rung.groups, rung.effective_groups)),
             ],
             (Source.of(rung),),
         )
@@ -207,6 +209,9 @@ def sources_table(scene: Scene) -> Table:
     columns = [
         Column("rung", say("ladder.rung"), numeric=False),
         *(Column(source, source) for source in sources),
+        Column("macro_bits_per_byte", say("sources.macro")),
         Column("bits_per_byte", say("tables.all_sources")),
+        *(Column(key, "", data_only=True) for key in ("macro_ci95", "groups", "effective_groups")),
     ]
-    return Table("sources", say("tables.sources"), columns, rows, [scene.origin])
+    notes = [*sources_notes(scene.ladder, t), scene.origin]
+    return Table("sources", say("tables.sources"), columns, rows, notes)

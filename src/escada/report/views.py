@@ -327,3 +327,17 @@ def figure_alts(
         "lexicon": told("samples.lexicon_alt", shares),
         "sources": told("sources.alt", by_source),
     }
+
+
+def sources_notes(ladder: LadderFacts, language: Language) -> list[str]:
+    """What the intervals over all sources rest on: the same documents for every rung."""
+    rung = next((r for r in ladder.rungs if r.effective_groups is not None), None)
+    if rung is None:
+        return []
+    effective = language.number(rung.effective_groups, 1)
+    notes = [
+        language.say("sources.groups", groups=language.number(rung.groups), effective=effective)
+    ]
+    if rung.ci95_leaves_out:
+        notes.append(language.say("sources.alone", sources=", ".join(rung.ci95_leaves_out)))
+    return notes

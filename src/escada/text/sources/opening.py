@@ -197,7 +197,7 @@ def decode(data: bytes, path: Path, offset: int) -> str:
     except UnicodeDecodeError as error:
         at = offset + error.start
         controls = len(data) - len(data.translate(None, _CONTROLS))
-        fix = "convert it, for example with iconv -f latin1 -t utf-8"
+        fix = "save it as UTF-8 (in Excel: CSV UTF-8), or: iconv -f cp1252 -t utf-8 FILE > NEW"
         if controls > len(data) / 20:
             fix = "it seems to be no text file: give one that holds text"
         raise NotUtf8Error(
