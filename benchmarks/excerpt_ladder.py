@@ -16,6 +16,7 @@ COMPARISON = (
     *("a", "b", "metric", "scope", "difference", "relative", "ci95"),
     *("p_value", "significant", "verdict"),
 )
+BASELINE_COMPARISON = ("a", "b", "difference", "ci95", "p_value", "verdict", "scope")
 RUNG = (
     *("name", "follows", "about", "run", "preset", "seed", "tokenizer", "status", "parameters"),
     *("protocol", "profile", "corpus_hash", "bits_per_byte", "ci95", "training_tokens"),
@@ -35,6 +36,9 @@ def main() -> None:
         "machine": cut(ladder["machine"], MACHINE),
         "baselines": [cut(row, BASELINE) for row in ladder["baselines"]],
         "comparisons": [cut(row, COMPARISON) for row in ladder["comparisons"]],
+        "baseline_comparisons": [
+            cut(row, BASELINE_COMPARISON) for row in ladder["baseline_comparisons"]
+        ],
         "rungs": [cut(row, RUNG) for row in ladder["rungs"]],
     }
     write_json(out / "ladder.json", excerpt)

@@ -23,7 +23,7 @@ def test_a_training_says_its_phases_its_score_and_the_next_command(corpus_path, 
     said = done.stderr
     order = (
         "tokenizing",
-        "promises",
+        "checking the model",
         "calibrating",
         "validation: ",
         f"next: escada evaluate {run}",

@@ -169,7 +169,7 @@ def invoke(*arguments):
     [
         ([], "who judges"),
         (["--base-url", "http://h/v1"], "who judges"),
-        (["--reference", "r", "--model", "m"], "needs no endpoint"),
+        (["--reference", "{run}", "--model", "m"], "needs no endpoint"),
         (["--base-url", "http://a:b@h/v1", "--model", "m"], "user or password"),
         (["--base-url", "http://h", "--model", "m", "--max-usd", "1"], "needs the prices"),
         (
@@ -182,7 +182,7 @@ def test_what_a_user_got_wrong_is_one_clear_error(runs, arguments, message):
     from escada.errors import EscadaError
 
     with pytest.raises(EscadaError, match=message):
-        invoke(runs[0].path, *arguments)
+        invoke(runs[0].path, *(part.replace("{run}", str(runs[1].path)) for part in arguments))
 
 
 def test_the_default_folder_lies_beside_the_runs_and_a_reference_needs_no_endpoint(runs):
