@@ -242,11 +242,11 @@ TABLE = {
             "tokenizer train --out new --kind bytes --vocab-size 300 --data {corpus}",
             *("--vocab-size has no meaning for 'bytes'", "leave it out"),
         ),
-        ("tokenizer encode oi --tokenizer none", "not a run folder", "none"),
+        ("tokenizer encode oi --tokenizer none", "no tokenizer here", "none"),
         ("tokenizer encode --tokenizer {run} --file none", "file not found", "none", "check"),
         (
             "tokenizer encode --tokenizer {run} --file {f}/latin1.txt",
-            *("not UTF-8", "latin1.txt", "at byte 2", "convert it"),
+            *("not UTF-8", "latin1.txt", "at byte 2", "save it as UTF-8"),
         ),
         ("tokenizer decode --tokenizer {run} one", "whole numbers", "'one'", "for example"),
         ("tokenizer decode --tokenizer {run} 99999", "99999 is outside", "{run}", "from 0 to"),

@@ -49,6 +49,17 @@ def _folder_meant(context: typer.Context, given: Path) -> Path:
     return given if context.resilient_parsing else run_or_folder(given)
 
 
+def _tokenizer_meant(context: typer.Context, given: Path) -> Path:
+    """A tokenizer's folder as it is; else that of the run that has this name."""
+    from escada.errors import EscadaError
+
+    try:
+        return _folder_meant(context, given)
+    except EscadaError as error:
+        what = f"no tokenizer here; {error.what}"
+        raise EscadaError(what, where=error.where, fix=error.fix) from error
+
+
 RUN_HELP = "A run's folder, or its rung's name where one run below runs/ has it."
 RunFolder = Annotated[
     Path,
@@ -81,7 +92,7 @@ TokenizerFolder = Annotated[
     typer.Option(
         "--tokenizer",
         help="A tokenizer's folder, or a run: its folder, or its rung's name.",
-        callback=_folder_meant,
+        callback=_tokenizer_meant,
         autocompletion=completion.run_folders,
     ),
 ]
