@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-slow lint format clean wheel bench bench-env docs docs-serve \
-  export-env test-export
+.PHONY: help install dev demo check quick test test-slow lint format clean wheel bench bench-env docs \
+  docs-serve export-env test-export
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,14 @@ dev: $(VENV)/.installed-dev  ## the same with the tools of development
 demo: install  ## climb the ladder on the default corpus and write a report
 	$(BIN)/escada climb --preset laptop --budget "60 s" --out runs/demo
 
-test: dev  ## the tests that CI runs
-	$(BIN)/python -m pytest
+check: dev  ## lint, types and a quick selection of tests, in under a minute
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint quick
+
+quick: dev  ## a few tests of every part, and those of the files that git says changed
+	$(BIN)/python -m pytest $$($(BIN)/python tests/quick.py)
+
+test: dev  ## the tests that CI runs, on up to four cores
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 test-slow: dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

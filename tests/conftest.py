@@ -8,8 +8,11 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside one another on two cores
+settings.register_profile("no deadline", deadline=None)  # for the same reason
+settings.load_profile("no deadline")
 
 SUBJECTS = (
     "a menina|o vizinho|a professora|o carteiro|minha avó|o padeiro|a juíza|um pescador|a médica|"

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
 
 from escada.evaluation.ruler import DocumentScores
 from escada.models import recurrent, transformer
@@ -15,9 +14,6 @@ from escada.models.contract import LanguageModel, build_model
 from escada.spec import TokenizerSpec
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer, train_tokenizer
-
-settings.register_profile("no deadline", deadline=None)  # two cores, many processes
-settings.load_profile("no deadline")
 
 TRAINING_TEXTS = [
     "O vento levou o chapéu do carteiro até a margem do rio.",

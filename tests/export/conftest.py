@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
 
 from escada.models.contract import build_model
 from escada.runs.checkpoint import Checkpoint, save_checkpoint, weights_of
@@ -19,9 +18,6 @@ from escada.runs.run import Run, create_run
 from escada.spec import load_spec
 from escada.text.corpus import Corpus
 from escada.text.tokenizers import Tokenizer, train_tokenizer
-
-settings.register_profile("no deadline", deadline=None)  # two cores, many processes
-settings.load_profile("no deadline")
 
 TRANSFORMER = ["d_model=24", "n_heads=3", "d_ff=40", "n_layers=2", "context_tokens=48"]
 RECURRENT = ["d_embedding=12", "d_hidden=20"]

@@ -7,13 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from hypothesis import settings
 
 from escada.models import recurrent, transformer
 from escada.models.contract import LanguageModel, build_model
-
-settings.register_profile("no deadline", deadline=None)  # two cores, many processes
-settings.load_profile("no deadline")
 
 
 @dataclass

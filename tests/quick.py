@@ -1,0 +1,53 @@
+"""Names the tests that `make check` runs: a few of every part, and those of what git says changed.
+
+The test of `src/escada/text/batches.py` is `tests/text/**/test_*batches*.py`, wherever its folder
+lies below the package's. A changed test file is its own. Tests that start processes for most of a
+minute (`LONG`) are left to `make test`, and so are conftest.py files, which many tests read.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LONG = ("tests/e2e", "tests/recipes", "tests/faults/test_full_disk.py", "tests/training")
+SMOKE = """
+tests/test_spec.py tests/test_terminal.py tests/text/test_batches.py tests/text/test_splitting.py
+tests/models/test_models_contract.py tests/generation/test_decoding.py tests/cost/test_flops.py
+tests/evaluation/test_ruler.py tests/evaluation/test_text_score.py tests/training/test_plan.py
+tests/report/test_findings.py tests/report/test_tex.py tests/serve/test_engine.py
+tests/cli/test_cli_misspelled.py tests/cli/test_cli_runs.py
+""".split()
+
+
+def git(*arguments: str) -> list[str]:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def changed() -> list[Path]:
+    """What differs from main, committed or not, and what git does not know yet."""
+    (base,) = git("merge-base", "main", "HEAD")
+    names = git("diff", "--name-only", base) + git("ls-files", "--others", "--exclude-standard")
+    return [Path(name) for name in names if name.endswith(".py") and (ROOT / name).exists()]
+
+
+def tests_of(path: Path) -> list[Path]:
+    """The test files of a changed file, relative to the root."""
+    if path.is_relative_to("tests"):
+        return [path] if path.name.startswith("test_") else []
+    if not path.is_relative_to("src/escada") or path.stem.startswith("__"):
+        return []
+    part = ROOT / "tests" / Path(*path.relative_to("src/escada").parts[:-1][:1])
+    return [found.relative_to(ROOT) for found in sorted(part.rglob(f"test_*{path.stem}*.py"))]
+
+
+def main() -> None:
+    found = [test for path in changed() for test in tests_of(path)]
+    touched = [name for name in map(str, found) if not name.startswith(LONG)]
+    print(*dict.fromkeys([*SMOKE, *touched]))
+
+
+if __name__ == "__main__":
+    main()
