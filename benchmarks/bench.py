@@ -34,7 +34,7 @@ from escada.files import write_json, write_text
 from escada.runs.environment import environment
 from escada.spec import load_spec
 from escada.text.corpus import Corpus
-from escada.text.prepared import prepare_tokens
+from escada.text.token_cache import prepare_tokens
 
 SCHEMA_VERSION = 1
 RESULTS = ROOT / "docs" / "results" / "bench.json"

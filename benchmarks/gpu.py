@@ -344,7 +344,7 @@ def run(arguments: argparse.Namespace) -> None:
 def pack(arguments: argparse.Namespace) -> None:
     from escada.evaluation.document_sample import document_sample
     from escada.text.corpus import Corpus
-    from escada.text.prepared import prepare_tokens, tokens_path
+    from escada.text.token_cache import prepare_tokens, tokens_path
 
     corpus = Corpus.open(arguments.data)
     arguments.to.mkdir(parents=True, exist_ok=True)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from escada.evaluation.guardrails import controls
-from escada.evaluation.guardrails.guard import guard_samples
 from escada.files import read_json, write_json
 from escada.generation import batch, decoding
 from escada.generation.prompts import load_prompts
 from escada.generation.samplers import SamplerSettings
+from escada.guardrails import controls
+from escada.guardrails.task import guard_samples
 from escada.runs.run import open_run
 from escada.spec import TokenizerSpec
 from escada.text.corpus import Corpus

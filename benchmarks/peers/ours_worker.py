@@ -30,8 +30,8 @@ from escada.spec import Spec, TokenizerSpec, load_spec
 from escada.text.batches import WindowBatches
 from escada.text.corpus import Corpus
 from escada.text.documents import Document
-from escada.text.prepared import prepare_tokens
 from escada.text.shards import write_stream
+from escada.text.token_cache import prepare_tokens
 from escada.text.tokenizers import Tokenizer, train_tokenizer
 from escada.text.tokenizers.subwords import LINE_CHARACTERS, SubwordTokenizer, cut_line
 

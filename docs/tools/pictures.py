@@ -8,8 +8,8 @@ from matplotlib.artist import Artist
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 
-from escada.report.palette import THEMES, variables
-from escada.report.svg import drawing_style, render_svg
+from escada.report.figures.palette import THEMES, variables
+from escada.report.figures.svg import drawing_style, render_svg
 
 _DARK = dict(THEMES.values())
 _COLOURS = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")

@@ -12,10 +12,10 @@ from pathlib import Path
 from pictures import theme_files
 
 from escada.files import write_bytes, write_text
-from escada.report.facts import read_ladder
+from escada.report.data import read_ladder
+from escada.report.figures.ladder import draw_ladder
 from escada.report.findings import find
-from escada.report.language import CODES, Language
-from escada.report.stairs import draw_ladder
+from escada.report.i18n import CODES, Language
 
 PICTURES = Path(__file__).parents[1] / "pictures"
 

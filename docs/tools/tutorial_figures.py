@@ -9,11 +9,11 @@ from typing import Any
 
 from pictures import adaptive
 
-from escada.report.drawing import end_places, formatter, new
-from escada.report.labels import Label, place
-from escada.report.language import Language
-from escada.report.palette import light
-from escada.report.svg import FONT_STACK, drawing_style, render_svg
+from escada.report.figures.axes import end_places, formatter, new
+from escada.report.figures.labels import Label, place
+from escada.report.figures.palette import light
+from escada.report.figures.svg import FONT_STACK, drawing_style, render_svg
+from escada.report.i18n import Language
 
 COLOURS = {"v1": "rung-0-0", "v4": "rung-1-0", "v5": "rung-2-0", "v_final": "rung-2-1"}
 WIDTH = 860

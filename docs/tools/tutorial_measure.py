@@ -26,9 +26,9 @@ import numpy as np
 import torch
 
 from escada.evaluation.results import ruler_context
-from escada.evaluation.review import read_document_scores
 from escada.evaluation.ruler import score_documents
 from escada.evaluation.scoring import target_scores, windows_of
+from escada.evaluation.task import read_document_scores
 from escada.files import read_json
 from escada.generation.decoding import generate
 from escada.generation.inference import exact_inference

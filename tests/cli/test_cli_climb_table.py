@@ -1,6 +1,6 @@
 """The table after a climb: what the intervals rest on, and each rung against the best baseline."""
 
-from escada.cli.table import ladder_table
+from escada.report.writers.terminal import ladder_table
 
 RUNG = {
     **{"seed": 0, "parameters": 1000, "perplexity": 3.0, "tokens_per_second": 5.0},

@@ -40,7 +40,7 @@ def refusal(*arguments) -> EscadaError:
 
 def train(rung, corpus_path, out, seed=0):
     from escada.text.corpus import Corpus
-    from escada.training.start import start
+    from escada.training.run import start
 
     common = ["train.batch_sequences=4", "train.window_tokens=32"]
     spec = load_spec(rung, preset="laptop", overrides=TINY[rung] + common)

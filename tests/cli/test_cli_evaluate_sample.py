@@ -27,7 +27,7 @@ def invoke(*arguments):
 @pytest.fixture(scope="module")
 def run(corpus_path, tmp_path_factory):
     from escada.text.corpus import Corpus
-    from escada.training.start import start
+    from escada.training.run import start
 
     overrides = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
     spec = load_spec("v1", preset="laptop", overrides=[*overrides, "train.window_tokens=32"])
@@ -193,7 +193,7 @@ def test_evaluate_measures_one_thing(run, arguments):
 
 
 def test_evaluate_measures_a_pretrained_model_on_a_corpus(run, corpus, monkeypatch):
-    from escada.evaluation import pretrained
+    from escada.evaluation.baselines import pretrained
 
     loaded = []
     monkeypatch.setattr(

@@ -12,9 +12,9 @@ from escada.cli.evaluate import evaluate
 from escada.cli.pairs import pairs
 from escada.errors import EscadaError
 from escada.evaluation.portuguese import agreement
-from escada.evaluation.portuguese import cloze as cloze_module
-from escada.evaluation.portuguese import pairs as pairs_module
 from escada.evaluation.portuguese.agreement import Pair
+from escada.evaluation.tasks import cloze as cloze_module
+from escada.evaluation.tasks import minimal_pairs as pairs_module
 from escada.spec import Budget, load_spec
 from escada.text.corpus import Corpus
 
@@ -33,7 +33,7 @@ def invoke(*arguments):
 
 @pytest.fixture(scope="module")
 def run(corpus_path, tmp_path_factory):
-    from escada.training.start import start
+    from escada.training.run import start
 
     overrides = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
     spec = load_spec("v1", preset="laptop", overrides=[*overrides, "train.window_tokens=32"])
@@ -166,7 +166,7 @@ def test_evaluate_without_lm_eval_says_how_to_install_it(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     monkeypatch.setitem(sys.modules, "lm_eval.api", None)
     monkeypatch.setitem(sys.modules, "lm_eval.api.model", None)
-    monkeypatch.delitem(sys.modules, "escada.evaluation.harness", raising=False)
+    monkeypatch.delitem(sys.modules, "escada.evaluation.tasks.lm_eval", raising=False)
     with pytest.raises(EscadaError, match=r"escada\[lm-eval\]"):
         invoke("evaluate", run.path, "--lm-eval", "lambada_openai_mt_stablelm_pt")
-    sys.modules.pop("escada.evaluation.harness", None)
+    sys.modules.pop("escada.evaluation.tasks.lm_eval", None)

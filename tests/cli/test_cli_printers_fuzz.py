@@ -3,7 +3,8 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from escada.cli import compare, data, evaluate, table
+from escada.cli import compare, data, evaluate
+from escada.report.writers import terminal as table
 
 NAME = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from(
     ["[/a]", "[bold]x[/bold]", ":smile:", "\x1b[2J", "a\nb", "\u2028", "x" * 10_000, "caf\udce9"]

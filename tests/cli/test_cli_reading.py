@@ -28,7 +28,7 @@ def invoke(*arguments):
 @pytest.fixture(scope="module")
 def run(corpus_path, tmp_path_factory):
     from escada.text.corpus import Corpus
-    from escada.training.start import start
+    from escada.training.run import start
 
     overrides = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
     spec = load_spec("v1", preset="laptop", overrides=[*overrides, "train.window_tokens=32"])

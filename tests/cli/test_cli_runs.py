@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from escada.cli.runs import runs
 from escada.spec import Budget, load_spec
 from escada.text.corpus import Corpus
-from escada.training.start import start
+from escada.training.run import start
 
 app = typer.Typer()
 app.command()(runs)

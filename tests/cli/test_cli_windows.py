@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 
 from escada.cli.evaluate import evaluate
 from escada.errors import EscadaError
-from escada.evaluation import windows
-from escada.evaluation.windows import WindowSettings
-from escada.evaluation.windows_measurement import measure_windows, read_windows
+from escada.evaluation.tasks import windows
+from escada.evaluation.tasks.windows import WindowSettings
+from escada.evaluation.tasks.windows_measurement import measure_windows, read_windows
 from escada.spec import Budget, load_spec
 
 app = typer.Typer()
@@ -30,7 +30,7 @@ def call(*arguments):
 @pytest.fixture(scope="module")
 def run(corpus_path, tmp_path_factory):
     from escada.text.corpus import Corpus
-    from escada.training.start import start
+    from escada.training.run import start
 
     overrides = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
     spec = load_spec("v1", preset="laptop", overrides=[*overrides, "train.window_tokens=32"])

@@ -188,7 +188,7 @@ def test_without_a_corpus_the_text_is_assumed_and_said_so():
 
 
 def test_a_corpus_without_tokens_is_estimated_near_what_they_will_be(corpus):
-    from escada.text.prepared import prepare_tokens
+    from escada.text.token_cache import prepare_tokens
 
     spec = load_spec("v1", preset="laptop")
     before = text_facts(spec, corpus)

@@ -8,9 +8,9 @@ from escada.files import read_json, write_json
 from escada.runs.catalogue import COST, catalogue
 from escada.spec import Budget, load_spec
 from escada.text.corpus import Corpus
-from escada.training import start as start_module
+from escada.training import run as start_module
 from escada.training.loop import Interrupted
-from escada.training.start import resume, start
+from escada.training.run import resume, start
 
 KWH = 3.6e6
 OWNED = {"kind": "cpu", "title": "a processor", "name": None, "count": 1, "threads": 2}

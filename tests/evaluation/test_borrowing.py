@@ -2,15 +2,15 @@
 
 import pytest
 
-from escada.evaluation import review
-from escada.evaluation.measurement import summarise
-from escada.evaluation.review import (
+from escada.evaluation import task as review
+from escada.evaluation.statistics import FEW_GROUPS
+from escada.evaluation.task import (
     has_few_groups,
     measure_run,
     read_document_scores,
     read_measurement,
 )
-from escada.evaluation.statistics import FEW_GROUPS
+from escada.evaluation.tasks.documents import summarise
 from escada.text.documents import Document
 
 
@@ -34,7 +34,7 @@ def test_documents_of_one_group_count_once():
 @pytest.fixture
 def run(corpus, tmp_path):
     from escada.spec import Budget, load_spec
-    from escada.training.start import start
+    from escada.training.run import start
 
     sizes = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
     spec = load_spec("v1", preset="laptop", overrides=[*sizes, "train.window_tokens=24"])

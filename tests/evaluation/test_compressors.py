@@ -7,7 +7,7 @@ import pytest
 import zstandard
 
 from escada.errors import EscadaError
-from escada.evaluation.compressors import (
+from escada.evaluation.baselines.compressors import (
     END,
     xz_after_training,
     xz_filters,

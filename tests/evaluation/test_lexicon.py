@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from escada.evaluation.lexicon import (
+from escada.evaluation.tasks.samples import (
     lexicon,
     lexicon_share,
     samples_lexicon_share,

@@ -10,15 +10,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escada.evaluation.baselines import character_tokenizer
-from escada.evaluation.kneser_ney import (
+from escada.evaluation.baselines.byte_ngrams import character_tokenizer
+from escada.evaluation.baselines.kneser_ney import (
     CUSTOMARY_DISCOUNTS,
     KneserNey,
     discounts,
     fit_kneser_ney,
     order_figures,
 )
-from escada.evaluation.ngram import NOT_SEEN, Level, count_ngrams
+from escada.evaluation.baselines.ngram_counts import NOT_SEEN, Level, count_ngrams
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings

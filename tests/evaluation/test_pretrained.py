@@ -6,10 +6,14 @@ import pytest
 import torch
 
 from escada.errors import EscadaError
-from escada.evaluation import pretrained
-from escada.evaluation.measurement import measure
-from escada.evaluation.pretrained import PretrainedModel, PretrainedTokenizer, load_pretrained
+from escada.evaluation.baselines import pretrained
+from escada.evaluation.baselines.pretrained import (
+    PretrainedModel,
+    PretrainedTokenizer,
+    load_pretrained,
+)
 from escada.evaluation.ruler import score_documents
+from escada.evaluation.tasks.documents import measure
 
 
 class Elsewhere(torch.nn.Module):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from escada.errors import EscadaError
 from escada.evaluation import scoring
-from escada.evaluation.baselines import TableModel, uniform_model
+from escada.evaluation.baselines.byte_ngrams import TableModel, uniform_model
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.evaluation.scoring import windows_of
 from escada.generation.decoding import generate

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escada.evaluation.document_sample import document_sample
-from escada.evaluation.review import TRAIN_SAMPLE, measure_run, measure_train_sample
+from escada.evaluation.task import TRAIN_SAMPLE, measure_run, measure_train_sample
 from escada.files import content_hash, read_json
 from escada.text.documents import Document
 
@@ -40,7 +40,7 @@ def test_streaming_gives_what_sorting_all_would_give(texts, wanted_bytes):
 def run(corpus_path, tmp_path_factory):
     from escada.spec import Budget, load_spec
     from escada.text.corpus import Corpus
-    from escada.training.start import start
+    from escada.training.run import start
 
     sizes = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
     spec = load_spec("v1", preset="laptop", overrides=[*sizes, "train.window_tokens=24"])

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tests.export.conftest import AWKWARD, GPT2, RECURRENT_RUNS, SHAPES, needs
 
 from escada.errors import EscadaError
-from escada.evaluation.review import measure_run
+from escada.evaluation.task import measure_run
 from escada.export.checks import TOLERANCES, HubExport, compare
 from escada.export.hub import export_hub
 from escada.export.hub_card import hub_card

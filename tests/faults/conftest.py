@@ -52,8 +52,8 @@ def scene(corpus_path, tmp_path_factory) -> SimpleNamespace:
     """Paths by name; `folder` holds all of them."""
     from escada.spec import Budget, load_spec, parse_spec
     from escada.text.corpus import Corpus
-    from escada.text.prepared import tokens_path
-    from escada.training.start import start
+    from escada.text.token_cache import tokens_path
+    from escada.training.run import start
 
     folder = tmp_path_factory.mktemp("scene")
     for name, content in FILES.items():

@@ -33,7 +33,7 @@ def made(corpus_path, tmp_path_factory) -> SimpleNamespace:
     """A run of a few steps with all its figures, and a second one to compare it with."""
     from escada.spec import Budget, load_spec
     from escada.text.corpus import Corpus
-    from escada.training.start import start
+    from escada.training.run import start
 
     folder = tmp_path_factory.mktemp("fuzz")
     corpus = Path(shutil.copytree(corpus_path, folder / "corpus"))

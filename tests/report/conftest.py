@@ -1,4 +1,4 @@
-"""A climb that never happened, written as `ladder.py` would: seven rungs, one still in training.
+"""A climb that never happened, written as `ladder/climb.py` would: seven rungs, one in training.
 
 v3 fails to beat v2, v4_gru is undecided against v4, v_final is still training and has no metrics,
 and the first sample of v1 tries to break out of the page.
@@ -259,7 +259,7 @@ def climb(tmp_path: Path):
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> Path:
     """The unchanged climb with its report; not to be changed."""
-    from escada.report.page import write_report
+    from escada.report.writers.html import write_report
 
     folder = write_climb(tmp_path_factory.mktemp("page"))
     write_report(folder)

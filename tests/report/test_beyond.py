@@ -8,8 +8,8 @@ import re
 import pytest
 
 from escada.errors import EscadaError
-from escada.report.facts import read_ladder
-from escada.report.page import write_report
+from escada.report.data import read_ladder
+from escada.report.writers.html import write_report
 
 
 def share(accuracy, reach=0.03, **more):

@@ -7,7 +7,7 @@ import pytest
 
 from escada.errors import EscadaError
 from escada.report.costs import read_costs
-from escada.report.page import write_report
+from escada.report.writers.html import write_report
 
 SHEET = {
     "schema_version": 2,

@@ -2,9 +2,9 @@ import copy
 
 import pytest
 
-from escada.report.facts import LadderFacts
+from escada.report.data import LadderFacts
 from escada.report.findings import find
-from escada.report.language import Language
+from escada.report.i18n import Language
 from escada.report.sentences import headline, verdict
 
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escada.report.facts import read_ladder, read_run
-from escada.report.frontier import Point, draw_frontier, frontier, points, price_text
-from escada.report.language import Language
+from escada.report.data import read_ladder, read_run
+from escada.report.figures.frontier import Point, draw_frontier, frontier, points, price_text
+from escada.report.i18n import Language
 
 prices = st.floats(min_value=1e-6, max_value=1e18)
 some_points = st.lists(

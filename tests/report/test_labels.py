@@ -11,13 +11,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from escada.report.facts import LadderFacts, read_ladder, read_run
-from escada.report.figures import draw_curves, draw_lexicon, draw_sources
+from escada.report.data import LadderFacts, read_ladder, read_run
+from escada.report.figures.curves import draw_curves, draw_lexicon, draw_sources
+from escada.report.figures.frontier import draw_frontier
+from escada.report.figures.ladder import draw_ladder
 from escada.report.findings import find
-from escada.report.frontier import draw_frontier
-from escada.report.language import Language
-from escada.report.paper import on_paper
-from escada.report.stairs import draw_ladder
+from escada.report.i18n import Language
+from escada.report.writers.print_figures import on_paper
 
 SLACK = 0.5  # of a pixel: what rounding moves
 

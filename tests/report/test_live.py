@@ -3,7 +3,7 @@ import json
 import pytest
 
 from escada.errors import EscadaError
-from escada.report.language import Language
+from escada.report.i18n import Language
 from escada.report.live import live_ladder, progress, watch
 from escada.report.progress import Progress
 from escada.runs.underway import Planned, is_under_way, read_plan, under_way

@@ -1,8 +1,8 @@
 import pytest
 
-from escada.report.facts import read_ladder
+from escada.report.data import read_ladder
 from escada.report.findings import find
-from escada.report.language import Language
+from escada.report.i18n import Language
 from escada.report.objectives import objectives
 
 

@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from escada.report.palette import THEMES
+from escada.report.figures.palette import THEMES
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "tools"))
 from pictures import adaptive

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from escada.report.facts import read_ladder
-from escada.report.roadmap import PLANNED, roadmap
+from escada.report.data import read_ladder
+from escada.report.writers.roadmap import PLANNED, roadmap
 from escada.spec import rung_names
 
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escada.report.tables import Cell, Column, Row, Source, Table
-from escada.report.tex import comment, table_tex, tex
+from escada.report.writers.tex import comment, table_tex, tex
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tests.generation.conftest import tiny_model
 from escada.generation.batch import Batch
 from escada.serve.app import Service
 from escada.serve.limits import Limits
-from escada.serve.served import ServedModel
+from escada.serve.models import ServedModel
 from escada.serve.server import bind, run, server_at
 from escada.text.tokenizers.bytes import ByteTokenizer
 from escada.text.tokenizers.characters import CharacterTokenizer
@@ -148,7 +148,7 @@ def a_run(corpus_path, tmp_path_factory):
     """A v1 of a few steps."""
     from escada.spec import Budget, load_spec
     from escada.text.corpus import Corpus
-    from escada.training.start import start
+    from escada.training.run import start
 
     overrides = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
     spec = load_spec("v1", preset="laptop", overrides=[*overrides, "train.window_tokens=32"])

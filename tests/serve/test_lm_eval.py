@@ -12,9 +12,9 @@ pytest.importorskip("tenacity")
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.tasks import TaskManager
 
-from escada.evaluation.harness import evaluate_tasks
+from escada.evaluation.tasks.lm_eval import evaluate_tasks
 from escada.serve.limits import Limits
-from escada.serve.served import open_models
+from escada.serve.models import open_models
 
 pytestmark = pytest.mark.slow
 HEAD = """\
@@ -67,7 +67,7 @@ def run(request, corpus_path, tmp_path_factory):
     """A character LSTM, and a Transformer whose context is shorter than the texts."""
     from escada.spec import Budget, load_spec
     from escada.text.corpus import Corpus
-    from escada.training.start import start
+    from escada.training.run import start
 
     sizes = {
         "v1": ["model.d_hidden=24", "model.d_embedding=12"],

@@ -29,7 +29,7 @@ from escada.generation.samplers import SamplerSettings
 from escada.runs.run import open_run
 from escada.serve.app import Service
 from escada.serve.limits import Limits
-from escada.serve.served import open_models
+from escada.serve.models import open_models
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -62,7 +62,7 @@ def runs(corpus_path, tmp_path_factory):
     """Folders of three rungs, trained for a few steps."""
     from escada.spec import Budget, load_spec
     from escada.text.corpus import Corpus
-    from escada.training.start import start
+    from escada.training.run import start
 
     corpus, out = Corpus.open(corpus_path), tmp_path_factory.mktemp("runs")
     budget = Budget.parse("60 steps")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from escada.report.palette import THEMES
+from escada.report.figures.palette import THEMES
 
 STATIC = Path(str(resources.files("escada.serve") / "static"))
 SCRIPTS = sorted(STATIC.rglob("*.js"))

@@ -15,9 +15,9 @@ from tests.serve.conftest import (
     talkative,
     usual_models,
 )
-from tests.serve.test_engine import Listener, make, requests
+from tests.serve.test_scheduler import Listener, make, requests
 
-from escada.evaluation.portuguese.continuations import score_continuations
+from escada.evaluation.continuations import score_continuations
 from escada.evaluation.ruler import score_documents
 from escada.evaluation.text_score import sequence_of
 from escada.serve.lane import ToScore

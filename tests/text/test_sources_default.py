@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from escada.errors import EscadaError
-from escada.text.sources import dante, mending, open_source
+from escada.text.sources import dante, open_source
+from escada.text.sources import detokenize as mending
 
 # Small treebanks of our own making, cut in the ways of the four real ones.
 NEWS = """\

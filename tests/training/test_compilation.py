@@ -10,7 +10,7 @@ from escada.runs.checkpoint import checkpoint_path
 from escada.spec import Budget, load_spec
 from escada.training.compilation import compile_errors, resolve_compile
 from escada.training.metrics import read_rows
-from escada.training.start import start
+from escada.training.run import start
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 TINY = [

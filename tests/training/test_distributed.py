@@ -22,7 +22,7 @@ from escada.training import launch
 from escada.training.distributed import ALONE, Agreement, World, seed_step, share_of
 from escada.training.loop import Interrupted
 from escada.training.metrics import read_rows
-from escada.training.start import resume, start
+from escada.training.run import resume, start
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 _spec = importlib.util.spec_from_file_location("two_processes", SCRIPT)

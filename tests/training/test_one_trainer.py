@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from escada.errors import EscadaError
-from escada.evaluation.comparison import all_pairs, compare_recipes, group
-from escada.evaluation.review import measure_run
+from escada.evaluation.task import measure_run
 from escada.files import exclusive, read_json
+from escada.ladder.comparison import all_pairs, compare_recipes, group
 from escada.runs.catalogue import catalogue
 from escada.runs.corpus import corpus_of
 from escada.runs.run import Run, open_run
@@ -24,7 +24,7 @@ from escada.spec import Budget, load_spec
 from escada.text.corpus import Corpus, prepare
 from escada.training import loop
 from escada.training.loop import Interrupted
-from escada.training.start import resume, start
+from escada.training.run import resume, start
 
 SIZES = ("model.d_hidden=8", "model.d_embedding=4", "train.batch_sequences=2")
 SMALL = [

@@ -13,7 +13,7 @@ from escada.training import calibration
 from escada.training import plan as planning
 from escada.training.plan import choose_micro_batch, free_memory_bytes, measure_pace, plan_training
 from escada.training.precision import ResolvedPrecision
-from escada.training.start import start
+from escada.training.run import start
 
 CPU = torch.device("cpu")
 FP32 = ResolvedPrecision("fp32", "test")

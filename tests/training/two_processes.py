@@ -21,7 +21,7 @@ from escada.spec import Budget, load_spec
 from escada.text.corpus import Corpus
 from escada.training.distributed import joined
 from escada.training.loop import Interrupted, Training
-from escada.training.start import resume, start
+from escada.training.run import resume, start
 
 TINY = [
     "tokenizer.vocab_size=400",

@@ -37,10 +37,10 @@ def climb(
     device: options.Device = "auto",
 ) -> None:
     """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""
-    from escada.cli.table import ladder_table
-    from escada.ladder import ROADMAP, ClimbInterrupted, Plan
-    from escada.ladder import climb as climb_rungs
-    from escada.report.page import write_report
+    from escada.ladder.climb import ROADMAP, ClimbInterrupted, Plan
+    from escada.ladder.climb import climb as climb_rungs
+    from escada.report.writers.html import write_report
+    from escada.report.writers.terminal import ladder_table
     from escada.spec import Budget, load_spec
 
     names = rungs or list(ROADMAP)

@@ -39,7 +39,7 @@ def cloze(
 
 
 def _of_corpus(run: Run, data: Path | None, device: str) -> dict[str, Any]:
-    from escada.evaluation.portuguese.cloze import cloze_run, read_cloze_result
+    from escada.evaluation.tasks.cloze import cloze_run, read_cloze_result
     from escada.runs.corpus import corpus_of
 
     cloze_run(run, corpus_of(run, data), device=device)
@@ -47,8 +47,8 @@ def _of_corpus(run: Run, data: Path | None, device: str) -> dict[str, Any]:
 
 
 def _of_file(run: Run, file: Path, device: str) -> dict[str, Any]:
-    from escada.evaluation.portuguese.cloze import SCHEMA_VERSION, score_cloze
     from escada.evaluation.portuguese.question_files import read_cloze
+    from escada.evaluation.tasks.cloze import SCHEMA_VERSION, score_cloze
     from escada.runs.device import resolve_device
 
     profile = run.spec.text.profile

@@ -39,9 +39,9 @@ def compare(
     from typing import cast
 
     from escada.errors import EscadaError, nearest
-    from escada.evaluation.comparison import all_pairs, compare_recipes, group, ladder_pairs
-    from escada.evaluation.review import measure_run
     from escada.evaluation.significance import METRICS, Metric
+    from escada.evaluation.task import measure_run
+    from escada.ladder.comparison import all_pairs, compare_recipes, group, ladder_pairs
     from escada.runs.corpus import corpus_of
     from escada.text.corpus import SPLITS
 

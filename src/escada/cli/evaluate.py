@@ -146,8 +146,8 @@ def _check_options(protocol: str, text: str | None, given: windows.WindowOptions
 
 def _of_split(run: Run, split: str, data: Path | None, device: str) -> dict[str, Any]:
     """The figures of a split of the run's own corpus, from its folder if they are there."""
-    from escada.evaluation.card import write_card
-    from escada.evaluation.review import measure_run, read_measurement
+    from escada.evaluation.task import measure_run, read_measurement
+    from escada.report.writers.card import write_card
 
     corpus = _corpus(run, split, data)
     echo(f"evaluating {run.name} on its {split} documents", err=True)
@@ -168,8 +168,8 @@ def _corpus(run: Run, split: str, data: Path | None) -> Corpus:
 
 def _of_text(run: Run, text: str, options: RowOptions, device: str) -> dict[str, Any]:
     """The figures of the user's documents: those that a corpus of the same file would hold."""
-    from escada.evaluation.measurement import measure
     from escada.evaluation.results import ruler_context
+    from escada.evaluation.tasks.documents import measure
     from escada.runs.device import resolve_device
     from escada.text.reading import ReferenceCounts, reference_documents
     from escada.text.sources import open_source
@@ -210,7 +210,7 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> dict[str,
 
 def _of_tasks(run: Run, tasks: list[str], device: str) -> None:
     """Print what lm-eval finds, as JSON: its metrics have no fixed form."""
-    from escada.evaluation.harness import evaluate_tasks
+    from escada.evaluation.tasks.lm_eval import evaluate_tasks
 
     found = evaluate_tasks(run, tasks, device=device)
     echo_json(found)
@@ -218,8 +218,8 @@ def _of_tasks(run: Run, tasks: list[str], device: str) -> None:
 
 def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> dict[str, Any]:
     """The figures of a pretrained model on a split of a corpus."""
-    from escada.evaluation.measurement import measure
-    from escada.evaluation.pretrained import BATCH_TOKENS, load_pretrained
+    from escada.evaluation.baselines.pretrained import BATCH_TOKENS, load_pretrained
+    from escada.evaluation.tasks.documents import measure
     from escada.runs.device import resolve_device
     from escada.text.corpus import SPLITS
 

@@ -36,8 +36,8 @@ def guard(
     json: options.Json = False,
 ) -> None:
     """Judge a run's samples by controls; the exit code is 1 if they cannot be trusted."""
-    from escada.evaluation.guardrails.guard import guard_run, guard_samples, read_guardrails
-    from escada.evaluation.guardrails.judging import with_roadmap_limits
+    from escada.guardrails.task import guard_run, guard_samples, read_guardrails
+    from escada.guardrails.verdicts import with_roadmap_limits
     from escada.runs.corpus import corpus_of
     from escada.runs.run import open_run
 
@@ -79,7 +79,7 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def _row(record: dict[str, Any], controls: dict[str, Any]) -> tuple[str, ...]:
-    from escada.evaluation.guardrails.judging import in_words, limit_in_words
+    from escada.guardrails.verdicts import in_words, limit_in_words
 
     name, limit, verdict = record["name"], record["limit"], record["verdict"]
     if verdict == "not applicable":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from escada.evaluation.judge.asking import Progress
+    from escada.judge.client import Progress
 
 PLAIN_SECONDS = 10.0
 PROBES_IN_WORDS = {
@@ -76,11 +76,11 @@ def judge(
 
     The API key is read from ESCADA_JUDGE_API_KEY or else OPENAI_API_KEY; local servers need none.
     """
-    from escada.evaluation.judge.asking import Patience
-    from escada.evaluation.judge.endpoint import read_address
-    from escada.evaluation.judge.panel import open_corpus_of
-    from escada.evaluation.judge.questions import Judge
-    from escada.evaluation.judge.reviewing import (
+    from escada.judge.client import Patience
+    from escada.judge.endpoint import read_address
+    from escada.judge.panel import open_corpus_of
+    from escada.judge.questions import Judge
+    from escada.judge.review import (
         Settings,
         default_folder,
         review_with_endpoint,
@@ -149,7 +149,7 @@ def _budget(
     max_calls: int | None, max_usd: float | None, input_price: float | None, output: float | None
 ) -> Any:
     from escada.errors import EscadaError
-    from escada.evaluation.judge.budget import Budget, Prices
+    from escada.judge.budget import Budget, Prices
 
     if (input_price is None) != (output is None):
         raise EscadaError("one price of two", fix="give the prices of input and of output tokens")

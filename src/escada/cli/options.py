@@ -178,7 +178,7 @@ INTERRUPTED = 130
 
 def say_interrupted(run: Path) -> None:
     """Write the card of a run that Ctrl-C stopped, and say how to go on with it."""
-    from escada.evaluation.card import write_card
+    from escada.report.writers.card import write_card
     from escada.runs.run import open_run
 
     write_card(open_run(run))
@@ -223,7 +223,7 @@ def train_together(device: str, train: Callable[[World], Run]) -> None:
         train: starts or resumes a run in the world that it is given.
     """
     from escada.cost.sheet import in_one_line, read_sheet
-    from escada.evaluation.card import write_card
+    from escada.report.writers.card import write_card
     from escada.training.distributed import joined
     from escada.training.loop import Interrupted
 

@@ -47,7 +47,7 @@ def pairs(
 def _of_corpus(
     run: Run, data: Path | None, source_file: Path | None, device: str
 ) -> dict[str, Any]:
-    from escada.evaluation.portuguese.pairs import pairs_run, read_pairs_result
+    from escada.evaluation.tasks.minimal_pairs import pairs_run, read_pairs_result
     from escada.runs.corpus import corpus_of
 
     pairs_run(run, corpus_of(run, data), device=device, source_file=source_file)
@@ -55,9 +55,9 @@ def _of_corpus(
 
 
 def _of_file(run: Run, file: Path, device: str) -> dict[str, Any]:
-    from escada.evaluation.portuguese.pairs import SCHEMA_VERSION, score_pairs
     from escada.evaluation.portuguese.question_files import read_pairs
     from escada.evaluation.results import ruler_context
+    from escada.evaluation.tasks.minimal_pairs import SCHEMA_VERSION, score_pairs
     from escada.runs.device import resolve_device
 
     profile = run.spec.text.profile

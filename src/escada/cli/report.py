@@ -54,7 +54,7 @@ def report(
     With --latex, --markdown, --csv or --roadmap only those are written.
     """
     from escada.errors import EscadaError
-    from escada.report.language import CODES, Code
+    from escada.report.i18n import CODES, Code
 
     codes: dict[str, Code] = {code: code for code in CODES}
     if lang not in codes:
@@ -69,7 +69,7 @@ def report(
     if not any(files):
         _page(folder)
         return
-    from escada.report import files as write
+    from escada.report.writers import bundle as write
 
     if latex is not None:
         echo(str(write.write_latex(folder, latex, code, text_width_cm=text_width)))
@@ -82,7 +82,7 @@ def report(
 
 
 def _page(folder: Path) -> None:
-    from escada.report.page import conclusions, write_report
+    from escada.report.writers.html import conclusions, write_report
 
     page = write_report(folder)
     for sentence in conclusions(folder):
@@ -93,7 +93,7 @@ def _page(folder: Path) -> None:
 def _watch(folder: Path, every_seconds: float) -> None:
     """Follow a climb; one line that changes on a terminal, a line for each change elsewhere."""
     from escada.report.live import step_aside, watch
-    from escada.report.page import conclusions
+    from escada.report.writers.html import conclusions
 
     step_aside()
     terminal = sys.stderr.isatty()

@@ -20,8 +20,8 @@ def resume(
     ] = False,
 ) -> None:
     """Resume an interrupted training, bit for bit as if it had never stopped."""
-    from escada.training.start import recorded_device
-    from escada.training.start import resume as resume_run
+    from escada.training.run import recorded_device
+    from escada.training.run import resume as resume_run
 
     options.train_together(
         recorded_device(run),

@@ -54,7 +54,7 @@ def serve(
     """Serve runs: an OpenAI-compatible API, and at / a page to try them side by side."""
     from escada.serve.app import Service
     from escada.serve.limits import Limits
-    from escada.serve.served import open_models
+    from escada.serve.models import open_models
     from escada.serve.server import bind, run, server_at
 
     limits = Limits(

@@ -43,7 +43,7 @@ def train(
     from escada.runs.run import Run, open_run
     from escada.spec import Budget, load_spec
     from escada.training.distributed import World
-    from escada.training.start import start
+    from escada.training.run import start
 
     continued = None
     if continue_from is not None:

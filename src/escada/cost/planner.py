@@ -15,7 +15,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from escada.cost.advice import COMPUTE_OPTIMAL_TOKENS, warnings_of
 from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.cost.footprint import (
     Footprint,
@@ -27,6 +26,7 @@ from escada.cost.footprint import (
 from escada.cost.machine import Machine
 from escada.cost.money import Prices
 from escada.cost.text_facts import TextFacts
+from escada.cost.warnings import COMPUTE_OPTIMAL_TOKENS, warnings_of
 from escada.models.contract import LanguageModel
 from escada.spec import Spec
 

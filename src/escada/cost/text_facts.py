@@ -9,8 +9,8 @@ from typing import Any
 from escada.files import read_json
 from escada.spec import Spec, TokenizerSpec, TrainSpec
 from escada.text.corpus import Corpus
-from escada.text.prepared import SPLIT, tokens_path
 from escada.text.shards import MANIFEST
+from escada.text.token_cache import SPLIT, tokens_path
 
 DEFAULT_TRAINING_BYTES = 3_037_875
 """UTF-8 bytes of the training split of the default corpus: what a plan assumes without a corpus."""

@@ -27,13 +27,14 @@ def result_key(run: Run, which: Which, code: str, **of: object) -> str:
         of: JSON values that the result depends on: hashes of documents, settings.
     """
     package = Path(str(resources.files("escada")))
+    above = ("evaluation",) if code in ("guardrails", "judge") else ()
     return content_hash(
         {
             "weights": weights_hash(run, which),
             "tokenizer": run.tokenizer.hash,
             "context_tokens": ruler_context(run),
             "code": hash_sources(
-                *(package / part for part in ("text", "models", "generation", code)),
+                *(package / part for part in ("text", "models", "generation", *above, code)),
                 *model_sources(run.spec.model.kind),
             ),
             **of,

@@ -1,4 +1,4 @@
-"""The card of an exported folder: the run's own (`escada.evaluation.card`), for readers of a hub.
+"""The card of an exported folder: the run's own (`report.writers.card`), for readers of a hub.
 
 Two parts differ. The front matter names transformers and carries the figure in the form that hubs
 show (`model-index`), with its interval. "Using it" says how to load the folder.
@@ -10,9 +10,9 @@ import json
 import re
 from typing import Any
 
-from escada.evaluation.card import MEASURED, card_text
 from escada.evaluation.results import weights_hash
 from escada.files import read_json
+from escada.report.writers.card import MEASURED, card_text
 from escada.runs.checkpoint import Which
 from escada.runs.run import Run
 

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from escada.report.facts import LadderFacts, RungFacts
-from escada.report.language import Language
+from escada.report.data import LadderFacts, RungFacts
+from escada.report.i18n import Language
 from escada.report.tested import JudgeFacts, PairsFacts, RatedFacts, SeedFacts, ShareFacts
 
 PairRow = tuple[str, PairsFacts, ShareFacts | None, str]

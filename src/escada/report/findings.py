@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from escada.report.facts import BaselineFacts, LadderFacts, RungFacts, StepFacts
+from escada.report.data import BaselineFacts, LadderFacts, RungFacts, StepFacts
 from escada.report.tested import ComparisonFacts
 from escada.spec import Budget
 

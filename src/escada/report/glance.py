@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from escada.report.facts import LadderFacts, RunFacts, RungFacts
-from escada.report.language import Language
+from escada.report.data import LadderFacts, RunFacts, RungFacts
+from escada.report.i18n import Language
 
 _NAMED_TIMES = 8
 """Rungs whose times are named one by one; of more, the shortest and the longest."""

@@ -18,11 +18,11 @@ from typing import Any
 
 from escada.errors import EscadaError
 from escada.files import read_json, read_json_lines
-from escada.report.facts import LADDER_FILE, LadderFacts, ladder_of
-from escada.report.language import Language
-from escada.report.page import Live, write_report
+from escada.report.data import LADDER_FILE, LadderFacts, ladder_of
+from escada.report.i18n import Language
 from escada.report.progress import Progress
 from escada.report.single import RECORD_FILE, ladder_of_run
+from escada.report.writers.html import Live, write_report
 from escada.runs.underway import Planned, is_under_way, read_plan
 
 _WATCHED = (

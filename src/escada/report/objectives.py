@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from escada.report.facts import LadderFacts, RungFacts
+from escada.report.data import LadderFacts, RungFacts
 from escada.report.findings import Findings, Step
-from escada.report.language import Language
+from escada.report.i18n import Language
 from escada.report.strict import Interval
 
 Outcome = Literal["met", "missed", "open"]

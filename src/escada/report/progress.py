@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from escada.report.language import Language
+from escada.report.i18n import Language
 
 
 @dataclass(frozen=True, slots=True)

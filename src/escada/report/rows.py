@@ -17,7 +17,7 @@ from escada.report.rows_beyond import (
 )
 from escada.report.scene import Scene
 from escada.report.tables import Cell, Column, Row, Source, Table
-from escada.report.views import sources_notes, tokenizer_kind
+from escada.report.writers.html_views import sources_notes, tokenizer_kind
 
 
 def all_tables(scene: Scene) -> list[Table]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from escada.report.language import Language
+from escada.report.i18n import Language
 from escada.report.objectives import objectives
 from escada.report.scene import Scene
 from escada.report.tables import Cell, Column, Row, Source, Table
 from escada.report.tested import PairsFacts, ShareFacts
-from escada.report.views import cost_notes, tokenizer
+from escada.report.writers.html_views import cost_notes, tokenizer
 
 
 def _share(share: ShareFacts | None, language: Language) -> Iterator[Cell]:

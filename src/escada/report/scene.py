@@ -8,9 +8,9 @@ from pathlib import Path
 
 from escada import __version__
 from escada.report.costs import CostFacts
-from escada.report.facts import LadderFacts, RunFacts, RungFacts, read_ladder, read_run
+from escada.report.data import LadderFacts, RunFacts, RungFacts, read_ladder, read_run
 from escada.report.findings import Findings, find
-from escada.report.language import Code, Language
+from escada.report.i18n import Code, Language
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from escada.report.facts import BaselineFacts, LadderFacts, RungFacts
+from escada.report.data import BaselineFacts, LadderFacts, RungFacts
 from escada.report.findings import BUDGET_TOLERANCE, Findings, Step
-from escada.report.language import NOTHING, Language
+from escada.report.i18n import NOTHING, Language
 
 _PROPER = "Transformer"
 """A word that keeps its capital inside a sentence."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from escada.report.facts import RungFacts
+from escada.report.data import RungFacts
 
 Value = float | int | str | tuple[float, float] | None
 """What a cell was written from; a pair is an interval."""

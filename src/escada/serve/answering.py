@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from escada.evaluation.scoring import TokenScores
 from escada.generation.batch import Event
 from escada.generation.pieces import PieceTable, TextPieces, token_name
-from escada.serve.asking import Asked, Prompt
+from escada.serve.models import ServedModel
+from escada.serve.request import Asked, Prompt
 from escada.serve.schema import Choice, Completion, Logprobs, Usage
-from escada.serve.served import ServedModel
 
 STREAM_END = b"data: [DONE]\n\n"
 

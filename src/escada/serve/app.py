@@ -26,8 +26,17 @@ from escada.errors import EscadaError
 from escada.evaluation.scoring import TokenScores, window_of
 from escada.evaluation.text_score import TextScore, sequence_of, text_score
 from escada.serve.answering import Answer
-from escada.serve.asking import check_length, understand
-from escada.serve.completing import (
+from escada.serve.errors import ApiError, queue_full, stopping
+from escada.serve.ladder_view import ladder
+from escada.serve.lane import ToScore
+from escada.serve.limits import Limits
+from escada.serve.metrics import Metrics
+from escada.serve.middleware import CLIENT, Gate
+from escada.serve.models import ServedModel, model_named
+from escada.serve.page import INDEX, static_file
+from escada.serve.refusals import http_refusal, validation_refusal
+from escada.serve.request import check_length, understand
+from escada.serve.response import (
     CLIENT_LEFT,
     ClientLeft,
     Completing,
@@ -36,15 +45,7 @@ from escada.serve.completing import (
     while_connected,
     whole_answer,
 )
-from escada.serve.engine import Engine
-from escada.serve.errors import ApiError, queue_full, stopping
-from escada.serve.gate import CLIENT, Gate
-from escada.serve.ladder_view import ladder
-from escada.serve.lane import ToScore
-from escada.serve.limits import Limits
-from escada.serve.metrics import Metrics
-from escada.serve.page import INDEX, static_file
-from escada.serve.refusals import http_refusal, validation_refusal
+from escada.serve.scheduler import Engine
 from escada.serve.schema import (
     Completion,
     CompletionRequest,
@@ -53,7 +54,6 @@ from escada.serve.schema import (
     ModelList,
     ScoreRequest,
 )
-from escada.serve.served import ServedModel, model_named
 from escada.serve.tokenizing import add_tokenizer_routes
 from escada.text.cleaning import clean_prompt
 

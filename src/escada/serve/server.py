@@ -17,7 +17,7 @@ import uvicorn
 
 from escada.errors import EscadaError
 from escada.serve.app import Service
-from escada.serve.gate import is_this_machine
+from escada.serve.middleware import is_this_machine
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 30

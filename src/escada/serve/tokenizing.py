@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from escada.generation.pieces import token_name
 from escada.serve.errors import ApiError
 from escada.serve.limits import Limits
+from escada.serve.models import ServedModel, model_named
 from escada.serve.schema import (
     Detokenized,
     DetokenizeRequest,
@@ -25,7 +26,6 @@ from escada.serve.schema import (
     TokenizeRequest,
     TokenizerInfo,
 )
-from escada.serve.served import ServedModel, model_named
 from escada.text.cleaning import clean_prompt
 
 

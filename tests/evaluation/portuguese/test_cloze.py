@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escada.errors import EscadaError
-from escada.evaluation.baselines import TableModel
-from escada.evaluation.portuguese import cloze
-from escada.evaluation.portuguese.cloze import (
+from escada.evaluation.baselines.byte_ngrams import TableModel
+from escada.evaluation.ruler import score_documents
+from escada.evaluation.tasks import cloze
+from escada.evaluation.tasks.cloze import (
     ClozeItem,
     ClozeScores,
     cloze_items,
@@ -19,7 +20,6 @@ from escada.evaluation.portuguese.cloze import (
     score_cloze,
     writes,
 )
-from escada.evaluation.ruler import score_documents
 from escada.generation.decoding import Sample
 from escada.text.documents import Document
 
@@ -143,7 +143,7 @@ def test_the_bits_are_those_of_space_and_word_by_the_ruler(tiny, tokenizers, nam
 
 
 def _eos_nats(model, tokenizer, text):
-    from escada.evaluation.portuguese.continuations import score_continuations
+    from escada.evaluation.continuations import score_continuations
 
     with_end, without = (
         score_continuations(model, tokenizer, [""], [text], with_eos=eos)[0].nats

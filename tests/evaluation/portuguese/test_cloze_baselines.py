@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from escada.evaluation.portuguese import cloze_baselines as module
-from escada.evaluation.portuguese.cloze import ClozeItem, ClozeScores, cloze_items
-from escada.evaluation.portuguese.cloze_baselines import (
+from escada.evaluation.baselines import cloze as module
+from escada.evaluation.baselines.cloze import (
     cloze_baselines,
     guessed,
     most_frequent_word,
     repeated_word,
 )
+from escada.evaluation.tasks.cloze import ClozeItem, ClozeScores, cloze_items
 from escada.text.documents import Document
 
 LINE = "O vento levou o chapéu do carteiro até a margem do rio, e ninguém o viu mais depois da {}"

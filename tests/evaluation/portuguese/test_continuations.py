@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from escada.errors import EscadaError
-from escada.evaluation.baselines import TableModel, bigram_model
-from escada.evaluation.portuguese import continuations
-from escada.evaluation.portuguese.continuations import score_continuations
+from escada.evaluation import continuations
+from escada.evaluation.baselines.byte_ngrams import TableModel, bigram_model
+from escada.evaluation.continuations import score_continuations
 from escada.evaluation.ruler import score_documents
 
 MODELS = ["lstm", "gru", "sinusoidal", "learned"]

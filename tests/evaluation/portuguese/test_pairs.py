@@ -9,11 +9,21 @@ import pytest
 import torch
 
 from escada.errors import EscadaError
-from escada.evaluation.baselines import TableModel, bigram_model, uniform_model, unigram_model
-from escada.evaluation.portuguese import pairs as pairs_module
+from escada.evaluation.baselines.byte_ngrams import (
+    TableModel,
+    bigram_model,
+    uniform_model,
+    unigram_model,
+)
 from escada.evaluation.portuguese.agreement import Pair
-from escada.evaluation.portuguese.pairs import PairScores, pairs_of_baseline, pairs_run, score_pairs
 from escada.evaluation.statistics import Items, estimate
+from escada.evaluation.tasks import minimal_pairs as pairs_module
+from escada.evaluation.tasks.minimal_pairs import (
+    PairScores,
+    pairs_of_baseline,
+    pairs_run,
+    score_pairs,
+)
 
 PAIRS = [
     Pair("O vento levou o chapéu.", "O vento levaram o chapéu.", "verb", True, group="g1", id="1"),
@@ -149,7 +159,7 @@ def test_no_pair_is_one_clear_error(tokenizers):
 
 
 def test_a_baseline_learns_what_its_training_text_shows(corpus, monkeypatch):
-    from escada.evaluation.baselines import character_tokenizer
+    from escada.evaluation.baselines.byte_ngrams import character_tokenizer
 
     training = [document.text for document in corpus.documents("train")]
     tokenizer = character_tokenizer(training)

@@ -55,7 +55,7 @@ TREEBANKS = ("porttinari", "petrogold")
 SPLITS = ("validation", "test")
 MOST_PAIRS = 100
 """Of one phenomenon, one value of its feature and one treebank."""
-CODE = ("portuguese", "portuguese/word_lists.toml", "lexicon.py")
+CODE = ("portuguese", "portuguese/word_lists.toml", "tasks/samples.py")
 """Below `escada/evaluation`: what decides the pairs."""
 MOST_CHARACTERS = 250
 LEAST_WORDS = 4

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from escada.errors import EscadaError
 from escada.evaluation.portuguese.agreement import Pair
-from escada.evaluation.portuguese.cloze import ClozeItem
+from escada.evaluation.tasks.cloze import ClozeItem
 from escada.text.cleaning import clean_prompt
 from escada.text.sources.opening import printable
 from escada.text.sources.rows import Row, read_rows

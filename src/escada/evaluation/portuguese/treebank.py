@@ -18,7 +18,7 @@ from pathlib import Path
 from escada.text.cleaning import clean
 from escada.text.sources.conllu import Word
 from escada.text.sources.dante import treebank_sentences
-from escada.text.sources.mending import CONTRACTIONS
+from escada.text.sources.detokenize import CONTRACTIONS
 
 Tokens = Sequence[tuple[str, list[Word]]]
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from escada.errors import EscadaError
 from escada.files import cache_directory, sha256_file
 from escada.text.documents import Document
-from escada.text.sources import mending
+from escada.text.sources import detokenize as mending
 from escada.text.sources.base import Licence
 from escada.text.sources.conllu import Sentence, read_sentences
 

@@ -1,0 +1,81 @@
+"""What one gets at the cloze without reading: a rung below these has learned nothing of it.
+
+- `constant_word`: the word that ends most passages of the training documents, whatever the passage
+  says ("vacina", on the default corpus).
+- `repeated_word`: the last content word of the passage that stands in it twice or more, or else its
+  last content word.
+- `kneser_ney`: the n-gram model, by the same greedy decoding as a rung.
+
+All are asked the same items as the rungs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from escada.evaluation.tasks.cloze import (
+    SPLIT,
+    ClozeItem,
+    cloze_items,
+    estimate_over,
+    is_content_word,
+    passages,
+    score_cloze,
+)
+from escada.models.contract import LanguageModel
+from escada.text.corpus import Corpus
+from escada.text.tokenizers import Tokenizer
+
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def cloze_baselines(
+    corpus: Corpus, ngrams: LanguageModel, tokenizer: Tokenizer
+) -> list[dict[str, Any]]:
+    """A row for each: name, key and what `ClozeScores.summary` says; none without passages."""
+    items = cloze_items(corpus.documents(SPLIT))
+    if not items:
+        return []
+    word = most_frequent_word(corpus)
+    rows = [
+        {"name": f'always "{word}"', "key": "constant_word", "word": word}
+        | guessed(items, [word] * len(items)),
+        {"name": "the last repeated word", "key": "repeated_word"}
+        | guessed(items, [repeated_word(item.context) for item in items]),
+    ]
+    found = score_cloze(ngrams, tokenizer, items, profile=corpus.profile)
+    name = "character Kneser-Ney n-grams"
+    return [*rows, {"name": name, "key": "kneser_ney"} | found.summary()]
+
+
+def most_frequent_word(corpus: Corpus) -> str:
+    """The last word of most passages of the training documents; of equals the first by alphabet."""
+    counts = Counter(item.word for item in passages(corpus.documents("train")))
+    return min(counts, key=lambda word: (-counts[word], word), default="")
+
+
+def repeated_word(context: str) -> str:
+    """The last content word that stands there twice or more, else the last one, else nothing."""
+    words = [word for word in _WORD.findall(context) if is_content_word(word)]
+    counts = Counter(words)
+    repeated = [word for word in words if counts[word] > 1]
+    return (repeated or words or [""])[-1]
+
+
+def guessed(items: Sequence[ClozeItem], words: Sequence[str]) -> dict[str, Any]:
+    """The accuracy of words that no model wrote, which have no bits."""
+    right = np.array([a.word == word for a, word in zip(items, words, strict=True)], dtype=float)
+    found = estimate_over(items, right)
+    return {
+        "accuracy": found.value,
+        "ci95": found.share_ci95,
+        "items": len(items),
+        "groups": found.groups,
+        "effective_groups": found.effective_groups,
+        "alone": found.alone,
+    }

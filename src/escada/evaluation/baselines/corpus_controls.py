@@ -1,0 +1,282 @@
+"""What the figures of a climb stand beside: models that only count, compressors, text and noise.
+
+    controls = corpus_controls(corpus, out / "controls.json")
+    scores = control_scores(out / "controls.json")     # of the n-gram model, to pair with a rung's
+
+Measured once for a corpus, on the same documents and, where it is a model, by the same ruler; kept
+in one file, with the sums per document of every baseline that reads documents apart beside it, and
+its answers to the minimal pairs. Some answer the last word of passages too (`cloze_baselines`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata, resources
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from escada.evaluation.baselines.byte_ngrams import (
+    bigram_model,
+    character_tokenizer,
+    uniform_model,
+    unigram_model,
+)
+from escada.evaluation.baselines.cloze import cloze_baselines
+from escada.evaluation.baselines.compressors import (
+    Compressed,
+    xz_after_training,
+    xz_stream,
+    zstd_with_dictionary,
+)
+from escada.evaluation.baselines.kneser_ney import fit_kneser_ney
+from escada.evaluation.portuguese.agreement import agreement_pairs, has_pairs
+from escada.evaluation.ruler import DocumentScores, bits_per_byte, score_documents
+from escada.evaluation.statistics import Items, estimate
+from escada.evaluation.task import BESIDE, has_few_groups
+from escada.evaluation.tasks.documents import read_scores, write_scores
+from escada.evaluation.tasks.minimal_pairs import PairScores, score_pairs
+from escada.evaluation.tasks.samples import lexicon_share, samples_lexicon_share
+from escada.files import content_hash, hash_sources, read_json, write_json, write_json_lines
+from escada.generation.decoding import generate
+from escada.generation.samplers import SamplerSettings
+from escada.models.contract import LanguageModel
+from escada.text.corpus import Corpus
+from escada.text.documents import Document
+from escada.text.tokenizers import Tokenizer
+
+SCHEMA_VERSION = 2
+NOISE_SAMPLES, NOISE_TOKENS = 20, 400
+LEARN_NOTHING = ("uniform", "xz")
+"""Baselines without a word from the training text."""
+ASKED_PAIRS = ("kneser_ney", "bigram")
+"""Baselines that are asked the minimal pairs too, where the corpus has them."""
+MOST_TRAINING_BYTES = 2**25
+"""Training text that controls learn from: of a larger corpus, every second, third, … document."""
+MOST_VALIDATION_BYTES = 2**22
+"""The same for the choice of the order."""
+
+
+def corpus_controls(corpus: Corpus, path: Path) -> dict[str, Any]:
+    """Baselines on the test split, and the lexicon's share of human text and of noise.
+
+    Args:
+        corpus: of the climb.
+        path: where the answer is kept; it is read back while corpus and code are the same.
+
+    Returns:
+        `baselines`, a list of name, key, bits_per_byte, ci95, protocol, settings, seconds (what it
+        took, learning included), scored_splits (whose sums per document are kept) and, of some,
+        minimal_pairs; `cloze_baselines`; `human` and `noise`, each with a lexicon_share.
+    """
+    key = _key(corpus)
+    if path.exists() and (kept := read_json(path)).get("key") == key and _is_whole(path, kept):
+        return kept["controls"]
+    controls, measured = _measure(corpus)
+    for name, baseline in measured.items():
+        for split, scores in baseline.scores.items():
+            write_scores(document_scores_path(path, name, split), scores)
+        if baseline.pairs is not None:
+            write_json_lines(pair_rows_path(path, name), baseline.pairs.rows())
+    write_json(path, {"schema_version": SCHEMA_VERSION, "key": key, "controls": controls})
+    return controls
+
+
+def control_scores(path: Path, key: str = "kneser_ney", split: str = "test") -> DocumentScores:
+    """A baseline's sums per document, to compare with a rung's, paired.
+
+    Args:
+        path: the file that `corpus_controls` keeps.
+        key: of the baseline.
+        split: one of its scored_splits.
+
+    Raises:
+        EscadaError: it was not written yet.
+    """
+    return read_scores(document_scores_path(path, key, split))
+
+
+def document_scores_path(path: Path, key: str, split: str) -> Path:
+    """Where a baseline's sums per document lie: beside `controls.json`."""
+    return path.with_name(f"{path.stem}-{key}-{split}-documents.jsonl")
+
+
+def pair_rows_path(path: Path, key: str) -> Path:
+    """Where a baseline's answers to the minimal pairs lie: beside `controls.json`."""
+    return path.with_name(f"{path.stem}-{key}-pairs.jsonl")
+
+
+def _is_whole(path: Path, kept: dict[str, Any]) -> bool:
+    beside = [
+        document_scores_path(path, baseline["key"], split)
+        for baseline in kept["controls"]["baselines"]
+        for split in baseline["scored_splits"]
+    ]
+    beside += [
+        pair_rows_path(path, baseline["key"])
+        for baseline in kept["controls"]["baselines"]
+        if "minimal_pairs" in baseline
+    ]
+    return all(file.exists() for file in beside)
+
+
+@dataclass(frozen=True, slots=True)
+class _Baseline:
+    """What a baseline did: its row, sums per document by split, answers to the pairs."""
+
+    row: dict[str, Any]
+    scores: dict[str, DocumentScores]
+    pairs: PairScores | None = None
+
+
+def _key(corpus: Corpus) -> str:
+    package = Path(str(resources.files("escada")))
+    folders = (package / part for part in ("text", "models", "evaluation", "generation"))
+    return content_hash(
+        {
+            "corpus": corpus.hash,
+            "code": hash_sources(*folders),
+            "versions": {name: metadata.version(name) for name in ("zstandard", "wordfreq")},
+        }
+    )
+
+
+def _measure(corpus: Corpus) -> tuple[dict[str, Any], dict[str, _Baseline]]:
+    training = some_texts(corpus, "train", MOST_TRAINING_BYTES)
+    held_out = {"test": list(corpus.documents("test"))}
+    if has_few_groups(held_out["test"]):
+        held_out[BESIDE] = list(corpus.documents(BESIDE))
+    tokenizer = character_tokenizer(training)
+    read = {"training_documents": len(training), "training_bytes": _bytes_of(training)}
+    test, asker = held_out["test"], _Asker(corpus, tokenizer, held_out)
+    ngrams, ngram_model = _kneser_ney(asker, training)
+    measured = {
+        baseline.row["key"]: baseline
+        for baseline in (
+            ngrams,
+            *_tables(asker, training),
+            *_compressors(training, held_out),
+        )
+    }
+    for key, baseline in measured.items():
+        if key not in LEARN_NOTHING:
+            baseline.row["settings"] |= read
+    noise = generate(
+        uniform_model(tokenizer),
+        tokenizer,
+        [""] * NOISE_SAMPLES,
+        SamplerSettings(temperature=1.0, top_p=None),
+        max_tokens=NOISE_TOKENS,
+        profile=corpus.profile,
+    )
+    controls = {
+        "baselines": [baseline.row for baseline in measured.values()],
+        "cloze_baselines": cloze_baselines(corpus, ngram_model, tokenizer),
+        "human": {"lexicon_share": lexicon_share(document.text for document in test)},
+        "noise": {"lexicon_share": samples_lexicon_share(noise)},
+    }
+    return controls, measured
+
+
+def some_texts(corpus: Corpus, split: str, most_bytes: int) -> list[str]:
+    """The texts of a split, or so many, evenly chosen, that they hold about `most_bytes` at most.
+
+    Without a limit the tables of n-grams would not fit into memory for a corpus of gigabytes.
+    """
+    every = max(1, -(-corpus.text_bytes(split) // most_bytes))
+    return [document.text for document in islice(corpus.documents(split), 0, None, every)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Measures a baseline that is a model by the ruler and, where there are any, the pairs."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    held_out: dict[str, list[Document]]
+
+    def ask(
+        self, model: LanguageModel, name: str, key: str, settings: dict[str, Any], began: float
+    ) -> _Baseline:
+        scores = {
+            split: score_documents(model, self.tokenizer, documents)
+            for split, documents in self.held_out.items()
+        }
+        pairs = None
+        if key in ASKED_PAIRS and has_pairs(self.corpus):
+            pairs = score_pairs(model, self.tokenizer, agreement_pairs(self.corpus))
+        row = _row(name, key, scores, settings)
+        if pairs is not None:
+            row["minimal_pairs"] = pairs.summary()
+        return _Baseline(row | {"seconds": time.perf_counter() - began}, scores, pairs)
+
+
+def _kneser_ney(asker: _Asker, training: Sequence[str]) -> tuple[_Baseline, LanguageModel]:
+    """The n-gram model of the order that suits the validation documents best."""
+    began = time.perf_counter()
+    validation = some_texts(asker.corpus, "validation", MOST_VALIDATION_BYTES)
+    model, figures = fit_kneser_ney(asker.tokenizer, training, validation)
+    settings = {
+        "order": model.order,
+        "validation_bits_per_byte": {str(order): figure for order, figure in figures.items()},
+        "parameters": model.parameter_count(),
+    }
+    name = "character Kneser-Ney n-grams"
+    return asker.ask(model, name, "kneser_ney", settings, began), model
+
+
+def _tables(asker: _Asker, training: Sequence[str]) -> Iterator[_Baseline]:
+    tokenizer = asker.tokenizer
+    for name, key, build in (
+        ("character bigram", "bigram", lambda: bigram_model(tokenizer, training)),
+        ("character unigram", "unigram", lambda: unigram_model(tokenizer, training)),
+        ("every character alike", "uniform", lambda: uniform_model(tokenizer)),
+    ):
+        began = time.perf_counter()
+        yield asker.ask(build(), name, key, {"vocab_size": tokenizer.vocab_size}, began)
+
+
+def _compressors(
+    training: Sequence[str], held_out: dict[str, list[Document]]
+) -> Iterator[_Baseline]:
+    compressors: list[tuple[str, str, Callable[[Sequence[Document]], Compressed | None]]] = [
+        ("xz after the training text", "xz_train", lambda test: xz_after_training(test, training)),
+        ("xz", "xz", xz_stream),
+        ("zstd with dictionary", "zstd_dictionary", lambda d: zstd_with_dictionary(d, training)),
+    ]
+    for name, key, compress in compressors:
+        began = time.perf_counter()
+        if (found := compress(held_out["test"])) is None:
+            continue
+        scores: dict[str, DocumentScores] = {}
+        if found.scores is not None:
+            scores["test"] = found.scores
+            beside = compress(held_out[BESIDE]) if BESIDE in held_out else None
+            if beside is not None and beside.scores is not None:
+                scores[BESIDE] = beside.scores
+        row = _row(name, key, scores, found.settings)
+        row |= {"bits_per_byte": found.bits_per_byte, "protocol": found.protocol}
+        yield _Baseline(row | {"seconds": time.perf_counter() - began}, scores)
+
+
+def _row(
+    name: str, key: str, scores: Mapping[str, DocumentScores], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """What ladder.json says of a baseline, with the interval that its sums per document allow."""
+    row: dict[str, Any] = {"name": name, "key": key, "ci95": None, "settings": settings}
+    row["scored_splits"] = list(scores)
+    if "test" in scores:
+        beside = Items.of(scores[BESIDE]) if BESIDE in scores else None
+        found = estimate(Items.of(scores["test"]), beside)
+        row |= {
+            "bits_per_byte": bits_per_byte(scores["test"]),
+            "ci95": found.ci95,
+            "protocol": scores["test"].protocol,
+        }
+    return row
+
+
+def _bytes_of(texts: Sequence[str]) -> int:
+    return sum(len(text.encode()) for text in texts)

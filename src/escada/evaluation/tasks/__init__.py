@@ -1,0 +1,1 @@
+"""What is measured of a finished run, one file per task."""

@@ -1,0 +1,243 @@
+"""Texts of which the verdict is known before they are measured: they calibrate every guardrail.
+
+    human               what follows the opening of a held-out document: must pass
+    noise               tokens drawn uniformly: what a broken sampler writes
+    shuffled_words      the human text with its words in another order
+    shuffled_characters the human text with its characters in another order
+    looped              a phrase of the human text, again and again
+    copied              thirty words from a training document
+    verbatim            what follows the opening of a training document: good text, if copied
+    english, spanish, galician    written for this file
+    own                 what the model writes now, with the settings of the samples
+
+Each control of a set has the prompt of its human text and, as far as the documents go, the lengths
+of the samples in tokens. Human texts are taken from all sources in turn, so that the many short
+ones of one source do not outvote the rest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from escada.errors import EscadaError
+from escada.generation.decoding import generate
+from escada.guardrails.texts import Continuation, SampleFile, without_cut_character
+from escada.models.contract import LanguageModel
+from escada.text.documents import Document
+from escada.text.tokenizers import Tokenizer
+
+OPENING_WORDS = 8
+"""The opening of a document, which stands for a prompt."""
+CANDIDATES = 200
+"""Documents of a source that are looked at for one of the wanted length."""
+PHRASE_WORDS = 6
+"""Words of the phrase that is looped."""
+COPIED_WORDS = 30
+"""Words of training text that are planted. Held-out text of the default corpus shares up to 16 on
+end with the training text, by set phrases."""
+
+_WORD = re.compile(r"\w+")
+_OPENING = re.compile(rf"(?:\S+\s+){{{OPENING_WORDS - 1}}}\S+")
+_COPIED = re.compile(rf"(?:\W*\w+){{0,{COPIED_WORDS}}}")
+
+ENGLISH = (
+    "The committee met again on Tuesday to talk about the budget, but nobody had read the report. "
+    "She kept the letters in a wooden box under the stairs and never showed them to her brother. "
+    "When the rain stopped, we walked along the river as far as the old mill and back. "
+    "Prices went up in the spring, and most of the shops in the high street have closed since. "
+    "He said that the engine would need a new pump, which could take three weeks to arrive. "
+    "Children under twelve travel free at weekends if they are with an adult who has a ticket. "
+)
+SPANISH = (
+    "El comité se reunió de nuevo el martes para hablar del presupuesto, pero sin resultado. "
+    "Ella guardaba las cartas en una caja de madera y jamás se las enseñó a su hermano. "
+    "Cuando dejó de llover, caminamos junto al río hasta el viejo molino y luego volvimos. "
+    "Los precios subieron en primavera, y desde entonces la mitad de las tiendas han cerrado. "
+    "Dijo que el motor necesitaba una bomba nueva, que podría tardar tres semanas en llegar. "
+    "Los niños menores de doce años viajan gratis los domingos si van con un adulto. "
+)
+GALICIAN = (
+    "O comité reuniuse de novo o martes para falar do orzamento, pero ninguén lera o informe. "
+    "Ela gardaba as cartas nunha caixa de madeira e nunca llas ensinou ao seu irmán. "
+    "Cando deixou de chover, camiñamos a carón do río ata o vello muíño e despois volvemos. "
+    "Os prezos subiron na primavera, e desde entón a metade das tendas pecharon. "
+    "Dixo que o motor precisaba unha bomba nova, que podería tardar tres semanas en chegar. "
+    "Os nenos menores de doce anos viaxan de balde os domingos se van cun adulto. "
+)
+LANGUAGES = {"english": ENGLISH, "spanish": SPANISH, "galician": GALICIAN}
+
+
+def human(
+    documents: Iterable[Document],
+    tokenizer: Tokenizer,
+    lengths: Sequence[int],
+    *,
+    seed: int,
+) -> list[Continuation]:
+    """Continuations of documents, one a length, from each source in turn.
+
+    A document long enough is taken; where a source has no such, its longest. A document is used
+    again only when its source has no other left.
+
+    Args:
+        documents: of a split.
+        tokenizer: counts the lengths.
+        lengths: wanted, in tokens.
+        seed: of the choice.
+
+    Raises:
+        EscadaError: no document goes on after an opening of `OPENING_WORDS` words.
+    """
+    rng = random.Random(seed)
+    of_source: dict[str, list[Document]] = defaultdict(list)
+    for document in documents:
+        of_source[document.source].append(document)
+    piles = [_candidates(of_source[source], tokenizer, rng) for source in sorted(of_source)]
+    piles = [pile for pile in piles if pile]
+    if not piles:
+        raise EscadaError(
+            f"no held-out document is longer than {OPENING_WORDS} words, so there is no human text "
+            "to judge by",
+            fix="use a corpus of longer documents",
+        )
+    rng.shuffle(piles)
+    unused = [list(pile) for pile in piles]
+    chosen: list[Continuation] = []
+    for length, number in zip(lengths, itertools.cycle(range(len(piles)))):
+        if not unused[number]:
+            unused[number] = list(piles[number])
+        pile = unused[number]
+        fitting = (i for i, (_, ids) in enumerate(pile) if len(ids) >= length)
+        longest = max(range(len(pile)), key=lambda i: len(pile[i][1]))
+        one, ids = pile.pop(next(fitting, longest))
+        chosen.append(replace(one, text=without_cut_character(tokenizer.decode(ids[:length]))))
+    return chosen
+
+
+Pile = list[tuple[Continuation, list[int]]]
+
+
+def _candidates(documents: Sequence[Document], tokenizer: Tokenizer, rng: random.Random) -> Pile:
+    """Some documents of a source, parted after their openings, and the ids of what follows."""
+    some = rng.sample(documents, min(len(documents), CANDIDATES))
+    parted = [one for document in some if (one := _parted(document))]
+    encoded = tokenizer.encode_batch([one.text for one in parted])
+    return [(one, ids.tolist()) for one, ids in zip(parted, encoded, strict=True)]
+
+
+def _parted(document: Document) -> Continuation | None:
+    """What follows the opening, if anything does."""
+    opening = _OPENING.match(document.text)
+    if opening is None or not document.text[opening.end() :].strip():
+        return None
+    end = opening.end()
+    return Continuation(document.text[:end], document.text[end:], source=document.source)
+
+
+def copied(training: Iterable[Document], n: int, *, seed: int) -> list[Continuation]:
+    """`n` sentences' worth of training text: `COPIED_WORDS` words each, where there are as many.
+
+    A shorter passage is found in other people's text too, so nothing is said of it.
+    """
+    parted = [one for document in training if (one := _parted(document))]
+    long = [one for one in parted if len(_WORD.findall(one.text)) >= COPIED_WORDS]
+    chosen = random.Random(seed).choices(long or parted, k=n)
+    return [replace(one, text=_COPIED.findall(one.text)[0]) for one in chosen]
+
+
+def noise(
+    texts: Sequence[Continuation], tokenizer: Tokenizer, lengths: Sequence[int], *, seed: int
+) -> list[Continuation]:
+    """Tokens drawn uniformly from all that stand for text."""
+    special = {tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id}
+    choice = np.array([token for token in range(tokenizer.vocab_size) if token not in special])
+    rng = np.random.default_rng(seed)
+    return [
+        replace(one, text=without_cut_character(tokenizer.decode(rng.choice(choice, length))))
+        for one, length in zip(texts, lengths, strict=True)
+    ]
+
+
+def shuffled_words(texts: Sequence[Continuation], *, seed: int) -> list[Continuation]:
+    """The words between blanks in another order; the blanks stay where they are."""
+    rng = random.Random(seed)
+
+    def shuffle(text: str) -> str:
+        found = re.findall(r"\S+", text)
+        rng.shuffle(found)
+        order = iter(found)
+        return re.sub(r"\S+", lambda _: next(order), text)
+
+    return [replace(one, text=shuffle(one.text)) for one in texts]
+
+
+def shuffled_characters(texts: Sequence[Continuation], *, seed: int) -> list[Continuation]:
+    """The characters in another order."""
+    rng = random.Random(seed)
+    return [replace(one, text="".join(rng.sample(one.text, len(one.text)))) for one in texts]
+
+
+def looped(texts: Sequence[Continuation]) -> list[Continuation]:
+    """The first words of each text, again and again, to its length."""
+
+    def loop(text: str) -> str:
+        phrase = " " + " ".join(text.split()[:PHRASE_WORDS])
+        return (phrase * (len(text) // len(phrase) + 1))[: len(text)]
+
+    return [replace(one, text=loop(one.text)) for one in texts]
+
+
+def foreign(texts: Sequence[Continuation], language: str) -> list[Continuation]:
+    """A language of `LANGUAGES`, as long as each text, each from another sentence on.
+
+    A language is a control of its own: mixed with one that is easier to tell, the hardest would
+    be let through.
+    """
+    return [
+        replace(one, text=" " + "".join(itertools.islice(_endless(language, n), len(one.text))))
+        for n, one in enumerate(texts)
+    ]
+
+
+def _endless(language: str, number: int) -> Iterator[str]:
+    """The characters of a language, beginning at some sentence."""
+    text = LANGUAGES[language]
+    starts = [0, *(found.end() for found in re.finditer(r"\. ", text))][:-1]
+    return itertools.islice(itertools.cycle(text), starts[number % len(starts)], None)
+
+
+def own(
+    samples: SampleFile, model: LanguageModel, tokenizer: Tokenizer, *, n: int, profile: str
+) -> list[list[Continuation]]:
+    """`n` sets of fresh samples of the model, with the prompts and settings of its samples.
+
+    Their seed is another, so that they are other texts.
+    """
+    found = generate(
+        model,
+        tokenizer,
+        [one.prompt for one in samples.continuations],
+        samples.settings,
+        max_tokens=samples.max_tokens,
+        n=n,
+        seed=samples.seed + 1,
+        profile=profile,
+    )
+    texts = [
+        Continuation(
+            one.prompt,
+            one.text if one.finished else without_cut_character(one.text),
+            one.finished,
+            stored_bits_per_token=one.bits_per_token,
+            stored_tokens=len(one.ids),
+        )
+        for one in found
+    ]
+    return [texts[number::n] for number in range(n)]

@@ -1,0 +1,415 @@
+"""The guardrails, and how each gets its limit from controls and loses its say if they contradict.
+
+**The limit** lies halfway between the worst sets of texts that must pass and the best sets that
+must fail, the most extreme hundredth left out on both sides. A set has as many texts as there are
+samples; sets are drawn with replacement from texts of the validation split, each source with its
+share, so the limit knows how much a figure of so few texts moves by chance. If what must pass is no
+better than what must fail, the figure cannot tell them apart and the guardrail is invalid. A
+control that is only wanted to fail draws the limit nearer where it can be told apart; where it
+cannot, the result says so.
+
+A set is one draw, and its texts one draw of all that could be written: the extremes of the drawn
+sets are moved away from their median by the factor that this costs, sqrt(1 + S / N), before the
+limit is laid between them. A gap that only this draw of texts has leaves no room for a limit.
+
+**Too little** is a guardrail of its own: people repeat themselves a little, share turns of phrase
+with others and need their short words, and noise does all that less. Who fails there has copied too
+little, not too much. The limit lies nearer to noise (`NEAR_NOISE`): a good model may do so less
+than people, and only noise is to be held off.
+
+**The check** is made on other texts, of the test split: what must pass has to pass and what must
+fail has to fail, or the guardrail is invalid again. An invalid guardrail says nothing of the
+samples and is never counted as passed.
+
+    N  texts     R  drawn sets     S  texts of a set
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from escada.guardrails.language import PORTUGUESE
+from escada.guardrails.measures import TextFacts
+
+Floats = NDArray[np.float64]
+Direction = Literal["at most", "at least"]
+Summing = Literal["ratio", "longest", "worst tenth"]
+
+DRAWN_SETS = 1000
+"""Sets that are drawn from the texts of a control."""
+NEAR_NOISE = 0.75
+"""Where the limit of a "too little" lies, on the way from what must pass (0) to noise (1)."""
+LANGUAGE_PLACE = 0.15
+"""Of the limit of `language`, on the way from the worst sets of human text to shuffled letters.
+Noise of Portuguese subwords lies a sixth to a third of that way, and moves so much from set to set
+that it cannot draw the limit."""
+EXTREME_SHARE = 0.01
+"""Share of the drawn sets that is left out as a freak of chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """A figure of a set of texts, and what is known of it before anything is measured.
+
+    Attributes:
+        name: in the result.
+        meaning: one sentence.
+        unit: of the value.
+        direction: of values that pass.
+        summing: how the texts of a set make one figure: `ratio` of sums, the `longest` of all, or
+            the value that the `worst tenth` of the texts reaches.
+        of_text: numerator and denominator of one text; the denominator counts for `ratio` only.
+        cause: the likely one when it fails.
+        must_pass: the control that has to pass.
+        also_must_pass: another control that has to, and what is figured of its texts, which can be
+            another figure than of the samples; None: the same.
+        must_fail: controls that have to fail beyond the limit; on others it has nothing to say.
+        limit_place: where the limit lies, on the way from what must pass (0) to what must fail (1).
+        checked: controls that must fail at the check, though they do not draw the limit.
+        wanted: controls that have to fail where the limit can be drawn before them.
+    """
+
+    name: str
+    meaning: str
+    unit: str
+    direction: Direction
+    summing: Summing
+    of_text: Callable[[TextFacts], tuple[float, float]]
+    cause: str
+    must_pass: str
+    must_fail: tuple[str, ...]
+    also_must_pass: tuple[str, Callable[[TextFacts], tuple[float, float]] | None] | None = None
+    limit_place: float = 0.5
+    checked: tuple[str, ...] = ()
+    wanted: tuple[str, ...] = ()
+
+    def value(self, texts: Sequence[TextFacts]) -> float | None:
+        """The figure of a set; None if nothing in it can be judged."""
+        return _number(self._figures(texts, np.arange(len(texts))[None])[0])
+
+    def drawn_values(self, texts: Sequence[TextFacts], set_texts: int) -> Floats:
+        """The figures of `DRAWN_SETS` sets drawn from the texts, (R,); nan where there is none."""
+        return self._figures(texts, _drawn_sets([one.source for one in texts], set_texts))
+
+    def interval(self, texts: Sequence[TextFacts]) -> tuple[float, float] | None:
+        """95 % of the figures of as many texts drawn anew; None where that says nothing."""
+        if self.summing == "longest" or len(texts) < 2:
+            return None
+        drawn_R = self.drawn_values(texts, len(texts))
+        if np.isnan(drawn_R).any():
+            return None
+        low, high = np.quantile(drawn_R, [0.025, 0.975])
+        return float(low), float(high)
+
+    def _figures(self, texts: Sequence[TextFacts], drawn_RS: NDArray[np.int64]) -> Floats:
+        above_N, below_N = np.array([self.of_text(one) for one in texts], dtype=np.float64).T
+        if self.summing == "longest":
+            return above_N[drawn_RS].max(axis=1)
+        if self.summing == "worst tenth":
+            tenth = math.ceil(0.9 * (drawn_RS.shape[1] - 1))
+            return np.sort(above_N[drawn_RS], axis=1)[:, tenth]
+        below_R = below_N[drawn_RS].sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(below_R > 0, above_N[drawn_RS].sum(axis=1) / below_R, np.nan)
+
+
+def _drawn_sets(sources: Sequence[str], set_texts: int) -> NDArray[np.int64]:
+    """Indices of texts, (R, S): the sources in turn, or all alike if there are more than S."""
+    rng = np.random.default_rng(0)
+    names = sorted(set(sources))
+    if len(names) > set_texts:
+        return rng.integers(len(sources), size=(DRAWN_SETS, set_texts))
+    of_source = [np.flatnonzero(np.array(sources) == name) for name in names]
+    columns = [of_source[place % len(names)] for place in range(set_texts)]
+    return np.stack([rng.choice(column, DRAWN_SETS) for column in columns], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A limit, and where it comes from.
+
+    Attributes:
+        value: None if the controls leave no room for one.
+        worst_that_must_pass: of the drawn sets; None if nothing in them could be judged.
+        best_that_must_fail: of the drawn sets of the control that comes nearest.
+        nearest: that control's name.
+    """
+
+    value: float | None
+    worst_that_must_pass: float | None
+    best_that_must_fail: float | None
+    nearest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a guardrail lets pass.
+
+    Attributes:
+        limit: on the side that the guardrail's `direction` names.
+        must_fail: the controls that it holds off.
+        not_told_apart: controls that the limit was wanted to hold off, and cannot.
+    """
+
+    limit: Edge
+    must_fail: tuple[str, ...]
+    not_told_apart: tuple[str, ...]
+
+
+def calibrate(
+    guardrail: Guardrail, controls: Mapping[str, Sequence[TextFacts]], set_texts: int
+) -> Calibration:
+    """Find a guardrail's limit.
+
+    Args:
+        guardrail: one of `guardrails`, or `ORIGIN`.
+        controls: texts of every control by name, more of them than a set holds.
+        set_texts: S.
+    """
+    sign = 1.0 if guardrail.direction == "at most" else -1.0  # small is good below
+    # One planted copy among good texts must be enough, so each is a set of its own.
+    alone = 1 if guardrail.summing == "longest" and sign > 0 else set_texts
+
+    def extreme(name: str, texts: int, share: float, figure: Guardrail = guardrail) -> float:
+        drawn_R = sign * figure.drawn_values(controls[name], texts)
+        if figure.summing == "longest":  # a count of words, no mean that spreads with the draw
+            return float(np.quantile(drawn_R, share))
+        return extreme_of_sets(drawn_R, share, texts, len(controls[name]))
+
+    worst = extreme(guardrail.must_pass, set_texts, 1 - EXTREME_SHARE)
+    if guardrail.also_must_pass is not None:
+        name, of_text = guardrail.also_must_pass
+        figure = replace(guardrail, of_text=of_text or guardrail.of_text)
+        worst = max(worst, extreme(name, set_texts, 1 - EXTREME_SHARE, figure))
+    best = {name: extreme(name, alone, EXTREME_SHARE) for name in guardrail.must_fail}
+    wanted = {name: extreme(name, alone, EXTREME_SHARE) for name in guardrail.wanted}
+    best |= {name: value for name, value in wanted.items() if worst < value}
+    return Calibration(
+        limit=_edge(sign, worst, best, guardrail.limit_place),
+        must_fail=(*best, *guardrail.checked),
+        not_told_apart=tuple(name for name in wanted if name not in best),
+    )
+
+
+def extreme_of_sets(drawn_R: Floats, share: float, set_texts: int, texts: int) -> float:
+    """The quantile of drawn sets, away from their median for the draw of the texts themselves.
+
+    Args:
+        drawn_R: figures of the drawn sets.
+        share: of the quantile.
+        set_texts: S, of each set.
+        texts: N, from which all sets were drawn.
+    """
+    median = float(np.median(drawn_R))
+    factor = math.sqrt(1 + set_texts / texts)
+    return median + factor * (float(np.quantile(drawn_R, share)) - median)
+
+
+def _edge(sign: float, worst: float, best_of: Mapping[str, float], place: float) -> Edge:
+    """Between the worst sets that must pass and the best that must fail, times `sign`.
+
+    Args:
+        sign: 1 if what must fail is larger, -1 if it is smaller.
+        worst: of the sets that must pass.
+        best_of: of those that must fail, by control.
+        place: on the way from the one (0) to the other (1).
+    """
+    nearest = min(best_of, key=lambda name: (not math.isnan(best_of[name]), best_of[name]))
+    best = best_of[nearest]
+    return Edge(
+        value=sign * (worst + place * (best - worst)) if worst < best else None,  # not for nan
+        worst_that_must_pass=_number(sign * worst),
+        best_that_must_fail=_number(sign * best),
+        nearest=nearest,
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+SUBWORDS = ("bpe", "unigram")
+FOR_SUBWORDS_ONLY = ("byte_fallback_ratio", "short_piece_ratio", "common_short_pieces")
+TOO_LITTLE = ("common_short_pieces", "recurring_words", "shared_phrases")
+"""Guardrails of what human text has some of, and noise less."""
+VERBATIM = ("verbatim", None)
+
+
+def applies(name: str, kind: str) -> bool:
+    """Whether a guardrail has a meaning for a kind of tokenizer."""
+    return kind in SUBWORDS or name not in FOR_SUBWORDS_ONLY
+
+
+def expected_bits(text: TextFacts) -> tuple[float, float]:
+    """What the sampler itself would have spent in these contexts.
+
+    At a high temperature that is more than human text costs, and a model that has learned little
+    spends much. It asks the logits, not what was sampled.
+    """
+    return text.likelihood.expected_bits, text.likelihood.tokens
+
+
+def guardrails() -> list[Guardrail]:
+    """The guardrails of texts."""
+    return [
+        Guardrail(
+            "byte_fallback_ratio",
+            "share of the tokens that are bytes of a character without a piece of its own",
+            "share",
+            "at most",
+            "ratio",
+            lambda text: (text.fallback_tokens, text.tokens),
+            "characters that the training text lacks, or bytes that form none",
+            "human",
+            ("noise",),
+            also_must_pass=VERBATIM,
+        ),
+        Guardrail(
+            "short_piece_ratio",
+            "share of the tokens that stand for at most two characters",
+            "share",
+            "at most",
+            "ratio",
+            lambda text: (text.short_tokens, text.tokens),
+            "letters that do not form words",
+            "human",
+            ("shuffled_characters",),
+            also_must_pass=VERBATIM,
+        ),
+        Guardrail(
+            "common_short_pieces",
+            "share of the tokens that stand for at most two characters: a, de, e, commas",
+            "share",
+            "at least",
+            "ratio",
+            lambda text: (text.short_tokens, text.tokens),
+            "too few of the short words and signs that every text has",
+            "human",
+            ("noise",),
+            also_must_pass=VERBATIM,
+            limit_place=NEAR_NOISE,
+        ),
+        Guardrail(
+            "lexicon_share",
+            "share of the words that are in the Portuguese lexicon",
+            "share",
+            "at least",
+            "ratio",
+            lambda text: (text.known_words, text.words),
+            "strings that are not words: a model that has learned too little, or a broken sampler",
+            "human",
+            ("noise", "shuffled_characters"),
+            also_must_pass=VERBATIM,
+        ),
+        Guardrail(
+            "portuguese_words",
+            "of the words that are clearly more frequent in one language, the share of Portuguese",
+            "share",
+            "at least",
+            "ratio",
+            lambda text: (text.portuguese_words, text.portuguese_words + text.other_words),
+            "another language, or none",
+            "human",
+            ("english", "spanish"),
+            also_must_pass=VERBATIM,
+            wanted=("galician", "noise", "shuffled_characters"),
+        ),
+        Guardrail(
+            "repetition",
+            "how much of a text repeats itself, in the tenth of the texts that do it most",
+            "share",
+            "at most",
+            "worst tenth",
+            lambda text: (text.repetition.repeated_share, 1),
+            "a loop: the same phrase again and again",
+            "human",
+            ("looped",),
+            also_must_pass=VERBATIM,
+        ),
+        Guardrail(
+            "recurring_words",
+            "words that came before in the text, and its longest repeat, as shares of it",
+            "share",
+            "at least",
+            "ratio",
+            lambda text: (text.repetition.recurring_share * text.characters, text.characters),
+            "words that hardly ever come back, as they do in every text",
+            "human",
+            ("noise",),
+            also_must_pass=VERBATIM,
+            limit_place=NEAR_NOISE,
+        ),
+        Guardrail(
+            "copied_training_text",
+            "words of the longest passage that stands in the training text",
+            "words",
+            "at most",
+            "longest",
+            lambda text: (text.copy.words, 1),
+            "a copy of the training text: learned by heart, or put there by hand",
+            "human",
+            ("copied",),
+        ),
+        Guardrail(
+            "shared_phrases",
+            "words of the longest turn of phrase that the training text has too",
+            "words",
+            "at least",
+            "longest",
+            lambda text: (text.copy.words, 1),
+            "no turn of phrase of the language: the contrary of a copy",
+            "human",
+            ("noise",),
+            also_must_pass=VERBATIM,
+            limit_place=NEAR_NOISE,
+        ),
+        Guardrail(
+            "language",
+            "share of the pieces of text, of two or three words, identified as Portuguese",
+            "share",
+            "at least",
+            "ratio",
+            lambda text: (text.languages[PORTUGUESE], text.languages.total()),
+            "another language, or none",
+            "human",
+            ("english", "spanish", "shuffled_characters"),
+            also_must_pass=VERBATIM,
+            limit_place=LANGUAGE_PLACE,
+            checked=("noise",),
+        ),
+        Guardrail(
+            "self_likelihood",
+            "bits per token that the model charges for the text, encoded anew",
+            "bits per token",
+            "at most",
+            "ratio",
+            lambda text: (text.likelihood.bits, text.likelihood.tokens),
+            "text that this model finds improbable",
+            "human",
+            ("noise", "shuffled_characters"),
+            also_must_pass=("human", expected_bits),
+            wanted=("shuffled_words",),
+        ),
+    ]
+
+
+ORIGIN = Guardrail(
+    "origin",
+    "bits per token beyond what the model, with these sampler settings, would have spent",
+    "bits per token",
+    "at most",
+    "ratio",
+    lambda text: (text.likelihood.excess_bits, text.likelihood.tokens),
+    "text that this model, with these sampler settings, would hardly have drawn",
+    "own",
+    ("noise", "shuffled_characters"),
+    wanted=("human", "shuffled_words"),
+)
+"""Not of the text but of its writer: human text is good text, and yet it must fail, where the
+sampler sharpens enough (at temperature 1 a good model's text and a human's cost the same)."""

@@ -1,0 +1,132 @@
+"""Everything that is measured of one text; the guardrails only sum it up.
+
+facts = Measurer(model, tokenizer, settings, training)(continuations)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import ftfy
+import numpy as np
+from numpy.typing import NDArray
+
+from escada.evaluation.tasks.samples import lexicon, word_language, words
+from escada.generation.samplers import SamplerSettings
+from escada.guardrails.copying import Copy, longest_copies
+from escada.guardrails.language import languages
+from escada.guardrails.likelihood import Likelihood, replay
+from escada.guardrails.repetition import Repetition, repetition
+from escada.guardrails.texts import Continuation
+from escada.models.contract import LanguageModel
+from escada.text.tokenizers import Tokenizer
+from escada.text.tokenizers.statistics import SHORT_CHARACTERS
+
+Ids = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class TextFacts:
+    """Figures of one text.
+
+    Attributes:
+        source: of a control's document; empty for a model's.
+        characters: of the text.
+        tokens: that the text is encoded into.
+        fallback_tokens: those that are a byte of a character without a piece.
+        short_tokens: those that stand for at most `SHORT_CHARACTERS` characters; bytes count.
+        words: that the text holds whole.
+        known_words: those in the lexicon.
+        portuguese_words: those that are clearly more frequent in Portuguese than elsewhere.
+        other_words: those that are so in another language.
+        repetition: see there.
+        copy: the longest passage that stands in the training text.
+        languages: of its pieces, by code: how many; empty if the text is too short to say.
+        mojibake: whether it can be read as text that was decoded with the wrong table.
+        likelihood: under the model.
+        stored_bits: that the file of samples says it cost the model; None if it says nothing.
+    """
+
+    source: str
+    characters: int
+    tokens: int
+    fallback_tokens: int
+    short_tokens: int
+    words: int
+    known_words: int
+    portuguese_words: int
+    other_words: int
+    repetition: Repetition
+    copy: Copy
+    languages: Counter[str]
+    mojibake: bool
+    likelihood: Likelihood
+    stored_bits: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurer:
+    """What texts are measured with; the same for samples and controls.
+
+    Attributes:
+        model: that is said to have written the samples.
+        tokenizer: the model's.
+        settings: of the sampler.
+        training: streams the texts of the training split.
+    """
+
+    model: LanguageModel
+    tokenizer: Tokenizer
+    settings: SamplerSettings
+    training: Callable[[], Iterable[str]]
+
+    def __call__(self, continuations: Sequence[Continuation]) -> list[TextFacts]:
+        """Measure texts, with one pass over the training text for all of them.
+
+        Raises:
+            EscadaError: a logit or a score is not finite.
+        """
+        texts = [one.text for one in continuations]
+        is_byte_V, is_short_V = kinds_of_pieces(self.tokenizer)
+        encoded = self.tokenizer.encode_batch(texts)
+        copies = longest_copies(texts, self.training())
+        likelihoods = replay(self.model, self.tokenizer, continuations, self.settings)
+        known = lexicon()
+        return [
+            TextFacts(
+                source=one.source,
+                characters=len(one.text),
+                tokens=len(ids),
+                fallback_tokens=int(is_byte_V[ids].sum()),
+                short_tokens=int(is_short_V[ids].sum()),
+                words=len(whole := words(one.whole_words)),
+                known_words=sum(word in known for word in whole),
+                portuguese_words=sum(word_language(word) == "pt" for word in whole),
+                other_words=sum(word_language(word) == "other" for word in whole),
+                repetition=repetition(one.text),
+                copy=copy,
+                languages=languages(one.text),
+                mojibake=ftfy.fix_encoding(one.text) != one.text,
+                likelihood=likelihood,
+                stored_bits=one.stored_bits,
+            )
+            for one, ids, copy, likelihood in zip(
+                continuations, encoded, copies, likelihoods, strict=True
+            )
+        ]
+
+
+def kinds_of_pieces(tokenizer: Tokenizer) -> tuple[Mask, Mask]:
+    """Which ids of a subword tokenizer are fallback bytes, and which are short; (V,) each."""
+    pieces = [tokenizer.token_text(token) for token in range(tokenizer.vocab_size)]
+    special = {tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id}
+    is_byte = [isinstance(piece, bytes) for piece in pieces]
+    is_short = [
+        token not in special
+        and (isinstance(piece, bytes) or len(piece.removeprefix(" ")) <= SHORT_CHARACTERS)
+        for token, piece in enumerate(pieces)
+    ]
+    return np.array(is_byte, dtype=np.bool_), np.array(is_short, dtype=np.bool_)

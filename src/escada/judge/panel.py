@@ -1,0 +1,376 @@
+"""Who is compared: the runs, and two hidden controls, each with its continuations.
+
+The runs continue the default prompts (their stored samples, made if missing) and some held-out
+openings: the beginnings of documents of the corpus's test split. How the human author went on is
+the control `human`, on those openings; characters drawn uniformly are the control `noise`, on all.
+
+Beside them stand the probes: other human texts, each with a spoiled one of which every reader knows
+that it is worse. What a judge says of noise does not show whether it can read; the probes do.
+
+    shuffled    the human text's own words in another order, at the same length
+    elsewhere   how another document goes on, at the same length
+    longer      the shuffled words again, half as long again as the human text beside them
+
+Texts of one opening are shown at one length, so that length, which judges favour, tells nothing:
+all are cut to the shortest that did not end by itself. One that did end is shown as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from escada.errors import EscadaError
+from escada.evaluation.baselines.byte_ngrams import character_tokenizer, uniform_model
+from escada.evaluation.results import is_done, result_key
+from escada.evaluation.task import SAMPLE_SEED, SAMPLE_TOKENS, sample_run
+from escada.files import read_json, write_json
+from escada.generation.decoding import generate
+from escada.generation.samplers import SamplerSettings
+from escada.runs.corpus import corpus_of
+from escada.runs.device import resolve_device
+from escada.runs.run import Run
+from escada.text.corpus import Corpus
+from escada.text.documents import Document
+
+SCHEMA_VERSION = 1
+HUMAN, NOISE = "human", "noise"
+OPENING_CHARACTERS = 200
+"""Of a document, at most, before the word that would pass it."""
+CONTINUATION_CHARACTERS = 480
+"""Of a document, wanted after the opening: what 120 subwords write."""
+HELD_OUT_SAMPLES = "held-out-samples"
+PROBES = 10
+"""Documents of the validation split that make a probe each."""
+LEAST_PROBE_WORDS = 12
+"""Of a probe's human text."""
+SHORT_SHARE = 2 / 3
+"""Of the human text that is shown beside longer shuffled words."""
+
+ProbeText = Literal["human", "short", "shuffled", "elsewhere"]
+ProbeKind = Literal["shuffled", "elsewhere", "longer"]
+PROBE_PAIRS: dict[ProbeKind, tuple[ProbeText, ProbeText]] = {
+    "shuffled": ("human", "shuffled"),
+    "elsewhere": ("human", "elsewhere"),
+    "longer": ("short", "shuffled"),
+}
+"""Of each kind of probe, the better text and the worse."""
+PROBE_MARKS: tuple[ProbeText, ProbeText] = ("human", "shuffled")
+"""The texts of a probe that get marks, the better first."""
+
+Role = Literal["run", "human", "noise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The beginning of a text; `held_out`: of a test document, whose continuation is known."""
+
+    id: str
+    text: str
+    held_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What was written after an opening; `ended`: the author stopped there."""
+
+    text: str
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """One author, with what he wrote after each opening, by its id. `run` is a folder's name."""
+
+    name: str
+    role: Role
+    run: str | None
+    continuations: Mapping[str, Continuation]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Texts after one opening of which it is known which is better."""
+
+    opening: Opening
+    texts: Mapping[ProbeText, str]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Openings, entrants and probes of a review. `corpus_hash` is that of the human documents."""
+
+    openings: list[Opening]
+    entrants: list[Entrant]
+    corpus_hash: str
+    probes: list[Probe] = field(default_factory=list[Probe])
+
+    def __post_init__(self) -> None:
+        names = [entrant.name for entrant in self.entrants]
+        if len(set(names)) != len(names):
+            raise ValueError(f"names of entrants are not distinct: {names}")
+
+    def opening(self, name: str) -> Opening:
+        """The opening of that id."""
+        return self._openings[name]
+
+    def texts(self, opening: str) -> dict[str, str]:
+        """The texts that are shown of an opening, by entrant, all cut to one length."""
+        return self._texts[opening]
+
+    @cached_property
+    def _openings(self) -> dict[str, Opening]:
+        return {opening.id: opening for opening in self.openings}
+
+    @cached_property
+    def _texts(self) -> dict[str, dict[str, str]]:
+        return {opening.id: self._shown(opening.id) for opening in self.openings}
+
+    def _shown(self, opening: str) -> dict[str, str]:
+        written = {
+            entrant.name: entrant.continuations[opening]
+            for entrant in self.entrants
+            if opening in entrant.continuations
+        }
+        running_on = [len(one.text) for one in written.values() if not one.ended]
+        length = min(running_on, default=None)
+        return {name: one.text[:length] for name, one in written.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """What was shown of whom: with the journal, all that a reader needs to check a verdict."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "corpus_hash": self.corpus_hash,
+            "openings": [asdict(one) | {"texts": self.texts(one.id)} for one in self.openings],
+            "entrants": [
+                {"name": one.name, "role": one.role, "run": one.run} for one in self.entrants
+            ],
+            "probes": [asdict(probe) for probe in self.probes],
+        }
+
+
+def held_out_count(prompts: int) -> int:
+    """Held-out openings beside so many default prompts: half as many, rounded up."""
+    return -(-prompts // 2)
+
+
+def gather_panel(
+    runs: Sequence[Run],
+    corpus: Corpus,
+    *,
+    prompts: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> Panel:
+    """Let the runs write what they have not yet written, and add the controls.
+
+    Args:
+        runs: trained on this corpus.
+        corpus: held-out openings and human continuations come from its test split.
+        prompts: how many of the stored samples, spread over them; None: all.
+        seed: of the choice of documents and of the noise.
+        device: to write on.
+
+    Raises:
+        EscadaError: a run twice, a run of another corpus, or no document that is long enough.
+    """
+    _check(runs, corpus)
+    stored = [_stored_samples(run, device) for run in runs]
+    chosen = _spread([row["prompt_id"] for row in stored[0]], prompts)
+    prompt_texts = {row["prompt_id"]: row["prompt"] for row in stored[0]}
+    held_out, human = _held_out(corpus, held_out_count(len(chosen)), seed)
+    openings = [Opening(name, prompt_texts[name], held_out=False) for name in chosen] + held_out
+    entrants: list[Entrant] = []
+    for run, name, rows in zip(runs, _names(runs), stored, strict=True):
+        by_id = {row["prompt_id"]: row for row in rows}
+        written = {one: Continuation(by_id[one]["text"], by_id[one]["finished"]) for one in chosen}
+        entrants.append(Entrant(name, "run", run.name, written | _continued(run, held_out, device)))
+    entrants.append(Entrant(HUMAN, "human", None, human))
+    entrants.append(Entrant(NOISE, "noise", None, _noise(corpus, openings, seed)))
+    return Panel(openings, entrants, corpus.hash, _probes(corpus, seed))
+
+
+def _check(runs: Sequence[Run], corpus: Corpus) -> None:
+    for run in runs:
+        if [other.path.resolve() for other in runs].count(run.path.resolve()) > 1:
+            raise EscadaError("a run is given twice", where=run.path)
+        if run.corpus_hash != corpus.hash:
+            raise EscadaError(
+                "the run was trained on another corpus, so it may have read the held-out texts",
+                where=run.path,
+                fix=f"judge runs of one corpus together; this one is {corpus.path}",
+            )
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """The rung's name, or the folder's where a rung comes twice or is called like a control."""
+    rungs = [run.spec.name for run in runs]
+    return [
+        run.name if rungs.count(rung) > 1 or rung in (HUMAN, NOISE) else rung
+        for run, rung in zip(runs, rungs, strict=True)
+    ]
+
+
+def _spread(ids: Sequence[str], count: int | None) -> list[str]:
+    """`count` of the ids, evenly spread, so that every category of prompts has its share."""
+    if count is None or count >= len(ids):
+        return list(ids)
+    if count < 1:
+        raise EscadaError(f"prompts is {count}", fix="at least 1 is needed")
+    return [ids[(2 * i + 1) * len(ids) // (2 * count)] for i in range(count)]
+
+
+def _stored_samples(run: Run, device: str) -> list[dict[str, Any]]:
+    sample_run(run, device=device)
+    return read_json(run.layout.samples)["samples"]
+
+
+def _one_of_each_group(corpus: Corpus, split: str, seed: int) -> list[Document]:
+    """One document of a group: the long ones in a seeded order, then the others, longest first."""
+    of_group: dict[tuple[str, str], Document] = {}
+    wanted = OPENING_CHARACTERS + CONTINUATION_CHARACTERS
+    by_lot = sorted(corpus.documents(split), key=lambda document: _lot(document, seed))
+    for document in sorted(by_lot, key=lambda document: -min(len(document.text), wanted)):
+        of_group.setdefault((document.source, document.group), document)
+    return list(of_group.values())
+
+
+def _probes(corpus: Corpus, seed: int) -> list[Probe]:
+    """Probes from validation documents, which no run continues and no other question shows.
+
+    Fewer than `PROBES` where the split has too few documents that are long enough.
+    """
+    parted: list[tuple[Document, int, str]] = []
+    for document in _one_of_each_group(corpus, "validation", seed):
+        cut = _opening_end(document.text)
+        if cut is not None:
+            text = document.text[cut : cut + CONTINUATION_CHARACTERS]
+            if len(set(text.split())) >= LEAST_PROBE_WORDS:
+                parted.append((document, cut, text))
+    chosen = parted[:PROBES]
+    if len(chosen) < 2:
+        return []
+    probes: list[Probe] = []
+    for place, (document, cut, text) in enumerate(chosen):
+        others = [*chosen[place + 1 :], *chosen[:place]]
+        strange = [one for one in others if one[0].source != document.source] or others
+        elsewhere = strange[0][2]
+        human = text[: len(elsewhere)]
+        opening = Opening(f"probe/{document.source}/{document.id}", document.text[:cut], True)
+        texts: dict[ProbeText, str] = {
+            "human": human,
+            "short": human[: round(SHORT_SHARE * len(human))],
+            "shuffled": _shuffled(human, seed),
+            "elsewhere": elsewhere[: len(human)],
+        }
+        probes.append(Probe(opening, texts))
+    return probes
+
+
+def _shuffled(text: str, seed: int) -> str:
+    """The same words in another order, with the blanks where they were."""
+    words = re.findall(r"\S+", text)
+    random.Random(f"{seed}\n{text}").shuffle(words)
+    order = iter(words)
+    blanks = re.split(r"\S+", text)
+    return "".join(blank + next(order, "") for blank in blanks)
+
+
+def _held_out(
+    corpus: Corpus, count: int, seed: int
+) -> tuple[list[Opening], dict[str, Continuation]]:
+    """Openings of test documents and how they go on."""
+    openings: list[Opening] = []
+    human: dict[str, Continuation] = {}
+    for document in _one_of_each_group(corpus, "test", seed):
+        cut = _opening_end(document.text)
+        if cut and len(openings) < count:
+            opening = Opening(
+                f"held-out/{document.source}/{document.id}", document.text[:cut], True
+            )
+            openings.append(opening)
+            human[opening.id] = Continuation(document.text[cut:], ended=True)
+    if not openings:
+        raise EscadaError(
+            "no test document is long enough to be continued by a judge's human control",
+            where=corpus.path,
+        )
+    return openings, human
+
+
+def _lot(document: Document, seed: int) -> bytes:
+    named = f"{seed}\n{document.source}\n{document.group}\n{document.id}"
+    return hashlib.sha256(named.encode()).digest()
+
+
+def _opening_end(text: str) -> int | None:
+    """Where to cut: before the last space of the opening, a third of the text at most; or not."""
+    end = text.rfind(" ", 0, min(OPENING_CHARACTERS, len(text) // 3) + 1)
+    return end if end > 0 else None
+
+
+def _continued(run: Run, openings: Sequence[Opening], device: str) -> dict[str, Continuation]:
+    """How a run goes on with held-out openings, kept in its folder."""
+    path = run.layout.evaluation(HELD_OUT_SAMPLES)
+    settings = SamplerSettings()
+    key = result_key(
+        run,
+        "best",
+        "generation",
+        openings=[[opening.id, opening.text] for opening in openings],
+        settings=asdict(settings),
+        max_tokens=SAMPLE_TOKENS,
+        seed=SAMPLE_SEED,
+    )
+    if not is_done(path, key):
+        samples = generate(
+            run.load_model("best", resolve_device(device)),
+            run.tokenizer,
+            [opening.text for opening in openings],
+            settings,
+            max_tokens=SAMPLE_TOKENS,
+            seed=SAMPLE_SEED,
+            profile=run.spec.text.profile,
+        )
+        rows = [
+            {"opening": opening.id, "text": sample.text, "finished": sample.finished}
+            for opening, sample in zip(openings, samples, strict=True)
+        ]
+        write_json(path, {"schema_version": SCHEMA_VERSION, "key": key, "samples": rows})
+    return {
+        row["opening"]: Continuation(row["text"], row["finished"])
+        for row in read_json(path)["samples"]
+    }
+
+
+def _noise(corpus: Corpus, openings: Sequence[Opening], seed: int) -> dict[str, Continuation]:
+    """Uniform characters, as many as any run writes; where a row drew EOS, it is drawn on."""
+    tokenizer = character_tokenizer(document.text for document in corpus.documents("train"))
+    model = uniform_model(tokenizer)
+    texts = dict.fromkeys((opening.id for opening in openings), "")
+    rounds = 0
+    while short := [one for one in openings if len(texts[one.id]) < CONTINUATION_CHARACTERS]:
+        samples = generate(
+            model,
+            tokenizer,
+            [opening.text for opening in short],
+            SamplerSettings(temperature=1.0, top_p=None),
+            max_tokens=CONTINUATION_CHARACTERS,
+            seed=seed + rounds,
+            profile=corpus.profile,
+        )
+        for opening, sample in zip(short, samples, strict=True):
+            texts[opening.id] += sample.text
+        rounds += 1
+    return {name: Continuation(text, ended=False) for name, text in texts.items()}
+
+
+def open_corpus_of(runs: Sequence[Run], data: Path | None) -> Corpus:
+    """The corpus that the first run was trained from, or the folder that it was moved to."""
+    return corpus_of(runs[0], data)

@@ -1,0 +1,273 @@
+"""What the judge is asked, and what counts as an answer.
+
+Two kinds of question, from the Portuguese templates in `prompts.toml`: three marks from 0 to 5 for
+one continuation, and which of two continuations of one opening is better. Every pair is asked
+twice, with the order swapped. Nothing in a question names a rung.
+
+A question's key is a hash of every word that is sent, of the form of the answer, the judge's model
+and the settings; not of the endpoint's address. An answer is found again by it.
+
+Samples are untrusted text. They stand between tags that they cannot close or open, because they
+cannot hold the signs for it (see `defused`), and the judge is told that nothing between those tags
+is an instruction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+import jinja2
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from escada.errors import EscadaError
+from escada.files import content_hash, parse_json
+from escada.judge.panel import (
+    PROBE_MARKS,
+    PROBE_PAIRS,
+    Opening,
+    Panel,
+    Probe,
+    ProbeText,
+)
+
+
+def _whole(value: object) -> object:
+    if type(value) is not int:  # JSON's true and 3.0 equal a number in Python
+        raise ValueError("not an integer")
+    return value
+
+
+Mark = Annotated[Literal[0, 1, 2, 3, 4, 5], BeforeValidator(_whole)]
+Kind = Literal["rubric", "pair"]
+MARKS = {"relevance": "relevancia", "coherence": "coerencia", "style": "estilo"}
+"""The rubric's criteria and what the judge calls them."""
+
+
+class RubricAnswer(BaseModel):
+    """Three marks; the remarks come first, so that they are not made up to fit."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    remarks: str = Field(alias="observacoes")
+    relevance: Mark = Field(alias="relevancia")
+    coherence: Mark = Field(alias="coerencia")
+    style: Mark = Field(alias="estilo")
+
+
+class PairAnswer(BaseModel):
+    """Which continuation is better."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    remarks: str = Field(alias="observacoes")
+    preference: Literal["A", "B", "empate"] = Field(alias="preferencia")
+
+
+ANSWERS: dict[Kind, type[BaseModel]] = {"rubric": RubricAnswer, "pair": PairAnswer}
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What decides an answer, beside the words: part of every question's key."""
+
+    model: str
+    max_output_tokens: int = 400
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One thing to ask.
+
+    Attributes:
+        key: hash of all that decides the answer.
+        kind: of question.
+        opening: id of the opening.
+        entrants: names of those whose texts are shown, in that order. They are not part of what is
+            sent.
+        words: all that is sent, as one message: some chat templates know no system message and
+            drop it in silence.
+    """
+
+    key: str
+    kind: Kind
+    opening: str
+    entrants: tuple[str, ...]
+    words: str
+
+
+@cache
+def _texts() -> dict[str, Any]:
+    source = resources.files("escada.judge").joinpath("prompts.toml")
+    return tomllib.loads(source.read_text(encoding="utf-8"))
+
+
+@cache
+def _template(kind: Kind) -> jinja2.Template:
+    # no escaping: this is not HTML, and `defused` has taken the signs that matter
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+    return environment.from_string(_texts()[kind])
+
+
+def rubric_version() -> dict[str, object]:
+    """Number and hash of the words that the judge reads."""
+    return {"version": _texts()["version"], "sha256": content_hash(_texts())}
+
+
+def again_message() -> str:
+    """What is added to a question whose answer had not the form."""
+    return str(_texts()["again"]).strip()
+
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_TURN = re.compile(r"\[(/?[A-Z_]+)\]")
+
+
+def defused(text: str) -> str:
+    """A sample that cannot pose as anything else.
+
+    Angle brackets become the typographic ones: without them no tag of ours can be closed, and none
+    of the special tokens of chat templates (`<|im_end|>`, `<end_of_turn>`, `</s>`) can be written,
+    which some servers would read as such. `[INST]` and its like become `(INST)`, control characters
+    U+FFFD.
+    """
+    text = text.replace("<", "‹").replace(">", "›")
+    return _CONTROLS.sub("\ufffd", _TURN.sub(r"(\1)", text))
+
+
+@cache
+def answer_schema(kind: Kind) -> dict[str, Any]:
+    """The JSON schema of an answer, for endpoints that take one."""
+    return ANSWERS[kind].model_json_schema(by_alias=True)
+
+
+def questions(panel: Panel, judge: Judge, seed: int = 0) -> list[Question]:
+    """Every question of a review, each once, in a seeded order.
+
+    The order is mixed so that a review that stops early has seen a bit of everything.
+    """
+    found = {question.key: question for question in _all_questions(panel, judge)}
+    return sorted(
+        found.values(), key=lambda q: hashlib.sha256(f"{seed}\n{q.key}".encode()).digest()
+    )
+
+
+def rubric_question(panel: Panel, judge: Judge, opening: str, entrant: str) -> Question:
+    """Marks for one continuation."""
+    texts = {"text": panel.texts(opening)[entrant]}
+    return _question("rubric", judge, panel.opening(opening), (entrant,), texts)
+
+
+def pair_question(panel: Panel, judge: Judge, opening: str, first: str, second: str) -> Question:
+    """Which of two continuations is better, shown in this order."""
+    shown = panel.texts(opening)
+    texts = {"first": shown[first], "second": shown[second]}
+    return _question("pair", judge, panel.opening(opening), (first, second), texts)
+
+
+def probe_pair_question(
+    probe: Probe, judge: Judge, first: ProbeText, second: ProbeText
+) -> Question:
+    """Which of two texts of a probe is better, shown in this order."""
+    texts = {"first": probe.texts[first], "second": probe.texts[second]}
+    return _question("pair", judge, probe.opening, (first, second), texts)
+
+
+def probe_rubric_question(probe: Probe, judge: Judge, name: ProbeText) -> Question:
+    """Marks for a text of a probe."""
+    return _question("rubric", judge, probe.opening, (name,), {"text": probe.texts[name]})
+
+
+def _all_questions(panel: Panel, judge: Judge) -> Iterator[Question]:
+    for opening in panel.openings:
+        names = list(panel.texts(opening.id))
+        for name in names:
+            yield rubric_question(panel, judge, opening.id, name)
+        for first, second in itertools.permutations(names, 2):
+            yield pair_question(panel, judge, opening.id, first, second)
+    for probe in panel.probes:
+        for name in PROBE_MARKS:
+            yield probe_rubric_question(probe, judge, name)
+        for better, worse in PROBE_PAIRS.values():
+            yield probe_pair_question(probe, judge, better, worse)
+            yield probe_pair_question(probe, judge, worse, better)
+
+
+def _question(
+    kind: Kind,
+    judge: Judge,
+    opening: Opening,
+    entrants: tuple[str, ...],
+    texts: dict[str, str],
+) -> Question:
+    question = (
+        _template(kind)
+        .render(
+            opening=defused(opening.text),
+            **{name: defused(text) for name, text in texts.items()},
+        )
+        .strip()
+    )
+    words = f"{str(_texts()['preamble']).strip()}\n\n{question}"
+    key = content_hash(
+        {
+            "words": words,
+            "again": again_message(),
+            "schema": answer_schema(kind),
+            "model": judge.model,
+            "max_output_tokens": judge.max_output_tokens,
+            "temperature": judge.temperature,
+        }
+    )
+    return Question(key, kind, opening.id, entrants, words)
+
+
+END_OF_THINKING = re.compile(
+    r"</(?:think|thinking|thought|reasoning)>"  # DeepSeek-R1, Qwen3 and their like
+    r"|◁/think▷"  # Kimi
+    r"|\[/THINK\]"  # Magistral
+    r"|<\|channel\|>final(?:\s*<\|constrain\|>\s*json)?\s*<\|message\|>"  # gpt-oss
+)
+"""What closes a model's thinking. Its opening mark is often part of the chat template and then not
+in the reply at all."""
+_END_OF_MESSAGE = re.compile(r"(?:<\|(?:return|end|im_end|eot_id)\|>|</s>)\s*$")
+_FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```", flags=re.DOTALL | re.IGNORECASE)
+
+
+def read_answer(kind: Kind, text: str) -> dict[str, Any]:
+    """The validated answer in a judge's reply.
+
+    The reply is the JSON object, alone or in one fence of code; or the same after the thinking that
+    some models write first, with or without its opening mark. Nothing else may stand beside the
+    object, and nothing is repaired or guessed.
+
+    Raises:
+        ValueError: it is not, or has another form; the message says which.
+    """
+    value = _json_object(text)
+    try:
+        return ANSWERS[kind].model_validate(value).model_dump()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"another form: {where or 'answer'}: {first['msg']}") from error
+
+
+def _json_object(reply: str) -> object:
+    """What the whole reply is as JSON, or else what follows the first closing mark that fits."""
+    starts = [0, *(mark.end() for mark in END_OF_THINKING.finditer(reply))]
+    for start in starts:
+        rest = _END_OF_MESSAGE.sub("", reply[start:]).strip()
+        if fenced := _FENCED.fullmatch(rest):
+            rest = fenced[1]
+        try:
+            return parse_json(rest, "the judge's reply")
+        except EscadaError:
+            continue
+    raise ValueError("not a JSON object")

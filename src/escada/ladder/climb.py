@@ -1,0 +1,220 @@
+"""A climb: several rungs under one budget, on one corpus, judged by one ruler, in one report.
+
+    for each seed, for each rung:
+        train (or resume, or recognise as done) → ruler → samples → pairs, cloze, guardrails
+        → comparisons → ladder.json
+    at the end:     the table, ladder.json and report/index.html
+
+Every step is recognised by the hash of its content, so a second climb retrains nothing and a climb
+that was stopped goes on where it was. Each training is a process of its own: its peak memory and
+its random state are its own, and a crash does not take the climb with it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from escada.errors import EscadaError
+from escada.evaluation.baselines.corpus_controls import corpus_controls
+from escada.files import make_directory, read_json, write_json
+from escada.ladder.baseline_comparison import compare_with_baselines
+from escada.ladder.comparison import compare_recipes, group, ladder_pairs
+from escada.ladder.row import review, rung_row
+from escada.runs.device import resolve_device
+from escada.runs.environment import environment
+from escada.runs.run import Run, find_runs, run_key
+from escada.runs.underway import Planned, read_plan, under_way
+from escada.spec import Budget, Spec, load_spec
+from escada.text.corpus import Corpus
+from escada.training.run import check_profile
+
+SCHEMA_VERSION = 1
+ROADMAP = ("v1", "v2", "v3", "v4", "v5", "v_final")
+"""The rungs that a climb takes unless others are named."""
+LADDER, CONTROLS, REPORT = "ladder.json", "controls.json", "report"
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a climb is asked to do."""
+
+    rungs: Sequence[str]
+    preset: str
+    budget: Budget | None
+    corpus: Corpus
+    out: Path
+    seeds: Sequence[int] = (0,)
+    device: str = "auto"
+    overrides: Sequence[str] = ()
+
+    def spec(self, rung: str) -> Spec:
+        """A rung as this climb trains it."""
+        spec = load_spec(rung, preset=self.preset, overrides=self.overrides)
+        return spec if self.budget is None else spec.with_budget(self.budget)
+
+
+class ClimbInterrupted(Exception):  # noqa: N818 - a request of the user, not an error
+    """The user asked to stop; the same command goes on with the climb."""
+
+
+def climb(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
+    """Train, judge and sample every rung of the plan; write ladder.json after each.
+
+    Args:
+        plan: what to climb.
+        say: called with a sentence when something begins.
+
+    Returns:
+        The content of ladder.json.
+
+    Raises:
+        EscadaError: a spec is wrong (before anything is trained), or a rung's training failed.
+        ClimbInterrupted: the user asked to stop.
+    """
+    specs = {rung: plan.spec(rung) for rung in plan.rungs}
+    if len({spec.name for spec in specs.values()}) < len(plan.rungs):
+        raise EscadaError("a rung is named twice", where=" ".join(plan.rungs), fix="name each once")
+    for spec in specs.values():
+        check_profile(spec, plan.corpus)
+    resolve_device(plan.device)
+    _claim(plan.out)
+    with under_way(plan.out, _planned(plan, specs)):
+        return _climb(plan, specs, say)
+
+
+def _planned(plan: Plan, specs: Mapping[str, Spec]) -> list[Planned]:
+    """The runs of the climb in their order, for whoever follows it."""
+    return [
+        Planned(spec.name, seed, run_key(spec, seed=seed, corpus_hash=plan.corpus.hash))
+        for seed in plan.seeds
+        for spec in specs.values()
+    ]
+
+
+def _climb(plan: Plan, specs: Mapping[str, Spec], say: Callable[[str], None]) -> dict[str, Any]:
+    say("controls: baselines, human text and noise")
+    ladder = _head(plan)
+    runs: list[Run] = []
+    for seed in plan.seeds:
+        for rung, spec in specs.items():
+            run = _trained(plan, rung, spec, seed, say)
+            review(run, plan.corpus, say, device=plan.device)
+            runs.append(run)
+            recipes = group(runs)
+            comparisons = compare_recipes(ladder_pairs(recipes))
+            ladder["comparisons"] = comparisons
+            ladder["baseline_comparisons"] = compare_with_baselines(
+                recipes, ladder["baselines"], plan.out / CONTROLS
+            )
+            ladder["rungs"] = [rung_row(run, plan.corpus, plan.out, comparisons) for run in runs]
+            write_json(plan.out / LADDER, ladder)
+    return ladder
+
+
+def _claim(out: Path) -> None:
+    """Make the climb's folder; if it is there, nothing in it that is not a climb's is overwritten.
+
+    Raises:
+        EscadaError: files of these names lie there that no climb wrote.
+    """
+    make_directory(out)
+    ours = {
+        name: "schema_version" in read_json(out / name)
+        for name in (LADDER, CONTROLS)
+        if (out / name).exists()
+    }
+    if (out / REPORT).exists():
+        # A climb that wrote its ladder has a report, and so has one that was watched before.
+        ours[REPORT] = LADDER in ours or bool(read_plan(out))
+    if foreign := [name for name, own in ours.items() if not own]:
+        raise EscadaError(
+            f"the folder holds a {foreign[0]} that no climb wrote; nothing was overwritten",
+            where=out,
+            fix="choose another --out",
+        )
+
+
+def _trained(plan: Plan, rung: str, spec: Spec, seed: int, say: Callable[[str], None]) -> Run:
+    key = run_key(spec, seed=seed, corpus_hash=plan.corpus.hash)
+    run = _find(plan.out, key)
+    if run is not None and run.finished:
+        say(f"{spec.name}: already trained ({run.name})")
+        return run
+    if run is None:
+        say(f"{spec.name}: training for {spec.train.budget}{_with_seed(plan, seed)}")
+        command = ["train", rung, "--preset", plan.preset, "--seed", str(seed)]
+        command += ["--data", str(plan.corpus.path), "--out", str(plan.out)]
+        command += ["--device", plan.device]
+        command += ["--budget", str(plan.budget)] if plan.budget else []
+        command += [part for text in plan.overrides for part in ("--set", text)]
+    else:
+        say(f"{spec.name}: going on with {run.name}")
+        command = ["resume", str(run.path), "--data", str(plan.corpus.path)]
+    code = _escada(command)
+    if code == INTERRUPTED:
+        raise ClimbInterrupted
+    run = _find(plan.out, key)
+    if code != 0 or run is None or not run.finished:
+        raise EscadaError(
+            f"the training of {spec.name} ended with exit code {code}",
+            where=run.path if run else plan.out,
+            fix="fix the error above and rerun: finished rungs are kept",
+        )
+    return run
+
+
+def _with_seed(plan: Plan, seed: int) -> str:
+    """Said only where there are several."""
+    return f", seed {seed}" if len(plan.seeds) > 1 else ""
+
+
+def _escada(arguments: Sequence[str]) -> int:
+    """Run a verb in a process of its own; on Ctrl-C wait until it has saved."""
+    # The path of the run, its last line, is for scripts; here it would only interrupt the story.
+    # In a group of its own, it hears of Ctrl-C from here alone: once for each, whoever sent it.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "escada", *arguments], stdout=subprocess.DEVNULL, process_group=0
+    )
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)  # it saves and exits
+
+
+def _find(out: Path, key: str) -> Run | None:
+    """The run of that key, finished ones first; rehearsals are not runs of the ladder."""
+    candidates = [run for run in find_runs(out, key) if not run.record["dry_run"]]
+    return max(candidates, key=lambda run: run.finished, default=None)
+
+
+def _head(plan: Plan) -> dict[str, Any]:
+    """All of ladder.json but its rungs."""
+    manifest = plan.corpus.manifest
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "preset": plan.preset,
+        "budget": None if plan.budget is None else str(plan.budget),
+        "seed": plan.seeds[0],
+        "seeds": list(plan.seeds),
+        "corpus": {
+            "hash": plan.corpus.hash,
+            "profile": plan.corpus.profile,
+            "bytes": {s: plan.corpus.text_bytes(s) for s in ("train", "validation", "test")},
+            **{k: manifest.get(k) for k in ("source", "documents", "licences")},
+        },
+        **corpus_controls(plan.corpus, plan.out / CONTROLS),
+        "machine": environment(),
+        "comparisons": [],
+        "baseline_comparisons": [],
+        "rungs": [],
+    }

@@ -1,0 +1,194 @@
+"""Runs beside one another: grouped into recipes, compared in pairs, with all that was measured.
+
+    recipes = group(runs)                    # runs that differ in their seed only are one recipe
+    rows = compare_recipes(recipes, ladder_pairs(recipes), split="test")
+
+A row is what `significance.compare` says of bits per byte, and beside it what else the runs'
+folders hold: accuracy on the minimal pairs, verdicts of the guardrails, and what both cost. Nothing
+is measured here; what a folder does not hold is None in the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from escada.errors import EscadaError
+from escada.evaluation.ruler import DocumentScores
+from escada.evaluation.significance import Metric, Recipe, compare
+from escada.evaluation.task import BESIDE, read_document_scores
+from escada.files import read_json
+from escada.runs.run import Run
+from escada.spec import read_spec_table, rung_names
+
+COSTS = ("parameters", "training_seconds", "training_flops", "training_tokens", "peak_memory_bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeRuns:
+    """One rung's runs, a seed each, in the order of their seeds."""
+
+    name: str
+    runs: Sequence[Run]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of its runs."""
+        return [run.seed for run in self.runs]
+
+
+def group(runs: Iterable[Run]) -> list[RecipeRuns]:
+    """Runs that differ in nothing but their seed become one recipe, in the order of their coming.
+
+    A recipe is called what its rung is called; where two recipes share a name, by name and hash.
+
+    Raises:
+        EscadaError: a run twice, or runs of different corpora.
+    """
+    by_recipe: dict[tuple[str, str], list[Run]] = {}
+    corpora: dict[str, Run] = {}
+    for run in runs:
+        corpora.setdefault(run.corpus_hash, run)
+        of_recipe = by_recipe.setdefault((run.spec.name, run.spec.hash), [])
+        if any(other.seed == run.seed for other in of_recipe):
+            raise EscadaError(
+                f"two runs of {run.spec.name} with seed {run.seed}",
+                where=run.path,
+                fix="name each run once; a climb's folder stands for all its runs",
+            )
+        of_recipe.append(run)
+    if len(corpora) > 1:
+        first, second, *_ = corpora.values()
+        raise EscadaError(
+            f"{first.name} and {second.name} were trained on different corpora: held-out documents "
+            "of one may be training documents of the other",
+            where=second.path,
+            fix="compare runs of one corpus",
+        )
+    names = [name for name, _ in by_recipe]
+    return [
+        RecipeRuns(
+            name if names.count(name) == 1 else f"{name}@{spec_hash[:6]}",
+            sorted(of_recipe, key=lambda run: run.seed),
+        )
+        for (name, spec_hash), of_recipe in by_recipe.items()
+    ]
+
+
+def ladder_pairs(
+    recipes: Sequence[RecipeRuns], split: str = "test"
+) -> list[tuple[RecipeRuns, RecipeRuns]]:
+    """What a ladder asks: each rung against the one it follows and those that it names besides.
+
+    Where the rung that one follows is absent, the nearest below it that is there stands in. Last
+    comes the best rung against the second, unless they were compared already.
+    """
+    by_rung = {recipe.runs[0].spec.name: recipe for recipe in recipes}
+    pairs: list[tuple[RecipeRuns, RecipeRuns]] = []
+    for recipe in recipes:
+        about = recipe.runs[0].spec.about
+        others = [_nearest_below(about.follows, by_rung), *about.also_against]
+        pairs += [(recipe, by_rung[other]) for other in others if other in by_rung]
+    if len(recipes) > 1:
+        first, second = sorted(recipes, key=lambda recipe: _figure(recipe, split))[:2]
+        if (first, second) not in pairs and (second, first) not in pairs:
+            pairs.append((first, second))
+    return pairs
+
+
+def _nearest_below(name: str | None, present: Container[str]) -> str | None:
+    known = rung_names()
+    while name is not None and name not in present and name in known:
+        name = read_spec_table(name)[0]["about"].get("follows")
+    return name
+
+
+def _figure(recipe: RecipeRuns, split: str) -> float:
+    figures = [read_json(run.layout.evaluation(split))["bits_per_byte"] for run in recipe.runs]
+    return float(np.mean(figures))
+
+
+def all_pairs(recipes: Sequence[RecipeRuns]) -> list[tuple[RecipeRuns, RecipeRuns]]:
+    """Each recipe against every later one."""
+    return [(a, b) for i, a in enumerate(recipes) for b in recipes[i + 1 :]]
+
+
+def compare_recipes(
+    pairs: Sequence[tuple[RecipeRuns, RecipeRuns]],
+    *,
+    split: str = "test",
+    metric: Metric = "bits_per_byte",
+) -> list[dict[str, Any]]:
+    """A row for each pair, as plain JSON values.
+
+    Raises:
+        EscadaError: a run was not measured on the split, or `significance.compare` refuses.
+    """
+    return [_row(a, b, split, metric) for a, b in pairs]
+
+
+def _row(a: RecipeRuns, b: RecipeRuns, split: str, metric: Metric) -> dict[str, Any]:
+    row = compare(recipe_of(a, split), recipe_of(b, split), metric).to_json()
+    return row | {
+        "seeds": {"a": a.seeds, "b": b.seeds},
+        "runs": {"a": [run.name for run in a.runs], "b": [run.name for run in b.runs]},
+        "split": split,
+        "protocols": {"a": _protocol(a, split), "b": _protocol(b, split)},
+        "minimal_pairs": _side_by_side(a, b, _pairs_accuracy),
+        "guardrails": _side_by_side(a, b, _guardrails),
+        "cost": {name: _cost(a, b, name) for name in COSTS},
+    }
+
+
+def recipe_of(recipe: RecipeRuns, split: str) -> Recipe:
+    """The sums per document of a rung's runs.
+
+    Raises:
+        EscadaError: a run was not measured on the split.
+    """
+    scores = [read_document_scores(run, split) for run in recipe.runs]
+    beside: list[DocumentScores] = []
+    if split == "test" and all(run.layout.document_scores(BESIDE).exists() for run in recipe.runs):
+        beside = [read_document_scores(run, BESIDE) for run in recipe.runs]
+    return Recipe(recipe.name, scores, recipe.runs[0].tokenizer.hash, beside)
+
+
+def _protocol(recipe: RecipeRuns, split: str) -> str:
+    return str(read_json(recipe.runs[0].layout.evaluation(split))["protocol"])
+
+
+def _side_by_side(
+    a: RecipeRuns, b: RecipeRuns, read: Callable[[RecipeRuns], object]
+) -> dict[str, object]:
+    return {"a": read(a), "b": read(b)}
+
+
+def _pairs_accuracy(recipe: RecipeRuns) -> float | None:
+    """Mean over seeds; None if a run has none."""
+    return _mean([_optional(run, "pairs").get("accuracy") for run in recipe.runs])
+
+
+def _guardrails(recipe: RecipeRuns) -> str | None:
+    """The worst verdict of its runs."""
+    found = [_optional(run, "guardrails").get("verdict") for run in recipe.runs]
+    return next((v for v in ("fail", "invalid", "pass") if v in found), None)
+
+
+def _optional(run: Run, name: str) -> dict[str, Any]:
+    path = run.layout.evaluation(name)
+    return read_json(path) if path.exists() else {}
+
+
+def _cost(a: RecipeRuns, b: RecipeRuns, name: str) -> dict[str, float | None]:
+    """Means over seeds, and how many times as much `a` took."""
+    of_a, of_b = (_mean([run.record.get(name) for run in recipe.runs]) for recipe in (a, b))
+    return {"a": of_a, "b": of_b, "ratio": of_a / of_b if of_a and of_b else None}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """None if any is."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None

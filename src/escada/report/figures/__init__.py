@@ -1,0 +1,1 @@
+"""Figures, made once as SVG and drawn again for print."""

@@ -1,0 +1,171 @@
+"""The cost frontier: bits per byte against what they cost, in FLOPs or in money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from escada.report.data import LadderFacts, RunFacts
+from escada.report.figures.axes import (
+    MARKERS,
+    bits_axis,
+    empty,
+    formatter,
+    new,
+    power_tick,
+    shortened,
+)
+from escada.report.figures.labels import Label, around, place
+from escada.report.figures.palette import light, rung_roles
+from escada.report.figures.svg import drawing_style
+from escada.report.i18n import Language
+from escada.report.strict import Interval
+
+PRICES = ("flops", "money")
+_WIDE = 5.0
+"""Prices further apart than this factor are drawn on a logarithmic scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A measured rung at its price."""
+
+    name: str
+    price: float
+    bits: float
+    interval: Interval | None
+
+
+def points(
+    ladder: LadderFacts, runs: Mapping[str, RunFacts], language: Language, over: str
+) -> list[Point]:
+    """The rungs that have both a figure and a price, in the order of the ladder.
+
+    Args:
+        ladder: with figures and FLOPs.
+        runs: with costs.
+        language: whose currency money is in.
+        over: one of `PRICES`.
+    """
+    found: list[Point] = []
+    for rung in ladder.rungs:
+        price = rung.training_flops
+        if over == "money":
+            cost = runs[rung.name].cost
+            price = getattr(cost, language.say("tables.currency")) if cost else None
+        if rung.bits_per_byte is not None and price:
+            found.append(Point(rung.name, price, rung.bits_per_byte, rung.ci95))
+    return found
+
+
+def frontier(found: Sequence[Point]) -> list[Point]:
+    """Those that no other point beats at its price or less, from the cheapest on."""
+    best: list[Point] = []
+    for point in sorted(found, key=lambda point: (point.price, point.bits)):
+        if not best or point.bits < best[-1].bits:
+            best.append(point)
+    return best
+
+
+def price_text(price: float, over: str, language: Language) -> str:
+    """A price with its unit."""
+    if over == "flops":
+        return f"{language.power(price)} FLOP"
+    return language.money(price, currency_sign(language))
+
+
+def currency_sign(language: Language) -> str:
+    """Of the money that this language's readers pay with."""
+    return {"brl": "R$", "usd": "US$"}[language.say("tables.currency")]
+
+
+def draw_frontier(
+    ladder: LadderFacts,
+    runs: Mapping[str, RunFacts],
+    language: Language,
+    *,
+    over: str,
+    width: int = 400,
+    height: int = 300,
+) -> Figure:
+    """Bits per byte against FLOPs or money, a point for each rung, the frontier as steps."""
+    with drawing_style():
+        figure, axes = new(width, height)
+        found = points(ladder, runs, language, over)
+        if not found:
+            return empty(axes, figure, language)
+        roles = rung_roles(ladder.rungs)
+        order = [rung.name for rung in ladder.rungs]
+        best = frontier(found)
+        axes.plot(
+            [point.price for point in best],
+            [point.bits for point in best],
+            color=light("muted"),
+            lw=1.2,
+            drawstyle="steps-post",
+        )
+        for point in found:
+            colour = light(roles[point.name])
+            low, high = point.interval or (point.bits, point.bits)
+            axes.plot([point.price] * 2, [low, high], color=colour, lw=1.4, alpha=0.55)
+            axes.plot(
+                [point.price],
+                [point.bits],
+                color=colour,
+                marker=MARKERS[order.index(point.name) % len(MARKERS)],
+                ms=7,
+                mec=colour,
+                mfc=colour if point in best else light("surface"),
+                mew=1.6,
+                ls="none",
+            )
+        _frame(axes, found, over, language)
+        place(figure, axes, _names(found, {p.name: light(roles[p.name]) for p in found}))
+    return figure
+
+
+def _frame(axes: Any, found: Sequence[Point], over: str, language: Language) -> None:
+    prices = [point.price for point in found]
+    low, high = min(prices), max(prices)
+    bits_axis(axes, language)
+    ends = [end for point in found for end in (point.interval or (point.bits,))]
+    span = max(max(ends) - min(ends), 0.02 * max(ends))
+    axes.set_ylim(min(ends) - 0.08 * span, max(ends) + 0.12 * span)
+    if high / low > _WIDE:
+        axes.set_xscale("log")
+        reach = (high / low) ** 0.1
+        axes.set_xlim(low / reach, high * reach**1.6)
+        subs = (1.0,) if high / low > 50 else (1.0, 2.0, 5.0)
+        axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=6))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        reach = max(0.12 * (high - low), 0.05 * high)
+        axes.set_xlim(low - reach, high + 1.8 * reach)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+
+    def tick(price: float) -> str:
+        if over == "flops":
+            return power_tick(price, language)
+        text = language.significant(price)
+        return text.rstrip("0").rstrip(language.decimal) if language.decimal in text else text
+
+    axes.xaxis.set_major_formatter(formatter(tick))
+    label = language.say(f"frontier.over_{over}", sign=currency_sign(language))
+    axes.set_xlabel(label, fontsize=10)
+
+
+def _names(found: Sequence[Point], colours: Mapping[str, str]) -> list[Label]:
+    """Each name beside its point."""
+    style = {"fontsize": 10.5, "fontweight": "bold"}
+    return [
+        Label(
+            shortened(point.name, 14),
+            around(point.price, point.bits, (8, 14, 20, 28, 38, 50)),
+            style | {"color": colours[point.name]},
+        )
+        for point in found
+    ]

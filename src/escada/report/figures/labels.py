@@ -1,0 +1,251 @@
+"""Where names stand in a figure: beside what they name, over no line, no point and no other name.
+
+`place` lays a figure out once, measures everything that is drawn, and puts each label at the first
+of its places where its box meets nothing. A label that had to go some way off is joined to what it
+names by a leader, which is dotted, grey and thin, so that nobody reads it as data.
+
+Everything here is in pixels of the figure, which `drawing.new` makes points (72 to an inch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import cos, hypot, inf, pi, sin
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from escada.report.figures.palette import light
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top."""
+Segment = tuple[Point, Point]
+
+_CLEAR = 2.0
+"""Room that is kept around a label."""
+_LEADER_FROM = 11.0
+"""A label whose edge is farther than this from what it names is joined to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a label may stand: from `anchor` by so much, aligned so (`left`, `center`, `right`)."""
+
+    anchor: Point
+    right: float
+    up: float
+    align: str = "left"
+
+    def box(self, width: float, height: float) -> Box:
+        """Of a label of that size, centred on its height."""
+        share = {"left": 0.0, "center": 0.5, "right": 1.0}[self.align]
+        left = self.anchor[0] + self.right - share * width
+        bottom = self.anchor[1] + self.up - height / 2
+        return left, bottom, left + width, bottom + height
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text, and where it may stand, the best place first (data coordinates of the axes).
+
+    Attributes:
+        places: anchors in data coordinates, with offsets in pixels.
+        style: for matplotlib's text: colour, size, weight.
+    """
+
+    text: str
+    places: Sequence[Place]
+    style: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What labels have to stand clear of."""
+
+    frame: Box
+    segments: list[Segment] = field(default_factory=list[Segment])
+    boxes: list[Box] = field(default_factory=list[Box])
+    faint: list[Segment] = field(default_factory=list[Segment])
+    """Lines of the grid: better not crossed."""
+    bands: list[Box] = field(default_factory=list[Box])
+    """Areas of an interval: better not written over."""
+
+
+def around(x: float, y: float, reaches: Sequence[float] = (7, 12, 18, 26, 36, 48)) -> list[Place]:
+    """Places around a point, near ones first, and at each distance those on its right."""
+    places: list[Place] = []
+    for reach in reaches:
+        for turn in (0, 1, -1, 2, -2, 3, -3, 4):  # eighths of a circle, from the right
+            across, along = cos(turn * pi / 4), sin(turn * pi / 4)
+            align = "center" if abs(across) < 0.1 else "left" if across > 0 else "right"
+            places.append(Place((x, y), reach * across, (reach + 3) * along, align))
+    return places
+
+
+def place(figure: Figure, axes: Any, labels: Sequence[Label]) -> None:
+    """Lay the figure out, once and for all, and write its labels.
+
+    Args:
+        figure: with everything in it but the labels, and with its final limits.
+        axes: that the labels are of.
+        labels: the most important first: later ones stand where these leave room.
+    """
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # what is measured now must stay where it is
+    taken = _taken(figure, axes, renderer)
+    for label in labels:
+        text = axes.annotate(
+            label.text,
+            label.places[0].anchor,
+            xytext=(0, 0),
+            textcoords="offset points",
+            va="center",
+            annotation_clip=False,
+            **label.style,
+        )
+        text.set_in_layout(False)
+        extent = text.get_window_extent(renderer)
+        width, height = float(extent.width), float(extent.height)
+        wanted, chosen = _choose(axes, label.places, width, height, taken)
+        text.xy = wanted.anchor
+        text.set_position((chosen.right, chosen.up))
+        text.set_ha(chosen.align)
+        box = chosen.box(width, height)
+        taken.boxes.append(box)
+        if leader := _leader(chosen.anchor, box):
+            taken.segments.append(leader)
+            _draw_leader(axes, leader)
+
+
+def _choose(
+    axes: Any, places: Sequence[Place], width: float, height: float, taken: _Taken
+) -> tuple[Place, Place]:
+    """The best place for a label of that size, in data coordinates and in pixels."""
+    least, best, chosen = inf, places[0], places[0]
+    for rank, wanted in enumerate(places):
+        if least <= 0.5 * rank:
+            break  # from here on even a free place is worse: it is too far down the list
+        candidate = _in_pixels(axes, wanted)
+        cost = _cost(candidate, width, height, taken) + 0.5 * rank
+        if cost < least:
+            least, best, chosen = cost, wanted, candidate
+    return best, chosen
+
+
+def _in_pixels(axes: Any, wanted: Place) -> Place:
+    x, y = axes.transData.transform(wanted.anchor)
+    return Place((float(x), float(y)), wanted.right, wanted.up, wanted.align)
+
+
+def _taken(figure: Figure, axes: Any, renderer: Any) -> _Taken:
+    """Everything that is drawn in the figure so far."""
+    edge = figure.bbox
+    found = _Taken((float(edge.x0), float(edge.y0), float(edge.x1), float(edge.y1)))
+    for line in axes.lines:
+        points = [
+            (float(x), float(y))
+            for x, y in line.get_transform().transform_path(line.get_path()).vertices
+        ]
+        if line.get_linestyle() != "None":
+            found.segments += list(pairwise(points))
+        if line.get_marker() not in ("None", None, ""):
+            reach = float(line.get_markersize()) / 2 + 0.5
+            found.boxes += [(x - reach, y - reach, x + reach, y + reach) for x, y in points]
+    inside = axes.bbox
+    for tick in (*axes.xaxis.get_major_ticks(), *axes.yaxis.get_major_ticks()):
+        if tick.gridline.get_visible():
+            path = tick.gridline.get_transform().transform_path(tick.gridline.get_path())
+            found.faint += list(pairwise((float(x), float(y)) for x, y in path.vertices))
+    for area in (*axes.collections, *axes.patches):
+        found.bands.append(_of(area.get_window_extent(renderer)))
+    texts = [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]  # pyright: ignore
+    texts += [*axes.xaxis.get_ticklabels(), *axes.yaxis.get_ticklabels()]
+    found.boxes += [
+        _of(text.get_window_extent(renderer)) for text in texts if text.get_text().strip()
+    ]
+    left, bottom, right = float(inside.x0), float(inside.y0), float(inside.x1)
+    found.segments.append(((left, bottom), (right, bottom)))  # the axis below
+    return found
+
+
+def _of(extent: Any) -> Box:
+    return float(extent.x0), float(extent.y0), float(extent.x1), float(extent.y1)
+
+
+def _cost(choice: Place, width: float, height: float, taken: _Taken) -> float:
+    """How much a label would cover: thousands for what it must not, a little for what it may."""
+    left, bottom, right, top = choice.box(width, height)
+    bare = (left, bottom, right, top)
+    box = (left - _CLEAR, bottom, right + _CLEAR, top)
+    frame = taken.frame
+    outside = max(0.0, frame[0] - left) + max(0.0, right - frame[2])
+    outside += max(0.0, frame[1] - bottom) + max(0.0, top - frame[3])
+    hard = outside + sum(_length_inside(segment, box) for segment in taken.segments)
+    hard += sum(_shared(box, other) for other in taken.boxes)
+    if leader := _leader(choice.anchor, bare):
+        hard += sum(_length_inside(leader, _wider(other, -1)) for other in taken.boxes)
+    soft = 0.1 * sum(_length_inside(segment, bare) for segment in taken.faint)
+    soft += 0.3 * sum(_shared(bare, band) for band in taken.bands)
+    return 1000 * hard + 0.1 * soft
+
+
+def _leader(anchor: Point, box: Box) -> Segment | None:
+    """From near what is named to the nearest edge of its label, where that is far."""
+    x = min(max(anchor[0], box[0]), box[2])
+    y = min(max(anchor[1], box[1] + 2), box[3] - 2)
+    length = hypot(x - anchor[0], y - anchor[1])
+    if length <= _LEADER_FROM:
+        return None
+
+    def along(distance: float) -> Point:
+        share = distance / length
+        return anchor[0] + share * (x - anchor[0]), anchor[1] + share * (y - anchor[1])
+
+    return along(4.0), along(length - 1.5)
+
+
+def _draw_leader(axes: Any, leader: Segment) -> None:
+    ends = axes.transAxes.inverted().transform(leader)
+    axes.plot(
+        ends[:, 0],
+        ends[:, 1],
+        transform=axes.transAxes,
+        clip_on=False,
+        color=light("muted"),
+        lw=0.8,
+        ls=(0, (1, 2)),
+        label="_leader",
+    )
+
+
+def _wider(box: Box, by: float) -> Box:
+    return box[0] - by, box[1] - by, box[2] + by, box[3] + by
+
+
+def _shared(box: Box, other: Box) -> float:
+    """The area that two boxes share."""
+    across = min(box[2], other[2]) - max(box[0], other[0])
+    along = min(box[3], other[3]) - max(box[1], other[1])
+    return across * along if across > 0 and along > 0 else 0.0
+
+
+def _length_inside(segment: Segment, box: Box) -> float:
+    """How much of a straight line lies in a box (Liang and Barsky's clipping)."""
+    (ax, ay), (bx, by) = segment
+    first, last = 0.0, 1.0
+    for start, delta, low, high in (
+        (ax, bx - ax, box[0], box[2]),
+        (ay, by - ay, box[1], box[3]),
+    ):
+        if abs(delta) < 1e-9:
+            if not low < start < high:
+                return 0.0
+            continue
+        near, far = sorted(((low - start) / delta, (high - start) / delta))
+        first, last = max(first, near), min(last, far)
+    return (last - first) * hypot(bx - ax, by - ay) if first < last else 0.0

@@ -1,0 +1,190 @@
+"""The ladder as stairs: a tread for each rung, its interval as a band, baselines as lines.
+
+Figures and names are placed clear of every line (see `labels`): a control may lie among the rungs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from escada.report.data import BaselineFacts, LadderFacts, RungFacts
+from escada.report.figures.axes import bits_axis, new, shortened
+from escada.report.figures.labels import Label, Place, place
+from escada.report.figures.palette import light, rung_roles
+from escada.report.figures.svg import drawing_style
+from escada.report.findings import Findings, Step
+from escada.report.i18n import Language
+
+_RISER = {"better": "-", "worse": "-", "undecided": (0, (4, 2))}
+"""Line style of a step; its colour is that of the verdict, and the page says it in words."""
+_HALF = 0.36
+"""Half a tread, where the rungs are 1 apart."""
+
+
+def draw_ladder(
+    ladder: LadderFacts,
+    findings: Findings,
+    language: Language,
+    *,
+    width: int = 860,
+    height: int | None = None,
+) -> Figure:
+    """The ladder as stairs: a tread for each rung, its interval as a band, baselines as lines."""
+    with drawing_style():
+        height = height or max(330, min(430, round(width * 0.55)))
+        figure, axes = new(width, height)
+        rungs, roles = ladder.rungs, rung_roles(ladder.rungs)
+        measured = [rung for rung in rungs if rung.bits_per_byte is not None]
+        ends = [end for rung in measured for end in (rung.ci95 or ())]
+        values = [*(rung.bits_per_byte or 0.0 for rung in measured), *ends] or [1.0]
+        _frame_ladder(axes, values, ladder, language, len(rungs))
+        small = 9 if width < 500 else 11
+        lines = _draw_baselines(axes, values, ladder, language)
+        index = {rung.name: i for i, rung in enumerate(rungs)}
+        for step in findings.steps:
+            if step.facts is not None:
+                _draw_riser(axes, step, index, ladder)
+        for rung in measured:
+            _draw_tread(axes, rung, index[rung.name], light(roles[rung.name]))
+        crowded = width / len(rungs) < 0.68 * small * max(len(rung.name) for rung in rungs)
+        axes.set_xticks(
+            range(len(rungs)),
+            [shortened(rung.name) for rung in rungs],
+            rotation=35 if crowded else 0,
+            ha="right" if crowded else "center",
+            rotation_mode="anchor" if crowded else "default",
+            fontsize=small,
+            color=light("ink"),
+        )
+        digits = 3 if width >= 440 else 2
+        labels = [
+            _figure_label(rung, index[rung.name], language, small, digits) for rung in measured
+        ]
+        labels += [
+            _unmeasured(i, axes, language, small - 1)
+            for i, rung in enumerate(rungs)
+            if rung.bits_per_byte is None
+        ]
+        labels += [_line_label(name, y, axes, len(rungs)) for name, y in lines]
+        place(figure, axes, labels)
+    return figure
+
+
+def _draw_riser(axes: Any, step: Step, index: dict[str, int], ladder: LadderFacts) -> None:
+    """From the tread of the rung that this one follows to its own."""
+    assert step.facts is not None
+    bits = {rung.name: rung.bits_per_byte for rung in ladder.rungs}
+    i, j = index[step.against], index[step.rung.name]
+    near, far = (i + _HALF, j - _HALF) if i < j else (i - _HALF, j + _HALF)
+    low, high = bits[step.against], bits[step.rung.name]
+    axes.plot([near, far, far], [low, low, high], color=light("muted"), lw=0.8, alpha=0.55)
+    axes.plot(
+        [far, far],
+        [low, high],
+        color=light(step.outcome),
+        lw=2,
+        linestyle=_RISER[step.facts.verdict],
+    )
+
+
+def _draw_tread(axes: Any, rung: RungFacts, i: int, colour: str) -> None:
+    value = rung.bits_per_byte
+    assert value is not None
+    low, high = rung.ci95 or (value, value)
+    axes.fill_between([i - _HALF, i + _HALF], low, high, color=colour, alpha=0.22, lw=0)
+    axes.plot([i - _HALF, i + _HALF], [value] * 2, color=colour, lw=3, solid_capstyle="butt")
+
+
+def _figure_label(rung: RungFacts, i: int, language: Language, size: int, digits: int) -> Label:
+    """A rung's figure: over its band, else under it, within it, or farther off."""
+    value = rung.bits_per_byte
+    assert value is not None
+    low, high = rung.ci95 or (value, value)
+
+    def places(reach: float, align: str, right: float) -> Iterator[Place]:
+        yield Place((i, high), right, reach, align)
+        yield Place((i, low), right, -reach, align)
+        yield Place((i, value), right, reach + 1, align)
+        yield Place((i, value), right, -reach - 1, align)
+
+    reaches = (9, 11, 14, 17, 21, 26, 32, 40, 50, 62)
+    found = [one for reach in reaches for one in places(reach, "center", 0)]
+    style = {"color": light("ink"), "fontsize": size, "fontweight": "bold"}
+    return Label(language.number(value, digits), found, style)
+
+
+def _unmeasured(i: int, axes: Any, language: Language, size: int) -> Label:
+    """What stands in the place of a rung without a figure: at the bottom, over no line."""
+    low, high = axes.get_ylim()
+    places = [Place((i, low + share * (high - low)), 0, 14, "center") for share in _SHARES]
+    text = language.say("figures.unmeasured").replace(" ", "\n")
+    return Label(text, places, {"color": light("muted"), "fontsize": size})
+
+
+_SHARES = [0.0, *(k / 12 for k in range(1, 11))]
+
+
+def _line_label(name: str, y: float, axes: Any, rungs: int) -> Label:
+    """The name of a baseline: over its line at one of its ends, else under it, or between rungs."""
+    left, right = axes.get_xlim()
+    ends = [(right, "right"), (left, "left")]
+    between = [(k + 0.5, "center") for k in range(rungs - 1)]
+    over = [(float(k), "center") for k in range(rungs)]
+    aside = [(k + share, "center") for k in range(rungs) for share in (-0.25, 0.25)]
+    places = [
+        Place((x, y), 0, up, align)
+        for reach in (8, 9.5, 14, 20, 26, 32, 38, 44, 58, 74, 92, 110)
+        for x, align in (*ends, *between, *over, *aside)
+        for up in (reach, -reach)
+    ]
+    return Label(name, places, {"color": light("muted"), "fontsize": 9.5})
+
+
+def _near(ladder: LadderFacts, low: float, high: float) -> list[BaselineFacts]:
+    """The baselines that do not flatten the rungs when they are drawn, lowest first."""
+    reach = low + 3.5 * max(high - low, 0.1 * abs(high))
+    baselines = sorted(ladder.baselines, key=lambda baseline: baseline.bits_per_byte)
+    return [baseline for baseline in baselines if baseline.bits_per_byte <= reach]
+
+
+def _frame_ladder(
+    axes: Any, values: Sequence[float], ladder: LadderFacts, language: Language, rungs: int
+) -> None:
+    """The frame: all rungs with their intervals, and every baseline that does not flatten them."""
+    low, high = min(values), max(values)
+    near = _near(ladder, low, high)
+    pad = max(0.08 * (high - low), 0.01 * abs(high))
+    top = max([high, *(baseline.bits_per_byte for baseline in near)]) + 2 * pad
+    low = min([low, *(baseline.bits_per_byte for baseline in near)])
+    if ladder.baselines and not near:
+        top += pad
+    axes.set_ylim(low - 1.8 * pad, top)
+    axes.set_xlim(-0.6, rungs - 0.4)
+    bits_axis(axes, language)
+
+
+def _draw_baselines(
+    axes: Any, values: Sequence[float], ladder: LadderFacts, language: Language
+) -> list[tuple[str, float]]:
+    """Lines for the near baselines; if none is near, the lowest at the edge, said to be above.
+
+    Returns:
+        The name of each line, and where it lies.
+    """
+    near = _near(ladder, min(values), max(values))
+    lines = [(_label(baseline, language), baseline.bits_per_byte) for baseline in near]
+    if ladder.baselines and not near:
+        lowest = min(ladder.baselines, key=lambda baseline: baseline.bits_per_byte)
+        label = language.say("figures.above_scale", baseline=_label(lowest, language))
+        lines = [(label, axes.get_ylim()[1])]
+    for _, y in lines:
+        axes.axhline(y, color=light("muted"), lw=1.2, ls=(0, (6, 3)), clip_on=False)
+    return lines
+
+
+def _label(baseline: BaselineFacts, language: Language) -> str:
+    name = language.baseline_short(baseline.key, baseline.name)
+    return f"{shortened(name, 24)} {language.bits(baseline.bits_per_byte)}"

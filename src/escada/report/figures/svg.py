@@ -1,0 +1,87 @@
+"""From a matplotlib figure to an SVG inside a page: own ids, the page's fonts and colours."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import AbstractContextManager
+from typing import Any, cast
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from escada.report.figures.palette import THEMES, light
+
+FONT_STACK = "system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','Liberation Sans',sans-serif"
+
+RC = {
+    "svg.fonttype": "none",  # text stays text: searchable, and in the page's font
+    "svg.hashsalt": "escada",
+    "font.family": "DejaVu Sans",
+    "font.size": 11.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": light("line"),
+    "axes.labelcolor": light("muted"),
+    "axes.titlecolor": light("muted"),
+    "axes.axisbelow": True,
+    "text.color": light("ink"),
+    "text.parse_math": False,  # a rung may be called $v1$
+    "xtick.color": light("line"),
+    "ytick.color": light("line"),
+    "xtick.labelcolor": light("muted"),
+    "ytick.labelcolor": light("muted"),
+    "grid.color": light("grid"),
+    "grid.linewidth": 1.0,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+}
+"""How every figure is drawn; lengths are CSS pixels (72 to matplotlib's inch)."""
+
+
+def drawing_style() -> AbstractContextManager[None]:
+    """`RC` for as long as it is entered; the user's own matplotlib settings stay outside."""
+    return cast(Any, matplotlib).rc_context(RC)
+
+
+def render_svg(figure: Figure) -> str:
+    """The figure as an SVG document, without a date, a creator or a prologue."""
+    buffer = io.StringIO()
+    with drawing_style():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    return re.sub(r"'DejaVu Sans'", FONT_STACK, svg)
+
+
+def render_png(figure: Figure) -> bytes:
+    """The figure as a PNG on white, at twice its size on the page."""
+    buffer = io.BytesIO()
+    with drawing_style():
+        figure.savefig(buffer, format="png", dpi=144, facecolor="white")
+    return buffer.getvalue()
+
+
+def standalone(svg: str) -> str:
+    """An SVG file on white."""
+    head, rest = svg.split(">", 1)
+    return f'{head}>\n <rect width="100%" height="100%" fill="white"/>{rest}\n'
+
+
+def inline(svg: str, name: str, label: str) -> str:
+    """The SVG for the inside of an HTML page.
+
+    Args:
+        svg: from `render_svg`.
+        name: prefix of its ids, unique in the page.
+        label: what a reader who cannot see it is told, as escaped attribute text.
+    """
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
+    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
+    for role, (colour, _) in THEMES.items():
+        svg = svg.replace(colour, f"var(--{role})")
+    svg = re.sub(r'\s(?:width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = re.sub(r'\sxmlns(?::xlink)?="[^"]*"', "", svg)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -1,0 +1,1 @@
+"""What the report is written as: HTML, LaTeX, Markdown, CSV, terminal text."""

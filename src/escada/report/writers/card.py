@@ -1,0 +1,196 @@
+"""A run's model card: README.md, in the form that model hubs read.
+
+    write_card(run)
+
+Every number on it is read from the run's own files, and what is not there is said not to be: a
+figure that was never measured, or was measured on other weights than those that lie there now, is
+no figure of this model. The card is written when a training ends and again when something was
+measured; it depends on the run's files alone, so writing it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from escada.cost.sheet import COMPARED, read_sheet
+from escada.evaluation.results import weights_hash
+from escada.evaluation.task import TRAIN_SAMPLE
+from escada.files import read_json, sha256_file, write_text
+from escada.runs.checkpoint import has_checkpoint
+from escada.runs.run import Run
+from escada.runs.time_budget import budget_seconds
+
+HUB_LICENCES = {
+    "CC BY 4.0": "cc-by-4.0",
+    "CC BY-SA 4.0": "cc-by-sa-4.0",
+    "CC0 1.0": "cc0-1.0",
+}
+"""Names that model hubs have for a licence; a text under any other, or several, is `other`."""
+MEASURED = {
+    "test": ("test documents", "documentos de teste"),
+    "validation": ("validation documents", "documentos de validação"),
+    TRAIN_SAMPLE: ("a sample of the training documents", "amostra dos documentos de treino"),
+}
+UNKNOWN = "not recorded"
+
+
+def write_card(run: Run) -> Path:
+    """Write or refresh the run's README.md.
+
+    Returns:
+        Its path.
+
+    Raises:
+        EscadaError: a file of the run is damaged, or the disk is full.
+    """
+    text = card_text(run)
+    path = run.layout.card
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+    return path
+
+
+def card_text(run: Run) -> str:
+    """The card in Markdown, from the run's files and nothing else."""
+    templates = Environment(
+        loader=PackageLoader("escada.report"),
+        undefined=StrictUndefined,
+        autoescape=False,  # Markdown; what a model wrote stands in fences, see _shown
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters |= {
+        "whole": _whole,
+        "decimal": _decimal,
+        "seconds": _seconds,
+        "interval": _interval,
+        "pt": _portuguese,
+        "line": _line,
+    }
+    return templates.get_template("card.md.j2").render(_facts(run))
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    record, spec = read_json(run.layout.record), run.spec
+    data = _optional(run.layout.data)
+    figures = {name: _current(run, run.layout.evaluation(name)) for name in MEASURED}
+    samples = _current(run, run.layout.samples)
+    licences: dict[str, dict[str, str]] = data.get("licences") or {}
+    return {
+        "run": run,
+        "spec": spec,
+        "about": spec.about,
+        "record": {name: record.get(name) for name in _RECORDED},
+        "budget_seconds": budget_seconds(spec, record),
+        "cost": read_sheet(run.layout.cost),
+        "compared": COMPARED,
+        "data": {name: data.get(name) for name in ("training_tokens", "training_bytes")},
+        "source": _source(data.get("source")),
+        "licences": licences,
+        "hub_licence": _hub_licence(licences),
+        "environment": _optional(run.layout.environment),
+        "measured": MEASURED,
+        "figures": figures,
+        "stale": [n for n in MEASURED if not figures[n] and run.layout.evaluation(n).exists()],
+        "test": figures["test"],
+        "samples": samples,
+        "shown": _shown(samples),
+        "guardrails": _guardrails(run, samples),
+        "weights": weights_hash(run, "best") if has_checkpoint(run.layout.checkpoints) else None,
+    }
+
+
+_RECORDED = (
+    *(
+        "status",
+        "budget",
+        "created",
+        "dry_run",
+        "warm_start",
+        "continued_from",
+        "seed",
+        "parameters",
+        "key",
+    ),
+    *("step", "total_steps", "best_step", "stopped_early", "training_tokens", "training_flops"),
+    *("training_seconds", "tokens_per_second", "peak_memory_bytes", "precision"),
+    *("circumstances", "spec_hash", "corpus_hash", "tokenizer"),
+)
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.exists() else {}
+
+
+def _current(run: Run, path: Path) -> dict[str, Any] | None:
+    """A result, if it is there and of the weights that the run has now."""
+    found = _optional(path)
+    which = found.get("weights")
+    if which not in ("best", "last") or not has_checkpoint(run.layout.checkpoints):
+        return None
+    return found if found.get("weights_sha256") == weights_hash(run, which) else None
+
+
+def _shown(samples: dict[str, Any] | None) -> list[dict[str, str]]:
+    """The first sample of each kind of prompt, each with a fence that its text cannot close."""
+    firsts: dict[str, dict[str, str]] = {}
+    for sample in (samples or {}).get("samples", []):
+        text = f"{sample['prompt']}⟩{sample['text']}".translate(_CONTROLS)
+        tildes = max((len(run) for run in re.findall("~+", text)), default=0)
+        fence = "~" * max(3, tildes + 1)
+        firsts.setdefault(sample["category"], {"text": text, "fence": fence})
+    return list(firsts.values())
+
+
+_CONTROLS = dict.fromkeys({*range(32), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}, "\ufffd")
+
+
+def _guardrails(run: Run, samples: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What the guardrails say of these samples, if they were asked about these."""
+    found = _optional(run.layout.evaluation("guardrails"))
+    if samples is None or found.get("samples", {}).get("sha256") != sha256_file(run.layout.samples):
+        return None
+    return found
+
+
+def _source(name: object) -> str:
+    """A source's name; of a file of the user's, not where on his disk it lies."""
+    return Path(str(name)).name if name else UNKNOWN
+
+
+def _hub_licence(licences: dict[str, dict[str, str]]) -> str:
+    names = {licence["name"] for licence in licences.values()}
+    return HUB_LICENCES.get(names.pop(), "other") if len(names) == 1 else "other"
+
+
+def _whole(number: float | None) -> str:
+    return UNKNOWN if number is None else f"{number:,.0f}"
+
+
+def _decimal(number: float | None, places: int = 3) -> str:
+    return UNKNOWN if number is None else f"{number:.{places}f}"
+
+
+def _seconds(number: float | None) -> str:
+    if number is None:
+        return UNKNOWN
+    return f"{number:.0f} s" if number < 600 else f"{number / 3600:.1f} h ({number:,.0f} s)"
+
+
+def _interval(ends: list[float] | None) -> str:
+    return "none: fewer than two groups" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+
+
+def _portuguese(text: str) -> str:
+    """Digits as Portuguese writes them: 1.234,5."""
+    return text.translate(str.maketrans(",.", ".,"))
+
+
+def _line(text: object) -> str:
+    """One line of a table: a spec's prose may hold line breaks and bars."""
+    return " ".join(str(text).split()).replace("|", "\\|")

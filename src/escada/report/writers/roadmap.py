@@ -1,0 +1,188 @@
+"""docs/roadmap.md: the roadmap's versions with what was expected of each and what was measured.
+
+    escada report docs/results/laptop-climb --roadmap docs/roadmap.md
+
+What a version is for, changes and expects is said by its rung; what was measured, by a ladder.json;
+whether it was reached, by the rule of `objectives.py`. A rung that the climb did not have is listed
+without figures, a version that has no rung yet as planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from escada.report.data import LadderFacts, RungFacts
+from escada.report.findings import Findings, find
+from escada.report.i18n import NOTHING, Language
+from escada.report.objectives import objectives
+from escada.report.tables import Cell, Column, Row, Source, Table
+from escada.report.writers.markdown_csv import markdown_table, plain
+from escada.report.writers.output import MARK
+from escada.spec import About, Bilingual, read_spec_table, rung_names
+
+PLANNED = {
+    "v_next": About(
+        title=Bilingual(en="What the field does now", pt="O que a área faz agora"),
+        objective=Bilingual(
+            en="Beat the end of the roadmap with what came after it.",
+            pt="Superar o fim do roteiro com o que veio depois dele.",
+        ),
+        changes=Bilingual(
+            en="Rotary positions, RMSNorm, QK-norm, a gated or squared-ReLU feed-forward, Muon; "
+            "attention masked at document ends.",
+            pt="Posições rotatórias, RMSNorm, QK-norm, feed-forward com porta ou ReLU ao quadrado, "
+            "Muon; atenção mascarada nos fins de documento.",
+        ),
+        expected=Bilingual(
+            en="Fewer bits per byte than v_final at equal FLOPs.",
+            pt="Menos bits por byte do que v_final com FLOPs iguais.",
+        ),
+        follows="v_final",
+    )
+}
+"""Versions of the design that have no rung yet."""
+_STATUS = {"met": "reached", "missed": "not reached", "open": "open"}
+
+
+_SLIPS = (
+    "## Where its arithmetic slips",
+    "",
+    "The roadmap's own figures, and the right ones for v5 (12.2 M parameters, 64 "
+    "windows of 256 tokens per step):",
+    "",
+    "- Its FLOP formula gives 8.8 × 10⁶. Counted product by product "
+    "([planner.md](planner.md)), a token of v5 takes 2.56 × 10⁷ FLOP forward and 7.67 ×"
+    " 10⁷ with the backward pass; a step of 16,384 tokens 1.257 × 10¹², not 1.9 × 10¹³.",
+    '- "19 TFLOPs per thousand steps": a thousand steps are 1,257 TFLOP.',
+    "- 20,000 documents of BrWaC are not 1.3 M tokens. Its paper (Wagner Filho, Wilkens, "
+    "Idiart and Villavicencio, LREC 2018, abstract) counts 2.7 billion tokens, by which it "
+    "means words, in 3.5 million pages: about 770 a page, so 15.4 M. v4's tokenizer (4,096 "
+    "pieces) takes 1.85 of its own tokens per word on the training text of the default "
+    "corpus, which makes about 28 M.",
+    '- "50k steps ≈ 3 epochs": 50,000 steps read 819 M tokens, which is 29 times '
+    "through 28 M tokens.",
+)
+"""What the roadmap got wrong of its own arithmetic, derived from v5 and BrWaC."""
+
+
+def roadmap(ladder: LadderFacts) -> str:
+    """The document, in English Markdown."""
+    language, findings = Language.load("en"), find(ladder)
+    versions = _versions(ladder)
+    versions_table = _versions_table(versions)
+    metrics_table = _metrics_table(versions, ladder, findings, language)
+    head = [
+        f"<!-- {MARK} -->",
+        "",
+        "# The roadmap, and where it stands",
+        "",
+        "Generated from a `ladder.json` by `escada report DIR --roadmap FILE`, and so not to be "
+        "edited. What a version sets out to do is said in its rung's file; where the roadmap's "
+        "names went is in [roadmap-names.md](roadmap-names.md).",
+        "",
+        "## The versions",
+        "",
+        markdown_table(versions_table),
+        "## Expected and measured",
+        "",
+        _measured_on(ladder, language),
+        "",
+        markdown_table(metrics_table),
+        plain(language.say("objectives.intro")),
+        "",
+        plain(language.say("objectives.note")),
+        "",
+        "The roadmap itself states perplexities on windows of another text; they are no "
+        "expectation that a figure here could be held against, and are not repeated.",
+        "",
+        *_SLIPS,
+    ]
+    return "\n".join(head) + "\n"
+
+
+def _versions(ladder: LadderFacts) -> list[tuple[str, About, RungFacts | None]]:
+    """The rungs of the climb, then those of the package that it had not, then what is planned."""
+    found: list[tuple[str, About, RungFacts | None]] = []
+    measured = {rung.name: rung for rung in ladder.rungs}
+    packaged: dict[str, About] = {}
+    for name in rung_names():
+        table, _ = read_spec_table(name)
+        packaged[name] = About.model_validate(table["about"])
+    for name, about in (packaged | PLANNED).items():
+        if name in packaged or name not in measured:
+            found.append((name, about, measured.pop(name, None)))
+    for name, rung in measured.items():
+        if rung.about is not None:
+            found.append((name, rung.about, rung))
+    return found
+
+
+def _versions_table(versions: Sequence[tuple[str, About, RungFacts | None]]) -> Table:
+    rows = [
+        Row(
+            [
+                Cell(name, name, "strong"),
+                Cell(about.title.en),
+                Cell(about.follows or (rung.follows if rung else None) or NOTHING),
+                Cell(about.objective.en),
+                Cell(about.changes.en),
+            ]
+        )
+        for name, about, rung in versions
+    ]
+    headings = ("Version", "What it is", "Follows", "Objective", "What changes")
+    columns = [Column(heading.lower(), heading, numeric=False) for heading in headings]
+    return Table("versions", "", columns, rows)
+
+
+def _metrics_table(
+    versions: Sequence[tuple[str, About, RungFacts | None]],
+    ladder: LadderFacts,
+    findings: Findings,
+    language: Language,
+) -> Table:
+    rows: list[Row] = []
+    for name, about, rung in versions:
+        if rung is None:
+            status = "planned" if name in PLANNED else "not in this climb"
+            cells = [Cell(NOTHING) for _ in range(5)]
+        else:
+            found = objectives(rung, ladder, findings)
+            said = " ".join(goal.sentence(language) for goal in found.goals)
+            status = _STATUS[found.outcome] if rung.bits_per_byte is not None else "not measured"
+            bits = f"{language.bits(rung.bits_per_byte)} {language.interval(rung.ci95)}".strip()
+            cells = [
+                Cell(bits, rung.bits_per_byte),
+                Cell(said or NOTHING),
+                Cell(language.compact(rung.parameters), rung.parameters),
+                Cell(language.power(rung.training_flops), rung.training_flops),
+                Cell((rung.key or NOTHING)[:12], rung.key, "code"),
+            ]
+        sources = (Source.of(rung),) if rung else ()
+        label = Cell(name, name, "strong")
+        rows.append(Row([label, Cell(about.expected.en), *cells, Cell(status)], sources))
+    columns = [
+        Column("version", "Version", numeric=False),
+        Column("expected", "Expected", numeric=False),
+        Column("bits_per_byte", "Bits per byte, 95 % interval"),
+        Column("measured", "Measured", numeric=False),
+        Column("parameters", "Parameters"),
+        Column("flops", "FLOPs"),
+        Column("key", "Run", numeric=False),
+        Column("status", "Status", numeric=False),
+    ]
+    return Table("metrics", "", columns, rows)
+
+
+def _measured_on(ladder: LadderFacts, language: Language) -> str:
+    """The climb that the figures are of, in one sentence."""
+    corpus, machine = ladder.corpus, ladder.machine
+    devices = machine.get("gpus") or [f"{machine.get('cores', '?')} cores of {machine.get('cpu')}"]
+    test_bytes = language.number(corpus.bytes.get("test"))
+    return plain(
+        f"Climb of {(ladder.created or NOTHING)[:10]}: preset {ladder.preset}, budget "
+        f"{ladder.budget} per rung, {', '.join(devices)}. Figures are bits per byte of the "
+        f"{test_bytes} bytes of test documents of the corpus {corpus.source} "
+        f"({(corpus.hash or NOTHING)[:12]}), with the end of every document charged. They say how "
+        "the rungs stand under this budget, not how they would stand under the roadmap's own."
+    )

@@ -1,0 +1,538 @@
+"""Start and resume: everything around the loop.
+
+    corpus → tokenizer and shards (cached) → run folder → calibration → the loop → totals
+
+Of several processes that train together, all go through here, and the first one writes.
+
+`start` makes a run folder before the first step, with all that a resume needs, so that a process
+killed at any moment leaves something to go on from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from escada.cost.memory import peak_memory_bytes
+from escada.cost.meter import Meter
+from escada.cost.sheet import write_sheet
+from escada.errors import EscadaError
+from escada.evaluation.document_sample import document_sample
+from escada.files import exclusive, read_json, write_json
+from escada.generation.contract_check import check_contract
+from escada.models.saved import Setting
+from escada.runs.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
+from escada.runs.corpus import corpus_of
+from escada.runs.device import memory_errors
+from escada.runs.layout import RESTORE, Layout, read_whole
+from escada.runs.run import Run, create_run, open_run, run_key
+from escada.spec import Spec
+from escada.text.batches import WindowBatches
+from escada.text.corpus import Corpus
+from escada.text.shards import TokenStream
+from escada.text.token_cache import prepare_tokens
+from escada.training.calibration import plan_steps
+from escada.training.compilation import ResolvedCompile, resolve_compile
+from escada.training.distributed import ALONE, World, share_of
+from escada.training.interruptions import interruptions
+from escada.training.loop import Interrupted, Training
+from escada.training.metrics import Log, MetricsLog, NoLog, read_rows
+from escada.training.plan import (
+    choose_micro_batch,
+    predicted_cost,
+    settle_host_memory,
+    shape_of,
+)
+from escada.training.precision import ResolvedPrecision, resolve_precision
+from escada.training.progress import Display, NoDisplay, TerminalDisplay
+from escada.training.setup import Circumstances, circumstances_here, moved
+from escada.training.state import Progress
+from escada.training.validation import ruler_validation
+
+Say = Callable[[str], None]
+
+
+def unsaid(_: str) -> None:
+    """For whoever does not want to hear what a training is doing."""
+
+
+_SMALLER = "lower train.micro_batch_sequences (the batch stays), train.window_tokens or the model"
+
+
+def start(
+    spec: Spec,
+    corpus: Corpus,
+    out: Path,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    dry_run: bool = False,
+    warm_start: Run | None = None,
+    continued: Run | None = None,
+    world: World = ALONE,
+    say: Say = unsaid,
+) -> Run:
+    """Train a rung from its first step, in a new run folder below `out`.
+
+    Args:
+        spec: the resolved rung.
+        corpus: prepared with the profile that the spec names.
+        out: the folder that the run folder is made in.
+        seed: of weights, batches and dropout.
+        device: `auto`, `cpu` or `cuda`.
+        dry_run: at most 1,000 steps and a minute.
+        warm_start: begin with the best weights of this run, of the same shape and tokenizer.
+        continued: a finished run that is trained for another budget, that of `spec`, from its last
+            step on: weights, optimizer, data and schedule go on as if its budget had been longer.
+        world: the processes that train together; all of them call this.
+        say: called with a line when something begins that takes a while.
+
+    Raises:
+        EscadaError: everything that the user can mend.
+        Interrupted: the user asked to stop; the run can be resumed.
+    """
+    check_profile(spec, corpus)
+    where = world.device(device)
+    # Processes that measure side by side might not agree.
+    precision = world.from_first(resolve_precision(spec.train.precision, where))
+    compiling = resolve_compile(spec, where, dry_run=dry_run)
+    say(f"{spec.name}: tokenizing the training text (made once per corpus)")
+    tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, spec.tokenizer))
+    if warm_start is not None:
+        _check_warm_start(warm_start, spec, tokenizer.hash)
+    if continued is not None:
+        _check_continued(continued, spec, corpus, tokenizer.hash, precision)
+    say(f"{spec.name}: checking the model against its contract")
+    _check_model(spec, tokenizer.vocab_size, where, precision)
+    batches = _windows(spec, stream, seed)
+    # Each process would find other memory free, and all must divide the batch alike.
+    fitted, micro_batch = world.from_first(
+        choose_micro_batch(spec, tokenizer.vocab_size, where, precision, processes=world.size)
+    )
+    share = share_of(fitted.train, world.size)
+    create = partial(
+        create_run,
+        out,
+        fitted,
+        tokenizer,
+        seed=seed,
+        key=run_key(
+            spec,
+            seed=seed,
+            corpus_hash=corpus.hash,
+            warm_start=warm_start.record["key"] if warm_start else None,
+            continued=continued.record["key"] if continued else None,
+        ),
+        data={
+            "path": str(corpus.path.resolve()),
+            "stream_path": str(stream.path.resolve()),
+            "corpus_hash": corpus.hash,
+            "profile": corpus.profile,
+            "stream_hash": stream.hash,
+            "training_tokens": stream.n_tokens,
+            "training_bytes": corpus.text_bytes("train"),
+            **{name: corpus.manifest.get(name) for name in ("source", "licences", "documents")},
+        },
+        facts={
+            "dry_run": dry_run,
+            "precision": asdict(precision),
+            "compile": asdict(compiling),
+            "warm_start": str(warm_start.path.resolve()) if warm_start else None,
+            "continued_from": _end_of(continued) if continued else None,
+            "circumstances": asdict(circumstances_here(where, precision, compiling, world, share)),
+            "micro_batch": micro_batch,
+        },
+        suffix="-dry-run" if dry_run else "",
+    )
+    run = _by_first(create, world)
+    if continued is not None:
+        if world.first:
+            _carry_over(continued, run)
+        world.barrier()
+    with _alone(run.path, world), memory_errors(run.path, _SMALLER):
+        return _train(run, corpus, batches, where, precision, compiling, world, say)
+
+
+def _by_first(work: Callable[[], Run], world: World) -> Run:
+    """The run that rank 0 makes or opens; the others see it as it was then."""
+    run = world.from_first(work() if world.first else None)
+    assert run is not None
+    return run
+
+
+def _note(run: Run, world: World, **facts: Any) -> None:
+    """Add facts to the record: in every process's copy, and by one of them on disk."""
+    if world.first:
+        run.update(**facts)
+    else:
+        run.record.update(facts)
+
+
+def check_profile(spec: Spec, corpus: Corpus) -> None:
+    """Raise unless the corpus was cleaned as the rung wants it.
+
+    Raises:
+        EscadaError: it was cleaned otherwise.
+    """
+    if corpus.profile != spec.text.profile:
+        raise EscadaError(
+            f"the corpus was cleaned with profile {corpus.profile!r}, the rung reads "
+            f"{spec.text.profile!r}",
+            where=corpus.path,
+            fix=f"prepare one with `escada data prepare --profile {spec.text.profile}`",
+        )
+
+
+def recorded_device(path: Path) -> str:
+    """The kind of device that a run was trained on, which a resume uses again.
+
+    Raises:
+        EscadaError: not a run, or damaged.
+    """
+    record = read_whole(open_run(path).layout.record, ("circumstances",))
+    return Circumstances(**record["circumstances"]).device
+
+
+@contextmanager
+def _alone(path: Path, world: World) -> Generator[None]:
+    """Be the only ones who train a run; the first process speaks for those that train together.
+
+    Others may measure it and write with it meanwhile.
+
+    Raises:
+        EscadaError: a process trains it already; says which.
+    """
+    if not world.first:
+        yield
+        return
+    fix = "wait until it has ended, or stop it"
+    with exclusive(Layout(path).lock, "another process is training this run", fix=fix):
+        yield
+
+
+def resume(
+    path: Path,
+    *,
+    data: Path | None = None,
+    allow_differences: bool = False,
+    world: World = ALONE,
+    say: Say = unsaid,
+) -> Run:
+    """Go on with a run from its last checkpoint (or from the start, if it has none).
+
+    On the same machine and settings the final weights are bit-identical to those of an
+    uninterrupted training. The number of processes is such a setting: a sum over others is rounded
+    otherwise, so another number needs `allow_differences`, as another device does.
+
+    Args:
+        path: the run's folder.
+        data: the folder that its corpus was moved to, if it was.
+        allow_differences: go on although it will not be bit-identical.
+        world: the processes that train together; all of them call this.
+        say: called with a line when something begins that takes a while.
+
+    Raises:
+        EscadaError: finished already, data gone or changed, or circumstances that break
+            bit-identity (unless `allow_differences`), or another process that trains it.
+        Interrupted: the user asked to stop again.
+    """
+    open_run(path)  # before a lock is put there
+    with _alone(path, world):
+        return _resume(path, data, allow_differences, world, say)
+
+
+def _resume(path: Path, data: Path | None, allow_differences: bool, world: World, say: Say) -> Run:
+    run = _by_first(partial(open_run, path), world)
+    if run.finished:
+        raise EscadaError(
+            "the run is finished", where=path, fix="evaluate it with `escada evaluate`"
+        )
+    record = read_whole(run.layout.record, ("circumstances", "precision", "dry_run", "warm_start"))
+    recorded = Circumstances(**record["circumstances"])
+    torch.set_num_threads(recorded.threads)
+    device = world.device(recorded.device)
+    precision = ResolvedPrecision(**record["precision"])
+    compiling = resolve_compile(run.spec, device, dry_run=record["dry_run"])
+    share = share_of(run.spec.train, world.size)
+    here = circumstances_here(device, precision, compiling, world, share)
+    if not allow_differences:
+        here.check_same(recorded, path)
+    corpus = world.first_then_others(lambda: corpus_of(run, data))
+    stream_hash = read_whole(run.layout.data, ("stream_hash",))["stream_hash"]
+    say(f"{run.spec.name}: tokenizing the training text (made once per corpus)")
+    tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, run.spec.tokenizer))
+    if stream.hash != stream_hash or tokenizer.hash != run.tokenizer.hash:
+        raise EscadaError(
+            "the prepared tokens are not those that the run began with",
+            where=stream.path,
+            fix="go on with the version of escada that the run's env.json names",
+        )
+    _check_model(run.spec, tokenizer.vocab_size, device, precision)
+    batches = _windows(run.spec, stream, run.seed)
+    with memory_errors(path, _SMALLER):
+        return _train(run, corpus, batches, device, precision, compiling, world, say, here)
+
+
+def _check_model(
+    spec: Spec, vocab_size: int, device: torch.device, precision: ResolvedPrecision
+) -> None:
+    """Find out before the first step whether the model keeps its contract.
+
+    Raises:
+        EscadaError: see `check_contract`.
+    """
+    kind = "cuda" if device.type == "cuda" else "cpu"
+    check_contract(
+        spec.model,
+        vocab_size,
+        window_tokens=spec.train.window_tokens,
+        device=device,
+        setting=Setting(precision.name, kind),
+    )
+
+
+def _windows(spec: Spec, stream: TokenStream, seed: int) -> WindowBatches:
+    return WindowBatches(
+        stream,
+        window_tokens=spec.train.window_tokens,
+        stride_tokens=spec.train.stride_tokens,
+        batch_sequences=spec.train.batch_sequences,
+        seed=seed,
+        objective=spec.train.objective,
+    )
+
+
+def _check_warm_start(source: Run, spec: Spec, tokenizer_hash: str) -> None:
+    if source.spec.model != spec.model or source.tokenizer.hash != tokenizer_hash:
+        raise EscadaError(
+            "a warm start needs a run of the same model and tokenizer",
+            where=source.path,
+            fix="compare the [model] and [tokenizer] tables of both spec.toml files",
+        )
+
+
+def _check_continued(
+    source: Run, spec: Spec, corpus: Corpus, tokenizer_hash: str, precision: ResolvedPrecision
+) -> None:
+    """Raise unless a training can go on where that of `source` ended."""
+    if not source.finished or source.record["dry_run"]:
+        raise EscadaError(
+            "only a finished run can be continued with another budget",
+            where=source.path,
+            fix=f"go on with it: escada resume {source.path}",
+        )
+    same = source.spec.with_budget(spec.train.budget) == spec
+    if not same or source.tokenizer.hash != tokenizer_hash or source.corpus_hash != corpus.hash:
+        raise EscadaError(
+            "a run is continued with its own spec, corpus and tokenizer",
+            where=source.path,
+            fix="for another begin a run of its own, with --warm-start",
+        )
+    if source.record["precision"]["name"] != precision.name:
+        raise EscadaError(
+            f"the run was trained in {source.record['precision']['name']}, here it would be "
+            f"{precision.name}",
+            where=source.path,
+            fix="continue it where it was trained",
+        )
+
+
+def _end_of(source: Run) -> dict[str, Any]:
+    """Where a run comes from that continues another, for its record."""
+    kept = ("key", "budget", "step", "training_seconds")
+    return {"run": str(source.path.resolve()), **{name: source.record[name] for name in kept}}
+
+
+def _carry_over(source: Run, run: Run) -> None:
+    """Give a run the last checkpoint of the one that it continues, and what that one cost.
+
+    The best weights are sought anew: those of the source stay with it.
+    """
+    last = load_checkpoint(
+        source.layout.checkpoints,
+        "last",
+        spec_hash=source.spec.hash,
+        device=torch.device("cpu"),
+        training=True,
+    )
+    progress = replace(
+        Progress.from_facts(last.facts),
+        best_bits_per_byte=None,
+        best_step=0,
+        validations_without_gain=0,
+        stopped_early=False,
+    )
+    if source.layout.cost.exists():
+        write_json(run.layout.cost, read_json(source.layout.cost))
+    began = replace(last, spec_hash=run.spec.hash, facts=progress.to_facts())
+    save_checkpoint(run.layout.checkpoints, began, best=False)
+
+
+def _train(
+    run: Run,
+    corpus: Corpus,
+    batches: WindowBatches,
+    device: torch.device,
+    precision: ResolvedPrecision,
+    compiling: ResolvedCompile,
+    world: World,
+    say: Say,
+    here: Circumstances | None = None,
+) -> Run:
+    spec = run.spec
+    if compiling.on:
+        say(f"{spec.name}: compiling the training step")
+    meter = Meter(run, device)
+    save_meter = meter.save if world.first else _nothing
+
+    def new_training(steps: int, progress: Progress | None = None) -> Training:
+        return Training(
+            run,
+            run.new_model().to(device),
+            batches,
+            total_steps=steps,
+            device=device,
+            precision=precision,
+            compiling=compiling,
+            world=world,
+            progress=progress,
+        )
+
+    kept = settle_host_memory(
+        spec,
+        shape_of(spec, run.tokenizer.vocab_size),
+        device,
+        precision,
+        sequences=share_of(spec.train, world.size).micro_batch_sequences,
+        processes=world.size,
+    )
+    _note(run, world, keeps_large_blocks=kept)
+    if "total_steps" not in run.record:
+        if spec.train.budget.unit == "seconds" or run.record["dry_run"]:
+            say(f"{spec.name}: calibrating: a few steps are timed and thrown away")
+        probe = new_training(1_000_000)
+        steps = plan_steps(run, probe, batches.steps_per_epoch)
+        predicted = predicted_cost(
+            spec,
+            probe.model,
+            batches.stream.n_tokens,
+            device,
+            precision,
+            total_steps=steps["total_steps"],
+            seconds_per_step=steps.get("calibrated_seconds_per_step"),
+        )
+        if origin := run.record.get("continued_from"):
+            steps["total_steps"] += origin["step"]
+        _note(run, world, parameters=probe.model.parameter_count(), predicted=predicted, **steps)
+        del probe  # its weights would stay in memory to the end
+    training = _at_last_checkpoint(run, new_training, device)
+    if here is not None:
+        _note(run, world, **moved(run.record, here, training.progress.step))
+    validate = ruler_validation(
+        spec,
+        run.tokenizer,
+        document_sample(corpus, "validation", spec.train.validation_bytes),
+        device,
+    )
+    with _watched(training) as (log, display), interruptions(world) as interrupted:
+        _note(run, world, status="training")
+        try:
+            training.go(log, meter.timed(validate), display, interrupted, save_meter)
+        except Interrupted:
+            _account(training, meter, "interrupted")
+            raise
+    _account(training, meter, "finished")
+    return run
+
+
+def _nothing() -> None:
+    """What the other processes do where the first one saves the meter."""
+
+
+def _account(training: Training, meter: Meter, status: str) -> None:
+    """The totals into the record, then the cost sheet; of several processes, by the first."""
+    totals = _totals(training)
+    _note(training.run, training.world, status=status, **totals)
+    if training.world.first:
+        precision = training.precision.name
+        write_sheet(
+            training.run, meter, training.batches, totals, precision=precision, status=status
+        )
+
+
+@contextmanager
+def _watched(training: Training) -> Generator[tuple[Log, Display]]:
+    """The log and the display of a training; of several processes, only the first has them."""
+    if not training.world.first:
+        yield NoLog(), NoDisplay()
+        return
+    spec, step = training.spec, training.progress.step
+    with (
+        MetricsLog(training.run.layout, step=step) as log,
+        TerminalDisplay(f"{spec.name} ({spec.preset})", training.total_steps, step) as display,
+    ):
+        yield log, display
+
+
+def _at_last_checkpoint(
+    run: Run, new_training: Callable[[int, Progress | None], Training], device: torch.device
+) -> Training:
+    steps = int(run.record["total_steps"])
+    if not has_checkpoint(run.layout.checkpoints):
+        _check_none_was_there(run)
+        training = new_training(steps, None)
+        if run.record["warm_start"]:
+            source = open_run(Path(run.record["warm_start"]))
+            best = source.load_model("best", device)
+            training.model.load_state_dict(best.state_dict())
+        return training
+    checkpoint = load_checkpoint(
+        run.layout.checkpoints, "last", spec_hash=run.spec.hash, device=device, training=True
+    )
+    training = new_training(steps, Progress.from_facts(checkpoint.facts))
+    load_weights(training.model, checkpoint.weights, run.path)
+    training.restore(checkpoint)
+    return training
+
+
+def _check_none_was_there(run: Run) -> None:
+    """Begin at the first step only where no checkpoint was ever written, never because it is gone.
+
+    Raises:
+        EscadaError: the run had one.
+    """
+    rows = read_rows(run.layout.metrics)
+    saved = [row["step"] for row in rows if row["kind"] == "validation"]  # and a checkpoint after
+    if (
+        run.record.get("step")
+        or run.record.get("continued_from")
+        or (saved and rows[-1]["step"] > saved[0])
+    ):
+        raise EscadaError("the run's checkpoints are gone", where=run.path, fix=RESTORE)
+
+
+def _totals(training: Training) -> dict[str, Any]:
+    p = training.progress
+    tokens = p.step * training.targets_per_step
+    return {
+        "step": p.step,
+        "best_step": p.best_step,
+        "best_bits_per_byte": p.best_bits_per_byte,
+        "stopped_early": p.stopped_early,
+        "training_seconds": p.seconds,
+        "training_tokens": tokens,
+        "training_flops": p.step * training.flops_per_step,
+        "tokens_per_second": tokens / p.seconds if p.seconds else None,
+        "peak_memory_bytes": peak_memory_bytes(training.device),
+    }

@@ -1,0 +1,234 @@
+"""The model card says what the run's files say, and says what they do not."""
+
+import json
+import shutil
+
+import pytest
+
+from escada.evaluation.task import measure_run, measure_train_sample, sample_run
+from escada.report.writers.card import card_text, write_card
+from escada.runs.run import open_run
+
+
+@pytest.fixture(scope="module")
+def trained(corpus_path, tmp_path_factory):
+    from escada.spec import Budget, load_spec
+    from escada.text.corpus import Corpus
+    from escada.training.run import start
+
+    sizes = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
+    spec = load_spec("v1", preset="laptop", overrides=[*sizes, "train.window_tokens=24"])
+    out = tmp_path_factory.mktemp("runs")
+    return start(
+        spec.with_budget(Budget.parse("10 steps")), Corpus.open(corpus_path), out, device="cpu"
+    ).path
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of the run that a test may change."""
+    return open_run(shutil.copytree(trained, tmp_path / trained.name))
+
+
+def change(path, **values):
+    table = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(table | values), encoding="utf-8")
+
+
+def test_a_fresh_run_says_how_it_was_trained_and_what_was_not_measured(run):
+    card = card_text(run)
+    record = json.loads(run.layout.record.read_text())
+    for said in (
+        "| budget | 10 steps |",
+        "| steps | 10 of 10; the best weights are those of step 10 |",
+        f"{record['parameters']:,} parameters",
+        f"| tokens | {10 * 4 * 24:,} predicted |",
+        f"| operations | {record['training_flops']:.3g} FLOP |",
+        "| precision | fp32 " if record["precision"]["name"] == "fp32" else "| precision | bf16 ",
+        "On test documents: not measured.",
+        "On validation documents: not measured.",
+        "On a sample of the training documents: not measured.",
+        "Ainda não foi medido.",
+        "Source: source.jsonl.",
+        "Licence of the text: not recorded",
+        record["spec_hash"],
+        record["corpus_hash"],
+        record["tokenizer"]["hash"],
+        f'escada sample {run.name} --prompt "Era uma vez"',
+    ):
+        assert said in card
+    assert "escada resume" not in card
+
+
+def test_the_front_matter_is_what_model_hubs_read(run):
+    _, front, rest = card_text(run).split("---\n", 2)
+    keys = dict(line.split(": ", 1) for line in front.splitlines() if ": " in line)
+    assert keys == {
+        "language": "pt",
+        "license": "other",
+        "library_name": "escada",
+        "pipeline_tag": "text-generation",
+    }
+    assert "  - recurrent\n" in front
+    assert rest.startswith("\n# ")
+
+
+def test_what_was_measured_is_on_it_with_interval_protocol_and_warning(run, corpus):
+    measure_run(run, corpus, "test", device="cpu")
+    measure_train_sample(run, corpus, device="cpu")
+    sample_run(run, device="cpu")
+    found = json.loads(run.layout.evaluation("test").read_text())
+    low, high = found["ci95"]
+    card = write_card(run).read_text(encoding="utf-8")
+    assert f"| bits per byte | **{found['bits_per_byte']:.3f}** |" in card
+    assert f"| 95 % interval | {low:.3f} to {high:.3f} |" in card
+    assert "| protocol | document/carried-state |" in card
+    assert f"| perplexity | {found['perplexity']:.2f} per token of its own tokenizer" in card
+    assert "Never compare the perplexity with that of another tokenizer" in card
+    for source, figure in found["by_source"].items():
+        assert f"| bits per byte of {source} | {figure:.3f} |" in card
+    assert f"faz {found['bits_per_byte']:.3f} bits por byte".replace(".", ",") in card
+    assert "On validation documents (" in card  # their groups tell how those of few vary
+    assert "On a sample of the training documents (" in card
+    share = json.loads(run.layout.samples.read_text())["lexicon_share"]
+    assert f"lexicon knows:\n{share:.2f}." in card
+
+
+def test_every_figure_is_read_from_the_file(run, corpus):
+    measure_run(run, corpus, "test", device="cpu")
+    change(run.layout.evaluation("test"), bits_per_byte=1.2345, ci95=None, context_tokens=77)
+    card = card_text(run)
+    assert "| bits per byte | **1.234** |" in card or "| bits per byte | **1.235** |" in card
+    assert "| 95 % interval | none: fewer than two groups |" in card
+    assert "window of 77 tokens" in card
+
+
+def test_a_figure_of_other_weights_is_no_figure_of_this_model(run, corpus):
+    measure_run(run, corpus, "test", device="cpu")
+    figure = json.loads(run.layout.evaluation("test").read_text())["bits_per_byte"]
+    assert f"**{figure:.3f}**" in card_text(run)
+    facts = next(run.layout.checkpoints.glob("step-*/checkpoint.json"))
+    change(facts, sha256={"model.safetensors": "0" * 64, "training.safetensors": "0" * 64})
+    card = card_text(run)
+    assert f"**{figure:.3f}**" not in card
+    assert "On test documents: not measured on the weights that lie here now." in card
+
+
+def test_licences_of_the_text_are_named_with_their_terms(run):
+    from escada.text.sources import brwac
+
+    licence = {"name": brwac.LICENCE.name, "note": brwac.LICENCE.note}
+    change(run.layout.data, source="brwac", licences={"brwac": licence})
+    card = card_text(run)
+    assert f"| brwac | {licence['name']} | {licence['note']} |" in card
+    assert "non-commercial" in card
+    assert "license: other\n" in card
+    change(run.layout.data, licences={"news": {"name": "CC BY 4.0", "note": ""}})
+    assert "license: cc-by-4.0\n" in card_text(run)
+
+
+def test_a_users_path_is_not_published(run):
+    change(run.layout.data, source="/home/ana/tese/cartas.jsonl")
+    card = card_text(run)
+    assert "Source: cartas.jsonl." in card
+    assert "/home/ana" not in card
+
+
+@pytest.mark.parametrize("missing", ["training_flops", "peak_memory_bytes", "training_seconds"])
+def test_what_a_record_lacks_is_said_to_be_missing(run, missing):
+    record = json.loads(run.layout.record.read_text())
+    assert card_text(run).count("not recorded") == 1  # the licence
+    del record[missing]
+    run.layout.record.write_text(json.dumps(record))
+    assert card_text(run).count("not recorded") == 2
+
+
+def test_an_unfinished_run_says_so_and_how_to_go_on(run):
+    change(run.layout.record, status="interrupted", step=6)
+    card = card_text(run)
+    assert "its status is *interrupted*" in card
+    assert "| steps | 6 of 10" in card
+    assert f"escada resume {run.name}" in card
+
+
+def test_writing_it_twice_changes_nothing(run):
+    path = write_card(run)
+    before = path.stat().st_mtime_ns
+    assert write_card(run) == path
+    assert path.stat().st_mtime_ns == before
+
+
+def test_the_card_says_what_the_training_cost_and_what_of_that_is_an_estimate(run):
+    change(
+        run.layout.cost,
+        kwh=0.5,
+        energy_estimated=True,
+        usd=0.1,
+        brl=0.55,
+        co2_g=19.25,
+        utilisation=0.42,
+        peak_flop_per_second=5e11,
+        flop_per_second=2.1e11,
+        predicted={"kwh": 0.4, "brl": 0.44, "micro_batch": 8},
+    )
+    card = card_text(run)
+    for said in (
+        "| energy | 0.5 kWh, estimated; cpu: ",
+        "| money | USD 0.1, BRL 0.55 for electricity |",
+        "| CO2 | 19 g, grid brazil at 38.5 g/kWh |",
+        "| speed | 2.1e+11 FLOP/s, 42 % of the device's measured peak of 5e+11 FLOP/s |",
+        "| the plan had said | kwh 0.4 (measured 0.5), brl 0.44 (measured 0.55) |",
+        f"| tokens read | {10 * 4 * 24:,}, of which ",
+    ):
+        assert said in card
+
+
+@pytest.mark.parametrize("older", [{"schema_version": 1}, {"schema_version": 2, "sittings": []}])
+def test_a_card_without_a_cost_sheet_says_nothing_of_energy(run, older):
+    run.layout.cost.write_text(json.dumps(older), encoding="utf-8")
+    assert "| energy |" not in card_text(run)
+
+
+def test_samples_are_shown_and_what_a_model_wrote_cannot_leave_its_fence(run):
+    assert "None of the weights that lie here now were kept." in card_text(run)
+    sample_run(run, device="cpu")
+    table = json.loads(run.layout.samples.read_text(encoding="utf-8"))
+    table["samples"][0]["text"] = "fim\n~~~\n<script>\n# Not a title \x07"
+    run.layout.samples.write_text(json.dumps(table), encoding="utf-8")
+    card = card_text(run)
+    section = card.split("## Samples")[1].split("## The text that it was trained on")[0]
+    prompt = table["samples"][0]["prompt"]
+    assert f"~~~~text\n{prompt}⟩fim\n~~~\n<script>\n# Not a title \ufffd\n~~~~\n" in section
+    kinds = {sample["category"] for sample in table["samples"]}
+    assert section.count("⟩") == len(kinds) + 1  # the sentence that explains the sign
+    assert f"seed {table['seed']}." in section
+    assert "No guardrails were run on these samples." in section
+
+
+def test_the_guardrails_on_a_card_are_those_of_its_samples(run):
+    from escada.files import sha256_file
+
+    sample_run(run, device="cpu")
+    guards = {"language": {"verdict": "fail", "meaning": "share of Portuguese"}}
+    found = {"schema_version": 1, "verdict": "fail", "guardrails": guards}
+    path = run.layout.evaluation("guardrails")
+    path.parent.mkdir(exist_ok=True)
+    of_these = {"samples": {"sha256": sha256_file(run.layout.samples)}}
+    path.write_text(json.dumps(found | of_these), encoding="utf-8")
+    card = card_text(run)
+    assert "noise: **fail**." in card
+    assert "It fails `language`: share of Portuguese." in card
+    path.write_text(json.dumps(found | {"samples": {"sha256": "0" * 64}}), encoding="utf-8")
+    assert "No guardrails were run on these samples." in card_text(run)
+
+
+def test_a_card_says_what_its_intervals_rest_on(run, corpus):
+    from escada.files import read_json, write_json
+
+    measure_run(run, corpus, "test", device="cpu")
+    path = run.layout.evaluation("test")
+    found = read_json(path)
+    write_json(path, found | {"groups": 1126, "effective_groups": 10.46, "ci95_leaves_out": ["s"]})
+    card = card_text(run)
+    assert "| groups of documents | 1,126, worth 10.5 equal ones; n = 1 for s, how" in card
+    assert f"| mean of the sources | {found['macro_bits_per_byte']:.3f} (95 % interval" in card
