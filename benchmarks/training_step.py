@@ -32,7 +32,7 @@ from escada.spec import Spec, load_spec, rung_names
 from escada.text.batches import WindowBatches
 from escada.training.distributed import seed_step
 from escada.training.host_memory import keep_freed_memory
-from escada.training.optimizers import parameter_groups
+from escada.training.optimizers.adam import parameter_groups
 from escada.training.precision import resolve_precision
 
 CPU = torch.device("cpu")

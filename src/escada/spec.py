@@ -140,14 +140,17 @@ BudgetField = Annotated[Budget, BeforeValidator(_budget), PlainSerializer(str, r
 
 @dataclass(frozen=True, slots=True)
 class Warmup:
-    """Steps of linear warm-up: a number (`2000 steps`) or a share of the training (`5 %`)."""
+    """A part of a training in steps: a number (`2000 steps`) or a share of all (`5 %`).
+
+    The linear warm-up at its beginning, or the decay at its end.
+    """
 
     amount: float
     unit: Literal["steps", "%"]
 
     @classmethod
     def parse(cls, text: str) -> Warmup:
-        """Read a warm-up.
+        """Read one.
 
         Raises:
             EscadaError: neither a percentage below 100 nor a number of steps.
@@ -157,10 +160,10 @@ class Warmup:
         with contextlib.suppress(EscadaError):
             if (budget := Budget.parse(text)).unit == "steps":
                 return cls(budget.amount, "steps")
-        raise EscadaError(f"warm-up {text!r} is not understood", fix="write '5 %' or '2k steps'")
+        raise EscadaError(f"{text!r} is no part of a training", fix="write '5 %' or '2k steps'")
 
     def steps(self, total_steps: int) -> int:
-        """Warm-up steps in a training of `total_steps`."""
+        """Steps of it in a training of `total_steps`."""
         wanted = self.amount if self.unit == "steps" else self.amount / 100 * total_steps
         return min(round(wanted), total_steps)
 
@@ -248,6 +251,16 @@ def _compile(value: object) -> object:
 CompileField = Annotated[Literal["auto"] | bool, BeforeValidator(_compile)]
 
 
+class Rates(Section):
+    """Initial learning rates by role (`escada.models.roles`); None: `train.learning_rate`."""
+
+    matrices: float | None = Field(default=None, gt=0)
+    embeddings: float | None = Field(default=None, gt=0)
+    tables: float | None = Field(default=None, gt=0)
+    output: float | None = Field(default=None, gt=0)
+    vectors: float | None = Field(default=None, gt=0)
+
+
 class TrainSpec(Section):
     """How the weights are found."""
 
@@ -263,15 +276,22 @@ class TrainSpec(Section):
     micro_batch_sequences: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     """Sequences in one forward pass; "auto": as many as fit into memory; None: the whole batch, or
     as many of it as fit."""
-    optimizer: Literal["adam", "adamw"] = "adamw"
+    optimizer: Literal["adam", "adamw", "muon"] = "adamw"
     learning_rate: float = Field(gt=0)
+    rates: Rates = Rates()
+    """Of an optimizer with several rates (`muon`)."""
+    orthogonal_steps: int = Field(default=5, ge=1)
+    """Newton-Schulz iterations of a step of `muon`."""
     betas: tuple[Share, Share] = (0.9, 0.999)
     epsilon: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     """On matrices only: never on norms, biases or embeddings."""
     warmup: WarmupField = Warmup(0, "%")
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "trapezoid"] = "constant"
     min_learning_rate_ratio: float = Field(default=0.1, ge=0, le=1)
+    """Where the cosine ends."""
+    decay: WarmupField = Warmup(60, "%")
+    """The last part of a `trapezoid`, over which the rate falls linearly to zero."""
     clip_norm: float | None = Field(default=None, gt=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -289,6 +309,10 @@ class TrainSpec(Section):
         """The micro-batch, if the spec names a number."""
         micro = self.micro_batch_sequences
         return micro if isinstance(micro, int) else None
+
+
+LATER_KEYS = ("compile", "rates", "orthogonal_steps", "decay")
+"""Keys of `[train]` that came after the first runs."""
 
 
 class EvaluationSpec(Section):
@@ -323,8 +347,9 @@ class Spec(Section):
         """
         table = self.to_table()
         del table["about"]
-        if table["train"]["compile"] == "auto":
-            del table["train"]["compile"]
+        for name in LATER_KEYS:
+            if getattr(self.train, name) == TrainSpec.model_fields[name].default:
+                del table["train"][name]
         return content_hash(table)
 
     def with_micro_batch(self, sequences: int) -> Spec:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from escada.errors import EscadaError
 from escada.evaluation.task import measure_run
@@ -156,18 +157,30 @@ def rows_of(path: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("clip", ["1.0", None])
-def test_a_gradient_that_is_not_finite_ends_in_one_line(corpus_path, tmp_path, monkeypatch, clip):
-    accumulate = loop.Training._accumulate
+def test_a_gradient_that_is_not_finite_changes_no_weight_and_ends_in_one_line(
+    corpus_path, tmp_path, monkeypatch, clip
+):
+    accumulate, update = loop.Training._accumulate, loop.Training._update_weights
+    unchanged: list[bool] = []
 
     def poisoned(self: loop.Training) -> None:
         accumulate(self)
         if self.progress.step == 5:
             next(self.model.parameters()).grad.fill_(float("nan"))
 
+    def watched(self: loop.Training) -> None:
+        before = [p.detach().clone() for p in self.model.parameters()]
+        update(self)
+        if self.progress.step == 5:
+            pairs = zip(before, self.model.parameters(), strict=True)
+            unchanged.append(all(torch.equal(a, b) for a, b in pairs))
+
     monkeypatch.setattr(loop.Training, "_accumulate", poisoned)
+    monkeypatch.setattr(loop.Training, "_update_weights", watched)
     overrides = [f"train.clip_norm={clip}"] if clip else []
-    with pytest.raises(EscadaError, match=r"diverged: the (gradient|model) is not finite at"):
+    with pytest.raises(EscadaError, match=r"diverged: the gradient is not finite at"):
         start(spec_of("v1", 8, *overrides), Corpus.open(corpus_path), tmp_path, device="cpu")
+    assert unchanged == [True]
     (run,) = tmp_path.iterdir()
     index = read_json(run / "checkpoints" / "index.json")
     assert index["last"] == "step-00000004"

@@ -1,9 +1,9 @@
 """The one loop that trains every rung.
 
-A step: set the rate → accumulate the micro-batches → clip → step → meter. At marked steps the sums
-are checked to be finite and logged, the validation documents are scored, and a checkpoint is
-written. Nothing inside a step waits for the device, so a GPU is never left idle for a number that
-nobody reads yet.
+A step: set the rates → accumulate the micro-batches → clip → step, if all is finite → meter. At
+marked steps the sums are logged, a refused step ends the training, the validation documents are
+scored, and a checkpoint is written. Nothing inside a step waits for the device, so a GPU is never
+left idle for a number that nobody reads yet.
 
 Several processes run the same loop, each on its rows of the batch (`escada.training.distributed`).
 They agree on when to stop and to save, and only the first one logs, validates and writes.
@@ -29,11 +29,13 @@ from escada.runs.run import Run
 from escada.text.batches import WindowBatches
 from escada.training.compilation import ResolvedCompile, compile_errors
 from escada.training.distributed import ALONE, Agreement, World, seed_step, share_of
+from escada.training.gradients import clip_norm, gradient_tensors
 from escada.training.metrics import Log
 from escada.training.objective import Objective
-from escada.training.optimizers import build_optimizer, learning_rate
+from escada.training.optimizers import build_optimizer
 from escada.training.precision import ResolvedPrecision
 from escada.training.progress import Display
+from escada.training.schedules import rate_factor
 from escada.training.state import Progress, restore_training, training_tensors
 
 LOG_ROWS = 200
@@ -87,6 +89,7 @@ class Training:
         nats = self.progress.unlogged_nats if world.first else 0.0
         self._nats = torch.tensor(nats, dtype=torch.float64, device=device)
         self._gradient_norm = torch.zeros((), device=device)
+        self._refused_steps = torch.zeros((), dtype=torch.float64, device=device)
         self._log_every = max(1, total_steps // LOG_ROWS)
         self._validation_steps = {
             round(total_steps * i / self.train.validations)
@@ -111,17 +114,17 @@ class Training:
     def step(self) -> None:
         """One optimizer step."""
         p = self.progress
-        self._set_learning_rate()
+        self._set_learning_rates()
         self._accumulate()
         self._clip()
         self._update_weights()
         p.step += 1
         p.unlogged_steps += 1
 
-    def _set_learning_rate(self) -> None:
-        rate = learning_rate(self.train, self.progress.step, self.total_steps)
+    def _set_learning_rates(self) -> None:
+        factor = rate_factor(self.train, self.progress.step, self.total_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = group["initial_lr"] * factor
 
     def _accumulate(self) -> None:
         """Sum the gradient of the mean loss over the micro-batches of this step."""
@@ -155,20 +158,22 @@ class Training:
 
     def _clip(self) -> None:
         self.scaler.unscale_(self.optimizer)
-        parameters = list(self.model.parameters())
+        gradients = gradient_tensors(self.model)
+        self._gradient_norm = torch.nn.utils.get_total_norm(gradients)
         if self.train.clip_norm is not None:
-            norm = torch.nn.utils.clip_grad_norm_(parameters, self.train.clip_norm)
-            self._gradient_norm = norm
-        elif self._logs_after(self.progress.step + 1):
-            gradients = [p.grad for p in parameters if p.grad is not None]
-            self._gradient_norm = torch.nn.utils.get_total_norm(gradients)
+            clip_norm(gradients, self._gradient_norm, self.train.clip_norm)
+
+    def _update_weights(self) -> None:
+        """The optimizer's step; one whose loss or gradient is not finite changes no weight."""
+        if not self.scaler.is_enabled():  # which refuses such steps itself, and goes on
+            refused = ~(self._gradient_norm.isfinite() & self._nats.isfinite())
+            vars(self.optimizer)["found_inf"] = refused.float()
+            self._refused_steps += refused
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
 
     def _logs_after(self, step: int) -> bool:
         return step % self._log_every == 0 or step == self.total_steps
-
-    def _update_weights(self) -> None:
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
 
     # --- the whole training -------------------------------------------------------------------
 
@@ -214,12 +219,12 @@ class Training:
 
     def _check_finite(self) -> None:
         p = self.progress
-        total = self.world.sum(self._nats)
-        p.unlogged_nats = total.item()  # waits for the device
-        self._nats = total if self.world.first else torch.zeros_like(total)
+        sums = self.world.sum(torch.stack([self._nats, self._refused_steps]))
+        p.unlogged_nats, refused = sums[0].item(), sums[1].item()  # waits for the device
+        self._nats = sums[0] if self.world.first else torch.zeros_like(sums[0])
         if not math.isfinite(p.unlogged_nats):
             raise self._diverged("loss")
-        if not self.scaler.is_enabled() and not self._gradient_norm.isfinite():
+        if refused:
             raise self._diverged("gradient")
 
     def _diverged(self, what: str) -> EscadaError:
@@ -241,7 +246,8 @@ class Training:
             tokens=p.step * self.targets_per_step,
             flops=p.step * self.flops_per_step,
             loss=loss,
-            learning_rate=learning_rate(self.train, p.step - 1, self.total_steps),
+            learning_rate=self.train.learning_rate
+            * rate_factor(self.train, p.step - 1, self.total_steps),
             **self._finite_norm(),
             tokens_per_second=tokens_per_second,
             flop_per_second=steps * self.flops_per_step / seconds,

@@ -33,6 +33,7 @@ from escada.runs.device import memory_errors
 from escada.spec import Spec
 from escada.text.corpus import Corpus
 from escada.training.distributed import share_of
+from escada.training.gradients import clip_norm, gradient_tensors
 from escada.training.host_memory import keep_freed_memory
 from escada.training.objective import Objective
 from escada.training.optimizers import build_optimizer
@@ -212,7 +213,9 @@ class _Parts:
     def update(self) -> None:
         """Clipping and optimizer; the gradients stay, for the next time."""
         self.scaler.unscale_(self.optimizer)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.train.clip_norm or 1e9)
+        gradients = gradient_tensors(self.model)
+        norm = torch.nn.utils.get_total_norm(gradients)
+        clip_norm(gradients, norm, self.train.clip_norm or 1e9)
         self.scaler.step(self.optimizer)
         self.scaler.update()
 

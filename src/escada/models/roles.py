@@ -1,0 +1,41 @@
+"""What each parameter of a model is for, so that an optimizer can give each kind its own rate.
+
+    roles = parameter_roles(model)
+    roles["matrices"]           # the parameters that Muon is made for
+
+| role | parameters |
+|---|---|
+| `tables` | embeddings with sparse gradients: a step changes few rows |
+| `embeddings` | all other embeddings, tied to the output or not |
+| `output` | the matrix that gives the logits |
+| `matrices` | every other matrix |
+| `vectors` | norms, biases and whatever else is no matrix |
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from torch import nn
+
+Role = Literal["matrices", "embeddings", "tables", "output", "vectors"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def parameter_roles(model: nn.Module) -> dict[Role, list[nn.Parameter]]:
+    """The parameters of a model by role, in its own order, tied ones once.
+
+    The output is known by its shape: a linear layer that gives `model.vocab_size` numbers.
+    """
+    vocab_size = getattr(model, "vocab_size", None)
+    named: dict[int, Role] = {}
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            named[id(module.weight)] = "tables" if module.sparse else "embeddings"
+        elif isinstance(module, nn.Linear) and module.out_features == vocab_size:
+            named.setdefault(id(module.weight), "output")
+    roles: dict[Role, list[nn.Parameter]] = {role: [] for role in ROLES}
+    for parameter in model.parameters():
+        usual: Role = "matrices" if parameter.ndim >= 2 else "vectors"
+        roles[named.get(id(parameter), usual)].append(parameter)
+    return roles

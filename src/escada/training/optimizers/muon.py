@@ -1,0 +1,153 @@
+"""Muon for the matrices (Jordan et al. 2024), Adam for the rest, row-wise Adagrad for the tables.
+
+Each role of `escada.models.roles` has its own rate, `train.rates`; what a spec does not name has
+`train.learning_rate`.
+
+Muon moves a matrix along its momentum made orthogonal: the singular vectors stay and the singular
+values become about 1, by `newton_schulz`. Matrices of one shape are made so together. A step is
+scaled by sqrt(rows / columns) where that is above 1, so that its effect on a layer's output does
+not depend on the shape.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from escada.models.contract import LanguageModel
+from escada.models.roles import ROLES, Role, parameter_roles
+from escada.spec import TrainSpec
+from escada.training.optimizers.several import Several
+
+MOMENTUM = 0.95
+FIRST_MOMENTUM = 0.85
+MOMENTUM_STEPS = 100
+"""Steps over which the momentum rises from the first to the last."""
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of the quintic of Jordan et al.: fast where singular values are small, 0.7 to 1.2 in the end."""
+
+
+def build(model: LanguageModel, train: TrainSpec) -> torch.optim.Optimizer:
+    """See the module."""
+    roles = parameter_roles(model)
+
+    def rate(role: Role) -> float:
+        named: float | None = getattr(train.rates, role)
+        return train.learning_rate if named is None else named
+
+    def groups(wanted: Iterable[Role]) -> list[dict[str, Any]]:
+        return [{"params": roles[role], "lr": rate(role)} for role in wanted if roles[role]]
+
+    parts: list[torch.optim.Optimizer] = []
+    if matrices := groups(["matrices"]):
+        parts.append(Muon(matrices, train.orthogonal_steps, train.weight_decay))
+    if dense := groups(role for role in ROLES if role not in ("matrices", "tables")):
+        parts.append(torch.optim.Adam(dense, betas=train.betas, eps=train.epsilon, fused=True))
+    if tables := groups(["tables"]):
+        parts.append(RowAdagrad(tables))
+    return Several(parts)
+
+
+class Muon(torch.optim.Optimizer):
+    """See the module.
+
+    Args:
+        groups: of matrices, with their rates.
+        steps: of Newton and Schulz.
+        weight_decay: decoupled, as in AdamW.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], steps: int, weight_decay: float) -> None:
+        super().__init__(groups, {"weight_decay": weight_decay})
+        self.newton_schulz_steps = steps
+        self.found_inf: Tensor | None = None
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step; `closure` is not used."""
+        for group in self.param_groups:
+            by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    by_shape[parameter.shape].append(parameter)
+            for (rows, columns), parameters in by_shape.items():
+                scale = group["lr"] * max(1.0, rows / columns) ** 0.5
+                updates = newton_schulz(self._momenta(parameters), self.newton_schulz_steps)
+                for parameter, update in zip(
+                    parameters, kept(updates, self.found_inf), strict=True
+                ):
+                    if group["weight_decay"]:
+                        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    parameter.sub_(update, alpha=scale)
+
+    def _momenta(self, parameters: list[nn.Parameter]) -> Tensor:
+        """Nesterov's look ahead of the running mean of the gradients: (N, rows, columns)."""
+        looked_ahead: list[Tensor] = []
+        for parameter in parameters:
+            assert parameter.grad is not None
+            state: dict[str, Tensor] = self.state[parameter]
+            if not state:
+                state["step"] = torch.zeros(())
+                state["momentum"] = torch.zeros_like(parameter)
+            risen = min(1.0, float(state["step"]) / MOMENTUM_STEPS)
+            momentum = FIRST_MOMENTUM + (MOMENTUM - FIRST_MOMENTUM) * risen
+            state["step"] += 1
+            mean = state["momentum"].lerp_(parameter.grad, 1 - momentum)
+            looked_ahead.append(torch.lerp(parameter.grad, mean, momentum))
+        return torch.stack(looked_ahead)
+
+
+def newton_schulz(matrices_NRC: Tensor, steps: int) -> Tensor:
+    """The orthogonal factor of each matrix, about: singular values between 0.7 and 1.2.
+
+    Args:
+        matrices_NRC: of one shape.
+        steps: of the iteration X <- a X + (b A + c A^2) X with A = X X^T.
+    """
+    a, b, c = COEFFICIENTS
+    tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
+    x = matrices_NRC.mT if tall else matrices_NRC
+    x = x / (x.square().sum(dim=(1, 2), keepdim=True).sqrt() + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
+
+
+class RowAdagrad(torch.optim.Optimizer):
+    """Adagrad (Duchi et al. 2011) with one sum a row, for sparse gradients: rows not read rest.
+
+    A row's sum is that of the mean squares of its gradients.
+    """
+
+    FIRST_SUM = 1e-8
+
+    def __init__(self, groups: list[dict[str, Any]]) -> None:
+        super().__init__(groups, {})
+        self.found_inf: Tensor | None = None
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step; `closure` is not used."""
+        for group in self.param_groups:
+            for table in group["params"]:
+                if table.grad is None:
+                    continue
+                gradient = table.grad.coalesce()
+                rows, values_RD = gradient.indices()[0], gradient.values()
+                state: dict[str, Tensor] = self.state[table]
+                if not state:
+                    state["sum"] = torch.full_like(table[:, 0], self.FIRST_SUM)
+                sums = state["sum"][rows] + values_RD.square().mean(dim=1)
+                state["sum"][rows] = sums
+                update = values_RD / sums.sqrt().unsqueeze(1)
+                table.index_add_(0, rows, kept(update, self.found_inf), alpha=-group["lr"])
+
+
+def kept(update: Tensor, found_inf: Tensor | None) -> Tensor:
+    """The update, or zeros where the step is refused."""
+    return update if found_inf is None else torch.where(found_inf > 0, 0.0, update)
