@@ -16,7 +16,7 @@ import platform
 import shutil
 import sys
 import tomllib
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -246,16 +246,6 @@ def content_hash(value: object) -> str:
         value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
     )
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
-
-
-def hash_sources(*folders: Path) -> str:
-    """One hash over the Python files below `folders`: the code that a result depends on."""
-    files: Iterator[tuple[str, str]] = (
-        (f"{folder.name}/{file.relative_to(folder)}", sha256_file(file))
-        for folder in folders
-        for file in ([folder] if folder.is_file() else sorted(folder.rglob("*.py")))
-    )
-    return content_hash(sorted(files))
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def test_a_corpus_is_made_again_when_anything_changed(
     elif changed == "documents":
         options = {"documents": 100}
     else:
-        monkeypatch.setattr(corpus_module, "hash_sources", lambda *_: "other")
+        monkeypatch.setattr(corpus_module, "code_hash", lambda *_, **__: "other")
     again = prepare(source, out, **options)
     assert again.manifest["key"] != first.manifest["key"]
     assert (again.hash == first.hash) == (changed == "code")

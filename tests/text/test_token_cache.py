@@ -90,7 +90,7 @@ def test_another_spec_corpus_or_code_makes_other_tokens(corpus, trainings, monke
     prepare_tokens(corpus, CHARACTERS)
     prepare_tokens(corpus, BPE)
     prepare_tokens(SmallCorpus(corpus.path, hash="another"), CHARACTERS)
-    monkeypatch.setattr(prepared, "hash_sources", lambda *_: "another code")
+    monkeypatch.setattr(prepared, "code_hash", lambda *_, **__: "another code")
     prepare_tokens(corpus, CHARACTERS)
     assert len(trainings) == 4
     assert prepare_tokens(corpus, BPE)[0].vocab_size == 290

@@ -6,37 +6,43 @@ it.
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
-from escada.files import content_hash, hash_sources, read_json
+from escada.code_hash import code_hash
+from escada.files import content_hash, read_json
 from escada.runs.checkpoint import Which, checkpoint_path
 from escada.runs.layout import read_whole
 from escada.runs.run import Run
-from escada.spec import model_sources
+from escada.spec import model_module
+
+MEASURES = tuple(
+    f"escada.{name}"
+    for name in ("evaluation", "guardrails", "judge", "generation", "models", "text")
+)
+"""Where the code lies that figures depend on."""
+MAKES_DOCUMENTS = tuple(
+    f"escada.text.{name}"
+    for name in ("corpus", "sources", "reading", "dedup", "splitting", "decontamination", "tables")
+)
+"""Code whose work the hash of the documents stands for."""
 
 
-def result_key(run: Run, which: Which, code: str, **of: object) -> str:
+def result_key(run: Run, which: Which, module: str, **of: object) -> str:
     """Hash of the weights, of `of`, and of the code that makes the result.
 
     Args:
         run: with a checkpoint.
         which: of its checkpoints.
-        code: a folder or file of the package, as `evaluation`, beside those that every result
-            depends on.
+        module: name of the one that makes the result; its code counts, and what it imports.
         of: JSON values that the result depends on: hashes of documents, settings.
     """
-    package = Path(str(resources.files("escada")))
-    above = ("evaluation",) if code in ("guardrails", "judge") else ()
+    model = model_module(run.spec.model.kind).__name__
     return content_hash(
         {
             "weights": weights_hash(run, which),
             "tokenizer": run.tokenizer.hash,
             "context_tokens": ruler_context(run),
-            "code": hash_sources(
-                *(package / part for part in ("text", "models", "generation", *above, code)),
-                *model_sources(run.spec.model.kind),
-            ),
+            "code": code_hash(module, model, within=MEASURES, without=MAKES_DOCUMENTS),
             **of,
         }
     )

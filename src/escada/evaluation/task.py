@@ -86,7 +86,7 @@ def _measure(
     path = run.layout.evaluation(name)
     of: dict[str, object] = {"corpus": corpus.hash, "split": split}
     key = result_key(
-        run, which, "evaluation", **of | ({"sample_bytes": sample_bytes} if sample_bytes else {})
+        run, which, __name__, **of | ({"sample_bytes": sample_bytes} if sample_bytes else {})
     )
     if is_done(path, key) and run.layout.document_scores(name).exists():
         return False
@@ -146,7 +146,7 @@ def sample_run(run: Run, *, which: Which = "best", device: str = "auto") -> bool
     key = result_key(
         run,
         which,
-        "generation",
+        __name__,
         prompts=[asdict(prompt) for prompt in prompts],
         settings=asdict(settings),
         max_tokens=SAMPLE_TOKENS,

@@ -60,7 +60,7 @@ def guard_run(run: Run, corpus: Corpus, *, device: str = "auto") -> bool:
     key = result_key(
         run,
         samples.weights,
-        "guardrails",
+        __name__,
         corpus=corpus.hash,
         samples=samples.sha256,
         packages={name: metadata.version(name) for name in _PARTS_OF_RESULTS},

@@ -322,7 +322,7 @@ def _continued(run: Run, openings: Sequence[Opening], device: str) -> dict[str, 
     key = result_key(
         run,
         "best",
-        "generation",
+        __name__,
         openings=[[opening.id, opening.text] for opening in openings],
         settings=asdict(settings),
         max_tokens=SAMPLE_TOKENS,

@@ -144,7 +144,7 @@ def review_with_reference(
     """
     settings = settings or Settings()
     panel = _panel(runs, corpus, settings)
-    key = result_key(reference, "best", "judge", panel=panel.to_json())
+    key = result_key(reference, "best", __name__, panel=panel.to_json())
     model = reference.load_model("best", resolve_device(settings.device))
     context = ruler_context(reference)
     charges = panel_charges(model, reference.tokenizer, panel, context)

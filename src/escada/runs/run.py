@@ -14,19 +14,18 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 import torch
 
+from escada.code_hash import code_hash, imports_of
 from escada.errors import EscadaError, nearest
 from escada.files import (
     content_hash,
     new_directory,
     read_json,
-    sha256_file,
     write_json,
     write_text,
 )
@@ -35,24 +34,38 @@ from escada.runs.checkpoint import Which, load_checkpoint, load_weights
 from escada.runs.environment import environment
 from escada.runs.layout import RESTORE, SCHEMA_VERSION, Layout, read_whole
 from escada.runs.model_code import deciding_code
-from escada.spec import Spec, add_model_folder, model_folder, model_sources, parse_spec
+from escada.spec import (
+    Spec,
+    add_model_folder,
+    model_folder,
+    model_module,
+    model_sources,
+    parse_spec,
+)
 from escada.text.tokenizers import Tokenizer, load_tokenizer
+
+DECIDES_WEIGHTS = (
+    *("escada.spec", "escada.models", "escada.training", "escada.text.tokenizers"),
+    *("escada.text.token_cache", "escada.text.shards", "escada.text.batches"),
+    "escada.text.permutation",
+)
+ONLY_TELLS = (
+    *(f"escada.training.{name}" for name in ("interruptions", "launch", "metrics", "plan")),
+    *("escada.training.progress", "escada.models.packed"),
+)
+"""Modules of these that change no weight: what is shown, written down, foreseen or only decoded."""
 
 
 def training_code_hash(spec: Spec) -> str:
-    """Hash of the code that decides the weights, and of none that only decodes.
+    """Hash of the code that decides the weights.
 
     Of a model file from elsewhere, that is what `deciding_code` leaves of it.
     """
-    package = Path(str(resources.files("escada")))
-    parts = [package / part for part in ("spec.py", "text", "models", "training")]
-    files = {file for part in parts for file in ([part] if part.is_file() else part.rglob("*.py"))}
-    files.remove(package / "models" / "packed.py")
-    ours = [(str(file.relative_to(package)), sha256_file(file)) for file in sorted(files)]
-    theirs = [
-        deciding_code(file.read_text(encoding="utf-8")) for file in model_sources(spec.model.kind)
-    ]
-    return content_hash([ours, theirs])
+    name = model_module(spec.model.kind).__name__
+    theirs = model_sources(spec.model.kind)
+    models = [one for file in theirs for one in imports_of(file)] if theirs else [name]
+    ours = code_hash("escada.training.run", *models, within=DECIDES_WEIGHTS, without=ONLY_TELLS)
+    return content_hash([ours, [deciding_code(f.read_text(encoding="utf-8")) for f in theirs]])
 
 
 def run_key(

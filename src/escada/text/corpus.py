@@ -25,6 +25,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from escada.code_hash import code_hash
 from escada.errors import EscadaError
 from escada.files import (
     cache_directory,
@@ -32,7 +33,6 @@ from escada.files import (
     disk_errors,
     exclusive,
     fsync_directory,
-    hash_sources,
     new_directory,
     read_json,
     sha256_file,
@@ -164,25 +164,13 @@ def prepare(
 
 def _key(source: Source, profile: str, limit: int | None) -> str:
     """A hash of everything that the folder's content depends on."""
-    here = Path(__file__).parent
-    names = (
-        "documents",
-        "reading",
-        "cleaning",
-        "dedup",
-        "splitting",
-        "decontamination",
-        "corpus",
-        "tables",
-    )
-    code = [here / "sources", *(here / f"{name}.py" for name in names)]
     return content_hash(
         {
             "schema_version": SCHEMA_VERSION,
             "source": dict(source.identity),
             "profile": profile,
             "limit": limit,
-            "code": hash_sources(*code),
+            "code": code_hash(__name__, within=("escada.text",)),
             "versions": {name: metadata.version(name) for name in ("ftfy", "rensa", "wordfreq")},
         }
     )

@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from escada.code_hash import code_hash
 from escada.errors import EscadaError
-from escada.files import cache_directory, content_hash, exclusive, hash_sources, new_directory
+from escada.files import cache_directory, content_hash, exclusive, new_directory
 from escada.spec import TokenizerSpec
 from escada.text import shards
 from escada.text.shards import ProgressCallback, TokenStream, write_stream
@@ -71,12 +72,11 @@ def tokens_path(corpus: Corpus, spec: TokenizerSpec) -> Path:
     Raises:
         EscadaError: neither the corpus's folder can be written nor is there a home for a cache.
     """
-    here = Path(__file__).parent
     key = content_hash(
         {
             "corpus": corpus.hash,
             "tokenizer": spec.model_dump(mode="json"),
-            "code": hash_sources(here / "tokenizers", Path(shards.__file__), Path(__file__)),
+            "code": code_hash(__name__, within=("escada.text.tokenizers", "escada.text.shards")),
             "sentencepiece": importlib.metadata.version("sentencepiece"),
         }
     )

@@ -13,11 +13,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from escada.code_hash import code_hash
 from escada.evaluation.baselines.byte_ngrams import (
     bigram_model,
     character_tokenizer,
@@ -33,13 +34,14 @@ from escada.evaluation.baselines.compressors import (
 )
 from escada.evaluation.baselines.kneser_ney import fit_kneser_ney
 from escada.evaluation.portuguese.agreement import agreement_pairs, has_pairs
+from escada.evaluation.results import MAKES_DOCUMENTS, MEASURES
 from escada.evaluation.ruler import DocumentScores, bits_per_byte, score_documents
 from escada.evaluation.statistics import Items, estimate
 from escada.evaluation.task import BESIDE, has_few_groups
 from escada.evaluation.tasks.documents import read_scores, write_scores
 from escada.evaluation.tasks.minimal_pairs import PairScores, score_pairs
 from escada.evaluation.tasks.samples import lexicon_share, samples_lexicon_share
-from escada.files import content_hash, hash_sources, read_json, write_json, write_json_lines
+from escada.files import content_hash, read_json, write_json, write_json_lines
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.models.contract import LanguageModel
@@ -132,12 +134,10 @@ class _Baseline:
 
 
 def _key(corpus: Corpus) -> str:
-    package = Path(str(resources.files("escada")))
-    folders = (package / part for part in ("text", "models", "evaluation", "generation"))
     return content_hash(
         {
             "corpus": corpus.hash,
-            "code": hash_sources(*folders),
+            "code": code_hash(__name__, within=MEASURES, without=MAKES_DOCUMENTS),
             "versions": {name: metadata.version(name) for name in ("zstandard", "wordfreq")},
         }
     )

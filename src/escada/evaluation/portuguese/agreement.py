@@ -19,10 +19,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from escada.code_hash import code_hash
 from escada.errors import EscadaError
 from escada.evaluation.portuguese.agreement_nouns import (
     OTHER,
@@ -39,10 +40,10 @@ from escada.evaluation.portuguese.treebank import (
     in_the_case_of,
     read_treebank,
 )
+from escada.evaluation.portuguese.word_lists import word_lists_text
 from escada.files import (
     cache_directory,
     content_hash,
-    hash_sources,
     read_json_lines,
     write_json_lines,
 )
@@ -55,8 +56,8 @@ TREEBANKS = ("porttinari", "petrogold")
 SPLITS = ("validation", "test")
 MOST_PAIRS = 100
 """Of one phenomenon, one value of its feature and one treebank."""
-CODE = ("portuguese", "portuguese/word_lists.toml", "tasks/samples.py")
-"""Below `escada/evaluation`: what decides the pairs."""
+CODE = ("escada.evaluation.portuguese", "escada.evaluation.tasks.samples", "escada.text.sources")
+"""Code that decides the pairs, beside the lists of words."""
 MOST_CHARACTERS = 250
 LEAST_WORDS = 4
 
@@ -128,13 +129,12 @@ def check_corpus(corpus: Corpus) -> None:
 
 def pairs_path(corpus: Corpus) -> Path:
     """Where the pairs of a corpus are kept; another path when corpus or code differ."""
-    package = Path(str(resources.files("escada")))
-    code = [package / "evaluation" / name for name in CODE]
     key = content_hash(
         {
             "wheel": dante.SHA256,
             "corpus": corpus.hash,
-            "code": hash_sources(package / "text" / "sources", *code),
+            "code": code_hash(__name__, within=CODE),
+            "word_lists": word_lists_text(),
             "wordfreq": metadata.version("wordfreq"),
         }
     )

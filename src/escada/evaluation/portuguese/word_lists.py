@@ -10,5 +10,11 @@ from importlib import resources
 @cache
 def word_list(name: str) -> frozenset[str]:
     """The words of one list."""
+    return frozenset(tomllib.loads(word_lists_text())[name].split())
+
+
+@cache
+def word_lists_text() -> str:
+    """The whole file, which decides what is built from it."""
     file = resources.files("escada.evaluation.portuguese") / "word_lists.toml"
-    return frozenset(tomllib.loads(file.read_text(encoding="utf-8"))[name].split())
+    return file.read_text(encoding="utf-8")

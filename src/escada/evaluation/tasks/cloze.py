@@ -261,7 +261,7 @@ def cloze_run(run: Run, corpus: Corpus, *, which: Which = "best", device: str = 
     path = run.layout.evaluation(NAME)
     rows = run.layout.evaluation(f"{NAME}-rows").with_suffix(".jsonl")
     asked = content_hash([asdict(item) for item in items])
-    key = result_key(run, which, "evaluation", items=asked)
+    key = result_key(run, which, __name__, items=asked)
     if is_done(path, key) and rows.exists():
         return False
     model = run.load_model(which, resolve_device(device))

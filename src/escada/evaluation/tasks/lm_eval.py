@@ -208,7 +208,7 @@ def evaluate_tasks(
         metrics[name] = {key: _plain(value) for key, value in values.items()}
         examples = found.get("n-samples", {}).get(name)
         asked = {"task": name, "metrics": metrics[name], "examples": examples}
-        key = result_key(run, which, "evaluation", **{**asked, "lm_eval": version})
+        key = result_key(run, which, __name__, **{**asked, "lm_eval": version})
         path = run.layout.evaluation(f"lm-eval-{_file_name(name)}")
         write_json(path, {**head, **asked, "weights": which, "key": key})
     return {**head, "tasks": metrics}

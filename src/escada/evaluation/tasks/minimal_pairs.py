@@ -222,7 +222,7 @@ def pairs_run(
         )
     pairs = agreement_pairs(corpus, source_file=source_file)
     path, rows = run.layout.evaluation(NAME), pair_rows_path(run)
-    key = result_key(run, which, "evaluation", pairs=pairs_hash(pairs))
+    key = result_key(run, which, __name__, pairs=pairs_hash(pairs))
     if is_done(path, key) and rows.exists():
         return False
     found = score_pairs(

@@ -200,7 +200,7 @@ def measure_windows(
 
 def _key(run: Run, corpus: Corpus, split: str, settings: WindowSettings, which: Which) -> str:
     return result_key(
-        run, which, "evaluation", corpus=corpus.hash, split=split, windows=asdict(settings)
+        run, which, __name__, corpus=corpus.hash, split=split, windows=asdict(settings)
     )
 
 
