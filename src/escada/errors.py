@@ -8,6 +8,7 @@ and exits with code 2. Every other exception is a bug and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -38,3 +39,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return "known: " + ", ".join(names)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 group`, `1,126 groups`.
+
+    Args:
+        number: how many.
+        noun: of one of them; its plural ends in s.
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def decimal_comma(text: str) -> str | None:
+    """What to do about a number that is written as in Portuguese; None if it is not."""
+    number = re.fullmatch(r"\s*([+-]?[0-9]+),([0-9]+)\b.*", text)
+    return f"use a point: {number[1]}.{number[2]}" if number else None

@@ -39,7 +39,7 @@ from pydantic import (
     field_validator,
 )
 
-from escada.errors import EscadaError, nearest
+from escada.errors import EscadaError, decimal_comma, nearest
 from escada.files import content_hash
 
 SCHEMA_VERSION = 1
@@ -99,7 +99,12 @@ class Budget:
             )
         match = _BUDGET.fullmatch(text)
         if match is None:
-            raise EscadaError(f"budget {text!r} is not a number with a unit", fix=_BUDGET_FORMS)
+            if re.match(r"\s*-\s*[0-9]", text):
+                raise EscadaError(f"budget {text!r} must be positive", fix=_BUDGET_FORMS)
+            raise EscadaError(
+                f"budget {text!r} is not a number with a unit",
+                fix=decimal_comma(text) or _BUDGET_FORMS,
+            )
         number, multiplier, unit = match.groups()
         if unit not in _UNITS:
             raise EscadaError(
@@ -442,6 +447,8 @@ def _validate(
         shown = problem["msg"].removeprefix("Value error, ")
         got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
         fix = "add it" if problem["type"] == "missing" else "change it there or with --set"
+        if isinstance(problem["input"], str) and (point := decimal_comma(problem["input"])):
+            fix = point
         raise EscadaError(f"{path}: {shown}{got}", where=where, fix=fix) from error
 
 
@@ -481,6 +488,11 @@ def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
     model_table = cast(dict[str, Any], found if isinstance(found, dict) else {})
     if "kind" not in model_table:
         raise EscadaError("the spec has no model.kind", where=where, fix="add [model] kind = …")
+    # All but the model first: its module imports torch, for which a typing error need not wait.
+    model_keys = [f"model.{key}" for key in model_table]
+    written = list(dict.fromkeys([*_keys(Spec, ""), *model_keys]))
+    plain = {"model": ModelConfig(kind=str(model_table["kind"]))}
+    _validate(Spec, sections | plain, "", where, written)
     module = model_module(str(model_table["kind"]))
     config_type = cast(type[ModelConfig], module.Config)
     known = list(dict.fromkeys([*_keys(Spec, ""), *_keys(config_type, "model.")]))
@@ -579,18 +591,19 @@ def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
         add_model_folder(path.resolve().parent)
     else:
         if rung not in rung_names():
-            raise EscadaError(
-                f"unknown rung {rung!r}",
-                fix=f"do you mean the file {rung}.toml?"
-                if Path(f"{rung}.toml").is_file()
-                else nearest(rung, rung_names()) + " (a spec file ends in .toml)",
-            )
+            raise EscadaError(f"unknown rung {rung!r}", fix=_rung_fix(rung))
         where = f"rung {rung}"
         data = resources.files("escada.rungs").joinpath(f"{rung}.toml").read_bytes()
     try:
         return tomllib.loads(data.decode("utf-8")), where
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EscadaError(f"not a TOML file: {error}", where=where, fix="fix it") from error
+
+
+def _rung_fix(rung: str) -> str:
+    if Path(f"{rung}.toml").is_file():
+        return f"do you mean the file {rung}.toml?"
+    return nearest(rung, rung_names()) + " (a spec file ends in .toml)"
 
 
 def _preset_fix(preset: str, known: list[str], where: str) -> str:

@@ -38,7 +38,10 @@ def test_each_rung_has_the_verdict_against_the_strongest_baseline(capsys):
 def test_macro_average_and_effective_groups_are_said(capsys):
     lines = shown(capsys)
     assert sum("2.345" in line for line in lines) == 2
-    assert any("1,126 groups of documents, worth 10.5 equal ones" in line for line in lines)
+    assert any(
+        "1,126 groups of documents, as informative as 10.5 groups of equal size" in line
+        for line in lines
+    )
     assert not any("n = 1" in line for line in lines)
 
 

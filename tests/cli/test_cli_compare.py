@@ -134,8 +134,8 @@ def test_runs_of_different_corpora_are_refused(runs, tmp_path):
 
 
 def test_one_run_alone_is_refused(runs):
-    assert "nothing to compare" in str(refusal(runs[0].path))
-    assert "1 recipe" in str(refusal(runs[0].path, runs[2].path))
+    assert f"only one run is named, {runs[0].name}" in str(refusal(runs[0].path))
+    assert "the 2 runs named differ in their seeds only" in str(refusal(runs[0].path, runs[2].path))
 
 
 def test_a_run_named_twice_is_refused(runs):

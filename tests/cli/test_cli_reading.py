@@ -58,7 +58,7 @@ def test_what_preparation_drops_evaluation_drops_and_says(run, tmp_path):
     for name in ("bits_per_byte", "ci95", "documents", "bytes", "tokens", "groups"):
         assert a[name] == b[name]
     assert b["read"] == {"documents": 7, "empty": 3, "exact_duplicates": 1, "near_duplicates": 0}
-    assert "4 of 7 documents are not measured: 3 empty, 1 exact" in dirty.stderr
+    assert "not measured: 4 of 7 documents (3 empty, 1 exact" in dirty.stderr
     assert clean.stderr == ""
 
 
@@ -70,7 +70,7 @@ def test_evaluation_takes_columns_and_skips_bad_rows(run, tmp_path):
     other = invoke("evaluate", run.path, "--text", path, *skipping)
     figure = json.loads(invoke("evaluate", run.path, "--text", plain, "--json").stdout)
     assert json.loads(other.stdout)["bits_per_byte"] == figure["bits_per_byte"]
-    assert "skipped 1 bad rows" in other.stderr
+    assert "skipped 1 bad row;" in other.stderr
 
 
 def test_preparation_says_and_keeps_what_it_did_not_read(tmp_path):
@@ -85,9 +85,10 @@ def test_preparation_says_and_keeps_what_it_did_not_read(tmp_path):
         said = invoke("data", "prepare", "--source", source, "--out", out, "--skip-bad-rows").stderr
         assert "(README, licence and the like): 1 (README.md)" in said
         assert "not UTF-8: 1 (c.txt)" in said
-        assert "skipped 1 bad rows; the first: " in said
+        assert said.count("iconv -f cp1252 -t utf-8") == 1
+        assert "skipped 1 bad row; the first: " in said
         assert "b.jsonl:7" in said
-        assert "7 ids came again" in said
+        assert "repeated ids, told apart by #2, #3, …: 7" in said
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["left_out"]["not UTF-8"] == {"count": 1, "names": ["c.txt"]}
     assert manifest["skipped_rows"] == 1

@@ -31,3 +31,35 @@ def test_a_training_says_its_phases_its_score_and_the_next_command(corpus_path, 
     places = [said.index(phase) for phase in order]
     assert places == sorted(places)
     assert re.search(r"validation: \d\.\d{3} bits per byte at step \d", said)
+
+
+MISTAKES = (
+    "train nosuch",
+    "train v1 --budget 5",
+    "train v1 --data nosuch",
+    "train v1 --out file",
+    "train v1 --set train.nosuch=1",
+    "train v1 --set train.learning_rate=x",
+    "climb v1 nosuch",
+    "climb --budget=-5min",
+    "climb --data nosuch",
+    "climb --out file/climb",
+)
+
+
+def test_what_is_written_wrong_is_said_before_torch_is_loaded(tmp_path):
+    (tmp_path / "file").write_text("")
+    script = """
+import sys
+from escada.cli import main
+for mistake in sys.argv[1:]:
+    sys.argv = ["escada", *mistake.split()]
+    try:
+        main()
+    except SystemExit as end:
+        print(mistake, end.code, "torch" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *MISTAKES], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [f"{mistake} 2 False" for mistake in MISTAKES], done.stderr

@@ -167,8 +167,8 @@ def invoke(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "who judges"),
-        (["--base-url", "http://h/v1"], "who judges"),
+        ([], "no judge is named"),
+        (["--base-url", "http://h/v1"], "no judge is named"),
         (["--reference", "{run}", "--model", "m"], "needs no endpoint"),
         (["--base-url", "http://a:b@h/v1", "--model", "m"], "user or password"),
         (["--base-url", "http://h", "--model", "m", "--max-usd", "1"], "needs the prices"),

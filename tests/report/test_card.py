@@ -230,5 +230,6 @@ def test_a_card_says_what_its_intervals_rest_on(run, corpus):
     found = read_json(path)
     write_json(path, found | {"groups": 1126, "effective_groups": 10.46, "ci95_leaves_out": ["s"]})
     card = card_text(run)
-    assert "| groups of documents | 1,126, worth 10.5 equal ones; n = 1 for s, how" in card
+    worth = "as informative as 10.5 groups of equal size"
+    assert f"| groups of documents | 1,126, {worth}; n = 1 for s, how" in card
     assert f"| mean of the sources | {found['macro_bits_per_byte']:.3f} (95 % interval" in card

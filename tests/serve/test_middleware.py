@@ -78,11 +78,14 @@ def test_other_pages_are_not_allowed_anything(here):
     assert status == 405
     assert "access-control-allow-origin" not in headers
     body = json.dumps({"model": "v1", "prompt": "a"}).encode()
-    status, _, answer = here.request(
-        "POST", "/v1/completions", body, {"Content-Type": "text/plain"}
-    )
-    assert status == 400
-    assert "application/json" in answer["error"]["message"]
+    for given, said in (
+        ({"Content-Type": "text/plain"}, "not 'text/plain'"),
+        ({"Content-Type": ""}, "none was given"),
+    ):
+        status, _, answer = here.request("POST", "/v1/completions", body, given)
+        assert status == 415
+        assert "must be application/json" in answer["error"]["message"]
+        assert said in answer["error"]["message"]
 
 
 def test_a_token_opens_everything_but_the_page_needs_none():

@@ -6,8 +6,8 @@ that `escada --help` answers at once.
 
 from __future__ import annotations
 
+import itertools
 import os
-import re
 import sys
 from typing import NoReturn, cast
 
@@ -36,6 +36,7 @@ from escada.cli import (
     serve,
     tokenizer,
     train,
+    usage,
 )
 from escada.cli.panels import PanelGroup
 from escada.errors import EscadaError
@@ -147,14 +148,16 @@ def _fail_usage(error: typer.BadParameter) -> NoReturn:
     if "\n" in error.message:
         error.show()
         sys.exit(error.exit_code)
-    what = error.format_message().rstrip(".").replace(". Did you", "; did you")
-    what = _OPTIONS.sub(r"; did you mean \1?", what)
-    verb = error.ctx.command_path if error.ctx else "escada"
-    fix = f"see {verb} --help"
-    if what.startswith("Got unexpected extra argument") and any(map(os.path.isdir, sys.argv[2:])):
-        fix = f"a pattern may have matched several; {verb} takes one; {fix}"
-    _fail(EscadaError(what[:1].lower() + what[1:], fix=fix))
+    what = usage.plain(error.format_message())
+    fixes = [usage.remedy(what, error.ctx, sys.argv[1:]), f"see {_verb(error)} --help"]
+    _fail(EscadaError(what, fix="; ".join(filter(None, fixes))))
 
 
-_OPTIONS = re.compile(r" \(Possible options: (.*)\)")
-"""What the parser adds to an option that it does not know."""
+def _verb(error: typer.BadParameter) -> str:
+    """`escada report`, also where the parser did not note which verb it was reading."""
+    if error.ctx is not None:
+        return error.ctx.command_path
+    named = itertools.takewhile(lambda word: not word.startswith("-"), sys.argv[1:])
+    words = list(itertools.islice(named, 2))
+    groups = [group.name for group in app.registered_groups]
+    return " ".join(["escada", *words[: 2 if words[:1] and words[0] in groups else 1]])

@@ -11,6 +11,9 @@ import typer
 from escada.cli import completion, options
 from escada.terminal import echo
 
+ROADMAP = ("v1", "v2", "v3", "v4", "v5", "v_final")
+"""The rungs that a climb takes unless others are named."""
+
 
 def climb(
     rungs: Annotated[
@@ -37,18 +40,25 @@ def climb(
     device: options.Device = "auto",
 ) -> None:
     """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""
-    from escada.ladder.climb import ROADMAP, ClimbInterrupted, Plan
+    from escada.spec import Budget, load_spec, read_spec_table
+
+    # What can be wrong is looked at before torch is loaded, which takes seconds.
+    wanted = Budget.parse(budget) if budget else None
+    options.check_paths(data, out)
+    names = rungs or list(ROADMAP)
+    for name in names:
+        read_spec_table(name)
+    profile = load_spec(names[0], preset=preset, overrides=overrides or []).text.profile
+
+    from escada.ladder.climb import ClimbInterrupted, Plan
     from escada.ladder.climb import climb as climb_rungs
     from escada.report.writers.html import write_report
     from escada.report.writers.terminal import ladder_table
-    from escada.spec import Budget, load_spec
 
-    names = rungs or list(ROADMAP)
-    profile = load_spec(names[0], preset=preset, overrides=overrides or []).text.profile
     plan = Plan(
         rungs=names,
         preset=preset,
-        budget=Budget.parse(budget) if budget else None,
+        budget=wanted,
         corpus=options.open_corpus(data, profile),
         out=out,
         seeds=range(seed, seed + seeds),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escada.cli import options
+from escada.errors import counted
 from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def _show(found: dict[str, Any]) -> None:
     echo(f"words written  {_with_interval(found['accuracy'], found['ci95'], '.2%')}")
     bits = _with_interval(found["bits_per_word"], found["bits_per_word_ci95"], ".2f")
     echo(f"bits per word  {bits}")
-    echo(f"passages       {found['items']:,} of {found['groups']:,} groups, {found['split']}")
+    groups = counted(found["groups"], "group")
+    echo(f"passages       {found['items']:,} of {groups}, {found['split']}")
 
 
 def _with_interval(value: float, interval: list[float] | None, form: str) -> str:

@@ -53,7 +53,7 @@ def compare(
     ladder = any((folder / LADDER).is_file() for folder in runs)
     if len(recipes) < 2:
         raise EscadaError(
-            f"nothing to compare: {len(opened)} run(s) of {len(recipes)} recipe(s)",
+            _nothing_to_compare(opened),
             fix="name two runs of different rungs, or a climb of several",
         )
     for run in opened:
@@ -68,6 +68,12 @@ def compare(
 
 
 LADDER = "ladder.json"
+
+
+def _nothing_to_compare(opened: list[Run]) -> str:
+    if len(opened) == 1:
+        return f"nothing to compare: only one run is named, {opened[0].name}"
+    return f"nothing to compare: the {len(opened)} runs named differ in their seeds only"
 
 
 def _runs_of(folder: Path) -> list[Run]:
@@ -102,7 +108,7 @@ def _show(rows: list[dict[str, Any]], metric: str) -> None:
             shown.append(("", source, *_part(part), groups))
         if len(row["by_source"]) > 1:
             sources.append(len(shown))
-            shown.append(("", "sources alike", *_part(row["macro"]), "mean over sources"))
+            shown.append(("", "mean of sources", *_part(row["macro"]), "each source alike"))
     title = f"{metric}, paired by document (negative: a is better)"
     print_table([(head, "left") for head in heads], shown, title=title, dim=sources)
     for row in rows:

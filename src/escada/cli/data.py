@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escada.cli import completion, reading
-from escada.errors import EscadaError
+from escada.errors import EscadaError, counted
 from escada.terminal import Column, bar, echo, echo_json, print_table
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def _print_summary(corpus: Corpus) -> None:
     manifest, read = corpus.manifest, corpus.manifest["read"]
     fell = read["empty"] + read["exact_duplicates"] + read["near_duplicates"]
     echo(
-        f"{corpus.path}: {manifest['documents']:,} documents, {manifest['bytes']:,} bytes, "
+        f"{corpus.path}: {counted(manifest['documents'], 'document')}, "
+        f"{counted(manifest['bytes'], 'byte')}, "
         f"profile {corpus.profile}, hash {corpus.hash[:12]}"
     )
     echo(
@@ -157,7 +158,7 @@ def _print_copies(manifest: dict[str, Any]) -> None:
         return
     parts = {split: across[split] for split in ("validation", "test")}
     removed = ", ".join(
-        f"{part['removed_documents']:,} of {split} ({part['removed_bytes']:,} bytes)"
+        f"{part['removed_documents']:,} of {split} ({counted(part['removed_bytes'], 'byte')})"
         for split, part in parts.items()
     )
     echo(f"held-out documents removed as copies of another split's: {removed}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escada.cli import completion, options, reading, windows
-from escada.errors import EscadaError, nearest
+from escada.errors import EscadaError, counted, nearest
 from escada.terminal import echo, echo_json, shortened
 
 if TYPE_CHECKING:
@@ -198,9 +198,9 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> dict[str,
     )
     if fell := read["documents"] - len(documents):
         echo(
-            f"{fell:,} of {read['documents']:,} documents are not measured: {read['empty']:,} "
-            f"empty, {read['exact_duplicates']:,} exact and {read['near_duplicates']:,} "
-            "near-duplicates",
+            f"not measured: {fell:,} of {counted(read['documents'], 'document')} "
+            f"({read['empty']:,} empty, {read['exact_duplicates']:,} exact and "
+            f"{read['near_duplicates']:,} near-duplicates)",
             err=True,
         )
     not_read = counts.source.to_json()
@@ -241,21 +241,21 @@ def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> dic
 
 def _show(found: dict[str, Any]) -> None:
     tokenizer = found["tokenizer"]
-    plural = "" if found["documents"] == 1 else "s"
     rows = {
         "bits per byte": f"{found['bits_per_byte']:.4f}",
         "95 % interval": _interval(found),
-        "by source alike": _macro(found),
+        "mean of sources": _macro(found),
         "perplexity": (
             f"{found['perplexity']:.2f} per token of {tokenizer['kind']} "
             f"{tokenizer['vocab_size']}; not comparable across tokenizers"
         ),
         "accuracy": f"{found['accuracy']:.2%} of next tokens",
         "text": (
-            f"{found['split']}: {found['documents']:,} document{plural}, {found['bytes']:,} bytes, "
-            f"{found['tokens']:,} tokens, profile {found['profile']}"
+            f"{found['split']}: {counted(found['documents'], 'document')}, "
+            f"{counted(found['bytes'], 'byte')}, {counted(found['tokens'], 'token')}, "
+            f"profile {found['profile']}"
         ),
-        "unknown": f"{found['unknown']:,} characters",
+        "unknown": counted(found["unknown"], "character"),
         "protocol": found["protocol"]
         + (f", {found['context_tokens']} tokens" if found["context_tokens"] else ""),
         "speed": f"{found['tokens_per_second']:,.0f} tokens/s",
@@ -268,7 +268,9 @@ def _show(found: dict[str, Any]) -> None:
 
 def _interval(found: dict[str, Any]) -> str:
     """The interval, how many groups it is of, and what it leaves out."""
-    groups = f"{found['groups']:,} groups (as good as {found['effective_groups']:.1f} equal ones)"
+    groups = counted(found["groups"], "group")
+    if found["groups"] > 1:
+        groups += f" (as informative as {found['effective_groups']:.1f} groups of equal size)"
     if found["ci95"] is None:
         return f"none: no source has two groups; {groups}"
     low, high = found["ci95"]

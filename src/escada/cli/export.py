@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from escada.cli import options
+from escada.errors import counted
 from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -63,8 +64,23 @@ def export(
         echo(out)
         if parity is not None:
             _show(parity)
+        echo(f"next: {_next_step(to, out)}", err=True)
     if parity is not None and not parity.ok:
         raise typer.Exit(1)
+
+
+def _next_step(to: str, out: Path) -> str:
+    """How to use what was written."""
+    if to == "gguf":
+        return f'llama-cli -m {out} -p "Era uma vez"   (llama.cpp)'
+    if to == "onnx":
+        return f"{out / 'README.md'} has the lines for ONNX Runtime"
+    own_code = (out / "modeling_escada.py").exists()
+    arguments = f"{str(out)!r}" + (", trust_remote_code=True" if own_code else "")
+    return (
+        f"in Python, transformers.AutoModelForCausalLM.from_pretrained({arguments}) and "
+        f"AutoTokenizer.from_pretrained({arguments})"
+    )
 
 
 def _show(parity: Parity) -> None:
@@ -73,7 +89,7 @@ def _show(parity: Parity) -> None:
         "texts": f"{parity.same_texts:,} of {parity.sentences:,} sentences the same",
         "logits": (
             f"largest difference {parity.largest_difference:.2g} in {parity.tokens:,} tokens of "
-            f"{parity.documents} documents; at most {parity.tolerance:g} is allowed"
+            f"{counted(parity.documents, 'document')}; at most {parity.tolerance:g} is allowed"
         ),
         "greedy": f"{parity.same_greedy} of {parity.greedy_prompts} continuations the same",
         "verdict": "the same" if parity.ok else "NOT the same",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escada.cli import options
+from escada.errors import counted
 from escada.terminal import bar, echo, echo_json, print_line
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ def _judge_name(base_url: str | None, model: str | None, reference: Path | None)
         return ""
     if base_url is None or model is None:
         raise EscadaError(
-            "who judges?", fix="give --base-url and --model, or --reference RUN without an endpoint"
+            "no judge is named",
+            fix="give --base-url and --model, or --reference RUN without an endpoint",
         )
     return model
 
@@ -245,13 +247,13 @@ def _show(found: dict[str, Any], folder: Path) -> None:
         if probe["share"] is not None:
             echo(
                 f"Probes: {text} in {probe['share']:.0%} {_percents(probe['ci95'])} of "
-                f"{probe['pairs']:,} pairs"
+                f"{counted(probe['pairs'], 'pair')}"
             )
     asked = found["questions"]
     usd = "" if found["usd"] is None or not with_marks else f", {found['usd']:.4f} USD"
     echo(
         f"{asked['answered']:,} of {asked['total']:,} answered, {asked['unusable']:,} unusable; "
-        f"{found['calls']:,} calls, {found['tokens']['input']:,} + "
+        f"{counted(found['calls'], 'call')}, {found['tokens']['input']:,} + "
         f"{found['tokens']['output']:,} tokens{usd}"
     )
     for one in found.get("degraded", []):

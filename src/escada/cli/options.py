@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -170,6 +171,25 @@ def open_corpus(data: Path | None, profile: str) -> Corpus:
     if data is not None:
         return Corpus.open(data)
     return prepare("default", default_corpus_path(profile), profile=profile)
+
+
+def check_paths(data: Path | None, out: Path) -> None:
+    """Find out whether a training can read its corpus and write its run, before torch is loaded.
+
+    Raises:
+        EscadaError: no corpus at `data`, or no folder can be made at `out`.
+    """
+    from escada.errors import EscadaError
+    from escada.text.corpus import Corpus
+
+    if data is not None:
+        Corpus.open(data)
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        what = "a file is where a folder is needed"
+        raise EscadaError(what, where=there, fix="choose another --out")
+    if not os.access(there, os.W_OK):
+        raise EscadaError("no permission to write", where=there, fix="choose another --out")
 
 
 INTERRUPTED = 130

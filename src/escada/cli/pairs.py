@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from escada.cli import options
+from escada.errors import counted
 from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -84,6 +85,6 @@ def _show(found: dict[str, Any]) -> None:
 def _line(share: dict[str, Any]) -> str:
     interval = share["ci95"]
     within = f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "(n = 1)"
-    return (
-        f"{share['accuracy']:.3f}  {within:16}  {share['pairs']:,} pairs, {share['groups']} groups"
+    return f"{share['accuracy']:.3f}  {within:16}  {counted(share['pairs'], 'pair')}, " + counted(
+        share["groups"], "group"
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from escada.errors import counted
 from escada.terminal import echo
 
 if TYPE_CHECKING:
@@ -55,12 +56,16 @@ def say_what_was_not_read(counts: Mapping[str, Any]) -> None:
     Args:
         counts: as `ReadCounts.to_json` gives them; a corpus of an older version has none.
     """
+    from escada.text.sources.walk import NOT_UTF8
+
     for reason, files in counts.get("left_out", {}).items():
         more = ", …" if files["count"] > len(files["names"]) else ""
         names = ", ".join(files["names"]) + more
         echo(f"left out, {reason}: {files['count']:,} ({names})", err=True)
+        if reason == NOT_UTF8:
+            echo("  to have them read: iconv -f cp1252 -t utf-8 FILE > NEW, for each", err=True)
     if skipped := counts.get("skipped_rows"):
         first = counts["first_skipped_row"]
-        echo(f"skipped {skipped:,} bad rows; the first: {first}", err=True)
+        echo(f"skipped {counted(skipped, 'bad row')}; the first: {first}", err=True)
     if repeated := counts.get("repeated_ids"):
-        echo(f"{repeated:,} ids came again and got #2, #3, … after them", err=True)
+        echo(f"repeated ids, told apart by #2, #3, …: {repeated:,}", err=True)

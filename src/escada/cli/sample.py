@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from escada.cli import completion, options
-from escada.terminal import echo, echo_json, echo_styled, echo_text
+from escada.errors import counted
+from escada.terminal import bar, echo, echo_json, echo_styled, echo_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,17 +118,19 @@ def sample(
         cleaned = [clean_prompt(text, profile) for text in prompts for _ in range(n)]
         _print_stream(events, cleaned, opened.tokenizer, with_tokens=logprobs is not None)
         return
-    samples = generate(
-        model,
-        opened.tokenizer,
-        prompts,
-        settings,
-        max_tokens=max_tokens,
-        n=n,
-        seed=seed,
-        profile=profile,
-        weights=weights,
-    )
+    with _progress(len(prompts) * n, max_tokens) as progress:
+        samples = generate(
+            model,
+            opened.tokenizer,
+            prompts,
+            settings,
+            max_tokens=max_tokens,
+            n=n,
+            seed=seed,
+            profile=profile,
+            weights=weights,
+            progress=progress,
+        )
     if json:
         table = {
             "schema_version": 1,
@@ -151,7 +156,25 @@ def sample(
     for one in samples:
         end = "" if one.finished else "…"
         echo_styled([(one.prompt, None), (one.text, "bold")], end=f"{end}\n")
-        echo_text(f"  [{len(one.ids)} tokens, {one.bits_per_token:.2f} bits per token]\n")
+        echo_text(
+            f"  [{counted(len(one.ids), 'token')}, {one.bits_per_token:.2f} bits per token]\n"
+        )
+
+
+@contextlib.contextmanager
+def _progress(samples: int, max_tokens: int) -> Generator[Callable[[int], None]]:
+    """Say what is being written, where it is not shown as it comes, and count its tokens."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+
+    if samples > 1:
+        echo(
+            f"writing {samples:,} samples together, of at most {counted(max_tokens, 'token')} each "
+            "(--stream shows one after the other as it is written)",
+            err=True,
+        )
+    with bar(BarColumn(), MofNCompleteColumn(), TextColumn("tokens at most")) as shown:
+        task = shown.add_task("", total=samples * max_tokens)
+        yield lambda count: shown.update(task, completed=count)
 
 
 def _print_stream(
@@ -178,5 +201,5 @@ def _print_stream(
         if event.finish is not None:
             end = "…" if event.finish == "length" and not with_tokens else ""
             bits = nats / tokens / math.log(2)
-            echo_text(f"{end}\n  [{tokens} tokens, {bits:.2f} bits per token]\n")
+            echo_text(f"{end}\n  [{counted(tokens, 'token')}, {bits:.2f} bits per token]\n")
             tokens, nats = 0, 0.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from escada.cli import completion, options
-from escada.errors import EscadaError
+from escada.errors import EscadaError, counted
 from escada.terminal import Style, echo, echo_json, echo_styled
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _runs_and_text(given: list[str], file: Path | None) -> tuple[list[Path], str
         return [find_run(Path(run)) for run in given], _decoded(_bytes_of(file), str(file))
     if not runs:
         raise EscadaError("a run and a text are needed", fix='as in: escada score RUN "uma frase"')
-    found = [find_run(Path(run)) for run in runs]
+    found = [_run(run, given) for run in runs]
     if last == "-":
         return found, _decoded(sys.stdin.buffer.read(), "standard input")
     if is_run_folder(last):
@@ -101,6 +101,24 @@ def _runs_and_text(given: list[str], file: Path | None) -> tuple[list[Path], str
             fix="put the text after the runs, in quotes",
         )
     return found, last
+
+
+def _run(name: str, given: list[str]) -> Path:
+    """The run of that name, which may be a word of a text without quotes.
+
+    Raises:
+        EscadaError: no run of this name, or several.
+    """
+    from escada.runs.catalogue import find_run
+
+    try:
+        return find_run(Path(name))
+    except EscadaError as error:
+        at = given.index(name)
+        if at == 0:
+            raise
+        fix = f'a text of several words needs quotes: "{" ".join(given[at:])}"; {error.fix}'
+        raise EscadaError(error.what, where=error.where, fix=fix) from error
 
 
 def _bytes_of(file: Path) -> bytes:
@@ -135,7 +153,8 @@ def _show(name: str, found: TextScore) -> None:
 def _sums(found: TextScore) -> str:
     unknown = f", {found.unknown} unknown to the tokenizer" if found.unknown else ""
     return (
-        f"bits in {len(found.tokens)} tokens (the end of the text is one), {found.bytes} bytes"
+        f"bits in {counted(len(found.tokens), 'token')} (the end of the text is one), "
+        f"{counted(found.bytes, 'byte')}"
         f"{unknown}: {found.bits_per_byte:.4f} bits per byte"
     )
 

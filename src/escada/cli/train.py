@@ -40,22 +40,28 @@ def train(
 ) -> None:
     """Train a rung in a new run folder, whose path is the last line printed."""
     from escada.errors import EscadaError
-    from escada.runs.run import Run, open_run
     from escada.spec import Budget, load_spec
-    from escada.training.distributed import World
-    from escada.training.run import start
 
+    # What can be wrong is looked at before torch is loaded, which takes seconds.
+    wanted = None if budget is None else Budget.parse(budget)
+    options.check_paths(data, out)
     continued = None
     if continue_from is not None:
-        continued = open_run(continue_from)
+        from escada.runs.run import open_run
+
         _check_continuing(continue_from, budget, rung, overrides, seed, dry_run, warm_start)
+        continued = open_run(continue_from)
         spec, seed, data = continued.spec, continued.seed, data or continued.data_path
     elif rung is None:
         raise EscadaError("train needs a rung", fix="name one, such as v1; see `escada rungs`")
     else:
         spec = load_spec(rung, preset=preset, overrides=overrides or [])
-    if budget is not None:
-        spec = spec.with_budget(Budget.parse(budget))
+    if wanted is not None:
+        spec = spec.with_budget(wanted)
+
+    from escada.runs.run import Run, open_run
+    from escada.training.distributed import World
+    from escada.training.run import start
 
     def train_in(world: World) -> Run:
         return start(

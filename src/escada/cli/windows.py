@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from escada.errors import EscadaError, nearest
+from escada.errors import EscadaError, counted, nearest
 from escada.terminal import bar, echo, print_line
 
 if TYPE_CHECKING:
@@ -132,10 +132,11 @@ def show(found: dict[str, Any]) -> None:
             f"{found['windows']:,} of {found['windows_available']:,} windows of "
             f"{found['window_tokens']} tokens, stride {found['window_stride']}"
         ),
-        "left out": f"{found['windows_left_out']:,} windows whose target begins a document",
+        "left out": counted(found["windows_left_out"], "window")
+        + " whose target begins a document",
         "text": (
-            f"{found['split']}: targets in {found['documents']:,} documents of "
-            f"{found['groups']:,} groups, profile {found['profile']}"
+            f"{found['split']}: targets in {counted(found['documents'], 'document')} of "
+            f"{counted(found['groups'], 'group')}, profile {found['profile']}"
         ),
         "protocol": f"{found['protocol']}; not comparable with bits per byte or `document/…`",
         "speed": f"{found['windows_per_second']:,.0f} windows/s, {found['seconds']:.1f} s",

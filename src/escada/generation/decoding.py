@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +74,7 @@ def generate(
     profile: str,
     batch_rows: int = 64,
     weights: str = "fp32",
+    progress: Callable[[int], None] | None = None,
 ) -> list[Sample]:
     """Continue each prompt `n` times.
 
@@ -90,6 +91,7 @@ def generate(
         profile: of the run's cleaning.
         batch_rows: rows decoded together; when one ends, the next takes its place.
         weights: that the model decodes with: see `with_weights`.
+        progress: called after each token with how many there are.
 
     Returns:
         `n` samples of the first prompt, `n` of the second, and so on.
@@ -102,9 +104,11 @@ def generate(
     rows = requests(tokenizer, cleaned, settings, max_tokens=max_tokens, n=n, seed=seed)
     ids: list[list[int]] = [[] for _ in rows]
     nats = [0.0 for _ in rows]
-    for event in _events(model, tokenizer, rows, batch_rows, weights):
+    for count, event in enumerate(_events(model, tokenizer, rows, batch_rows, weights), start=1):
         ids[event.request].append(event.token)
         nats[event.request] += event.nats
+        if progress is not None:
+            progress(count)
     return [
         Sample(
             prompt=cleaned[index // n],

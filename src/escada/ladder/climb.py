@@ -36,8 +36,6 @@ from escada.text.corpus import Corpus
 from escada.training.run import check_profile
 
 SCHEMA_VERSION = 1
-ROADMAP = ("v1", "v2", "v3", "v4", "v5", "v_final")
-"""The rungs that a climb takes unless others are named."""
 LADDER, CONTROLS, REPORT = "ladder.json", "controls.json", "report"
 INTERRUPTED = 130
 

@@ -79,8 +79,10 @@ def _hardware(ladder: LadderFacts, runs: Mapping[str, RunFacts], language: Langu
     names = [_device(machine, rung) for rung in ladder.rungs]
     devices = list(dict.fromkeys(name for name in names if name))
     details: list[str] = []
-    if isinstance(machine.get("cores"), int):
-        details.append(language.say("glance.cores", cores=machine["cores"]))
+    cores: object = machine.get("cores")
+    if isinstance(cores, int):
+        key = "glance.core" if cores == 1 else "glance.cores"
+        details.append(language.say(key, cores=cores))
     if machine.get("memory_bytes"):
         details.append(language.memory(machine["memory_bytes"]))
     return Item(

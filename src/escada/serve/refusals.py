@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from escada.serve.errors import ApiError
 from escada.serve.limits import LOGPROBS, STOP_CHARACTERS, STOP_STRINGS
 from escada.serve.schema import CompletionRequest
 
+_JSON_TYPE = re.compile(r"application/([\w.-]+\+)?json\s*(;|$)", re.IGNORECASE)
 STOP_LIMITS = (
     f"or a list of at most {STOP_STRINGS} texts, each of 1 to {STOP_CHARACTERS} characters"
 )
@@ -21,15 +23,22 @@ NOT_SUPPORTED = ("suffix", "presence_penalty", "frequency_penalty", "logit_bias"
 """Fields that may only have the value that means nothing."""
 
 
-def validation_refusal(error: RequestValidationError) -> ApiError:
-    """The first problem of a body."""
+def validation_refusal(error: RequestValidationError, content_type: str) -> ApiError:
+    """The first problem of a body, of which the header says that it is `content_type`."""
+    if not _JSON_TYPE.match(content_type):
+        given = f"not {content_type!r}" if content_type else "and none was given"
+        return ApiError(
+            415,
+            f"The header 'Content-Type' must be application/json, {given}.",
+            code="unsupported_media_type",
+        )
     problem: Mapping[str, Any] = error.errors()[0]
     place = [part for part in problem["loc"] if part != "body"]
     kind = str(problem["type"])
     if kind == "json_invalid":
         return ApiError(400, "The body is not JSON.", code="invalid_json")
     if not place:
-        return ApiError(400, "The body must be a JSON object, sent as application/json.")
+        return ApiError(400, "The body must be a JSON object.")
     param = str(place[0])
     if kind == "extra_forbidden":
         name = str(place[-1])

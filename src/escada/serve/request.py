@@ -16,7 +16,7 @@ from typing import cast
 
 import numpy as np
 
-from escada.errors import EscadaError
+from escada.errors import EscadaError, counted
 from escada.generation.batch import Request
 from escada.generation.decoding import random_stream
 from escada.generation.samplers import SamplerSettings, settings_as_written
@@ -78,7 +78,7 @@ def understand(body: CompletionRequest, served: ServedModel, limits: Limits) -> 
     if n * len(prompts) > limits.max_n:
         raise ApiError(
             400,
-            f"{len(prompts)} prompts with n = {n} are {n * len(prompts)} samples; "
+            f"{counted(len(prompts), 'prompt')} with n = {n} are {n * len(prompts)} samples; "
             f"at most {limits.max_n} are allowed in one request.",
             param="n",
         )

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from escada.errors import EscadaError
+from escada.errors import EscadaError, counted
 from escada.text.permutation import Permutation
 from escada.text.shards import TokenStream
 
@@ -64,7 +64,7 @@ class WindowBatches:
     ) -> None:
         if stream.n_tokens <= window_tokens:
             raise EscadaError(
-                f"the training text has {stream.n_tokens} tokens, a window needs "
+                f"the training text has {counted(stream.n_tokens, 'token')}, a window needs "
                 f"{window_tokens + 1}",
                 where=stream.path,
                 fix="prepare more text or choose a smaller train.window_tokens",

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from escada.code_hash import code_hash
-from escada.errors import EscadaError
+from escada.errors import EscadaError, counted
 from escada.files import (
     cache_directory,
     content_hash,
@@ -65,9 +65,18 @@ class Corpus:
         Raises:
             EscadaError: no corpus there, or of another version; a file missing or corrupted.
         """
+        if not path.exists():
+            raise EscadaError(
+                "the corpus folder does not exist, so there is no prepared corpus",
+                where=path,
+                fix="check the path, or prepare one with: escada data prepare --out DIR",
+            )
         if not (path / MANIFEST).is_file():
-            fix = "prepare one with: escada data prepare --out DIR"
-            raise EscadaError("no prepared corpus in this folder", where=path, fix=fix)
+            raise EscadaError(
+                "no prepared corpus in this folder" if path.is_dir() else "no prepared corpus",
+                where=path,
+                fix=f"prepare it first: escada data prepare --source {path} --out DIR",
+            )
         manifest = read_json(path / MANIFEST)
         if manifest.get("kind") != _KIND or manifest.get("schema_version") != SCHEMA_VERSION:
             fix = "prepare the corpus again in another folder"
@@ -235,7 +244,7 @@ def _make(
             weights[document.source][document.group] += file.add(document)
     if not weights:
         raise EscadaError(
-            f"empty corpus: none of {counts.read} document(s) has any text after cleaning",
+            f"empty corpus: of {counted(counts.read, 'document')} none has any text after cleaning",
             where=source.name,
             fix="give files that hold text"
             if profile == "reference"

@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from escada.errors import EscadaError
+from escada.errors import EscadaError, counted
 
 SPLITS = ("train", "validation", "test")
 HELD_OUT_SHARE = 0.1
@@ -104,8 +104,10 @@ def split_corpus(
     }
     if len(set(splits.values())) < len(SPLITS):
         raise EscadaError(
-            f"the corpus is too small to be split in three: {len(splits)} group(s) of documents",
+            "the corpus is too small to be split in three: it has only "
+            + counted(len(splits), "group"),
             where=where,
-            fix="give at least three documents (or sites, authors, theses) of one source",
+            fix="give at least three documents of one source; a group is a document, or those of "
+            "one site, author or thesis, which are not divided",
         )
     return splits

@@ -33,7 +33,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from escada.errors import EscadaError
+from escada.errors import EscadaError, counted
 from escada.evaluation.sampling import evenly, proportionally
 from escada.evaluation.scoring import target_scores
 from escada.generation.inference import exact_inference, tokens_at_once
@@ -190,7 +190,7 @@ def score_windows(
     available_M = ends_M[kept_M]
     if not len(available_M):
         raise EscadaError(
-            f"the text has {len(stream.ids_N)} tokens, a window and its target need "
+            f"the text has {counted(len(stream.ids_N), 'token')}, a window and its target need "
             f"{settings.window_tokens + 1}",
             fix="choose a smaller --window-tokens or a larger split",
         )
@@ -274,7 +274,8 @@ def _sample(
     """The windows that fit a budget, by the source of the document that holds the target."""
     if wanted < LEAST_WINDOWS:
         raise EscadaError(
-            f"{budget:g} s leave time for {max(wanted, 0)} windows after the calibration",
+            f"{budget:g} s leave time for {counted(max(wanted, 0), 'window')} "
+            "after the calibration",
             where="--budget",
             fix=f"give more, for at least {LEAST_WINDOWS}",
         )

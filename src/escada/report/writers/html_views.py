@@ -334,10 +334,11 @@ def sources_notes(ladder: LadderFacts, language: Language) -> list[str]:
     rung = next((r for r in ladder.rungs if r.effective_groups is not None), None)
     if rung is None:
         return []
-    effective = language.number(rung.effective_groups, 1)
-    notes = [
-        language.say("sources.groups", groups=language.number(rung.groups), effective=effective)
-    ]
+    notes: list[str] = []
+    if rung.groups is None or rung.groups > 1:
+        effective = language.number(rung.effective_groups, 1)
+        groups = language.number(rung.groups)
+        notes.append(language.say("sources.groups", groups=groups, effective=effective))
     if rung.ci95_leaves_out:
         notes.append(language.say("sources.alone", sources=", ".join(rung.ci95_leaves_out)))
     return notes

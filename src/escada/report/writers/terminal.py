@@ -83,8 +83,8 @@ def _notes(ladder: dict[str, Any]) -> Iterator[str]:
     """What the columns are of; the documents, and so their groups, are the same for all rungs."""
     first = ladder["rungs"][0]
     yield (
-        f"intervals: {first['groups']:,} groups of documents, worth "
-        f"{first['effective_groups']:.1f} equal ones; macro: mean of the sources"
+        f"intervals: {first['groups']:,} groups of documents, as informative as "
+        f"{first['effective_groups']:.1f} groups of equal size; macro: mean of the sources"
     )
     if alone := first["ci95_leaves_out"]:
         yield f"n = 1 ({', '.join(alone)}): the intervals leave out how other groups would vary"

@@ -21,10 +21,10 @@ from escada.text.sources.base import (
     files_identity,
     plain_intake,
 )
-from escada.text.sources.files import SUFFIXES, read_file, read_files, source_name, unknown_form
+from escada.text.sources.files import SUFFIXES, read_file, read_files, source_name
 from escada.text.sources.opening import printable
 from escada.text.sources.rows import suffix_of
-from escada.text.sources.walk import files_below
+from escada.text.sources.walk import files_below, unknown_form
 
 __all__ = ["DEFAULT_OPTIONS", "Licence", "ReadCounts", "RowOptions", "Source", "open_source"]
 
@@ -142,7 +142,7 @@ def _found(path: Path) -> tuple[dict[str, Path], dict[str, Any], list[tuple[str,
         found = files_below(path, SUFFIXES)
         return found.files, files_identity(found.files), found.left_out
     if path.exists() and suffix_of(path) not in SUFFIXES:
-        raise unknown_form(path)
+        raise unknown_form(path, SUFFIXES)
     return {printable(path.name): path}, file_identity(path), []
 
 

@@ -69,13 +69,7 @@ def read_file(path: Path, place: str, intake: Intake) -> Iterator[Document]:
         return read_treebank(lines(path), place, intake.source)
     if suffix in TEXT:
         return _read_blocks(path, place, intake)
-    raise unknown_form(path)
-
-
-def unknown_form(path: Path) -> EscadaError:
-    """What is said of a file that is of no known form."""
-    forms = " ".join(suffix for suffix in SUFFIXES if suffix)
-    return EscadaError(f"unknown form {suffix_of(path)!r}", where=path, fix=f"use {forms}")
+    raise walk.unknown_form(path, SUFFIXES)
 
 
 def read_files(files: Mapping[str, Path], intake: Intake) -> Iterator[Document]:

@@ -32,7 +32,7 @@ _PACKED = {
     b"\x28\xb5\x2f\xfd": "zstd",
 }
 _UNPACK = "unpack it first"
-_AS_TEXT = "save or export it as text (.txt)"
+_AS_TEXT = "take its text out first, for example with pandoc, and give the .txt"
 _NOT_TEXT = {
     b"PAR1": ("a Parquet file", "let its name end in .parquet"),
     b"ARROW1": ("an Arrow file", "write it as Parquet"),
@@ -43,7 +43,7 @@ _NOT_TEXT = {
     b"Rar!": ("a rar archive", _UNPACK),
     b"\x1f\x9d": ("packed by compress", _UNPACK),
     b"\x04\x22\x4d\x18": ("packed by lz4", _UNPACK),
-    b"%PDF-": ("a PDF", _AS_TEXT),
+    b"%PDF-": ("a PDF", "take its text out first, for example with pdftotext, and give the .txt"),
     b"{\\rtf": ("a rich text document", _AS_TEXT),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("a document of an old Office", _AS_TEXT),
     b"\x89PNG": ("an image", "give files that hold text"),

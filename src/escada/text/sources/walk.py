@@ -27,6 +27,16 @@ _ABOUT = re.compile(
 """Names of files that speak of the data, or are a system's."""
 _ABOUT_SUFFIXES = frozenset({"", ".md", ".txt", ".text", ".rst", ".cff", ".json", ".db", ".ini"})
 
+AS_TEXT = "take its text out first, for example with "
+"""What is said of a document with pages or layout; the name of a tool follows."""
+_REMEDIES = {
+    (".pdf",): f"{AS_TEXT}pdftotext, and give the .txt",
+    (".docx", ".odt", ".epub", ".html", ".htm", ".rtf", ".tex"): f"{AS_TEXT}pandoc (pandoc FILE "
+    "-t plain -o FILE.txt), and give the .txt",
+    (".doc", ".ppt", ".pptx"): f"{AS_TEXT}LibreOffice (save as text), and give the .txt",
+    (".xls", ".xlsx", ".ods"): "save it as CSV (UTF-8)",
+}
+
 HIDDEN = "hidden"
 ABOUT = "about the data (README, licence and the like)"
 UNREADABLE = "unreadable"
@@ -67,8 +77,7 @@ def files_below(folder: Path, known: tuple[str, ...]) -> Found:
         if (reason := _unfit(path)) is not None:
             left_out.append((reason, place))
         elif suffix_of(path) not in known:
-            form, forms = suffix_of(path) or path.name, " ".join(part or "(none)" for part in known)
-            raise EscadaError(f"unknown form {form!r}", where=path, fix=f"use {forms}")
+            raise unknown_form(path, known)
         else:
             (links if path.is_symlink() else files)[place] = path
     targets = {file.resolve() for file in files.values()}
@@ -79,6 +88,14 @@ def files_below(folder: Path, known: tuple[str, ...]) -> Found:
             targets.add(target)
             files[place] = path
     return Found(dict(sorted(files.items())), sorted(left_out))
+
+
+def unknown_form(path: Path, known: tuple[str, ...]) -> EscadaError:
+    """What is said of a file that cannot be read, and of a document with pages or layout."""
+    suffix = suffix_of(path)
+    forms = "use " + " ".join(part or "(none)" for part in known)
+    fix = next((fix for suffixes, fix in _REMEDIES.items() if suffix in suffixes), forms)
+    return EscadaError(f"unknown form {suffix or path.name!r}", where=path, fix=fix)
 
 
 def _unfit(path: Path) -> str | None:

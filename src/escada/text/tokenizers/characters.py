@@ -71,7 +71,7 @@ class CharacterTokenizer:
         kept = np.flatnonzero(counts >= min_count)
         if not kept.size:
             raise EscadaError(
-                f"no character occurs {min_count} times or more",
+                f"no character occurs at least {min_count} times",
                 fix="give the tokenizer more text",
             )
         return cls((chr(point) for point in kept.tolist()), min_count=min_count)
