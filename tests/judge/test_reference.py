@@ -8,9 +8,9 @@ import pytest
 
 from escada.evaluation.baselines.byte_ngrams import bigram_model, character_tokenizer, uniform_model
 from escada.evaluation.ruler import score_documents
+from escada.evaluation.scoring import score_tokens
 from escada.judge.offline_judge import (
-    continuation_charge,
-    nats_of_targets,
+    charges_of,
     panel_charges,
     probe_shares,
     reference_verdict,
@@ -25,16 +25,26 @@ TEXT = "O chapéu do carteiro desceu a corrente até a margem do rio. Ninguém o
 
 @pytest.mark.parametrize("model_name", ["lstm", "gru", "sinusoidal", "learned"])
 @pytest.mark.parametrize("kind", ["characters", "bytes", "bpe"])
-def test_a_whole_document_costs_what_the_ruler_charges(tiny, tokenizers, model_name, kind):
+def test_a_whole_text_costs_what_the_ruler_charges_but_for_its_end(
+    tiny, tokenizers, model_name, kind
+):
     tokenizer = tokenizers[kind]
     model = tiny(model_name, tokenizer.vocab_size)
-    ids = np.concatenate([[tokenizer.bos_id], tokenizer.encode(TEXT), [tokenizer.eos_id]]).astype(
-        np.int64
-    )
-    scores = score_documents(model, tokenizer, [Document("d", "s", "g", TEXT)])
-    unknown = int(scores.unknown[0]) * tokenizer.unknown_bits * math.log(2)
-    whole = nats_of_targets(model, ids, first_target=1, window=None)
-    assert whole + unknown == pytest.approx(float(scores.nats[0]), rel=1e-6)
+    ids = np.concatenate([[tokenizer.bos_id], tokenizer.encode(TEXT), [tokenizer.eos_id]])
+    (tokens,) = score_tokens(model, tokenizer, [ids.astype(np.int64)])
+    ruler = float(score_documents(model, tokenizer, [Document("d", "s", "g", TEXT)]).nats[0])
+    (charge,) = charges_of(model, tokenizer, [("", TEXT)], None)
+    assert charge.nats + float(tokens.nats[-1]) == pytest.approx(ruler, rel=1e-6)
+
+
+def test_of_texts_charged_together_none_sees_another(tiny, tokenizers):
+    tokenizer = tokenizers["bpe"]
+    texts = [(TEXT[:n], TEXT[n : n + length]) for n in (0, 9, 40) for length in (1, 7, 45)]
+    for name in ("lstm", "learned"):
+        model = tiny(name, tokenizer.vocab_size)
+        together = charges_of(model, tokenizer, texts, None)
+        alone = [charges_of(model, tokenizer, [one], None)[0] for one in texts]
+        assert [c.nats for c in together] == pytest.approx([c.nats for c in alone], rel=1e-6)
 
 
 @pytest.mark.parametrize("model_name", ["lstm", "learned"])
@@ -44,7 +54,7 @@ def test_opening_and_continuation_add_up(tiny, tokenizers, model_name, split):
     model = tiny(model_name, tokenizer.vocab_size)
 
     def charge(opening, text):
-        return continuation_charge(model, tokenizer, opening, text, context_tokens=None)
+        return charges_of(model, tokenizer, [(opening, text)], None)[0]
 
     head, tail, whole = (
         charge("", TEXT[:split]),
@@ -58,8 +68,7 @@ def test_opening_and_continuation_add_up(tiny, tokenizers, model_name, split):
 def test_unknown_characters_are_paid_for(tiny, tokenizers):
     tokenizer = tokenizers["characters"]
     model = tiny("gru", tokenizer.vocab_size)
-    known = continuation_charge(model, tokenizer, "O", " rio", context_tokens=None)
-    unknown = continuation_charge(model, tokenizer, "O", " 日日日", context_tokens=None)
+    known, unknown = charges_of(model, tokenizer, [("O", " rio"), ("O", " 日日日")], None)
     assert unknown.bits_per_byte > known.bits_per_byte
     assert unknown.nats > 3 * tokenizer.unknown_bits * math.log(2)
 
@@ -67,7 +76,7 @@ def test_unknown_characters_are_paid_for(tiny, tokenizers):
 def test_by_hand_a_uniform_model_charges_log_v_a_token(tokenizers):
     tokenizer = tokenizers["bytes"]
     model = uniform_model(tokenizer)
-    charge = continuation_charge(model, tokenizer, "Era", " uma", context_tokens=None)
+    (charge,) = charges_of(model, tokenizer, [("Era", " uma")], None)
     assert charge.bits_per_byte == pytest.approx(math.log2(tokenizer.vocab_size))
 
 
@@ -154,9 +163,7 @@ def test_a_review_by_a_run_has_the_form_of_the_other_and_names_itself(runs, corp
     panel = gather_panel(runs, corpus, prompts=3, device="cpu")
     model = runs[1].load_model("best")
     shown = panel.texts(panel.openings[0].id)[runs[0].name]
-    charge = continuation_charge(
-        model, runs[1].tokenizer, panel.openings[0].text, shown, context_tokens=None
-    )
+    (charge,) = charges_of(model, runs[1].tokenizer, [(panel.openings[0].text, shown)], None)
     assert charge.bits_per_byte < 12
     row = next(row for row in verdict["ratings"] if row["run"] == runs[0].name)
     low, high = row["bits_per_byte"]["ci95"]

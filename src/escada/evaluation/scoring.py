@@ -3,10 +3,11 @@
     scores = score_tokens(model, tokenizer, [sequence], context_tokens=128)
     scores[0].nats
 
-A sequence begins with BOS; every token after it is a target and charged once. A model with a state
-carries it through the sequence; the others slide a window by half its length, so that the context
-of a target is what decoding would have kept (`context_start`). An UNK pays the model's nats and
-`unknown_bits`. Logits are fp32, sums float64; no padding, batch or order enters beyond rounding.
+A sequence begins with BOS; every token after it, or from some place on, is a target and charged
+once. A model with a state carries it through the sequence; the others slide a window by half its
+length, so that the context of a target is what decoding would have kept (`context_start`). An UNK
+pays the model's nats and `unknown_bits`. Logits are fp32, sums float64; no padding, batch or order
+enters beyond rounding.
 
 `Reading` does the same one forward pass at a time, for those who have other work in between.
 
@@ -48,7 +49,7 @@ SLICE_TOKENS = 512
 
 @dataclass(frozen=True, slots=True)
 class TokenScores:
-    """The targets of one sequence: all its tokens but the first, N of them.
+    """The targets of one sequence, N of them: all its tokens but the first, unless said otherwise.
 
     Attributes:
         ids: of the targets.
@@ -69,6 +70,7 @@ def score_tokens(
     tokenizer: Tokenizer,
     sequences: Sequence[Integers],
     *,
+    first_targets: Sequence[int] | None = None,
     context_tokens: int | None = None,
     batch_tokens: int | None = None,
     alternatives: int = 0,
@@ -79,6 +81,8 @@ def score_tokens(
         model: left in the mode that it came in.
         tokenizer: the model's.
         sequences: ids from BOS on.
+        first_targets: the place in each sequence from which on it is charged, at least 1; what
+            stands before is context. None: 1.
         context_tokens: see `window_of`.
         batch_tokens: most tokens of one forward pass; None: as suits the device, and no more than
             keep its logits within 128 MiB.
@@ -94,6 +98,7 @@ def score_tokens(
         model,
         tokenizer,
         sequences,
+        first_targets=first_targets,
         context_tokens=context_tokens,
         batch_tokens=batch_tokens,
         alternatives=alternatives,
@@ -113,18 +118,22 @@ class Reading:
         tokenizer: Tokenizer,
         sequences: Sequence[Integers],
         *,
+        first_targets: Sequence[int] | None = None,
         context_tokens: int | None = None,
         batch_tokens: int | None = None,
         alternatives: int = 0,
     ) -> None:
-        self._model, self._tokenizer, self._sequences = model, tokenizer, sequences
+        self._model, self._tokenizer = model, tokenizer
+        firsts = [1] * len(sequences) if first_targets is None else first_targets
+        self._targets = [ids[first:] for ids, first in zip(sequences, firsts, strict=True)]
         window = window_of(model, context_tokens)
         limit = batch_tokens or _batch_tokens(model)
-        lengths = np.array([max(0, len(sequence) - 1) for sequence in sequences], dtype=np.int64)
+        lengths = np.array([len(ids) for ids in self._targets], dtype=np.int64)
         self._ends = np.cumsum(lengths, dtype=np.int64)
         targets = int(self._ends[-1]) if len(lengths) else 0
         self._charges = _Charges(
             self._ends - lengths,
+            firsts,
             np.zeros(targets),
             np.zeros(targets, dtype=np.bool_),
             [()] * targets if alternatives else [],
@@ -145,10 +154,8 @@ class Reading:
         """What was charged, once nothing is left to read."""
         price = self._tokenizer.unknown_bits * math.log(2)
         found: list[TokenScores] = []
-        for sequence, begin, end in zip(
-            self._sequences, self._charges.begins, self._ends, strict=True
-        ):
-            ids, nats = sequence[1:], self._charges.nats[begin:end]
+        for ids, begin, end in zip(self._targets, self._charges.begins, self._ends, strict=True):
+            nats = self._charges.nats[begin:end]
             correct = self._charges.correct[begin:end]
             if (unk := self._tokenizer.unk_id) is not None:
                 nats, correct = nats + (ids == unk) * price, correct & (ids != unk)
@@ -202,9 +209,13 @@ def _batch_tokens(model: LanguageModel) -> int:
 
 @dataclass(slots=True)
 class _Charges:
-    """Charges of all targets, those of the first sequence first; each begins at its place."""
+    """Charges of all targets, those of the first sequence first; each begins at its place.
+
+    `firsts` are the places of the first targets within their sequences.
+    """
 
     begins: Integers
+    firsts: Sequence[int]
     nats: Floats
     correct: Booleans
     alternatives: list[Alternatives]
@@ -225,11 +236,12 @@ class _Charges:
             targets_BT: ids.
             scored_BT: which of them are charged here.
             sequences: of the rows.
-            places: of each row's first target among its sequence's targets.
+            places: of each row's first target in its sequence.
         """
         nats_BT, correct_BT = target_scores(logits_BTV, targets_BT)
         scored = scored_BT.cpu().numpy()
-        begins_B: Integers = self.begins[list(sequences)] + np.array(places, dtype=np.int64)
+        firsts_B = np.array([self.firsts[i] for i in sequences], dtype=np.int64)
+        begins_B: Integers = self.begins[list(sequences)] + np.array(places) - firsts_B
         places_T = np.arange(scored.shape[1], dtype=np.int64)
         charged_N: Integers = np.add.outer(begins_B, places_T)[scored]
         self.nats[charged_N] = nats_BT.cpu().numpy()[scored]
@@ -297,7 +309,9 @@ def _carry_state(
             pieces = [sequences[i][start : start + chunk + 1] for i in rows]
             ids_BT, targets_BT, real_BT = _padded(pieces, device)
             logits_BTV = model.advance(ids_BT, state)
-            charges.add(logits_BTV, targets_BT, real_BT, rows, [start] * len(rows))
+            contexts = [charges.firsts[i] - 1 - start for i in rows]
+            scored_BT = real_BT & _after(contexts, ids_BT)
+            charges.add(logits_BTV, targets_BT, scored_BT, rows, [start + 1] * len(rows))
             del logits_BTV
             yield True
             start += chunk
@@ -332,17 +346,24 @@ def _slide_windows(
 ) -> Iterator[bool]:
     """All windows of all sequences, those of similar length side by side."""
     device = model.device
-    windows = [w for i, s in enumerate(sequences) for w in windows_of(len(s), window, i)]
+    windows = [
+        w
+        for i, (sequence, first) in enumerate(zip(sequences, charges.firsts, strict=True))
+        for w in windows_of(len(sequence), window, i)
+        if w.stop >= first
+    ]
     windows.sort(key=lambda w: w.start - w.stop)
-    while windows:
-        n_rows = max(1, limit // (windows[0].stop - windows[0].start))
-        batch, windows = windows[:n_rows], windows[n_rows:]
+    done = 0
+    while done < len(windows):
+        n_rows = max(1, limit // (windows[done].stop - windows[done].start))
+        batch = windows[done : done + n_rows]
+        done += n_rows
         pieces = [sequences[w.sequence][w.start : w.stop + 1] for w in batch]
         ids_BT, targets_BT, real_BT = _padded(pieces, device)
-        skipped_B = torch.tensor([w.first_target - 1 - w.start for w in batch], device=device)
-        positions_T = torch.arange(ids_BT.shape[1], device=device)
-        scored_BT = real_BT & (positions_T >= skipped_B[:, None])
-        rows, places = [w.sequence for w in batch], [w.start for w in batch]
+        firsts = [max(w.first_target, charges.firsts[w.sequence]) for w in batch]
+        contexts = [first - 1 - w.start for first, w in zip(firsts, batch, strict=True)]
+        scored_BT = real_BT & _after(contexts, ids_BT)
+        rows, places = [w.sequence for w in batch], [w.start + 1 for w in batch]
         charges.add(model(ids_BT), targets_BT, scored_BT, rows, places)
         yield True
 
@@ -357,3 +378,9 @@ def _padded(pieces: Sequence[Integers], device: torch.device) -> tuple[Tensor, T
         real[b, : len(piece) - 1] = True
     ids_BT = torch.as_tensor(ids, device=device)
     return ids_BT[:, :-1], ids_BT[:, 1:], torch.as_tensor(real, device=device)
+
+
+def _after(contexts: Sequence[int], ids_BT: Tensor) -> Tensor:
+    """Which positions stand behind as many as only are context in their row, (B, T)."""
+    contexts_B = torch.tensor(contexts, device=ids_BT.device)
+    return torch.arange(ids_BT.shape[1], device=ids_BT.device) >= contexts_B[:, None]

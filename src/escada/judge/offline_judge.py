@@ -1,6 +1,6 @@
 """The offline stand-in for a judge: how likely a reference run's model finds each sample.
 
-    bits = reference_bits(model, tokenizer, panel, window)
+    charges = panel_charges(model, tokenizer, panel, window)
 
 Bits per byte of a continuation given its opening, by the ruler's arithmetic: fp32 logits, float64
 sums, the ruler's windows, unknown characters at the ruler's price. The opening's tokens are context
@@ -21,20 +21,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from escada.errors import EscadaError
 from escada.evaluation.bootstrap import ratio_interval
-from escada.evaluation.scoring import windows_of
-from escada.generation.inference import exact_inference, tokens_at_once
+from escada.evaluation.scoring import check_scores, score_tokens
 from escada.judge import reliability
 from escada.judge.panel import (
     HUMAN,
     NOISE,
     PROBE_PAIRS,
     Panel,
-    Probe,
     ProbeKind,
     ProbeText,
 )
@@ -68,111 +64,65 @@ class Charge:
         return self.nats / math.log(2) / self.bytes
 
 
-def continuation_charge(
+TIE = 1e-6
+"""Bits per byte of two texts that differ by less than this share are equal but for rounding."""
+
+Charges = dict[str, dict[str, Charge]]
+"""By entrant and opening."""
+
+
+def charges_of(
     model: LanguageModel,
     tokenizer: Tokenizer,
-    opening: str,
-    text: str,
-    *,
+    texts: Sequence[tuple[str, str]],
     context_tokens: int | None,
-) -> Charge:
-    """What the ruler charges for `text` after BOS and `opening`.
+) -> list[Charge]:
+    """What the ruler charges for each text after BOS and its opening.
 
     Args:
         model: of the reference run.
         tokenizer: its own.
-        opening: context, not charged.
-        text: charged, without EOS.
+        texts: openings, which are context and not charged, each with the text that is, without EOS.
         context_tokens: the ruler's window, for a model without a state.
 
     Raises:
-        EscadaError: the figure is not finite.
+        EscadaError: a figure that is not finite.
     """
-    before = np.concatenate([[tokenizer.bos_id], tokenizer.encode(opening)]).astype(np.int64)
-    ids = tokenizer.encode(text).astype(np.int64)
-    nats = nats_of_targets(
-        model, np.concatenate([before, ids]), first_target=len(before), window=context_tokens
+    openings = tokenizer.encode_batch([opening for opening, _ in texts])
+    charged = tokenizer.encode_batch([text for _, text in texts])
+    scores = score_tokens(
+        model,
+        tokenizer,
+        [
+            np.concatenate([[tokenizer.bos_id], before, ids]).astype(np.int64)
+            for before, ids in zip(openings, charged, strict=True)
+        ],
+        first_targets=[1 + len(before) for before in openings],
+        context_tokens=context_tokens,
     )
-    unknown = 0 if tokenizer.unk_id is None else int(np.count_nonzero(ids == tokenizer.unk_id))
-    nats += unknown * tokenizer.unknown_bits * math.log(2)
-    if not math.isfinite(nats):
-        raise EscadaError(
-            "the reference model's score is not a finite number",
-            fix="its training diverged or its weights are damaged: use another run",
-        )
-    return Charge(nats, len(text.encode()))
-
-
-def nats_of_targets(
-    model: LanguageModel, ids: Integers, *, first_target: int, window: int | None
-) -> float:
-    """-log p of the tokens from `first_target` on, each in the ruler's context.
-
-    Args:
-        model: left in the mode that it came in.
-        ids: a text's tokens from BOS on.
-        first_target: place in `ids`, at least 1.
-        window: of a model without a state; the model's own if None.
-    """
-    if first_target >= len(ids):
-        return 0.0
-    with exact_inference(model):
-        if model.context_tokens is None:
-            return _carried(model, ids, first_target)
-        return _windowed(model, ids, first_target, window or model.context_tokens)
-
-
-def _carried(model: LanguageModel, ids: Integers, first_target: int) -> float:
-    device = model.device
-    state = model.fresh_state(1)
-    nats, chunk = 0.0, tokens_at_once(model.vocab_size)
-    for start in range(0, len(ids) - 1, chunk):
-        stop = min(start + chunk, len(ids) - 1)
-        inputs_1T = torch.as_tensor(ids[None, start:stop], device=device)
-        logits_TV = model.advance(inputs_1T, state)[0]
-        nats += _charged(logits_TV, ids, start, stop, first_target)
-    return nats
-
-
-def _windowed(model: LanguageModel, ids: Integers, first_target: int, window: int) -> float:
-    device = model.device
-    nats = 0.0
-    for part in windows_of(len(ids), window):
-        if part.stop < first_target:
-            continue
-        inputs_1T = torch.as_tensor(ids[None, part.start : part.stop], device=device)
-        first = max(first_target, part.first_target)
-        nats += _charged(model(inputs_1T)[0], ids, part.start, part.stop, first)
-    return nats
-
-
-def _charged(
-    logits_TV: torch.Tensor, ids: Integers, start: int, stop: int, first_target: int
-) -> float:
-    """Nats of the targets up to `stop`, from the logits of the inputs `start:stop`."""
-    first = max(first_target, start + 1)
-    if first > stop:
-        return 0.0
-    targets_T = torch.as_tensor(ids[first : stop + 1], device=logits_TV.device)
-    logs_TV = logits_TV[first - 1 - start :].float().double().log_softmax(dim=-1)
-    return float(-logs_TV.gather(1, targets_T[:, None]).sum())
-
-
-Charges = dict[str, dict[str, Charge]]
-"""By entrant and opening."""
+    check_scores(scores, [f"the reference model on {text[:40]!r}" for _, text in texts])
+    return [
+        Charge(float(one.nats.sum()), len(text.encode()))
+        for one, (_, text) in zip(scores, texts, strict=True)
+    ]
 
 
 def panel_charges(
     model: LanguageModel, tokenizer: Tokenizer, panel: Panel, context_tokens: int | None
 ) -> Charges:
     """Charge every text of the panel that is not empty."""
+    places = [
+        (name, opening.id, opening.text, text)
+        for opening in panel.openings
+        for name, text in panel.texts(opening.id).items()
+        if text
+    ]
+    found = charges_of(
+        model, tokenizer, [(opening, text) for *_, opening, text in places], context_tokens
+    )
     charges: Charges = {entrant.name: {} for entrant in panel.entrants}
-    for opening in panel.openings:
-        for name, text in panel.texts(opening.id).items():
-            if text:
-                charges[name][opening.id] = continuation_charge(
-                    model, tokenizer, opening.text, text, context_tokens=context_tokens
-                )
+    for (name, opening, *_), charge in zip(places, found, strict=True):
+        charges[name][opening] = charge
     return charges
 
 
@@ -181,18 +131,14 @@ def probe_shares(
 ) -> dict[ProbeKind, ProbeShare]:
     """In how many probes of each kind the better text costs fewer bits per byte."""
 
-    def bits(probe: Probe, name: ProbeText) -> float:
-        return continuation_charge(
-            model,
-            tokenizer,
-            probe.opening.text,
-            probe.texts[name],
-            context_tokens=context_tokens,
-        ).bits_per_byte
+    def bits(name: ProbeText) -> list[float]:
+        texts = [(probe.opening.text, probe.texts[name]) for probe in panel.probes]
+        return [one.bits_per_byte for one in charges_of(model, tokenizer, texts, context_tokens)]
 
     found: dict[ProbeKind, ProbeShare] = {}
     for kind, (better, worse) in PROBE_PAIRS.items():
-        won = sum(bits(probe, better) < bits(probe, worse) for probe in panel.probes)
+        both = zip(bits(better), bits(worse), strict=True)
+        won = sum(a < b and not math.isclose(a, b, rel_tol=TIE) for a, b in both)
         found[kind] = ProbeShare(len(panel.probes), won)
     return found
 
@@ -254,10 +200,8 @@ def _games(panel: Panel, charges: Charges) -> list[Game]:
     for opening in panel.openings:
         charged = [name for name in panel.texts(opening.id) if opening.id in charges[name]]
         for one, other in itertools.combinations(charged, 2):
-            apart = (
-                charges[other][opening.id].bits_per_byte - charges[one][opening.id].bits_per_byte
-            )
-            score = 0.5 + 0.5 * float(np.sign(apart))
+            a, b = (charges[name][opening.id].bits_per_byte for name in (one, other))
+            score = 0.5 if math.isclose(a, b, rel_tol=TIE) else float(a < b)
             games.append(Game(opening.id, stratum(opening), place[one], place[other], score))
     return games
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from escada.errors import EscadaError
-from escada.evaluation import continuations
+from escada.evaluation import scoring
 from escada.evaluation.baselines.byte_ngrams import TableModel, bigram_model
 from escada.evaluation.continuations import score_continuations
 from escada.evaluation.ruler import score_documents
@@ -58,8 +58,8 @@ def reference(model, tokenizer, context, continuation, window, with_eos):
 def test_a_continuation_costs_what_the_slow_reference_charges(
     tiny, tokenizers, monkeypatch, name, kind, with_eos
 ):
-    monkeypatch.setattr(continuations, "CHUNK_TOKENS", 7)
-    monkeypatch.setattr(continuations, "BATCH_TOKENS", 40)
+    monkeypatch.setattr(scoring, "CARRIED_TOKENS", 7)
+    monkeypatch.setattr(scoring, "BATCH_TOKENS", {"cpu": 40})
     tokenizer = tokenizers[kind]
     model = tiny(name, tokenizer.vocab_size).eval()
     found = score_continuations(
