@@ -8,7 +8,9 @@ import re
 import pytest
 
 from escada.errors import EscadaError
+from escada.report import rows_beyond
 from escada.report.data import read_ladder
+from escada.report.scene import read_scene
 from escada.report.writers.html import write_report
 
 
@@ -91,16 +93,20 @@ def tested(table):
     return table
 
 
-@pytest.fixture
-def texts(climb, tested):
-    """The words of the page in both languages."""
-    page = write_report(climb(tested)).read_text(encoding="utf-8")
+def words_of(folder):
+    """The words of a climb's page in both languages."""
+    page = write_report(folder).read_text(encoding="utf-8")
     found = {}
     for code in ("en", "pt"):
         body = page.split(f'<main id="{code}-top"')[1].split("</main>")[0]
         bare = re.sub(r"<[^>]+>", " ", body)
         found[code] = html.unescape(re.sub(r"\s+", " ", bare)).replace("\u202f", " ")
     return found
+
+
+@pytest.fixture
+def texts(climb, tested):
+    return words_of(climb(tested))
 
 
 def test_a_second_seed_is_a_run_of_its_rung_and_no_rung(climb, tested):
@@ -144,15 +150,42 @@ def test_a_last_rung_that_does_not_beat_the_n_grams_is_said_not_to(climb, tested
     assert words in write_report(climb(tested)).read_text(encoding="utf-8")
 
 
-def test_last_words_without_a_model_stand_below_the_pairs(climb, tested):
+@pytest.fixture
+def with_cloze_baselines(tested):
     tested["cloze_baselines"] = [
         share(0.019) | {"key": "constant_word", "name": "always", "word": "anos"},
         share(0.05) | {"key": "repeated_word", "name": "repeated"},
+        share(0.098) | {"key": "bigram", "name": "n-grams"},
     ]
-    page = html.unescape(write_report(climb(tested)).read_text(encoding="utf-8"))
-    assert "“anos” every time is right in 1.9 %" in page.replace("\u202f", " ")
-    assert "responder sempre “anos” acerta 1,9 %" in page.replace("\u202f", " ")
-    assert "The last word that the passage repeats: 5.0 %" in page.replace("\u202f", " ")
+    return tested
+
+
+def test_last_words_without_a_model_are_rows_of_the_table(climb, with_cloze_baselines):
+    texts = words_of(climb(with_cloze_baselines))
+    assert "always “anos” – – – 1.9 % [" in texts["en"]
+    assert "sempre “anos” – – – 1,9 % [" in texts["pt"]
+    assert "last repeated word – – – 5.0 % [" in texts["en"]
+    assert (
+        "character bigrams 70.0 % [67.0, 73.0] 75.0 % [72.0, 78.0] 60.0 % [57.0, 63.0] 9.8 % ["
+        in texts["en"]
+    )
+
+
+def test_a_corpus_without_pairs_shows_its_last_words(climb, with_cloze_baselines):
+    for row in (*with_cloze_baselines["rungs"], *with_cloze_baselines["baselines"]):
+        row.pop("minimal_pairs", None)
+    texts = words_of(climb(with_cloze_baselines))
+    assert "v2 – – 1.9 % [" in texts["en"]
+    assert "always “anos” – – 1.9 % [" in texts["en"]
+
+
+def test_tables_have_the_last_words_of_baselines_too(climb, with_cloze_baselines):
+    folder = climb(with_cloze_baselines)
+    table = rows_beyond.tests_table(read_scene(folder, "en"))
+    last_words = [column.key for column in table.columns].index("cloze")
+    found = {row.cells[0].value: row.cells[last_words].value for row in table.rows if row.control}
+    assert found["constant_word"] == 0.019
+    assert found["bigram"] == 0.098
 
 
 def test_guardrails_show_verdict_limit_cause_and_controls(texts):

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from escada.errors import EscadaError
 from escada.evaluation.results import result_key, ruler_context
 from escada.files import content_hash, read_json, write_json
 from escada.judge import verdict as verdicts
@@ -68,18 +67,6 @@ def default_folder(runs: Sequence[Run]) -> Path:
     """`judge` in the closest folder that holds all the runs."""
     parents = [run.path.resolve().parent for run in runs]
     return Path(os.path.commonpath(parents)) / "judge"
-
-
-def read_verdict(folder: Path) -> dict[str, Any]:
-    """The last verdict of a folder.
-
-    Raises:
-        EscadaError: there is none, or it is of another schema.
-    """
-    found = read_json(folder / VERDICT)
-    if found.get("schema_version") != verdicts.SCHEMA_VERSION:
-        raise EscadaError("not a verdict of this version of escada", where=folder / VERDICT)
-    return found
 
 
 def review_with_endpoint(

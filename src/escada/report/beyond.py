@@ -10,8 +10,8 @@ from escada.report.data import LadderFacts, RungFacts
 from escada.report.i18n import Language
 from escada.report.tested import JudgeFacts, PairsFacts, RatedFacts, SeedFacts, ShareFacts
 
-PairRow = tuple[str, PairsFacts, ShareFacts | None, str]
-"""A label, its figures, its cloze figure, and `baseline` or nothing."""
+TestRow = tuple[str, PairsFacts | None, ShareFacts | None, str]
+"""A label, its pairs, its last words, and `baseline` or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,8 @@ def context(ladder: LadderFacts, judge: JudgeFacts | None, language: Language) -
     return {
         "seeded": [(rung, seeds_of(rung)) for rung in ladder.rungs if rung.other_seeds],
         "phenomena": [(name, share.pairs) for name, share in phenomena.items()],
-        "pair_rows": list(_pair_rows(ladder, language)),
+        "test_rows": list(_test_rows(ladder, language)),
         "pairs_findings": list(_pairs_findings(ladder, language)),
-        "cloze_baselines": list(_cloze_findings(ladder, language)),
         "guard_names": list(dict.fromkeys(n for found in guarded for n in found.guardrails)),
         "guard_controls": [
             (
@@ -58,14 +57,12 @@ def seeds_of(rung: RungFacts) -> Seeds:
     return Seeds(each, statistics.mean(figures), statistics.stdev(figures))
 
 
-def _pair_rows(ladder: LadderFacts, language: Language) -> Iterator[PairRow]:
+def _test_rows(ladder: LadderFacts, language: Language) -> Iterator[TestRow]:
     for rung in ladder.rungs:
-        if rung.minimal_pairs:
+        if rung.minimal_pairs or rung.cloze:
             yield rung.name, rung.minimal_pairs, rung.cloze, ""
-    for baseline in ladder.baselines:
-        if baseline.minimal_pairs:
-            name = language.baseline_short(baseline.key, baseline.name)
-            yield name, baseline.minimal_pairs, None, "baseline"
+    for row in ladder.tested_baselines:
+        yield language.tested_baseline(row), row.minimal_pairs, row.cloze, "baseline"
 
 
 def _pairs_findings(ladder: LadderFacts, language: Language) -> Iterator[tuple[str, str]]:
@@ -99,16 +96,6 @@ def _pairs_findings(ladder: LadderFacts, language: Language) -> Iterator[tuple[s
         yield "good", language.say("tests.above", **values)
     else:
         yield "open", language.say("tests.not_above", **values)
-
-
-def _cloze_findings(ladder: LadderFacts, language: Language) -> Iterator[str]:
-    """What one gets at the last words without reading, beside the rungs' column."""
-    for baseline in ladder.cloze_baselines:
-        yield language.say(
-            f"cloze.{baseline.key}",
-            word=baseline.word or "",
-            accuracy=f"{language.percent(baseline.accuracy)} {language.percents(baseline.ci95)}",
-        )
 
 
 def _judged(judge: JudgeFacts | None) -> list[tuple[RatedFacts, str]]:

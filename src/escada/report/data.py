@@ -28,6 +28,7 @@ from escada.report.tested import (
     PairsFacts,
     SeedFacts,
     ShareFacts,
+    TestedBaseline,
 )
 from escada.spec import About
 
@@ -164,6 +165,21 @@ class LadderFacts(Facts):
     )
     cloze_baselines: list[ClozeBaselineFacts] = Field(default_factory=list[ClozeBaselineFacts])
     rungs: list[RungFacts] = Field(min_length=1)
+
+    @property
+    def tested_baselines(self) -> list[TestedBaseline]:
+        """Baselines that answered the minimal pairs or the last words, a row for each key."""
+        pairs = {row.key: row for row in self.baselines if row.minimal_pairs}
+        cloze = {row.key: row for row in self.cloze_baselines}
+        return [
+            TestedBaseline(
+                key=key,
+                name=(pairs.get(key) or cloze[key]).name,
+                minimal_pairs=pairs[key].minimal_pairs if key in pairs else None,
+                cloze=cloze.get(key),
+            )
+            for key in dict.fromkeys([*pairs, *cloze])
+        ]
 
 
 class SampleFacts(Facts):

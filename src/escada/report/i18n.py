@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any, Literal, cast
 
 from escada.report.strict import Interval
+from escada.report.tested import TestedBaseline
 
 Code = Literal["en", "pt"]
 CODES: tuple[Code, ...] = ("en", "pt")
@@ -73,6 +74,13 @@ class Language:
     def baseline_short(self, key: str, name: str) -> str:
         """The same in few words, for figures and narrow columns."""
         return self.messages.get(f"baseline_short.{key}", name)
+
+    def tested_baseline(self, row: TestedBaseline) -> str:
+        """A baseline of the tests beside bits per byte, likewise in few words."""
+        if f"cloze.{row.key}" not in self.messages:
+            return self.baseline_short(row.key, row.name)
+        word = row.cloze.word if row.cloze else None
+        return self.say(f"cloze.{row.key}", word=word or "–")
 
     def names(self, names: Sequence[str]) -> str:
         """`v1, v2 and v3`."""

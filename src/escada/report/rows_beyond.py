@@ -54,9 +54,8 @@ def tests_table(scene: Scene) -> Table:
         if rung.minimal_pairs or rung.cloze or rung.lexicon_share is not None or rung.guardrails
     ]
     controls = [
-        cells(t.baseline(b.key, b.name), b.key, b.minimal_pairs, None, None, None)
-        for b in ladder.baselines
-        if b.minimal_pairs
+        cells(t.tested_baseline(row), row.key, row.minimal_pairs, row.cloze, None, None)
+        for row in ladder.tested_baselines
     ]
     controls += [
         cells(say(f"guard.{name}"), name, None, None, facts.lexicon_share, None)

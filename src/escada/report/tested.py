@@ -40,6 +40,15 @@ class PairsFacts(ShareFacts):
     by_attractor: dict[str, ShareFacts] = Field(default_factory=dict)
 
 
+class TestedBaseline(Facts):
+    """What a baseline got at the minimal pairs, and at the last words of passages."""
+
+    key: str
+    name: str
+    minimal_pairs: PairsFacts | None
+    cloze: ClozeBaselineFacts | None
+
+
 class GuardFacts(Facts):
     """One guardrail of a rung's samples."""
 

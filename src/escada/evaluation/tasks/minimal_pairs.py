@@ -245,18 +245,3 @@ def read_pairs_result(run: Run) -> dict[str, Any]:
 def pair_rows_path(run: Run) -> Path:
     """Where `pairs_run` writes the sums of each pair."""
     return run.layout.evaluation(f"{NAME}-rows").with_suffix(".jsonl")
-
-
-def pairs_of_baseline(
-    model: LanguageModel,
-    tokenizer: Tokenizer,
-    corpus: Corpus,
-    *,
-    source_file: Path | None = None,
-) -> dict[str, Any]:
-    """The figures of a model without a run, such as an n-gram control: what `summary` gives.
-
-    Raises:
-        EscadaError: another corpus than the default one.
-    """
-    return score_pairs(model, tokenizer, agreement_pairs(corpus, source_file=source_file)).summary()
