@@ -12,20 +12,35 @@ from pathlib import Path
 from typing import Any
 
 from escada.files import read_json, write_text
+from escada.ladder.baseline_comparison import best_baseline
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
     "README.md": ("n-grams (Kneser-Ney)", "xz primed with the training text", "bigram"),
     "README.pt-BR.md": ("n-gramas (Kneser-Ney)", "xz que já leu o texto de treino", "bigrama"),
 }
+VERDICTS = {
+    "README.md": {name: name for name in ("better", "worse", "undecided")},
+    "README.pt-BR.md": {"better": "melhor", "worse": "pior", "undecided": "indefinido"},
+}
 CONTROLS = ("character Kneser-Ney n-grams", "xz after the training text", "character bigram")
 BLOCK = re.compile(r"(?<=<!-- figures: ladder -->\n)(.*?)(?=<!-- /figures: ladder -->)", re.DOTALL)
 
 
-def readme_rows(ladder: dict[str, Any], names: tuple[str, str, str]) -> list[str]:
+def against_best_baseline(ladder: dict[str, Any]) -> dict[str, str]:
+    """Rung → the verdict of the paired test against the baseline of fewest bits per byte."""
+    best = best_baseline(ladder["baselines"])["key"]
+    return {row["a"]: row["verdict"] for row in ladder["baseline_comparisons"] if row["b"] == best}
+
+
+def readme_rows(
+    ladder: dict[str, Any], names: tuple[str, str, str], verdicts: dict[str, str]
+) -> list[str]:
     """A row for each rung and for three controls."""
+    against = against_best_baseline(ladder)
     rows = [
         f"| {rung['name']} | {rung['bits_per_byte']:.3f} | {_interval(rung)} "
+        f"| {verdicts[against[rung['name']]]} "
         f"| {rung['parameters'] / 1e6:.2f} M | {rung['lexicon_share']:.0%} "
         f"| {rung['minimal_pairs']['accuracy']:.0%} |".replace("%", " %")
         for rung in ladder["rungs"]
@@ -36,30 +51,36 @@ def readme_rows(ladder: dict[str, Any], names: tuple[str, str, str]) -> list[str
         right = (row.get("minimal_pairs") or {}).get("accuracy")
         pairs = "" if right is None else f"{100 * right:.0f} %"
         interval = _interval(row) if row.get("ci95") else ""
-        rows.append(f"| {name} | {row['bits_per_byte']:.3f} | {interval} | | | {pairs} |")
+        rows.append(f"| {name} | {row['bits_per_byte']:.3f} | {interval} | | | | {pairs} |")
     return rows
 
 
 def result_rows(ladder: dict[str, Any]) -> list[str]:
     """A row for each rung, with its comparison and cost."""
+    beside = against_best_baseline(ladder)
     steps = {row["a"]: row for row in reversed(ladder["comparisons"])}
     rows: list[str] = []
     for rung in ladder["rungs"]:
         step = steps.get(rung["name"])
-        against = "| | | |"
+        against = "| | | | |"
         if step is not None:
             low, high = step["ci95"]
             against = (
                 f"| {step['b']} | {step['difference']:+.3f} [{low:+.3f}, {high:+.3f}] "
-                f"| {step['p_value']:.4f} | {step['verdict']} |"
+                f"| {_p_value(step['p_value'])} | {step['verdict']} |"
             )
         low, high = rung["ci95"]
         rows.append(
             f"| {rung['name']} | {rung['bits_per_byte']:.3f} | {low:.3f}, {high:.3f} "
-            f"| {rung['train_bits_per_byte']:.3f} {against} {rung['tokens_per_second']:,.0f} "
-            f"| {rung['training_flops']:.2e} | {rung['training_seconds']:.0f} |"
+            f"| {rung['train_bits_per_byte']:.3f} {against} {beside[rung['name']]} "
+            f"| {rung['tokens_per_second']:,.0f} | {rung['training_flops']:.2e} "
+            f"| {rung['training_seconds']:.0f} |"
         )
     return rows
+
+
+def _p_value(value: float) -> str:
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def _interval(row: dict[str, Any]) -> str:
@@ -88,7 +109,7 @@ def main() -> None:
     ladder = read_json(parser.parse_args().climb / "ladder.json")
     for name, controls in PAGES.items():
         path = ROOT / name
-        rows = readme_rows(ladder, controls)
+        rows = readme_rows(ladder, controls, VERDICTS[name])
         write_text(path, fill(path.read_text(encoding="utf-8"), rows, "pt-BR" in name))
     print("\n".join(result_rows(ladder)))
 

@@ -11,6 +11,7 @@ from escada.cli.cloze import cloze
 from escada.cli.evaluate import evaluate
 from escada.cli.pairs import pairs
 from escada.errors import EscadaError
+from escada.evaluation.baselines.cloze import most_frequent_word
 from escada.evaluation.portuguese import agreement
 from escada.evaluation.portuguese.agreement import Pair
 from escada.evaluation.tasks import cloze as cloze_module
@@ -131,13 +132,41 @@ def test_cloze_of_the_test_split_is_scored_once_and_kept(run, corpus, monkeypatc
     assert found["items"] == len(items)
     assert found["split"] == "test"
     assert found["bits_per_word_ci95"][0] < found["bits_per_word"] < found["bits_per_word_ci95"][1]
-    assert found == json.loads(run.layout.evaluation("cloze").read_text())
+    kept = json.loads(run.layout.evaluation("cloze").read_text())
+    assert {key: value for key, value in found.items() if key != "baselines"} == kept
 
     def never(*_arguments, **_options):
         raise AssertionError("scored again")
 
     monkeypatch.setattr(cloze_module, "score_cloze", never)
     assert json.loads(invoke("cloze", run.path, "--json")) == found
+
+
+def test_what_one_gets_at_the_cloze_without_reading_stands_below(run, corpus, monkeypatch):
+    monkeypatch.setattr(cloze_module, "LEAST_CHARACTERS", 60)
+    items = cloze_module.cloze_items(corpus.documents("test"))
+    word = most_frequent_word(corpus)
+    expected = f"{sum(item.word == word for item in items) / len(items):.2%}"
+    said = invoke("cloze", run.path)
+    assert f'words written by a baseline, always "{word}": {expected}' in said
+    assert "words written by a baseline, the last repeated word: " in said
+    assert "Kneser-Ney" not in said
+
+
+@pytest.mark.parametrize(("hash_of", "shown"), [(lambda run: run.corpus_hash, True), (str, False)])
+def test_the_n_gram_model_of_the_runs_climb_stands_there_too(
+    run, corpus, monkeypatch, hash_of, shown
+):
+    monkeypatch.setattr(cloze_module, "LEAST_CHARACTERS", 60)
+    items = cloze_module.cloze_items(corpus.documents("test"))
+    row = {"key": "kneser_ney", "name": "character Kneser-Ney n-grams", "accuracy": 0.25}
+    row |= {"ci95": [0.125, 0.5], "items": len(items)}
+    ladder = {"corpus": {"hash": hash_of(run)}, "cloze_baselines": [row]}
+    path = run.path.parent / "ladder.json"
+    path.write_text(json.dumps(ladder))
+    said = invoke("cloze", run.path)
+    path.unlink()
+    assert ("Kneser-Ney n-grams: 25.00%  [12.50%, 50.00%]" in said) == shown
 
 
 def test_cloze_of_a_file_stores_nothing(run, tmp_path):

@@ -121,7 +121,7 @@ def test_figures_by_phenomenon_split_and_attractor_are_counted_by_hand():
 def test_the_interval_divides_no_group():
     found = scores([1, 0, 0.5, 1, 1, 0])
     groups = [pair.group for pair in PAIRS]
-    expected = estimate(Items(["file"] * 6, groups, found.right, np.ones(6)))
+    expected = estimate(Items(["file"] * 6, groups, found.right, np.ones(6), questions=True))
     assert found.ci95 == expected.share_ci95
     assert found.overall.effective_groups == expected.effective_groups < 6
     low, high = found.ci95

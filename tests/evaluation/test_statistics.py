@@ -57,6 +57,37 @@ def test_two_unequal_groups_by_hand():
     assert found.effective_groups == pytest.approx(8 / 5)
 
 
+def test_three_unequal_groups_left_out_in_turn_by_hand():
+    """Bits 1, 3, 4 of 1, 1, 2 bytes: without one of them 7/3, 5/3, 2; V = 2/3 (1/9 + 1/9).
+
+    In y the sum is y' B y with B = M' diag(1/9, 1/9, 1) M, M = I - 1 w': tr B = 41/72, and the sum
+    of the squares of B is 1.5625/81 + 0.0625 + 0.140625.
+    """
+    found = estimate(items(("s", "x", 1, 1), ("s", "y", 3, 1), ("s", "z", 4, 2)))
+    assert found.value == 2
+    assert found.variance == pytest.approx(4 / 27)
+    assert found.freedom == pytest.approx((41 / 72) ** 2 / (1.5625 / 81 + 0.0625 + 0.140625))
+
+
+def test_degrees_of_freedom_are_those_of_the_variance_of_normal_groups():
+    """A variance with f degrees of freedom varies by 2 / f times its square."""
+    rng = np.random.default_rng(3)
+    below = np.array([1.0, 1, 2, 4, 9])
+    found = [
+        estimate(Items(["s"] * 5, list("abcde"), below * rng.normal(size=5), below))
+        for _ in range(20_000)
+    ]
+    variances = np.array([one.variance for one in found])
+    assert found[0].freedom == pytest.approx(2 * variances.mean() ** 2 / variances.var(), rel=0.05)
+
+
+def test_answers_to_questions_keep_kishs_degrees_of_freedom():
+    """Groups of 1 and 3 questions: 1 / q = 1.6; of 2 and 4 in four groups, 1 / q - 1 = 2.6."""
+    right = np.array([1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 0], dtype=float)
+    found = asked(list("aabbccccdddd"), right)
+    assert found.freedom == pytest.approx(12**2 / (4 + 4 + 16 + 16) - 1)
+
+
 def test_sources_are_strata():
     """Sources that differ by any amount, with groups alike within them, leave nothing to chance."""
     rows = [("news", g, 2.0, 1) for g in range(4)] + [("theses", g, 30.0, 3) for g in range(4)]
@@ -256,7 +287,7 @@ def coverage(theses, other_theses, interval_of):
     return {figure: number / REPETITIONS for figure, number in hit.items()}
 
 
-@pytest.mark.parametrize(("theses", "other"), [(5, 5), (3, 3), (1, 2)])
+@pytest.mark.parametrize(("theses", "other"), [(5, 5), (3, 3), (1, 2), (5, 0)])
 def test_figures_and_differences_are_covered_as_often_as_claimed(theses, other):
     found = coverage(theses, other, lambda items, beside: estimate(items, beside).ci95)
     assert all(0.93 <= share <= 0.97 for share in found.values()), found
@@ -287,6 +318,11 @@ def answers(theses, n_pairs, accuracy, spread, rng, per_sentence):
     return group_N.tolist(), np.repeat(right, per_sentence).astype(float)
 
 
+def asked(groups, right):
+    items = Items(["petrogold"] * len(right), groups, right, np.ones(len(right)), questions=True)
+    return estimate(items)
+
+
 @pytest.mark.parametrize(
     ("theses", "pairs", "accuracy", "spread", "per_sentence"),
     [
@@ -306,8 +342,7 @@ def test_accuracies_on_pairs_are_covered_as_often_as_claimed(
     hit = 0
     for _ in range(1000):
         groups, right = answers(theses, pairs, accuracy, spread, rng, per_sentence)
-        found = estimate(Items(["petrogold"] * len(right), groups, right, np.ones(len(right))))
-        low, high = found.share_ci95
+        low, high = asked(groups, right).share_ci95
         hit += low <= true <= high
     assert 930 <= hit <= 970
 

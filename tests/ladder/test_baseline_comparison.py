@@ -12,8 +12,8 @@ from escada.evaluation.baselines.corpus_controls import pair_rows_path as pair_r
 from escada.evaluation.significance import Recipe, compare, compare_answers
 from escada.evaluation.tasks.documents import write_scores
 from escada.evaluation.tasks.minimal_pairs import pair_rows_path
-from escada.files import make_directory, write_json_lines
-from escada.ladder.baseline_comparison import compare_with_baselines
+from escada.files import make_directory, read_json, write_json, write_json_lines
+from escada.ladder.baseline_comparison import compare_with_baselines, keep_best_baseline
 from escada.ladder.comparison import RecipeRuns
 from escada.runs.layout import Layout
 
@@ -174,3 +174,19 @@ def test_other_questions_are_not_compared(rung, control):
     write_json_lines(pair_rows_path(rung.runs[0]), pair_rows([1, 1, 1, 1], ids=list("abcd")))
     (row,) = compare_with_baselines([rung], [asked], controls)
     assert row["minimal_pairs"] is None, "it was asked others"
+
+
+def test_each_run_keeps_what_is_said_of_its_rung_and_the_best_baseline(rung, control):
+    controls, keep = control
+    rows = [keep("bigram", 0.3) | {"name": "bigram"}, keep("kneser_ney", -0.2)]
+    rows[1] |= {"name": "n-grams", "bits_per_byte": 1.9}
+    of = {"corpus_hash": "c", "weights": "best", "weights_sha256": "w"}
+    (run,) = rung.runs
+    write_json(run.layout.evaluation("test"), of)
+    compared = compare_with_baselines([rung], rows, controls)
+    keep_best_baseline([rung], rows, compared)
+    found = read_json(run.layout.evaluation("best-baseline"))
+    assert found["baseline"] == {"key": "kneser_ney", "name": "n-grams", "bits_per_byte": 1.9}
+    assert (found["verdict"], found["scope"]) == ("worse", "run")
+    assert found["difference"] == pytest.approx(0.2, abs=0.02)
+    assert {name: found[name] for name in of} == of

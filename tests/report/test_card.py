@@ -233,3 +233,41 @@ def test_a_card_says_what_its_intervals_rest_on(run, corpus):
     worth = "as informative as 10.5 groups of equal size"
     assert f"| groups of documents | 1,126, {worth}; n = 1 for s, how" in card
     assert f"| mean of the sources | {found['macro_bits_per_byte']:.3f} (95 % interval" in card
+
+
+@pytest.fixture
+def against_baseline(run, corpus):
+    """A function that keeps what a climb says of the run and the best baseline."""
+    from escada.files import read_json, write_json
+
+    measure_run(run, corpus, "test", device="cpu")
+    test = read_json(run.layout.evaluation("test"))
+
+    def keep(**changed):
+        found = {name: test[name] for name in ("corpus_hash", "weights", "weights_sha256")}
+        found |= {"baseline": {"key": "kneser_ney", "name": "n-grams", "bits_per_byte": 1.834}}
+        found |= {"difference": 0.1141, "ci95": [0.09, 0.138], "p_value": 0.0004, "scope": "run"}
+        write_json(run.layout.evaluation("best-baseline"), found | {"verdict": "worse"} | changed)
+        return card_text(run)
+
+    return keep
+
+
+def test_a_card_says_how_the_run_stands_against_the_best_baseline(against_baseline):
+    card = against_baseline()
+    row = "worse than n-grams (1.834): +0.114, 95 % interval +0.090 to +0.138, p < 0.001"
+    assert f"| against the best baseline | {row}, by the paired test of runs |" in card
+    assert "; pelo teste pareado, é pior que o melhor baseline (1,834)." in card
+    undecided = against_baseline(verdict="undecided", p_value=0.25, scope="recipe")
+    row = "not told apart from n-grams (1.834): +0.114, 95 % interval +0.090 to +0.138, p = 0.250"
+    assert f"| against the best baseline | {row}, by the paired test of recipes |" in undecided
+    assert "não se distingue do melhor baseline" in undecided
+    alone = against_baseline(verdict="undecided", ci95=None, p_value=None)
+    assert "not told apart from n-grams (1.834): +0.114, by the paired test of runs |" in alone
+
+
+@pytest.mark.parametrize("changed", [{"weights_sha256": "0"}, {"corpus_hash": "0"}])
+def test_a_comparison_of_other_weights_or_documents_is_none_of_this_model(
+    against_baseline, changed
+):
+    assert "best baseline" not in against_baseline(**changed)

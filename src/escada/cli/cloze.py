@@ -40,11 +40,28 @@ def cloze(
 
 
 def _of_corpus(run: Run, data: Path | None, device: str) -> dict[str, Any]:
-    from escada.evaluation.tasks.cloze import cloze_run, read_cloze_result
+    from escada.evaluation.baselines.cloze import guesses
+    from escada.evaluation.tasks.cloze import SPLIT, cloze_items, cloze_run, read_cloze_result
     from escada.runs.corpus import corpus_of
 
-    cloze_run(run, corpus_of(run, data), device=device)
-    return read_cloze_result(run)
+    corpus = corpus_of(run, data)
+    cloze_run(run, corpus, device=device)
+    items = cloze_items(corpus.documents(SPLIT))
+    baselines = [*guesses(corpus, items), *_ngrams_of_climb(run, len(items))]
+    return read_cloze_result(run) | {"baselines": baselines}
+
+
+def _ngrams_of_climb(run: Run, items: int) -> list[dict[str, Any]]:
+    """What the n-gram model of the run's climb, which takes long to fit, got at these passages."""
+    from escada.files import read_json
+    from escada.ladder.climb import LADDER
+
+    path = run.path.parent / LADDER
+    ladder = read_json(path) if path.exists() else {}
+    if ladder.get("corpus", {}).get("hash") != run.corpus_hash:
+        return []
+    rows: list[dict[str, Any]] = ladder.get("cloze_baselines", [])
+    return [row for row in rows if row["key"] == "kneser_ney" and row["items"] == items]
 
 
 def _of_file(run: Run, file: Path, device: str) -> dict[str, Any]:
@@ -66,6 +83,9 @@ def _show(found: dict[str, Any]) -> None:
     echo(f"bits per word  {bits}")
     groups = counted(found["groups"], "group")
     echo(f"passages       {found['items']:,} of {groups}, {found['split']}")
+    for row in found.get("baselines", []):
+        accuracy = _with_interval(row["accuracy"], row["ci95"], ".2%")
+        echo(f"words written by a baseline, {row['name']}: {accuracy}")
 
 
 def _with_interval(value: float, interval: list[float] | None, form: str) -> str:

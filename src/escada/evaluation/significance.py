@@ -39,6 +39,7 @@ from escada.evaluation.statistics import (
     Items,
     added,
     by_source,
+    estimate,
     macro,
     overall,
 )
@@ -249,7 +250,8 @@ def compare_answers(
         a_N: 1 where `a` is right, 0 where not.
         b_N: the same of `b`.
     """
-    found = overall(by_source(Items(sources, groups, a_N - b_N, np.ones(len(a_N)))))
+    right = Items(sources, groups, a_N - b_N, np.ones(len(a_N)), questions=True)
+    found = estimate(right)
     told = Difference.of(found)
     return replace(told, verdict=verdict_of(-told.difference, told.p_value))
 

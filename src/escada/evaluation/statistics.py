@@ -17,6 +17,11 @@ and 9), made for few and unequal groups:
   split too, around the ratio of all of them.
 - Degrees of freedom are the effective number of groups (Kish 1965), 1 / q, less one; the interval
   is Student's t.
+- A source with few groups and none to borrow from is too sure of itself by this. Its variance is
+  the jackknife's, (G - 1) / G times the sum of ((w / (1 - w)) u)², each group left out in turn, and
+  its degrees of freedom those of that sum for normal y that vary alike (Satterthwaite's, as Bell
+  and McCaffrey 2002 take them). With equal groups both ways are the textbook's. Right answers to
+  questions vary within a group too, so they are left with the first way, which covers them.
 - Over sources, variances add, each times the square of the source's share, and degrees
   of freedom are Satterthwaite's (1946).
 
@@ -57,12 +62,14 @@ class Items:
         groups: of the items, named within their source.
         numerators: such as bits, or right answers.
         denominators: such as bytes, or 1 for each question.
+        questions: whether the items are such, whose answers vary within a group as well.
     """
 
     sources: Sequence[Hashable]
     groups: Sequence[Hashable]
     numerators: Floats
     denominators: NDArray[np.number[Any]]
+    questions: bool = False
 
     @classmethod
     def of(cls, scores: DocumentScores) -> Items:
@@ -165,7 +172,7 @@ def by_source(items: Items, beside: Items | None = None) -> dict[str, Estimate]:
     """
     other = {} if beside is None else beside.by_group()
     parts = {
-        str(source): _of_source(str(source), *sums, other.get(source))
+        str(source): _of_source(str(source), *sums, other.get(source), items.questions)
         for source, sums in items.by_group().items()
         if sums[1].sum() > 0
     }
@@ -189,7 +196,11 @@ def estimate(items: Items, beside: Items | None = None) -> Estimate:
 
 
 def _of_source(
-    name: str, above_G: Floats, below_G: Floats, other: tuple[Floats, Floats] | None
+    name: str,
+    above_G: Floats,
+    below_G: Floats,
+    other: tuple[Floats, Floats] | None,
+    questions: bool,
 ) -> Estimate:
     value = float(above_G.sum() / below_G.sum())
     above_G, below_G = above_G[below_G > 0], below_G[below_G > 0]
@@ -203,8 +214,11 @@ def _of_source(
         borrowed = (name,)
     if len(below_G) < 2:
         return Estimate(value, None, None, total, squares, groups, alone=(name,))
-    mean_square, freedom = _between_groups(above_G, below_G)
-    variance = squares / total**2 * mean_square
+    if questions or borrowed or groups >= FEW_GROUPS:
+        mean_square, freedom = _between_groups(above_G, below_G)
+        variance = squares / total**2 * mean_square
+    else:
+        variance, freedom = _jackknife(above_G, below_G)
     return Estimate(value, variance, freedom, total, squares, groups, borrowed=borrowed)
 
 
@@ -215,6 +229,17 @@ def _between_groups(above_G: Floats, below_G: Floats) -> tuple[float, float]:
     q = float(w @ w)
     left = float(np.square(w) @ (1 - 2 * w + q))
     return float(np.square(w) @ np.square(u)) / left, max(1.0, 1 / q - 1)
+
+
+def _jackknife(above_G: Floats, below_G: Floats) -> tuple[float, float]:
+    """The variance of the ratio of few groups, and its degrees of freedom (see above)."""
+    w = below_G / below_G.sum()
+    u = above_G / below_G - above_G.sum() / below_G.sum()
+    d = np.square(w / (1 - w))
+    # As a quadratic form in y: sum of d u² is y' B y, with u = (I - 1 w') y.
+    B = np.diag(d) - np.outer(d, w) - np.outer(w, d) + d.sum() * np.outer(w, w)
+    freedom = float(np.trace(B)) ** 2 / float(np.square(B).sum())
+    return (1 - 1 / len(w)) * float(d @ np.square(u)), max(1.0, freedom)
 
 
 def _mean(parts: Mapping[str, Estimate], shares: Mapping[str, float]) -> Estimate:

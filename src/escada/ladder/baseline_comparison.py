@@ -5,6 +5,8 @@
 What a baseline was charged for each document is taken from beside the controls. A compressor that
 reads the documents in one stream has no such sums: its figure stands for every document, as a fixed
 rate, so that the interval is that of the rung alone.
+
+What the test says of a run's rung and the best baseline lies in the run's folder too, for its card.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ from escada.evaluation.ruler import DocumentScores
 from escada.evaluation.significance import Recipe, compare, compare_answers
 from escada.evaluation.task import BESIDE
 from escada.evaluation.tasks.minimal_pairs import pair_rows_path as pair_rows_of_run
-from escada.files import read_json_lines
+from escada.files import read_json, read_json_lines, write_json
 from escada.ladder.comparison import RecipeRuns, recipe_of
+from escada.report.writers.card import BEST_BASELINE
 
+SCHEMA_VERSION = 1
 KEPT = (
     *("difference", "ci95", "p_value", "verdict", "scope", "groups", "effective_groups"),
     *("by_source", "sources_disagree", "alone", "borrowed"),
@@ -42,6 +46,35 @@ def compare_with_baselines(
         controls: the file that they are kept in.
     """
     return [_row(a, baseline, controls) for a in recipes for baseline in baselines]
+
+
+def best_baseline(baselines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The one of fewest bits per byte."""
+    return min(baselines, key=lambda baseline: baseline["bits_per_byte"])
+
+
+def keep_best_baseline(
+    recipes: Sequence[RecipeRuns],
+    baselines: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write into each run's folder what the rows say of it and the best baseline.
+
+    Args:
+        recipes: whose runs they are.
+        baselines: rows of `corpus_controls`.
+        rows: of `compare_with_baselines`.
+    """
+    best = best_baseline(baselines)
+    for recipe in recipes:
+        row = next(row for row in rows if (row["a"], row["b"]) == (recipe.name, best["key"]))
+        said = {name: row[name] for name in ("difference", "ci95", "p_value", "verdict", "scope")}
+        for run in recipe.runs:
+            test = read_json(run.layout.evaluation("test"))
+            of = {name: test[name] for name in ("corpus_hash", "weights", "weights_sha256")}
+            baseline = {name: best[name] for name in ("key", "name", "bits_per_byte")}
+            table = {"schema_version": SCHEMA_VERSION, **of, "baseline": baseline, **said}
+            write_json(run.layout.evaluation(BEST_BASELINE), table)
 
 
 def _row(a: RecipeRuns, baseline: Mapping[str, Any], controls: Path) -> dict[str, Any]:

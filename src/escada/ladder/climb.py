@@ -24,9 +24,10 @@ from typing import Any
 from escada.errors import EscadaError
 from escada.evaluation.baselines.corpus_controls import corpus_controls
 from escada.files import make_directory, read_json, write_json
-from escada.ladder.baseline_comparison import compare_with_baselines
+from escada.ladder.baseline_comparison import compare_with_baselines, keep_best_baseline
 from escada.ladder.comparison import compare_recipes, group, ladder_pairs
 from escada.ladder.row import review, rung_row
+from escada.report.writers.card import write_card
 from escada.runs.device import resolve_device
 from escada.runs.environment import environment
 from escada.runs.run import Run, find_runs, run_key
@@ -109,9 +110,11 @@ def _climb(plan: Plan, specs: Mapping[str, Spec], say: Callable[[str], None]) ->
             recipes = group(runs)
             comparisons = compare_recipes(ladder_pairs(recipes))
             ladder["comparisons"] = comparisons
-            ladder["baseline_comparisons"] = compare_with_baselines(
-                recipes, ladder["baselines"], plan.out / CONTROLS
-            )
+            compared = compare_with_baselines(recipes, ladder["baselines"], plan.out / CONTROLS)
+            ladder["baseline_comparisons"] = compared
+            keep_best_baseline(recipes, ladder["baselines"], compared)
+            for measured in runs:
+                write_card(measured)
             ladder["rungs"] = [rung_row(run, plan.corpus, plan.out, comparisons) for run in runs]
             write_json(plan.out / LADDER, ladder)
     return ladder

@@ -193,7 +193,7 @@ class ClozeScores:
 def estimate_over(items: Sequence[ClozeItem], values: NDArray[np.float64]) -> Estimate:
     """The mean of a value of each item, and how it varies between groups."""
     sources, groups = [item.source for item in items], [item.group for item in items]
-    return estimate(Items(sources, groups, values, np.ones(len(values))))
+    return estimate(Items(sources, groups, values, np.ones(len(values)), questions=True))
 
 
 def score_cloze(

@@ -149,6 +149,7 @@ class PairScores:
                 [pair.group for pair in asked],
                 right,
                 np.ones(len(right)),
+                questions=True,
             )
         )
         return Share(

@@ -105,7 +105,9 @@ def summarise_windows(
     held = scores.weights > 0
     total = float(scores.weights.sum())
     loss = float(scores.nats.sum()) / total
-    answered = estimate(Items(scores.sources, scores.groups, scores.correct, scores.weights))
+    answered = estimate(
+        Items(scores.sources, scores.groups, scores.correct, scores.weights, questions=True)
+    )
     loss_ci95 = estimate(Items(scores.sources, scores.groups, scores.nats, scores.weights)).ci95
     return WindowMeasurement(
         protocol=f"windows/{settings.score}",

@@ -35,6 +35,8 @@ MEASURED = {
     "validation": ("validation documents", "documentos de validação"),
     TRAIN_SAMPLE: ("a sample of the training documents", "amostra dos documentos de treino"),
 }
+BEST_BASELINE = "best-baseline"
+"""Of the run's results; `baseline_comparison` writes it when a climb ends."""
 UNKNOWN = "not recorded"
 
 
@@ -98,6 +100,7 @@ def _facts(run: Run) -> dict[str, Any]:
         "figures": figures,
         "stale": [n for n in MEASURED if not figures[n] and run.layout.evaluation(n).exists()],
         "test": figures["test"],
+        "best_baseline": _best_baseline(run, figures["test"]),
         "samples": samples,
         "shown": _shown(samples),
         "guardrails": _guardrails(run, samples),
@@ -134,6 +137,14 @@ def _current(run: Run, path: Path) -> dict[str, Any] | None:
     if which not in ("best", "last") or not has_checkpoint(run.layout.checkpoints):
         return None
     return found if found.get("weights_sha256") == weights_hash(run, which) else None
+
+
+def _best_baseline(run: Run, test: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What the paired test says of this run and the best baseline, on the documents shown."""
+    found = _current(run, run.layout.evaluation(BEST_BASELINE))
+    if found is None or test is None or found["corpus_hash"] != test["corpus_hash"]:
+        return None
+    return found
 
 
 def _shown(samples: dict[str, Any] | None) -> list[dict[str, str]]:
