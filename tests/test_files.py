@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,18 @@ def test_a_folder_that_exists_is_never_written_over(tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(EscadaError, match="folder exists"), new_directory(tmp_path / "there"):
         pass
+
+
+def test_of_two_who_make_one_folder_the_second_is_told(tmp_path):
+    """As two trainings of one rung that begin in the same instant do."""
+    path, making = tmp_path / "run", ExitStack()
+    (making.enter_context(new_directory(path)) / "a").write_text("second")
+    path.mkdir()
+    (path / "a").write_text("first")
+    with pytest.raises(EscadaError, match="another process made this folder"):
+        making.close()
+    assert (path / "a").read_text() == "first"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_full_disk_is_one_line_and_the_old_file_survives(tmp_path):

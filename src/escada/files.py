@@ -228,7 +228,14 @@ def new_directory(path: Path, consequence: str = "nothing was overwritten") -> G
                 if file.is_file():
                     with file.open("rb") as handle:
                         os.fsync(handle.fileno())
-            temporary.rename(path)
+            try:
+                temporary.rename(path)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                raise EscadaError(
+                    "another process made this folder meanwhile", where=path, fix="use that one"
+                ) from error
             fsync_directory(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -596,7 +596,7 @@ def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
         data = resources.files("escada.rungs").joinpath(f"{rung}.toml").read_bytes()
     try:
         return tomllib.loads(data.decode("utf-8")), where
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EscadaError(f"not a TOML file: {error}", where=where, fix="fix it") from error
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from escada.cli import main
 from escada.errors import EscadaError
+from escada.files import write_json
 from escada.runs.catalogue import find_run
 from escada.spec import Budget, load_spec
 
@@ -75,6 +76,23 @@ def test_what_is_no_run_is_answered_with_what_is(runs, given, words):
 
     message = refused(find_run, Path(given))
     assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(("status", "meant"), [("finished", "longer"), ("training", None)])
+def test_a_finished_run_that_continues_another_stands_in_its_place(
+    status, meant, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    first, longer = Path("runs/demo/first"), Path("runs/longer")
+    write_json(first / "record.json", {"name": "v4", "status": "finished"})
+    origin = {"run": str(first.resolve())}
+    record = {"name": "v4", "status": status, "continued_from": origin}
+    write_json(longer / "record.json", record)
+    if meant:
+        assert find_run(Path("v4")) == Path("runs") / meant
+    else:
+        assert "is the name of 2 runs" in refused(find_run, Path("v4"))
+    assert find_run(first) == first
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,13 @@ def test_the_verb_says_what_was_found_and_ends_with_the_page(climb, app):
     assert lines[-1] == str(folder / "report" / "index.html")
 
 
+def test_the_verb_speaks_the_language_asked_for(climb, app):
+    result = CliRunner().invoke(app, [str(climb()), "--lang", "pt"])
+    headline = result.stdout.splitlines()[0]
+    assert headline.startswith("v5, ")
+    assert headline.endswith(": 2,254 bits por byte.")
+
+
 def test_a_folder_without_a_ladder_is_the_users_error(tmp_path, app):
     result = CliRunner().invoke(app, [str(tmp_path)])
     assert isinstance(result.exception, EscadaError)

@@ -79,6 +79,23 @@ def test_on_a_full_disk_the_last_checkpoint_survives(tmp_path):
     assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == ["step-00000001"]
 
 
+def test_a_checkpoint_that_is_replaced_while_it_is_read_gives_way_to_the_new_one(
+    tmp_path, monkeypatch
+):
+    from escada.runs import checkpoint as module
+
+    save_checkpoint(tmp_path, checkpoint(1), best=True)
+    hash_of = module.sha256_file
+
+    def replaced_first(path):
+        monkeypatch.setattr(module, "sha256_file", hash_of)
+        save_checkpoint(tmp_path, checkpoint(2), best=True)
+        return hash_of(path)
+
+    monkeypatch.setattr(module, "sha256_file", replaced_first)
+    assert load(tmp_path).step == 2
+
+
 def test_a_checkpoint_of_another_spec_is_refused(tmp_path):
     save_checkpoint(tmp_path, checkpoint(1), best=True)
     with pytest.raises(EscadaError, match="another spec"):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from escada.cli import options
 from escada.terminal import echo, echo_over
+
+if TYPE_CHECKING:
+    from escada.report.language import Code
 
 
 def report(
@@ -36,7 +39,11 @@ def report(
         ),
     ] = None,
     lang: Annotated[
-        str, typer.Option("--lang", help="Language of --latex and --markdown: en or pt.")
+        str,
+        typer.Option(
+            "--lang",
+            help="Language of what is printed and of the files: en or pt; the page has both.",
+        ),
     ] = "en",
     text_width: Annotated[
         float,
@@ -54,7 +61,7 @@ def report(
     With --latex, --markdown, --csv or --roadmap only those are written.
     """
     from escada.errors import EscadaError
-    from escada.report.i18n import CODES, Code
+    from escada.report.i18n import CODES
 
     codes: dict[str, Code] = {code: code for code in CODES}
     if lang not in codes:
@@ -64,10 +71,10 @@ def report(
     if watch and any(files):
         raise EscadaError("--watch writes the page alone", fix="ask for files when it has ended")
     if watch:
-        _watch(folder, _seconds(every))
+        _watch(folder, _seconds(every), code)
         return
     if not any(files):
-        _page(folder)
+        _page(folder, code)
         return
     from escada.report.writers import bundle as write
 
@@ -81,16 +88,16 @@ def report(
         echo(str(write.write_roadmap(folder, roadmap)))
 
 
-def _page(folder: Path) -> None:
+def _page(folder: Path, code: Code) -> None:
     from escada.report.writers.html import conclusions, write_report
 
     page = write_report(folder)
-    for sentence in conclusions(folder):
+    for sentence in conclusions(folder, code):
         echo(sentence)
     echo(str(page))
 
 
-def _watch(folder: Path, every_seconds: float) -> None:
+def _watch(folder: Path, every_seconds: float, code: Code) -> None:
     """Follow a climb; one line that changes on a terminal, a line for each change elsewhere."""
     from escada.report.live import step_aside, watch
     from escada.report.writers.html import conclusions
@@ -117,7 +124,7 @@ def _watch(folder: Path, every_seconds: float) -> None:
         echo("The climb has ended before its first rung.", err=True)
         return
     if (folder / "ladder.json").is_file():
-        for sentence in conclusions(folder):
+        for sentence in conclusions(folder, code):
             echo(sentence)
     echo(str(page))
 

@@ -26,7 +26,7 @@ from pydantic import Field, ValidationError
 
 from escada.cost.devices import Device, Ownership
 from escada.errors import EscadaError, nearest
-from escada.files import disk_errors
+from escada.files import disk_errors, read_toml
 from escada.spec import Section
 
 DEFAULT_GRID = "brazil"
@@ -207,13 +207,10 @@ _ALTERNATIVES = (
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        with disk_errors(path):
-            return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise EscadaError("file not found", where=path, fix="check ESCADA_COST") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EscadaError(f"not a TOML file: {error}", where=path, fix="fix it") from error
+    if not path.exists():
+        raise EscadaError("file not found", where=path, fix="check ESCADA_COST")
+    with disk_errors(path):
+        return read_toml(path, "fix it")
 
 
 def _override(text: str) -> tuple[str, Any]:

@@ -22,7 +22,8 @@ def find_run(given: Path, below: Path = RUNS) -> Path:
 
     Args:
         given: a run's folder; or `v4`, the only run of v4 below `below`; or `runs/demo/v4`, the
-            only one below `runs/demo`.
+            only one below `runs/demo`. A finished run that continues another (`train
+            --continue-from`) stands in its place.
         below: where a name alone is looked up; climbs in it are looked into.
 
     Raises:
@@ -48,7 +49,7 @@ def find_run(given: Path, below: Path = RUNS) -> Path:
         found = [path for path, _ in runs]
         fix = f"there are {_listed(found)}" if found else "`escada runs` lists those that there are"
         raise EscadaError("no run matches this pattern", where=given, fix=fix)
-    found = [path for path, name in runs if given.name in (name, path.name)]
+    found = _not_continued([path for path, name in runs if given.name in (name, path.name)])
     if len(found) > 1:
         raise EscadaError(
             f"{given.name} is the name of {len(found)} runs below {folder}",
@@ -60,6 +61,21 @@ def find_run(given: Path, below: Path = RUNS) -> Path:
     near = nearest(given.name, [*names, *(path.name for path, _ in runs)]) if runs else ""
     hint = near if "?" in near else f"`escada runs {folder}` lists those below it"
     raise EscadaError("not a run folder, nor the name of a run", where=given, fix=hint)
+
+
+def _not_continued(found: list[Path]) -> list[Path]:
+    """Without the runs that a finished one of the others continues: it stands in their place."""
+    if len(found) < 2:
+        return found
+    replaced: set[Path] = set()
+    for path in found:
+        try:
+            record = read_json(Layout(path).record)
+        except EscadaError:  # damaged: it can be named by its path
+            continue
+        if record.get("status") == "finished" and record.get("continued_from"):
+            replaced.add(Path(record["continued_from"]["run"]))
+    return [path for path in found if path.resolve() not in replaced]
 
 
 def is_run_folder(given: str | Path) -> bool:

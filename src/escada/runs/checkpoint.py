@@ -178,10 +178,22 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Read a checkpoint; the training tensors only when asked for.
 
+    A training may replace it meanwhile: then the one that took its place is read.
+
     Raises:
         EscadaError: none there, damaged, or written by another spec.
     """
-    path = checkpoint_path(folder, which)
+    while True:
+        index = _read_index(folder) if has_checkpoint(folder) else {}
+        try:
+            path = checkpoint_path(folder, which)
+            return _load(path, spec_hash=spec_hash, device=device, training=training)
+        except (EscadaError, FileNotFoundError):
+            if not index or _read_index(folder)[which] == index[which]:
+                raise
+
+
+def _load(path: Path, *, spec_hash: str, device: torch.device, training: bool) -> Checkpoint:
     table = read_whole(path / _FACTS, ("step", "spec_hash", "sha256", "facts"))
     if table["spec_hash"] != spec_hash:
         raise EscadaError(

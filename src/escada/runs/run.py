@@ -10,7 +10,6 @@ a finished step of a climb is recognised by it, never by a date.
 from __future__ import annotations
 
 import datetime
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +25,7 @@ from escada.files import (
     content_hash,
     new_directory,
     read_json,
+    read_toml,
     write_json,
     write_text,
 )
@@ -251,14 +251,7 @@ def open_run(path: Path) -> Run:
             fix="use the version of escada in its env.json",
         )
     record = read_whole(layout.record, _NEEDED)
-    try:
-        table = tomllib.loads(layout.spec.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise EscadaError("the run's spec is missing", where=layout.spec, fix=RESTORE) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise EscadaError(
-            f"the run's spec is not TOML: {error}", where=layout.spec, fix=RESTORE
-        ) from error
+    table = read_toml(layout.spec, RESTORE)
     if record.get("model_folder"):
         add_model_folder(Path(record["model_folder"]))
     spec = parse_spec(table, layout.spec)
