@@ -13,7 +13,7 @@ from escada.cli import options
 from escada.terminal import echo, echo_over
 
 if TYPE_CHECKING:
-    from escada.report.language import Code
+    from escada.report.i18n import Code
 
 
 def report(
