@@ -3,8 +3,9 @@
     python docs/playground_pictures.py runs/demo
 
 Starts `escada serve`, opens the page in Chromium at the widths of a desktop and of a telephone, in
-light with Portuguese and in dark with English, lets the rungs answer, opens a token, and writes
-what is seen as PNGs of 256 colours. Needs the extra `dev` (playwright) and a Chromium.
+light with Portuguese and in dark with English, lets the rungs answer, opens a token, shows the
+ladder, scores a sentence, and writes what is seen as PNGs of 256 colours. Needs the
+extra `dev` (playwright) and a Chromium.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ LOOKS = {"light-pt": ("light", "pt-BR"), "dark-en": ("dark", "en")}
 PROMPT = (
     "Neste capítulo apresentam-se os resultados obtidos nos ensaios de laboratório. As amostras"
 )
+SENTENCE = "As amostras que foram coletadas no poço apresentaram teores mais altos."
 TO_THE_TOP = "() => scrollTo(0, 0)"
 TO_THE_PANEL = """() => {
   const card = document.getElementById("panel").closest(".card");
@@ -71,6 +73,14 @@ def answered(page: Page) -> None:
     page.mouse.move(0, 0)
 
 
+def scored(page: Page) -> None:
+    """Let the chosen rungs score a sentence."""
+    page.locator('[data-view="score"]').click()
+    page.locator("#score-text").fill(SENTENCE)
+    page.locator("#score-go").click()
+    expect(page.locator("#difference")).to_be_visible(timeout=60_000)
+
+
 def shoot(page: Page, path: Path, *, whole: bool) -> None:
     """Write what the page shows."""
     picture = Image.open(io.BytesIO(page.screenshot(full_page=whole)))
@@ -102,6 +112,9 @@ def take_pictures(browser: Browser, url: str, arguments: argparse.Namespace) -> 
             page.locator('[data-view="ladder"]').click()
             page.evaluate(TO_THE_TOP)
             shoot(page, arguments.out / f"ladder-{size}-{look}.png", whole=False)
+            scored(page)
+            page.evaluate(TO_THE_TOP)
+            shoot(page, arguments.out / f"score-{size}-{look}.png", whole=True)
             page.close()
 
 

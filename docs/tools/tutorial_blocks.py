@@ -150,7 +150,7 @@ def _arithmetic(facts: dict[str, Any], say: dict[str, Any], language: Language) 
         parts.append(
             say["arithmetic"].format(
                 rung=name,
-                pieces=say["kinds"][rung["tokenizer"]["kind"]],
+                pieces=say["kinds_the"][rung["tokenizer"]["kind"]],
                 tokens=language.number(rung["tokens"]),
                 bits=language.number(rung["bits"], 1),
                 per_token=language.number(rung["bits"] / rung["tokens"], 3),

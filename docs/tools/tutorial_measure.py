@@ -45,6 +45,8 @@ DOCUMENT = "FOLHA_DOC000156"
 """The passage: a held-out news text of Porttinari, CC BY 4.0."""
 RUNGS = ("v1", "v4", "v5", "v_final")
 PROMPT = "Stephen King é, antes de mais nada, um contador de histórias."
+SHORT_PROMPT = "Stephen King é"
+"""After the whole sentence a rung may end the text at once, and show one token only."""
 SEED = 42
 DAMAGED = "Os mÃ©dicos\u00a0 chegaram a co\u00adgitar amputac\u0327a\u0303o.\t\r\nTeve 12 lesões."
 """Mojibake, a no-break space, a soft hyphen, letters and their accents apart, a tab, a CR."""
@@ -53,8 +55,8 @@ CONSOLE = {
     "pieces-v4": 'escada tokenizer encode --tokenizer runs/demo/v4 --pieces "um contador"',
     "evaluate-v1": "escada evaluate runs/demo/v1 --text docs/tutorial-passage.jsonl",
     "evaluate-v4": "escada evaluate runs/demo/v4 --text docs/tutorial-passage.jsonl",
-    "logprobs": f'escada sample runs/demo/v4 --prompt "{PROMPT}" '
-    "\\\n    --greedy --max-tokens 6 --stream --logprobs 3",
+    "logprobs": f'escada sample runs/demo/v4 --prompt "{SHORT_PROMPT}" '
+    "--greedy --max-tokens 6 --stream --logprobs 3",
     "sample": f'escada sample runs/demo/v4 --prompt "{PROMPT}" \\\n    --max-tokens 60',
     "compare": "escada compare runs/demo/v4 runs/demo/v5",
     "plan": "escada plan v5 --gpu rtx3060-12gb",

@@ -18,6 +18,7 @@ WORDS: dict[str, dict[str, Any]] = {
         "changed": "The profile changes the passage itself too. Its third line in the profile `roadmap`:",
         "pieces_head": ("rung", "tokenizer", "the first line", "tokens of the passage"),
         "kinds": {"characters": "characters", "bpe": "BPE pieces"},
+        "kinds_the": {"characters": "the characters", "bpe": "the BPE pieces"},
         "figures_head": (
             "rung",
             "tokens",
@@ -26,7 +27,7 @@ WORDS: dict[str, dict[str, Any]] = {
             "perplexity",
             "**bits per byte**",
         ),
-        "arithmetic": """For {rung}, the {pieces} and the end of the text are **{tokens} tokens**, and it charges **{bits} bits** for
+        "arithmetic": """For {rung}, {pieces} and the end of the text are **{tokens} tokens**, and it charges **{bits} bits** for
 all of them together:
 
     bits per token   {bits} / {tokens} = {per_token}
@@ -87,6 +88,7 @@ all of them together:
         "changed": "O perfil muda também o trecho em si. A terceira linha, no perfil `roadmap`:",
         "pieces_head": ("degrau", "tokenizador", "a primeira linha", "tokens do trecho"),
         "kinds": {"characters": "caracteres", "bpe": "peças BPE"},
+        "kinds_the": {"characters": "os caracteres", "bpe": "as peças BPE"},
         "figures_head": (
             "degrau",
             "tokens",

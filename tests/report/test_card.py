@@ -87,7 +87,7 @@ def test_what_was_measured_is_on_it_with_interval_protocol_and_warning(run, corp
     assert "Never compare the perplexity with that of another tokenizer" in card
     for source, figure in found["by_source"].items():
         assert f"| bits per byte of {source} | {figure:.3f} |" in card
-    assert f"faz {found['bits_per_byte']:.3f} bits por byte".replace(".", ",") in card
+    assert f"alcança {found['bits_per_byte']:.3f} bits por byte".replace(".", ",") in card
     assert "On validation documents (" in card  # their groups tell how those of few vary
     assert "On a sample of the training documents (" in card
     share = json.loads(run.layout.samples.read_text())["lexicon_share"]
@@ -174,7 +174,7 @@ def test_the_card_says_what_the_training_cost_and_what_of_that_is_an_estimate(ru
     card = card_text(run)
     for said in (
         "| energy | 0.5 kWh, estimated; cpu: ",
-        "| money | USD 0.1, BRL 0.55 for electricity |",
+        "| cost | USD 0.1, BRL 0.55 for electricity |",
         "| CO2 | 19 g, grid brazil at 38.5 g/kWh |",
         "| speed | 2.1e+11 FLOP/s, 42 % of the device's measured peak of 5e+11 FLOP/s |",
         "| the plan had said | kwh 0.4 (measured 0.5), brl 0.44 (measured 0.55) |",
@@ -257,11 +257,11 @@ def test_a_card_says_how_the_run_stands_against_the_best_baseline(against_baseli
     card = against_baseline()
     row = "worse than n-grams (1.834): +0.114, 95 % interval +0.090 to +0.138, p < 0.001"
     assert f"| against the best baseline | {row}, by the paired test of runs |" in card
-    assert "; pelo teste pareado, é pior que o melhor baseline (1,834)." in card
+    assert "; pelo teste pareado, é pior que a referência mais forte (1,834)." in card
     undecided = against_baseline(verdict="undecided", p_value=0.25, scope="recipe")
     row = "not told apart from n-grams (1.834): +0.114, 95 % interval +0.090 to +0.138, p = 0.250"
     assert f"| against the best baseline | {row}, by the paired test of recipes |" in undecided
-    assert "não se distingue do melhor baseline" in undecided
+    assert "não se distingue da referência mais forte" in undecided
     alone = against_baseline(verdict="undecided", ci95=None, p_value=None)
     assert "not told apart from n-grams (1.834): +0.114, by the paired test of runs |" in alone
 

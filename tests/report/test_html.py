@@ -236,10 +236,15 @@ def test_a_broken_samples_file_is_refused_by_name(climb):
         (
             "en",
             "Mean of the sources",
-            "1,126 groups of documents, worth 10.5",
+            "as informative as 10.5 groups of equal size",
             "n = 1 for petrogold",
         ),
-        ("pt", "Média das fontes", "1.126 grupos de documentos, que valem por 10,5", "n = 1 em"),
+        (
+            "pt",
+            "Média das fontes",
+            "informam tanto quanto 10,5 grupos de mesmo tamanho",
+            "n = 1 em",
+        ),
     ],
 )
 def test_the_sources_say_what_the_intervals_rest_on(climb, table, code, mean, worth, alone):

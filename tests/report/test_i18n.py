@@ -1,4 +1,6 @@
 import string
+import tomllib
+from importlib import resources
 
 import pytest
 from hypothesis import given
@@ -27,9 +29,22 @@ def test_no_message_was_left_untranslated():
         "tokenizer.bpe",
         "tokenizer.bytes",
         "ladder.flops",
+        "grid.argentina",
+        "grid.chile",
+        "grid.china",
+        "budget_unit.tokens",
+        "budget_unit.seconds",
+        "budget_unit.flop",
     }
     english, portuguese = read_catalogue("en"), read_catalogue("pt")
     assert {key for key in english if english[key] == portuguese[key]} <= same_in_both
+
+
+@pytest.mark.parametrize("code", ["en", "pt"])
+def test_every_grid_of_the_price_list_has_a_name(code):
+    prices = resources.files("escada.cost").joinpath("prices.toml").read_text("utf-8")
+    grids = tomllib.loads(prices)["grids"]
+    assert {f"grid.{grid}" for grid in grids} <= read_catalogue(code).keys()
 
 
 @pytest.mark.parametrize(
@@ -57,6 +72,10 @@ def test_no_message_was_left_untranslated():
         (lambda t: t.duration(59.97), "1 min 00 s", "1 min 00 s"),
         (lambda t: t.duration(11_520), "3 h 12 min", "3 h 12 min"),
         (lambda t: t.duration(356_400), "4 d 03 h", "4 d 03 h"),
+        (lambda t: t.budget("60 s"), "60 s", "60 s"),
+        (lambda t: t.budget("50000 steps"), "50,000 steps", "50.000 passos"),
+        (lambda t: t.budget("1.5 epochs"), "1.5 epochs", "1,5 épocas"),
+        (lambda t: t.budget("1e17 flop"), "1.0 × 10¹⁷ FLOP", "1,0 × 10¹⁷ FLOP"),
         (lambda t: t.names(["v1", "v2", "v3"]), "v1, v2 and v3", "v1, v2 e v3"),
     ],
 )

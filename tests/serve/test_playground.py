@@ -551,6 +551,22 @@ def test_the_ladder_shows_every_rung_with_its_figures(url, open_page, runs):
     expect(rows).to_have_count(3)  # the view is part of the address
 
 
+def test_a_table_wider_than_its_frame_says_that_it_scrolls(url, open_page):
+    page = open_page(url, size=PHONE, state="?#view=ladder")
+    expect(page.locator("#table tbody tr")).to_have_count(3)
+    hint = page.locator("#more")
+    expect(hint).to_have_text("role para o lado para ver mais →")
+    page.set_viewport_size(DESKTOP)
+    expect(hint).to_be_hidden()
+
+
+@pytest.mark.parametrize("locale", ["pt-BR", "en"])
+def test_the_parts_of_the_page_stand_in_one_row_on_a_phone(url, open_page, locale):
+    page = open_page(url, size={"width": 390, "height": 844}, locale=locale)
+    tops = {b.bounding_box()["y"] for b in page.locator("nav button").all()}
+    assert len(tops) == 1
+
+
 MEASURED = """{"schema_version": 1, "limits": {"max_tokens": 100}, "rungs": [
  {"name": "a", "preset": "full", "seed": 1, "title": {"en": "A", "pt": "Á"}, "parameters": 1234567,
   "bits_per_byte": 2.5, "interval": [2.4, 2.6], "context_tokens": null, "hash": "0123456789",

@@ -58,7 +58,7 @@ def _training(ladder: LadderFacts, language: Language) -> Item:
     timed = [(rung, rung.training_seconds) for rung in ladder.rungs if rung.training_seconds]
     value = say("glance.no_budget")
     if ladder.budget:
-        value = say("glance.budget", budget=ladder.budget)
+        value = say("glance.budget", budget=language.budget(ladder.budget))
     if not timed:
         return Item(say("glance.training"), value)
     if len(timed) > _NAMED_TIMES:

@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 
 from escada.report.strict import Interval
 from escada.report.tested import TestedBaseline
+from escada.spec import Budget
 
 Code = Literal["en", "pt"]
 CODES: tuple[Code, ...] = ("en", "pt")
@@ -195,6 +196,17 @@ class Language:
             return NOTHING
         shown = self.number(amount, 2) if amount >= 1 or amount == 0 else self.significant(amount)
         return f"{sign}{_SPACE}{shown}"
+
+    def budget(self, written: str) -> str:
+        """A budget as readers write it: `60 s`, `50,000 steps`; `3 épocas`."""
+        budget = Budget.parse(written)
+        whole = budget.amount == round(budget.amount)
+        amount = (
+            self.power(budget.amount)
+            if budget.unit == "flop"
+            else self.number(budget.amount, 0 if whole else 1)
+        )
+        return f"{amount} {self.say(f'budget_unit.{budget.unit}')}"
 
     def duration(self, seconds: float | None) -> str:
         """`42.0 s`, `1 min 05 s`, `3 h 12 min`, `4 d 03 h`."""

@@ -35,7 +35,7 @@ class Scene:
             version=__version__,
             created=(ladder.created or "–")[:10],
             preset=ladder.preset or "–",
-            budget=ladder.budget or "–",
+            budget=self.language.budget(ladder.budget) if ladder.budget else "–",
             corpus=(ladder.corpus.hash or "–")[:12],
         )
 

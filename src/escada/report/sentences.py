@@ -84,7 +84,7 @@ def measure(ladder: LadderFacts, findings: Findings, language: Language) -> str:
 def _of_budget(
     ladder: LadderFacts, findings: Findings, language: Language
 ) -> Iterator[tuple[str, str]]:
-    if findings.off_budget:
+    if ladder.budget and findings.off_budget:
         named = [
             f"{rung.name} ({language.duration(rung.training_seconds)})"
             for rung in findings.off_budget
@@ -94,7 +94,7 @@ def _of_budget(
             language.say(
                 "headline.off_budget",
                 percent=round(100 * BUDGET_TOLERANCE),
-                budget=ladder.budget,
+                budget=language.budget(ladder.budget),
                 names=language.names(named),
             ),
         )

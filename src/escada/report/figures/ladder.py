@@ -68,7 +68,7 @@ def draw_ladder(
             for i, rung in enumerate(rungs)
             if rung.bits_per_byte is None
         ]
-        labels += [_line_label(name, y, axes, len(rungs)) for name, y in lines]
+        labels += [_line_label(name, y, axes, len(rungs), small) for name, y in lines]
         place(figure, axes, labels)
     return figure
 
@@ -127,7 +127,7 @@ def _unmeasured(i: int, axes: Any, language: Language, size: int) -> Label:
 _SHARES = [0.0, *(k / 12 for k in range(1, 11))]
 
 
-def _line_label(name: str, y: float, axes: Any, rungs: int) -> Label:
+def _line_label(name: str, y: float, axes: Any, rungs: int, size: int) -> Label:
     """The name of a baseline: over its line at one of its ends, else under it, or between rungs."""
     left, right = axes.get_xlim()
     ends = [(right, "right"), (left, "left")]
@@ -140,7 +140,7 @@ def _line_label(name: str, y: float, axes: Any, rungs: int) -> Label:
         for x, align in (*ends, *between, *over, *aside)
         for up in (reach, -reach)
     ]
-    return Label(name, places, {"color": light("muted"), "fontsize": 9.5})
+    return Label(name, places, {"color": light("muted"), "fontsize": min(9.5, size - 0.5)})
 
 
 def _near(ladder: LadderFacts, low: float, high: float) -> list[BaselineFacts]:

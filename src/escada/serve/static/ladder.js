@@ -43,6 +43,8 @@ export class LadderView {
   constructor() {
     onLanguage(() => this.render());
     new ResizeObserver(() => this.#chart()).observe(byId("chart"));
+    const sizes = new ResizeObserver(() => this.#hint());
+    for (const each of [byId("table"), byId("table").parentElement]) sizes.observe(each);
   }
 
   show(rungs, colours) {
@@ -63,6 +65,12 @@ export class LadderView {
     byId("chart").replaceChildren();
     if (!width || !measured.length) return;
     byId("chart").append(stairs(this.#rungs, measured, this.#colours, width));
+  }
+
+  /** A table that is wider than its frame says so. */
+  #hint() {
+    const frame = byId("table").parentElement;
+    byId("more").hidden = frame.scrollWidth <= frame.clientWidth + 1;
   }
 
   #table() {
