@@ -17,16 +17,30 @@ import torch
 from tests.generation.conftest import tiny_model
 
 from escada.generation.batch import Batch
-from escada.serve.app import Service
 from escada.serve.limits import Limits
-from escada.serve.models import ServedModel
+from escada.serve.models import LoadedModel
+from escada.serve.schema import LadderRung
 from escada.serve.server import bind, run, server_at
+from escada.serve.service import Service
 from escada.text.tokenizers.bytes import ByteTokenizer
 from escada.text.tokenizers.characters import CharacterTokenizer
 
 LETTERS = CharacterTokenizer("abcdefghijlmnopqrstuvxzáâãàçéêíóôõúABCDEFEGMNOPRSTV ,.;:!?\n-")
 BYTES = ByteTokenizer()
-FACTS = {"name": "v1", "title": {"en": "A", "pt": "B"}}
+WORDS = {"en": "A", "pt": "B"}
+
+
+def rung_of(name) -> LadderRung:
+    """As the playground shows a rung that was never evaluated."""
+    return LadderRung.model_validate(
+        {
+            "name": name, "rung": name, "preset": "laptop", "seed": 0, "title": WORDS,
+            "follows": None, "about": dict.fromkeys(("objective", "changes", "expected"), WORDS),
+            "parameters": 1000, "bits_per_byte": None, "interval": None, "context_tokens": None,
+            "tokenizer": {"kind": "bytes", "vocab_size": 260}, "training_tokens": None,
+            "training_seconds": None, "hash": "0" * 64, "run": name, "weights": "fp32",
+        }
+    )  # fmt: skip
 
 
 class SlowBatch(Batch):
@@ -48,25 +62,27 @@ def talkative(kind, tokenizer):
     return model
 
 
-def served(name, kind="lstm", tokenizer=LETTERS, batch_class=Batch, max_rows=64) -> ServedModel:
+def loaded_model(
+    name, kind="lstm", tokenizer=LETTERS, batch_class=Batch, max_rows=64
+) -> LoadedModel:
     model = talkative(kind, tokenizer)
-    return ServedModel(
+    return LoadedModel(
         name=name,
         tokenizer=tokenizer,
         batch=batch_class(model, tokenizer, max_rows=max_rows),
         profile="reference",
         created=1_700_000_000,
         fingerprint=f"escada-{name}",
-        facts=FACTS | {"name": name},
+        rung=rung_of(name),
     )
 
 
-def usual_models(limits=None, batch_class=Batch) -> dict[str, ServedModel]:
+def usual_models(limits=None, batch_class=Batch) -> dict[str, LoadedModel]:
     """A character LSTM and a Transformer over bytes, whose context is only 16 tokens."""
     rows = (limits or Limits()).max_rows
     models = [
-        served("v1", "lstm", LETTERS, batch_class, rows),
-        served("v5", "sinusoidal", BYTES, batch_class, rows),
+        loaded_model("v1", "lstm", LETTERS, batch_class, rows),
+        loaded_model("v5", "sinusoidal", BYTES, batch_class, rows),
     ]
     return {model.name: model for model in models}
 

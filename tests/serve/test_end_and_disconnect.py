@@ -19,7 +19,7 @@ LONG = {"model": "v1", "prompt": "Era", "max_tokens": 1000, "n": 3, "seed": 1}
 
 
 def rows(service):
-    return service.service.engine.rows()["v1"]
+    return service.service.scheduler.rows()["v1"]
 
 
 def metric(service, name):

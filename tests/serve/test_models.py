@@ -11,9 +11,8 @@ from typer.testing import CliRunner
 from escada.cli.serve import serve
 from escada.errors import EscadaError
 from escada.runs.run import open_run
-from escada.serve.ladder_view import rung_facts
 from escada.serve.limits import Limits
-from escada.serve.models import named, open_models, runs_at
+from escada.serve.models import ladder_rung, named, open_models, runs_at
 from escada.serve.server import bind
 
 app = typer.Typer()
@@ -44,7 +43,7 @@ def copies(a_run, tmp_path):
 def test_a_run_is_served_under_its_rungs_name(a_run):
     models = open_models([a_run.path])
     assert list(models) == ["v1"]
-    assert models["v1"].facts["parameters"] == a_run.record["parameters"]
+    assert models["v1"].rung.parameters == a_run.record["parameters"]
     assert models["v1"].fingerprint.startswith(f"escada-{a_run.record['key'][:12]}")
     assert list(open_models([a_run.path, a_run.path])) == ["v1"]  # named twice, served once
 
@@ -87,23 +86,23 @@ def test_weights_that_are_not_to_be_had_are_an_error(a_run, weights, words):
         open_models([a_run.path], weights=weights)
 
 
-def test_the_facts_of_a_rung_come_from_its_folder(a_run):
-    facts = rung_facts(a_run, "v1", None)
+def test_what_the_playground_shows_of_a_rung_comes_from_its_folder(a_run):
+    rung = ladder_rung(a_run, "v1", context_tokens=None, weights="fp32")
     record = a_run.record
-    assert facts["title"] == {"en": "Character LSTM", "pt": "LSTM de caracteres"}
-    assert set(facts["about"]) == {"objective", "changes", "expected"}
-    assert facts["bits_per_byte"] is None  # never evaluated
-    assert facts["interval"] is None
-    assert facts["training_tokens"] == record["training_tokens"]
-    assert facts["training_seconds"] == record["training_seconds"]
-    assert facts["hash"] == record["key"]
-    assert facts["tokenizer"]["kind"] == "characters"
+    assert rung.title.model_dump() == {"en": "Character LSTM", "pt": "LSTM de caracteres"}
+    assert rung.about.objective == a_run.spec.about.objective
+    assert rung.bits_per_byte is None  # never evaluated
+    assert rung.interval is None
+    assert rung.training_tokens == record["training_tokens"]
+    assert rung.training_seconds == record["training_seconds"]
+    assert rung.hash == record["key"]
+    assert rung.tokenizer.kind == "characters"
     test = a_run.layout.evaluation("test")
     test.parent.mkdir(exist_ok=True)
     test.write_text(json.dumps({"bits_per_byte": 2.5, "ci95": [2.4, 2.6]}))
     try:
-        facts = rung_facts(a_run, "v1", None)
-        assert (facts["bits_per_byte"], facts["interval"]) == (2.5, [2.4, 2.6])
+        rung = ladder_rung(a_run, "v1", context_tokens=None, weights="fp32")
+        assert (rung.bits_per_byte, rung.interval) == (2.5, (2.4, 2.6))
     finally:
         test.unlink()
 

@@ -27,9 +27,10 @@ from escada.evaluation.text_score import score_text
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.runs.run import open_run
-from escada.serve.app import Service
+from escada.serve.app import create_app
 from escada.serve.limits import Limits
 from escada.serve.models import open_models
+from escada.serve.service import Service
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -90,7 +91,7 @@ class Pace:
 def served(runs, tokens=()):
     """One of our own; yields its address and its pace."""
     service = Service(open_models(runs), Limits())
-    pace = Pace(service.asgi(tokens=tokens), service)
+    pace = Pace(create_app(service, tokens=tokens), service)
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         config = uvicorn.Config(pace, log_level="warning", lifespan="on")

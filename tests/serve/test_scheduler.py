@@ -1,4 +1,4 @@
-"""The engine's thread, without a server: whose turn it is, who leaves, what errors do."""
+"""The scheduler's thread, without a server: whose turn it is, who leaves, what errors do."""
 
 import threading
 import time
@@ -10,10 +10,10 @@ from escada.errors import EscadaError
 from escada.generation.batch import Batch, Request
 from escada.generation.decoding import random_stream
 from escada.generation.samplers import SamplerSettings
-from escada.serve.lane import Failure
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
-from escada.serve.scheduler import Engine, QueueFull, Stopped
+from escada.serve.queues import Failure
+from escada.serve.scheduler import QueueFull, Scheduler, SchedulerStopped
 
 
 def requests(count=1, max_tokens=5, prompt="Era"):
@@ -26,7 +26,7 @@ def requests(count=1, max_tokens=5, prompt="Era"):
 
 
 class Listener:
-    """Notes what its ticket got, and when."""
+    """Notes what its job got, and when."""
 
     def __init__(self):
         self.events, self.failures, self.first = [], [], None
@@ -46,7 +46,7 @@ class Listener:
 
 @pytest.fixture
 def make():
-    engines = []
+    schedulers = []
 
     def build(batch_class=Batch, names=("v1",), **limits):
         limits = Limits(**limits)
@@ -54,27 +54,27 @@ def make():
             name: batch_class(talkative("lstm", LETTERS), LETTERS, max_rows=limits.max_rows)
             for name in names
         }
-        engine = Engine(batches, limits, post=lambda call: call(), metrics=Metrics())
-        engines.append(engine)
-        return engine, batches
+        scheduler = Scheduler(batches, limits, post=lambda call: call(), metrics=Metrics())
+        schedulers.append(scheduler)
+        return scheduler, batches
 
     yield build
-    for engine in engines:
-        engine.stop()
-        if engine._thread.ident:  # it was started
-            engine.join()
+    for scheduler in schedulers:
+        scheduler.stop()
+        if scheduler._thread.ident:  # it was started
+            scheduler.join()
 
 
 def test_fifty_requests_of_one_client_do_not_delay_anothers_first(make):
-    engine, _ = make(SlowBatch, max_rows=4)
+    scheduler, _ = make(SlowBatch, max_rows=4)
     greedy = [Listener() for _ in range(50)]
     for listener in greedy:
-        engine.submit("v1", "greedy", requests(max_tokens=30), listener)
-    engine.start()
+        scheduler.submit("v1", "greedy", requests(max_tokens=30), listener)
+    scheduler.start()
     eventually(lambda: any(listener.events for listener in greedy))
     modest = Listener()
     before = time.perf_counter()
-    engine.submit("v1", "modest", requests(max_tokens=3), modest)
+    scheduler.submit("v1", "modest", requests(max_tokens=3), modest)
     eventually(lambda: modest.finished)
     steps = (modest.first - before) / SlowBatch.seconds
     assert steps < 10, "it waited for a place"  # one that it found free takes one or two
@@ -82,65 +82,65 @@ def test_fifty_requests_of_one_client_do_not_delay_anothers_first(make):
 
 
 def test_with_one_row_clients_take_turns(make):
-    engine, _ = make(max_rows=1)
+    scheduler, _ = make(max_rows=1)
     order = []
     listeners = {}
     for number, client in enumerate("aaabbc"):
         listener = Listener()
         listeners[number] = (client, listener)
-        engine.submit("v1", client, requests(max_tokens=2), listener)
-    engine.start()
+        scheduler.submit("v1", client, requests(max_tokens=2), listener)
+    scheduler.start()
     eventually(lambda: all(listener.finished for _, listener in listeners.values()))
     order = [c for c, _ in sorted(listeners.values(), key=lambda pair: pair[1].first)]
     assert "".join(order) == "abcaba"
 
 
 def test_a_cancelled_request_leaves_the_batch_and_the_queue(make):
-    engine, batches = make(SlowBatch, max_rows=2)
-    engine.start()
+    scheduler, batches = make(SlowBatch, max_rows=2)
+    scheduler.start()
     first, second = Listener(), Listener()
-    ticket = engine.submit("v1", "a", requests(3, max_tokens=10_000), first)
+    job = scheduler.submit("v1", "a", requests(3, max_tokens=10_000), first)
     eventually(lambda: first.events)
-    assert engine.rows() == {"v1": (1, 2)}
-    engine.cancel(ticket)
-    eventually(lambda: engine.rows() == {"v1": (0, 0)})
+    assert scheduler.rows() == {"v1": (1, 2)}
+    scheduler.cancel(job)
+    eventually(lambda: scheduler.rows() == {"v1": (0, 0)})
     assert batches["v1"].rows == 0
     assert batches["v1"]._decoder is None, "the cache is still held"
-    engine.submit("v1", "a", requests(max_tokens=2), second)
+    scheduler.submit("v1", "a", requests(max_tokens=2), second)
     eventually(lambda: second.finished)
-    engine.cancel(ticket)  # finished long ago: nothing happens
+    scheduler.cancel(job)  # finished long ago: nothing happens
     assert not first.finished
 
 
 def test_an_idle_model_holds_no_cache(make):
-    engine, batches = make()
-    engine.start()
+    scheduler, batches = make()
+    scheduler.start()
     listener = Listener()
-    engine.submit("v1", "a", requests(2, max_tokens=3), listener)
+    scheduler.submit("v1", "a", requests(2, max_tokens=3), listener)
     eventually(lambda: listener.finished == 2)
     eventually(lambda: batches["v1"]._decoder is None)
 
 
 def test_a_fast_model_is_not_slowed_to_the_pace_of_a_slow_one(make):
-    engine, batches = make(SlowBatch, names=("fast", "slow"))
-    batches["slow"].seconds = 0.05
+    scheduler, batches = make(SlowBatch, names=("fast", "slow"))
+    batches["slow"].seconds = 0.2
     batches["fast"].seconds = 0.001
     fast, slow = Listener(), Listener()
-    engine.submit("slow", "a", requests(max_tokens=200), slow)
-    engine.submit("fast", "a", requests(max_tokens=200), fast)
-    engine.start()
-    eventually(lambda: len(slow.events) >= 5)
+    scheduler.submit("slow", "a", requests(max_tokens=200), slow)
+    scheduler.submit("fast", "a", requests(max_tokens=200), fast)
+    scheduler.start()
+    eventually(lambda: len(slow.events) >= 3)
     assert len(fast.events) > 5 * len(slow.events)
     assert not fast.failures
 
 
 def test_a_model_that_was_idle_gets_no_more_than_the_others_afterwards(make):
-    engine, _ = make(SlowBatch, names=("one", "two"))
+    scheduler, _ = make(SlowBatch, names=("one", "two"))
     first, second = Listener(), Listener()
-    engine.start()
-    engine.submit("one", "a", requests(max_tokens=1000), first)
+    scheduler.start()
+    scheduler.submit("one", "a", requests(max_tokens=1000), first)
     eventually(lambda: len(first.events) > 30)
-    engine.submit("two", "a", requests(max_tokens=1000), second)
+    scheduler.submit("two", "a", requests(max_tokens=1000), second)
     eventually(lambda: len(second.events) > 5)
     before = len(first.events)
     eventually(lambda: len(second.events) > 15)
@@ -148,34 +148,34 @@ def test_a_model_that_was_idle_gets_no_more_than_the_others_afterwards(make):
 
 
 def test_a_model_that_was_busy_alone_owes_the_others_nothing_afterwards(make):
-    engine, _ = make(SlowBatch, names=("one", "two"))
-    engine.start()
+    scheduler, _ = make(SlowBatch, names=("one", "two"))
+    scheduler.start()
     alone, first, second = Listener(), Listener(), Listener()
-    engine.submit("one", "a", requests(max_tokens=60), alone)
+    scheduler.submit("one", "a", requests(max_tokens=60), alone)
     eventually(lambda: alone.finished)
-    engine.submit("two", "a", requests(max_tokens=1000), second)
+    scheduler.submit("two", "a", requests(max_tokens=1000), second)
     eventually(lambda: second.events)
-    engine.submit("one", "a", requests(max_tokens=1000), first)
+    scheduler.submit("one", "a", requests(max_tokens=1000), first)
     eventually(lambda: first.events)
     assert len(second.events) < 20
 
 
 def test_the_queue_has_a_limit_and_one_client_half_of_it(make):
-    engine, _ = make(max_rows=1, max_queue=8)  # not started: everything waits
+    scheduler, _ = make(max_rows=1, max_queue=8)  # not started: everything waits
     for _ in range(4):
-        engine.submit("v1", "a", requests(), Listener())
+        scheduler.submit("v1", "a", requests(), Listener())
     with pytest.raises(QueueFull) as full:
-        engine.submit("v1", "a", requests(), Listener())
+        scheduler.submit("v1", "a", requests(), Listener())
     assert 1 <= full.value.retry_seconds <= 60
-    engine.submit("v1", "b", requests(2), Listener())
+    scheduler.submit("v1", "b", requests(2), Listener())
     with pytest.raises(QueueFull):
-        engine.submit("v1", "c", requests(3), Listener())
-    engine.submit("v1", "c", requests(), Listener())
-    assert engine.rows() == {"v1": (0, 7)}
+        scheduler.submit("v1", "c", requests(3), Listener())
+    scheduler.submit("v1", "c", requests(), Listener())
+    assert scheduler.rows() == {"v1": (0, 7)}
 
 
 def test_a_model_that_fails_ends_its_requests_and_serves_the_next(make, monkeypatch):
-    engine, batches = make(names=("good", "bad"))
+    scheduler, batches = make(names=("good", "bad"))
     steps = {"left": 2}
     step = Batch.step
 
@@ -188,42 +188,42 @@ def test_a_model_that_fails_ends_its_requests_and_serves_the_next(make, monkeypa
 
     monkeypatch.setattr(Batch, "step", failing)
     good, bad, later = Listener(), Listener(), Listener()
-    engine.submit("good", "a", requests(max_tokens=5), good)
-    engine.submit("bad", "a", requests(2, max_tokens=5), bad)
-    engine.start()
+    scheduler.submit("good", "a", requests(max_tokens=5), good)
+    scheduler.submit("bad", "a", requests(2, max_tokens=5), bad)
+    scheduler.start()
     eventually(lambda: bad.failures and good.finished)
     assert "nan" in bad.failures[0].message
     assert not bad.failures[0].stopping
     assert len(bad.failures) == 1
-    engine.submit("bad", "a", requests(max_tokens=3), later)
+    scheduler.submit("bad", "a", requests(max_tokens=3), later)
     eventually(lambda: later.finished)
 
 
-def test_a_bug_ends_the_engine_and_everybody_hears_of_it(make, monkeypatch):
-    engine, batches = make()
+def test_a_bug_ends_the_scheduler_and_everybody_hears_of_it(make, monkeypatch):
+    scheduler, batches = make()
     seen = []
     monkeypatch.setattr(threading, "excepthook", seen.append)
     monkeypatch.setattr(batches["v1"], "step", lambda: 1 / 0)
     listener = Listener()
-    engine.submit("v1", "a", requests(), listener)
-    engine.start()
+    scheduler.submit("v1", "a", requests(), listener)
+    scheduler.start()
     eventually(lambda: listener.failures)
-    engine.join()
-    assert engine.broken
+    scheduler.join()
+    assert scheduler.broken
     assert seen[0].exc_type is ZeroDivisionError
-    with pytest.raises(Stopped):
-        engine.submit("v1", "a", requests(), listener)
+    with pytest.raises(SchedulerStopped):
+        scheduler.submit("v1", "a", requests(), listener)
 
 
 def test_stopping_fails_what_is_left(make):
-    engine, _ = make(SlowBatch, max_rows=1)
+    scheduler, _ = make(SlowBatch, max_rows=1)
     running, waiting = Listener(), Listener()
-    engine.submit("v1", "a", requests(max_tokens=10_000), running)
-    engine.submit("v1", "b", requests(max_tokens=10_000), waiting)
-    engine.start()
+    scheduler.submit("v1", "a", requests(max_tokens=10_000), running)
+    scheduler.submit("v1", "b", requests(max_tokens=10_000), waiting)
+    scheduler.start()
     eventually(lambda: running.events)
-    engine.stop()
-    engine.join()
+    scheduler.stop()
+    scheduler.join()
     assert running.failures[0].stopping
     assert waiting.failures[0].stopping
-    assert not engine.broken
+    assert not scheduler.broken

@@ -78,7 +78,7 @@ def test_no_text_to_a_model_makes_a_server_error(description, path):
 
 
 def test_no_request_to_a_model_makes_a_server_error(description):
-    """With a name of a model that there is, many get as far as the engine."""
+    """With a name of a model that there is, many get as far as the scheduler."""
 
     def ask_v1(case):
         if isinstance(case.body, dict):

@@ -10,8 +10,8 @@ from tests.serve.conftest import (
     LETTERS,
     SlowBatch,
     eventually,
+    loaded_model,
     running,
-    served,
     talkative,
     usual_models,
 )
@@ -20,8 +20,8 @@ from tests.serve.test_scheduler import Listener, make, requests
 from escada.evaluation.continuations import score_continuations
 from escada.evaluation.ruler import score_documents
 from escada.evaluation.text_score import sequence_of
-from escada.serve.lane import ToScore
 from escada.serve.limits import Limits
+from escada.serve.queues import TextToScore
 from escada.text.documents import Document
 
 __all__ = ["make"]
@@ -201,61 +201,61 @@ def test_the_model_may_be_left_out_where_there_is_one(here):
     assert here.request("GET", "/tokenizer_info")[0] == 400
     assert here.request("POST", "/detokenize", {"model": "v9", "tokens": []})[0] == 404
     assert here.request("POST", "/detokenize", {"model": "v1", "tokens": [10**6]})[0] == 400
-    with running({"v1": served("v1")}) as one:
+    with running({"v1": loaded_model("v1")}) as one:
         assert one.request("POST", "/tokenize", {"prompt": "a"})[2]["count"] == 2
         assert one.request("GET", "/tokenizer_info")[2]["eos_token"] == "<eos>"
 
 
 def to_score(count, letters=400):
-    return [ToScore(sequence_of("a" * letters, LETTERS), 0) for _ in range(count)]
+    return [TextToScore(sequence_of("a" * letters, LETTERS), 0) for _ in range(count)]
 
 
 def test_scoring_does_not_starve_what_is_written(make):
-    engine, _ = make(max_queue=4096)
+    scheduler, _ = make(max_queue=4096)
     written, flood = Listener(), Listener()
-    engine.submit_scoring("v1", "greedy", to_score(400), flood)
-    engine.submit("v1", "modest", requests(max_tokens=40), written)
-    engine.start()
+    scheduler.submit_scoring("v1", "greedy", to_score(400), flood)
+    scheduler.submit("v1", "modest", requests(max_tokens=40), written)
+    scheduler.start()
     eventually(lambda: written.finished, seconds=30)
     assert flood.finished < 400  # it would take many times as long
 
 
 def test_a_text_to_score_does_not_wait_for_anothers_four_hundred(make):
-    engine, _ = make(max_queue=4096)
+    scheduler, _ = make(max_queue=4096)
     flood, modest = Listener(), Listener()
-    engine.submit_scoring("v1", "greedy", to_score(400), flood)
-    engine.submit_scoring("v1", "modest", to_score(1), modest)
-    engine.start()
+    scheduler.submit_scoring("v1", "greedy", to_score(400), flood)
+    scheduler.submit_scoring("v1", "modest", to_score(1), modest)
+    scheduler.start()
     eventually(lambda: modest.finished, seconds=30)
     assert flood.finished <= 2 * 2048 // 400 + 2
 
 
 def test_texts_of_a_client_who_left_are_forgotten(make):
-    engine, _ = make(SlowBatch)
+    scheduler, _ = make(SlowBatch)
     left, stays = Listener(), Listener()
-    ticket = engine.submit_scoring("v1", "a", to_score(20), left)
-    engine.submit_scoring("v1", "b", to_score(1), stays)
-    engine.start()
-    engine.cancel(ticket)
+    job = scheduler.submit_scoring("v1", "a", to_score(20), left)
+    scheduler.submit_scoring("v1", "b", to_score(1), stays)
+    scheduler.start()
+    scheduler.cancel(job)
     eventually(lambda: stays.finished)
-    eventually(lambda: engine.rows() == {"v1": (0, 0)})
+    eventually(lambda: scheduler.rows() == {"v1": (0, 0)})
     assert left.finished <= 10
 
 
 def test_a_model_whose_logits_are_not_finite_says_so_and_scores_on(make):
-    engine, batches = make()
+    scheduler, batches = make()
     parameter = next(batches["v1"].model.parameters())
     kept = parameter.detach().clone()
     failed, later = Listener(), Listener()
     with torch.no_grad():
         parameter.fill_(math.nan)
-    engine.submit_scoring("v1", "a", to_score(2), failed)
-    engine.start()
+    scheduler.submit_scoring("v1", "a", to_score(2), failed)
+    scheduler.start()
     eventually(lambda: failed.failures)
     assert "not a finite number" in failed.failures[0].message
     with torch.no_grad():
         parameter.copy_(kept)
-    engine.submit_scoring("v1", "a", to_score(2), later)
+    scheduler.submit_scoring("v1", "a", to_score(2), later)
     eventually(lambda: later.finished == 2)
 
 

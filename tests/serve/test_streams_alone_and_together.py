@@ -81,4 +81,4 @@ def test_every_stream_of_many_clients_equals_its_solo_run(max_rows):
         assert together == alone
         rows = [row for plan in alone for found, _ in plan for row in found.values()]
         assert len({row["text"] for row in rows}) > len(plans)  # they are not all the same
-        assert service.service.engine.rows() == {"v1": (0, 0), "v5": (0, 0)}
+        assert service.service.scheduler.rows() == {"v1": (0, 0), "v5": (0, 0)}

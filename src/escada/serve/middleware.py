@@ -38,13 +38,13 @@ HEADERS = {
 }
 _HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 PUBLIC = ("/", "/favicon.ico", "/health", "/ready")
-PUBLIC_FOLDER = "/static/"
+STATIC = "/static"
 DISCARDED_BODIES = 16
 """So many times the limit are read of a body that is too large, and thrown away."""
 DISCARD_SECONDS = 1.0
 
 
-class Gate:
+class SecurityMiddleware:
     """An ASGI application around another; see the module docstring.
 
     Args:
@@ -102,7 +102,7 @@ class Gate:
 
     def _check_token(self, path: str, value: bytes) -> int:
         """The number of the token that opened; 0 where none is needed."""
-        if not self._tokens or path in PUBLIC or path.startswith(PUBLIC_FOLDER):
+        if not self._tokens or path in PUBLIC or path.startswith(STATIC + "/"):
             return 0
         scheme, _, given = value.partition(b" ")
         given = given.strip()

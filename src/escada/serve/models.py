@@ -20,7 +20,7 @@ from escada.generation.pieces import PieceTable
 from escada.runs.device import resolve_device
 from escada.runs.run import Run, find_runs, open_run
 from escada.serve.errors import ApiError
-from escada.serve.ladder_view import rung_facts
+from escada.serve.schema import LadderRung, RungText, RungTokenizer
 from escada.spec import rung_names
 from escada.text.tokenizers import Tokenizer
 
@@ -28,8 +28,8 @@ LADDER = "ladder.json"
 
 
 @dataclass(eq=False)
-class ServedModel:
-    """A model that can be asked.
+class LoadedModel:
+    """A model that is served.
 
     Attributes:
         name: that clients use.
@@ -38,9 +38,9 @@ class ServedModel:
         profile: of the run's cleaning, which prompts go through too.
         created: Unix time of the run.
         fingerprint: of all that decides what it writes.
-        facts: its row of `/escada/ladder`.
+        rung: as the playground shows it.
         ruler_context: W of the ruler for the run, for a model without a state; None: the model's.
-        pieces: what its tokens write, for the threads that answer.
+        pieces: what its tokens write, for the threads that build responses.
     """
 
     name: str
@@ -49,7 +49,7 @@ class ServedModel:
     profile: str
     created: int
     fingerprint: str
-    facts: dict[str, Any]
+    rung: LadderRung
     ruler_context: int | None = None
     pieces: PieceTable = field(init=False)
 
@@ -57,7 +57,7 @@ class ServedModel:
         self.pieces = PieceTable(self.tokenizer)
 
 
-def model_named(models: Mapping[str, ServedModel], name: str) -> ServedModel:
+def find_model(models: Mapping[str, LoadedModel], name: str) -> LoadedModel:
     """A model by name.
 
     Raises:
@@ -79,7 +79,7 @@ def open_models(
     weights: Sequence[str] = (),
     max_rows: int = 64,
     device: str = "auto",
-) -> dict[str, ServedModel]:
+) -> dict[str, LoadedModel]:
     """Load runs, and all finished rungs of climbs.
 
     Args:
@@ -160,21 +160,20 @@ def _weights_by_name(options: Sequence[str], names: Sequence[str]) -> dict[str, 
     return kinds
 
 
-def _open(name: str, run: Run, weights: str, max_rows: int, device: Any) -> ServedModel:
+def _open(name: str, run: Run, weights: str, max_rows: int, device: Any) -> LoadedModel:
     model = run.load_model(device=device)
     try:
         batch = Batch(model, run.tokenizer, weights=weights, max_rows=max_rows)
     except EscadaError as error:
         raise EscadaError(f"{name}: {error.what}", where=error.where, fix=error.fix) from error
-    facts = rung_facts(run, name, model.context_tokens) | {"weights": weights}
-    return ServedModel(
+    return LoadedModel(
         name=name,
         tokenizer=run.tokenizer,
         batch=batch,
         profile=run.spec.text.profile,
         created=created_time(run),
         fingerprint=f"escada-{run.record['key'][:12]}-{weights}",
-        facts=facts,
+        rung=ladder_rung(run, name, context_tokens=model.context_tokens, weights=weights),
         ruler_context=ruler_context(run),
     )
 
@@ -184,3 +183,38 @@ def created_time(run: Run) -> int:
     import datetime
 
     return int(datetime.datetime.fromisoformat(run.record["created"]).timestamp())
+
+
+def ladder_rung(run: Run, name: str, *, context_tokens: int | None, weights: str) -> LadderRung:
+    """A rung as the playground shows it.
+
+    Args:
+        run: the rung's.
+        name: under which it is served.
+        context_tokens: of its model.
+        weights: that it decodes with.
+    """
+    about, record = run.spec.about, run.record
+    path = run.layout.evaluation("test")
+    test = read_json(path) if path.exists() else {}
+    return LadderRung(
+        name=name,
+        rung=run.spec.name,
+        preset=run.spec.preset,
+        seed=run.seed,
+        title=about.title,
+        follows=about.follows,
+        about=RungText(objective=about.objective, changes=about.changes, expected=about.expected),
+        parameters=record.get("parameters"),
+        bits_per_byte=test.get("bits_per_byte"),
+        interval=test.get("ci95"),
+        context_tokens=context_tokens,
+        tokenizer=RungTokenizer(
+            kind=record["tokenizer"]["kind"], vocab_size=record["tokenizer"]["vocab_size"]
+        ),
+        training_tokens=record.get("training_tokens"),
+        training_seconds=record.get("training_seconds"),
+        hash=record["key"],
+        run=run.name,
+        weights=weights,
+    )

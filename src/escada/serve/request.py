@@ -1,4 +1,4 @@
-"""From a request to the rows of a batch.
+"""From a request's body to the rows that the scheduler works on.
 
 Prompts are treated as `escada sample` treats them: text is cleaned by the run's profile, BOS comes
 first, and random streams are those of `escada.generation.decoding`, so the same prompt, seed and
@@ -17,38 +17,18 @@ from typing import cast
 import numpy as np
 
 from escada.errors import EscadaError, counted
+from escada.evaluation.text_score import sequence_of
 from escada.generation.batch import Request
 from escada.generation.decoding import random_stream
-from escada.generation.samplers import SamplerSettings, settings_as_written
+from escada.generation.samplers import settings_as_written
 from escada.serve.errors import ApiError
-from escada.serve.lane import ToScore
 from escada.serve.limits import Limits
-from escada.serve.models import ServedModel
-from escada.serve.schema import CompletionRequest
+from escada.serve.models import LoadedModel
+from escada.serve.queues import TextToScore
+from escada.serve.schema import CompletionRequest, ScoreRequest
 from escada.text.cleaning import clean_prompt
 
 DRAWN_SEEDS = 2**31
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, understood.
-
-    Attributes:
-        rows: n for each prompt; none when nothing is to be written.
-        prompts: as the model reads them, one for each of the answer's texts.
-        n: texts of each prompt.
-        prompt_tokens: of all prompts, once each.
-        seed: given or drawn.
-        to_score: each prompt once, where its tokens are to be told of; else none.
-    """
-
-    rows: list[Request]
-    prompts: list[Prompt]
-    n: int
-    prompt_tokens: int
-    seed: int
-    to_score: list[ToScore]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +46,40 @@ class Prompt:
     given_ids: list[int]
 
 
-def understand(body: CompletionRequest, served: ServedModel, limits: Limits) -> Asked:
-    """The rows that a request asks for.
+@dataclass(frozen=True, slots=True)
+class ParsedRequest:
+    """What a request for completions asks of the scheduler.
+
+    Attributes:
+        rows: n for each prompt; none when nothing is to be generated.
+        prompts: as the model reads them, one for each text of the response.
+        n: texts of each prompt.
+        prompt_tokens: of all prompts, once each.
+        seed: given or drawn.
+        echo: whether each text begins with its prompt.
+        logprobs: whether the response says what the model thought of each token.
+        to_score: each prompt once, if both: then its tokens are scored too.
+    """
+
+    rows: list[Request]
+    prompts: list[Prompt]
+    n: int
+    prompt_tokens: int
+    seed: int
+    echo: bool
+    logprobs: bool
+    to_score: list[TextToScore]
+
+
+def parse_request(body: CompletionRequest, model: LoadedModel, limits: Limits) -> ParsedRequest:
+    """What a request for completions asks for.
 
     Raises:
         ApiError: something that is refused.
     """
-    _refuse_what_is_not_there(body)
+    _refuse_unsupported(body)
     n, max_tokens = body.n or 1, 16 if body.max_tokens is None else body.max_tokens
-    prompts = _prompts(body, served, limits)
+    prompts = _prompts(body, model, limits)
     if n * len(prompts) > limits.max_n:
         raise ApiError(
             400,
@@ -88,38 +93,44 @@ def understand(body: CompletionRequest, served: ServedModel, limits: Limits) -> 
             f"max_tokens is {max_tokens}; at most {limits.max_tokens} are allowed.",
             param="max_tokens",
         )
-    settings = _settings(body)
+    penalty = body.repetition_penalty
+    try:
+        settings = settings_as_written(
+            temperature=1.0 if body.temperature is None else body.temperature,
+            top_k=body.top_k,
+            top_p=body.top_p,
+            min_p=body.min_p,
+            repetition_penalty=1.0 if penalty is None else penalty,
+        )
+    except EscadaError as error:
+        raise ApiError(400, f"{error}.") from error
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     seed = secrets.randbelow(DRAWN_SEEDS) if body.seed is None else body.seed
-    numbers = _numbers([prompt.text for prompt in prompts], n)
-    logprobs = body.logprobs or 0
-    rows = [
-        Request(
-            prompt.ids,
-            settings,
-            max_tokens,
-            random_stream(seed, prompt.text, number),
-            stop,
-            logprobs,
-        )
-        for prompt, first in zip(prompts, numbers, strict=True)
-        for number in range(first, first + n)
-        if max_tokens
-    ]
-    scored = bool(body.echo) and body.logprobs is not None
-    return Asked(
+    echo, logprobs, alternatives = bool(body.echo), body.logprobs is not None, body.logprobs or 0
+    rows: list[Request] = []
+    samples: Counter[str] = Counter()  # by prompt: one that comes again is sampled anew
+    for prompt in prompts if max_tokens else ():
+        for _ in range(n):
+            stream = random_stream(seed, prompt.text, samples[prompt.text])
+            rows.append(Request(prompt.ids, settings, max_tokens, stream, stop, alternatives))
+            samples[prompt.text] += 1
+    return ParsedRequest(
         rows=rows,
         prompts=[prompt for prompt in prompts for _ in range(n)],
         n=n,
         prompt_tokens=sum(len(prompt.ids) for prompt in prompts),
         seed=seed,
+        echo=echo,
+        logprobs=logprobs,
         to_score=[
-            ToScore(np.array(prompt.ids, dtype=np.int64), logprobs) for prompt in prompts if scored
+            TextToScore(np.array(prompt.ids, dtype=np.int64), alternatives)
+            for prompt in prompts
+            if echo and logprobs
         ],
     )
 
 
-def _refuse_what_is_not_there(body: CompletionRequest) -> None:
+def _refuse_unsupported(body: CompletionRequest) -> None:
     if body.best_of is not None and body.best_of != (body.n or 1):
         raise ApiError(400, "best_of is not supported: it must equal n.", param="best_of")
     if body.max_tokens == 0 and not body.echo:
@@ -133,21 +144,7 @@ def _refuse_what_is_not_there(body: CompletionRequest) -> None:
         raise ApiError(400, "stream_options is allowed only with stream.", param="stream_options")
 
 
-def _settings(body: CompletionRequest) -> SamplerSettings:
-    penalty = body.repetition_penalty
-    try:
-        return settings_as_written(
-            temperature=1.0 if body.temperature is None else body.temperature,
-            top_k=body.top_k,
-            top_p=body.top_p,
-            min_p=body.min_p,
-            repetition_penalty=1.0 if penalty is None else penalty,
-        )
-    except EscadaError as error:
-        raise ApiError(400, f"{error}.") from error
-
-
-def _prompts(body: CompletionRequest, served: ServedModel, limits: Limits) -> list[Prompt]:
+def _prompts(body: CompletionRequest, model: LoadedModel, limits: Limits) -> list[Prompt]:
     given = "" if body.prompt is None else body.prompt
     if isinstance(given, str):
         texts: Sequence[str | list[int]] = [given]
@@ -161,13 +158,13 @@ def _prompts(body: CompletionRequest, served: ServedModel, limits: Limits) -> li
             f"{len(texts)} prompts; at most {limits.max_n} samples are allowed in one request.",
             param="prompt",
         )
-    return [_prompt(text, served, limits) for text in texts]
+    return [_prompt(text, model, limits) for text in texts]
 
 
-def _prompt(given: str | list[int], served: ServedModel, limits: Limits) -> Prompt:
-    tokenizer = served.tokenizer
+def _prompt(given: str | list[int], model: LoadedModel, limits: Limits) -> Prompt:
+    tokenizer = model.tokenizer
     if isinstance(given, str):
-        text = clean_prompt(given, served.profile)
+        text = clean_prompt(given, model.profile)
         given_ids = tokenizer.encode(text).tolist()
         ids = [tokenizer.bos_id, *given_ids]
     else:
@@ -180,16 +177,28 @@ def _prompt(given: str | list[int], served: ServedModel, limits: Limits) -> Prom
         given_ids = given
         ids = given if given[0] == tokenizer.bos_id else [tokenizer.bos_id, *given]
         text = tokenizer.decode(ids)
-    check_length(len(ids), limits, param="prompt")
+    _check_length(len(ids), limits, param="prompt")
     return Prompt(text, ids, given_ids)
 
 
-def check_length(tokens: int, limits: Limits, *, param: str) -> None:
-    """Refuse a text that is too long.
+def parse_score_request(
+    body: ScoreRequest, model: LoadedModel, limits: Limits
+) -> tuple[str, TextToScore]:
+    """The text of a request for its score, cleaned, and as the scheduler takes it.
 
     Raises:
-        ApiError: it has more tokens than a prompt may have.
+        ApiError: it is empty or too long.
     """
+    text = clean_prompt(body.text, model.profile)
+    try:
+        sequence = sequence_of(text, model.tokenizer)
+    except EscadaError as error:
+        raise ApiError(400, f"{error}.", param="text") from error
+    _check_length(len(sequence) - 1, limits, param="text")
+    return text, TextToScore(sequence, body.alternatives)
+
+
+def _check_length(tokens: int, limits: Limits, *, param: str) -> None:
     if tokens > limits.max_prompt_tokens:
         raise ApiError(
             400,
@@ -197,13 +206,3 @@ def check_length(tokens: int, limits: Limits, *, param: str) -> None:
             param=param,
             code="context_length_exceeded",
         )
-
-
-def _numbers(texts: Sequence[str], n: int) -> list[int]:
-    """The number of each prompt's first sample: a prompt that comes again is sampled anew."""
-    earlier: Counter[str] = Counter()
-    numbers: list[int] = []
-    for text in texts:
-        numbers.append(n * earlier[text])
-        earlier[text] += 1
-    return numbers

@@ -1,50 +1,57 @@
-"""One request for completions, from its rows to the last byte of its answer.
+"""From the scheduler's events to a client's response: text, logprobs and usage, whole or streamed.
 
-The engine's news arrive in a mailbox, which holds at most what the request may write. A client that
-leaves is noticed whether or not there is something to send, and its rows are let go.
+A job's events arrive in a mailbox, which holds at most what the request may generate. A client that
+disconnects is noticed whether or not there is something to send, and its rows are cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeVar
 
-from starlette.responses import Response
+from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from escada.evaluation.scoring import TokenScores
 from escada.generation.batch import Event
-from escada.serve.answering import STREAM_END, Answer, joined, server_sent
-from escada.serve.errors import ApiError, queue_full, stopping
-from escada.serve.lane import Delivery, Failure, Scored, Ticket, ToScore
-from escada.serve.metrics import Metrics
-from escada.serve.request import Asked
-from escada.serve.scheduler import Engine, QueueFull, Stopped
-from escada.serve.schema import Choice, Completion
+from escada.generation.pieces import PieceTable, TextPieces
+from escada.serve.errors import ApiError, queue_full, shutting_down
+from escada.serve.logprobs import event_logprobs, merge_logprobs, prompt_logprobs
+from escada.serve.models import LoadedModel
+from escada.serve.queues import Delivery, Failure, Job, Receiver, Scored
+from escada.serve.request import ParsedRequest
+from escada.serve.scheduler import QueueFull, Scheduler, SchedulerStopped
+from escada.serve.schema import Choice, Completion, Logprobs, Usage
 
 T = TypeVar("T")
-CLIENT_LEFT = 499
-"""nginx's status of a request whose client left; nobody is there to read it."""
+STREAM_END = b"data: [DONE]\n\n"
 
 
-class ClientLeft(Exception):  # noqa: N818
+class ClientDisconnected(Exception):  # noqa: N818
     """There is nobody to answer."""
 
 
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """The result of some work, unless the client leaves before.
+async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
+    """The result of some work, unless the client disconnects before.
 
     Raises:
-        ClientLeft: the work was cancelled.
+        ClientDisconnected: the work was cancelled.
     """
+
+    async def disconnected() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
     task = asyncio.ensure_future(work)
-    watcher = asyncio.ensure_future(_left(receive))
+    watcher = asyncio.ensure_future(disconnected())
     try:
         await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise ClientLeft
+            raise ClientDisconnected
         return task.result()
     finally:
         task.cancel()
@@ -52,199 +59,227 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.gather(task, watcher, return_exceptions=True)
 
 
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class Mailbox:
+    """The events of a job, as they come from the scheduler.
 
+    Args:
+        scheduler: that has the job.
+        submit: `Scheduler.submit` or `submit_scoring`, with all that they need but the receiver.
 
-class _Queued:
-    """Rows in the engine's hands, and their news."""
+    Raises:
+        ApiError: there is no place in the queue, or the service stops.
+    """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._mailbox: asyncio.Queue[Sequence[Delivery]] = asyncio.Queue()
+    def __init__(self, scheduler: Scheduler, submit: Callable[[Receiver], Job]) -> None:
+        self._scheduler = scheduler
+        self._deliveries: asyncio.Queue[Sequence[Delivery]] = asyncio.Queue()
         try:
-            self._ticket = self._submit(self._mailbox.put_nowait)
+            self._job = submit(self._deliveries.put_nowait)
         except QueueFull as full:
             raise queue_full(full.retry_seconds) from full
-        except Stopped as stopped:
-            raise stopping() from stopped
+        except SchedulerStopped as stopped:
+            raise shutting_down() from stopped
 
-    def _submit(self, receive: Callable[[Sequence[Delivery]], None]) -> Ticket:
-        raise NotImplementedError
-
-    async def _news(self) -> list[tuple[int, Event | Scored]]:
-        """What one step of the engine adds.
+    async def events(self) -> list[tuple[int, Event | Scored]]:
+        """What one step of the scheduler adds, with the number of each row.
 
         Raises:
             ApiError: the model failed, or the service stops.
         """
-        news: list[tuple[int, Event | Scored]] = []
-        for delivery in await self._mailbox.get():
+        events: list[tuple[int, Event | Scored]] = []
+        for delivery in await self._deliveries.get():
             if isinstance(delivery, Failure):
-                raise _error_of(delivery)
-            news.append(delivery)
-        return news
+                if delivery.stopping:
+                    raise shutting_down()
+                raise ApiError(500, delivery.message, code="model_failed")
+            events.append(delivery)
+        return events
 
     def close(self) -> None:
-        """Let go of rows that are not finished."""
-        self._engine.cancel(self._ticket)
+        """Cancel the rows that are not finished."""
+        self._scheduler.cancel(self._job)
 
 
-class Completing(_Queued):
-    """A request whose texts the engine writes, and what came of it.
-
-    Args:
-        engine: that writes.
-        model: which of its models.
-        client: whose turn it uses.
-        asked: the rows; without any, only the prompts come back.
+async def scores_of(mailbox: Mailbox, texts: int) -> list[TokenScores]:
+    """The scores of a job's texts, in their order.
 
     Raises:
-        ApiError: there is no place in the queue, or the service stops.
+        ApiError: the model failed, or the service stops.
     """
-
-    def __init__(self, engine: Engine, model: str, client: str, asked: Asked) -> None:
-        self._model, self._client, self._asked = model, client, asked
-        super().__init__(engine)
-
-    def _submit(self, receive: Callable[[Sequence[Delivery]], None]) -> Ticket:
-        return self._engine.submit(self._model, self._client, self._asked.rows, receive)
-
-    async def pieces(self, answer: Answer) -> AsyncIterator[list[Choice]]:
-        """What each step of the engine adds, until the last row is finished.
-
-        Raises:
-            ApiError: the model failed, or the service stops.
-        """
-        if not self._asked.rows:
-            yield answer.prompts_alone()
-        while answer.unfinished:
-            yield [
-                answer.take(number, event)
-                for number, event in await self._news()
-                if isinstance(event, Event)
-            ]
+    found: dict[int, TokenScores] = {}
+    while len(found) < texts:
+        for number, event in await mailbox.events():
+            assert isinstance(event, Scored)
+            found[number] = event.scores
+    return [found[number] for number in sorted(found)]
 
 
-class Scoring(_Queued):
-    """Texts that the engine scores.
+class _Row:
+    """What one text of a response needs to know of its past."""
+
+    def __init__(self, table: PieceTable, echo: str, echoed: Logprobs | None) -> None:
+        self.echo, self.echoed = echo, echoed  # still to be sent
+        self.offset = len(echo)
+        self.pieces = TextPieces(table)  # without stop strings: tells where a token's text begins
+
+
+class CompletionBuilder:
+    """The response to one request, event by event.
 
     Args:
-        engine: that reads.
-        model: which of its models.
-        client: whose turn it uses.
-        texts: to score.
-
-    Raises:
-        ApiError: there is no place in the queue, or the service stops.
-    """
-
-    def __init__(self, engine: Engine, model: str, client: str, texts: Sequence[ToScore]) -> None:
-        self._model, self._client, self._texts = model, client, texts
-        super().__init__(engine)
-
-    def _submit(self, receive: Callable[[Sequence[Delivery]], None]) -> Ticket:
-        return self._engine.submit_scoring(self._model, self._client, self._texts, receive)
-
-    async def scores(self) -> list[TokenScores]:
-        """Of each text, in their order.
-
-        Raises:
-            ApiError: the model failed, or the service stops.
-        """
-        found: dict[int, TokenScores] = {}
-        while len(found) < len(self._texts):
-            for number, event in await self._news():
-                assert isinstance(event, Scored)
-                found[number] = event.scores
-        return [found[number] for number in sorted(found)]
-
-
-def _error_of(failure: Failure) -> ApiError:
-    return stopping() if failure.stopping else ApiError(500, failure.message, code="model_failed")
-
-
-async def whole_answer(completing: Completing, answer: Answer) -> Completion:
-    """The answer in one piece."""
-    by_row: dict[int, list[Choice]] = defaultdict(list)
-    async for choices in completing.pieces(answer):
-        for choice in choices:
-            by_row[choice.index].append(choice)
-    rows = [joined(by_row[number]) for number in sorted(by_row)]
-    return answer.completion(rows, answer.usage())
-
-
-class Stream(Response):
-    """An answer as server-sent events, which begins with the first token.
-
-    Until then an error has its own status; later it is an event, and the last one.
+        model: that generates.
+        request: parsed.
+        scores: of the request's `to_score`.
     """
 
     def __init__(
-        self,
-        completing: Completing,
-        answer: Answer,
-        *,
-        model: str,
-        include_usage: bool,
-        metrics: Metrics,
+        self, model: LoadedModel, request: ParsedRequest, scores: Sequence[TokenScores]
     ) -> None:
+        self._model, self._request = model, request
+        table = model.pieces
+        self._rows = [
+            _Row(
+                table,
+                prompt.text if request.echo else "",
+                prompt_logprobs(table, prompt, scores[place // request.n]) if scores else None,
+            )
+            for place, prompt in enumerate(request.prompts)
+        ]
+        self._id = f"cmpl-{secrets.token_hex(12)}"
+        self._created = int(time.time())
+        self._completion_tokens = 0
+        self._unfinished = len(request.rows)
+
+    async def choices(self, mailbox: Mailbox) -> AsyncIterator[list[Choice]]:
+        """What each step of the scheduler adds, until the last text is finished.
+
+        Raises:
+            ApiError: the model failed, or the service stops.
+        """
+        if not self._unfinished:  # nothing is to be generated: the prompts alone
+            yield [
+                Choice(text=row.echo, index=number, logprobs=row.echoed, finish_reason="length")
+                for number, row in enumerate(self._rows)
+            ]
+        while self._unfinished:
+            yield [
+                self._choice(number, event)
+                for number, event in await mailbox.events()
+                if isinstance(event, Event)
+            ]
+
+    def _choice(self, number: int, event: Event) -> Choice:
+        """The piece that an event adds to a text."""
+        row = self._rows[number]
+        text, echoed = row.echo + event.text, row.echoed
+        row.echo, row.echoed = "", None
+        self._completion_tokens += 1
+        self._unfinished -= event.finish is not None
+        logprobs = None
+        if self._request.logprobs:
+            table = self._model.pieces
+            logprobs = event_logprobs(table, event, row.offset)
+            row.offset += len(row.pieces.push(event.token))
+            logprobs = logprobs if echoed is None else merge_logprobs([echoed, logprobs])
+        reason = None if event.finish is None else "length" if event.finish == "length" else "stop"
+        return Choice(text=text, index=number, logprobs=logprobs, finish_reason=reason)
+
+    def usage(self) -> Usage:
+        """Counts so far."""
+        prompt, completion = self._request.prompt_tokens, self._completion_tokens
+        return Usage(
+            prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
+        )
+
+    def completion(self, choices: list[Choice], usage: Usage | None = None) -> Completion:
+        """Choices in their envelope."""
+        return Completion(
+            id=self._id,
+            created=self._created,
+            model=self._model.name,
+            system_fingerprint=self._model.fingerprint,
+            seed=self._request.seed,
+            choices=choices,
+            usage=usage,
+        )
+
+
+async def whole_completion(builder: CompletionBuilder, mailbox: Mailbox) -> Completion:
+    """The response in one piece.
+
+    Raises:
+        ApiError: the model failed, or the service stops.
+    """
+    pieces: dict[int, list[Choice]] = {}
+    async for choices in builder.choices(mailbox):
+        for choice in choices:
+            pieces.setdefault(choice.index, []).append(choice)
+    return builder.completion(
+        [merge_choices(pieces[number]) for number in sorted(pieces)], builder.usage()
+    )
+
+
+async def completion_chunks(
+    builder: CompletionBuilder, mailbox: Mailbox, *, include_usage: bool
+) -> AsyncGenerator[bytes]:
+    """The response as server-sent events.
+
+    Raises:
+        ApiError: the model failed, or the service stops.
+    """
+    left_out = None if include_usage else {"usage"}
+    async for choices in builder.choices(mailbox):
+        chunks = (builder.completion([choice]) for choice in choices)
+        yield b"".join(sse_event(chunk.model_dump_json(exclude=left_out)) for chunk in chunks)
+    if include_usage:
+        yield sse_event(builder.completion([], builder.usage()).model_dump_json())
+    yield STREAM_END
+
+
+def sse_event(json_text: str) -> bytes:
+    """One server-sent event."""
+    return b"data: " + json_text.encode("utf-8") + b"\n\n"
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events, the first of which is there.
+
+    Args:
+        first: of the events.
+        others: what comes after it; closed at the end, and as soon as the client disconnects.
+    """
+
+    def __init__(self, first: bytes, others: AsyncGenerator[bytes]) -> None:
+        self._first, self._others = first, others
         super().__init__(
+            self._events(),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
-        self.raw_headers = [h for h in self.raw_headers if h[0] != b"content-length"]
-        self._completing, self._answer = completing, answer
-        self._model, self._include_usage, self._metrics = model, include_usage, metrics
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        yield self._first
+        try:
+            async for event in self._others:
+                yield event
+        except ApiError as error:  # too late for a status: it is the last event
+            yield sse_event(error.json())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all of it."""
-        status = "200"
-        try:
-            await while_connected(receive, self._send_all(scope, receive, send))
-        except ClientLeft:
-            status = str(CLIENT_LEFT)
-        except ApiError as error:
-            status = str(error.status)
-        finally:
-            self._completing.close()
-            self._metrics.requests.labels(self._model, status).inc()
+        del scope
+        async with contextlib.aclosing(self._others):
+            with contextlib.suppress(ClientDisconnected):
+                await while_connected(receive, self.stream_response(send))
 
-    async def _send_all(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = False
-        try:
-            async for choices in self._completing.pieces(self._answer):
-                if not began:
-                    began = True
-                    await self._start(send)
-                await self._send(send, b"".join(self._event(choice) for choice in choices))
-        except ApiError as error:
-            if not began:
-                await error.response()(scope, receive, send)
-            else:
-                text = error.response().body
-                await self._send(send, b"data: " + bytes(text) + b"\n\n", last=True)
-            raise
-        usage = self._usage_event() if self._include_usage else b""
-        await self._send(send, usage + STREAM_END, last=True)
 
-    def _event(self, choice: Choice) -> bytes:
-        unset = None if self._include_usage else {"usage"}
-        chunk = self._answer.completion([choice])
-        return server_sent(chunk.model_dump_json(exclude=unset))
-
-    def _usage_event(self) -> bytes:
-        return server_sent(self._answer.completion([], self._answer.usage()).model_dump_json())
-
-    async def _start(self, send: Send) -> None:
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status_code,
-                "headers": self.raw_headers,
-            }
-        )
-
-    async def _send(self, send: Send, body: bytes, *, last: bool = False) -> None:
-        await send({"type": "http.response.body", "body": body, "more_body": not last})
+def merge_choices(pieces: Sequence[Choice]) -> Choice:
+    """The pieces of one text as one choice."""
+    last = pieces[-1]
+    parts = [piece.logprobs for piece in pieces if piece.logprobs is not None]
+    return Choice(
+        text="".join(piece.text for piece in pieces),
+        index=last.index,
+        logprobs=merge_logprobs(parts) if last.logprobs is not None else None,
+        finish_reason=last.finish_reason,
+    )

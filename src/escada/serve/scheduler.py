@@ -1,23 +1,21 @@
-"""One thread that decodes for everybody.
+"""One thread that generates and scores for everybody.
 
-    engine = Engine({"v1": batch}, limits, post=…, metrics=…)
-    engine.start()
-    ticket = engine.submit("v1", client, requests, receive)
-    ticket = engine.submit_scoring("v1", client, texts, receive)
-    engine.cancel(ticket)
+    scheduler = Scheduler({"v1": batch}, limits, post=…, metrics=…)
+    scheduler.start()
+    job = scheduler.submit("v1", client, requests, receive)
+    job = scheduler.submit_scoring("v1", client, texts, receive)
+    scheduler.cancel(job)
 
 All models share the thread. A step of a small model is mostly the starting of operators, for which
 Python runs one thread at a time anyhow; a thread for each model would set their operator threads
-against one another on the same cores and leave fewer for HTTP. The thread steps the busy model that
-has had the least time, so a fast model is not slowed to the pace of a slow one: it gets as many
-seconds, and so more tokens. A model that becomes busy begins at the time of the one in service
-(start-time fair queueing, Goyal, Vin and Cheng 1996): its idleness is no credit, and what it had
-while no other was busy is no debt.
+against one another on the same cores and leave fewer for HTTP. The thread steps the busy queue (see
+`escada.serve.queues`) that has had the least time, so a fast model is not slowed to the pace of a
+slow one: it gets as many seconds, and so more tokens. A queue that becomes busy begins at the time
+of the one in service (start-time fair queueing, Goyal, Vin and Cheng 1996): its idleness is no
+credit, and what it had while no other was busy is no debt.
 
-A row that joins waits in a `FairQueue` until its client may hold one more row of the batch; see
-`escada.serve.lane`. Texts to score wait in a lane of their own (`escada.serve.scoring_lane`), which
-takes turns with the others in the same way. Batches are touched by the engine's thread only; others
-talk to it under a lock, and hear from it through `post`, once a step.
+Batches are touched by the scheduler's thread only; others talk to it under a lock, and hear from it
+through `post`, once a step.
 """
 
 from __future__ import annotations
@@ -27,16 +25,26 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from escada.errors import EscadaError
-from escada.generation.batch import Batch, Request
-from escada.serve.fair_queue import may_hold
-from escada.serve.lane import Delivery, Failure, Lane, Row, Ticket, ToScore
+from escada.generation.batch import Batch, Event, Request
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
-from escada.serve.scoring_lane import ScoringLane
+from escada.serve.queues import (
+    Delivery,
+    Failure,
+    GenerationQueue,
+    Job,
+    ModelQueue,
+    Receiver,
+    Row,
+    Scored,
+    ScoringQueue,
+    TextToScore,
+    Work,
+    may_hold,
+)
 
 MAX_RETRY_SECONDS = 60
 
@@ -53,11 +61,11 @@ class QueueFull(Exception):  # noqa: N818 - an answer, not a mistake
         self.retry_seconds = retry_seconds
 
 
-class Stopped(Exception):  # noqa: N818
-    """The engine takes nothing any more."""
+class SchedulerStopped(Exception):  # noqa: N818
+    """The scheduler takes nothing any more."""
 
 
-class Engine:
+class Scheduler:
     """See the module docstring.
 
     Args:
@@ -82,24 +90,27 @@ class Engine:
     ) -> None:
         self.broken = False
         context_of = contexts or {}
-        self._writing = {
-            name: Lane(name, batch, limits.max_rows) for name, batch in batches.items()
+        self._generation = {
+            name: GenerationQueue(name, batch, limits.max_rows) for name, batch in batches.items()
         }
         self._scoring = {
-            name: ScoringLane(name, batch, context_of.get(name)) for name, batch in batches.items()
+            name: ScoringQueue(name, batch, context_of.get(name)) for name, batch in batches.items()
         }
-        self._lanes: list[Lane | ScoringLane] = [*self._writing.values(), *self._scoring.values()]
+        self._queues: list[ModelQueue[Any]] = [
+            *self._generation.values(),
+            *self._scoring.values(),
+        ]
         self._limits = limits
         self._post = post
         self._metrics = metrics
         self._changed = threading.Condition()
         self._stop: Failure | None = None
-        self._clock = 0.0  # `seconds` of the model in service
+        self._clock = 0.0  # `seconds` of the queue in service
         self._row_seconds = 1.0  # from joining to leaving, lately
-        self._thread = threading.Thread(target=self._run, name="escada-engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="escada-scheduler", daemon=True)
 
     def start(self) -> None:
-        """Begin to decode."""
+        """Begin to work."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -113,71 +124,57 @@ class Engine:
         self._thread.join()
 
     def submit(
-        self,
-        model: str,
-        client: str,
-        requests: Sequence[Request],
-        receive: Callable[[Sequence[Delivery]], None],
-    ) -> Ticket:
-        """Queue the rows of a request; from any thread.
+        self, model: str, client: str, requests: Sequence[Request], receive: Receiver
+    ) -> Job:
+        """Queue texts to generate; from any thread.
 
         Raises:
             QueueFull: there is no place, or the client holds more of them than are free.
-            Stopped: the engine stops, or broke.
+            SchedulerStopped: it stops, or broke.
         """
-        lane = self._writing[model]
-        ticket = Ticket(lane, client, receive, time.perf_counter())
-        with self._changed:
-            self._make_room(lane, client, len(requests))
-            for number, request in enumerate(requests):
-                lane.waiting.push(client, Row(ticket, number, request))
-            self._changed.notify()
-        return ticket
+        return self._submit(self._generation[model], client, requests, receive)
 
     def submit_scoring(
-        self,
-        model: str,
-        client: str,
-        texts: Sequence[ToScore],
-        receive: Callable[[Sequence[Delivery]], None],
-    ) -> Ticket:
-        """Queue texts to score, each as a row: `submit` for them."""
-        lane = self._scoring[model]
-        ticket = Ticket(lane, client, receive, time.perf_counter())
+        self, model: str, client: str, texts: Sequence[TextToScore], receive: Receiver
+    ) -> Job:
+        """Queue texts to score: `submit` for them."""
+        return self._submit(self._scoring[model], client, texts, receive)
+
+    def _submit(
+        self, queue: ModelQueue[Work], client: str, work: Sequence[Work], receive: Receiver
+    ) -> Job:
+        job = Job(queue, client, receive, time.perf_counter())
         with self._changed:
-            self._make_room(lane, client, len(texts))
-            for number, text in enumerate(texts):
-                lane.waiting.push(client, Row(ticket, number, text))
+            if self._stop is not None:
+                raise SchedulerStopped
+            free = self._limits.max_queue - sum(len(each.waiting) for each in self._queues)
+            own = sum(each.waiting.count(client) for each in self._queues)
+            if not may_hold(own, free, len(work)):
+                raise QueueFull(self._retry_seconds(own + len(work)))
+            if not queue.busy:
+                queue.seconds = max(queue.seconds, self._clock)
+            for number, one in enumerate(work):
+                queue.waiting.push(client, Row(job, number, one))
             self._changed.notify()
-        return ticket
+        return job
 
-    def _make_room(self, lane: Lane | ScoringLane, client: str, rows: int) -> None:
-        """Refuse rows that have no place, or begin the lane's time."""
-        if self._stop is not None:
-            raise Stopped
-        free = self._limits.max_queue - sum(len(each.waiting) for each in self._lanes)
-        own = sum(each.waiting.count(client) for each in self._lanes)
-        if not may_hold(own, free, rows):
-            raise QueueFull(self._retry_seconds(own + rows))
-        if not lane.busy:
-            lane.seconds = max(lane.seconds, self._clock)
-
-    def cancel(self, ticket: Ticket) -> None:
-        """Let a request go; from any thread. Nothing happens if it is finished."""
+    def cancel(self, job: Job) -> None:
+        """Take out the rows of a job; from any thread. Nothing happens if it is finished."""
         with self._changed:
-            lane = ticket.lane
-            lane.waiting.remove(lambda row: row.ticket is ticket)
-            if any(row.ticket is ticket for row in lane.rows.values()):
-                lane.cancelled.add(ticket)
+            queue = job.queue
+            queue.waiting.remove(lambda row: row.job is job)
+            if any(row.job is job for row in queue.rows.values()):
+                queue.cancelled.add(job)
                 self._changed.notify()
 
     def rows(self) -> dict[str, tuple[int, int]]:
-        """By model: rows that are written or scored, rows that wait."""
+        """By model: rows that are generated or scored, rows that wait."""
         with self._changed:
             return {
-                name: (len(lane.rows) + len(other.rows), len(lane.waiting) + len(other.waiting))
-                for name, lane in self._writing.items()
-                for other in (self._scoring[name],)
+                name: (len(one.rows) + len(other.rows), len(one.waiting) + len(other.waiting))
+                for (name, one), other in zip(
+                    self._generation.items(), self._scoring.values(), strict=True
+                )
             }
 
     def _retry_seconds(self, ahead: int) -> int:
@@ -185,82 +182,76 @@ class Engine:
         seconds = ahead / 2 * self._row_seconds / self._limits.max_rows
         return min(MAX_RETRY_SECONDS, max(1, math.ceil(seconds)))
 
-    # What follows runs in the engine's thread.
+    # What follows runs in the scheduler's thread.
 
     def _run(self) -> None:
         try:
-            while (lane := self._next_lane()) is not None:
-                self._step(lane)
+            while (queue := self._next_queue()) is not None:
+                self._step(queue)
         except BaseException:
             self.broken = True
-            self._stop = Failure("The engine stopped by an internal error.")
+            self._stop = Failure("The scheduler stopped after an internal error.")
             raise  # threading prints it
         finally:
             self._fail_all()
 
-    def _next_lane(self) -> Lane | ScoringLane | None:
-        """The busy lane that has had the least time, ready for a step."""
+    def _next_queue(self) -> ModelQueue[Any] | None:
+        """The busy queue that has had the least time, ready for a step."""
         with self._changed:
             while self._stop is None:
-                for lane in self._lanes:
-                    lane.let_go()
-                busy = [lane for lane in self._lanes if lane.busy]
+                for queue in self._queues:
+                    queue.drop_cancelled()
+                busy = [queue for queue in self._queues if queue.busy]
                 if busy:
-                    lane = min(busy, key=lambda each: each.seconds)
-                    self._clock = lane.seconds
-                    lane.admit()
-                    return lane
-                self._clock = max(lane.seconds for lane in self._lanes)
+                    queue = min(busy, key=lambda each: each.seconds)
+                    self._clock = queue.seconds
+                    queue.admit()
+                    return queue
+                self._clock = max(queue.seconds for queue in self._queues)
                 self._changed.wait()
         return None
 
-    def _step(self, lane: Lane | ScoringLane) -> None:
+    def _step(self, queue: ModelQueue[Any]) -> None:
         began = time.perf_counter()
+        events: Sequence[Event | Scored] = ()
         try:
-            events = lane.step()
+            events = queue.step()
         except EscadaError as error:
-            self._fail(lane, Failure(f"The model failed: {error}"))
-            events = []
+            with self._changed:
+                jobs = queue.drop_all()
+            failure = Failure(f"The model failed: {error}")
+            self._deliver({job: [failure] for job in jobs})
         now = time.perf_counter()
-        news: dict[Ticket, list[Delivery]] = defaultdict(list)
+        news: dict[Job, list[Delivery]] = defaultdict(list)
         with self._changed:
-            lane.seconds += now - began
+            queue.seconds += now - began
             for event in events:
-                row = lane.rows[event.request]
-                lane.measure(event, row, now, self._metrics)
-                news[row.ticket].append((row.number, event))
+                row = queue.rows[event.request]
+                queue.record(event, row, now, self._metrics)
+                news[row.job].append((row.number, event))
                 if event.finish is not None:
                     self._row_seconds += 0.05 * (now - row.joined - self._row_seconds)
-                    lane.leave(event.request)
-            if not lane.busy:
-                lane.rest()
+                    queue.finish(event.request)
+            if not queue.busy:
+                queue.release()
         self._deliver(news)
-
-    def _fail(self, lane: Lane | ScoringLane, failure: Failure) -> None:
-        with self._changed:
-            tickets = lane.clear()
-        self._deliver({ticket: [failure] for ticket in tickets})
 
     def _fail_all(self) -> None:
         """The end: nobody who still waits hears anything more."""
         with self._changed:
-            failure = self._stop or Failure("The engine stopped.")
-            rows: list[Row[Any]] = [row for lane in self._lanes for row in lane.rows.values()]
-            rows += [row for lane in self._lanes for row in lane.waiting.remove(_any)]
-            for lane in self._lanes:
-                lane.rows.clear()
-        self._deliver({row.ticket: [failure] for row in rows})
+            failure = self._stop or Failure("The scheduler stopped.")
+            rows: list[Row[Any]] = [row for queue in self._queues for row in queue.rows.values()]
+            rows += [
+                row for queue in self._queues for row in queue.waiting.remove(lambda row: True)
+            ]
+            for queue in self._queues:
+                queue.rows.clear()
+        self._deliver({row.job: [failure] for row in rows})
 
-    def _deliver(self, news: Mapping[Ticket, Sequence[Delivery]]) -> None:
+    def _deliver(self, news: Mapping[Job, Sequence[Delivery]]) -> None:
+        def deliver() -> None:
+            for job, deliveries in news.items():
+                job.receive(deliveries)
+
         if news:
-            self._post(partial(_hand_out, news))
-
-
-def _any(row: Row[Any]) -> bool:
-    del row
-    return True
-
-
-def _hand_out(news: Mapping[Ticket, Sequence[Delivery]]) -> None:
-    for ticket, deliveries in news.items():
-        ticket.receive(deliveries)
+            self._post(deliver)

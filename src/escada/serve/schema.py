@@ -1,8 +1,8 @@
-"""Requests and answers in the form of OpenAI's completions, with three settings more.
+"""Requests and responses in the form of OpenAI's completions, with three settings more.
 
 What the API of that form has and this service has not (`suffix`, `best_of`, `logit_bias`,
 penalties by presence and frequency) is accepted with the value that means nothing, and refused
-otherwise: an answer never leaves out in silence what was asked for.
+otherwise: a response never leaves out in silence what was asked for.
 
 Source: the description of OpenAI's API, POST /v1/completions.
 """
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from escada.serve.limits import LOGPROBS, STOP_CHARACTERS, STOP_STRINGS
+from escada.spec import Bilingual
 
 TokenId = Annotated[int, Field(ge=0)]
 TokenIds = Annotated[list[TokenId], Field(min_length=1)]
@@ -102,7 +103,7 @@ class Usage(BaseModel):
 
 
 class Completion(BaseModel):
-    """The answer, or a chunk of the stream.
+    """The response, or a chunk of the stream.
 
     `seed` is the one that was used: the request's, or one drawn for it.
     """
@@ -174,7 +175,7 @@ class TokenizerInfo(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """A model that can be asked."""
+    """A model that is served."""
 
     id: str
     object: Literal["model"] = "model"
@@ -189,6 +190,61 @@ class ModelList(BaseModel):
     data: list[ModelCard]
 
 
+class RungText(BaseModel):
+    """What a rung sets out to do."""
+
+    objective: Bilingual
+    changes: Bilingual
+    expected: Bilingual
+
+
+class RungTokenizer(BaseModel):
+    """A rung's tokenizer."""
+
+    kind: str
+    vocab_size: int
+
+
+class LadderRung(BaseModel):
+    """One rung for the playground; what was not measured is null."""
+
+    name: str
+    """Under which it is served."""
+    rung: str
+    preset: str
+    seed: int
+    title: Bilingual
+    follows: str | None
+    about: RungText
+    parameters: int | None
+    bits_per_byte: float | None
+    interval: tuple[float, float] | None
+    context_tokens: int | None
+    tokenizer: RungTokenizer
+    training_tokens: int | None
+    training_seconds: float | None
+    hash: str
+    run: str
+    weights: str
+
+
+class LadderLimits(BaseModel):
+    """What the playground may ask for."""
+
+    max_prompt_tokens: int
+    max_tokens: int
+    n: int
+    stop: int = STOP_STRINGS
+
+
+class Ladder(BaseModel):
+    """GET /escada/ladder."""
+
+    schema_version: Literal[1] = 1
+    rungs: list[LadderRung]
+    limits: LadderLimits
+
+
 class ErrorDetail(BaseModel):
     """What went wrong."""
 
@@ -199,6 +255,6 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """The answer to a request that cannot be served."""
+    """The response to a request that cannot be served."""
 
     error: ErrorDetail

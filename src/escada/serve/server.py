@@ -16,8 +16,9 @@ from types import FrameType
 import uvicorn
 
 from escada.errors import EscadaError
-from escada.serve.app import Service
+from escada.serve.app import create_app
 from escada.serve.middleware import is_this_machine
+from escada.serve.service import Service
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 30
@@ -115,12 +116,12 @@ class Server(uvicorn.Server):
     @property
     def broken(self) -> bool:
         """Whether it ended by a bug of ours."""
-        return self._service.engine.broken
+        return self._service.scheduler.broken
 
-    def end_engine(self) -> None:
+    def stop_scheduler(self) -> None:
         """After a second signal uvicorn leaves without telling the application."""
-        self._service.engine.stop()
-        self._service.engine.join()
+        self._service.scheduler.stop()
+        self._service.scheduler.join()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
@@ -142,7 +143,7 @@ class Server(uvicorn.Server):
             return True
         if self._deadline is not None:
             if time.monotonic() > self._deadline:
-                self._service.engine.stop()  # who still waits is told so
+                self._service.scheduler.stop()  # who still waits is told so
                 return True
             if not self._service.active:
                 return True
@@ -165,8 +166,8 @@ def server_at(
         tokens: any of which opens.
         grace_seconds, ready: see `Server`.
     """
-    app = service.asgi(
-        tokens=tokens, only_this_machine=address.only_this_machine, host=address.host
+    app = create_app(
+        service, tokens=tokens, only_this_machine=address.only_this_machine, host=address.host
     )
     config = uvicorn.Config(
         app,
@@ -190,7 +191,7 @@ def run(server: Server, address: Address) -> None:
 
     Raises:
         EscadaError: somebody else began to listen there meanwhile.
-        RuntimeError: the engine broke.
+        RuntimeError: the scheduler broke.
     """
     with address.socket:
         try:
@@ -198,6 +199,6 @@ def run(server: Server, address: Address) -> None:
         except OSError as error:
             raise _bind_error(error, address.url) from error
         server.run([address.socket])
-    server.end_engine()
+    server.stop_scheduler()
     if server.broken:
-        raise RuntimeError("the engine's thread ended by the error above")
+        raise RuntimeError("the scheduler's thread ended by the error above")

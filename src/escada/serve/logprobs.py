@@ -1,0 +1,69 @@
+"""What a model thought of tokens, as OpenAI's `logprobs` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from escada.evaluation.scoring import TokenScores
+from escada.generation.batch import Event
+from escada.generation.pieces import PieceTable, TextPieces, token_name
+from escada.serve.request import Prompt
+from escada.serve.schema import Logprobs
+
+
+def event_logprobs(table: PieceTable, event: Event, offset: int) -> Logprobs:
+    """Of one generated token, whose text begins at `offset`."""
+    return Logprobs(
+        tokens=[token_name(table, event.token)],
+        token_logprobs=[-event.nats],
+        top_logprobs=[_top_logprobs(table, event.token, event.nats, event.alternatives)],
+        text_offset=[offset],
+    )
+
+
+def prompt_logprobs(table: PieceTable, prompt: Prompt, scored: TokenScores) -> Logprobs:
+    """Of a prompt's tokens: of those that were given, or of its text's."""
+    values: list[float | None] = [-nats for nats in scored.nats.tolist()]
+    named = scored.alternatives or [()] * len(scored.ids)
+    tops: list[dict[str, float] | None] = [
+        _top_logprobs(table, token, nats, alternatives)
+        for token, nats, alternatives in zip(
+            scored.ids.tolist(), scored.nats.tolist(), named, strict=True
+        )
+    ]
+    if len(prompt.given_ids) == len(prompt.ids):  # BOS too, before which there is nothing
+        values, tops = [None, *values], [None, *tops]
+    pieces = TextPieces(table)
+    offsets, offset = list[int](), 0
+    for token in prompt.given_ids:
+        offsets.append(offset)
+        offset += len(pieces.push(token))
+    return Logprobs(
+        tokens=[token_name(table, token) for token in prompt.given_ids],
+        token_logprobs=values,
+        top_logprobs=tops,
+        text_offset=offsets,
+    )
+
+
+def _top_logprobs(
+    table: PieceTable, token: int, nats: float, alternatives: Sequence[tuple[int, float]]
+) -> dict[str, float]:
+    """The most probable tokens, and the one that stands there, the best first.
+
+    An UNK that is among the most probable keeps the model's own figure there, without the price of
+    its name: it is not a first choice.
+    """
+    named = {token: nats} | dict(alternatives)
+    best_first = sorted(named.items(), key=lambda item: (item[1], item[0]))
+    return {token_name(table, token): -nats for token, nats in best_first}
+
+
+def merge_logprobs(parts: Sequence[Logprobs]) -> Logprobs:
+    """Several stretches of tokens as one."""
+    return Logprobs(
+        tokens=[token for part in parts for token in part.tokens],
+        token_logprobs=[value for part in parts for value in part.token_logprobs],
+        top_logprobs=[names for part in parts for names in part.top_logprobs],
+        text_offset=[offset for part in parts for offset in part.text_offset],
+    )

@@ -1,0 +1,94 @@
+"""The playground: its files, from the package's `static` folder, and the routes of its own.
+
+A browser asks for each file each time (`no-cache`), and hears 304 where the hash of its copy is
+that of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
+from starlette.types import Scope
+
+from escada.evaluation.text_score import TextScore
+from escada.serve.routes import ERRORS, SCORE, CurrentService
+from escada.serve.schema import Ladder, LadderLimits, ScoreRequest
+
+FOLDER = Path(__file__).parents[1] / "static"
+CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+"""By suffix, of everything that is sent; not asked of the system, whose answer varies."""
+
+
+class PlaygroundFiles(StaticFiles):
+    """Starlette's static files, with types and hashes that depend on the file alone."""
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        """A file, or that the browser's copy of it is right.
+
+        Raises:
+            HTTPException: 404, if it is of another kind.
+        """
+        path = Path(full_path)
+        content_type = CONTENT_TYPES.get(path.suffix)
+        if content_type is None:
+            raise HTTPException(404)
+        etag = f'"{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}"'
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        response = FileResponse(path, status_code, headers, content_type, stat_result=stat_result)
+        if self.is_not_modified(response.headers, Headers(scope=scope)):
+            return NotModifiedResponse(response.headers)
+        return response
+
+
+files = PlaygroundFiles(directory=FOLDER)
+router = APIRouter(responses=ERRORS)
+
+
+@router.get("/escada/ladder")
+async def ladder(service: CurrentService) -> Ladder:
+    """The rungs that are served, with their figures, and the limits."""
+    limits = service.limits
+    return Ladder(
+        rungs=[model.rung for model in service.models.values()],
+        limits=LadderLimits(
+            max_prompt_tokens=limits.max_prompt_tokens,
+            max_tokens=limits.max_tokens,
+            n=limits.max_n,
+        ),
+    )
+
+
+@router.post(SCORE, response_model=TextScore)
+async def score(body: ScoreRequest, request: Request, service: CurrentService) -> Response:
+    """A text with the bits of each token, as `escada score` has it."""
+    return await service.score(body, request)
+
+
+@router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+async def index(request: Request) -> Response:
+    """The page."""
+    return await files.get_response("index.html", request.scope)
+
+
+@router.api_route("/favicon.ico", methods=["GET", "HEAD"], include_in_schema=False)
+async def favicon() -> Response:
+    """None: the page names its icon."""
+    return Response(status_code=204)

@@ -1,0 +1,187 @@
+"""The state behind the routes: the models, the scheduler that works with them, and the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
+
+from fastapi import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from escada.evaluation.scoring import TokenScores, window_of
+from escada.evaluation.text_score import text_score
+from escada.serve.errors import ApiError, queue_full, shutting_down
+from escada.serve.limits import Limits
+from escada.serve.metrics import Metrics
+from escada.serve.middleware import CLIENT
+from escada.serve.models import LoadedModel, find_model
+from escada.serve.queues import TextToScore
+from escada.serve.request import parse_request, parse_score_request
+from escada.serve.response import (
+    ClientDisconnected,
+    CompletionBuilder,
+    EventStream,
+    Mailbox,
+    completion_chunks,
+    scores_of,
+    while_connected,
+    whole_completion,
+)
+from escada.serve.scheduler import Scheduler
+from escada.serve.schema import Completion, CompletionRequest, ScoreRequest
+
+CLIENT_CLOSED_REQUEST = 499
+"""nginx's status of a request whose client disconnected; nobody is there to read it."""
+
+
+class Service:
+    """Models and the one scheduler that works with them.
+
+    Args:
+        models: by name.
+        limits: for everybody.
+
+    Attributes:
+        active: requests for completions and scores that are being answered.
+        stopping: nothing new is taken.
+    """
+
+    scheduler: Scheduler
+
+    def __init__(self, models: Mapping[str, LoadedModel], limits: Limits) -> None:
+        self.models, self.limits, self.metrics = dict(models), limits, Metrics()
+        self.active = 0
+        self.stopping = False
+        self._most_active = limits.max_queue + limits.max_rows * len(models)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: object) -> AsyncGenerator[None]:
+        """Run the scheduler for as long as the application runs."""
+        del app
+        loop = asyncio.get_running_loop()
+
+        def post(call: Callable[[], None]) -> None:
+            # After a second signal the loop ends first: then nobody is left to hear of it.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(call)
+
+        self.scheduler = Scheduler(
+            {name: model.batch for name, model in self.models.items()},
+            self.limits,
+            post=post,
+            metrics=self.metrics,
+            contexts={name: model.ruler_context for name, model in self.models.items()},
+        )
+        self.scheduler.start()
+        try:
+            yield
+        finally:
+            self.scheduler.stop()
+            await asyncio.to_thread(self.scheduler.join)
+
+    def count_active(self, app: ASGIApp, paths: Sequence[str]) -> ASGIApp:
+        """Middleware that knows how many requests to some paths are still to be answered."""
+
+        async def count(scope: Scope, receive: Receive, send: Send) -> None:
+            counts = scope["type"] == "http" and scope["path"] in paths
+            self.active += counts
+            try:
+                await app(scope, receive, send)
+            finally:
+                self.active -= counts
+
+        return count
+
+    async def complete(self, body: CompletionRequest, request: Request) -> Response:
+        """Answer a request for completions.
+
+        Raises:
+            ApiError: it is refused, or failed before its first token.
+        """
+        model, client = find_model(self.models, body.model), str(request.scope[CLIENT])
+        try:
+            if body.stream:
+                chunks = self._stream(body, model, client)
+                first = await while_connected(request.receive, anext(chunks))
+                return EventStream(first, chunks)
+            completion = await while_connected(request.receive, self._whole(body, model, client))
+        except ClientDisconnected:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        return Response(completion.model_dump_json(), media_type="application/json")
+
+    async def _stream(
+        self, body: CompletionRequest, model: LoadedModel, client: str
+    ) -> AsyncGenerator[bytes]:
+        options = body.stream_options
+        include_usage = options is not None and bool(options.include_usage)
+        async with self._generation(body, model, client) as (builder, mailbox):
+            async for chunk in completion_chunks(builder, mailbox, include_usage=include_usage):
+                yield chunk
+
+    async def _whole(self, body: CompletionRequest, model: LoadedModel, client: str) -> Completion:
+        async with self._generation(body, model, client) as (builder, mailbox):
+            return await whole_completion(builder, mailbox)
+
+    @contextlib.asynccontextmanager
+    async def _generation(
+        self, body: CompletionRequest, model: LoadedModel, client: str
+    ) -> AsyncGenerator[tuple[CompletionBuilder, Mailbox]]:
+        """A request's rows in the scheduler; at the end it is counted, by its status."""
+        status = 500
+        try:
+            if self.stopping:
+                raise shutting_down()
+            if self.active > self._most_active:  # none of these could find a place
+                raise queue_full(1)
+            # Cleaning and encoding a long prompt takes milliseconds that the others need.
+            parsed = await asyncio.to_thread(parse_request, body, model, self.limits)
+            scores = await self._scores(model, client, parsed.to_score)
+            submit = partial(self.scheduler.submit, model.name, client, parsed.rows)
+            with contextlib.closing(Mailbox(self.scheduler, submit)) as mailbox:
+                self.metrics.prompt_tokens.labels(model.name).inc(parsed.prompt_tokens)
+                yield CompletionBuilder(model, parsed, scores), mailbox
+            status = 200
+        except ApiError as error:
+            status = error.status
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            status = CLIENT_CLOSED_REQUEST
+            raise
+        finally:
+            self.metrics.requests.labels(model.name, str(status)).inc()
+
+    async def _scores(
+        self, model: LoadedModel, client: str, texts: Sequence[TextToScore]
+    ) -> list[TokenScores]:
+        if not texts:
+            return []
+        submit = partial(self.scheduler.submit_scoring, model.name, client, texts)
+        with contextlib.closing(Mailbox(self.scheduler, submit)) as mailbox:
+            return await scores_of(mailbox, len(texts))
+
+    async def score(self, body: ScoreRequest, request: Request) -> Response:
+        """Score one text of a client's, as `escada score` does.
+
+        Raises:
+            ApiError: it is refused, or failed.
+        """
+        model = find_model(self.models, body.model)
+        if self.stopping:
+            raise shutting_down()
+        text, to_score = await asyncio.to_thread(parse_score_request, body, model, self.limits)
+        work = self._scores(model, str(request.scope[CLIENT]), [to_score])
+        try:
+            (scores,) = await while_connected(request.receive, work)
+        except ClientDisconnected:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+        def result() -> str:
+            window = window_of(model.batch.model, model.ruler_context)
+            return text_score(
+                scores, text, model.tokenizer, profile=model.profile, window=window
+            ).model_dump_json()
+
+        return Response(await asyncio.to_thread(result), media_type="application/json")
