@@ -334,7 +334,7 @@ def held_out_rows(run: Any, corpus: Any, wanted_tokens: int) -> tuple[Any, int]:
     """Openings of held-out documents that fill a window: ids (B, W + 1), and bytes of text."""
     import torch
 
-    from escada.evaluation.document_sample import document_sample
+    from escada.evaluation.sampling import document_sample
 
     window = run.spec.model.context_tokens
     rows: list[list[int]] = []

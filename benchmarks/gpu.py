@@ -342,7 +342,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def pack(arguments: argparse.Namespace) -> None:
-    from escada.evaluation.document_sample import document_sample
+    from escada.evaluation.sampling import document_sample
     from escada.text.corpus import Corpus
     from escada.text.token_cache import prepare_tokens, tokens_path
 

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
+from escada.evaluation.task import Subject
 from escada.files import read_json, write_json
 from escada.generation import batch, decoding
 from escada.generation.prompts import load_prompts
 from escada.generation.samplers import SamplerSettings
 from escada.guardrails import controls
 from escada.guardrails.task import guard_samples
+from escada.guardrails.texts import read_samples
 from escada.runs.run import open_run
 from escada.spec import TokenizerSpec
 from escada.text.corpus import Corpus
@@ -97,7 +99,7 @@ def print_faults(arguments):
         path = Path(folder) / "samples.json"
         for name, table in faults(run, others, corpus):
             write_json(path, table)
-            found = guard_samples(run, corpus, path, device="cpu")
+            found = guard_samples(Subject(run, corpus, device="cpu"), read_samples(path)).to_json()
             records = {**found["guardrails"], "origin": found["origin"]}
             failed = [n for n, record in records.items() if record["verdict"] == "fail"]
             causes = ", ".join(cause["cause"] for cause in found["causes"])

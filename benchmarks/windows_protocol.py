@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from escada.evaluation.tasks.windows import WindowSettings, default_settings, score_windows
+from escada.evaluation.windows import WindowSettings, default_settings, score_windows
 from escada.generation.inference import exact_inference
 from escada.models.contract import LanguageModel, build_model
 from escada.runs.environment import environment

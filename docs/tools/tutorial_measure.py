@@ -25,10 +25,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from escada.evaluation.results import ruler_context
-from escada.evaluation.ruler import score_documents
+from escada.evaluation.ruler import read_scores, score_documents
 from escada.evaluation.scoring import target_scores, windows_of
-from escada.evaluation.task import read_document_scores
+from escada.evaluation.task import ruler_context
 from escada.files import read_json
 from escada.generation.decoding import generate
 from escada.generation.inference import exact_inference
@@ -205,7 +204,7 @@ def token_bits(model: LanguageModel, tokenizer: Tokenizer, text: str, context: i
 
 def _comparison(a: Run, b: Run, ladder: dict[str, Any], passage: Document) -> dict[str, Any]:
     """`a` against `b` on the passage, on every group of documents, and by the test."""
-    of_a, of_b = (read_document_scores(run, "test") for run in (a, b))
+    of_a, of_b = (read_scores(run.layout.document_scores("test")) for run in (a, b))
     assert of_a.ids == of_b.ids
     nats: dict[str, float] = defaultdict(float)
     size: dict[str, int] = defaultdict(int)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from escada.cli.sample import sample
 from escada.cli.score import score
 from escada.errors import EscadaError
-from escada.evaluation.results import ruler_context
 from escada.evaluation.ruler import score_documents
+from escada.evaluation.task import ruler_context
 from escada.text.documents import Document
 
 app = typer.Typer()

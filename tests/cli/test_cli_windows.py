@@ -8,9 +8,10 @@ from typer.testing import CliRunner
 
 from escada.cli.evaluate import evaluate
 from escada.errors import EscadaError
+from escada.evaluation.task import Subject, complete, read
 from escada.evaluation.tasks import windows
-from escada.evaluation.tasks.windows import WindowSettings
-from escada.evaluation.tasks.windows_measurement import measure_windows, read_windows
+from escada.evaluation.tasks.windows import Windows
+from escada.evaluation.windows import WindowSettings
 from escada.spec import Budget, load_spec
 
 app = typer.Typer()
@@ -114,19 +115,21 @@ def test_a_budget_is_recorded_with_its_sample(run, slow):
 
 def test_figures_of_all_windows_serve_a_budget_too(run, corpus, slow):
     settings = WindowSettings(8, 4, 400)
-    assert measure_windows(run, corpus, "test", settings, device="cpu")
-    whole = read_windows(run, "test")
+    assert complete(Subject(run, corpus, device="cpu"), Windows("test", settings))
+    whole = read(run, Windows("test"))
     limited = WindowSettings(8, 4, 400, budget_seconds=2.0)
-    assert not measure_windows(run, corpus, "test", limited, device="cpu")
-    assert read_windows(run, "test") == whole
-    assert measure_windows(run, corpus, "test", WindowSettings(8, 5, 400), device="cpu")
+    assert not complete(Subject(run, corpus, device="cpu"), Windows("test", limited))
+    assert read(run, Windows("test")) == whole
+    assert complete(Subject(run, corpus, device="cpu"), Windows("test", WindowSettings(8, 5, 400)))
 
 
 def test_a_budget_that_held_all_windows_serves_when_none_is_given(run, corpus):
     limited = WindowSettings(8, 4, 350, budget_seconds=600.0)
-    assert measure_windows(run, corpus, "test", limited, device="cpu")
-    assert read_windows(run, "test")["sample"] is None
-    assert not measure_windows(run, corpus, "test", WindowSettings(8, 4, 350), device="cpu")
+    assert complete(Subject(run, corpus, device="cpu"), Windows("test", limited))
+    assert read(run, Windows("test")).sample is None
+    assert not complete(
+        Subject(run, corpus, device="cpu"), Windows("test", WindowSettings(8, 4, 350))
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,10 @@
 import pytest
 
 from escada.evaluation import task as review
+from escada.evaluation.ruler import read_scores
 from escada.evaluation.statistics import FEW_GROUPS
-from escada.evaluation.task import (
-    has_few_groups,
-    measure_run,
-    read_document_scores,
-    read_measurement,
-)
-from escada.evaluation.tasks.documents import summarise
+from escada.evaluation.task import Subject, complete, read
+from escada.evaluation.tasks.documents import TEST, VALIDATION, has_few_groups, summarise
 from escada.text.documents import Document
 
 
@@ -43,7 +39,7 @@ def run(corpus, tmp_path):
 
 def summed_up(run, corpus, beside):
     found = summarise(
-        read_document_scores(run, "test"),
+        read_scores(run.layout.document_scores("test")),
         run.tokenizer,
         profile=corpus.profile,
         corpus_hash=corpus.hash,
@@ -54,19 +50,19 @@ def summed_up(run, corpus, beside):
 
 
 def test_test_documents_of_few_groups_borrow_from_validation(run, corpus):
-    assert measure_run(run, corpus, "test", device="cpu")
-    found = read_measurement(run, "test")
+    assert complete(Subject(run, corpus, device="cpu"), TEST)
+    found = read(run, TEST).to_json()
     assert found["ci95_borrowed"] == ["cartas", "contos"]
-    validation = read_document_scores(run, "validation")
+    validation = read_scores(run.layout.document_scores("validation"))
     borrowed, alone = summed_up(run, corpus, validation), summed_up(run, corpus, None)
     assert found["ci95"] == pytest.approx(borrowed["ci95"])
     assert found["ci95"] != pytest.approx(alone["ci95"])
     assert found["bits_per_byte"] == pytest.approx(alone["bits_per_byte"])
-    assert read_measurement(run, "validation")["ci95_borrowed"] == [], "never the other way round"
+    assert read(run, VALIDATION).to_json()["ci95_borrowed"] == [], "never the other way round"
 
 
 def test_test_documents_of_many_groups_do_not(run, corpus, monkeypatch):
     monkeypatch.setattr(review, "FEW_GROUPS", 1)
-    measure_run(run, corpus, "test", device="cpu")
-    assert read_measurement(run, "test")["ci95_borrowed"] == []
+    complete(Subject(run, corpus, device="cpu"), TEST)
+    assert read(run, TEST).to_json()["ci95_borrowed"] == []
     assert not run.layout.evaluation("validation").exists()

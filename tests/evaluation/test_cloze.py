@@ -157,10 +157,10 @@ def test_the_figures_are_counted_by_hand():
     nats = np.array([1.0, 2.0, 3.0, 4.0]) * math.log(2)
     found = ClozeScores(items, [""] * 4, np.array([True, False, True, True]), nats)
     summary = found.summary()
-    assert summary["accuracy"] == 0.75
-    assert summary["bits_per_word"] == pytest.approx(2.5)
-    assert (summary["items"], summary["groups"]) == (4, 2)
-    low, high = summary["ci95"]
+    assert summary.accuracy == 0.75
+    assert summary.bits_per_word == pytest.approx(2.5)
+    assert (summary.items, summary.groups) == (4, 2)
+    low, high = summary.ci95
     assert 0 < low < 0.75 < high < 1
     assert found.rows()[3]["bits"] == pytest.approx(4)
 

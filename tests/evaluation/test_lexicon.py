@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from escada.evaluation.tasks.samples import (
+from escada.evaluation.portuguese.lexicon import (
     lexicon,
     lexicon_share,
     samples_lexicon_share,

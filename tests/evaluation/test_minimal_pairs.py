@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,8 +20,8 @@ from escada.evaluation.portuguese.agreement import Pair
 from escada.evaluation.statistics import Items, estimate
 from escada.evaluation.tasks import minimal_pairs as pairs_module
 from escada.evaluation.tasks.minimal_pairs import (
+    MinimalPairs,
     PairScores,
-    pairs_run,
     score_pairs,
 )
 
@@ -83,7 +84,7 @@ def test_two_sentences_that_cost_the_same_are_half_right(tokenizers):
     pairs = [Pair("levou o", "o levou"), Pair("日 sim", "本 sim"), Pair("sim", "simsim")]
     found = score_pairs(uniform_model(tokenizer), tokenizer, pairs)
     assert found.right.tolist() == [0.5, 0.5, 1.0]
-    assert found.summary()["ties"] == 2
+    assert found.summary().ties == 2
 
 
 def test_rounding_is_no_reason_to_prefer_a_sentence(tokenizers):
@@ -110,7 +111,7 @@ def test_figures_by_phenomenon_split_and_attractor_are_counted_by_hand():
         "test": 0.75,
         "validation": 1,
     }
-    summary = json.loads(json.dumps(found.summary()))
+    summary = json.loads(json.dumps(found.summary().to_json()))
     assert summary["pairs"] == 6
     assert summary["ties"] == 1
     assert set(summary["by_phenomenon"]["verb"]) == {
@@ -162,12 +163,12 @@ def test_a_baseline_learns_what_its_training_text_shows(corpus):
 
     training = [document.text for document in corpus.documents("train")]
     tokenizer = character_tokenizer(training)
-    pairs = [Pair("o livro azul", "oo livro azul")]
-    found = score_pairs(bigram_model(tokenizer, training), tokenizer, pairs).summary()
-    assert found["accuracy"] == 1
-    assert found["protocol"] == "document/carried-state"
+    asked = [Pair("o livro azul", "oo livro azul")]
+    found = score_pairs(bigram_model(tokenizer, training), tokenizer, asked).summary()
+    assert found.accuracy == 1
+    assert found.protocol == "document/carried-state"
 
 
 def test_a_corpus_without_pairs_is_refused_before_anything_is_read(corpus):
     with pytest.raises(EscadaError, match="--file"):
-        pairs_run(None, corpus)
+        MinimalPairs().depends_on(SimpleNamespace(corpus=corpus))

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escada.evaluation.document_sample import document_sample
-from escada.evaluation.task import TRAIN_SAMPLE, measure_run, measure_train_sample
+from escada.evaluation.sampling import document_sample
+from escada.evaluation.task import Subject, complete
+from escada.evaluation.tasks.documents import TRAIN_SAMPLE, TRAINING, Documents
 from escada.files import content_hash, read_json
 from escada.text.documents import Document
 
@@ -51,15 +52,15 @@ def run(corpus_path, tmp_path_factory):
 
 
 def test_the_sample_is_measured_once_and_kept_apart_from_the_whole_split(run, corpus):
-    assert measure_train_sample(run, corpus, device="cpu")
-    assert not measure_train_sample(run, corpus, device="cpu")
+    assert complete(Subject(run, corpus, device="cpu"), TRAINING)
+    assert not complete(Subject(run, corpus, device="cpu"), TRAINING)
     sample = read_json(run.layout.evaluation(TRAIN_SAMPLE))
     assert sample["split"] == "train"
     longest = max(len(d.text.encode("utf-8")) for d in corpus.documents("train"))
     held_out = corpus.text_bytes("validation")
     assert held_out <= sample["bytes"] < held_out + longest < corpus.text_bytes("train")
     assert not run.layout.evaluation("train").exists()
-    assert measure_run(run, corpus, "train", device="cpu")
+    assert complete(Subject(run, corpus, device="cpu"), Documents("train"))
     whole = read_json(run.layout.evaluation("train"))
     assert whole["bytes"] == corpus.text_bytes("train")
     assert whole["key"] != sample["key"]

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from tests.export.conftest import AWKWARD, GPT2, RECURRENT_RUNS, SHAPES, needs
 
 from escada.errors import EscadaError
-from escada.evaluation.task import measure_run
+from escada.evaluation.task import Subject, complete
+from escada.evaluation.tasks.documents import TEST
 from escada.export.checks import TOLERANCES, HubExport, compare
 from escada.export.hub import export_hub
 from escada.export.hub_card import hub_card
@@ -75,7 +76,7 @@ def test_a_failed_export_leaves_the_older_one(runs, tmp_path, monkeypatch):
 def test_the_card_has_the_figure_and_how_to_load(runs):
     run = runs("v_final")
     assert "model-index" not in hub_card(run, "best", native=True)
-    measure_run(run, runs.corpus, "test", device="cpu")
+    complete(Subject(run, runs.corpus, device="cpu"), TEST)
     found = json.loads(run.layout.evaluation("test").read_text())
     card = hub_card(run, "best", native=True)
     front = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)[1]
@@ -93,7 +94,7 @@ def test_the_card_has_the_figure_and_how_to_load(runs):
 
 def test_a_figure_of_other_weights_is_no_figure_of_this_export(runs):
     run = runs("untied")
-    measure_run(run, runs.corpus, "test", device="cpu")
+    complete(Subject(run, runs.corpus, device="cpu"), TEST)
     assert "value:" in hub_card(run, "best", native=True)
     for split in ("test", "validation"):
         path = run.layout.evaluation(split)

@@ -10,13 +10,15 @@ from typer.testing import CliRunner
 
 from escada.cli import app
 from escada.errors import EscadaError
-from escada.evaluation import task as review
 from escada.evaluation.baselines.byte_ngrams import bigram_model, uniform_model
+from escada.evaluation.task import Subject, complete, read
+from escada.evaluation.tasks.samples import SAMPLES
 from escada.files import read_json, write_json
 from escada.generation import batch, decoding
 from escada.generation.prompts import load_prompts
 from escada.generation.samplers import SamplerSettings
-from escada.guardrails.task import guard_run, guard_samples, read_guardrails
+from escada.guardrails.task import GUARDRAILS, guard_samples
+from escada.guardrails.texts import read_samples
 from escada.runs.run import open_run
 from escada.spec import Budget, load_spec
 
@@ -34,7 +36,7 @@ def trained(corpus_path, tmp_path_factory):
     corpus = Corpus.open(corpus_path)
     out = tmp_path_factory.mktemp("runs")
     run = start(spec.with_budget(Budget.parse("100 steps")), corpus, out, device="cpu")
-    assert guard_run(run, corpus, device="cpu")
+    assert complete(Subject(run, corpus, device="cpu"), GUARDRAILS)
     return run
 
 
@@ -91,7 +93,7 @@ def causes(found):
 
 
 def test_a_runs_own_samples_come_from_it_and_every_valid_guardrail_holds_its_controls(trained):
-    found = read_guardrails(trained)
+    found = read(trained, GUARDRAILS).to_json()
     assert verdicts(found)["origin"] == verdicts(found)["self_likelihood"] == "pass"
     assert found["stored_bits_per_token"] == pytest.approx(
         found["guardrails"]["self_likelihood"]["value"], rel=1e-3
@@ -106,25 +108,25 @@ def test_a_runs_own_samples_come_from_it_and_every_valid_guardrail_holds_its_con
             assert {controls[name]["verdict"] for name in record["must_fail"]} == {"fail"}
 
 
-def test_the_origins_sampler_makes_guard_fail_and_name_the_cause(run, monkeypatch):
+def test_the_origins_sampler_makes_guard_fail_and_name_the_cause(run, corpus, monkeypatch):
     run.layout.samples.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(batch, "sample_with_doubt", the_origins_sampler)
-        assert review.sample_run(run, device="cpu")
+        assert complete(Subject(run, corpus, device="cpu"), SAMPLES)
     result = invoke("guard", run.path, "--device", "cpu")
     assert result.exit_code == 1
     assert "the samples look uniformly drawn, not drawn from this model" in result.stdout
-    found = read_guardrails(run)
+    found = read(run, GUARDRAILS).to_json()
     assert found["verdict"] == "fail"
     assert causes(found) == {"uniform"}
     for guardrail in ("self_likelihood", "origin", "lexicon_share"):
         assert verdicts(found)[guardrail] == "fail"
 
 
-def test_a_sampler_that_is_still_broken_and_lies_is_caught_all_the_same(run, monkeypatch):
+def test_a_sampler_that_is_still_broken_and_lies_is_caught_all_the_same(run, corpus, monkeypatch):
     run.layout.samples.unlink()
     monkeypatch.setattr(batch, "sample_with_doubt", the_origins_sampler)
-    review.sample_run(run, device="cpu")
+    complete(Subject(run, corpus, device="cpu"), SAMPLES)
     table = read_json(run.layout.samples)
     for row in table["samples"]:
         row["bits_per_token"] = 1.0
@@ -150,14 +152,14 @@ def test_samples_of_another_model_are_named_as_such_and_nothing_is_stored(run, c
 
 
 def test_a_judgement_is_kept_until_the_samples_change(run, corpus):
-    assert not guard_run(run, corpus, device="cpu")
-    before = read_guardrails(run)
+    assert not complete(Subject(run, corpus, device="cpu"), GUARDRAILS)
+    before = read(run, GUARDRAILS).to_json()
     table = read_json(run.layout.samples)
     training = max((d.text for d in corpus.documents("train")), key=len)
     table["samples"][3]["text"] = training[: training.index(" ", 300)]
     write_json(run.layout.samples, table)
-    assert guard_run(run, corpus, device="cpu")
-    found = read_guardrails(run)
+    assert complete(Subject(run, corpus, device="cpu"), GUARDRAILS)
+    found = read(run, GUARDRAILS).to_json()
     assert found["key"] != before["key"]
     assert found["samples"]["sha256"] != before["samples"]["sha256"]
     copied = found["guardrails"]["copied_training_text"]
@@ -171,7 +173,7 @@ def test_guard_shows_what_it_found_and_what_it_cannot_say(trained):
     shown = invoke("guard", trained.path, "--device", "cpu").stdout
     assert "self_likelihood" in shown
     assert "byte_fallback_ratio, not applicable: tokens of kind 'characters'" in shown
-    assert f"20 of 20 samples: {read_guardrails(trained)['verdict']}" in shown
+    assert f"20 of 20 samples: {read(trained, GUARDRAILS).to_json()['verdict']}" in shown
 
 
 def test_another_corpus_and_a_file_that_is_none_are_the_users_mistakes(trained, corpus, tmp_path):
@@ -182,9 +184,9 @@ def test_another_corpus_and_a_file_that_is_none_are_the_users_mistakes(trained, 
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     other = prepare(str(source), tmp_path / "other")
     with pytest.raises(EscadaError, match="not the corpus that the run was trained on"):
-        guard_run(trained, other)
+        complete(Subject(trained, other), GUARDRAILS)
     with pytest.raises(EscadaError, match="not a file of samples"):
-        guard_samples(trained, corpus, trained.layout.record)
+        guard_samples(Subject(trained, corpus), read_samples(trained.layout.record))
 
 
 # A young run: after 60 steps a model is flat and writes hardly a word, by no fault of its sampler.
@@ -215,7 +217,9 @@ def guarded(young, corpus, tmp_path):
 
     def guard(table):
         write_json(tmp_path / "samples.json", table)
-        return guard_samples(young, corpus, tmp_path / "samples.json", device="cpu")
+        return guard_samples(
+            Subject(young, corpus, device="cpu"), read_samples(tmp_path / "samples.json")
+        ).to_json()
 
     return guard
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from escada.errors import EscadaError
-from escada.evaluation.tasks.samples import lexicon_share
+from escada.evaluation.portuguese.lexicon import lexicon_share
 from escada.judge.panel import (
     HELD_OUT_SAMPLES,
     Continuation,

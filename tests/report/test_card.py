@@ -5,7 +5,9 @@ import shutil
 
 import pytest
 
-from escada.evaluation.task import measure_run, measure_train_sample, sample_run
+from escada.evaluation.task import Subject, complete
+from escada.evaluation.tasks.documents import TEST, TRAINING
+from escada.evaluation.tasks.samples import SAMPLES
 from escada.report.writers.card import card_text, write_card
 from escada.runs.run import open_run
 
@@ -74,9 +76,9 @@ def test_the_front_matter_is_what_model_hubs_read(run):
 
 
 def test_what_was_measured_is_on_it_with_interval_protocol_and_warning(run, corpus):
-    measure_run(run, corpus, "test", device="cpu")
-    measure_train_sample(run, corpus, device="cpu")
-    sample_run(run, device="cpu")
+    complete(Subject(run, corpus, device="cpu"), TEST)
+    complete(Subject(run, corpus, device="cpu"), TRAINING)
+    complete(Subject(run, corpus, device="cpu"), SAMPLES)
     found = json.loads(run.layout.evaluation("test").read_text())
     low, high = found["ci95"]
     card = write_card(run).read_text(encoding="utf-8")
@@ -95,7 +97,7 @@ def test_what_was_measured_is_on_it_with_interval_protocol_and_warning(run, corp
 
 
 def test_every_figure_is_read_from_the_file(run, corpus):
-    measure_run(run, corpus, "test", device="cpu")
+    complete(Subject(run, corpus, device="cpu"), TEST)
     change(run.layout.evaluation("test"), bits_per_byte=1.2345, ci95=None, context_tokens=77)
     card = card_text(run)
     assert "| bits per byte | **1.234** |" in card or "| bits per byte | **1.235** |" in card
@@ -104,7 +106,7 @@ def test_every_figure_is_read_from_the_file(run, corpus):
 
 
 def test_a_figure_of_other_weights_is_no_figure_of_this_model(run, corpus):
-    measure_run(run, corpus, "test", device="cpu")
+    complete(Subject(run, corpus, device="cpu"), TEST)
     figure = json.loads(run.layout.evaluation("test").read_text())["bits_per_byte"]
     assert f"**{figure:.3f}**" in card_text(run)
     facts = next(run.layout.checkpoints.glob("step-*/checkpoint.json"))
@@ -189,9 +191,9 @@ def test_a_card_without_a_cost_sheet_says_nothing_of_energy(run, older):
     assert "| energy |" not in card_text(run)
 
 
-def test_samples_are_shown_and_what_a_model_wrote_cannot_leave_its_fence(run):
+def test_samples_are_shown_and_what_a_model_wrote_cannot_leave_its_fence(run, corpus):
     assert "None of the weights that lie here now were kept." in card_text(run)
-    sample_run(run, device="cpu")
+    complete(Subject(run, corpus, device="cpu"), SAMPLES)
     table = json.loads(run.layout.samples.read_text(encoding="utf-8"))
     table["samples"][0]["text"] = "fim\n~~~\n<script>\n# Not a title \x07"
     run.layout.samples.write_text(json.dumps(table), encoding="utf-8")
@@ -205,10 +207,10 @@ def test_samples_are_shown_and_what_a_model_wrote_cannot_leave_its_fence(run):
     assert "No guardrails were run on these samples." in section
 
 
-def test_the_guardrails_on_a_card_are_those_of_its_samples(run):
+def test_the_guardrails_on_a_card_are_those_of_its_samples(run, corpus):
     from escada.files import sha256_file
 
-    sample_run(run, device="cpu")
+    complete(Subject(run, corpus, device="cpu"), SAMPLES)
     guards = {"language": {"verdict": "fail", "meaning": "share of Portuguese"}}
     found = {"schema_version": 1, "verdict": "fail", "guardrails": guards}
     path = run.layout.evaluation("guardrails")
@@ -225,7 +227,7 @@ def test_the_guardrails_on_a_card_are_those_of_its_samples(run):
 def test_a_card_says_what_its_intervals_rest_on(run, corpus):
     from escada.files import read_json, write_json
 
-    measure_run(run, corpus, "test", device="cpu")
+    complete(Subject(run, corpus, device="cpu"), TEST)
     path = run.layout.evaluation("test")
     found = read_json(path)
     write_json(path, found | {"groups": 1126, "effective_groups": 10.46, "ci95_leaves_out": ["s"]})
@@ -240,7 +242,7 @@ def against_baseline(run, corpus):
     """A function that keeps what a climb says of the run and the best baseline."""
     from escada.files import read_json, write_json
 
-    measure_run(run, corpus, "test", device="cpu")
+    complete(Subject(run, corpus, device="cpu"), TEST)
     test = read_json(run.layout.evaluation("test"))
 
     def keep(**changed):

@@ -22,7 +22,7 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from escada.evaluation.results import ruler_context
+from escada.evaluation.task import ruler_context
 from escada.evaluation.text_score import score_text
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings

@@ -16,7 +16,8 @@ import torch
 from escada.ladder.climb.comparison import all_pairs, compare_recipes, group
 
 from escada.errors import EscadaError
-from escada.evaluation.task import measure_run
+from escada.evaluation.task import Subject, complete
+from escada.evaluation.tasks.documents import TEST, VALIDATION
 from escada.files import exclusive, read_json
 from escada.runs.catalogue import catalogue
 from escada.runs.corpus import corpus_of
@@ -100,7 +101,7 @@ def test_a_killed_holder_holds_nothing_and_neither_does_a_copy(stopped):
     shutil.copytree(stopped.path, copy)  # with its lock file, and who holds the other
     assert resume(copy).finished
     # and it can be measured while somebody trains it
-    assert measure_run(stopped, corpus_of(stopped), "validation", device="cpu")
+    assert complete(Subject(stopped, corpus_of(stopped), device="cpu"), VALIDATION)
     holder.kill()
     holder.wait()
     assert resume(stopped.path).finished
@@ -213,7 +214,7 @@ def test_line_separators_in_ids_and_sources_break_no_file_of_a_run(tmp_path):
     corpus = prepare(str(file), tmp_path / "corpus")
     runs = [start(spec_of(r, 2), corpus, tmp_path / "runs", device="cpu") for r in ("v1", "v2")]
     for run in runs:
-        assert measure_run(run, corpus, "test", device="cpu")
+        assert complete(Subject(run, corpus, device="cpu"), TEST)
     (row,) = compare_recipes(all_pairs(group(runs)), split="test")
     assert row["verdict"]
     ids = [json.loads(line)["id"] for line in scores(runs[0])[1:]]

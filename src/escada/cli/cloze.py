@@ -12,6 +12,7 @@ from escada.errors import counted
 from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
+    from escada.evaluation.tasks.cloze import ClozeResult
     from escada.runs.run import Run
 
 
@@ -32,23 +33,29 @@ def cloze(
     from escada.runs.run import open_run
 
     opened = open_run(run)
-    found = _of_corpus(opened, data, device) if file is None else _of_file(opened, file, device)
-    if json:
-        echo_json(found)
+    if file is None:
+        found, shown = _of_corpus(opened, data, device)
     else:
-        _show(found)
+        found = _of_file(opened, file, device)
+        shown = found.to_json()
+    if json:
+        echo_json(shown)
+    else:
+        _show(found, shown.get("baselines", []))
 
 
-def _of_corpus(run: Run, data: Path | None, device: str) -> dict[str, Any]:
+def _of_corpus(run: Run, data: Path | None, device: str) -> tuple[ClozeResult, dict[str, Any]]:
     from escada.evaluation.baselines.cloze import guesses
-    from escada.evaluation.tasks.cloze import SPLIT, cloze_items, cloze_run, read_cloze_result
+    from escada.evaluation.task import Subject
+    from escada.evaluation.tasks.cloze import CLOZE, SPLIT, cloze_items
+    from escada.files import read_json
     from escada.runs.corpus import corpus_of
 
     corpus = corpus_of(run, data)
-    cloze_run(run, corpus, device=device)
+    found = Subject(run, corpus, device=device).need(CLOZE)
     items = cloze_items(corpus.documents(SPLIT))
     baselines = [*guesses(corpus, items), *_ngrams_of_climb(run, len(items))]
-    return read_cloze_result(run) | {"baselines": baselines}
+    return found, read_json(CLOZE.path(run)) | {"baselines": baselines}
 
 
 def _ngrams_of_climb(run: Run, items: int) -> list[dict[str, Any]]:
@@ -64,31 +71,31 @@ def _ngrams_of_climb(run: Run, items: int) -> list[dict[str, Any]]:
     return [row for row in rows if row["key"] == "kneser_ney" and row["items"] == items]
 
 
-def _of_file(run: Run, file: Path, device: str) -> dict[str, Any]:
+def _of_file(run: Run, file: Path, device: str) -> ClozeResult:
     from escada.evaluation.portuguese.question_files import read_cloze
-    from escada.evaluation.tasks.cloze import SCHEMA_VERSION, score_cloze
+    from escada.evaluation.tasks.cloze import score_cloze
     from escada.runs.device import resolve_device
 
     profile = run.spec.text.profile
     items = read_cloze(file, profile)
     model = run.load_model(device=resolve_device(device))
     found = score_cloze(model, run.tokenizer, items, profile=profile)
-    facts = {"profile": profile, "corpus_hash": None, "split": str(file)}
-    return {"schema_version": SCHEMA_VERSION, **found.summary(), **facts}
+    return found.summary(profile=profile, split=str(file))
 
 
-def _show(found: dict[str, Any]) -> None:
-    echo(f"words written  {_with_interval(found['accuracy'], found['ci95'], '.2%')}")
-    bits = _with_interval(found["bits_per_word"], found["bits_per_word_ci95"], ".2f")
-    echo(f"bits per word  {bits}")
-    groups = counted(found["groups"], "group")
-    echo(f"passages       {found['items']:,} of {groups}, {found['split']}")
-    for row in found.get("baselines", []):
+def _show(found: ClozeResult, baselines: list[dict[str, Any]]) -> None:
+    echo(f"words written  {_with_interval(found.accuracy, found.ci95, '.2%')}")
+    if found.bits_per_word is not None:
+        bits = _with_interval(found.bits_per_word, found.bits_per_word_ci95, ".2f")
+        echo(f"bits per word  {bits}")
+    groups = counted(found.groups, "group")
+    echo(f"passages       {found.items:,} of {groups}, {found.split}")
+    for row in baselines:
         accuracy = _with_interval(row["accuracy"], row["ci95"], ".2%")
         echo(f"words written by a baseline, {row['name']}: {accuracy}")
 
 
-def _with_interval(value: float, interval: list[float] | None, form: str) -> str:
+def _with_interval(value: float, interval: tuple[float, float] | None, form: str) -> str:
     if not interval:
         return f"{value:{form}}"
     return f"{value:{form}}  [{interval[0]:{form}}, {interval[1]:{form}}]"

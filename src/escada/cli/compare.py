@@ -40,7 +40,8 @@ def compare(
 
     from escada.errors import EscadaError, nearest
     from escada.evaluation.significance import METRICS, Metric
-    from escada.evaluation.task import measure_run
+    from escada.evaluation.task import Subject, complete
+    from escada.evaluation.tasks.documents import Documents
     from escada.ladder.comparison import all_pairs, compare_recipes, group, ladder_pairs
     from escada.runs.corpus import corpus_of
     from escada.text.corpus import SPLITS
@@ -57,7 +58,7 @@ def compare(
             fix="name two runs of different rungs, or a climb of several",
         )
     for run in opened:
-        measure_run(run, corpus_of(run, data), split, device=device)
+        complete(Subject(run, corpus_of(run, data), device=device), Documents(split))
     pairs = ladder_pairs(recipes, split) if ladder else all_pairs(recipes)
     rows = compare_recipes(pairs, split=split, metric=cast(Metric, metric))
     if json:

@@ -146,14 +146,16 @@ def _check_options(protocol: str, text: str | None, given: windows.WindowOptions
 
 def _of_split(run: Run, split: str, data: Path | None, device: str) -> dict[str, Any]:
     """The figures of a split of the run's own corpus, from its folder if they are there."""
-    from escada.evaluation.task import measure_run, read_measurement
+    from escada.evaluation.task import Subject, complete
+    from escada.evaluation.tasks.documents import Documents
+    from escada.files import read_json
     from escada.report.writers.card import write_card
 
-    corpus = _corpus(run, split, data)
+    corpus, task = _corpus(run, split, data), Documents(split)
     echo(f"evaluating {run.name} on its {split} documents", err=True)
-    if measure_run(run, corpus, split, device=device):
+    if complete(Subject(run, corpus, device=device), task):
         write_card(run)
-    return read_measurement(run, split)
+    return read_json(task.path(run))
 
 
 def _corpus(run: Run, split: str, data: Path | None) -> Corpus:
@@ -168,7 +170,7 @@ def _corpus(run: Run, split: str, data: Path | None) -> Corpus:
 
 def _of_text(run: Run, text: str, options: RowOptions, device: str) -> dict[str, Any]:
     """The figures of the user's documents: those that a corpus of the same file would hold."""
-    from escada.evaluation.results import ruler_context
+    from escada.evaluation.task import ruler_context
     from escada.evaluation.tasks.documents import measure
     from escada.runs.device import resolve_device
     from escada.text.reading import ReferenceCounts, reference_documents

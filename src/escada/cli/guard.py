@@ -36,18 +36,21 @@ def guard(
     json: options.Json = False,
 ) -> None:
     """Judge a run's samples by controls; the exit code is 1 if they cannot be trusted."""
-    from escada.guardrails.task import guard_run, guard_samples, read_guardrails
+    from escada.evaluation.task import Subject
+    from escada.files import read_json
+    from escada.guardrails.task import GUARDRAILS, guard_samples
+    from escada.guardrails.texts import read_samples
     from escada.guardrails.verdicts import with_roadmap_limits
     from escada.runs.corpus import corpus_of
     from escada.runs.run import open_run
 
     opened = open_run(run)
-    corpus = corpus_of(opened, data)
+    subject = Subject(opened, corpus_of(opened, data), device=device)
     if samples is None:
-        guard_run(opened, corpus, device=device)
-        found = read_guardrails(opened)
+        subject.need(GUARDRAILS)
+        found = read_json(GUARDRAILS.path(opened))
     else:
-        found = guard_samples(opened, corpus, samples, device=device)
+        found = guard_samples(subject, read_samples(samples)).to_json()
     if roadmap_limits:
         found = with_roadmap_limits(found)
     if json:

@@ -12,6 +12,7 @@ from escada.errors import counted
 from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
+    from escada.evaluation.tasks.minimal_pairs import PairsResult, Share
     from escada.runs.run import Run
 
 
@@ -36,29 +37,33 @@ def pairs(
 
     opened = open_run(run)
     if file is None:
-        found = _of_corpus(opened, data, source_file, device)
+        found, shown = _of_corpus(opened, data, source_file, device)
     else:
         found = _of_file(opened, file, device)
+        shown = found.to_json()
     if json:
-        echo_json(found)
+        echo_json(shown)
     else:
         _show(found)
 
 
 def _of_corpus(
     run: Run, data: Path | None, source_file: Path | None, device: str
-) -> dict[str, Any]:
-    from escada.evaluation.tasks.minimal_pairs import pairs_run, read_pairs_result
+) -> tuple[PairsResult, dict[str, Any]]:
+    from escada.evaluation.task import Subject
+    from escada.evaluation.tasks.minimal_pairs import MinimalPairs
+    from escada.files import read_json
     from escada.runs.corpus import corpus_of
 
-    pairs_run(run, corpus_of(run, data), device=device, source_file=source_file)
-    return read_pairs_result(run)
+    task = MinimalPairs(source_file)
+    found = Subject(run, corpus_of(run, data), device=device).need(task)
+    return found, read_json(task.path(run))
 
 
-def _of_file(run: Run, file: Path, device: str) -> dict[str, Any]:
+def _of_file(run: Run, file: Path, device: str) -> PairsResult:
     from escada.evaluation.portuguese.question_files import read_pairs
-    from escada.evaluation.results import ruler_context
-    from escada.evaluation.tasks.minimal_pairs import SCHEMA_VERSION, score_pairs
+    from escada.evaluation.task import ruler_context
+    from escada.evaluation.tasks.minimal_pairs import score_pairs
     from escada.runs.device import resolve_device
 
     profile = run.spec.text.profile
@@ -69,22 +74,21 @@ def _of_file(run: Run, file: Path, device: str) -> dict[str, Any]:
         asked,
         context_tokens=ruler_context(run),
     )
-    facts = {"profile": profile, "corpus_hash": None, "file": str(file)}
-    return {"schema_version": SCHEMA_VERSION, **found.summary(), **facts}
+    return found.summary(profile=profile, file=str(file))
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(found: PairsResult) -> None:
     echo(f"{'all':26} {_line(found)}")
-    for name, share in found["by_phenomenon"].items():
+    for name, share in found.by_phenomenon.items():
         echo(f"{name:26} {_line(share)}")
-    for name, share in found["by_attractor"].items():
+    for name, share in found.by_attractor.items():
         echo(f"  {name + ' an attractor':24} {_line(share)}")
     echo("0.5 is guessing; an interval is over groups (a thesis, an article)")
 
 
-def _line(share: dict[str, Any]) -> str:
-    interval = share["ci95"]
+def _line(share: Share) -> str:
+    interval = share.ci95
     within = f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "(n = 1)"
-    return f"{share['accuracy']:.3f}  {within:16}  {counted(share['pairs'], 'pair')}, " + counted(
-        share["groups"], "group"
+    return f"{share.accuracy:.3f}  {within:16}  {counted(share.pairs, 'pair')}, " + counted(
+        share.groups, "group"
     )

@@ -47,7 +47,7 @@ def score(
     json: options.Json = False,
 ) -> None:
     """Score a text: each token's bits under each run, and the bits per byte of the whole."""
-    from escada.evaluation.results import ruler_context
+    from escada.evaluation.task import ruler_context
     from escada.evaluation.text_score import SCHEMA_VERSION, score_text
     from escada.runs.device import resolve_device
     from escada.runs.run import open_run

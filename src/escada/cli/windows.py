@@ -11,7 +11,7 @@ from escada.errors import EscadaError, counted, nearest
 from escada.terminal import bar, echo, print_line
 
 if TYPE_CHECKING:
-    from escada.evaluation.tasks.windows import Progress, WindowSettings
+    from escada.evaluation.windows import Progress, WindowSettings
     from escada.runs.run import Run
     from escada.text.corpus import Corpus
 
@@ -46,7 +46,7 @@ class WindowOptions:
         """
         from dataclasses import replace
 
-        from escada.evaluation.tasks.windows import default_settings
+        from escada.evaluation.windows import default_settings
 
         settings = default_settings(run.spec)
         changes = {
@@ -80,11 +80,14 @@ def measure(
     run: Run, corpus: Corpus, split: str, options: WindowOptions, device: str
 ) -> dict[str, Any]:
     """The figures of a split, from the run's folder if they are there."""
-    from escada.evaluation.tasks.windows_measurement import measure_windows, read_windows
+    from escada.evaluation.task import Subject, complete
+    from escada.evaluation.tasks.windows import Windows
+    from escada.files import read_json
 
     with _progress() as progress:
-        measure_windows(run, corpus, split, options.settings(run), device=device, progress=progress)
-    return read_windows(run, split)
+        task = Windows(split, options.settings(run), progress)
+        complete(Subject(run, corpus, device=device), task)
+    return read_json(task.path(run))
 
 
 @contextlib.contextmanager

@@ -23,7 +23,8 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -31,12 +32,15 @@ from numpy.typing import NDArray
 
 from escada.errors import EscadaError
 from escada.evaluation.scoring import bracketed, check_scores, score_tokens, window_of
+from escada.files import read_json_lines, write_json_lines
 from escada.models.contract import LanguageModel
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
 Protocol = Literal["document/carried-state", "document/half-window", "document/frame"]
 """How a document was read; the last one is a compressor's (`compressors`), never a model's."""
+SCHEMA_VERSION = 1
+"""Of the file of document scores."""
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -146,3 +150,56 @@ def protocol_of(window: int | None) -> Protocol:
 
 def _count(ids: NDArray[np.int32], unk_id: int | None) -> int:
     return 0 if unk_id is None else int(np.count_nonzero(ids == unk_id))
+
+
+def write_scores(path: Path, scores: DocumentScores) -> None:
+    """One JSON object a line, after a first line with the protocol."""
+    head: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "protocol": scores.protocol,
+        "context_tokens": scores.context_tokens,
+        "seconds": scores.seconds,
+    }
+    columns = zip(
+        scores.ids,
+        scores.sources,
+        scores.groups,
+        *(c.tolist() for c in (scores.nats, scores.bytes, scores.tokens, scores.correct)),
+        scores.unknown.tolist(),
+        strict=True,
+    )
+    rows = [dict[str, Any](zip(_COLUMNS, values, strict=True)) for values in columns]
+    write_json_lines(path, [head, *rows])
+
+
+_COLUMNS = ("id", "source", "group", "nats", "bytes", "tokens", "correct", "unknown")
+
+
+def read_scores(path: Path) -> DocumentScores:
+    """What `write_scores` wrote.
+
+    Raises:
+        EscadaError: missing, or not such a file.
+    """
+    if not path.is_file():
+        raise EscadaError("file not found", where=path, fix="run `escada evaluate` first")
+    try:
+        head, *rows = read_json_lines(path, fix="remove it and evaluate again")
+        columns = {name: [row[name] for row in rows] for name in _COLUMNS}
+        return DocumentScores(
+            ids=columns["id"],
+            sources=columns["source"],
+            groups=columns["group"],
+            nats=np.array(columns["nats"], dtype=np.float64),
+            bytes=np.array(columns["bytes"], dtype=np.int64),
+            tokens=np.array(columns["tokens"], dtype=np.int64),
+            correct=np.array(columns["correct"], dtype=np.int64),
+            unknown=np.array(columns["unknown"], dtype=np.int64),
+            protocol=head["protocol"],
+            context_tokens=head["context_tokens"],
+            seconds=head["seconds"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise EscadaError(
+            "not a file of document scores", where=path, fix="remove it and evaluate again"
+        ) from error

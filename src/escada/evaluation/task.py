@@ -1,191 +1,334 @@
-"""What every finished run gets: the ruler on held-out documents, samples of the default prompts.
+"""What a task is (anything that is measured of a finished run), and the driver of those due.
 
-A result whose key (see `results`) has not changed is not made again.
+    subject = Subject(run, corpus)
+    evaluate(subject, climb_tasks(), print)        # makes what is not there; loads the model once
+    read(run, find_task("cloze")).accuracy
+
+A task is one file: a subclass of `Task`, the pydantic model of its result, and `TASKS`, the tasks
+that the file offers. The files of `evaluation/tasks/` and the guardrails are found by their names;
+any other by its dotted name on the path (`--task my_module`).
+
+A result carries a key: a hash of the weights, of what it was made from and of the code that made
+it. While that has not changed it is not made again.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from escada.errors import EscadaError
-from escada.evaluation.document_sample import document_sample
-from escada.evaluation.results import is_done, result_key, ruler_context, weights_hash
-from escada.evaluation.ruler import DocumentScores
-from escada.evaluation.statistics import FEW_GROUPS
-from escada.evaluation.tasks.documents import measure, read_scores, write_scores
-from escada.evaluation.tasks.samples import samples_lexicon_share
-from escada.files import read_json, write_json
-from escada.generation.decoding import generate
-from escada.generation.prompts import load_prompts
-from escada.generation.samplers import SamplerSettings
-from escada.runs.checkpoint import Which
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from escada.code_hash import code_hash
+from escada.errors import EscadaError, nearest
+from escada.files import content_hash, read_json, write_json
+from escada.models.contract import LanguageModel
+from escada.runs.checkpoint import Which, checkpoint_path
 from escada.runs.device import resolve_device
+from escada.runs.layout import read_whole
 from escada.runs.run import Run
+from escada.spec import model_module
 from escada.text.corpus import Corpus
-from escada.text.documents import Document
 
-SCHEMA_VERSION = 1
-TRAIN_SAMPLE, TRAIN_SAMPLE_BYTES = "train-sample", 256_000
-BESIDE = "validation"
-"""The split whose groups a source with few test groups borrows from."""
-SAMPLE_TOKENS = 120
-SAMPLE_SEED = 42
+MEASURES = tuple(
+    f"escada.{name}"
+    for name in ("evaluation", "guardrails", "judge", "generation", "models", "text")
+)
+"""Where the code lies that figures depend on."""
+MAKES_DOCUMENTS = tuple(
+    f"escada.text.{name}"
+    for name in ("corpus", "sources", "reading", "dedup", "splitting", "decontamination", "tables")
+)
+"""Code whose work the hash of the documents stands for."""
+ELSEWHERE = ("escada.guardrails.task",)
+"""Modules with tasks of every climb that lie beside `evaluation/tasks/`."""
 
 
-def measure_run(
-    run: Run, corpus: Corpus, split: str, *, which: Which = "best", device: str = "auto"
-) -> bool:
-    """Measure a run on a split of its corpus, into its folder.
+def _upright(interval: tuple[float, float]) -> tuple[float, float]:
+    if interval[0] > interval[1]:
+        raise ValueError(f"interval upside down: {interval[0]} > {interval[1]}")
+    return interval
 
-    Returns:
-        Whether there was anything to do.
+
+Interval = Annotated[tuple[float, float], AfterValidator(_upright)]
+"""Low and high end of a 95 % interval."""
+
+
+class Figure(BaseModel):
+    """One number that a task found, for readers that know nothing else of it."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    name: str
+    value: float
+    unit: str = ""
+    ci95: Interval | None = None
+
+
+class Result(BaseModel):
+    """What a task found: the one description of its JSON.
+
+    Finite numbers only. What came into a result later has a default, so that earlier runs open.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+    schema_version: int = 1
+
+    def figures(self) -> list[Figure]:
+        """The numbers to show where the task has no place of its own; none unless it says so."""
+        return []
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return self.model_dump(mode="json")
+
+
+R = TypeVar("R", bound=Result)
+_R = TypeVar("_R", bound=Result)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run that tasks are evaluated of.
+
+    Attributes:
+        run: with a checkpoint.
+        corpus: of the profile that the run reads.
+        which: of its checkpoints.
+        device: `auto`, `cpu`, `cuda` …
 
     Raises:
-        EscadaError: the corpus is of another profile than the run's, or the run has no checkpoint.
+        EscadaError: the corpus is of another profile.
     """
-    return _measure(run, corpus, split, split, None, which, device)
+
+    run: Run
+    corpus: Corpus
+    which: Which = "best"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        wanted = self.run.spec.text.profile
+        if self.corpus.profile != wanted:
+            raise EscadaError(
+                f"the run reads profile {wanted!r}, the corpus has {self.corpus.profile!r}",
+                where=self.corpus.path,
+                fix="give the corpus that the run was trained on",
+            )
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """Loaded when the first task asks for it, and once for all."""
+        return self.run.load_model(self.which, resolve_device(self.device))
+
+    def need(self, task: Task[_R]) -> _R:
+        """The result of another task, which is evaluated first unless that was done."""
+        complete(self, task)
+        return read(self.run, task)
 
 
-def measure_train_sample(
-    run: Run, corpus: Corpus, *, which: Which = "best", device: str = "auto"
-) -> bool:
-    """Measure a run on a fixed sample of its training documents, into `train-sample.json`.
+class Task(ABC, Generic[R]):
+    """One thing to measure.
 
-    About as many bytes as the validation split holds, so that the two figures can be set side by
-    side: how far they lie apart says how much was learnt by heart.
+    Attributes:
+        name: of its result: the file in the run's folder, the key in ladder.json.
+        result: the model of that JSON.
+        done: what is said once it is evaluated; None: nothing.
+        every_climb: whether a climb evaluates it without being asked.
+    """
+
+    name: str
+    result: type[R]
+    done: str | None = None
+    every_climb: ClassVar[bool] = True
+
+    def applies(self, corpus: Corpus) -> bool:
+        """Whether a corpus holds what the task needs."""
+        return True
+
+    def path(self, run: Run) -> Path:
+        """Where the result lies."""
+        return run.layout.evaluation(self.name)
+
+    def rows(self, run: Run) -> Path | None:
+        """A file that `evaluate` writes beside the result; without it the task is not done."""
+        return None
+
+    def depends_on(self, subject: Subject) -> Mapping[str, object]:
+        """JSON values that decide the result beside weights, tokenizer and code."""
+        return {"corpus": subject.corpus.hash}
+
+    @abstractmethod
+    def evaluate(self, subject: Subject) -> R:
+        """Measure.
+
+        Raises:
+            EscadaError: the run or the corpus does not allow it.
+        """
+
+    def which(self, subject: Subject) -> Which:
+        """The checkpoint that is evaluated."""
+        return subject.which
+
+    def key(self, subject: Subject, found: R | None = None) -> str:
+        """Hash of all that decides the result; some know more of it once it is found."""
+        module = type(self).__module__
+        return result_key(subject.run, self.which(subject), module, **self.depends_on(subject))
+
+    def is_done(self, subject: Subject) -> bool:
+        """Whether the result lies there, with its rows."""
+        rows = self.rows(subject.run)
+        there = rows is None or rows.exists()
+        return there and is_done(self.path(subject.run), self.key(subject))
+
+
+def evaluate(
+    subject: Subject,
+    tasks: Sequence[Task[Any]],
+    say: Callable[[str], None] = lambda _: None,
+) -> list[str]:
+    """Evaluate the tasks that apply and are not done yet, into the run's folder.
+
+    Args:
+        subject: a run and its corpus.
+        tasks: in their order.
+        say: called with a sentence once a task is done.
 
     Returns:
-        Whether there was anything to do.
-
-    Raises:
-        EscadaError: see `measure_run`.
+        The names of those that were evaluated.
     """
-    wanted = min(corpus.text_bytes("validation"), TRAIN_SAMPLE_BYTES)
-    return _measure(run, corpus, "train", TRAIN_SAMPLE, wanted, which, device)
+    due = [task for task in tasks if task.applies(subject.corpus) and not task.is_done(subject)]
+    for task in due:
+        if complete(subject, task) and task.done:
+            say(task.done)
+    return [task.name for task in due]
 
 
-def _measure(
-    run: Run,
-    corpus: Corpus,
-    split: str,
-    name: str,
-    sample_bytes: int | None,
-    which: Which,
-    device: str,
-) -> bool:
-    """Measure a split, or a sample of it, into the files of that name, unless that was done."""
-    if corpus.profile != run.spec.text.profile:
-        raise EscadaError(
-            f"the run reads profile {run.spec.text.profile!r}, the corpus has {corpus.profile!r}",
-            where=corpus.path,
-            fix="give the corpus that the run was trained on",
-        )
-    path = run.layout.evaluation(name)
-    of: dict[str, object] = {"corpus": corpus.hash, "split": split}
-    key = result_key(
-        run, which, __name__, **of | ({"sample_bytes": sample_bytes} if sample_bytes else {})
-    )
-    if is_done(path, key) and run.layout.document_scores(name).exists():
+def complete(subject: Subject, task: Task[Any]) -> bool:
+    """Evaluate a task into the run's folder; False, and nothing done, if that was done before."""
+    if task.is_done(subject):
         return False
-    documents = (
-        list(corpus.documents(split))
-        if sample_bytes is None
-        else document_sample(corpus, split, sample_bytes)
-    )
-    beside = None
-    if name == "test" and has_few_groups(documents):
-        measure_run(run, corpus, BESIDE, which=which, device=device)
-        beside = read_document_scores(run, BESIDE)
-    found, scores = measure(
-        run.load_model(which, resolve_device(device)),
-        run.tokenizer,
-        documents,
-        context_tokens=ruler_context(run),
-        profile=corpus.profile,
-        corpus_hash=corpus.hash,
-        split=split,
-        beside=beside,
-    )
-    write_scores(run.layout.document_scores(name), scores)
-    write_json(path, found.to_json() | {"key": key, **_weights(run, which)})
+    found = task.evaluate(subject)
+    which = task.which(subject)
+    stored = {
+        "key": task.key(subject, found),
+        "weights": which,
+        "weights_sha256": weights_hash(subject.run, which),
+    }
+    write_json(task.path(subject.run), found.to_json() | stored)
     return True
 
 
-def has_few_groups(documents: Sequence[Document]) -> bool:
-    """Whether a source has so few groups that its variance is estimated from more than these."""
-    groups = Counter(source for source, _ in {(d.source, d.group) for d in documents})
-    return any(number < FEW_GROUPS for number in groups.values())
+def read(run: Run, task: Task[R]) -> R:
+    """The result of a task.
 
-
-def _weights(run: Run, which: Which) -> dict[str, str]:
-    """Which weights a result is of: a card shows no figure of others."""
-    return {"weights": which, "weights_sha256": weights_hash(run, which)}
-
-
-def read_measurement(run: Run, split: str) -> dict[str, Any]:
-    """The figures that `measure_run` wrote."""
-    return read_json(run.layout.evaluation(split))
-
-
-def read_document_scores(run: Run, split: str) -> DocumentScores:
-    """The sums per document that `measure_run` wrote."""
-    return read_scores(run.layout.document_scores(split))
-
-
-def sample_run(run: Run, *, which: Which = "best", device: str = "auto") -> bool:
-    """Continue the default prompts once each, into the run's folder.
-
-    Returns:
-        Whether there was anything to do.
+    Raises:
+        EscadaError: it is not there, or not such a result.
     """
-    prompts = load_prompts()
-    settings = SamplerSettings()
-    key = result_key(
-        run,
-        which,
-        __name__,
-        prompts=[asdict(prompt) for prompt in prompts],
-        settings=asdict(settings),
-        max_tokens=SAMPLE_TOKENS,
-        seed=SAMPLE_SEED,
-    )
-    if is_done(run.layout.samples, key):
-        return False
-    samples = generate(
-        run.load_model(which, resolve_device(device)),
-        run.tokenizer,
-        [prompt.text for prompt in prompts],
-        settings,
-        max_tokens=SAMPLE_TOKENS,
-        seed=SAMPLE_SEED,
-        profile=run.spec.text.profile,
-    )
-    rows = [
+    path = task.path(run)
+    return parse(task.result, read_json(path), path)
+
+
+def read_if_there(run: Run, task: Task[R]) -> R | None:
+    """The result of a task; None where it was not evaluated."""
+    return read(run, task) if task.path(run).exists() else None
+
+
+def parse(kind: type[R], table: object, where: object) -> R:
+    """JSON as a result.
+
+    Raises:
+        EscadaError: names the place, the key and the first problem.
+    """
+    try:
+        return kind.model_validate(table)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        raise EscadaError(f"{key}: {message}", where=where) from error
+
+
+@cache
+def climb_tasks() -> tuple[Task[Any], ...]:
+    """The tasks that every climb evaluates."""
+    return tuple(task for task in _ours() if task.every_climb)
+
+
+def find_tasks(name: str) -> tuple[Task[Any], ...]:
+    """The task of a name, or those that a module on the path offers.
+
+    Raises:
+        EscadaError: no such task or module, or one that offers none.
+    """
+    ours = {task.name: task for task in _ours()}
+    if name in ours:
+        return (ours[name],)
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise
+        fix = nearest(name, list(ours)) + ", or a module on the path (PYTHONPATH=FOLDER escada …)"
+        raise EscadaError(f"unknown task {name!r}", where="--task", fix=fix) from error
+    found = _offered(module)
+    if not found:
+        fix = "docs/extending.md shows a task in ten lines"
+        raise EscadaError("the module offers no TASKS of escada", where=name, fix=fix)
+    return found
+
+
+@cache
+def _ours() -> tuple[Task[Any], ...]:
+    folder = resources.files("escada.evaluation.tasks")
+    names = sorted(file.name.removesuffix(".py") for file in folder.iterdir())
+    modules = [f"escada.evaluation.tasks.{name}" for name in names if not name.startswith("_")]
+    return tuple(t for m in (*modules, *ELSEWHERE) for t in _offered(importlib.import_module(m)))
+
+
+def _offered(module: ModuleType) -> tuple[Task[Any], ...]:
+    return tuple(getattr(module, "TASKS", ()))
+
+
+def result_key(run: Run, which: Which, module: str, **of: object) -> str:
+    """Hash of the weights, of `of`, and of the code that makes the result.
+
+    Args:
+        run: with a checkpoint.
+        which: of its checkpoints.
+        module: name of the one that makes the result; its code counts, and what it imports.
+        of: JSON values that the result depends on: hashes of documents, settings.
+    """
+    model = model_module(run.spec.model.kind).__name__
+    return content_hash(
         {
-            "prompt_id": prompt.id,
-            "category": prompt.category,
-            "prompt": sample.prompt,
-            "text": sample.text,
-            "finished": sample.finished,
-            "tokens": len(sample.ids),
-            "bits_per_token": sample.bits_per_token,
+            "weights": weights_hash(run, which),
+            "tokenizer": run.tokenizer.hash,
+            "context_tokens": ruler_context(run),
+            "code": code_hash(module, model, within=MEASURES, without=MAKES_DOCUMENTS),
+            **of,
         }
-        for prompt, sample in zip(prompts, samples, strict=True)
-    ]
-    write_json(
-        run.layout.samples,
-        {
-            "schema_version": SCHEMA_VERSION,
-            "key": key,
-            "settings": asdict(settings),
-            "max_tokens": SAMPLE_TOKENS,
-            "seed": SAMPLE_SEED,
-            **_weights(run, which),
-            "lexicon_share": samples_lexicon_share(samples),
-            "samples": rows,
-        },
     )
-    return True
+
+
+def weights_hash(run: Run, which: Which) -> str:
+    """SHA-256 of a checkpoint's weights, as it was when they were written."""
+    folder = checkpoint_path(run.layout.checkpoints, which)
+    return str(read_whole(folder / "checkpoint.json", ("sha256",))["sha256"]["model.safetensors"])
+
+
+def is_done(path: Path, key: str) -> bool:
+    """Whether the result with that key lies at `path`."""
+    return path.exists() and read_json(path).get("key") == key
+
+
+def ruler_context(run: Run) -> int:
+    """The window that the ruler slides over documents for a model without a state."""
+    return run.spec.evaluation.context_tokens or run.spec.train.window_tokens

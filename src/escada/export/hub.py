@@ -27,7 +27,7 @@ from safetensors.torch import save  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from escada.errors import EscadaError
-from escada.evaluation.results import weights_hash
+from escada.evaluation.task import weights_hash
 from escada.export.hub_card import hub_card
 from escada.export.hub_tokenizer import hub_tokenizer, hub_tokenizer_config
 from escada.export.target import MARK, export_folder

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from escada.evaluation.results import weights_hash
+from escada.evaluation.task import weights_hash
 from escada.files import read_json
 from escada.report.writers.card import MEASURED, card_text
 from escada.runs.checkpoint import Which

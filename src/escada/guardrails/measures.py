@@ -13,7 +13,7 @@ import ftfy
 import numpy as np
 from numpy.typing import NDArray
 
-from escada.evaluation.tasks.samples import lexicon, word_language, words
+from escada.evaluation.portuguese.lexicon import lexicon, word_language, words
 from escada.generation.samplers import SamplerSettings
 from escada.guardrails.copying import Copy, longest_copies
 from escada.guardrails.language import languages

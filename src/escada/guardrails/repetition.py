@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from escada.evaluation.tasks.samples import words
+from escada.evaluation.portuguese.lexicon import words
 from escada.guardrails.automaton import SuffixAutomaton
 
 LONGEST_N = 4

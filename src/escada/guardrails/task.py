@@ -1,22 +1,22 @@
 """The guardrails of a run: its samples, all controls, limits and verdicts, kept in its folder.
 
-guard_run(run, corpus)              # evaluation/guardrails.json, unless it is there
-read_guardrails(run)["verdict"]     # "pass", "fail" or "invalid"
+Subject(run, corpus).need(GUARDRAILS).verdict     # "pass", "fail" or "invalid"
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from escada.errors import EscadaError
-from escada.evaluation.results import is_done, result_key
-from escada.evaluation.task import measure_run, read_measurement, sample_run
-from escada.files import read_json, write_json
+from escada.evaluation.task import Interval, Result, Subject, Task, complete
+from escada.evaluation.tasks.documents import TEST
+from escada.evaluation.tasks.samples import SAMPLES
 from escada.guardrails import controls
 from escada.guardrails.measures import Measurer, TextFacts
 from escada.guardrails.texts import (
@@ -27,7 +27,7 @@ from escada.guardrails.texts import (
 )
 from escada.guardrails.verdicts import judge
 from escada.models.contract import LanguageModel
-from escada.runs.device import resolve_device
+from escada.runs.checkpoint import Which
 from escada.runs.run import Run
 from escada.text.corpus import Corpus
 from escada.text.tokenizers import Tokenizer
@@ -43,50 +43,136 @@ CALIBRATION_SEED, CONTROL_SEED = 1, 2
 _PARTS_OF_RESULTS = ("ftfy", "py3langid", "wordfreq")
 
 
-def guard_run(run: Run, corpus: Corpus, *, device: str = "auto") -> bool:
-    """Judge the samples in a run's folder, which are made first if there are none.
+class JudgedSamples(BaseModel):
+    """Which samples were judged.
 
-    Returns:
-        Whether there was anything to do.
+    Attributes:
+        sha256: of their file.
+        there: how many it holds.
+        judged: how many of them were read.
+        empty: without text.
+        settings: of the sampler.
+    """
+
+    sha256: str
+    there: int
+    judged: int
+    empty: int
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class GuardrailFound(BaseModel):
+    """One guardrail of the samples; see `verdicts` for what the fields say."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    name: str = ""
+    meaning: str = ""
+    unit: str = ""
+    direction: str
+    cause: str | None = None
+    must_pass: str | None = None
+    must_fail: list[str] = Field(default_factory=list[str])
+    also_must_pass: str | None = None
+    not_told_apart: list[str] = Field(default_factory=list[str])
+    value: float | None
+    ci95: Interval | None = None
+    limit: float | None
+    calibration: dict[str, Any] | None = None
+    details: dict[str, Any] = Field(default_factory=dict)
+    verdict: str
+    reason: str | None = None
+
+
+class ControlFound(BaseModel):
+    """What a control got from a guardrail."""
+
+    value: float | None
+    verdict: str | None = None
+
+
+class CauseFound(BaseModel):
+    """What probably happened where guardrails fail (`causes`)."""
+
+    cause: str
+    text: str
+    shown_by: list[str] = Field(default_factory=list[str])
+
+
+class GuardrailsResult(Result):
+    """All guardrails of a run's samples, and what the controls got from them.
+
+    Attributes:
+        run: its name.
+        weights: the checkpoint that wrote the samples.
+        samples: which they are.
+        vocabulary: ids of the tokenizer.
+        log2_vocabulary: bits per token of uniform noise.
+        held_out_bits_per_token: of the model on the test documents.
+        stored_bits_per_token: of the samples, as their file says.
+        guardrails: by name.
+        origin: whether the sampler could have drawn them.
+        controls: by control and guardrail.
+        evidence: kinds that speak for another writer.
+        verdict: `pass`, `fail` or `invalid`.
+        causes: of the failures.
+    """
+
+    run: str = ""
+    weights: Which = "best"
+    samples: JudgedSamples | None = None
+    vocabulary: int | None = None
+    log2_vocabulary: float | None = None
+    held_out_bits_per_token: float | None = None
+    stored_bits_per_token: float | None = None
+    guardrails: dict[str, GuardrailFound]
+    origin: GuardrailFound | None = None
+    controls: dict[str, dict[str, ControlFound]] = Field(default_factory=dict)
+    evidence: list[str] = Field(default_factory=list[str])
+    verdict: str
+    causes: list[CauseFound] = Field(default_factory=list[CauseFound])
+
+
+class Guardrails(Task[GuardrailsResult]):
+    """The samples in a run's folder, which are made first if there are none."""
+
+    name = NAME
+    result = GuardrailsResult
+
+    def _samples(self, subject: Subject) -> SampleFile:
+        path = subject.run.layout.samples
+        if not path.exists():
+            complete(subject, SAMPLES)
+        return read_samples(path)
+
+    def which(self, subject: Subject) -> Which:
+        """The checkpoint that wrote the samples."""
+        return self._samples(subject).weights
+
+    def depends_on(self, subject: Subject) -> Mapping[str, object]:
+        """The samples' file, and packages that decide words and languages."""
+        return {
+            "corpus": subject.corpus.hash,
+            "samples": self._samples(subject).sha256,
+            "packages": {name: metadata.version(name) for name in _PARTS_OF_RESULTS},
+        }
+
+    def evaluate(self, subject: Subject) -> GuardrailsResult:
+        """Judge them."""
+        return guard_samples(subject, self._samples(subject))
+
+
+GUARDRAILS = Guardrails()
+TASKS = (GUARDRAILS,)
+
+
+def guard_samples(subject: Subject, samples: SampleFile) -> GuardrailsResult:
+    """Judge samples, such as those of a file that `escada sample --json` printed.
 
     Raises:
-        EscadaError: another corpus than the run's, or no file of samples.
+        EscadaError: another corpus than the run's.
     """
-    _check_corpus(run, corpus)
-    if not run.layout.samples.exists():
-        sample_run(run, device=device)
-    samples = read_samples(run.layout.samples)
-    path = run.layout.evaluation(NAME)
-    key = result_key(
-        run,
-        samples.weights,
-        __name__,
-        corpus=corpus.hash,
-        samples=samples.sha256,
-        packages={name: metadata.version(name) for name in _PARTS_OF_RESULTS},
-    )
-    if is_done(path, key):
-        return False
-    write_json(path, _guard(run, corpus, samples, device) | {"key": key})
-    return True
-
-
-def read_guardrails(run: Run) -> dict[str, Any]:
-    """What `guard_run` found."""
-    return read_json(run.layout.evaluation(NAME))
-
-
-def guard_samples(run: Run, corpus: Corpus, path: Path, *, device: str = "auto") -> dict[str, Any]:
-    """Judge samples in a file, as `escada sample --json` prints them; nothing is stored of them.
-
-    Raises:
-        EscadaError: another corpus than the run's, or no file of samples.
-    """
-    _check_corpus(run, corpus)
-    return _guard(run, corpus, read_samples(path), device)
-
-
-def _check_corpus(run: Run, corpus: Corpus) -> None:
+    run, corpus = subject.run, subject.corpus
     if corpus.hash != run.corpus_hash:
         raise EscadaError(
             "this is not the corpus that the run was trained on, so its held-out text may be the "
@@ -94,14 +180,12 @@ def _check_corpus(run: Run, corpus: Corpus) -> None:
             where=corpus.path,
             fix="give the right folder with --data",
         )
-
-
-def _guard(run: Run, corpus: Corpus, samples: SampleFile, device: str) -> dict[str, Any]:
-    measure_run(run, corpus, "test", which=samples.weights, device=device)
-    held_out = math.log2(read_measurement(run, "test")["perplexity"])
+    if samples.weights != subject.which:
+        subject = replace(subject, which=samples.weights)
+    held_out = math.log2(subject.need(TEST).perplexity)
     there = len(samples.continuations)
     samples = replace(samples, continuations=_some(samples.continuations))
-    model = run.load_model(samples.weights, resolve_device(device))
+    model = subject.model
     measurer = Measurer(
         model,
         run.tokenizer,
@@ -118,8 +202,7 @@ def _guard(run: Run, corpus: Corpus, samples: SampleFile, device: str) -> dict[s
     groups = [samples.continuations, *calibration.values(), *checked.values()]
     measured = iter(measurer([one for texts in groups for one in texts]))
     of_samples, *of_controls = [_take(measured, len(texts)) for texts in groups]
-    stored = stored_bits_per_token(samples.continuations)
-    found = {
+    known = {
         "schema_version": SCHEMA_VERSION,
         "run": run.name,
         "weights": samples.weights,
@@ -133,16 +216,17 @@ def _guard(run: Run, corpus: Corpus, samples: SampleFile, device: str) -> dict[s
         "vocabulary": run.tokenizer.vocab_size,
         "log2_vocabulary": math.log2(run.tokenizer.vocab_size),
         "held_out_bits_per_token": held_out,
-        "stored_bits_per_token": stored,
+        "stored_bits_per_token": stored_bits_per_token(samples.continuations),
     }
-    return judge(
-        found,
+    found = judge(
+        known,
         of_samples,
         dict(zip(calibration, of_controls, strict=False)),
         dict(zip(checked, of_controls[len(calibration) :], strict=True)),
         kind=run.tokenizer.kind,
         set_texts=len(makers.lengths),
     )
+    return GuardrailsResult.model_validate(found)
 
 
 def _some(texts: Sequence[Continuation]) -> list[Continuation]:

@@ -28,8 +28,8 @@ from typing import Any, Literal
 
 from escada.errors import EscadaError
 from escada.evaluation.baselines.byte_ngrams import character_tokenizer, uniform_model
-from escada.evaluation.results import is_done, result_key
-from escada.evaluation.task import SAMPLE_SEED, SAMPLE_TOKENS, sample_run
+from escada.evaluation.task import Subject, is_done, result_key
+from escada.evaluation.tasks.samples import SAMPLE_SEED, SAMPLE_TOKENS, SAMPLES
 from escada.files import read_json, write_json
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
@@ -181,15 +181,15 @@ def gather_panel(
         EscadaError: a run twice, a run of another corpus, or no document that is long enough.
     """
     _check(runs, corpus)
-    stored = [_stored_samples(run, device) for run in runs]
-    chosen = _spread([row["prompt_id"] for row in stored[0]], prompts)
-    prompt_texts = {row["prompt_id"]: row["prompt"] for row in stored[0]}
+    stored = [Subject(run, corpus, device=device).need(SAMPLES).samples for run in runs]
+    chosen = _spread([row.prompt_id for row in stored[0]], prompts)
+    prompt_texts = {row.prompt_id: row.prompt for row in stored[0]}
     held_out, human = _held_out(corpus, held_out_count(len(chosen)), seed)
     openings = [Opening(name, prompt_texts[name], held_out=False) for name in chosen] + held_out
     entrants: list[Entrant] = []
     for run, name, rows in zip(runs, _names(runs), stored, strict=True):
-        by_id = {row["prompt_id"]: row for row in rows}
-        written = {one: Continuation(by_id[one]["text"], by_id[one]["finished"]) for one in chosen}
+        by_id = {row.prompt_id: row for row in rows}
+        written = {one: Continuation(by_id[one].text, bool(by_id[one].finished)) for one in chosen}
         entrants.append(Entrant(name, "run", run.name, written | _continued(run, held_out, device)))
     entrants.append(Entrant(HUMAN, "human", None, human))
     entrants.append(Entrant(NOISE, "noise", None, _noise(corpus, openings, seed)))
@@ -224,11 +224,6 @@ def _spread(ids: Sequence[str], count: int | None) -> list[str]:
     if count < 1:
         raise EscadaError(f"prompts is {count}", fix="at least 1 is needed")
     return [ids[(2 * i + 1) * len(ids) // (2 * count)] for i in range(count)]
-
-
-def _stored_samples(run: Run, device: str) -> list[dict[str, Any]]:
-    sample_run(run, device=device)
-    return read_json(run.layout.samples)["samples"]
 
 
 def _one_of_each_group(corpus: Corpus, split: str, seed: int) -> list[Document]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from escada.evaluation.results import result_key, ruler_context
+from escada.evaluation.task import result_key, ruler_context
 from escada.files import content_hash, read_json, write_json
 from escada.judge import verdict as verdicts
 from escada.judge.budget import Budget

@@ -22,8 +22,8 @@ import numpy as np
 from escada.evaluation.baselines.corpus_controls import control_scores, pair_rows_path
 from escada.evaluation.ruler import DocumentScores
 from escada.evaluation.significance import Recipe, compare, compare_answers
-from escada.evaluation.task import BESIDE
-from escada.evaluation.tasks.minimal_pairs import pair_rows_path as pair_rows_of_run
+from escada.evaluation.tasks.documents import BESIDE
+from escada.evaluation.tasks.minimal_pairs import PAIRS
 from escada.files import read_json, read_json_lines, write_json
 from escada.ladder.comparison import RecipeRuns, recipe_of
 from escada.report.writers.card import BEST_BASELINE
@@ -106,7 +106,7 @@ def _at_a_rate(scores: DocumentScores, bits_per_byte: float) -> DocumentScores:
 
 def _pairs(a: RecipeRuns, baseline: Mapping[str, Any], controls: Path) -> dict[str, Any] | None:
     """The difference in accuracy on the minimal pairs; None where one was not asked them."""
-    paths = [pair_rows_of_run(run) for run in a.runs]
+    paths = [PAIRS.rows(run) for run in a.runs]
     if "minimal_pairs" not in baseline or not all(path.exists() for path in paths):
         return None
     asked = read_json_lines(pair_rows_path(controls, baseline["key"]))

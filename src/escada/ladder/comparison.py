@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from escada.errors import EscadaError
-from escada.evaluation.ruler import DocumentScores
+from escada.evaluation.ruler import DocumentScores, read_scores
 from escada.evaluation.significance import Metric, Recipe, compare
-from escada.evaluation.task import BESIDE, read_document_scores
-from escada.files import read_json
+from escada.evaluation.task import read, read_if_there
+from escada.evaluation.tasks.documents import BESIDE, Documents
+from escada.evaluation.tasks.minimal_pairs import PAIRS
+from escada.guardrails.task import GUARDRAILS
 from escada.runs.run import Run
 from escada.spec import read_spec_table, rung_names
 
@@ -107,7 +109,7 @@ def _nearest_below(name: str | None, present: Container[str]) -> str | None:
 
 
 def _figure(recipe: RecipeRuns, split: str) -> float:
-    figures = [read_json(run.layout.evaluation(split))["bits_per_byte"] for run in recipe.runs]
+    figures = [read(run, Documents(split)).bits_per_byte for run in recipe.runs]
     return float(np.mean(figures))
 
 
@@ -149,15 +151,15 @@ def recipe_of(recipe: RecipeRuns, split: str) -> Recipe:
     Raises:
         EscadaError: a run was not measured on the split.
     """
-    scores = [read_document_scores(run, split) for run in recipe.runs]
+    scores = [read_scores(run.layout.document_scores(split)) for run in recipe.runs]
     beside: list[DocumentScores] = []
     if split == "test" and all(run.layout.document_scores(BESIDE).exists() for run in recipe.runs):
-        beside = [read_document_scores(run, BESIDE) for run in recipe.runs]
+        beside = [read_scores(run.layout.document_scores(BESIDE)) for run in recipe.runs]
     return Recipe(recipe.name, scores, recipe.runs[0].tokenizer.hash, beside)
 
 
 def _protocol(recipe: RecipeRuns, split: str) -> str:
-    return str(read_json(recipe.runs[0].layout.evaluation(split))["protocol"])
+    return read(recipe.runs[0], Documents(split)).protocol
 
 
 def _side_by_side(
@@ -168,18 +170,13 @@ def _side_by_side(
 
 def _pairs_accuracy(recipe: RecipeRuns) -> float | None:
     """Mean over seeds; None if a run has none."""
-    return _mean([_optional(run, "pairs").get("accuracy") for run in recipe.runs])
+    return _mean([r and r.accuracy for r in (read_if_there(run, PAIRS) for run in recipe.runs)])
 
 
 def _guardrails(recipe: RecipeRuns) -> str | None:
     """The worst verdict of its runs."""
-    found = [_optional(run, "guardrails").get("verdict") for run in recipe.runs]
+    found = [r and r.verdict for r in (read_if_there(run, GUARDRAILS) for run in recipe.runs)]
     return next((v for v in ("fail", "invalid", "pass") if v in found), None)
-
-
-def _optional(run: Run, name: str) -> dict[str, Any]:
-    path = run.layout.evaluation(name)
-    return read_json(path) if path.exists() else {}
 
 
 def _cost(a: RecipeRuns, b: RecipeRuns, name: str) -> dict[str, float | None]:

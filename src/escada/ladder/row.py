@@ -11,49 +11,49 @@ from pathlib import Path
 from typing import Any
 
 from escada.cost.sheet import read_sheet
-from escada.evaluation.portuguese.agreement import has_pairs
-from escada.evaluation.task import (
-    TRAIN_SAMPLE,
-    measure_run,
-    measure_train_sample,
-    read_measurement,
-    sample_run,
-)
-from escada.evaluation.tasks import cloze
-from escada.evaluation.tasks import minimal_pairs as pairs
-from escada.evaluation.tasks.cloze import cloze_run, has_passages
-from escada.evaluation.tasks.minimal_pairs import pairs_run
+from escada.evaluation.task import Subject, Task, climb_tasks, evaluate, read, read_if_there
+from escada.evaluation.tasks.cloze import CLOZE
+from escada.evaluation.tasks.documents import TEST, TRAINING, VALIDATION
+from escada.evaluation.tasks.minimal_pairs import PAIRS
+from escada.evaluation.tasks.samples import SAMPLES
 from escada.files import read_json
-from escada.guardrails import task as guard
-from escada.guardrails.task import guard_run, read_guardrails
+from escada.guardrails.task import GUARDRAILS
 from escada.report.writers.card import write_card
 from escada.runs.run import Run
 from escada.runs.time_budget import budget_seconds
 from escada.text.corpus import Corpus
 
 
-def review(run: Run, corpus: Corpus, say: Callable[[str], None], *, device: str = "auto") -> None:
-    """Measure a finished run and let it write; what was done already is not done again."""
+def review(
+    run: Run,
+    corpus: Corpus,
+    say: Callable[[str], None],
+    *,
+    device: str = "auto",
+    also: Sequence[Task[Any]] = (),
+) -> None:
+    """Measure a finished run and let it write; what was done already is not done again.
+
+    Args:
+        run: finished.
+        corpus: that it was trained on.
+        say: called with a sentence when something begins or is done.
+        device: `auto`, `cpu`, `cuda` …
+        also: tasks beside those of every climb.
+    """
     name = run.spec.name
     say(f"{name}: evaluating")
-    for split in ("validation", "test"):
-        if measure_run(run, corpus, split, device=device):
-            say(f"{name}: measured on {split} documents")
-    if measure_train_sample(run, corpus, device=device):
-        say(f"{name}: measured on a sample of the training documents")
-    if sample_run(run, device=device):
-        say(f"{name}: samples written")
-    if guard_run(run, corpus, device=device):
-        say(f"{name}: guardrails: {read_guardrails(run)['verdict']}")
-    if has_pairs(corpus) and pairs_run(run, corpus, device=device):
-        say(f"{name}: minimal pairs scored")
-    if has_passages(corpus) and cloze_run(run, corpus, device=device):
-        say(f"{name}: last words guessed")
+    tasks = (*climb_tasks(), *also)
+    evaluate(Subject(run, corpus, device=device), tasks, lambda done: say(f"{name}: {done}"))
     write_card(run)
 
 
 def rung_row(
-    run: Run, corpus: Corpus, out: Path, comparisons: Sequence[Mapping[str, Any]]
+    run: Run,
+    corpus: Corpus,
+    out: Path,
+    comparisons: Sequence[Mapping[str, Any]],
+    also: Sequence[Task[Any]] = (),
 ) -> dict[str, Any]:
     """A run's facts, from its folder.
 
@@ -63,10 +63,10 @@ def rung_row(
         out: the climb's folder; the path of the run is told from there.
         comparisons: rows of `compare_recipes` for `ladder_pairs`; its first one of a rung that
             follows another is the rung's step.
+        also: tasks whose figures stand under `tasks`, by name.
     """
-    test = read_json(run.layout.evaluation("test"))
-    validation = read_json(run.layout.evaluation("validation"))
-    samples = read_json(run.layout.samples)
+    test = read(run, TEST)
+    of_test = test.to_json()
     about = run.spec.about
     record = run.record
     return {
@@ -77,24 +77,30 @@ def rung_row(
         "preset": run.spec.preset,
         **{k: record[k] for k in ("seed", "tokenizer", "corpus_hash", "status", "parameters")},
         "profile": run.spec.text.profile,
-        **{k: test[k] for k in ("protocol", "bits_per_byte", "ci95", "perplexity", "accuracy")},
-        **{k: test[k] for k in ("groups", "effective_groups", "macro_bits_per_byte", "macro_ci95")},
-        **{k: test[k] for k in ("ci95_leaves_out", "ci95_borrowed", "by_source", "sources")},
+        **{k: of_test[k] for k in ("protocol", "bits_per_byte", "ci95", "perplexity", "accuracy")},
+        **{k: of_test[k] for k in ("groups", "effective_groups", "by_source", "sources")},
+        **{k: of_test[k] for k in ("macro_bits_per_byte", "macro_ci95")},
+        **{k: of_test[k] for k in ("ci95_leaves_out", "ci95_borrowed")},
         "unknown_characters": {
             "train": _unknown_in_training(run, corpus),
-            "test": test["unknown"],
+            "test": test.unknown,
         },
-        "validation_bits_per_byte": validation["bits_per_byte"],
-        "train_bits_per_byte": read_measurement(run, TRAIN_SAMPLE)["bits_per_byte"],
+        "validation_bits_per_byte": read(run, VALIDATION).bits_per_byte,
+        "train_bits_per_byte": read(run, TRAINING).bits_per_byte,
         **{k: record[k] for k in ("training_tokens", "training_flops", "training_seconds")},
         **{k: record[k] for k in ("tokens_per_second", "peak_memory_bytes")},
         "budget_seconds": budget_seconds(run.spec, record),
         "training_bytes": _training_bytes(run),
-        "evaluation_tokens_per_second": test["tokens_per_second"],
-        "lexicon_share": samples["lexicon_share"],
-        "minimal_pairs": _optional(run, pairs.NAME),
-        "cloze": _optional(run, cloze.NAME),
-        "guardrails": _optional(run, guard.NAME),
+        "evaluation_tokens_per_second": test.tokens_per_second,
+        "lexicon_share": read(run, SAMPLES).lexicon_share,
+        "minimal_pairs": _optional(run, PAIRS),
+        "cloze": _optional(run, CLOZE),
+        "guardrails": _optional(run, GUARDRAILS),
+        "tasks": {
+            task.name: [figure.model_dump(mode="json") for figure in found.figures()]
+            for task in also
+            if (found := read_if_there(run, task))
+        },
         "precision": record["precision"]["name"],
         "device": record["circumstances"]["device"],
         "spec_hash": record["spec_hash"],
@@ -104,10 +110,10 @@ def rung_row(
     }
 
 
-def _optional(run: Run, name: str) -> dict[str, Any] | None:
-    """What a test of the run found; None where the corpus does not allow it."""
-    path = run.layout.evaluation(name)
-    return read_json(path) if path.exists() else None
+def _optional(run: Run, task: Task[Any]) -> dict[str, Any] | None:
+    """What a task found; None where the corpus does not allow it."""
+    found = read_if_there(run, task)
+    return None if found is None else found.to_json()
 
 
 _COST = (

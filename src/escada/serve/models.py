@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from escada.errors import EscadaError, nearest
-from escada.evaluation.results import ruler_context
+from escada.evaluation.task import ruler_context
 from escada.files import read_json
 from escada.generation.batch import Batch
 from escada.generation.pieces import PieceTable

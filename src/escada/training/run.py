@@ -23,7 +23,7 @@ from escada.cost.memory import peak_memory_bytes
 from escada.cost.meter import Meter
 from escada.cost.sheet import write_sheet
 from escada.errors import EscadaError
-from escada.evaluation.document_sample import document_sample
+from escada.evaluation.sampling import document_sample
 from escada.files import exclusive, read_json, write_json
 from escada.generation.contract_check import check_contract
 from escada.models.saved import Setting

@@ -34,13 +34,12 @@ from escada.evaluation.baselines.compressors import (
 )
 from escada.evaluation.baselines.kneser_ney import fit_kneser_ney
 from escada.evaluation.portuguese.agreement import agreement_pairs, has_pairs
-from escada.evaluation.results import MAKES_DOCUMENTS, MEASURES
+from escada.evaluation.portuguese.lexicon import lexicon_share, samples_lexicon_share
 from escada.evaluation.ruler import DocumentScores, bits_per_byte, score_documents
 from escada.evaluation.statistics import Items, estimate
-from escada.evaluation.task import BESIDE, has_few_groups
-from escada.evaluation.tasks.documents import read_scores, write_scores
+from escada.evaluation.task import MAKES_DOCUMENTS, MEASURES
+from escada.evaluation.tasks.documents import BESIDE, has_few_groups, read_scores, write_scores
 from escada.evaluation.tasks.minimal_pairs import PairScores, score_pairs
-from escada.evaluation.tasks.samples import lexicon_share, samples_lexicon_share
 from escada.files import content_hash, read_json, write_json, write_json_lines
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
@@ -209,7 +208,7 @@ class _Asker:
             pairs = score_pairs(model, self.tokenizer, agreement_pairs(self.corpus))
         row = _row(name, key, scores, settings)
         if pairs is not None:
-            row["minimal_pairs"] = pairs.summary()
+            row["minimal_pairs"] = pairs.summary().to_json()
         return _Baseline(row | {"seconds": time.perf_counter() - began}, scores, pairs)
 
 

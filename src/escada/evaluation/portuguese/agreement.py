@@ -56,7 +56,7 @@ TREEBANKS = ("porttinari", "petrogold")
 SPLITS = ("validation", "test")
 MOST_PAIRS = 100
 """Of one phenomenon, one value of its feature and one treebank."""
-CODE = ("escada.evaluation.portuguese", "escada.evaluation.tasks.samples", "escada.text.sources")
+CODE = ("escada.evaluation.portuguese", "escada.text.sources")
 """Code that decides the pairs, beside the lists of words."""
 MOST_CHARACTERS = 250
 LEAST_WORDS = 4

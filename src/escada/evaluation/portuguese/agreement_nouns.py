@@ -16,10 +16,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from escada.evaluation.portuguese.lexicon import lexicon
 from escada.evaluation.portuguese.paradigms import Paradigms
 from escada.evaluation.portuguese.treebank import AnnotatedSentence, feature
 from escada.evaluation.portuguese.word_lists import word_list
-from escada.evaluation.tasks.samples import lexicon
 from escada.text.sources.conllu import Word
 
 OTHER = {"Sing": "Plur", "Plur": "Sing", "Masc": "Fem", "Fem": "Masc"}

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+from escada.evaluation.portuguese.lexicon import lexicon
 from escada.evaluation.portuguese.treebank import feature
-from escada.evaluation.tasks.samples import lexicon
 from escada.text.sources.conllu import Word
 
 Cell = tuple[str, str, tuple[str | None, ...]]

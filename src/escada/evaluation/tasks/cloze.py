@@ -19,8 +19,9 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,16 +29,14 @@ from numpy.typing import NDArray
 
 from escada.errors import EscadaError
 from escada.evaluation.continuations import score_continuations
+from escada.evaluation.portuguese.lexicon import lexicon
 from escada.evaluation.portuguese.word_lists import word_list
-from escada.evaluation.results import is_done, result_key
-from escada.evaluation.statistics import Estimate, Interval, Items, estimate
-from escada.evaluation.tasks.samples import lexicon
-from escada.files import content_hash, read_json, write_json, write_json_lines
+from escada.evaluation.statistics import Estimate, Items, estimate
+from escada.evaluation.task import Figure, Interval, Result, Subject, Task
+from escada.files import content_hash, write_json_lines
 from escada.generation.decoding import Sample, generate
 from escada.generation.samplers import SamplerSettings
 from escada.models.contract import LanguageModel
-from escada.runs.checkpoint import Which
-from escada.runs.device import resolve_device
 from escada.runs.run import Run
 from escada.text.corpus import Corpus
 from escada.text.documents import Document
@@ -94,11 +93,6 @@ def passages(documents: Iterable[Document]) -> list[ClozeItem]:
     return [item for document in documents for item in _items_of(document)]
 
 
-def has_passages(corpus: Corpus) -> bool:
-    """Whether the held-out documents are long enough to leave out a last word."""
-    return bool(cloze_items(corpus.documents(SPLIT)))
-
-
 def _lot(item: ClozeItem) -> str:
     return hashlib.sha256(f"cloze/{item.source}/{item.id}".encode()).hexdigest()
 
@@ -125,6 +119,40 @@ def is_content_word(word: str) -> bool:
     if len(word) < LEAST_LETTERS or not word.isalpha() or not word.islower():
         return False
     return word in lexicon() and word not in word_list("function_words")
+
+
+class ClozeResult(Result):
+    """How many of the last words were written, and what they cost.
+
+    Attributes:
+        accuracy: share of the words that greedy decoding wrote.
+        ci95: of it, over groups.
+        bits_per_word: mean bits of the space and the word; None of one who has no probabilities.
+        bits_per_word_ci95: of it.
+        items: passages.
+        groups: that they come from.
+        effective_groups: equal groups which would inform as much (Kish).
+        alone: sources with one group ("n = 1").
+        profile: the cleaning of the passages.
+        corpus_hash: of the corpus; None for a file of the user's.
+        split: of the corpus, or the name of the user's file.
+    """
+
+    accuracy: float
+    ci95: Interval | None = None
+    bits_per_word: float | None = None
+    bits_per_word_ci95: Interval | None = None
+    items: int = 0
+    groups: int = 0
+    effective_groups: float | None = None
+    alone: tuple[str, ...] = ()
+    profile: str | None = None
+    corpus_hash: str | None = None
+    split: str | None = None
+
+    def figures(self) -> list[Figure]:
+        """The accuracy."""
+        return [Figure(name="accuracy", value=self.accuracy, unit="share", ci95=self.ci95)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,19 +186,21 @@ class ClozeScores:
         """Mean bits of the space and the word."""
         return float(self.nats.mean()) / math.log(2)
 
-    def summary(self) -> dict[str, Any]:
-        """Plain JSON values."""
+    def summary(self, **known: Any) -> ClozeResult:
+        """The figures with their intervals; `known` are further fields of the result."""
         bits = estimate_over(self.items, self.nats / math.log(2))
-        return {
-            "accuracy": self.accuracy,
-            "ci95": self.ci95,
-            "bits_per_word": self.bits_per_word,
-            "bits_per_word_ci95": bits.ci95,
-            "items": len(self.items),
-            "groups": bits.groups,
-            "effective_groups": bits.effective_groups,
-            "alone": bits.alone,
-        }
+        return ClozeResult(
+            schema_version=SCHEMA_VERSION,
+            accuracy=self.accuracy,
+            ci95=self.ci95,
+            bits_per_word=self.bits_per_word,
+            bits_per_word_ci95=bits.ci95,
+            items=len(self.items),
+            groups=bits.groups,
+            effective_groups=bits.effective_groups,
+            alone=bits.alone,
+            **known,
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """One row an item; contexts are left out."""
@@ -241,38 +271,34 @@ def writes(sample: Sample, word: str) -> bool:
     return match.end() < len(sample.text) or sample.finished
 
 
-def cloze_run(run: Run, corpus: Corpus, *, which: Which = "best", device: str = "auto") -> bool:
-    """Score a run on passages of its corpus's test split, into its folder.
+class Cloze(Task[ClozeResult]):
+    """The last words of passages of the test split, with one line an item beside the result."""
 
-    Writes `evaluation/cloze.json` and, one line an item, `evaluation/cloze-rows.jsonl`.
+    name = NAME
+    result = ClozeResult
+    done = "last words guessed"
 
-    Returns:
-        Whether there was anything to do.
+    def applies(self, corpus: Corpus) -> bool:
+        """Whether the held-out documents are long enough to leave out a last word."""
+        return bool(cloze_items(corpus.documents(SPLIT)))
 
-    Raises:
-        EscadaError: the corpus is of another profile than the run's, or its documents are short.
-    """
-    if corpus.profile != run.spec.text.profile:
-        raise EscadaError(
-            f"the run reads profile {run.spec.text.profile!r}, the corpus has {corpus.profile!r}",
-            where=corpus.path,
-        )
-    items = cloze_items(corpus.documents(SPLIT))
-    path = run.layout.evaluation(NAME)
-    rows = run.layout.evaluation(f"{NAME}-rows").with_suffix(".jsonl")
-    asked = content_hash([asdict(item) for item in items])
-    key = result_key(run, which, __name__, items=asked)
-    if is_done(path, key) and rows.exists():
-        return False
-    model = run.load_model(which, resolve_device(device))
-    found = score_cloze(model, run.tokenizer, items, profile=corpus.profile)
-    write_json_lines(rows, found.rows())
-    facts = {"profile": corpus.profile, "corpus_hash": corpus.hash, "split": SPLIT}
-    table = {"schema_version": SCHEMA_VERSION, **found.summary(), **facts}
-    write_json(path, {**table, "key": key, "weights": which})
-    return True
+    def rows(self, run: Run) -> Path:
+        """What was written for each item."""
+        return run.layout.evaluation(f"{NAME}-rows").with_suffix(".jsonl")
+
+    def depends_on(self, subject: Subject) -> Mapping[str, object]:
+        """The passages themselves."""
+        items = cloze_items(subject.corpus.documents(SPLIT))
+        return {"items": content_hash([asdict(item) for item in items])}
+
+    def evaluate(self, subject: Subject) -> ClozeResult:
+        """Decode and score each passage."""
+        run, corpus = subject.run, subject.corpus
+        items = cloze_items(corpus.documents(SPLIT))
+        found = score_cloze(subject.model, run.tokenizer, items, profile=corpus.profile)
+        write_json_lines(self.rows(run), found.rows())
+        return found.summary(profile=corpus.profile, corpus_hash=corpus.hash, split=SPLIT)
 
 
-def read_cloze_result(run: Run) -> dict[str, Any]:
-    """The figures that `cloze_run` wrote."""
-    return read_json(run.layout.evaluation(NAME))
+CLOZE = Cloze()
+TASKS = (CLOZE,)

@@ -1,44 +1,57 @@
 """A model's figures on a set of documents, with all that is needed to read them rightly.
 
-measurement, scores = measure(model, tokenizer, documents, split="test", profile=…, corpus_hash=…)
-write_json(path, measurement.to_json())
-write_scores(path, scores)
+subject.need(TEST).bits_per_byte                  # of a run, kept in its folder
+found, scores = measure(model, tokenizer, documents, split="mine", profile=…, corpus_hash=None)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
 
-import numpy as np
 import torch
+from pydantic import BaseModel
 
-from escada.errors import EscadaError
-from escada.evaluation.ruler import DocumentScores, Protocol, bits_per_byte, score_documents
-from escada.evaluation.statistics import Interval, Items, macro, overall
+from escada.evaluation.ruler import (
+    DocumentScores,
+    Protocol,
+    bits_per_byte,
+    read_scores,
+    score_documents,
+    write_scores,
+)
+from escada.evaluation.sampling import document_sample
+from escada.evaluation.statistics import FEW_GROUPS, Items, macro, overall
 from escada.evaluation.statistics import by_source as estimates_by_source
-from escada.files import read_json_lines, write_json_lines
+from escada.evaluation.task import Figure, Interval, Result, Subject, Task, complete, ruler_context
 from escada.models.contract import LanguageModel
+from escada.runs.run import Run
+from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
-SCHEMA_VERSION, SCORES_SCHEMA_VERSION = 2, 1
-"""Of the figures, and of the sums per document."""
+SCHEMA_VERSION = 2
+TRAIN_SAMPLE, TRAIN_SAMPLE_BYTES = "train-sample", 256_000
+BESIDE = "validation"
+"""The split whose groups a source with few test groups borrows from."""
 
 
-class TokenizerFacts(TypedDict):
+class TokenizerOf(BaseModel):
     """Which tokenizer a perplexity belongs to."""
 
     kind: str
     vocab_size: int
-    hash: str
+    hash: str | None = None
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> TokenizerOf:
+        """Of a tokenizer."""
+        return cls(kind=tokenizer.kind, vocab_size=tokenizer.vocab_size, hash=tokenizer.hash)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFigure:
+class SourceFigure(BaseModel):
     """The ruler on the documents of one source.
 
     Attributes:
@@ -56,8 +69,7 @@ class SourceFigure:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class DocumentsResult(Result):
     """What the ruler found.
 
     Attributes:
@@ -92,8 +104,8 @@ class Measurement:
 
     bits_per_byte: float
     ci95: Interval | None
-    ci95_leaves_out: tuple[str, ...]
-    ci95_borrowed: tuple[str, ...]
+    ci95_leaves_out: tuple[str, ...] = ()
+    ci95_borrowed: tuple[str, ...] = ()
     macro_bits_per_byte: float
     macro_ci95: Interval | None
     perplexity: float
@@ -104,7 +116,7 @@ class Measurement:
     bytes: int
     tokens: int
     unknown: int
-    tokenizer: TokenizerFacts
+    tokenizer: TokenizerOf
     tokens_per_second: float
     protocol: Protocol
     context_tokens: int | None
@@ -114,9 +126,9 @@ class Measurement:
     by_source: dict[str, float]
     sources: dict[str, SourceFigure]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, with a schema version."""
-        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+    def figures(self) -> list[Figure]:
+        """The ruler's figure."""
+        return [Figure(name="bits_per_byte", value=self.bits_per_byte, ci95=self.ci95)]
 
 
 def measure(
@@ -131,7 +143,7 @@ def measure(
     batch_tokens: int | None = None,
     device: torch.device | str | None = None,
     beside: DocumentScores | None = None,
-) -> tuple[Measurement, DocumentScores]:
+) -> tuple[DocumentsResult, DocumentScores]:
     """Score documents and sum up; see `score_documents` and `summarise` for arguments, errors."""
     scores = score_documents(
         model,
@@ -155,7 +167,7 @@ def summarise(
     corpus_hash: str | None,
     split: str,
     beside: DocumentScores | None = None,
-) -> Measurement:
+) -> DocumentsResult:
     """The figures of a set of document scores.
 
     Args:
@@ -173,7 +185,8 @@ def summarise(
     tokens, figure = int(scores.tokens.sum()), bits_per_byte(scores)
     parts = estimates_by_source(Items.of(scores), None if beside is None else Items.of(beside))
     total, every_source = overall(parts), macro(parts)
-    return Measurement(
+    return DocumentsResult(
+        schema_version=SCHEMA_VERSION,
         bits_per_byte=figure,
         ci95=total.ci95,
         ci95_leaves_out=total.alone,
@@ -188,11 +201,7 @@ def summarise(
         bytes=int(scores.bytes.sum()),
         tokens=tokens,
         unknown=int(scores.unknown.sum()),
-        tokenizer={
-            "kind": tokenizer.kind,
-            "vocab_size": tokenizer.vocab_size,
-            "hash": tokenizer.hash,
-        },
+        tokenizer=TokenizerOf.of(tokenizer),
         tokens_per_second=tokens / scores.seconds,
         protocol=scores.protocol,
         context_tokens=scores.context_tokens,
@@ -202,61 +211,92 @@ def summarise(
         by_source={name: part.value for name, part in parts.items()},
         sources={
             name: SourceFigure(
-                part.value, part.ci95, part.groups, part.effective_groups, int(part.total)
+                bits_per_byte=part.value,
+                ci95=part.ci95,
+                groups=part.groups,
+                effective_groups=part.effective_groups,
+                bytes=int(part.total),
             )
             for name, part in parts.items()
         },
     )
 
 
-def write_scores(path: Path, scores: DocumentScores) -> None:
-    """One JSON object a line, after a first line with the protocol."""
-    head: dict[str, Any] = {
-        "schema_version": SCORES_SCHEMA_VERSION,
-        "protocol": scores.protocol,
-        "context_tokens": scores.context_tokens,
-        "seconds": scores.seconds,
-    }
-    columns = zip(
-        scores.ids,
-        scores.sources,
-        scores.groups,
-        *(c.tolist() for c in (scores.nats, scores.bytes, scores.tokens, scores.correct)),
-        scores.unknown.tolist(),
-        strict=True,
-    )
-    rows = [dict[str, Any](zip(_COLUMNS, values, strict=True)) for values in columns]
-    write_json_lines(path, [head, *rows])
+class Documents(Task[DocumentsResult]):
+    """The ruler on a split of the run's corpus; its sums per document lie beside the result.
 
-
-_COLUMNS = ("id", "source", "group", "nats", "bytes", "tokens", "correct", "unknown")
-
-
-def read_scores(path: Path) -> DocumentScores:
-    """What `write_scores` wrote.
-
-    Raises:
-        EscadaError: missing, or not such a file.
+    A source with few test groups borrows the variance between them from the validation split.
     """
-    if not path.is_file():
-        raise EscadaError("file not found", where=path, fix="run `escada evaluate` first")
-    try:
-        head, *rows = read_json_lines(path, fix="remove it and evaluate again")
-        columns = {name: [row[name] for row in rows] for name in _COLUMNS}
-        return DocumentScores(
-            ids=columns["id"],
-            sources=columns["source"],
-            groups=columns["group"],
-            nats=np.array(columns["nats"], dtype=np.float64),
-            bytes=np.array(columns["bytes"], dtype=np.int64),
-            tokens=np.array(columns["tokens"], dtype=np.int64),
-            correct=np.array(columns["correct"], dtype=np.int64),
-            unknown=np.array(columns["unknown"], dtype=np.int64),
-            protocol=head["protocol"],
-            context_tokens=head["context_tokens"],
-            seconds=head["seconds"],
+
+    result = DocumentsResult
+
+    def __init__(self, split: str, name: str | None = None) -> None:
+        self.split = split
+        self.name = name or split
+        self.done = f"measured on {self.name} documents"
+
+    def rows(self, run: Run) -> Path:
+        """The sums of each document."""
+        return run.layout.document_scores(self.name)
+
+    def depends_on(self, subject: Subject) -> Mapping[str, object]:
+        """The corpus and the split of it."""
+        return {"corpus": subject.corpus.hash, "split": self.split}
+
+    def documents(self, subject: Subject) -> list[Document]:
+        """Those that are scored."""
+        return list(subject.corpus.documents(self.split))
+
+    def evaluate(self, subject: Subject) -> DocumentsResult:
+        """Score them and write their sums."""
+        run, documents = subject.run, self.documents(subject)
+        beside = None
+        if self.name == "test" and has_few_groups(documents):
+            complete(subject, VALIDATION)
+            beside = read_scores(VALIDATION.rows(run))
+        found, scores = measure(
+            subject.model,
+            run.tokenizer,
+            documents,
+            context_tokens=ruler_context(run),
+            profile=subject.corpus.profile,
+            corpus_hash=subject.corpus.hash,
+            split=self.split,
+            beside=beside,
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise EscadaError(
-            "not a file of document scores", where=path, fix="remove it and evaluate again"
-        ) from error
+        write_scores(self.rows(run), scores)
+        return found
+
+
+class TrainSample(Documents):
+    """The ruler on a fixed sample of the training documents.
+
+    About as many bytes as the validation split holds, so that the two figures can be set side by
+    side: how far they lie apart says how much was learnt by heart.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("train", TRAIN_SAMPLE)
+        self.done = "measured on a sample of the training documents"
+
+    def depends_on(self, subject: Subject) -> Mapping[str, object]:
+        """The size of the sample too."""
+        return {**super().depends_on(subject), "sample_bytes": self._bytes(subject.corpus)}
+
+    def documents(self, subject: Subject) -> list[Document]:
+        """The sample."""
+        return document_sample(subject.corpus, self.split, self._bytes(subject.corpus))
+
+    def _bytes(self, corpus: Corpus) -> int:
+        return min(corpus.text_bytes("validation"), TRAIN_SAMPLE_BYTES)
+
+
+def has_few_groups(documents: Sequence[Document]) -> bool:
+    """Whether a source has so few groups that its variance is estimated from more than these."""
+    groups = Counter(source for source, _ in {(d.source, d.group) for d in documents})
+    return any(number < FEW_GROUPS for number in groups.values())
+
+
+VALIDATION, TEST = Documents("validation"), Documents("test")
+TRAINING = TrainSample()
+TASKS = (VALIDATION, TEST, TRAINING)

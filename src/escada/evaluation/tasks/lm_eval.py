@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from escada.errors import EscadaError
 from escada.evaluation.continuations import score_continuations
-from escada.evaluation.results import result_key, ruler_context
+from escada.evaluation.task import result_key, ruler_context
 from escada.files import content_hash, write_json
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings, settings_as_written

