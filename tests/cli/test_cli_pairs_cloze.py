@@ -87,7 +87,7 @@ def test_built_pairs_are_scored_once_and_kept(run, monkeypatch):
     found = json.loads(invoke("pairs", run.path, "--json"))
     assert found == json.loads(run.layout.evaluation("pairs").read_text())
     assert found["corpus_hash"] == run.corpus_hash
-    rows = pairs_module.pair_rows_path(run).read_text().splitlines()
+    rows = pairs_module.PAIRS.rows(run).read_text().splitlines()
     assert [json.loads(row)["good"] for row in rows] == [row["good"] for row in ROWS]
 
     def never(*_arguments, **_options):

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from escada.cli.evaluate import evaluate
 from escada.errors import EscadaError
+from escada.evaluation import windows
 from escada.evaluation.task import Subject, complete, read
-from escada.evaluation.tasks import windows
 from escada.evaluation.tasks.windows import Windows
 from escada.evaluation.windows import WindowSettings
 from escada.spec import Budget, load_spec
@@ -45,7 +45,7 @@ PROMISED = (
     "schema_version protocol window_tokens window_stride max_windows windows windows_available "
     "windows_left_out targets unknown sample loss loss_ci95 perplexity perplexity_ci95 accuracy "
     "accuracy_ci95 documents groups split profile corpus_hash tokenizer seconds "
-    "windows_per_second key weights"
+    "windows_per_second key weights weights_sha256"
 ).split()
 
 

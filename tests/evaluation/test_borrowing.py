@@ -2,10 +2,10 @@
 
 import pytest
 
-from escada.evaluation import task as review
 from escada.evaluation.ruler import read_scores
 from escada.evaluation.statistics import FEW_GROUPS
 from escada.evaluation.task import Subject, complete, read
+from escada.evaluation.tasks import documents
 from escada.evaluation.tasks.documents import TEST, VALIDATION, has_few_groups, summarise
 from escada.text.documents import Document
 
@@ -62,7 +62,7 @@ def test_test_documents_of_few_groups_borrow_from_validation(run, corpus):
 
 
 def test_test_documents_of_many_groups_do_not(run, corpus, monkeypatch):
-    monkeypatch.setattr(review, "FEW_GROUPS", 1)
+    monkeypatch.setattr(documents, "FEW_GROUPS", 1)
     complete(Subject(run, corpus, device="cpu"), TEST)
     assert read(run, TEST).to_json()["ci95_borrowed"] == []
     assert not run.layout.evaluation("validation").exists()

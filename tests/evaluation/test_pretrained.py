@@ -66,7 +66,7 @@ def test_it_is_charged_what_the_same_model_is_charged_here(tiny, tokenizers, doc
     assert scores.nats.tolist() == expected.nats.tolist()
     assert scores.tokens.tolist() == expected.tokens.tolist()
     assert (found.protocol, found.context_tokens) == ("document/half-window", 16)
-    assert found.tokenizer["kind"] == "pretrained"
+    assert found.tokenizer.kind == "pretrained"
 
 
 def test_a_tokenizer_that_loses_text_is_refused(tokenizers):

@@ -9,10 +9,10 @@ import torch
 from scipy import stats
 
 from escada.errors import EscadaError
+from escada.evaluation import windows
 from escada.evaluation.baselines.byte_ngrams import TableModel, uniform_model
 from escada.evaluation.sampling import proportionally
 from escada.evaluation.statistics import Items, estimate
-from escada.evaluation.tasks import windows
 from escada.evaluation.tasks.windows import summarise_windows
 from escada.evaluation.windows import WindowSettings, default_settings, score_windows
 from escada.models.contract import build_model

@@ -153,13 +153,13 @@ def test_samples_of_another_model_are_named_as_such_and_nothing_is_stored(run, c
 
 def test_a_judgement_is_kept_until_the_samples_change(run, corpus):
     assert not complete(Subject(run, corpus, device="cpu"), GUARDRAILS)
-    before = read(run, GUARDRAILS).to_json()
+    before = read_json(GUARDRAILS.path(run))
     table = read_json(run.layout.samples)
     training = max((d.text for d in corpus.documents("train")), key=len)
     table["samples"][3]["text"] = training[: training.index(" ", 300)]
     write_json(run.layout.samples, table)
     assert complete(Subject(run, corpus, device="cpu"), GUARDRAILS)
-    found = read(run, GUARDRAILS).to_json()
+    found = read_json(GUARDRAILS.path(run))
     assert found["key"] != before["key"]
     assert found["samples"]["sha256"] != before["samples"]["sha256"]
     copied = found["guardrails"]["copied_training_text"]

@@ -11,7 +11,7 @@ from escada.evaluation.baselines.corpus_controls import document_scores_path
 from escada.evaluation.baselines.corpus_controls import pair_rows_path as pair_rows_of_control
 from escada.evaluation.significance import Recipe, compare, compare_answers
 from escada.evaluation.tasks.documents import write_scores
-from escada.evaluation.tasks.minimal_pairs import pair_rows_path
+from escada.evaluation.tasks.minimal_pairs import PAIRS
 from escada.files import make_directory, read_json, write_json, write_json_lines
 from escada.ladder.baseline_comparison import compare_with_baselines, keep_best_baseline
 from escada.ladder.comparison import RecipeRuns
@@ -151,7 +151,7 @@ def test_pairs_are_compared_question_by_question(rung, control):
     controls, keep = control
     a, b = [1] * 40 + [0] * 8 + [1] * 2, [1] * 30 + [0] * 20
     asked = keep("kneser_ney", 0.1, minimal_pairs={})
-    write_json_lines(pair_rows_path(rung.runs[0]), pair_rows(a))
+    write_json_lines(PAIRS.rows(rung.runs[0]), pair_rows(a))
     write_json_lines(pair_rows_of_control(controls, "kneser_ney"), pair_rows(b))
     (row,) = compare_with_baselines([rung], [asked], controls)
     groups = [f"g{i // 2}" for i in range(50)]
@@ -159,7 +159,7 @@ def test_pairs_are_compared_question_by_question(rung, control):
     found = row["minimal_pairs"]
     assert (found["difference"], found["verdict"]) == (pytest.approx(12 / 50), "better")
     assert found["ci95"] == pytest.approx(same.ci95)
-    write_json_lines(pair_rows_path(rung.runs[0]), pair_rows(b))
+    write_json_lines(PAIRS.rows(rung.runs[0]), pair_rows(b))
     write_json_lines(pair_rows_of_control(controls, "kneser_ney"), pair_rows(a))
     (row,) = compare_with_baselines([rung], [asked], controls)
     assert row["minimal_pairs"]["verdict"] == "worse"
@@ -171,7 +171,7 @@ def test_other_questions_are_not_compared(rung, control):
     write_json_lines(pair_rows_of_control(controls, "kneser_ney"), pair_rows([1, 0, 1, 1]))
     (row,) = compare_with_baselines([rung], [asked], controls)
     assert row["minimal_pairs"] is None, "the rung was not asked"
-    write_json_lines(pair_rows_path(rung.runs[0]), pair_rows([1, 1, 1, 1], ids=list("abcd")))
+    write_json_lines(PAIRS.rows(rung.runs[0]), pair_rows([1, 1, 1, 1], ids=list("abcd")))
     (row,) = compare_with_baselines([rung], [asked], controls)
     assert row["minimal_pairs"] is None, "it was asked others"
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from escada.ladder.climb.comparison import all_pairs, compare_recipes, group
 
 from escada.errors import EscadaError
 from escada.evaluation.task import Subject, complete
 from escada.evaluation.tasks.documents import TEST, VALIDATION
 from escada.files import exclusive, read_json
+from escada.ladder.comparison import all_pairs, compare_recipes, group
 from escada.runs.catalogue import catalogue
 from escada.runs.corpus import corpus_of
 from escada.runs.run import Run, open_run

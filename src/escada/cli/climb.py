@@ -37,6 +37,12 @@ def climb(
             help="Number of seeds per rung, from --seed on: with several, recipes are compared.",
         ),
     ] = 1,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A module on the path that offers TASKS to evaluate too; may be repeated."
+        ),
+    ] = None,
     device: options.Device = "auto",
 ) -> None:
     """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""
@@ -50,6 +56,7 @@ def climb(
         read_spec_table(name)
     profile = load_spec(names[0], preset=preset, overrides=overrides or []).text.profile
 
+    from escada.evaluation.task import find_tasks
     from escada.ladder.climb import ClimbInterrupted, Plan
     from escada.ladder.climb import climb as climb_rungs
     from escada.report.writers.html import write_report
@@ -64,6 +71,7 @@ def climb(
         seeds=range(seed, seed + seeds),
         device=device,
         overrides=overrides or [],
+        tasks=[found for name in task or [] for found in find_tasks(name)],
     )
     # Asked to end by whoever manages it, a climb has its training save, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

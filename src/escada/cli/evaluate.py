@@ -77,6 +77,13 @@ def evaluate(
         list[str] | None,
         typer.Option(help="A task of lm-eval instead: its name or a YAML file; may be repeated."),
     ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="This task instead: its name (samples, pairs, cloze, guardrails …) or a module "
+            "on the path that offers TASKS; may be repeated."
+        ),
+    ] = None,
     text_column: reading.TextColumn = None,
     id_column: reading.IdColumn = None,
     group_column: reading.GroupColumn = None,
@@ -112,6 +119,9 @@ def evaluate(
         found = _of_pretrained(pretrained, split, data, device)
     elif lm_eval:
         _of_tasks(open_run(run), lm_eval, device)
+        return
+    elif task:
+        _named_tasks(open_run(run), task, data, device, json)
         return
     elif protocol == "windows":
         opened = open_run(run)
@@ -156,6 +166,30 @@ def _of_split(run: Run, split: str, data: Path | None, device: str) -> dict[str,
     if complete(Subject(run, corpus, device=device), task):
         write_card(run)
     return read_json(task.path(run))
+
+
+def _named_tasks(run: Run, names: list[str], data: Path | None, device: str, json: bool) -> None:
+    """Print what the tasks found; they are evaluated where that was not done."""
+    from escada.evaluation.task import Subject, evaluate, find_tasks, read
+    from escada.files import read_json
+    from escada.report.writers.card import write_card
+    from escada.runs.corpus import corpus_of
+
+    tasks = [task for name in names for task in find_tasks(name)]
+    subject = Subject(run, corpus_of(run, data), device=device)
+    if refused := [task.name for task in tasks if not task.applies(subject.corpus)]:
+        raise EscadaError(
+            f"the corpus holds nothing for the task {refused[0]!r}", where=subject.corpus.path
+        )
+    if evaluate(subject, tasks, lambda done: echo(done, err=True)):
+        write_card(run)
+    if json:
+        echo_json({task.name: read_json(task.path(run)) for task in tasks})
+        return
+    for task in tasks:
+        for figure in read(run, task).figures():
+            ends = f"  [{figure.ci95[0]:.4f}, {figure.ci95[1]:.4f}]" if figure.ci95 else ""
+            echo(f"{task.name:14} {figure.name} {figure.value:.4f} {figure.unit}{ends}")
 
 
 def _corpus(run: Run, split: str, data: Path | None) -> Corpus:

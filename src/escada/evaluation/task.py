@@ -92,6 +92,7 @@ class Result(BaseModel):
 
 
 R = TypeVar("R", bound=Result)
+M = TypeVar("M", bound=BaseModel)
 _R = TypeVar("_R", bound=Result)
 
 
@@ -148,6 +149,11 @@ class Task(ABC, Generic[R]):
     result: type[R]
     done: str | None = None
     every_climb: ClassVar[bool] = True
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it comes from outside this package: its figures are then shown as they are."""
+        return not type(self).__module__.startswith("escada.")
 
     def applies(self, corpus: Corpus) -> bool:
         """Whether a corpus holds what the task needs."""
@@ -217,11 +223,13 @@ def complete(subject: Subject, task: Task[Any]) -> bool:
         return False
     found = task.evaluate(subject)
     which = task.which(subject)
-    stored = {
+    stored: dict[str, object] = {
         "key": task.key(subject, found),
         "weights": which,
         "weights_sha256": weights_hash(subject.run, which),
     }
+    if task.is_foreign:
+        stored["figures"] = [figure.model_dump(mode="json") for figure in found.figures()]
     write_json(task.path(subject.run), found.to_json() | stored)
     return True
 
@@ -241,7 +249,18 @@ def read_if_there(run: Run, task: Task[R]) -> R | None:
     return read(run, task) if task.path(run).exists() else None
 
 
-def parse(kind: type[R], table: object, where: object) -> R:
+def foreign_figures(run: Run) -> dict[str, list[Figure]]:
+    """What tasks from outside this package found of a run, by their names."""
+    folder = run.layout.evaluation("test").parent
+    tables = {path: read_json(path) for path in sorted(folder.glob("*.json"))}
+    return {
+        path.stem: [parse(Figure, one, path) for one in table["figures"]]
+        for path, table in tables.items()
+        if "figures" in table
+    }
+
+
+def parse(kind: type[M], table: object, where: object) -> M:
     """JSON as a result.
 
     Raises:

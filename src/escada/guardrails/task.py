@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from escada.errors import EscadaError
-from escada.evaluation.task import Interval, Result, Subject, Task, complete
+from escada.evaluation.task import Figure, Interval, Result, Subject, Task, complete
 from escada.evaluation.tasks.documents import TEST
 from escada.evaluation.tasks.samples import SAMPLES
 from escada.guardrails import controls
@@ -131,6 +131,14 @@ class GuardrailsResult(Result):
     evidence: list[str] = Field(default_factory=list[str])
     verdict: str
     causes: list[CauseFound] = Field(default_factory=list[CauseFound])
+
+    def figures(self) -> list[Figure]:
+        """The value of each that applies."""
+        return [
+            Figure(name=one.name, value=one.value, unit=one.unit, ci95=one.ci95)
+            for one in self.guardrails.values()
+            if one.value is not None
+        ]
 
 
 class Guardrails(Task[GuardrailsResult]):

@@ -23,6 +23,7 @@ from typing import Any
 
 from escada.errors import EscadaError
 from escada.evaluation.baselines.corpus_controls import corpus_controls
+from escada.evaluation.task import Task
 from escada.files import make_directory, read_json, write_json
 from escada.ladder.baseline_comparison import compare_with_baselines, keep_best_baseline
 from escada.ladder.comparison import compare_recipes, group, ladder_pairs
@@ -53,6 +54,8 @@ class Plan:
     seeds: Sequence[int] = (0,)
     device: str = "auto"
     overrides: Sequence[str] = ()
+    tasks: Sequence[Task[Any]] = ()
+    """Evaluated beside those of every climb."""
 
     def spec(self, rung: str) -> Spec:
         """A rung as this climb trains it."""
@@ -105,7 +108,7 @@ def _climb(plan: Plan, specs: Mapping[str, Spec], say: Callable[[str], None]) ->
     for seed in plan.seeds:
         for rung, spec in specs.items():
             run = _trained(plan, rung, spec, seed, say)
-            review(run, plan.corpus, say, device=plan.device)
+            review(run, plan.corpus, say, device=plan.device, also=plan.tasks)
             runs.append(run)
             recipes = group(runs)
             comparisons = compare_recipes(ladder_pairs(recipes))
@@ -115,7 +118,9 @@ def _climb(plan: Plan, specs: Mapping[str, Spec], say: Callable[[str], None]) ->
             keep_best_baseline(recipes, ladder["baselines"], compared)
             for measured in runs:
                 write_card(measured)
-            ladder["rungs"] = [rung_row(run, plan.corpus, plan.out, comparisons) for run in runs]
+            ladder["rungs"] = [
+                rung_row(run, plan.corpus, plan.out, comparisons, plan.tasks) for run in runs
+            ]
             write_json(plan.out / LADDER, ladder)
     return ladder
 

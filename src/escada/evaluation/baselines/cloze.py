@@ -43,7 +43,10 @@ def cloze_baselines(
         return []
     found = score_cloze(ngrams, tokenizer, items, profile=corpus.profile)
     name = "character Kneser-Ney n-grams"
-    return [*guesses(corpus, items), {"name": name, "key": "kneser_ney"} | found.summary().to_json()]
+    return [
+        *guesses(corpus, items),
+        {"name": name, "key": "kneser_ney"} | found.summary().to_json(),
+    ]
 
 
 def guesses(corpus: Corpus, items: Sequence[ClozeItem]) -> list[dict[str, Any]]:

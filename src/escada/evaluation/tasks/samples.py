@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from escada.evaluation.portuguese.lexicon import samples_lexicon_share
-from escada.evaluation.task import Result, Subject, Task
+from escada.evaluation.task import Figure, Result, Subject, Task
 from escada.generation.decoding import generate
 from escada.generation.prompts import load_prompts
 from escada.generation.samplers import SamplerSettings
@@ -50,6 +50,10 @@ class SamplesResult(Result):
     seed: int
     lexicon_share: float
     samples: list[SampleRow]
+
+    def figures(self) -> list[Figure]:
+        """The share of words."""
+        return [Figure(name="lexicon_share", value=self.lexicon_share, unit="share")]
 
 
 class Samples(Task[SamplesResult]):

@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from escada.cost.sheet import COMPARED, read_sheet
-from escada.evaluation.task import weights_hash
+from escada.evaluation.task import foreign_figures, weights_hash
 from escada.evaluation.tasks.documents import TRAIN_SAMPLE
 from escada.files import read_json, sha256_file, write_text
 from escada.runs.checkpoint import has_checkpoint
@@ -104,6 +104,7 @@ def _facts(run: Run) -> dict[str, Any]:
         "samples": samples,
         "shown": _shown(samples),
         "guardrails": _guardrails(run, samples),
+        "other_tasks": foreign_figures(run),
         "weights": weights_hash(run, "best") if has_checkpoint(run.layout.checkpoints) else None,
     }
 
