@@ -2,8 +2,11 @@
 
     python benchmarks/guardrails.py faults RUN [OTHER_RUN …] [--data FOLDER]
     python benchmarks/guardrails.py pieces --data FOLDER
+    python benchmarks/guardrails.py choices RUN [RUN …] [--data FOLDER]
 
-Both print Markdown tables, as in docs/results/guardrails.md.
+`choices` looks at validation documents alone: limits from every second group, checks on the
+others, for several lengths of planted copies and places of the limit of `language`. All print
+Markdown tables, as in docs/results/guardrails.md.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from __future__ import annotations
 import argparse
 import copy
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -21,7 +25,9 @@ from escada.files import read_json, write_json
 from escada.generation import batch, decoding
 from escada.generation.prompts import load_prompts
 from escada.generation.samplers import SamplerSettings
-from escada.guardrails import controls
+from escada.guardrails import controls, limits
+from escada.guardrails.copying import longest_copies
+from escada.guardrails.language import languages
 from escada.guardrails.task import guard_samples
 from escada.guardrails.texts import read_samples
 from escada.runs.run import open_run
@@ -111,6 +117,74 @@ def print_faults(arguments):
             )
 
 
+def print_choices(arguments):
+    print(
+        "| run | human: shared words | limits of 20, 25, 30 planted | Portuguese: human, noise "
+        "| limits at 0.35, 0.25, 0.15 | contradicted |\n|---|---|---|---|---|---|"
+    )
+    for run in [open_run(path) for path in arguments.runs]:
+        corpus = Corpus.open(arguments.data or run.data_path)
+        print(f"| {run.spec.name} | {' | '.join(choices(run, corpus))} |", flush=True)
+
+
+def choices(run, corpus, checks=5):
+    """The cells of a run: controls of the one half, limits, what the other half says of them."""
+    groups = sorted({(d.source, d.group) for d in corpus.documents("validation")})
+    first = set(groups[::2])
+    halves = [[], []]
+    for document in corpus.documents("validation"):
+        halves[(document.source, document.group) not in first].append(document)
+    texts = [row["text"] for row in read_json(run.layout.samples)["samples"] if row["text"]]
+    lengths = [len(ids) for ids in run.tokenizer.encode_batch(texts)]
+
+    def of(half, sets, seed):
+        human = controls.human(half, run.tokenizer, lengths * sets, seed=seed)
+        noise = controls.noise(human, run.tokenizer, lengths * sets, seed=seed)
+        return {
+            "human": human,
+            "noise": noise,
+            "shuffled_characters": controls.shuffled_characters(human, seed=seed),
+        }
+
+    made = of(halves[0], 3, 1)
+    verbatim = controls.human(corpus.documents("train"), run.tokenizer, lengths * 3, seed=1)
+    made |= {"verbatim": verbatim, "english": controls.foreign(made["human"], "english")}
+    made |= {"spanish": controls.foreign(made["human"], "spanish")}
+    others = [of(halves[1], 1, 10 + seed) for seed in range(checks)]
+    humans = [made["human"], *(other["human"] for other in others)]
+    copies = iter(
+        longest_copies(
+            [one.text for texts in humans for one in texts],
+            (document.text for document in corpus.documents("train")),
+        )
+    )
+    shared, *shared_others = [max(next(copies).words for _ in texts) for texts in humans]
+
+    def measured(texts):
+        return [SimpleNamespace(source=one.source, languages=languages(one.text)) for one in texts]
+
+    (guardrail,) = [one for one in limits.guardrails() if one.name == "language"]
+    calibration = {name: measured(texts) for name, texts in made.items()}
+    values = {
+        name: [guardrail.value(measured(other[name])) for other in others]
+        for name in ("human", "noise")
+    }
+    planted = {words: (shared + words) / 2 for words in (20, 25, 30)}
+    wrong = [f"{n} words" for n, limit in planted.items() if max(shared_others) > limit]
+    at = {}
+    for place in (0.35, 0.25, 0.15):
+        placed = replace(guardrail, limit_place=place)
+        limit = limits.calibrate(placed, calibration, len(lengths)).limit.value
+        at[place] = limit
+        if limit is None or min(values["human"]) < limit or max(values["noise"]) >= limit:
+            wrong.append(f"place {place}")
+    yield f"{shared}; {', '.join(map(str, shared_others))}"
+    yield ", ".join(f"{limit:.1f}" for limit in planted.values())
+    yield f"{min(values['human']):.3f} at least, {max(values['noise']):.3f} at most"
+    yield ", ".join("none" if limit is None else f"{limit:.3f}" for limit in at.values())
+    yield ", ".join(wrong) or "none"
+
+
 def print_pieces(arguments):
     corpus = Corpus.open(arguments.data)
     training = [document.text for document in corpus.documents("train")]
@@ -135,8 +209,8 @@ def print_pieces(arguments):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("faults", "pieces"))
+    parser.add_argument("what", choices=("faults", "pieces", "choices"))
     parser.add_argument("runs", nargs="*", type=Path)
     parser.add_argument("--data", type=Path)
     chosen = parser.parse_args()
-    (print_faults if chosen.what == "faults" else print_pieces)(chosen)
+    {"faults": print_faults, "pieces": print_pieces, "choices": print_choices}[chosen.what](chosen)

@@ -47,8 +47,8 @@ NEAR_NOISE = 0.75
 """Where the limit of a "too little" lies, on the way from what must pass (0) to noise (1)."""
 LANGUAGE_PLACE = 0.15
 """Of the limit of `language`, on the way from the worst sets of human text to shuffled letters.
-Noise of Portuguese subwords lies a sixth to a third of that way, and moves so much from set to set
-that it cannot draw the limit."""
+Noise of Portuguese subwords lies within the first third of that way, and moves so much from set to
+set that it cannot draw the limit; a lucky set makes the guardrail invalid (docs/guardrails.md)."""
 EXTREME_SHARE = 0.01
 """Share of the drawn sets that is left out as a freak of chance."""
 
