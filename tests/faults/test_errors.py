@@ -37,6 +37,7 @@ TABLE = {
         ("sample {run} Era uma vez --n 2", '--prompt "Era uma vez"', "sample --help"),
         ("score {run} O menino", "not a run", '"O menino"'),
         ("sample {run} --temperature 0,8", "'--temperature'", "use a point: 0.8"),
+        ("evaluate {run} O menino", 'put what belongs together in quotes, as in "O menino"'),
         ("train v1 v2", "belong to no option or argument: v2", "train --help"),
         ("train", "train needs a rung", "escada rungs"),
         ("evaluate", "one thing", "a run's folder", "--pretrained", "evaluate --help"),

@@ -13,7 +13,6 @@ _EXTRA = re.compile(r"got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DO
 _POSSIBLE = re.compile(r" \(Possible options: (.*)\)")
 """What the parser adds to an option that it does not know."""
 _BAD_NUMBER = re.compile(r"invalid value for '(--[\w-]+)': Input should be a valid number")
-_TEXT_OPTIONS = ("--prompt", "--text")
 
 
 def plain(message: str) -> str:
@@ -58,10 +57,9 @@ def _place_of(extra: str, context: Any, words: Sequence[str]) -> str | None:
         return f"a value of several words needs quotes: {words[option]} {_quoted(value)}"
     if any(map(os.path.isdir, words[1:])) and all(map(os.path.exists, words[at:end])):
         return f"a pattern may have matched several; {context.command_path} takes one"
-    for name in _TEXT_OPTIONS:
-        if _takes_value(context, name):
-            return f"a text is given in quotes: {name} {_quoted(words[at:end])}"
-    if len(extra.split()) > 1:
+    if _takes_value(context, "--prompt"):
+        return f"a text is given in quotes: --prompt {_quoted(words[at:end])}"
+    if end - at > 1:
         return f"put what belongs together in quotes, as in {_quoted(words[at:end])}"
     return None
 
