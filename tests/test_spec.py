@@ -4,61 +4,16 @@ import tomllib
 
 import pytest
 import tomli_w
-from hypothesis import given
-from hypothesis import strategies as st
 
+from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.spec import (
-    Budget,
-    Warmup,
     load_spec,
     overlay,
     parse_spec,
     read_spec_table,
     rung_names,
 )
-
-
-@pytest.mark.parametrize(
-    ("text", "amount", "unit"),
-    [
-        ("60 s", 60, "seconds"),
-        ("5 min", 300, "seconds"),
-        ("1h", 3600, "seconds"),
-        ("3 epochs", 3, "epochs"),
-        ("0.5 epochs", 0.5, "epochs"),
-        ("50k steps", 50_000, "steps"),
-        ("800M tokens", 8e8, "tokens"),
-        ("1e17 flop", 1e17, "flop"),
-    ],
-)
-def test_a_budget_is_read_with_its_unit(text, amount, unit):
-    assert Budget.parse(text) == Budget(amount, unit)
-
-
-@pytest.mark.parametrize("text", ["", "60", "s", "60 parsecs", "-3 s", "0 steps", "1e999x flop"])
-def test_a_budget_without_sense_is_one_clear_line(text):
-    with pytest.raises(EscadaError) as caught:
-        Budget.parse(text)
-    assert "\n" not in str(caught.value)
-
-
-@given(st.floats(1e-3, 1e18), st.sampled_from(["s", "steps", "epochs", "tokens", "flop"]))
-def test_a_printed_budget_reads_back_to_six_digits(amount, unit):
-    budget = Budget.parse(f"{amount} {unit}")
-    again = Budget.parse(str(budget))
-    assert again.unit == budget.unit
-    assert again.amount == pytest.approx(budget.amount, rel=1e-5)
-
-
-def test_warm_up_is_steps_or_a_share_and_never_longer_than_the_training():
-    assert Warmup.parse("5 %").steps(1000) == 50
-    assert Warmup.parse("2k steps").steps(50_000) == 2000
-    assert Warmup.parse("2k steps").steps(300) == 300
-    with pytest.raises(EscadaError):
-        Warmup.parse("100 %")
-    with pytest.raises(EscadaError):
-        Warmup.parse("3 epochs")
 
 
 @pytest.mark.parametrize("rung", rung_names())

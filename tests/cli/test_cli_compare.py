@@ -6,10 +6,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from escada.budget import Budget
 from escada.cli.compare import compare
 from escada.errors import EscadaError
 from escada.files import write_json
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 
 app = typer.Typer()
 app.command()(compare)

@@ -6,10 +6,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from escada.budget import Budget
 from escada.cli.evaluate import evaluate
 from escada.cli.sample import sample
 from escada.errors import EscadaError
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 
 app = typer.Typer()
 app.command()(evaluate)

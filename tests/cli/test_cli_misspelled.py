@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from escada.budget import Budget
 from escada.cli import main
 from escada.errors import EscadaError
 from escada.files import write_json
 from escada.runs.catalogue import find_run
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 
 
 @pytest.fixture

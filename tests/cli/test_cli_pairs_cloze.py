@@ -7,6 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from escada.budget import Budget
 from escada.cli.cloze import cloze
 from escada.cli.evaluate import evaluate
 from escada.cli.pairs import pairs
@@ -16,7 +17,7 @@ from escada.evaluation.portuguese import agreement
 from escada.evaluation.portuguese.agreement import Pair
 from escada.evaluation.tasks import cloze as cloze_module
 from escada.evaluation.tasks import minimal_pairs as pairs_module
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 from escada.text.corpus import Corpus
 
 app = typer.Typer()

@@ -8,9 +8,10 @@ import typer
 from tests.conftest import text as made_text
 from typer.testing import CliRunner
 
+from escada.budget import Budget
 from escada.cli import data
 from escada.cli.evaluate import evaluate
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 
 app = typer.Typer()
 app.command()(evaluate)

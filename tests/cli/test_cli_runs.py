@@ -5,8 +5,9 @@ import json
 import typer
 from typer.testing import CliRunner
 
+from escada.budget import Budget
 from escada.cli.runs import runs
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 from escada.text.corpus import Corpus
 from escada.training.run import start
 

@@ -6,13 +6,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from escada.budget import Budget
 from escada.cli.evaluate import evaluate
 from escada.errors import EscadaError
 from escada.evaluation import windows
 from escada.evaluation.task import Subject, complete, read
 from escada.evaluation.tasks.windows import Windows
 from escada.evaluation.windows import WindowSettings
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 
 app = typer.Typer()
 app.command()(evaluate)

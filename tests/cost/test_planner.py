@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from escada.budget import Budget
 from escada.cost.devices import known_devices
 from escada.cost.machine import Pace, known_gpu, parse_memory, unknown_gpu
 from escada.cost.money import load_prices
@@ -13,7 +14,7 @@ from escada.cost.planner import make_plan, predicted_facts
 from escada.cost.sheet import COMPARED
 from escada.cost.text_facts import TextFacts, bytes_per_token, text_facts
 from escada.errors import EscadaError
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 from escada.training.plan import shape_of
 
 TEXT = TextFacts(tokens=10_000_000, bytes=34_000_000, vocab_size=4096, basis="counted")

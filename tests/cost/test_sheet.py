@@ -2,11 +2,12 @@
 
 import pytest
 
+from escada.budget import Budget
 from escada.cost.money import load_prices
 from escada.cost.sheet import COMPARED, account, in_one_line, read_sheet
 from escada.files import read_json, write_json
 from escada.runs.catalogue import COST, catalogue
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 from escada.text.corpus import Corpus
 from escada.training import run as start_module
 from escada.training.loop import Interrupted

@@ -29,7 +29,8 @@ def test_documents_of_one_group_count_once():
 
 @pytest.fixture
 def run(corpus, tmp_path):
-    from escada.spec import Budget, load_spec
+    from escada.budget import Budget
+    from escada.spec import load_spec
     from escada.training.run import start
 
     sizes = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]

@@ -7,13 +7,14 @@ import pytest
 
 pytest.importorskip("lm_eval")
 
+from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.evaluation.continuations import score_continuations
 from escada.evaluation.ruler import score_documents
 from escada.evaluation.tasks.lm_eval import HarnessModel, evaluate_tasks, sampler_settings
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 from escada.text.corpus import Corpus
 from escada.text.documents import Document
 

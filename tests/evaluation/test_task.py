@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from escada.budget import Budget
 from escada.cli import app
 from escada.errors import EscadaError
 from escada.evaluation import task as tasks
@@ -18,7 +19,7 @@ from escada.evaluation.tasks.samples import SAMPLES
 from escada.files import read_json
 from escada.report.writers.card import card_text
 from escada.runs.run import Run
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 from escada.text.corpus import Corpus
 from escada.training.run import start
 

@@ -39,7 +39,8 @@ def test_streaming_gives_what_sorting_all_would_give(texts, wanted_bytes):
 
 @pytest.fixture(scope="module")
 def run(corpus_path, tmp_path_factory):
-    from escada.spec import Budget, load_spec
+    from escada.budget import Budget
+    from escada.spec import load_spec
     from escada.text.corpus import Corpus
     from escada.training.run import start
 

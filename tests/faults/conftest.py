@@ -50,7 +50,8 @@ def flip(path: Path) -> None:
 @pytest.fixture(scope="module")
 def scene(corpus_path, tmp_path_factory) -> SimpleNamespace:
     """Paths by name; `folder` holds all of them."""
-    from escada.spec import Budget, load_spec, parse_spec
+    from escada.budget import Budget
+    from escada.spec import load_spec, parse_spec
     from escada.text.corpus import Corpus
     from escada.text.token_cache import tokens_path
     from escada.training.run import start

@@ -31,7 +31,8 @@ TINY = ("model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4")
 @pytest.fixture(scope="module")
 def made(corpus_path, tmp_path_factory) -> SimpleNamespace:
     """A run of a few steps with all its figures, and a second one to compare it with."""
-    from escada.spec import Budget, load_spec
+    from escada.budget import Budget
+    from escada.spec import load_spec
     from escada.text.corpus import Corpus
     from escada.training.run import start
 

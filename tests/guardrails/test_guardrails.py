@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from escada.budget import Budget
 from escada.cli import app
 from escada.errors import EscadaError
 from escada.evaluation.baselines.byte_ngrams import bigram_model, uniform_model
@@ -20,7 +21,7 @@ from escada.generation.samplers import SamplerSettings
 from escada.guardrails.task import GUARDRAILS, guard_samples
 from escada.guardrails.texts import read_samples
 from escada.runs.run import open_run
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from tests.evaluation.conftest import scores_of, tiny, tokenizers  # noqa: F401
 
+from escada.budget import Budget as Steps
 from escada.judge.client import Patience
 from escada.judge.questions import Judge, defused
 from escada.judge.review import Settings, review_with_endpoint
 from escada.runs.run import Run, open_run
-from escada.spec import Budget as Steps
 from escada.spec import load_spec
 from escada.text.corpus import Corpus
 

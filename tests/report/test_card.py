@@ -14,7 +14,8 @@ from escada.runs.run import open_run
 
 @pytest.fixture(scope="module")
 def trained(corpus_path, tmp_path_factory):
-    from escada.spec import Budget, load_spec
+    from escada.budget import Budget
+    from escada.spec import load_spec
     from escada.text.corpus import Corpus
     from escada.training.run import start
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from escada.budget import Budget
 from escada.runs.time_budget import budget_seconds, time_in_words, time_warning
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 
 FINISHED = {"status": "finished", "dry_run": False, "stopped_early": False}
 

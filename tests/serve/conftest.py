@@ -162,7 +162,8 @@ def here() -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def a_run(corpus_path, tmp_path_factory):
     """A v1 of a few steps."""
-    from escada.spec import Budget, load_spec
+    from escada.budget import Budget
+    from escada.spec import load_spec
     from escada.text.corpus import Corpus
     from escada.training.run import start
 

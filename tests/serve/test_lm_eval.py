@@ -65,7 +65,8 @@ ROWS = [
 @pytest.fixture(scope="module", params=["v1", "v5"])
 def run(request, corpus_path, tmp_path_factory):
     """A character LSTM, and a Transformer whose context is shorter than the texts."""
-    from escada.spec import Budget, load_spec
+    from escada.budget import Budget
+    from escada.spec import load_spec
     from escada.text.corpus import Corpus
     from escada.training.run import start
 

@@ -61,7 +61,8 @@ CHECKS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "b
 @pytest.fixture(scope="module")
 def runs(corpus_path, tmp_path_factory):
     """Folders of three rungs, trained for a few steps."""
-    from escada.spec import Budget, load_spec
+    from escada.budget import Budget
+    from escada.spec import load_spec
     from escada.text.corpus import Corpus
     from escada.training.run import start
 

@@ -5,9 +5,10 @@ import shutil
 import pytest
 import torch
 
+from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.runs.checkpoint import checkpoint_path
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 from escada.training.compilation import compile_errors, resolve_compile
 from escada.training.metrics import read_rows
 from escada.training.run import start

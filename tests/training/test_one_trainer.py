@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.evaluation.task import Subject, complete
 from escada.evaluation.tasks.documents import TEST, VALIDATION
@@ -22,7 +23,7 @@ from escada.ladder.comparison import all_pairs, compare_recipes, group
 from escada.runs.catalogue import catalogue
 from escada.runs.corpus import corpus_of
 from escada.runs.run import Run, open_run
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 from escada.text.corpus import Corpus, prepare
 from escada.training import loop
 from escada.training.loop import Interrupted

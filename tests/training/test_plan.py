@@ -7,8 +7,9 @@ import json
 import pytest
 import torch
 
+from escada.budget import Budget
 from escada.errors import EscadaError
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 from escada.training import calibration
 from escada.training import plan as planning
 from escada.training.plan import choose_micro_batch, free_memory_bytes, measure_pace, plan_training

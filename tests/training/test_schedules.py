@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escada.spec import TrainSpec, Warmup
+from escada.budget import Warmup
+from escada.spec import TrainSpec
 from escada.training.schedules import rate_factor
 
 

@@ -15,9 +15,10 @@ from unittest.mock import patch
 
 import torch
 
+from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.runs.run import find_runs
-from escada.spec import Budget, load_spec
+from escada.spec import load_spec
 from escada.text.corpus import Corpus
 from escada.training.distributed import joined
 from escada.training.loop import Interrupted, Training

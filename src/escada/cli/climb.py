@@ -46,7 +46,8 @@ def climb(
     device: options.Device = "auto",
 ) -> None:
     """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""
-    from escada.spec import Budget, load_spec, read_spec_table
+    from escada.budget import Budget
+    from escada.spec import load_spec, read_spec_table
 
     # What can be wrong is looked at before torch is loaded, which takes seconds.
     wanted = Budget.parse(budget) if budget else None

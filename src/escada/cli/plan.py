@@ -53,7 +53,8 @@ def plan(
     json: options.Json = False,
 ) -> None:
     """Say what a training will need: operations, memory by part, hours, energy and money."""
-    from escada.spec import Budget, load_spec
+    from escada.budget import Budget
+    from escada.spec import load_spec
 
     if gpu is not None and (memory is not None or device is not None):
         raise EscadaError(

@@ -39,8 +39,9 @@ def train(
     ] = None,
 ) -> None:
     """Train a rung in a new run folder, whose path is the last line printed."""
+    from escada.budget import Budget
     from escada.errors import EscadaError
-    from escada.spec import Budget, load_spec
+    from escada.spec import load_spec
 
     # What can be wrong is looked at before torch is loaded, which takes seconds.
     wanted = None if budget is None else Budget.parse(budget)

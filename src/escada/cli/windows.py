@@ -64,7 +64,7 @@ class WindowOptions:
 
 
 def _seconds(budget: str) -> float:
-    from escada.spec import Budget
+    from escada.budget import Budget
 
     parsed = Budget.parse(budget)
     if parsed.unit != "seconds":

@@ -11,7 +11,6 @@ docs/planner.md has the formulas and how near they come.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,11 +191,15 @@ def _steps(
     spec: Spec, text: TextFacts, targets: int, flops: float, seconds: float | None
 ) -> int | None:
     """Optimizer steps of the budget; None for minutes on a machine of unknown pace."""
-    budget, train = spec.train.budget, spec.train
-    per_epoch = text.windows(train) / train.batch_sequences
-    prices = {"steps": 1.0, "epochs": 1 / per_epoch, "tokens": targets, "flop": flops}
-    price = seconds if budget.unit == "seconds" else prices[budget.unit]
-    return None if price is None else max(1, math.ceil(budget.amount / price - 1e-9))
+    train = spec.train
+    if train.budget.unit == "seconds" and seconds is None:
+        return None
+    return train.budget.steps(
+        steps_per_epoch=text.windows(train) / train.batch_sequences,
+        targets_per_step=targets,
+        flops_per_step=flops,
+        seconds_per_step=seconds,
+    )
 
 
 def predicted_facts(plan: Plan) -> dict[str, Any]:

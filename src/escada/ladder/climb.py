@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.evaluation.baselines.corpus_controls import corpus_controls
 from escada.evaluation.task import Task
@@ -33,7 +34,7 @@ from escada.runs.device import resolve_device
 from escada.runs.environment import environment
 from escada.runs.run import Run, find_runs, run_key
 from escada.runs.underway import Planned, read_plan, under_way
-from escada.spec import Budget, Spec, load_spec
+from escada.spec import Spec, load_spec
 from escada.text.corpus import Corpus
 from escada.training.run import check_profile
 

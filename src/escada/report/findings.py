@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from escada.budget import Budget
 from escada.report.data import BaselineFacts, LadderFacts, RungFacts, StepFacts
 from escada.report.tested import ComparisonFacts
-from escada.spec import Budget
 
 BUDGET_TOLERANCE = 0.15
 """Share of a budget in time that a training may miss before it is said."""

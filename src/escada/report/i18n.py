@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal, cast
 
+from escada.budget import Budget
 from escada.report.strict import Interval
 from escada.report.tested import TestedBaseline
-from escada.spec import Budget
 
 Code = Literal["en", "pt"]
 CODES: tuple[Code, ...] = ("en", "pt")

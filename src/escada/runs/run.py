@@ -45,7 +45,7 @@ from escada.spec import (
 from escada.text.tokenizers import Tokenizer, load_tokenizer
 
 DECIDES_WEIGHTS = (
-    *("escada.spec", "escada.models", "escada.training", "escada.text.tokenizers"),
+    *("escada.spec", "escada.budget", "escada.models", "escada.training", "escada.text.tokenizers"),
     *("escada.text.token_cache", "escada.text.shards", "escada.text.batches"),
     "escada.text.permutation",
 )

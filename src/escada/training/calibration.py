@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
 from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.runs.run import Run
-from escada.training.budget import dry_run_steps, total_steps
 from escada.training.loop import Training
 
 CALIBRATION_SECONDS = 3.0
 CALIBRATION_WARMUP_STEPS = 2
 LONG_TRAINING_STEPS = 2_000
 """From here on a training is calibrated whatever its budget's unit."""
+DRY_RUN_STEPS = 1_000
+DRY_RUN_SECONDS = 60.0
 
 
-def plan_steps(run: Run, probe: Training, steps_per_epoch: float) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class PlannedSteps:
+    """How long a training is, fixed before its schedule starts.
+
+    Attributes:
+        total_steps: that are trained.
+        budget_steps: that the budget pays for; more than those in a dry run.
+        seconds_per_step: as measured; None where nothing was.
+    """
+
+    total_steps: int
+    budget_steps: int
+    seconds_per_step: float | None
+
+
+def plan_steps(run: Run, probe: Training, steps_per_epoch: float) -> PlannedSteps:
     """Fix the number of steps, and measure a step where that is wanted.
 
     It is where time decides, and in a training so long that the seconds do not count: then only to
@@ -28,34 +44,26 @@ def plan_steps(run: Run, probe: Training, steps_per_epoch: float) -> dict[str, A
         run: its spec has the budget; a dry run gets fewer steps.
         probe: a training that is thrown away.
         steps_per_epoch: of the run's batches.
-
-    Returns:
-        For the record: `total_steps`; if it is a dry run `planned_steps`; if a step was measured
-        `calibrated_seconds_per_step`.
     """
-    measured: list[float] = []
-
-    def calibrated() -> float:
-        if not measured:
-            measured.append(_seconds_per_step(probe))
-        return measured[0]
-
-    train = run.spec.train
-    steps = total_steps(
-        train.budget,
+    train, dry_run = run.spec.train, bool(run.record["dry_run"])
+    seconds = None
+    if train.budget.unit == "seconds" or dry_run:
+        seconds = _seconds_per_step(probe)
+    of_budget = train.budget.steps(
         steps_per_epoch=steps_per_epoch,
         targets_per_step=targets_per_step(train),
         flops_per_step=training_flops_per_step(probe.model, train),
-        seconds_per_step=calibrated,
+        seconds_per_step=seconds,
     )
-    facts: dict[str, Any] = {"total_steps": steps}
-    if run.record["dry_run"]:
-        facts |= {"total_steps": dry_run_steps(steps, calibrated()), "planned_steps": steps}
-    if facts["total_steps"] >= LONG_TRAINING_STEPS:
-        calibrated()
-    if measured:
-        facts["calibrated_seconds_per_step"] = measured[0]
-    return facts
+    if seconds is None and of_budget >= LONG_TRAINING_STEPS:
+        seconds = _seconds_per_step(probe)
+    steps = dry_run_steps(of_budget, seconds) if dry_run and seconds else of_budget
+    return PlannedSteps(steps, of_budget, seconds)
+
+
+def dry_run_steps(steps: int, seconds_per_step: float) -> int:
+    """A rehearsal: at most 1,000 steps and at most a minute."""
+    return max(1, min(steps, DRY_RUN_STEPS, int(DRY_RUN_SECONDS / seconds_per_step)))
 
 
 def _seconds_per_step(probe: Training) -> float:

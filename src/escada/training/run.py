@@ -422,18 +422,24 @@ def _train(
         if spec.train.budget.unit == "seconds" or run.record["dry_run"]:
             say(f"{spec.name}: calibrating: a few steps are timed and thrown away")
         probe = new_training(1_000_000)
-        steps = plan_steps(run, probe, batches.steps_per_epoch)
+        planned = plan_steps(run, probe, batches.steps_per_epoch)
         predicted = predicted_cost(
             spec,
             probe.model,
             batches.stream.n_tokens,
             device,
             precision,
-            total_steps=steps["total_steps"],
-            seconds_per_step=steps.get("calibrated_seconds_per_step"),
+            total_steps=planned.total_steps,
+            seconds_per_step=planned.seconds_per_step,
         )
-        if origin := run.record.get("continued_from"):
-            steps["total_steps"] += origin["step"]
+        origin = run.record.get("continued_from")
+        steps: dict[str, object] = {
+            "total_steps": planned.total_steps + (origin["step"] if origin else 0)
+        }
+        if run.record["dry_run"]:
+            steps["planned_steps"] = planned.budget_steps
+        if planned.seconds_per_step is not None:
+            steps["calibrated_seconds_per_step"] = planned.seconds_per_step
         _note(run, world, parameters=probe.model.parameter_count(), predicted=predicted, **steps)
         del probe  # its weights would stay in memory to the end
     training = _at_last_checkpoint(run, new_training, device)

@@ -1,0 +1,182 @@
+"""How long to train, with its unit, and the one rule from that to a number of optimizer steps.
+
+    Budget.parse("5 min").steps(seconds_per_step=0.2, …)        # 1500
+    Warmup.parse("5 %").steps(1500)                              # 75
+
+Rungs are compared under one budget; a number of steps is fixed before the schedule starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BeforeValidator, PlainSerializer
+
+from escada.errors import EscadaError, decimal_comma, nearest
+
+Unit = Literal["epochs", "steps", "tokens", "seconds", "flop"]
+
+_MULTIPLIERS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
+_BUDGET_FORMS = "for example '60 s', '5 min', '3 epochs', '50k steps', '800M tokens', '1e17 flop'"
+_UNITS: dict[str, tuple[Unit, float]] = {
+    "epoch": ("epochs", 1),
+    "epochs": ("epochs", 1),
+    "step": ("steps", 1),
+    "steps": ("steps", 1),
+    "token": ("tokens", 1),
+    "tokens": ("tokens", 1),
+    "s": ("seconds", 1),
+    "sec": ("seconds", 1),
+    "seconds": ("seconds", 1),
+    "min": ("seconds", 60),
+    "minutes": ("seconds", 60),
+    "h": ("seconds", 3600),
+    "hours": ("seconds", 3600),
+    "flop": ("flop", 1),
+    "flops": ("flop", 1),
+}
+_NUMBER = re.compile(r"\s*[0-9]+(?:\.[0-9]+)?\s*[kMGBT]?\s*")
+_BUDGET = re.compile(
+    r"\s*([0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*([kKMGBT]?)\s*([a-zA-Z]+)\s*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long to train, with its unit: `3 epochs`, `50k steps`, `5 min`, `1e17 flop`.
+
+    Seconds become a fixed number of steps after a calibration; the others are exact from the start.
+    """
+
+    amount: float
+    unit: Unit
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read a budget.
+
+        Raises:
+            EscadaError: no number, no known unit, or nothing left to train.
+        """
+        if _NUMBER.fullmatch(text):
+            number = text.strip()
+            raise EscadaError(
+                f"budget {text!r} is not a number with a unit",
+                fix=f"do you mean '{number} s', '{number} steps' or '{number} epochs'? "
+                + _BUDGET_FORMS,
+            )
+        match = _BUDGET.fullmatch(text)
+        if match is None:
+            if re.match(r"\s*-\s*[0-9]", text):
+                raise EscadaError(f"budget {text!r} must be positive", fix=_BUDGET_FORMS)
+            raise EscadaError(
+                f"budget {text!r} is not a number with a unit",
+                fix=decimal_comma(text) or _BUDGET_FORMS,
+            )
+        number, multiplier, unit = match.groups()
+        if unit not in _UNITS:
+            raise EscadaError(
+                f"budget {text!r} has an unknown unit {unit!r}", fix=nearest(unit, _UNITS)
+            )
+        name, factor = _UNITS[unit]
+        amount = float(number) * _MULTIPLIERS[multiplier] * factor
+        if amount <= 0:
+            raise EscadaError(f"budget {text!r} leaves nothing to train", fix=_BUDGET_FORMS)
+        if math.isinf(amount):
+            raise EscadaError(f"budget {text!r} has no end", fix=_BUDGET_FORMS)
+        return cls(amount, name)
+
+    def steps(
+        self,
+        *,
+        steps_per_epoch: float,
+        targets_per_step: int,
+        flops_per_step: float,
+        seconds_per_step: float | None,
+    ) -> int:
+        """Optimizer steps that it pays for, at least one.
+
+        Args:
+            steps_per_epoch: steps that train every token of the split once.
+            targets_per_step: predictions in a step.
+            flops_per_step: operations in a step.
+            seconds_per_step: as measured or assumed; only a budget in seconds needs it.
+        """
+        price = {
+            "steps": 1.0,
+            "epochs": 1 / steps_per_epoch,
+            "tokens": targets_per_step,
+            "flop": flops_per_step,
+            "seconds": seconds_per_step,
+        }[self.unit]
+        assert price is not None, "a budget in seconds needs the time of a step"
+        return max(1, math.ceil(self.amount / price - 1e-9))
+
+    def __str__(self) -> str:
+        short = {"seconds": "s"}.get(self.unit, self.unit)
+        return f"{self.amount:.15g} {short}"
+
+
+_Parsed = TypeVar("_Parsed")
+
+
+def _parsed(value: object, kind: type[_Parsed], parse: Callable[[str], _Parsed]) -> _Parsed:
+    """For a field written as text; whoever reads the spec adds its key and file to an error."""
+    if isinstance(value, kind):
+        return value
+    try:
+        return parse(str(value))
+    except EscadaError as error:
+        raise ValueError(str(error)) from error
+
+
+def _budget(value: object) -> Budget:
+    return _parsed(value, Budget, Budget.parse)
+
+
+BudgetField = Annotated[Budget, BeforeValidator(_budget), PlainSerializer(str, return_type=str)]
+
+
+@dataclass(frozen=True, slots=True)
+class Warmup:
+    """A part of a training in steps: a number (`2000 steps`) or a share of all (`5 %`).
+
+    The linear warm-up at its beginning, or the decay at its end.
+    """
+
+    amount: float
+    unit: Literal["steps", "%"]
+
+    @classmethod
+    def parse(cls, text: str) -> Warmup:
+        """Read one.
+
+        Raises:
+            EscadaError: neither a percentage below 100 nor a number of steps.
+        """
+        if match := re.fullmatch(r"\s*([0-9]{1,2}(?:\.[0-9]+)?)\s*%\s*", text):
+            return cls(float(match[1]), "%")
+        with contextlib.suppress(EscadaError):
+            if (budget := Budget.parse(text)).unit == "steps":
+                return cls(budget.amount, "steps")
+        raise EscadaError(f"{text!r} is no part of a training", fix="write '5 %' or '2k steps'")
+
+    def steps(self, total_steps: int) -> int:
+        """Steps of it in a training of `total_steps`."""
+        wanted = self.amount if self.unit == "steps" else self.amount / 100 * total_steps
+        return min(round(wanted), total_steps)
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} {self.unit}"
+
+
+def _warmup(value: object) -> Warmup:
+    return _parsed(value, Warmup, Warmup.parse)
+
+
+WarmupField = Annotated[Warmup, BeforeValidator(_warmup), PlainSerializer(str, return_type=str)]
