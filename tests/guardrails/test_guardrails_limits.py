@@ -12,15 +12,15 @@ from escada.guardrails.copying import Copy, longest_copies
 from escada.guardrails.language import languages
 from escada.guardrails.likelihood import Likelihood
 from escada.guardrails.limits import ORIGIN, calibrate, guardrails
-from escada.guardrails.measures import TextFacts
+from escada.guardrails.measures import TextMeasures
 from escada.guardrails.repetition import Repetition
-from escada.guardrails.texts import Continuation
+from escada.guardrails.texts import SampleText
 from escada.guardrails.verdicts import judge, with_roadmap_limits
 from escada.text.documents import Document
 
 N = 10
 
-GOOD = TextFacts(
+GOOD = TextMeasures(
     source="contos",
     characters=100,
     tokens=100,
@@ -429,7 +429,7 @@ def test_shuffles_keep_what_they_shuffle(human_texts):
 
 def test_noise_uses_every_token_that_stands_for_text_and_no_other(tokenizers):
     tokenizer = tokenizers["characters"]
-    text = controls.noise([Continuation("", "")], tokenizer, [20_000], seed=0)[0].text
+    text = controls.noise([SampleText("", "")], tokenizer, [20_000], seed=0)[0].text
     assert len(text) == 20_000
     assert set(text) == set(tokenizer.characters)
     counts = [text.count(character) for character in tokenizer.characters]
@@ -444,13 +444,13 @@ def test_planted_copies_are_found_as_long_as_they_are(human_texts):
 
 
 def test_a_loop_repeats_the_first_words_to_the_length_of_the_text():
-    (loop,) = controls.looped([Continuation("", " o rio subiu e o sol caiu " * 2)])
+    (loop,) = controls.looped([SampleText("", " o rio subiu e o sol caiu " * 2)])
     assert loop.text == " o rio subiu e o sol o rio subiu e o sol o rio subiu"
 
 
 @pytest.mark.parametrize("language", ["english", "spanish", "galician"])
 def test_foreign_texts_are_foreign_and_as_long_as_the_human_ones(language):
-    texts = controls.foreign([Continuation("", "x" * 200)] * 12, language)
+    texts = controls.foreign([SampleText("", "x" * 200)] * 12, language)
     found = sum((languages(one.text) for one in texts), Counter())
     assert (
         found.most_common(1)[0][0] == {"english": "en", "spanish": "es", "galician": "gl"}[language]

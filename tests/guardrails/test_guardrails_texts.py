@@ -19,7 +19,7 @@ from escada.guardrails.language import PIECE_CHARACTERS, languages
 from escada.guardrails.likelihood import replay
 from escada.guardrails.measures import kinds_of_pieces
 from escada.guardrails.repetition import distinct, repetition
-from escada.guardrails.texts import Continuation, read_samples, stored_bits_per_token
+from escada.guardrails.texts import SampleText, read_samples, stored_bits_per_token
 from escada.text.tokenizers.statistics import tokenizer_statistics
 
 few_letters = st.text("ab ", max_size=24)
@@ -151,7 +151,7 @@ def test_short_and_fallback_pieces_are_those_of_the_tokenizers_statistics(tokeni
 def test_a_text_costs_what_the_ruler_charges_for_it(tiny, tokenizers, documents, name, kind):
     tokenizer = tokenizers[kind]
     model = tiny(name, tokenizer.vocab_size)
-    texts = [Continuation("", document.text, finished=True) for document in documents]
+    texts = [SampleText("", document.text, finished=True) for document in documents]
     found = replay(model, tokenizer, texts, SamplerSettings(), batch_rows=3)
     scores = score_documents(model, tokenizer, documents)
     assert [one.tokens for one in found] == scores.tokens.tolist()
@@ -165,7 +165,7 @@ def test_a_prompt_is_context_and_is_not_charged(tiny, tokenizers, finished):
     model = tiny("lstm", tokenizer.vocab_size)
 
     def bits(prompt, text, finished):
-        one = Continuation(prompt, text, finished)
+        one = SampleText(prompt, text, finished)
         return replay(model, tokenizer, [one], SamplerSettings())[0].bits
 
     whole = bits("", "O rio subiu", finished)
@@ -189,13 +189,13 @@ def test_what_the_sampler_wrote_costs_what_was_to_be_expected_and_what_it_said(
     tokenizer = tokenizers["characters"]
     model = bigram_model(tokenizer, ["o rato roeu a roupa do rei de roma", "a rainha riu"] * 3)
     samples = generate(model, tokenizer, ["o r"] * 60, settings, max_tokens=40, profile="reference")
-    texts = [Continuation(one.prompt, one.text, one.finished) for one in samples]
+    texts = [SampleText(one.prompt, one.text, one.finished) for one in samples]
     found = replay(model, tokenizer, texts, settings)
     for one, sample in zip(found, samples, strict=True):
         assert one.bits / one.tokens == pytest.approx(sample.bits_per_token, rel=1e-4)
     excess = np.array([one.excess_bits for one in found])
     assert abs(excess.mean()) <= 4 * excess.std() / math.sqrt(len(excess)) + 1e-6
-    noise = [Continuation("o r", "ixtgp?"), Continuation("o r", "uuoooe")]
+    noise = [SampleText("o r", "ixtgp?"), SampleText("o r", "uuoooe")]
     for one in replay(model, tokenizer, noise, settings):
         assert one.excess_bits / one.tokens > 1
 
@@ -203,7 +203,7 @@ def test_what_the_sampler_wrote_costs_what_was_to_be_expected_and_what_it_said(
 def test_uniform_tokens_cost_log2_v_under_a_uniform_model(tokenizers):
     tokenizer = tokenizers["bytes"]
     (found,) = replay(
-        uniform_model(tokenizer), tokenizer, [Continuation("", "chapéu")], SamplerSettings()
+        uniform_model(tokenizer), tokenizer, [SampleText("", "chapéu")], SamplerSettings()
     )
     assert found.tokens == 7
     assert found.bits == pytest.approx(7 * math.log2(tokenizer.vocab_size), rel=1e-6)
@@ -211,7 +211,7 @@ def test_uniform_tokens_cost_log2_v_under_a_uniform_model(tokenizers):
 
 def test_an_unknown_character_costs_its_name_too(tokenizers):
     tokenizer = tokenizers["characters"]
-    texts = [Continuation("", "本"), Continuation("", "a")]
+    texts = [SampleText("", "本"), SampleText("", "a")]
     unknown, known = replay(uniform_model(tokenizer), tokenizer, texts, SamplerSettings())
     assert unknown.bits - known.bits == pytest.approx(tokenizer.unknown_bits, rel=1e-6)
 
@@ -219,7 +219,7 @@ def test_an_unknown_character_costs_its_name_too(tokenizers):
 def test_an_empty_text_costs_nothing(tokenizers):
     tokenizer = tokenizers["characters"]
     (found,) = replay(
-        uniform_model(tokenizer), tokenizer, [Continuation("O rio", "")], SamplerSettings()
+        uniform_model(tokenizer), tokenizer, [SampleText("O rio", "")], SamplerSettings()
     )
     assert (found.tokens, found.bits, found.expected_bits) == (0, 0, 0)
 
@@ -243,7 +243,7 @@ def test_samples_are_read_with_how_they_were_made(tmp_path):
         row(" caiu", bits_per_token=4.0, tokens=10),
     ]
     found = read_samples(write(tmp_path / "s.json", rows, weights="last"))
-    assert found.continuations[0] == Continuation("O rio", " subiu", True, "", 2.0, 30)
+    assert found.continuations[0] == SampleText("O rio", " subiu", True, "", 2.0, 30)
     assert (found.settings.temperature, found.seed, found.max_tokens) == (0.5, 3, 9)
     assert found.weights == "last"
     assert stored_bits_per_token(found.continuations) == (2 * 30 + 4 * 10) / 40
@@ -259,8 +259,8 @@ def test_a_character_that_the_end_cut_in_two_is_left_out_and_no_other(tmp_path):
 
 
 def test_only_whole_words_count_as_words():
-    assert Continuation("O car", "teiro viu o ri").whole_words == " viu o "
-    assert Continuation("O", " carteiro viu", finished=True).whole_words == " carteiro viu"
+    assert SampleText("O car", "teiro viu o ri").whole_words == " viu o "
+    assert SampleText("O", " carteiro viu", finished=True).whole_words == " carteiro viu"
 
 
 @pytest.mark.parametrize(

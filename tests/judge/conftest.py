@@ -14,7 +14,7 @@ import pytest
 from tests.evaluation.conftest import scores_of, tiny, tokenizers  # noqa: F401
 
 from escada.budget import Budget as Steps
-from escada.judge.client import Patience
+from escada.judge.client import RetryPolicy
 from escada.judge.questions import Judge, defused
 from escada.judge.review import Settings, review_with_endpoint
 from escada.runs.run import Run, open_run
@@ -101,8 +101,12 @@ def review(runs: list[Run], corpus: Corpus, tmp_path: Path) -> Review:
     """Review both runs, here, by the model behind a server."""
 
     def start(served: Served, out: str = "judge", **settings: Any) -> tuple[dict[str, Any], str]:
-        patience = Patience(attempts=4, first_wait_seconds=0.02, longest_wait_seconds=30)
-        given = {"prompts": PROMPTS, "timeout_seconds": 20.0, "patience": patience} | settings
+        retry_policy = RetryPolicy(attempts=4, first_wait_seconds=0.02, longest_wait_seconds=30)
+        given = {
+            "prompts": PROMPTS,
+            "timeout_seconds": 20.0,
+            "retry_policy": retry_policy,
+        } | settings
         model = Judge(given.pop("model", "j"))
         found, stop = review_with_endpoint(
             [open_run(run.path) for run in runs],

@@ -9,10 +9,10 @@ from escada.errors import EscadaError
 from escada.evaluation.portuguese.lexicon import lexicon_share
 from escada.judge.panel import (
     HELD_OUT_SAMPLES,
-    Continuation,
     Entrant,
     Opening,
     Panel,
+    PanelText,
     _held_out,
     gather_panel,
 )
@@ -30,7 +30,7 @@ def test_texts_of_an_opening_are_cut_to_the_shortest_that_did_not_end(panel):
     one = Opening("o", "Era", False)
     written = {"x": ("abcdefgh", False), "y": ("abcde", False), "z": ("ab", True)}
     entrants = [
-        Entrant(name, "run", name, {"o": Continuation(*what)}) for name, what in written.items()
+        Entrant(name, "run", name, {"o": PanelText(*what)}) for name, what in written.items()
     ]
     assert Panel([one], entrants, "").texts("o") == {"x": "abcde", "y": "abcde", "z": "ab"}
     for opening in panel.openings:

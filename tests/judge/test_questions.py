@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escada.judge.panel import Continuation, Entrant, Opening, Panel
+from escada.judge.panel import Entrant, Opening, Panel, PanelText
 from escada.judge.questions import (
     ANSWERS,
     Judge,
@@ -26,7 +26,7 @@ JUDGE = Judge("j")
 def panel_of(texts, opening="Era uma vez"):
     return Panel(
         [Opening("o", opening, held_out=False)],
-        [Entrant(name, "run", name, {"o": Continuation(t, True)}) for name, t in texts.items()],
+        [Entrant(name, "run", name, {"o": PanelText(t, True)}) for name, t in texts.items()],
         "hash",
     )
 

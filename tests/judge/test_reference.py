@@ -15,7 +15,7 @@ from escada.judge.offline_judge import (
     probe_shares,
     reference_verdict,
 )
-from escada.judge.panel import Continuation, Entrant, Opening, Panel, Probe, gather_panel
+from escada.judge.panel import Entrant, Opening, Panel, PanelText, Probe, gather_panel
 from escada.judge.reliability import ProbeShare
 from escada.judge.review import Settings, review_with_reference
 from escada.text.documents import Document
@@ -84,7 +84,7 @@ def panel_of_words(n=6):
     openings = [Opening(f"o{i}", "O vento levou", held_out=True) for i in range(n)]
 
     def entrant(name, role, texts):
-        written = {f"o{i}": Continuation(texts[i % len(texts)], False) for i in range(n)}
+        written = {f"o{i}": PanelText(texts[i % len(texts)], False) for i in range(n)}
         return Entrant(name, role, name, written)
 
     return Panel(
@@ -123,7 +123,7 @@ def test_a_bigram_model_tells_noise_from_text_and_a_uniform_one_does_not():
     assert verdict["reliable"], verdict["reasons"]
     assert verdict["probes"]["shuffled"]["share"] == 1
     assert verdict["controls"]["noise"]["rating"] < verdict["controls"]["human"]["rating"]
-    same = {"o": Continuation("abcd", False)}
+    same = {"o": PanelText("abcd", False)}
     equal = Panel(
         [Opening("o", "x", True)],
         [Entrant(name, name, None, same) for name in ("human", "noise")],
@@ -138,7 +138,7 @@ def test_a_bigram_model_tells_noise_from_text_and_a_uniform_one_does_not():
 
 def test_an_empty_continuation_has_no_figure_and_no_comparison():
     tokenizer = character_tokenizer(TRAINING)
-    written = {"o": Continuation("", True)}
+    written = {"o": PanelText("", True)}
     panel = panel_of_words()
     panel = Panel(
         [*panel.openings, Opening("o", "x", False)],

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from escada.errors import EscadaError
-from escada.judge.budget import Budget, Prices
-from escada.judge.client import Patience
+from escada.judge.budget import CallBudget, TokenPrices
+from escada.judge.client import RetryPolicy
 
 PROMPTS = 3
 QUESTIONS = PROMPTS * (3 + 6) + (PROMPTS + 1) // 2 * (4 + 12) + 10 * (2 + 3 * 2)
@@ -307,9 +307,9 @@ def test_what_the_server_refuses_is_left_out_and_recorded(
 
 def test_what_a_server_refused_is_remembered_for_that_server_only(serve, review):
     served = serve("right", "--refuse", "json_schema")
-    review(served, budget=Budget(max_calls=30))
+    review(served, budget=CallBudget(max_calls=30))
     before = len(served.lines)
-    review(served, budget=Budget(max_calls=10))
+    review(served, budget=CallBudget(max_calls=10))
     later = served.lines[before:]
     assert {line["outcome"] for line in later} == {"answered"}
     other = serve("right")
@@ -322,13 +322,13 @@ def test_what_a_server_refused_is_remembered_for_that_server_only(serve, review)
 
 def test_a_budget_in_calls_is_never_passed_and_the_same_review_goes_on(serve, review):
     served = serve("right")
-    verdict, stop = review(served, budget=Budget(max_calls=25))
+    verdict, stop = review(served, budget=CallBudget(max_calls=25))
     assert stop == "budget"
     assert len(served.lines) == 25
     assert codes(verdict) >= {"incomplete"}
     assert verdict["questions"]["pending"] == QUESTIONS - 25
     assert not verdict["reliable"]
-    _, stop = review(served, budget=Budget(max_calls=25))
+    _, stop = review(served, budget=CallBudget(max_calls=25))
     assert stop == "budget"
     assert len(served.lines) == 50
     verdict, stop = review(served)
@@ -340,8 +340,8 @@ def test_a_budget_in_calls_is_never_passed_and_the_same_review_goes_on(serve, re
 
 def test_a_budget_in_money_is_never_passed(serve, review):
     served = serve("right")
-    prices = Prices(input=10.0, output=100.0)  # 0.003 + 0.004 USD a call, as the server counts
-    budget = Budget(max_usd=0.2, prices=prices)
+    prices = TokenPrices(input=10.0, output=100.0)  # 0.003 + 0.004 USD a call, as the server counts
+    budget = CallBudget(max_usd=0.2, prices=prices)
     verdict, stop = review(served, budget=budget)
     assert stop == "budget"
     spent = len(served.lines) * 0.007
@@ -352,7 +352,7 @@ def test_a_budget_in_money_is_never_passed(serve, review):
 
 def test_no_money_means_no_call(serve, review):
     served = serve("right")
-    _, stop = review(served, budget=Budget(max_usd=0.0, prices=Prices(1.0, 1.0)))
+    _, stop = review(served, budget=CallBudget(max_usd=0.0, prices=TokenPrices(1.0, 1.0)))
     assert (stop, served.lines) == ("budget", [])
 
 
@@ -369,14 +369,14 @@ def test_another_model_is_asked_anew_and_its_verdict_put_beside_not_over(serve, 
 def test_the_judge_is_never_told_who_wrote_a_text(serve, review, tmp_path, runs):
     verdict, _ = review(serve("right"))
     panel = json.loads((tmp_path / "judge" / verdict["panel"]).read_text())
-    from escada.judge.panel import Continuation, Entrant, Opening, Panel
+    from escada.judge.panel import Entrant, Opening, Panel, PanelText
     from escada.judge.questions import Judge, questions
 
     names = [one["name"] for one in panel["entrants"]]
     assert names[-2:] == ["human", "noise"]
     bare = Panel(
         [Opening("o", "Era uma vez", True)],
-        [Entrant(name, "run", name, {"o": Continuation("x", False)}) for name in names],
+        [Entrant(name, "run", name, {"o": PanelText("x", False)}) for name in names],
         "",
     )
     for question in questions(bare, Judge("j")):
@@ -418,10 +418,10 @@ def test_an_endpoint_without_a_key_is_asked_without_one(serve, review, monkeypat
 
 
 def test_patience_doubles_and_keeps_to_the_server_s_wish():
-    patience = Patience(first_wait_seconds=1, longest_wait_seconds=60)
-    assert [patience.wait_seconds(n, None, 0) for n in (1, 2, 3, 8)] == [1, 2, 4, 60]
-    assert patience.wait_seconds(3, None, 1) == 2
-    assert patience.wait_seconds(1, 7.5, 0.5) == 7.5
+    retry_policy = RetryPolicy(first_wait_seconds=1, longest_wait_seconds=60)
+    assert [retry_policy.wait_seconds(n, None, 0) for n in (1, 2, 3, 8)] == [1, 2, 4, 60]
+    assert retry_policy.wait_seconds(3, None, 1) == 2
+    assert retry_policy.wait_seconds(1, 7.5, 0.5) == 7.5
 
 
 def test_a_second_review_in_one_folder_is_refused_while_the_first_goes_on(serve, review, tmp_path):

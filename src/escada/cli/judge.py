@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from escada.judge.client import Progress
+    from escada.judge.client import ReviewProgress
 
 PLAIN_SECONDS = 10.0
 PROBES_IN_WORDS = {
@@ -77,7 +77,7 @@ def judge(
 
     The API key is read from ESCADA_JUDGE_API_KEY or else OPENAI_API_KEY; local servers need none.
     """
-    from escada.judge.client import Patience
+    from escada.judge.client import RetryPolicy
     from escada.judge.endpoint import read_address
     from escada.judge.panel import open_corpus_of
     from escada.judge.questions import Judge
@@ -105,7 +105,7 @@ def judge(
             device=device,
             concurrency=concurrency,
             timeout_seconds=timeout,
-            patience=Patience(first_wait_seconds=first_wait),
+            retry_policy=RetryPolicy(first_wait_seconds=first_wait),
             budget=budget,
             progress=display.update,
             say=display.say,
@@ -151,14 +151,14 @@ def _budget(
     max_calls: int | None, max_usd: float | None, input_price: float | None, output: float | None
 ) -> Any:
     from escada.errors import EscadaError
-    from escada.judge.budget import Budget, Prices
+    from escada.judge.budget import CallBudget, TokenPrices
 
     if (input_price is None) != (output is None):
         raise EscadaError("one price of two", fix="give the prices of input and of output tokens")
     prices = None
     if input_price is not None and output is not None:
-        prices = Prices(input_price, output)
-    return Budget(max_calls, max_usd, prices)
+        prices = TokenPrices(input_price, output)
+    return CallBudget(max_calls, max_usd, prices)
 
 
 class _Display:
@@ -178,7 +178,7 @@ class _Display:
         self._task = self._bar.add_task("judge", total=None, facts="")
         self._clock, self._last = time.monotonic, time.monotonic()
 
-    def update(self, progress: Progress) -> None:
+    def update(self, progress: ReviewProgress) -> None:
         """Show where the review is."""
         facts = _facts(progress)
         self._bar.update(self._task, total=progress.total, completed=progress.settled, facts=facts)
@@ -204,7 +204,7 @@ class _Display:
         self._bar.stop()
 
 
-def _facts(progress: Progress) -> str:
+def _facts(progress: ReviewProgress) -> str:
     left = progress.seconds_left
     retries = f", {progress.retries:,} retries" if progress.retries else ""
     ahead = f", {progress.per_second:.2g}/s, {_duration(left)} left" if left else ""

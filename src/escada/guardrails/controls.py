@@ -28,7 +28,7 @@ import numpy as np
 
 from escada.errors import EscadaError
 from escada.generation.decoding import generate
-from escada.guardrails.texts import Continuation, SampleFile, without_cut_character
+from escada.guardrails.texts import SampleFile, SampleText, without_cut_character
 from escada.models.contract import LanguageModel
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
@@ -80,7 +80,7 @@ def human(
     lengths: Sequence[int],
     *,
     seed: int,
-) -> list[Continuation]:
+) -> list[SampleText]:
     """Continuations of documents, one a length, from each source in turn.
 
     A document long enough is taken; where a source has no such, its longest. A document is used
@@ -109,7 +109,7 @@ def human(
         )
     rng.shuffle(piles)
     unused = [list(pile) for pile in piles]
-    chosen: list[Continuation] = []
+    chosen: list[SampleText] = []
     for length, number in zip(lengths, itertools.cycle(range(len(piles)))):
         if not unused[number]:
             unused[number] = list(piles[number])
@@ -121,7 +121,7 @@ def human(
     return chosen
 
 
-Pile = list[tuple[Continuation, list[int]]]
+Pile = list[tuple[SampleText, list[int]]]
 
 
 def _candidates(documents: Sequence[Document], tokenizer: Tokenizer, rng: random.Random) -> Pile:
@@ -132,16 +132,16 @@ def _candidates(documents: Sequence[Document], tokenizer: Tokenizer, rng: random
     return [(one, ids.tolist()) for one, ids in zip(parted, encoded, strict=True)]
 
 
-def _parted(document: Document) -> Continuation | None:
+def _parted(document: Document) -> SampleText | None:
     """What follows the opening, if anything does."""
     opening = _OPENING.match(document.text)
     if opening is None or not document.text[opening.end() :].strip():
         return None
     end = opening.end()
-    return Continuation(document.text[:end], document.text[end:], source=document.source)
+    return SampleText(document.text[:end], document.text[end:], source=document.source)
 
 
-def copied(training: Iterable[Document], n: int, *, seed: int) -> list[Continuation]:
+def copied(training: Iterable[Document], n: int, *, seed: int) -> list[SampleText]:
     """`n` sentences' worth of training text: `COPIED_WORDS` words each, where there are as many.
 
     A shorter passage is found in other people's text too, so nothing is said of it.
@@ -153,8 +153,8 @@ def copied(training: Iterable[Document], n: int, *, seed: int) -> list[Continuat
 
 
 def noise(
-    texts: Sequence[Continuation], tokenizer: Tokenizer, lengths: Sequence[int], *, seed: int
-) -> list[Continuation]:
+    texts: Sequence[SampleText], tokenizer: Tokenizer, lengths: Sequence[int], *, seed: int
+) -> list[SampleText]:
     """Tokens drawn uniformly from all that stand for text."""
     special = {tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id}
     choice = np.array([token for token in range(tokenizer.vocab_size) if token not in special])
@@ -165,7 +165,7 @@ def noise(
     ]
 
 
-def shuffled_words(texts: Sequence[Continuation], *, seed: int) -> list[Continuation]:
+def shuffled_words(texts: Sequence[SampleText], *, seed: int) -> list[SampleText]:
     """The words between blanks in another order; the blanks stay where they are."""
     rng = random.Random(seed)
 
@@ -178,13 +178,13 @@ def shuffled_words(texts: Sequence[Continuation], *, seed: int) -> list[Continua
     return [replace(one, text=shuffle(one.text)) for one in texts]
 
 
-def shuffled_characters(texts: Sequence[Continuation], *, seed: int) -> list[Continuation]:
+def shuffled_characters(texts: Sequence[SampleText], *, seed: int) -> list[SampleText]:
     """The characters in another order."""
     rng = random.Random(seed)
     return [replace(one, text="".join(rng.sample(one.text, len(one.text)))) for one in texts]
 
 
-def looped(texts: Sequence[Continuation]) -> list[Continuation]:
+def looped(texts: Sequence[SampleText]) -> list[SampleText]:
     """The first words of each text, again and again, to its length."""
 
     def loop(text: str) -> str:
@@ -194,7 +194,7 @@ def looped(texts: Sequence[Continuation]) -> list[Continuation]:
     return [replace(one, text=loop(one.text)) for one in texts]
 
 
-def foreign(texts: Sequence[Continuation], language: str) -> list[Continuation]:
+def foreign(texts: Sequence[SampleText], language: str) -> list[SampleText]:
     """A language of `LANGUAGES`, as long as each text, each from another sentence on.
 
     A language is a control of its own: mixed with one that is easier to tell, the hardest would
@@ -215,7 +215,7 @@ def _endless(language: str, number: int) -> Iterator[str]:
 
 def own(
     samples: SampleFile, model: LanguageModel, tokenizer: Tokenizer, *, n: int, profile: str
-) -> list[list[Continuation]]:
+) -> list[list[SampleText]]:
     """`n` sets of fresh samples of the model, with the prompts and settings of its samples.
 
     Their seed is another, so that they are other texts.
@@ -231,7 +231,7 @@ def own(
         profile=profile,
     )
     texts = [
-        Continuation(
+        SampleText(
             one.prompt,
             one.text if one.finished else without_cut_character(one.text),
             one.finished,

@@ -28,7 +28,7 @@ from escada.guardrails.limits import (
     extreme_of_sets,
     guardrails,
 )
-from escada.guardrails.measures import TextFacts
+from escada.guardrails.measures import TextMeasures
 
 Kind = Literal["origin", "self_likelihood", "unlike_own", "stored", "sampler"]
 
@@ -52,8 +52,8 @@ that are encoded otherwise than they were sampled."""
 
 def evidence(
     found: Mapping[str, Any],
-    samples: Sequence[TextFacts],
-    own: Sequence[TextFacts],
+    samples: Sequence[TextMeasures],
+    own: Sequence[TextMeasures],
     *,
     kind: str,
     set_texts: int,
@@ -88,7 +88,7 @@ def evidence(
     return kinds
 
 
-def _beyond_stored(text: TextFacts) -> tuple[float, float]:
+def _beyond_stored(text: TextMeasures) -> tuple[float, float]:
     return text.likelihood.bits - (text.stored_bits or 0.0), text.likelihood.tokens
 
 
@@ -96,7 +96,7 @@ _STORED = replace(ORIGIN, of_text=_beyond_stored)
 """Bits a token that are charged beyond what the file says."""
 
 
-def _overspends(own: Sequence[TextFacts], set_texts: int) -> bool:
+def _overspends(own: Sequence[TextMeasures], set_texts: int) -> bool:
     """Whether the model's own text costs more than drawing from its logits does.
 
     By more than its pieces, which are encoded otherwise than they were sampled, can explain.
@@ -108,8 +108,8 @@ def _overspends(own: Sequence[TextFacts], set_texts: int) -> bool:
 
 def _outside(
     figure: Guardrail,
-    samples: Sequence[TextFacts],
-    own: Sequence[TextFacts],
+    samples: Sequence[TextMeasures],
+    own: Sequence[TextMeasures],
     set_texts: int,
     *,
     least: float = 0.0,

@@ -30,7 +30,7 @@ from escada.errors import EscadaError
 from escada.generation.decoding import Decoder
 from escada.generation.inference import exact_inference
 from escada.generation.samplers import SamplerSettings, filtered_logits, softmax
-from escada.guardrails.texts import Continuation
+from escada.guardrails.texts import SampleText
 from escada.models.contract import LanguageModel
 from escada.text.tokenizers import Tokenizer
 
@@ -61,7 +61,7 @@ class Likelihood:
 def replay(
     model: LanguageModel,
     tokenizer: Tokenizer,
-    continuations: Sequence[Continuation],
+    continuations: Sequence[SampleText],
     settings: SamplerSettings,
     *,
     batch_rows: int = BATCH_ROWS,

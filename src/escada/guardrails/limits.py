@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from escada.guardrails.language import PORTUGUESE
-from escada.guardrails.measures import TextFacts
+from escada.guardrails.measures import TextMeasures
 
 Floats = NDArray[np.float64]
 Direction = Literal["at most", "at least"]
@@ -80,24 +80,24 @@ class Guardrail:
     unit: str
     direction: Direction
     summing: Summing
-    of_text: Callable[[TextFacts], tuple[float, float]]
+    of_text: Callable[[TextMeasures], tuple[float, float]]
     cause: str
     must_pass: str
     must_fail: tuple[str, ...]
-    also_must_pass: tuple[str, Callable[[TextFacts], tuple[float, float]] | None] | None = None
+    also_must_pass: tuple[str, Callable[[TextMeasures], tuple[float, float]] | None] | None = None
     limit_place: float = 0.5
     checked: tuple[str, ...] = ()
     wanted: tuple[str, ...] = ()
 
-    def value(self, texts: Sequence[TextFacts]) -> float | None:
+    def value(self, texts: Sequence[TextMeasures]) -> float | None:
         """The figure of a set; None if nothing in it can be judged."""
         return _number(self._figures(texts, np.arange(len(texts))[None])[0])
 
-    def drawn_values(self, texts: Sequence[TextFacts], set_texts: int) -> Floats:
+    def drawn_values(self, texts: Sequence[TextMeasures], set_texts: int) -> Floats:
         """The figures of `DRAWN_SETS` sets drawn from the texts, (R,); nan where there is none."""
         return self._figures(texts, _drawn_sets([one.source for one in texts], set_texts))
 
-    def interval(self, texts: Sequence[TextFacts]) -> tuple[float, float] | None:
+    def interval(self, texts: Sequence[TextMeasures]) -> tuple[float, float] | None:
         """95 % of the figures of as many texts drawn anew; None where that says nothing."""
         if self.summing == "longest" or len(texts) < 2:
             return None
@@ -107,7 +107,7 @@ class Guardrail:
         low, high = np.quantile(drawn_R, [0.025, 0.975])
         return float(low), float(high)
 
-    def _figures(self, texts: Sequence[TextFacts], drawn_RS: NDArray[np.int64]) -> Floats:
+    def _figures(self, texts: Sequence[TextMeasures], drawn_RS: NDArray[np.int64]) -> Floats:
         above_N, below_N = np.array([self.of_text(one) for one in texts], dtype=np.float64).T
         if self.summing == "longest":
             return above_N[drawn_RS].max(axis=1)
@@ -163,7 +163,7 @@ class Calibration:
 
 
 def calibrate(
-    guardrail: Guardrail, controls: Mapping[str, Sequence[TextFacts]], set_texts: int
+    guardrail: Guardrail, controls: Mapping[str, Sequence[TextMeasures]], set_texts: int
 ) -> Calibration:
     """Find a guardrail's limit.
 
@@ -246,7 +246,7 @@ def applies(name: str, kind: str) -> bool:
     return kind in SUBWORDS or name not in FOR_SUBWORDS_ONLY
 
 
-def expected_bits(text: TextFacts) -> tuple[float, float]:
+def expected_bits(text: TextMeasures) -> tuple[float, float]:
     """What the sampler itself would have spent in these contexts.
 
     At a high temperature that is more than human text costs, and a model that has learned little

@@ -19,7 +19,7 @@ from escada.guardrails.copying import Copy, longest_copies
 from escada.guardrails.language import languages
 from escada.guardrails.likelihood import Likelihood, replay
 from escada.guardrails.repetition import Repetition, repetition
-from escada.guardrails.texts import Continuation
+from escada.guardrails.texts import SampleText
 from escada.models.contract import LanguageModel
 from escada.text.tokenizers import Tokenizer
 from escada.text.tokenizers.statistics import SHORT_CHARACTERS
@@ -29,7 +29,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class TextFacts:
+class TextMeasures:
     """Figures of one text.
 
     Attributes:
@@ -83,7 +83,7 @@ class Measurer:
     settings: SamplerSettings
     training: Callable[[], Iterable[str]]
 
-    def __call__(self, continuations: Sequence[Continuation]) -> list[TextFacts]:
+    def __call__(self, continuations: Sequence[SampleText]) -> list[TextMeasures]:
         """Measure texts, with one pass over the training text for all of them.
 
         Raises:
@@ -96,7 +96,7 @@ class Measurer:
         likelihoods = replay(self.model, self.tokenizer, continuations, self.settings)
         known = lexicon()
         return [
-            TextFacts(
+            TextMeasures(
                 source=one.source,
                 characters=len(one.text),
                 tokens=len(ids),

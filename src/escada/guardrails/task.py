@@ -18,10 +18,10 @@ from escada.evaluation.task import Figure, Interval, Result, Subject, Task, comp
 from escada.evaluation.tasks.documents import TEST
 from escada.evaluation.tasks.samples import SAMPLES
 from escada.guardrails import controls
-from escada.guardrails.measures import Measurer, TextFacts
+from escada.guardrails.measures import Measurer, TextMeasures
 from escada.guardrails.texts import (
-    Continuation,
     SampleFile,
+    SampleText,
     read_samples,
     stored_bits_per_token,
 )
@@ -237,12 +237,12 @@ def guard_samples(subject: Subject, samples: SampleFile) -> GuardrailsResult:
     return GuardrailsResult.model_validate(found)
 
 
-def _some(texts: Sequence[Continuation]) -> list[Continuation]:
+def _some(texts: Sequence[SampleText]) -> list[SampleText]:
     step = max(1, len(texts) / MOST_SAMPLES)
     return [texts[int(number * step)] for number in range(min(len(texts), MOST_SAMPLES))]
 
 
-def _take(measured: Iterator[TextFacts], n: int) -> list[TextFacts]:
+def _take(measured: Iterator[TextMeasures], n: int) -> list[TextMeasures]:
     return [next(measured) for _ in range(n)]
 
 
@@ -262,7 +262,7 @@ class _Makers:
         texts = [one.text for one in self.samples.continuations if one.text]
         return [len(ids) for ids in self.tokenizer.encode_batch(texts)]
 
-    def own(self, sets: int) -> list[list[Continuation]]:
+    def own(self, sets: int) -> list[list[SampleText]]:
         """Sets of fresh samples."""
         return controls.own(
             self.samples,
@@ -272,7 +272,7 @@ class _Makers:
             profile=self.corpus.profile,
         )
 
-    def texts(self, split: str, sets: int, seed: int) -> dict[str, list[Continuation]]:
+    def texts(self, split: str, sets: int, seed: int) -> dict[str, list[SampleText]]:
         """All other controls, `sets` times as many texts as there are samples."""
         tokenizer, lengths = self.tokenizer, self.lengths * sets
         human = controls.human(self.corpus.documents(split), tokenizer, lengths, seed=seed)

@@ -24,7 +24,7 @@ MAKE_SAMPLES = "make one with: escada sample RUN --json"
 
 
 @dataclass(frozen=True, slots=True)
-class Continuation:
+class SampleText:
     """A text that goes on from a prompt.
 
     Attributes:
@@ -78,7 +78,7 @@ class SampleFile:
         sha256: of the file.
     """
 
-    continuations: list[Continuation]
+    continuations: list[SampleText]
     settings: SamplerSettings
     max_tokens: int
     seed: int
@@ -110,14 +110,14 @@ def read_samples(path: Path) -> SampleFile:
     return found
 
 
-def _continuation(row: Any) -> Continuation:
+def _continuation(row: Any) -> SampleText:
     if not isinstance(row, dict):
         raise TypeError("not a sample")
     facts = cast(dict[str, Any], row)
     stored = facts.get("bits_per_token")
     if stored is not None and not math.isfinite(stored):
         raise ValueError("not a number of bits")
-    one = Continuation(
+    one = SampleText(
         prompt=_text(facts["prompt"]),
         text=_text(facts["text"]),
         finished=bool(facts["finished"]),
@@ -134,7 +134,7 @@ def _text(value: object) -> str:
     return value
 
 
-def stored_bits_per_token(continuations: Sequence[Continuation]) -> float | None:
+def stored_bits_per_token(continuations: Sequence[SampleText]) -> float | None:
     """What the file says of all samples together; None if it is silent on some."""
     bits = tokens = 0.0
     for one in continuations:

@@ -21,10 +21,10 @@ from escada.guardrails.limits import (
     calibrate,
     guardrails,
 )
-from escada.guardrails.measures import TextFacts
+from escada.guardrails.measures import TextMeasures
 from escada.guardrails.repetition import LONGEST_N
 
-Texts = Sequence[TextFacts]
+Texts = Sequence[TextMeasures]
 Record = dict[str, Any]
 
 ROADMAP_LIMITS = {"byte_fallback_ratio": 0.03, "short_piece_ratio": 0.12}

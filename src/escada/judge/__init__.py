@@ -9,10 +9,10 @@ fails is called unreliable in its own verdict.
     endpoint.py    one call of an OpenAI-compatible endpoint
     budget.py      calls and money
     journal.py     what was answered, line by line
-    asking.py      all calls: retries, concurrency, stopping
-    reference.py   the offline stand-in: bits per byte under a reference run
+    client.py      all calls: retries, concurrency, stopping
+    offline_judge.py  the offline stand-in: bits per byte under a reference run
     ratings.py     Bradley-Terry
     reliability.py what the controls say of the judge
     verdict.py     the answer
-    reviewing.py   a review from runs to verdict
+    review.py      a review from runs to verdict
 """

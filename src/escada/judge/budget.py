@@ -19,7 +19,7 @@ OVERHEAD_TOKENS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
+class TokenPrices:
     """US dollars for a million tokens."""
 
     input: float
@@ -31,7 +31,7 @@ class Prices:
 
 
 @dataclass
-class Budget:
+class CallBudget:
     """The limits of one invocation, and what is left of them.
 
     Attributes:
@@ -43,7 +43,7 @@ class Budget:
 
     max_calls: int | None = None
     max_usd: float | None = None
-    prices: Prices | None = None
+    prices: TokenPrices | None = None
     calls: int = 0
     usd: float = 0.0
 

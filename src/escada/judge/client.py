@@ -1,8 +1,8 @@
 """All calls of a review: a few at a time, tried again when that may help, stopped in order.
 
-    reason = asyncio.run(Asking(endpoint, journal, budget, …).ask(questions))
+    reason = asyncio.run(JudgeClient(endpoint, journal, budget, …).ask(questions))
 
-Retries are made here and nowhere else. A call that fails in passing is repeated after a wait that
+Retries are made here and nowhere else. A call that may succeed later is repeated after a wait that
 doubles each time, with jitter, and is never shorter than the server asked for; when one call is
 told to wait, all wait. A question that fails so too often ends the review: the endpoint is down,
 which says nothing of the question. A reply of another form is asked for again a few times and then
@@ -28,13 +28,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from escada.errors import EscadaError
-from escada.judge.budget import Budget
+from escada.judge.budget import CallBudget
 from escada.judge.endpoint import (
     CUT_OFF,
     Endpoint,
-    Passing,
-    Refusal,
+    RefusedError,
     Reply,
+    RetryableError,
     Tokens,
     form_part,
 )
@@ -53,7 +53,7 @@ SHOWN_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to go on with a call that does not get through.
 
     Attributes:
@@ -74,7 +74,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ReviewProgress:
     """Where a review is: questions settled of all, and the pace of this invocation."""
 
     settled: int
@@ -90,22 +90,22 @@ class Progress:
 
 
 @dataclass
-class Asking:
+class JudgeClient:
     """One invocation's calls. `ask` is used once."""
 
     endpoint: Endpoint
     journal: Journal
-    budget: Budget
-    patience: Patience = field(default_factory=Patience)
+    budget: CallBudget
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     concurrency: int = 4
-    progress: Callable[[Progress], None] = lambda _: None
+    progress: Callable[[ReviewProgress], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
 
     _queue: deque[Question] = field(default_factory=deque[Question])
     _stop: Stop = "done"
     _error: EscadaError | None = None
     _not_before: float = 0.0
-    _on_their_way: int = 0
+    _in_flight: int = 0
     _retries: int = 0
     _answered: int = 0
     _refusals: int = 0
@@ -173,16 +173,16 @@ class Asking:
                 return
             try:
                 await self._call(question, reserved)
-            except Passing as passing:
+            except RetryableError as error:
                 failures += 1
-                await self._wait_for(passing, failures)
+                await self._wait_for(error, failures)
         self._settled += 1
         self._report()
 
     async def _reserve(self, question: Question) -> float | None:
         """Take a call out of the budget; calls on their way may yet cost less than was reserved."""
         while (reserved := self.budget.reserve(question, self.endpoint.judge)) is None:
-            if not self._on_their_way:
+            if not self._in_flight:
                 return None
             self._came_back.clear()
             await self._came_back.wait()
@@ -192,34 +192,34 @@ class Asking:
         """One call and its line in the journal.
 
         Raises:
-            Passing: recorded; worth another try.
+            RetryableError: recorded; worth another try.
         """
         attempt = self.journal.attempts.get(question.key, 0) + 1
-        facts = _facts(question) | {"attempt": attempt}
+        call = _event_of(question) | {"attempt": attempt}
         began = time.monotonic()
-        self._on_their_way += 1
+        self._in_flight += 1
         try:
             reply = await self.endpoint.ask(question, attempt)
-        except Passing as passing:
-            self.budget.settle(reserved, None if passing.maybe_billed else Tokens(0, 0))
-            self.journal.append({"event": "failed", **facts, "reason": passing.reason})
+        except RetryableError as error:
+            self.budget.settle(reserved, None if error.maybe_billed else Tokens(0, 0))
+            self.journal.append({"event": "failed", **call, "reason": error.reason})
             raise
-        except Refusal as refusal:
+        except RefusedError as refusal:
             self.budget.settle(reserved, Tokens(0, 0))
-            self._refused(facts, refusal)
+            self._refused(call, refusal)
         except EscadaError as error:
-            self.journal.append({"event": "failed", **facts, "reason": error.what})
+            self.journal.append({"event": "failed", **call, "reason": error.what})
             raise
         else:
             self.budget.settle(reserved, reply.tokens)
-            facts["seconds"] = round(time.monotonic() - began, 3)
-            self._replied(question, facts, reply)
+            call["seconds"] = round(time.monotonic() - began, 3)
+            self._replied(question, call, reply)
         finally:
-            self._on_their_way -= 1
+            self._in_flight -= 1
             self._came_back.set()
 
-    def _replied(self, question: Question, facts: dict[str, Any], reply: Reply) -> None:
-        facts |= {"tokens": asdict(reply.tokens) if reply.tokens else None, "form": reply.form}
+    def _replied(self, question: Question, call: dict[str, Any], reply: Reply) -> None:
+        call |= {"tokens": asdict(reply.tokens) if reply.tokens else None, "form": reply.form}
         try:
             if reply.problem:
                 raise ValueError(reply.problem)
@@ -228,13 +228,13 @@ class Asking:
             text, reason = reply.text[:RECORDED_CHARACTERS], str(error)
             # a page before any answer is the address's fault, and not held against the question
             event = "failed" if reply.elsewhere and not self._answered else "malformed"
-            self.journal.append({"event": event, **facts, "reason": reason, "text": text})
+            self.journal.append({"event": event, **call, "reason": reason, "text": text})
             if not self._answered:
                 self._useless += 1
                 self._stop_if_useless(reply, reason)
         else:
             self._answered += 1
-            self.journal.append({"event": "answer", **facts, "answer": answer})
+            self.journal.append({"event": "answer", **call, "answer": answer})
 
     def _stop_if_useless(self, reply: Reply, reason: str) -> None:
         """End a review whose first replies are all no answers, before it has cost more.
@@ -266,14 +266,14 @@ class Asking:
             fix=fix,
         )
 
-    def _refused(self, facts: dict[str, Any], refusal: Refusal) -> None:
+    def _refused(self, call: dict[str, Any], refusal: RefusedError) -> None:
         """Leave out what the server refuses; a question that it refuses as such is given up."""
         part = refusal.part
         nothing_yet = not self._answered
         if part is None and nothing_yet:
             part = form_part(self.endpoint.dropped)  # some servers do not say what they refuse
         if part is not None:
-            self.journal.append({"event": "failed", **facts, "reason": str(refusal)})
+            self.journal.append({"event": "failed", **call, "reason": str(refusal)})
             if self.endpoint.do_without(part):
                 url, reason = self.endpoint.address.url, str(refusal)
                 event = {"event": "degraded", "part": part, "base_url": url, "reason": reason}
@@ -283,35 +283,35 @@ class Asking:
         self._refusals += 1
         # before anything was answered, the fault may be the request's: that is not held against it
         event = "failed" if nothing_yet else "refused"
-        self.journal.append({"event": event, **facts, "reason": str(refusal)})
+        self.journal.append({"event": event, **call, "reason": str(refusal)})
         if nothing_yet and self._refusals >= REFUSALS_BEFORE_ANY_ANSWER:
             raise EscadaError(
                 f"the endpoint refuses every question ({refusal})", where=self.endpoint.address.url
             )
 
-    async def _wait_for(self, passing: Passing, failures: int) -> None:
+    async def _wait_for(self, error: RetryableError, failures: int) -> None:
         """Wait before another try, with all others if the server asked for it.
 
         Raises:
             EscadaError: tried often enough, or the server asks for too long a wait.
         """
-        patience, asked_for = self.patience, passing.wait_seconds
+        policy, asked_for = self.retry_policy, error.wait_seconds
         later = "what was answered is kept: run the same command later"
         where = self.endpoint.address.url
-        if failures >= patience.attempts:
+        if failures >= policy.attempts:
             raise EscadaError(
-                f"the endpoint failed {failures} times in a row ({passing.reason})",
+                f"the endpoint failed {failures} times in a row ({error.reason})",
                 where=where,
                 fix=later,
             )
-        if asked_for is not None and asked_for > patience.longest_wait_seconds:
+        if asked_for is not None and asked_for > policy.longest_wait_seconds:
             raise EscadaError(
                 f"the endpoint asks for a wait of {asked_for:.0f} s", where=where, fix=later
             )
         self._retries += 1
         if self._retries == 1:
-            self.say(f"{where}: {passing.reason}; trying again")
-        wait = patience.wait_seconds(failures, asked_for, random.random())
+            self.say(f"{where}: {error.reason}; trying again")
+        wait = policy.wait_seconds(failures, asked_for, random.random())
         if asked_for is not None:
             self._not_before = max(self._not_before, time.monotonic() + asked_for)
         self._report()
@@ -338,7 +338,9 @@ class Asking:
     def _report(self) -> None:
         seconds = time.monotonic() - self._began
         pace = self._answered / seconds if seconds else 0.0
-        self.progress(Progress(self._settled, self._total, self.budget.calls, self._retries, pace))
+        self.progress(
+            ReviewProgress(self._settled, self._total, self.budget.calls, self._retries, pace)
+        )
 
     @contextlib.contextmanager
     def _interruptions(self) -> Generator[None]:
@@ -352,7 +354,7 @@ class Asking:
                 return
             self._end("interrupted")
             self.say(
-                f"Stopping: waiting for {self._on_their_way} replies on their way "
+                f"Stopping: waiting for {self._in_flight} replies on their way "
                 "(Ctrl-C again drops them)"
             )
 
@@ -368,7 +370,7 @@ class Asking:
                 signal.signal(number, handler)
 
 
-def _facts(question: Question) -> dict[str, Any]:
+def _event_of(question: Question) -> dict[str, Any]:
     return {
         "key": question.key,
         "kind": question.kind,

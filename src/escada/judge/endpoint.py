@@ -3,14 +3,15 @@
     endpoint = Endpoint.connect(base_url, judge, timeout_seconds=120)
     reply = await endpoint.ask(question, attempt=1)
 
-A call ends in one of four ways: a `Reply`, whose text may still be no answer; `Passing`, which is
-worth another try (429, 5xx, time-outs, connections that break); `Refusal`, the server will not take
-this request; or an `EscadaError`, nothing more can be had here (no such model, no permission).
+A call ends in one of four ways: a `Reply`, whose text may still be no answer; `RetryableError`,
+which is worth another try (429, 5xx, time-outs, connections that break); `RefusedError`, the server
+will not take this request; or an `EscadaError`, nothing more can be had here (no such model, no
+permission).
 
 Some servers refuse a part of the request: a temperature, the name of the limit, or the form of the
 answer, which is asked for as a JSON schema, else as a JSON object (with the schema, which some
-servers enforce), else in words only. Such a `Refusal` names the part, and `Endpoint.do_without`
-drops it; whoever calls that records it.
+servers enforce), else in words only. Such a `RefusedError` names the part, and
+`Endpoint.do_without` drops it; whoever calls that records it.
 
 The key comes from the environment only, is held by the openai client, and every text that comes
 from the server or an error passes `Endpoint.scrub` before anything else sees it.
@@ -124,7 +125,7 @@ class Reply:
     elsewhere: bool = False
 
 
-class Passing(Exception):  # noqa: N818 - it passes
+class RetryableError(Exception):
     """The call failed in a way that may pass.
 
     Attributes:
@@ -138,7 +139,7 @@ class Passing(Exception):  # noqa: N818 - it passes
         self.reason, self.wait_seconds, self.maybe_billed = reason, wait_seconds, maybe_billed
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, of a kind
+class RefusedError(Exception):
     """The server will not take this request; `part` is what it names as the reason, if it does."""
 
     def __init__(self, reason: str, part: Part | None) -> None:
@@ -231,7 +232,7 @@ class Endpoint:
             base_url=address.url,
             api_key=key or "none",  # the client insists on one
             default_query=address.query,
-            max_retries=0,  # retries are made in one place, asking.py
+            max_retries=0,  # retries are made in one place, client.py
             timeout=timeout_seconds,
         )
         return cls(client, address, judge, timeout_seconds, [key or "", *address.query.values()])
@@ -257,8 +258,8 @@ class Endpoint:
         """One call; see the module for how it may end.
 
         Raises:
-            Passing: another try may help.
-            Refusal: it will not, as the request is.
+            RetryableError: another try may help.
+            RefusedError: it will not, as the request is.
             EscadaError: no call to this endpoint will.
         """
         import openai
@@ -270,10 +271,10 @@ class Endpoint:
                 response = await create(**self._request(question, attempt, sent))
         except (TimeoutError, openai.APITimeoutError):
             # `from None`: the chain would print the request of the client in a traceback
-            raise Passing("no answer in time", None, maybe_billed=True) from None
+            raise RetryableError("no answer in time", None, maybe_billed=True) from None
         except openai.APIConnectionError as error:
             cause = type(error.__cause__ or error).__name__
-            raise Passing(f"connection failed ({cause})", None, maybe_billed=True) from None
+            raise RetryableError(f"connection failed ({cause})", None, maybe_billed=True) from None
         except openai.APIStatusError as error:
             raise self._of_status(error, sent) from None
         return self._read(str(response.text), _form(sent))
@@ -325,9 +326,9 @@ class Endpoint:
             wait = _retry_after(error.response.headers)
             part = _named_part(str(error.message), sent)
             if status >= 500 and part in ("json_schema", "json_object"):
-                return Refusal(reason, part)  # some servers call it a fault of their own
-            return Passing(reason, wait, maybe_billed=False)
-        return Refusal(reason, _named_part(str(error.message), sent))
+                return RefusedError(reason, part)  # some servers call it a fault of their own
+            return RetryableError(reason, wait, maybe_billed=False)
+        return RefusedError(reason, _named_part(str(error.message), sent))
 
     def _read(self, body: str, form: Form) -> Reply:
         if body.lstrip("\ufeff \t\r\n").startswith("<"):

@@ -35,7 +35,7 @@ from escada.judge.panel import (
     ProbeText,
 )
 from escada.judge.ratings import Game, rate
-from escada.judge.reliability import Difference, Limits, ProbeShare
+from escada.judge.reliability import Difference, ProbeShare, ReliabilityLimits
 from escada.judge.verdict import (
     direct_share,
     divided,
@@ -153,7 +153,7 @@ def reference_verdict(
     """
     games = _games(panel, charges)
     ratings = rate(games, len(panel.entrants), seed=seed)
-    limits = Limits()
+    limits = ReliabilityLimits()
     bits_apart = _bits_difference(charges, seed)
     ratings_apart = rating_difference(panel, ratings)
     direct = direct_share(panel, games)

@@ -77,7 +77,7 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Continuation:
+class PanelText:
     """What was written after an opening; `ended`: the author stopped there."""
 
     text: str
@@ -91,7 +91,7 @@ class Entrant:
     name: str
     role: Role
     run: str | None
-    continuations: Mapping[str, Continuation]
+    continuations: Mapping[str, PanelText]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ def gather_panel(
     entrants: list[Entrant] = []
     for run, name, rows in zip(runs, _names(runs), stored, strict=True):
         by_id = {row.prompt_id: row for row in rows}
-        written = {one: Continuation(by_id[one].text, bool(by_id[one].finished)) for one in chosen}
+        written = {one: PanelText(by_id[one].text, bool(by_id[one].finished)) for one in chosen}
         entrants.append(Entrant(name, "run", run.name, written | _continued(run, held_out, device)))
     entrants.append(Entrant(HUMAN, "human", None, human))
     entrants.append(Entrant(NOISE, "noise", None, _noise(corpus, openings, seed)))
@@ -277,12 +277,10 @@ def _shuffled(text: str, seed: int) -> str:
     return "".join(blank + next(order, "") for blank in blanks)
 
 
-def _held_out(
-    corpus: Corpus, count: int, seed: int
-) -> tuple[list[Opening], dict[str, Continuation]]:
+def _held_out(corpus: Corpus, count: int, seed: int) -> tuple[list[Opening], dict[str, PanelText]]:
     """Openings of test documents and how they go on."""
     openings: list[Opening] = []
-    human: dict[str, Continuation] = {}
+    human: dict[str, PanelText] = {}
     for document in _one_of_each_group(corpus, "test", seed):
         cut = _opening_end(document.text)
         if cut and len(openings) < count:
@@ -290,7 +288,7 @@ def _held_out(
                 f"held-out/{document.source}/{document.id}", document.text[:cut], True
             )
             openings.append(opening)
-            human[opening.id] = Continuation(document.text[cut:], ended=True)
+            human[opening.id] = PanelText(document.text[cut:], ended=True)
     if not openings:
         raise EscadaError(
             "no test document is long enough to be continued by a judge's human control",
@@ -310,7 +308,7 @@ def _opening_end(text: str) -> int | None:
     return end if end > 0 else None
 
 
-def _continued(run: Run, openings: Sequence[Opening], device: str) -> dict[str, Continuation]:
+def _continued(run: Run, openings: Sequence[Opening], device: str) -> dict[str, PanelText]:
     """How a run goes on with held-out openings, kept in its folder."""
     path = run.layout.evaluation(HELD_OUT_SAMPLES)
     settings = SamplerSettings()
@@ -339,12 +337,12 @@ def _continued(run: Run, openings: Sequence[Opening], device: str) -> dict[str, 
         ]
         write_json(path, {"schema_version": SCHEMA_VERSION, "key": key, "samples": rows})
     return {
-        row["opening"]: Continuation(row["text"], row["finished"])
+        row["opening"]: PanelText(row["text"], row["finished"])
         for row in read_json(path)["samples"]
     }
 
 
-def _noise(corpus: Corpus, openings: Sequence[Opening], seed: int) -> dict[str, Continuation]:
+def _noise(corpus: Corpus, openings: Sequence[Opening], seed: int) -> dict[str, PanelText]:
     """Uniform characters, as many as any run writes; where a row drew EOS, it is drawn on."""
     tokenizer = character_tokenizer(document.text for document in corpus.documents("train"))
     model = uniform_model(tokenizer)
@@ -363,7 +361,7 @@ def _noise(corpus: Corpus, openings: Sequence[Opening], seed: int) -> dict[str, 
         for opening, sample in zip(short, samples, strict=True):
             texts[opening.id] += sample.text
         rounds += 1
-    return {name: Continuation(text, ended=False) for name, text in texts.items()}
+    return {name: PanelText(text, ended=False) for name, text in texts.items()}
 
 
 def open_corpus_of(runs: Sequence[Run], data: Path | None) -> Corpus:

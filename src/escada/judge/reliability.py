@@ -38,7 +38,7 @@ Code = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ReliabilityLimits:
     """What a reliable judge keeps within.
 
     Attributes:
@@ -176,7 +176,9 @@ def incomplete(settled: int, total: int) -> list[dict[str, str]]:
     return [_reason("incomplete", f"only {settled:,} of {total:,} questions were settled")]
 
 
-def unusable_answers(unusable: int, settled: int, limits: Limits) -> list[dict[str, str]]:
+def unusable_answers(
+    unusable: int, settled: int, limits: ReliabilityLimits
+) -> list[dict[str, str]]:
     """Too many questions without a usable answer."""
     if not settled or unusable / settled <= limits.unusable:
         return []
@@ -189,7 +191,9 @@ def unusable_answers(unusable: int, settled: int, limits: Limits) -> list[dict[s
     ]
 
 
-def rubric_control(human_above_noise: Difference, limits: Limits) -> list[dict[str, str]]:
+def rubric_control(
+    human_above_noise: Difference, limits: ReliabilityLimits
+) -> list[dict[str, str]]:
     """The marks must tell human text from noise."""
     points = human_above_noise.points
     if points is not None and points < 0:
@@ -204,7 +208,7 @@ def rubric_control(human_above_noise: Difference, limits: Limits) -> list[dict[s
     return [_reason("rubric_control", text)]
 
 
-def direct_control(share: float | None, limits: Limits) -> list[dict[str, str]]:
+def direct_control(share: float | None, limits: ReliabilityLimits) -> list[dict[str, str]]:
     """Human text must win against noise."""
     if share is not None and share >= limits.direct_share:
         return []
@@ -231,7 +235,7 @@ def bits_control(noise_above_human: Difference) -> list[dict[str, str]]:
     return [_reason("bits_control", text)]
 
 
-def swap_contradictions(swaps: Swaps, limits: Limits) -> list[dict[str, str]]:
+def swap_contradictions(swaps: Swaps, limits: ReliabilityLimits) -> list[dict[str, str]]:
     """The order in which two texts are shown must not decide."""
     share, interval = swaps.contradicted_share, swaps.contradicted_ci95
     if share is None or interval is None:
@@ -249,7 +253,7 @@ def swap_contradictions(swaps: Swaps, limits: Limits) -> list[dict[str, str]]:
 
 
 def probe_pairs(
-    probes: Mapping[ProbeKind, ProbeShare], limits: Limits, kinds: Sequence[ProbeKind]
+    probes: Mapping[ProbeKind, ProbeShare], limits: ReliabilityLimits, kinds: Sequence[ProbeKind]
 ) -> list[dict[str, str]]:
     """The better text of a probe must win, in each of these kinds."""
     counted = [probes[kind] for kind in kinds]

@@ -4,7 +4,7 @@ verdict, stop = review_with_endpoint(runs, corpus, out, judge, base_url)
 verdict = review_with_reference(runs, corpus, out, reference)
 
 judge/
-  journal.jsonl          every call and what became of it
+  journal.jsonl          every call and its result
   panel-3fa9c1d2.json    who was compared, and every text as it was shown
   verdict.json           the answer; one of another review is put aside, not overwritten
 """
@@ -22,8 +22,8 @@ from typing import Any
 from escada.evaluation.task import result_key, ruler_context
 from escada.files import content_hash, read_json, write_json
 from escada.judge import verdict as verdicts
-from escada.judge.budget import Budget
-from escada.judge.client import Asking, Patience, Progress, Stop
+from escada.judge.budget import CallBudget
+from escada.judge.client import JudgeClient, RetryPolicy, ReviewProgress, Stop
 from escada.judge.endpoint import Endpoint, Tokens
 from escada.judge.journal import Journal, open_journal
 from escada.judge.offline_judge import panel_charges, probe_shares, reference_verdict
@@ -46,7 +46,7 @@ class Settings:
         device: for what runs write, and for a reference.
         concurrency: calls at a time.
         timeout_seconds: of a call.
-        patience: with calls that fail.
+        retry_policy: for calls that fail.
         budget: of this invocation.
         progress: told where the review is.
         say: told what a person should know.
@@ -57,9 +57,9 @@ class Settings:
     device: str = "auto"
     concurrency: int = 4
     timeout_seconds: float = 120.0
-    patience: Patience = field(default_factory=Patience)
-    budget: Budget = field(default_factory=Budget)
-    progress: Callable[[Progress], None] = lambda _: None
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    budget: CallBudget = field(default_factory=CallBudget)
+    progress: Callable[[ReviewProgress], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
 
 
@@ -84,23 +84,23 @@ def review_with_endpoint(
         after `interrupted` there is none.
 
     Raises:
-        EscadaError: what the user can mend; what was answered is kept.
+        EscadaError: what the user can fix; what was answered is kept.
     """
     settings = settings or Settings()
     endpoint = Endpoint.connect(base_url, judge, timeout_seconds=settings.timeout_seconds)
     with open_journal(out / JOURNAL, endpoint.scrub) as journal:
         panel = _panel(runs, corpus, settings)
         asked = questions(panel, judge, settings.seed)
-        asking = Asking(
+        client = JudgeClient(
             endpoint,
             journal,
             settings.budget,
-            settings.patience,
+            settings.retry_policy,
             settings.concurrency,
             settings.progress,
             settings.say,
         )
-        stop = asyncio.run(asking.ask(asked))
+        stop = asyncio.run(client.ask(asked))
         if stop == "interrupted":
             return None, stop
         found = verdicts.endpoint_verdict(
@@ -127,7 +127,7 @@ def review_with_reference(
     """Let a run's model stand in for a judge: bits per byte of every text.
 
     Raises:
-        EscadaError: what the user can mend.
+        EscadaError: what the user can fix.
     """
     settings = settings or Settings()
     panel = _panel(runs, corpus, settings)
@@ -167,7 +167,7 @@ def _counts(asked: Sequence[Question], journal: Journal) -> verdicts.Counts:
     )
 
 
-def _costs(asked: Sequence[Question], journal: Journal, budget: Budget) -> dict[str, Any]:
+def _costs(asked: Sequence[Question], journal: Journal, budget: CallBudget) -> dict[str, Any]:
     """Of all invocations: what the questions took, and what of the requests was refused."""
     keys = {question.key for question in asked}
     calls = [event for event in journal.events if event.get("key") in keys]

@@ -36,7 +36,7 @@ from escada.judge.questions import (
     rubric_question,
 )
 from escada.judge.ratings import Game, Ratings, rate
-from escada.judge.reliability import Difference, Limits, ProbeShare, Swaps
+from escada.judge.reliability import Difference, ProbeShare, ReliabilityLimits, Swaps
 
 SCHEMA_VERSION = 1
 OVERALL = "overall"
@@ -255,7 +255,7 @@ def endpoint_verdict(
     panel: Panel, judge: Judge, journal: Journal, counts: Counts, *, seed: int = 0
 ) -> dict[str, Any]:
     """The part of a verdict that the answers decide."""
-    limits = Limits()
+    limits = ReliabilityLimits()
     answers = read_answers(panel, judge, journal)
     ratings = rate(answers.games, len(panel.entrants), seed=seed)
     marks_apart = rubric_difference(answers.marks, seed)
