@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from escada.evaluation.bootstrap import ratio_interval
 from escada.evaluation.scoring import check_scores, score_tokens
 from escada.judge import reliability
+from escada.judge.intervals import ratio_interval
 from escada.judge.panel import (
     HUMAN,
     NOISE,

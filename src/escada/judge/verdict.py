@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from escada.evaluation.bootstrap import ratio_interval
 from escada.judge import reliability
+from escada.judge.intervals import ratio_interval
 from escada.judge.journal import Journal
 from escada.judge.panel import (
     HUMAN,

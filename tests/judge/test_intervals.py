@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from escada.evaluation import bootstrap
-from escada.evaluation.bootstrap import ratio_interval
+from escada.judge import intervals
+from escada.judge.intervals import ratio_interval
 
 
 def interval(numerators, denominators, keys=None, **settings):
@@ -40,7 +40,7 @@ def test_the_interval_is_seeded_and_does_not_depend_on_how_it_is_cut(monkeypatch
     one = interval(above, below)
     assert interval(above, below) == one
     assert interval(above, below, seed=1) != one
-    monkeypatch.setattr(bootstrap, "DRAWS_AT_ONCE", 1000)
+    monkeypatch.setattr(intervals, "DRAWS_AT_ONCE", 1000)
     assert interval(above, below) == one
 
 
