@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import escada
 from escada.files import read_json, sha256_file
 from escada.runs.checkpoint import checkpoint_path
 from escada.runs.run import find_runs
@@ -35,14 +36,14 @@ def command(corpus_path: Path, out: Path, *rungs: str, steps: int = STEPS, seeds
     ]
 
 
-def environment():
-    return os.environ | {"OMP_NUM_THREADS": "1"}
+def environment(source: Path | None = None):
+    return os.environ | {"OMP_NUM_THREADS": "1"} | ({"PYTHONPATH": str(source)} if source else {})
 
 
-def climb(corpus_path: Path, out: Path, *rungs: str, **asked: int):
+def climb(corpus_path: Path, out: Path, *rungs: str, source: Path | None = None, **asked: int):
     """What it said, the table it ended with, and ladder.json."""
     arguments = command(corpus_path, out, *rungs, **asked)
-    done = subprocess.run(arguments, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(arguments, env=environment(source), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stderr, done.stdout, read_json(out / "ladder.json")
 
@@ -95,17 +96,29 @@ def test_every_row_has_what_was_promised(climbed, corpus):
 
 
 def test_guardrails_judge_a_small_corpus_without_a_crash(climbed):
-    *_, ladder = climbed
+    _, said, _, ladder = climbed
     for row in ladder["rungs"]:
         assert row["guardrails"]["verdict"] in {"pass", "fail", "invalid"}
+        assert f"{row['name']}: guardrails: {row['guardrails']['verdict']}" in said
 
 
-def test_a_second_climb_trains_nothing_and_takes_the_same_rows(copied, climbed, corpus_path):
+def test_a_second_climb_with_other_words_in_the_code_makes_nothing_again(
+    copied, climbed, corpus_path, tmp_path
+):
+    """Docstrings were edited in the meantime, and how progress is shown."""
+    source = tmp_path / "src" / "escada"
+    shutil.copytree(Path(escada.__file__).parent, source)
+    for edited in ("judge/client.py", "report/findings.py", "evaluation/ruler.py"):
+        file = source / edited
+        file.write_text(file.read_text().replace('"""', '"""Said in other words. ', 1))
+    progress = source / "training/progress.py"
+    progress.write_text(progress.read_text() + "\nANOTHER_LINE = 1\n")
     before = weights(copied)
-    said, _, again = climb(corpus_path, copied, "v1", "v2")
+    said, _, again = climb(corpus_path, copied, "v1", "v2", source=source.parent)
     assert said.count("already trained") == 2
     assert "training for" not in said
-    assert "measured on" not in said
+    for made in ("measured on", "samples written", "guardrails:", "scored", "guessed"):
+        assert made not in said
     assert again["rungs"] == climbed[-1]["rungs"]
     assert again["comparisons"] == climbed[-1]["comparisons"]
     assert weights(copied) == before

@@ -171,6 +171,10 @@ class Task(ABC, Generic[R]):
         """JSON values that decide the result beside weights, tokenizer and code."""
         return {"corpus": subject.corpus.hash}
 
+    def sentence(self, found: R) -> str | None:
+        """What is said of a result that was just made."""
+        return self.done
+
     @abstractmethod
     def evaluate(self, subject: Subject) -> R:
         """Measure.
@@ -212,8 +216,10 @@ def evaluate(
     """
     due = [task for task in tasks if task.applies(subject.corpus) and not task.is_done(subject)]
     for task in due:
-        if complete(subject, task) and task.done:
-            say(task.done)
+        # Another task may have needed it, and evaluated it, in the meantime.
+        complete(subject, task)
+        if sentence := task.sentence(read(subject.run, task)):
+            say(sentence)
     return [task.name for task in due]
 
 

@@ -165,6 +165,10 @@ class Guardrails(Task[GuardrailsResult]):
             "packages": {name: metadata.version(name) for name in _PARTS_OF_RESULTS},
         }
 
+    def sentence(self, found: GuardrailsResult) -> str:
+        """The verdict."""
+        return f"guardrails: {found.verdict}"
+
     def evaluate(self, subject: Subject) -> GuardrailsResult:
         """Judge them."""
         return guard_samples(subject, self._samples(subject))
