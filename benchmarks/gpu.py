@@ -280,7 +280,7 @@ def v5_whole(session: Session) -> None:
             step += 1
             if step % log_every:
                 continue
-            nats = float(training._nats.item())
+            nats = float(training.stepper.nats.item())
             seconds += time.perf_counter() - clock
             loss = (nats - nats_before) / (log_every * training.targets_per_step)
             nats_before, found = nats, None
@@ -289,7 +289,7 @@ def v5_whole(session: Session) -> None:
                 best = found if best is None else min(best, found)
                 print(f"{session.elapsed():6.0f} s  step {step}: {loss:.3f}, {found:.4f} bits/byte")
             writer.writerow([step, f"{seconds:.2f}", f"{loss:.5f}",
-                             f"{float(training._gradient_norm):.4f}", found])  # fmt: skip
+                             f"{float(training.stepper.gradient_norm):.4f}", found])  # fmt: skip
             file.flush()
             if session.elapsed() > session.limit:
                 break

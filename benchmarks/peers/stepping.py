@@ -12,10 +12,10 @@ from escada.models.contract import LanguageModel, build_model
 from escada.spec import Spec
 from escada.text.batches import WindowBatches
 from escada.text.shards import TokenStream
-from escada.training.compilation import resolve_compile
+from escada.training.distributed import ALONE
 from escada.training.host_memory import keep_freed_memory
 from escada.training.loop import Training
-from escada.training.precision import resolve_precision
+from escada.training.setup import resolve_setup
 
 MANY_STEPS = 1_000_000
 """The schedule's length where nobody trains to its end."""
@@ -43,11 +43,5 @@ def training_of(
     # All that a step asks of a run.
     run: Any = SimpleNamespace(spec=spec, seed=seed, path=Path("benchmark"))
     return Training(
-        run,
-        model,
-        batches,
-        total_steps=total_steps,
-        device=device,
-        precision=resolve_precision(spec.train.precision, device),
-        compiling=resolve_compile(spec, device),
+        run, model, batches, resolve_setup(spec, device, ALONE), total_steps=total_steps
     )

@@ -98,13 +98,14 @@ checkpoint._write = dying_write
 # The same between two checkpoints: in the middle of a step.
 DIE_BETWEEN_CHECKPOINTS = """
 import os, signal
-import escada.training.loop as loop
-clip = loop.Training._clip
+from escada.training.step import Stepper
+clip, calls = Stepper.clip, []
 def dying_clip(self):
-    if self.progress.step == 27:
+    calls.append(1)
+    if len(calls) == 28:
         os.kill(os.getpid(), signal.SIGKILL)
     clip(self)
-loop.Training._clip = dying_clip
+Stepper.clip = dying_clip
 """
 
 

@@ -287,7 +287,7 @@ def one_run(tmp_path: Path) -> Path:
             "budget": "60 s",
             "created": "2026-11-23T23:14:05+00:00",
             "precision": {"name": "fp32", "reason": "no GPU"},
-            "circumstances": {"device": "cpu"},
+            "setup": {"device": "cpu"},
             **{key: facts[key] for key in (*kept, *costs, "corpus_hash", "peak_memory_bytes")},
         },
     )

@@ -114,10 +114,10 @@ def test_the_loss_curve_of_two_processes_is_that_of_one(folder):
 
 
 def test_the_record_says_how_many_processes_and_their_micro_batch(folder):
-    facts = only_run(folder / "curve").record["circumstances"]
+    facts = only_run(folder / "curve").record["setup"]
     assert facts["processes"] == 2
     assert facts["micro_batch_sequences"] == 3  # 4 does not divide the 6 rows of each
-    assert only_run(folder / "alone").record["circumstances"]["processes"] == 1
+    assert only_run(folder / "alone").record["setup"]["processes"] == 1
 
 
 def test_a_budget_in_seconds_is_the_same_number_of_steps_for_all(folder):
@@ -147,8 +147,8 @@ def test_a_run_of_one_resumes_on_two_when_asked_to(folder, seen):
         assert "--allow-differences" in seen[rank]["refused"]
     run = only_run(folder / "one-then-two")
     assert run.finished
-    assert run.record["circumstances"]["processes"] == 2
-    (earlier,) = run.record["earlier_circumstances"]
+    assert run.record["setup"]["processes"] == 2
+    (earlier,) = run.record["earlier_setups"]
     assert (earlier["processes"], earlier["to"]) == (1, 21)
     expected = losses(only_run(folder / "alone"))
     for mine, theirs in zip(losses(run), expected, strict=True):
@@ -218,7 +218,7 @@ def test_what_happens_to_one_process_ends_all_with_one_line(fault, corpus_path, 
         "from escada.training.loop import Training\n"
         "def step(self, before=Training.step):\n"
         "    before(self)\n"
-        "    if self.world.rank == 1 and self.progress.step == 3:\n"
+        "    if self.world.rank == 1 and self.state.step == 3:\n"
         f"        {act}\n"
         "Training.step = step\n"
         "sys.argv[0] = 'escada'\n"

@@ -28,6 +28,7 @@ from escada.text.corpus import Corpus, prepare
 from escada.training import loop
 from escada.training.loop import Interrupted
 from escada.training.run import resume, start
+from escada.training.step import Stepper
 
 SIZES = ("model.d_hidden=8", "model.d_embedding=4", "train.batch_sequences=2")
 SMALL = [
@@ -63,10 +64,10 @@ def train_until(corpus_path: Path, out: Path, monkeypatch, steps: int) -> Run:
     step = loop.Training.step
 
     def stopping(self: loop.Training) -> None:
-        if self.progress.step == steps:
+        if self.state.step == steps:
             raise Interrupted(self.run.path)
         step(self)
-        if self.progress.step == steps:
+        if self.state.step == steps:
             self._save(best=False)
 
     corpus = Corpus.open(corpus_path)
@@ -162,27 +163,26 @@ def rows_of(path: Path) -> list[dict[str, object]]:
 def test_a_gradient_that_is_not_finite_changes_no_weight_and_ends_in_one_line(
     corpus_path, tmp_path, monkeypatch, clip
 ):
-    accumulate, update = loop.Training._accumulate, loop.Training._update_weights
-    unchanged: list[bool] = []
+    accumulate, update = Stepper.accumulate, Stepper.update
+    taken: list[bool] = []
 
-    def poisoned(self: loop.Training) -> None:
-        accumulate(self)
-        if self.progress.step == 5:
+    def poisoned(self: Stepper, micro_batches: tuple[torch.Tensor, ...]) -> None:
+        accumulate(self, micro_batches)
+        if len(taken) == 5:
             next(self.model.parameters()).grad.fill_(float("nan"))
 
-    def watched(self: loop.Training) -> None:
+    def watched(self: Stepper) -> None:
         before = [p.detach().clone() for p in self.model.parameters()]
         update(self)
-        if self.progress.step == 5:
-            pairs = zip(before, self.model.parameters(), strict=True)
-            unchanged.append(all(torch.equal(a, b) for a, b in pairs))
+        pairs = zip(before, self.model.parameters(), strict=True)
+        taken.append(not all(torch.equal(a, b) for a, b in pairs))
 
-    monkeypatch.setattr(loop.Training, "_accumulate", poisoned)
-    monkeypatch.setattr(loop.Training, "_update_weights", watched)
+    monkeypatch.setattr(Stepper, "accumulate", poisoned)
+    monkeypatch.setattr(Stepper, "update", watched)
     overrides = [f"train.clip_norm={clip}"] if clip else []
     with pytest.raises(EscadaError, match=r"diverged: the gradient is not finite at"):
         start(spec_of("v1", 8, *overrides), Corpus.open(corpus_path), tmp_path, device="cpu")
-    assert unchanged == [True]
+    assert taken == [True, True, True, True, True, False]
     (run,) = tmp_path.iterdir()
     index = read_json(run / "checkpoints" / "index.json")
     assert index["last"] == "step-00000004"
@@ -251,3 +251,26 @@ def test_a_finished_run_is_trained_further_into_a_new_run(stopped, corpus_path, 
     ours, theirs = run.load_model("last").state_dict(), whole.load_model("last").state_dict()
     assert all(ours[name].equal(theirs[name]) for name in theirs)
     assert open_run(source.path).finished
+
+
+def test_a_run_of_before_with_its_former_names_goes_on(stopped):
+    record = read_json(stopped.layout.record)
+    record["circumstances"] = record.pop("setup")
+    stopped.layout.record.write_text(json.dumps(record), encoding="utf-8")
+    found = open_run(stopped.path).record
+    assert found["setup"]["processes"] == 1
+    assert "circumstances" not in found
+    assert resume(stopped.path).finished
+    assert "setup" in read_json(stopped.layout.record)
+
+
+def test_a_resume_with_another_setup_is_refused_or_remembered(stopped):
+    record = read_json(stopped.layout.record)
+    record["setup"]["torch"] = "1.0"
+    stopped.layout.record.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(EscadaError, match=r"not be bit-identical: torch .* \(was '1.0'\)"):
+        resume(stopped.path)
+    run = resume(stopped.path, allow_differences=True)
+    (earlier,) = run.record["earlier_setups"]
+    assert (earlier["torch"], earlier["to"]) == ("1.0", 6)
+    assert run.record["setup"]["torch"] == torch.__version__

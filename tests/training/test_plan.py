@@ -12,7 +12,13 @@ from escada.errors import EscadaError
 from escada.spec import load_spec
 from escada.training import calibration
 from escada.training import plan as planning
-from escada.training.plan import choose_micro_batch, free_memory_bytes, measure_pace, plan_training
+from escada.training.plan import (
+    MicroBatchChoice,
+    choose_micro_batch,
+    free_memory_bytes,
+    measure_pace,
+    plan_training,
+)
 from escada.training.precision import ResolvedPrecision
 from escada.training.run import start
 
@@ -28,16 +34,16 @@ def test_a_number_in_the_spec_is_left_alone():
     spec = spec_of("train.micro_batch_sequences=4")
     assert choose_micro_batch(spec, 100, CPU, FP32, memory_bytes=1) == (
         spec,
-        {"wanted": 4, "sequences": 4},
+        MicroBatchChoice(4, 4),
     )
 
 
 def test_auto_keeps_the_batch_and_fits_the_memory():
     spec = spec_of("train.micro_batch_sequences=auto", "train.batch_sequences=4096")
-    chosen, facts = choose_micro_batch(spec, 100, CPU, FP32, memory_bytes=600 * 2**20)
+    chosen, choice = choose_micro_batch(spec, 100, CPU, FP32, memory_bytes=600 * 2**20)
     assert chosen.train.batch_sequences == 4096
     assert 1 < chosen.train.micro_batch_sequences < 4096
-    assert facts["sequences"] == chosen.train.micro_batch_sequences
+    assert choice.sequences == chosen.train.micro_batch_sequences
 
 
 def test_a_batch_that_fits_stays_whole_and_one_that_does_not_is_divided():
@@ -92,7 +98,7 @@ def little_memory(monkeypatch):
 def test_a_run_records_its_micro_batch_and_what_was_predicted(corpus, tmp_path, little_memory):
     spec = spec_of("train.micro_batch_sequences=auto", "train.batch_sequences=1024")
     run = start(spec.with_budget(Budget.parse("1 steps")), corpus, tmp_path, device="cpu")
-    micro = run.record["circumstances"]["micro_batch_sequences"]
+    micro = run.record["setup"]["micro_batch_sequences"]
     assert 1 <= micro < 1024
     assert run.record["micro_batch"] | {"memory_bytes": 0} == {
         "wanted": "auto",

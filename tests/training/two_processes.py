@@ -23,6 +23,7 @@ from escada.text.corpus import Corpus
 from escada.training.distributed import joined
 from escada.training.loop import Interrupted, Training
 from escada.training.run import resume, start
+from escada.training.step import Stepper
 
 TINY = [
     "tokenizer.vocab_size=400",
@@ -41,14 +42,19 @@ def tiny(budget, *overrides):
 @contextmanager
 def before_clipping(step, act):
     """Lets `act(training)` happen in the middle of a step."""
-    clip = Training._clip
+    whole_step, clip, stepping = Training.step, Stepper.clip, []
+
+    def noted(self):
+        stepping[:] = [self]
+        whole_step(self)
 
     def acting(self):
-        if self.progress.step == step:
-            act(self)
+        (training,) = stepping
+        if training.state.step == step:
+            act(training)
         clip(self)
 
-    with patch.object(Training, "_clip", acting):
+    with patch.object(Training, "step", noted), patch.object(Stepper, "clip", acting):
         yield
 
 
@@ -59,7 +65,7 @@ def terminate_second(training):
 
 def spoil_second(training):
     if training.world.rank == 1:
-        training._nats += float("nan")
+        training.stepper.nats += float("nan")
 
 
 def only_run(folder):

@@ -10,6 +10,7 @@ made of. docs/cost.md has the formulas. What cannot be known is null, and `notes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +26,33 @@ from escada.text.batches import WindowBatches
 JOULES_PER_KWH = 3.6e6
 COMPARED = ("hours", "kwh", "usd", "brl", "memory_bytes", "tokens_per_second")
 """What a plan may have predicted and a sheet has measured, under the same names in both."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTotals:
+    """What a training has come to, for its record and its sheet.
+
+    Attributes:
+        step: the last one.
+        best_step: with the best validation.
+        best_bits_per_byte: of it; None before the first.
+        stopped_early: because it got no better any more.
+        training_seconds: in steps, validation and saving excluded.
+        training_tokens: predictions that were trained.
+        training_flops: of all steps.
+        tokens_per_second: predictions; None before the first step.
+        peak_memory_bytes: of this process's device.
+    """
+
+    step: int
+    best_step: int
+    best_bits_per_byte: float | None
+    stopped_early: bool
+    training_seconds: float
+    training_tokens: int
+    training_flops: float
+    tokens_per_second: float | None
+    peak_memory_bytes: int
 
 
 def read_sheet(path: Path) -> dict[str, Any] | None:
@@ -60,7 +88,7 @@ def write_sheet(
     run: Run,
     meter: Meter,
     batches: WindowBatches,
-    totals: Mapping[str, Any],
+    totals: TrainingTotals,
     *,
     precision: Precision,
     status: str,
@@ -71,7 +99,7 @@ def write_sheet(
         run: that was trained.
         meter: of its present sitting.
         batches: that it read.
-        totals: as in its record: `step`, `training_seconds`, `training_flops`, …
+        totals: of the training.
         precision: of its matrix products.
         status: `finished` or `interrupted`.
 
@@ -82,7 +110,7 @@ def write_sheet(
         EscadaError: the disk is full.
     """
     sittings = meter.sittings()  # before the peak is measured, which is no part of the training
-    rate = _rate(totals["training_flops"], totals["training_seconds"])
+    rate = _rate(totals.training_flops, totals.training_seconds)
     peak = cached_peak(meter.hardware, precision)
     if status == "finished":  # who interrupts a training does not want to wait
         reached = (rate or 0.0) / meter.hardware.processes
@@ -90,12 +118,12 @@ def write_sheet(
     sheet = {
         "schema_version": SCHEMA_VERSION,
         "status": status,
-        **totals,
+        **asdict(totals),
         **_tokens(batches, totals),
         **_memory(sittings),
         **_utilisation(rate, peak, meter.hardware.processes),
         **account(sittings, meter.prices),
-        "hours": totals["training_seconds"] / 3600,
+        "hours": totals.training_seconds / 3600,
         "prices": meter.prices.to_facts(),
         "predicted": run.record.get("predicted") or meter.predicted,
         "device": meter.hardware.to_facts(),
@@ -120,10 +148,10 @@ def _utilisation(rate: float | None, peak: Peak | None, processes: int) -> dict[
     }
 
 
-def _tokens(batches: WindowBatches, totals: Mapping[str, Any]) -> dict[str, Any]:
-    found = count_tokens(batches, totals["step"])
+def _tokens(batches: WindowBatches, totals: TrainingTotals) -> dict[str, Any]:
+    found = count_tokens(batches, totals.step)
     counts = {"unique": found.unique, "seen": found.seen, "trained": found.trained}
-    seconds = totals["training_seconds"]
+    seconds = totals.training_seconds
     return {
         "tokens": {
             **counts,

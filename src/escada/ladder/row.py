@@ -102,7 +102,7 @@ def rung_row(
             if (found := read_if_there(run, task))
         },
         "precision": record["precision"]["name"],
-        "device": record["circumstances"]["device"],
+        "device": record["setup"]["device"],
         "spec_hash": record["spec_hash"],
         "key": record["key"],
         "cost": _cost(run),

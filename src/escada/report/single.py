@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from escada.files import read_json, read_toml
+from escada.runs.layout import read_record
 
 RECORD_FILE = "record.json"
 
@@ -16,7 +17,7 @@ def ladder_of_run(folder: Path) -> dict[str, Any]:
     Raises:
         EscadaError: a file of the run is not JSON or TOML.
     """
-    record = read_json(folder / RECORD_FILE)
+    record = read_record(folder / RECORD_FILE)
 
     def optional(name: str) -> dict[str, Any]:
         return read_json(folder / name) if (folder / name).is_file() else {}
@@ -41,7 +42,7 @@ def ladder_of_run(folder: Path) -> dict[str, Any]:
         "cloze": optional("evaluation/cloze.json") or None,
         "guardrails": optional("evaluation/guardrails.json") or None,
         "precision": record.get("precision", {}).get("name"),
-        "device": record.get("circumstances", {}).get("device"),
+        "device": record.get("setup", {}).get("device"),
     }
     return {
         **{key: record.get(key) for key in ("created", "preset", "budget", "seed")},

@@ -32,7 +32,7 @@ from escada.files import (
 from escada.models.contract import LanguageModel, build_model
 from escada.runs.checkpoint import Which, load_checkpoint, load_weights
 from escada.runs.environment import environment
-from escada.runs.layout import RESTORE, SCHEMA_VERSION, Layout, read_whole
+from escada.runs.layout import RESTORE, SCHEMA_VERSION, Layout, read_record, read_whole
 from escada.runs.model_code import deciding_code
 from escada.spec import (
     Spec,
@@ -243,14 +243,14 @@ def open_run(path: Path) -> Run:
         near = nearest(path.name, siblings)
         hint = near if "?" in near else f"`escada runs {path.parent}` lists those below it"
         raise EscadaError("not a run folder", where=path, fix=hint)
-    record = read_whole(layout.record, ("schema_version",))
+    record = read_record(layout.record, ("schema_version",))
     if record["schema_version"] != SCHEMA_VERSION:
         raise EscadaError(
             f"the run has schema {record['schema_version']}, this escada reads {SCHEMA_VERSION}",
             where=layout.record,
             fix="use the version of escada in its env.json",
         )
-    record = read_whole(layout.record, _NEEDED)
+    record = read_record(layout.record, _NEEDED)
     table = read_toml(layout.spec, RESTORE)
     if record.get("model_folder"):
         add_model_folder(Path(record["model_folder"]))

@@ -79,7 +79,7 @@ def _seconds_per_step(probe: Training) -> float:
         while world.from_first(sum(seconds) < CALIBRATION_SECONDS or len(seconds) < 3):
             begun = time.perf_counter()
             probe.step()
-            if probe.device.type == "cuda":
-                torch.cuda.synchronize(probe.device)
+            if probe.setup.device.type == "cuda":
+                torch.cuda.synchronize(probe.setup.device)
             seconds.append(time.perf_counter() - begun)
     return world.from_first(sorted(seconds)[len(seconds) // 2])

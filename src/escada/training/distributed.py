@@ -150,7 +150,7 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class BatchShare:
     """The part of a step that one process trains."""
 
     sequences: int
@@ -159,7 +159,7 @@ class Share:
     """Rows in one forward pass; divides `sequences`."""
 
 
-def share_of(train: TrainSpec, world_size: int) -> Share:
+def share_of(train: TrainSpec, world_size: int) -> BatchShare:
     """How a step is divided among `world_size` processes, and each part into micro-batches.
 
     The micro-batch is that of the spec, or the largest below it that divides a process's rows.
@@ -175,7 +175,7 @@ def share_of(train: TrainSpec, world_size: int) -> Share:
         )
     rows = batch // world_size
     most = min(rows, train.known_micro_batch or rows)
-    return Share(rows, next(m for m in range(most, 0, -1) if rows % m == 0))
+    return BatchShare(rows, next(m for m in range(most, 0, -1) if rows % m == 0))
 
 
 def seed_step(seed: int, step: int, rank: int, device: torch.device) -> None:

@@ -12,14 +12,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import psutil
 import torch
 
 from escada.cost.energy import WATTS_PER_THREAD
-from escada.cost.flops import targets_per_step
 from escada.cost.footprint import largest_micro_batch, with_large_kept
 from escada.cost.hardware import hardware
 from escada.cost.machine import Machine, Pace
@@ -32,12 +31,12 @@ from escada.models.saved import Setting
 from escada.runs.device import memory_errors
 from escada.spec import Spec
 from escada.text.corpus import Corpus
-from escada.training.distributed import share_of
-from escada.training.gradients import clip_norm, gradient_tensors
+from escada.training.compilation import ResolvedCompile
+from escada.training.distributed import ALONE, share_of
 from escada.training.host_memory import keep_freed_memory
-from escada.training.objective import Objective
-from escada.training.optimizers import build_optimizer
 from escada.training.precision import ResolvedPrecision, resolve_precision
+from escada.training.setup import Setup
+from escada.training.step import Stepper
 
 CALIBRATION_SECONDS = 3.0
 MEMORY_SHARE = 0.9
@@ -172,52 +171,24 @@ def measure_pace(
     A step with eight micro-batches is not run whole: its parts are, and added up.
     """
     with torch.random.fork_rng(), memory_errors("calibration", _SMALLER):
-        parts = _Parts(spec, vocab_size, device, precision, sequences)
-        settle_host_memory(spec, parts.model, device, precision, sequences=sequences)
+        setup = Setup(device, precision, ResolvedCompile(False, "parts are timed"), ALONE)
+        model = build_model(spec.model, vocab_size, seed=0).to(device).train()
+        stepper = Stepper(model, spec.train, setup)
+        ids_BT = torch.randint(vocab_size, (sequences, spec.train.window_tokens + 1), device=device)
+        settle_host_memory(spec, model, device, precision, sequences=sequences)
+
+        def clip_and_update() -> None:  # the gradient stays, for the next time
+            stepper.clip()
+            stepper.update()
+
         for _ in range(2):  # kernels are compiled, caches are filled
-            parts.micro_batch()
-            parts.update()
-        micros = _times(parts.micro_batch, device, seconds)
-        updates = _times(parts.update, device, seconds / 6)
+            stepper.add_gradient(ids_BT)
+            clip_and_update()
+        micros = _times(lambda: stepper.add_gradient(ids_BT), device, seconds)
+        updates = _times(clip_and_update, device, seconds / 6)
     note = f"{sequences} sequences at a time, {torch.get_num_threads()} threads, {precision.name}"
     micro, update = statistics.median(micros), statistics.median(updates)
     return Pace("measured", note, sequences, micro, update, spread=_spread(micros))
-
-
-class _Parts:
-    """The two parts of a training step, ready to be timed; the loop's own, without its books."""
-
-    def __init__(
-        self,
-        spec: Spec,
-        vocab_size: int,
-        device: torch.device,
-        precision: ResolvedPrecision,
-        sequences: int,
-    ) -> None:
-        self.train, self.device, self.precision = spec.train, device, precision
-        self.model = build_model(spec.model, vocab_size, seed=0).to(device).train()
-        self.objective = Objective(self.model, spec.train)
-        self.targets = targets_per_step(spec.train) * sequences / spec.train.batch_sequences
-        self.optimizer = build_optimizer(self.model, spec.train)
-        self.scaler = precision.scaler(device)
-        shape = (sequences, spec.train.window_tokens + 1)
-        self.ids_BT = torch.randint(vocab_size, shape, device=device)
-
-    def micro_batch(self) -> None:
-        """Forward and backward pass."""
-        with self.precision.autocast(self.device):
-            nats = self.objective(self.ids_BT)
-        self.scaler.scale(nats / self.targets).backward()
-
-    def update(self) -> None:
-        """Clipping and optimizer; the gradients stay, for the next time."""
-        self.scaler.unscale_(self.optimizer)
-        gradients = gradient_tensors(self.model)
-        norm = torch.nn.utils.get_total_norm(gradients)
-        clip_norm(gradients, norm, self.train.clip_norm or 1e9)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
 
 
 def _times(work: Callable[[], None], device: torch.device, limit_seconds: float) -> list[float]:
@@ -237,6 +208,21 @@ def _spread(times: list[float]) -> float:
     return tenths[-1] / tenths[0]
 
 
+@dataclass(frozen=True, slots=True)
+class MicroBatchChoice:
+    """How a training came by its micro-batch.
+
+    Attributes:
+        wanted: by the spec: a number, `auto`, or `batch` for as much of the batch as fits.
+        sequences: that it got.
+        memory_bytes: that they had to fit into; None where the spec has a number.
+    """
+
+    wanted: int | Literal["auto", "batch"]
+    sequences: int
+    memory_bytes: int | None = None
+
+
 def choose_micro_batch(
     spec: Spec,
     vocab_size: int,
@@ -245,8 +231,8 @@ def choose_micro_batch(
     *,
     processes: int = 1,
     memory_bytes: int | None = None,
-) -> tuple[Spec, dict[str, Any]]:
-    """The spec with a micro-batch that fits into memory, and facts for the run's record.
+) -> tuple[Spec, MicroBatchChoice]:
+    """The spec with a micro-batch that fits into memory, and what the run's record says of it.
 
     A number in the spec stays as it is. `"auto"` becomes the largest divisor of the batch that
     fits, and so does an absent one when the whole batch does not fit. The batch of a step never
@@ -265,7 +251,7 @@ def choose_micro_batch(
     """
     wanted = spec.train.micro_batch_sequences
     if isinstance(wanted, int):
-        return spec, {"wanted": wanted, "sequences": wanted}
+        return spec, MicroBatchChoice(wanted, wanted)
     have = memory_bytes or int(MEMORY_SHARE * free_memory_bytes(device))
     if device.type == "cpu":
         have //= processes
@@ -283,10 +269,10 @@ def choose_micro_batch(
             where="train.micro_batch_sequences",
             fix="choose a smaller model or window, or set a number to try all the same",
         )
-    facts = {"wanted": wanted or "batch", "sequences": fitting, "memory_bytes": have}
+    choice = MicroBatchChoice(wanted or "batch", fitting, have)
     if wanted is None and fitting == rows:
-        return spec, facts
-    return spec.with_micro_batch(fitting), facts
+        return spec, choice
+    return spec.with_micro_batch(fitting), choice
 
 
 def predicted_cost(

@@ -12,30 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from escada.cost.memory import peak_memory_bytes
 from escada.cost.meter import Meter
 from escada.cost.sheet import write_sheet
 from escada.errors import EscadaError
 from escada.evaluation.sampling import document_sample
-from escada.files import exclusive, read_json, write_json
+from escada.files import exclusive
 from escada.generation.contract_check import check_contract
 from escada.models.saved import Setting
-from escada.runs.checkpoint import (
-    has_checkpoint,
-    load_checkpoint,
-    load_weights,
-    save_checkpoint,
-)
+from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights
 from escada.runs.corpus import corpus_of
 from escada.runs.device import memory_errors
-from escada.runs.layout import RESTORE, Layout, read_whole
+from escada.runs.layout import RESTORE, Layout, check_keys, read_whole
 from escada.runs.run import Run, create_run, open_run, run_key
 from escada.spec import Spec
 from escada.text.batches import WindowBatches
@@ -43,21 +37,22 @@ from escada.text.corpus import Corpus
 from escada.text.shards import TokenStream
 from escada.text.token_cache import prepare_tokens
 from escada.training.calibration import plan_steps
-from escada.training.compilation import ResolvedCompile, resolve_compile
-from escada.training.distributed import ALONE, World, share_of
+from escada.training.continuing import carry_over, check_continued, check_warm_start, end_of
+from escada.training.distributed import ALONE, World
 from escada.training.interruptions import interruptions
 from escada.training.loop import Interrupted, Training
 from escada.training.metrics import Log, MetricsLog, NoLog, read_rows
-from escada.training.plan import (
-    choose_micro_batch,
-    predicted_cost,
-    settle_host_memory,
-    shape_of,
-)
-from escada.training.precision import ResolvedPrecision, resolve_precision
+from escada.training.plan import choose_micro_batch, predicted_cost, settle_host_memory, shape_of
+from escada.training.precision import ResolvedPrecision
 from escada.training.progress import Display, NoDisplay, TerminalDisplay
-from escada.training.setup import Circumstances, circumstances_here, moved
-from escada.training.state import Progress
+from escada.training.setup import (
+    RecordedSetup,
+    Setup,
+    recorded_setup,
+    resolve_setup,
+    setup_changes,
+)
+from escada.training.state import TrainingState
 from escada.training.validation import ruler_validation
 
 Say = Callable[[str], None]
@@ -103,24 +98,22 @@ def start(
         Interrupted: the user asked to stop; the run can be resumed.
     """
     check_profile(spec, corpus)
-    where = world.device(device)
-    # Processes that measure side by side might not agree.
-    precision = world.from_first(resolve_precision(spec.train.precision, where))
-    compiling = resolve_compile(spec, where, dry_run=dry_run)
+    setup = resolve_setup(spec, world.device(device), world, dry_run=dry_run)
     say(f"{spec.name}: tokenizing the training text (made once per corpus)")
     tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, spec.tokenizer))
     if warm_start is not None:
-        _check_warm_start(warm_start, spec, tokenizer.hash)
+        check_warm_start(warm_start, spec, tokenizer.hash)
     if continued is not None:
-        _check_continued(continued, spec, corpus, tokenizer.hash, precision)
+        check_continued(continued, spec, corpus, tokenizer.hash, setup.precision)
     say(f"{spec.name}: checking the model against its contract")
-    _check_model(spec, tokenizer.vocab_size, where, precision)
+    _check_model(spec, tokenizer.vocab_size, setup)
     batches = _windows(spec, stream, seed)
     # Each process would find other memory free, and all must divide the batch alike.
     fitted, micro_batch = world.from_first(
-        choose_micro_batch(spec, tokenizer.vocab_size, where, precision, processes=world.size)
+        choose_micro_batch(
+            spec, tokenizer.vocab_size, setup.device, setup.precision, processes=world.size
+        )
     )
-    share = share_of(fitted.train, world.size)
     create = partial(
         create_run,
         out,
@@ -146,22 +139,22 @@ def start(
         },
         facts={
             "dry_run": dry_run,
-            "precision": asdict(precision),
-            "compile": asdict(compiling),
+            "precision": asdict(setup.precision),
+            "compile": asdict(setup.compiling),
             "warm_start": str(warm_start.path.resolve()) if warm_start else None,
-            "continued_from": _end_of(continued) if continued else None,
-            "circumstances": asdict(circumstances_here(where, precision, compiling, world, share)),
-            "micro_batch": micro_batch,
+            "continued_from": end_of(continued) if continued else None,
+            "setup": asdict(setup.recorded(fitted.train)),
+            "micro_batch": asdict(micro_batch),
         },
         suffix="-dry-run" if dry_run else "",
     )
     run = _by_first(create, world)
     if continued is not None:
         if world.first:
-            _carry_over(continued, run)
+            carry_over(continued, run)
         world.barrier()
     with _alone(run.path, world), memory_errors(run.path, _SMALLER):
-        return _train(run, corpus, batches, where, precision, compiling, world, say)
+        return _train(run, corpus, batches, setup, say)
 
 
 def _by_first(work: Callable[[], Run], world: World) -> Run:
@@ -200,8 +193,9 @@ def recorded_device(path: Path) -> str:
     Raises:
         EscadaError: not a run, or damaged.
     """
-    record = read_whole(open_run(path).layout.record, ("circumstances",))
-    return Circumstances(**record["circumstances"]).device
+    run = open_run(path)
+    check_keys(run.record, ("setup",), run.layout.record)
+    return recorded_setup(run.record).device
 
 
 @contextmanager
@@ -243,8 +237,8 @@ def resume(
         say: called with a line when something begins that takes a while.
 
     Raises:
-        EscadaError: finished already, data gone or changed, or circumstances that break
-            bit-identity (unless `allow_differences`), or another process that trains it.
+        EscadaError: finished already, data gone or changed, or a setup that breaks bit-identity
+            (unless `allow_differences`), or another process that trains it.
         Interrupted: the user asked to stop again.
     """
     open_run(path)  # before a lock is put there
@@ -258,14 +252,18 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
         raise EscadaError(
             "the run is finished", where=path, fix="evaluate it with `escada evaluate`"
         )
-    record = read_whole(run.layout.record, ("circumstances", "precision", "dry_run", "warm_start"))
-    recorded = Circumstances(**record["circumstances"])
+    needed = ("setup", "precision", "dry_run", "warm_start")
+    check_keys(run.record, needed, run.layout.record)
+    recorded = recorded_setup(run.record)
     torch.set_num_threads(recorded.threads)
-    device = world.device(recorded.device)
-    precision = ResolvedPrecision(**record["precision"])
-    compiling = resolve_compile(run.spec, device, dry_run=record["dry_run"])
-    share = share_of(run.spec.train, world.size)
-    here = circumstances_here(device, precision, compiling, world, share)
+    setup = resolve_setup(
+        run.spec,
+        world.device(recorded.device),
+        world,
+        precision=ResolvedPrecision(**run.record["precision"]),
+        dry_run=run.record["dry_run"],
+    )
+    here = setup.recorded(run.spec.train)
     if not allow_differences:
         here.check_same(recorded, path)
     corpus = world.first_then_others(lambda: corpus_of(run, data))
@@ -278,27 +276,24 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
             where=stream.path,
             fix="go on with the version of escada that the run's env.json names",
         )
-    _check_model(run.spec, tokenizer.vocab_size, device, precision)
+    _check_model(run.spec, tokenizer.vocab_size, setup)
     batches = _windows(run.spec, stream, run.seed)
     with memory_errors(path, _SMALLER):
-        return _train(run, corpus, batches, device, precision, compiling, world, say, here)
+        return _train(run, corpus, batches, setup, say, here)
 
 
-def _check_model(
-    spec: Spec, vocab_size: int, device: torch.device, precision: ResolvedPrecision
-) -> None:
+def _check_model(spec: Spec, vocab_size: int, setup: Setup) -> None:
     """Find out before the first step whether the model keeps its contract.
 
     Raises:
         EscadaError: see `check_contract`.
     """
-    kind = "cuda" if device.type == "cuda" else "cpu"
     check_contract(
         spec.model,
         vocab_size,
         window_tokens=spec.train.window_tokens,
-        device=device,
-        setting=Setting(precision.name, kind),
+        device=setup.device,
+        setting=Setting(setup.precision.name, "cuda" if setup.device.type == "cuda" else "cpu"),
     )
 
 
@@ -313,138 +308,41 @@ def _windows(spec: Spec, stream: TokenStream, seed: int) -> WindowBatches:
     )
 
 
-def _check_warm_start(source: Run, spec: Spec, tokenizer_hash: str) -> None:
-    if source.spec.model != spec.model or source.tokenizer.hash != tokenizer_hash:
-        raise EscadaError(
-            "a warm start needs a run of the same model and tokenizer",
-            where=source.path,
-            fix="compare the [model] and [tokenizer] tables of both spec.toml files",
-        )
-
-
-def _check_continued(
-    source: Run, spec: Spec, corpus: Corpus, tokenizer_hash: str, precision: ResolvedPrecision
-) -> None:
-    """Raise unless a training can go on where that of `source` ended."""
-    if not source.finished or source.record["dry_run"]:
-        raise EscadaError(
-            "only a finished run can be continued with another budget",
-            where=source.path,
-            fix=f"go on with it: escada resume {source.path}",
-        )
-    same = source.spec.with_budget(spec.train.budget) == spec
-    if not same or source.tokenizer.hash != tokenizer_hash or source.corpus_hash != corpus.hash:
-        raise EscadaError(
-            "a run is continued with its own spec, corpus and tokenizer",
-            where=source.path,
-            fix="for another begin a run of its own, with --warm-start",
-        )
-    if source.record["precision"]["name"] != precision.name:
-        raise EscadaError(
-            f"the run was trained in {source.record['precision']['name']}, here it would be "
-            f"{precision.name}",
-            where=source.path,
-            fix="continue it where it was trained",
-        )
-
-
-def _end_of(source: Run) -> dict[str, Any]:
-    """Where a run comes from that continues another, for its record."""
-    kept = ("key", "budget", "step", "training_seconds")
-    return {"run": str(source.path.resolve()), **{name: source.record[name] for name in kept}}
-
-
-def _carry_over(source: Run, run: Run) -> None:
-    """Give a run the last checkpoint of the one that it continues, and what that one cost.
-
-    The best weights are sought anew: those of the source stay with it.
-    """
-    last = load_checkpoint(
-        source.layout.checkpoints,
-        "last",
-        spec_hash=source.spec.hash,
-        device=torch.device("cpu"),
-        training=True,
-    )
-    progress = replace(
-        Progress.from_facts(last.facts),
-        best_bits_per_byte=None,
-        best_step=0,
-        validations_without_gain=0,
-        stopped_early=False,
-    )
-    if source.layout.cost.exists():
-        write_json(run.layout.cost, read_json(source.layout.cost))
-    began = replace(last, spec_hash=run.spec.hash, facts=progress.to_facts())
-    save_checkpoint(run.layout.checkpoints, began, best=False)
-
-
 def _train(
     run: Run,
     corpus: Corpus,
     batches: WindowBatches,
-    device: torch.device,
-    precision: ResolvedPrecision,
-    compiling: ResolvedCompile,
-    world: World,
+    setup: Setup,
     say: Say,
-    here: Circumstances | None = None,
+    resumed: RecordedSetup | None = None,
 ) -> Run:
-    spec = run.spec
-    if compiling.on:
+    """From the last checkpoint, or the first step, to the end of the budget."""
+    spec, device, world = run.spec, setup.device, setup.world
+    if setup.compiling.on:
         say(f"{spec.name}: compiling the training step")
     meter = Meter(run, device)
     save_meter = meter.save if world.first else _nothing
-
-    def new_training(steps: int, progress: Progress | None = None) -> Training:
-        return Training(
-            run,
-            run.new_model().to(device),
-            batches,
-            total_steps=steps,
-            device=device,
-            precision=precision,
-            compiling=compiling,
-            world=world,
-            progress=progress,
-        )
-
     kept = settle_host_memory(
         spec,
         shape_of(spec, run.tokenizer.vocab_size),
         device,
-        precision,
-        sequences=share_of(spec.train, world.size).micro_batch_sequences,
+        setup.precision,
+        sequences=setup.share(spec.train).micro_batch_sequences,
         processes=world.size,
     )
     _note(run, world, keeps_large_blocks=kept)
+
+    def new_training(steps: int, state: TrainingState | None = None) -> Training:
+        model = run.new_model().to(device)
+        return Training(run, model, batches, setup, total_steps=steps, state=state)
+
     if "total_steps" not in run.record:
         if spec.train.budget.unit == "seconds" or run.record["dry_run"]:
             say(f"{spec.name}: calibrating: a few steps are timed and thrown away")
-        probe = new_training(1_000_000)
-        planned = plan_steps(run, probe, batches.steps_per_epoch)
-        predicted = predicted_cost(
-            spec,
-            probe.model,
-            batches.stream.n_tokens,
-            device,
-            precision,
-            total_steps=planned.total_steps,
-            seconds_per_step=planned.seconds_per_step,
-        )
-        origin = run.record.get("continued_from")
-        steps: dict[str, object] = {
-            "total_steps": planned.total_steps + (origin["step"] if origin else 0)
-        }
-        if run.record["dry_run"]:
-            steps["planned_steps"] = planned.budget_steps
-        if planned.seconds_per_step is not None:
-            steps["calibrated_seconds_per_step"] = planned.seconds_per_step
-        _note(run, world, parameters=probe.model.parameter_count(), predicted=predicted, **steps)
-        del probe  # its weights would stay in memory to the end
+        _fix_steps(run, new_training(1_000_000))
     training = _at_last_checkpoint(run, new_training, device)
-    if here is not None:
-        _note(run, world, **moved(run.record, here, training.progress.step))
+    if resumed is not None:
+        _note(run, world, **setup_changes(run.record, resumed, training.state.step))
     validate = ruler_validation(
         spec,
         run.tokenizer,
@@ -462,16 +360,38 @@ def _train(
     return run
 
 
+def _fix_steps(run: Run, probe: Training) -> None:
+    """Put the number of steps into the record, and what they are expected to cost."""
+    planned = plan_steps(run, probe, probe.batches.steps_per_epoch)
+    predicted = predicted_cost(
+        run.spec,
+        probe.model,
+        probe.batches.stream.n_tokens,
+        probe.setup.device,
+        probe.setup.precision,
+        total_steps=planned.total_steps,
+        seconds_per_step=planned.seconds_per_step,
+    )
+    before = run.record["continued_from"]["step"] if run.record.get("continued_from") else 0
+    steps: dict[str, object] = {"total_steps": planned.total_steps + before}
+    if run.record["dry_run"]:
+        steps["planned_steps"] = planned.budget_steps
+    if planned.seconds_per_step is not None:
+        steps["calibrated_seconds_per_step"] = planned.seconds_per_step
+    parameters = probe.model.parameter_count()
+    _note(run, probe.world, parameters=parameters, predicted=predicted, **steps)
+
+
 def _nothing() -> None:
     """What the other processes do where the first one saves the meter."""
 
 
 def _account(training: Training, meter: Meter, status: str) -> None:
     """The totals into the record, then the cost sheet; of several processes, by the first."""
-    totals = _totals(training)
-    _note(training.run, training.world, status=status, **totals)
+    totals = training.totals()
+    _note(training.run, training.world, status=status, **asdict(totals))
     if training.world.first:
-        precision = training.precision.name
+        precision = training.setup.precision.name
         write_sheet(
             training.run, meter, training.batches, totals, precision=precision, status=status
         )
@@ -483,7 +403,7 @@ def _watched(training: Training) -> Generator[tuple[Log, Display]]:
     if not training.world.first:
         yield NoLog(), NoDisplay()
         return
-    spec, step = training.spec, training.progress.step
+    spec, step = training.spec, training.state.step
     with (
         MetricsLog(training.run.layout, step=step) as log,
         TerminalDisplay(f"{spec.name} ({spec.preset})", training.total_steps, step) as display,
@@ -492,7 +412,7 @@ def _watched(training: Training) -> Generator[tuple[Log, Display]]:
 
 
 def _at_last_checkpoint(
-    run: Run, new_training: Callable[[int, Progress | None], Training], device: torch.device
+    run: Run, new_training: Callable[[int, TrainingState | None], Training], device: torch.device
 ) -> Training:
     steps = int(run.record["total_steps"])
     if not has_checkpoint(run.layout.checkpoints):
@@ -506,7 +426,7 @@ def _at_last_checkpoint(
     checkpoint = load_checkpoint(
         run.layout.checkpoints, "last", spec_hash=run.spec.hash, device=device, training=True
     )
-    training = new_training(steps, Progress.from_facts(checkpoint.facts))
+    training = new_training(steps, TrainingState(**checkpoint.facts))
     load_weights(training.model, checkpoint.weights, run.path)
     training.restore(checkpoint)
     return training
@@ -526,19 +446,3 @@ def _check_none_was_there(run: Run) -> None:
         or (saved and rows[-1]["step"] > saved[0])
     ):
         raise EscadaError("the run's checkpoints are gone", where=run.path, fix=RESTORE)
-
-
-def _totals(training: Training) -> dict[str, Any]:
-    p = training.progress
-    tokens = p.step * training.targets_per_step
-    return {
-        "step": p.step,
-        "best_step": p.best_step,
-        "best_bits_per_byte": p.best_bits_per_byte,
-        "stopped_early": p.stopped_early,
-        "training_seconds": p.seconds,
-        "training_tokens": tokens,
-        "training_flops": p.step * training.flops_per_step,
-        "tokens_per_second": tokens / p.seconds if p.seconds else None,
-        "peak_memory_bytes": peak_memory_bytes(training.device),
-    }

@@ -1,4 +1,12 @@
-"""What must be the same for a resume to be bit-identical, and what happened when it was not."""
+"""What is resolved before a training, recorded, and compared when it is resumed.
+
+    setup = resolve_setup(spec, world.device("auto"), world)     # every `auto` of the spec decided
+    Stepper(model, spec.train, setup)                            # trains by it
+    setup.recorded(spec.train)                                   # into record.json
+    setup.recorded(spec.train).check_same(recorded_setup(record), path)    # before a resume
+
+A resume is bit-identical where all of this is the same, and refused where it is not.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +17,75 @@ from typing import Any
 import torch
 
 from escada.errors import EscadaError
-from escada.training.compilation import ResolvedCompile
-from escada.training.distributed import Share, World
-from escada.training.precision import ResolvedPrecision
+from escada.spec import Spec, TrainSpec
+from escada.training.compilation import ResolvedCompile, resolve_compile
+from escada.training.distributed import BatchShare, World, share_of
+from escada.training.precision import ResolvedPrecision, resolve_precision
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What must be the same for a resume to be bit-identical.
+class Setup:
+    """How a training is computed: by which device and processes, and how exactly."""
+
+    device: torch.device
+    precision: ResolvedPrecision
+    compiling: ResolvedCompile
+    world: World
+
+    def share(self, train: TrainSpec) -> BatchShare:
+        """The part of a step that this process trains.
+
+        Raises:
+            EscadaError: the batch cannot be divided evenly.
+        """
+        return share_of(train, self.world.size)
+
+    def recorded(self, train: TrainSpec) -> RecordedSetup:
+        """What the record of a run says of it.
+
+        Args:
+            train: with its micro-batch chosen.
+        """
+        return RecordedSetup(
+            device=self.device.type,
+            threads=torch.get_num_threads(),
+            precision=self.precision.name,
+            micro_batch_sequences=self.share(train).micro_batch_sequences,
+            torch=torch.__version__,
+            cpu_capability=torch.backends.cpu.get_cpu_capability(),
+            processes=self.world.size,
+            compiled=self.compiling.on,
+        )
+
+
+def resolve_setup(
+    spec: Spec,
+    device: torch.device,
+    world: World,
+    *,
+    precision: ResolvedPrecision | None = None,
+    dry_run: bool = False,
+) -> Setup:
+    """Decide all that a spec leaves open; every process comes to the same.
+
+    Args:
+        spec: the resolved rung.
+        device: of this process.
+        world: the processes that train together.
+        precision: that a training began with; None: as the spec wants it.
+        dry_run: too short to compile for.
+
+    Raises:
+        EscadaError: a precision that the device would only emulate.
+    """
+    if precision is None:  # processes that measure side by side might not agree
+        precision = world.from_first(resolve_precision(spec.train.precision, device))
+    return Setup(device, precision, resolve_compile(spec, device, dry_run=dry_run), world)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSetup:
+    """What must be the same for a resume to be bit-identical, as record.json has it.
 
     The last two came later; a run of before was trained by one process and not compiled.
     """
@@ -31,7 +100,7 @@ class Circumstances:
     processes: int = 1
     compiled: bool = False
 
-    def check_same(self, recorded: Circumstances, where: object) -> None:
+    def check_same(self, recorded: RecordedSetup, where: object) -> None:
         """Refuse a resume that would not be bit-identical.
 
         Raises:
@@ -51,33 +120,18 @@ class Circumstances:
             )
 
 
-def circumstances_here(
-    device: torch.device,
-    precision: ResolvedPrecision,
-    compiling: ResolvedCompile,
-    world: World,
-    share: Share,
-) -> Circumstances:
-    """Those of this process."""
-    return Circumstances(
-        device=device.type,
-        threads=torch.get_num_threads(),
-        precision=precision.name,
-        micro_batch_sequences=share.micro_batch_sequences,
-        torch=torch.__version__,
-        cpu_capability=torch.backends.cpu.get_cpu_capability(),
-        processes=world.size,
-        compiled=compiling.on,
-    )
+def recorded_setup(record: Mapping[str, Any]) -> RecordedSetup:
+    """That of the last steps of a run, from its record."""
+    return RecordedSetup(**record["setup"])
 
 
-def moved(record: Mapping[str, Any], here: Circumstances, step: int) -> dict[str, Any]:
-    """Facts for the record of a run that goes on under other circumstances than before.
+def setup_changes(record: Mapping[str, Any], here: RecordedSetup, step: int) -> dict[str, object]:
+    """What the record of a run has to say when it goes on with another setup than before.
 
-    `circumstances` are always those of the last steps; `earlier_circumstances` lists the others,
-    each with the step that it lasted to.
+    `setup` is always that of the last steps; `earlier_setups` lists the others, each with the step
+    that it lasted `to`.
     """
-    if Circumstances(**record["circumstances"]) == here:
+    if recorded_setup(record) == here:
         return {}
-    earlier = [*record.get("earlier_circumstances", []), record["circumstances"] | {"to": step}]
-    return {"circumstances": asdict(here), "earlier_circumstances": earlier}
+    earlier = [*record.get("earlier_setups", []), record["setup"] | {"to": step}]
+    return {"setup": asdict(here), "earlier_setups": earlier}

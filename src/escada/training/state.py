@@ -8,15 +8,14 @@ resumed training is bit for bit the training that was never interrupted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """Scalars that go on counting; all of them are in the checkpoint."""
 
     step: int = 0
@@ -30,15 +29,6 @@ class Progress:
     """Loss summed over the targets since the last log row."""
     unlogged_steps: int = 0
     unlogged_seconds: float = 0.0
-
-    def to_facts(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> Progress:
-        """From JSON."""
-        return cls(**facts)
 
 
 def training_tensors(

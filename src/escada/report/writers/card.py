@@ -21,6 +21,7 @@ from escada.evaluation.task import foreign_figures, weights_hash
 from escada.evaluation.tasks.documents import TRAIN_SAMPLE
 from escada.files import read_json, sha256_file, write_text
 from escada.runs.checkpoint import has_checkpoint
+from escada.runs.layout import read_record
 from escada.runs.run import Run
 from escada.runs.time_budget import budget_seconds
 
@@ -78,7 +79,7 @@ def card_text(run: Run) -> str:
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    record, spec = read_json(run.layout.record), run.spec
+    record, spec = read_record(run.layout.record), run.spec
     data = _optional(run.layout.data)
     figures = {name: _current(run, run.layout.evaluation(name)) for name in MEASURED}
     samples = _current(run, run.layout.samples)
@@ -123,7 +124,7 @@ _RECORDED = (
     ),
     *("step", "total_steps", "best_step", "stopped_early", "training_tokens", "training_flops"),
     *("training_seconds", "tokens_per_second", "peak_memory_bytes", "precision"),
-    *("circumstances", "spec_hash", "corpus_hash", "tokenizer"),
+    *("setup", "spec_hash", "corpus_hash", "tokenizer"),
 )
 
 

@@ -1,0 +1,96 @@
+"""A training that begins where another one ended: with its weights, or as its continuation.
+
+A *warm start* takes the best weights of a run of the same model and tokenizer, and nothing else. A
+*continued* run goes on from the last step of a finished one, its optimizer, data and schedule too,
+as if its budget had been longer from the start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import torch
+
+from escada.errors import EscadaError
+from escada.files import read_json, write_json
+from escada.runs.checkpoint import load_checkpoint, save_checkpoint
+from escada.runs.run import Run
+from escada.spec import Spec
+from escada.text.corpus import Corpus
+from escada.training.precision import ResolvedPrecision
+from escada.training.state import TrainingState
+
+
+def check_warm_start(source: Run, spec: Spec, tokenizer_hash: str) -> None:
+    """Find out whether a training of `spec` can begin with the weights of `source`.
+
+    Raises:
+        EscadaError: it is of another model or tokenizer.
+    """
+    if source.spec.model != spec.model or source.tokenizer.hash != tokenizer_hash:
+        raise EscadaError(
+            "a warm start needs a run of the same model and tokenizer",
+            where=source.path,
+            fix="compare the [model] and [tokenizer] tables of both spec.toml files",
+        )
+
+
+def check_continued(
+    source: Run, spec: Spec, corpus: Corpus, tokenizer_hash: str, precision: ResolvedPrecision
+) -> None:
+    """Find out whether a training can go on where that of `source` ended.
+
+    Raises:
+        EscadaError: it is not finished, or was of another spec, corpus, tokenizer or precision.
+    """
+    if not source.finished or source.record["dry_run"]:
+        raise EscadaError(
+            "only a finished run can be continued with another budget",
+            where=source.path,
+            fix=f"go on with it: escada resume {source.path}",
+        )
+    same = source.spec.with_budget(spec.train.budget) == spec
+    if not same or source.tokenizer.hash != tokenizer_hash or source.corpus_hash != corpus.hash:
+        raise EscadaError(
+            "a run is continued with its own spec, corpus and tokenizer",
+            where=source.path,
+            fix="for another begin a run of its own, with --warm-start",
+        )
+    if source.record["precision"]["name"] != precision.name:
+        raise EscadaError(
+            f"the run was trained in {source.record['precision']['name']}, here it would be "
+            f"{precision.name}",
+            where=source.path,
+            fix="continue it where it was trained",
+        )
+
+
+def end_of(source: Run) -> dict[str, object]:
+    """Where a run comes from that continues another, for its record."""
+    kept = ("key", "budget", "step", "training_seconds")
+    return {"run": str(source.path.resolve()), **{name: source.record[name] for name in kept}}
+
+
+def carry_over(source: Run, run: Run) -> None:
+    """Give a run the last checkpoint of the one that it continues, and what that one cost.
+
+    The best weights are sought anew: those of the source stay with it.
+    """
+    last = load_checkpoint(
+        source.layout.checkpoints,
+        "last",
+        spec_hash=source.spec.hash,
+        device=torch.device("cpu"),
+        training=True,
+    )
+    state = replace(
+        TrainingState(**last.facts),
+        best_bits_per_byte=None,
+        best_step=0,
+        validations_without_gain=0,
+        stopped_early=False,
+    )
+    if source.layout.cost.exists():
+        write_json(run.layout.cost, read_json(source.layout.cost))
+    began = replace(last, spec_hash=run.spec.hash, facts=asdict(state))
+    save_checkpoint(run.layout.checkpoints, began, best=False)

@@ -1,0 +1,101 @@
+"""One optimizer step, in the four pieces that it is made of.
+
+    stepper = Stepper(model, spec.train, setup)
+    stepper.set_rates(factor)          # the schedule's, on the optimizer's own rates
+    stepper.add_gradient(ids_BT)       # forward and backward pass of a micro-batch, some times
+    stepper.clip()
+    stepper.update()                   # refused, if anything is not finite
+
+The loop takes its steps with it, the calibration times them, and the planner times the pieces.
+Nothing here waits for the device, so a GPU is never left idle for a number that nobody reads yet:
+`nats`, `gradient_norm` and `refused_steps` stay on the device until somebody does.
+
+Shapes: B sequences of a micro-batch, T tokens in a window.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from escada.cost.flops import targets_per_step
+from escada.models.contract import LanguageModel
+from escada.spec import TrainSpec
+from escada.training.compilation import compile_errors
+from escada.training.gradients import clip_norm, gradient_tensors
+from escada.training.objective import Objective
+from escada.training.optimizers import build_optimizer
+from escada.training.setup import Setup
+
+
+class Stepper:
+    """A model, its objective and its optimizer, ready to take steps.
+
+    Attributes:
+        optimizer: of the weights; its groups hold their rates.
+        scaler: of the loss, for fp16.
+        nats: loss summed over this process's targets since it was last set to zero, float64.
+        gradient_norm: of the last step, before clipping.
+        refused_steps: that changed no weight, since it was last set to zero.
+    """
+
+    def __init__(self, model: LanguageModel, train: TrainSpec, setup: Setup) -> None:
+        self.model, self.train, self.setup = model, train, setup
+        self.optimizer = build_optimizer(model, train)
+        self.scaler = setup.precision.scaler(setup.device)
+        objective = setup.compiling.apply(Objective(model, train))
+        self.objective = setup.world.distribute(objective, setup.device)
+        self.nats = torch.zeros((), dtype=torch.float64, device=setup.device)
+        self.gradient_norm = torch.zeros((), device=setup.device)
+        self.refused_steps = torch.zeros((), dtype=torch.float64, device=setup.device)
+        # Processes average their gradients, where the step wants the sum.
+        self._divisor = targets_per_step(train) / setup.world.size
+
+    def rehearse(self, ids_BT: Tensor) -> None:
+        """A micro-batch without a step, before any clock runs.
+
+        It compiles, and lets DistributedDataParallel put its buckets in the order in which
+        gradients come: from then on, and after a resume too, every step sums in the same order.
+        """
+        with compile_errors():
+            self._nats_of(ids_BT).backward()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def set_rates(self, factor: float) -> None:
+        """Set every rate to `factor` of its initial value."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+
+    def accumulate(self, micro_batches: tuple[Tensor, ...]) -> None:
+        """The gradient of the step's mean loss, summed over micro-batches of windows (B, T + 1)."""
+        self.optimizer.zero_grad(set_to_none=True)
+        for number, ids_BT in enumerate(micro_batches, start=1):
+            self.add_gradient(ids_BT, more_to_come=number < len(micro_batches))
+
+    def add_gradient(self, ids_BT: Tensor, *, more_to_come: bool = False) -> None:
+        """Forward and backward pass; processes exchange gradients when no more are to come."""
+        with self.setup.world.keep_local(self.objective, local=more_to_come):
+            nats = self._nats_of(ids_BT)
+            self.scaler.scale(nats / self._divisor).backward()
+        self.nats += nats.detach()
+
+    def _nats_of(self, ids_BT: Tensor) -> Tensor:
+        with self.setup.precision.autocast(self.setup.device):
+            return self.objective(ids_BT)
+
+    def clip(self) -> None:
+        """Measure the gradient's norm, and scale the gradient down where the spec limits it."""
+        self.scaler.unscale_(self.optimizer)
+        gradients = gradient_tensors(self.model)
+        self.gradient_norm = torch.nn.utils.get_total_norm(gradients)
+        if self.train.clip_norm is not None:
+            clip_norm(gradients, self.gradient_norm, self.train.clip_norm)
+
+    def update(self) -> None:
+        """The optimizer's step; one whose loss or gradient is not finite changes no weight."""
+        if not self.scaler.is_enabled():  # which refuses such steps itself, and goes on
+            refused = ~(self.gradient_norm.isfinite() & self.nats.isfinite())
+            vars(self.optimizer)["found_inf"] = refused.float()
+            self.refused_steps += refused
+        self.scaler.step(self.optimizer)
+        self.scaler.update()

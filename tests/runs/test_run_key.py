@@ -1,0 +1,63 @@
+"""What changes the key of a training, and so trains a rung again, and what does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from escada import code_hash
+from escada.runs.run import run_key
+from escada.spec import load_spec
+
+bare_code = code_hash.bare_code
+
+
+def key() -> str:
+    return run_key(load_spec("v5", preset="laptop"), seed=0, corpus_hash="corpus")
+
+
+@pytest.fixture
+def key_after(monkeypatch, tmp_path):
+    """The key as it would be after an edit of one file of the package."""
+
+    def edited(name: str, old: str, new: str) -> str:
+        file = code_hash.ROOT / name
+        source = file.read_text(encoding="utf-8")
+        assert old in source
+        copy = tmp_path / file.name
+        copy.write_text(source.replace(old, new, 1), encoding="utf-8")
+        monkeypatch.setattr(
+            code_hash, "bare_code", lambda path: bare_code(copy if path == file else path)
+        )
+        return key()
+
+    return edited
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("training/progress.py", '"""What a person sees', '"""All that a person sees'),
+        ("training/progress.py", "PLAIN_SECONDS = 10.0", "PLAIN_SECONDS = 20.0"),
+        ("training/plan.py", "CALIBRATION_SECONDS = 3.0", "CALIBRATION_SECONDS = 4.0"),
+        ("training/metrics.py", '"memory_bytes",', '"memory_bytes", "more",'),
+        ("training/step.py", '"""One optimizer step', '"""A step of the optimizer'),
+    ],
+)
+def test_what_is_shown_foreseen_or_said_trains_nothing_again(key_after, name, old, new):
+    before = key()
+    assert key_after(name, old, new) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("training/step.py", 'group["initial_lr"] * factor', 'group["initial_lr"] / factor'),
+        ("training/schedules.py", "return 1.0", "return 0.5"),
+        ("training/setup.py", "world.from_first(", "(lambda it: it)("),
+        ("budget.py", "- 1e-9", "- 1e-8"),
+        ("models/transformer.py", "nn.Module", "nn.Sequential"),
+    ],
+)
+def test_what_decides_the_weights_trains_again(key_after, name, old, new):
+    before = key()
+    assert key_after(name, old, new) != before
