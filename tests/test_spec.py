@@ -25,8 +25,8 @@ def test_every_rung_loads_and_its_resolved_table_reads_back_to_the_same_hash(run
     assert again.hash == spec.hash
 
 
-def test_the_roadmap_has_its_seven_rungs_in_order():
-    assert rung_names() == ["v1", "v2", "v3", "v4", "v4_gru", "v5", "v_final"]
+def test_the_rungs_are_in_the_order_of_the_ladder():
+    assert rung_names() == ["v1", "v2", "v3", "v4", "v4_gru", "v5", "v_final", "v_next"]
 
 
 def test_full_v5_is_the_roadmaps():

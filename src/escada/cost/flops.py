@@ -1,21 +1,36 @@
 """Floating-point operations, in closed form: the planner and the meter share this arithmetic.
 
 Matrix multiplications only, two operations per multiply-add, the backward pass at twice the forward
-(Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1).
+(Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1). An optimizer's own
+products count too: Muon's are a good part of a small model's step, Adam has none.
 """
 
 from __future__ import annotations
 
 from escada.models.contract import LanguageModel
+from escada.models.roles import parameter_roles
 from escada.spec import TrainSpec
 
 BACKWARD_OVER_FORWARD = 2
 
 
 def training_flops_per_step(model: LanguageModel, train: TrainSpec) -> float:
-    """FLOPs of one optimizer step on `batch_sequences` windows."""
+    """FLOPs of one optimizer step on `batch_sequences` windows, the optimizer's own included."""
     per_token = model.forward_flops_per_token(train.window_tokens) * (1 + BACKWARD_OVER_FORWARD)
-    return per_token * train.window_tokens * train.batch_sequences
+    passes = per_token * train.window_tokens * train.batch_sequences
+    return passes + optimizer_flops_per_step(model, train)
+
+
+def optimizer_flops_per_step(model: LanguageModel, train: TrainSpec) -> float:
+    """Of Muon: a Newton-Schulz iteration of a matrix with sides r <= c is X X^T, its square, and
+    their product with X, 2 (2 r^2 c + r^3). Adam multiplies no matrices: 0."""
+    if train.optimizer != "muon":
+        return 0.0
+    total = 0.0
+    for matrix in parameter_roles(model)["matrices"]:
+        r, c = sorted(matrix.shape)
+        total += 2.0 * (2 * r * r * c + r**3)
+    return train.orthogonal_steps * total
 
 
 def targets_per_step(train: TrainSpec) -> int:

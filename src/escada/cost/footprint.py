@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from escada.models.contract import LanguageModel
+from escada.models.roles import parameter_roles
 from escada.models.saved import FP32_BYTES, SavedBytes, Setting
 from escada.spec import TrainSpec
 
@@ -61,7 +62,7 @@ class Footprint:
         weights: fp32 parameters and buffers.
         gradients: fp32; none at the peak when one micro-batch makes a step, since they are freed
             before it begins.
-        optimizer: Adam's two moments.
+        optimizer: what it keeps of every parameter, such as Adam's two moments.
         activations: what the forward pass keeps for the backward pass, copies of weights in the
             narrower format included.
         logits: log-softmax and its gradients.
@@ -107,8 +108,10 @@ def _footprint(
     model: LanguageModel, train: TrainSpec, saved: SavedBytes, sequences: int, setting: Setting
 ) -> Footprint:
     parameters = FP32_BYTES * model.parameter_count()
+    optimizer = optimizer_bytes(model, train)
+    own_gradients = gradient_bytes(model, train)
     buffers = sum(buffer.numel() * buffer.element_size() for buffer in model.buffers())
-    accumulated = parameters if sequences < train.batch_sequences else 0
+    accumulated = own_gradients if sequences < train.batch_sequences else 0
     tables = _logits_bytes(model.vocab_size, train, sequences, setting)
     on_cpu = setting.device == "cpu"
     held = saved.of(sequences)
@@ -116,13 +119,14 @@ def _footprint(
     moments = [
         (accumulated, held - _unwritten_bytes(saved, sequences, "forward", setting), tables, 0),
         (accumulated, held - _unwritten_bytes(saved, sequences, "backward", setting), 0, 0),
-        (parameters, 0, 0, 0),
+        (own_gradients, 0, 0, 0),
     ]
-    if on_cpu and _is_large(ADAM_MOMENTS * parameters):
+    serialised = max(optimizer, parameters)
+    if on_cpu and _is_large(serialised):
         heap = held if setting.keeps_large else saved.once + _small_bytes(saved, sequences)
         returned = _is_large(tables / LOGITS_COPIES) and not setting.keeps_large
         heap_tables = 0 if returned else tables
-        moments.append((parameters, heap, heap_tables, ADAM_MOMENTS * parameters))
+        moments.append((own_gradients, heap, heap_tables, serialised))
     gradients, activations, logits, checkpoint = max(moments, key=sum)
     scratch = (
         KERNEL_BYTES + _heap_holes(saved, sequences, tables, setting) + checkpoint if on_cpu else 0
@@ -130,12 +134,33 @@ def _footprint(
     return Footprint(
         weights=parameters + buffers,
         gradients=gradients,
-        optimizer=ADAM_MOMENTS * parameters,
+        optimizer=optimizer,
         activations=round(activations),
         logits=round(logits),
         workspace=round(scratch),
         runtime=RUNTIME_BYTES if on_cpu else 0,
     )
+
+
+def optimizer_bytes(model: LanguageModel, train: TrainSpec) -> int:
+    """What the optimizer keeps: of Adam two moments, of Muon one, of a table's row one number."""
+    if train.optimizer != "muon":
+        return FP32_BYTES * ADAM_MOMENTS * model.parameter_count()
+    entries = 0
+    for role, parameters in parameter_roles(model).items():
+        for parameter in parameters:
+            each = {"matrices": parameter.numel(), "tables": len(parameter)}
+            entries += each.get(role, ADAM_MOMENTS * parameter.numel())
+    return FP32_BYTES * entries
+
+
+def gradient_bytes(model: LanguageModel, train: TrainSpec) -> int:
+    """Of a whole step; of a sparse table the rows that it reads, with their numbers."""
+    tables = parameter_roles(model)["tables"]
+    dense = model.parameter_count() - sum(table.numel() for table in tables)
+    read = train.window_tokens * train.batch_sequences
+    sparse = sum(read * (FP32_BYTES * table.shape[1] + 8) for table in tables)
+    return FP32_BYTES * dense + sparse
 
 
 def _is_large(block_bytes: float) -> bool:

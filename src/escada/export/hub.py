@@ -93,7 +93,7 @@ def hub_model(
     else:
         raise EscadaError(
             f"a model of this kind has no form for transformers: {type(model).__module__}",
-            fix="v1 to v_final have one",
+            fix="v1 to v_final have one; v_next is not exported yet",
         )
     ids = {"bos_token_id": tokenizer.bos_id, "eos_token_id": tokenizer.eos_id}
     return config | {"vocab_size": model.vocab_size, "dtype": "float32", **ids}, weights

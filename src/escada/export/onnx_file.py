@@ -116,7 +116,10 @@ def write_graph(model: LanguageModel, path: Path) -> None:
         names = (["ids", "state"], ["logits", "next_state"])
         free |= {"state": {2: "batch"}, "next_state": {2: "batch"}}
     else:
-        raise EscadaError(f"a model of this kind has no ONNX graph: {type(model).__module__}")
+        raise EscadaError(
+            f"a model of this kind has no ONNX graph: {type(model).__module__}",
+            fix="v1 to v_final have one; v_next is not exported yet",
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch about its own parts
         torch.onnx.export(

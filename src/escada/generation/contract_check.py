@@ -261,7 +261,7 @@ class _Check:
                     logits_BTV = model(ids_BT)
                     loss = functional.cross_entropy(logits_BTV.flatten(0, 1), ids_BT.flatten())
                 loss.backward()
-            without = [n for n, p in named.items() if p.grad is None or not p.grad.any()]
+            without = [n for n, p in named.items() if p.grad is None or not _entries(p.grad).any()]
             if not without:
                 break
         if without:
@@ -270,7 +270,7 @@ class _Check:
                 "use it in forward, without detach, or set its requires_grad to False",
             )
         for name, parameter in named.items():
-            if parameter.grad is not None and not parameter.grad.isfinite().all():
+            if parameter.grad is not None and not _entries(parameter.grad).isfinite().all():
                 self._broken(f"the gradient of {name} is not finite", "look at its start weights")
 
     def _operations(self, model: LanguageModel, tokens: int) -> None:
@@ -316,3 +316,8 @@ class _Check:
             if module.__file__ and Path(frame.filename) == Path(module.__file__):
                 return f"{self.config.kind}, {frame.filename}:{frame.lineno}"
         return self._file()
+
+
+def _entries(gradient: Tensor) -> Tensor:
+    """Of a sparse one, those that are there."""
+    return gradient.coalesce().values() if gradient.is_sparse else gradient

@@ -8,8 +8,8 @@
 | `tables` | embeddings with sparse gradients: a step changes few rows |
 | `embeddings` | all other embeddings, tied to the output or not |
 | `output` | the matrix that gives the logits |
-| `matrices` | every other matrix |
-| `vectors` | norms, biases and whatever else is no matrix |
+| `matrices` | every other matrix, that is, parameter of two dimensions |
+| `vectors` | norms, biases, filters and whatever else is no matrix |
 """
 
 from __future__ import annotations
@@ -36,6 +36,6 @@ def parameter_roles(model: nn.Module) -> dict[Role, list[nn.Parameter]]:
             named.setdefault(id(module.weight), "output")
     roles: dict[Role, list[nn.Parameter]] = {role: [] for role in ROLES}
     for parameter in model.parameters():
-        usual: Role = "matrices" if parameter.ndim >= 2 else "vectors"
+        usual: Role = "matrices" if parameter.ndim == 2 else "vectors"
         roles[named.get(id(parameter), usual)].append(parameter)
     return roles

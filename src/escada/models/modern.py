@@ -1,0 +1,302 @@
+"""The model of v_next: gated linear recurrences, short convolutions and hashed n-gram embeddings.
+
+    ids -> E + sum over n of table_n[hash of the last n ids] -> rms
+        -> [+ a share of it, x + mixer(conv(rms(x))), x + feed-forward(conv(rms(x)))] L times
+        -> rms -> logits
+
+- The mixer is a gated linear recurrence with an output gate, as in Griffin (De et al. 2024) and
+  minGRU (Feng et al. 2024): h_t = a h_(t-1) + (1 - a) u with a = sigmoid(z + b), then W (rms(h)
+  silu(g)). The biases b begin from -1 to 3, memories of 1 to 20 tokens.
+- The convolution is causal, one filter a channel, a few tokens wide, added to its input, and begins
+  at zero (Allen-Zhu 2025, "Canon layers").
+- The feed-forward has squared ReLU (So et al. 2021).
+- What a block adds begins at zero, and so do the logits; norms have no weights, nothing has a bias.
+- A table gives each n-gram a row by a hash; n-grams may share one. A step reads few rows, and their
+  gradient is sparse. The last block's mixer has a value embedding: each token adds its own to u.
+- With `document_start_id`, nothing is carried over that id: states, convolutions and n-grams begin
+  anew there, within a packed window as at the beginning of a text.
+
+K is the width of a convolution, less one: the tokens that it looks back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from escada.models.contract import DecodingState, LanguageModel
+from escada.models.fused import convolution, gated_recurrence, rms, squared_relu
+from escada.models.saved import FP32_BYTES, SavedBytes, Setting, linear_weights
+from escada.spec import ModelConfig
+
+FIRST_BIASES = (-1.0, 3.0)
+"""Of the first and the last channel's gate."""
+NO_ID = -1
+"""Stands for a token before the first one."""
+HASH_FACTOR = 0x9E3779B97F4A7C15 - 2**64
+"""2^64 over the golden ratio, as int64: multiplicative hashing (Knuth, TAOCP 3, 6.4)."""
+
+
+class Config(ModelConfig):
+    """The `[model]` table of `kind = "modern"`."""
+
+    d_model: int = Field(ge=2)
+    d_ff: int = Field(ge=1)
+    n_layers: int = Field(ge=1)
+    convolution_tokens: int = Field(default=3, ge=1)
+    """Width of the convolutions; 1: none looks back."""
+    table_ngrams: tuple[Annotated[int, Field(ge=2, le=8)], ...] = (2, 3)
+    """Lengths of the n-grams that have a table."""
+    table_rows: int = Field(default=65_536, ge=1)
+    value_embedding: bool = True
+    document_start_id: int | None = Field(default=None, ge=0)
+    """BOS: nothing is carried over it."""
+
+
+@dataclass(slots=True)
+class ModernState:
+    """What is carried from token to token.
+
+    Attributes:
+        ids_BN: the last tokens, `NO_ID` before the first.
+        taps_MBKD: what the two convolutions of each block read last, 2 L of them.
+        h_LBD: of the recurrences.
+    """
+
+    ids_BN: Tensor
+    taps_MBKD: Tensor
+    h_LBD: Tensor
+
+    @property
+    def batch_size(self) -> int:
+        """Rows."""
+        return self.ids_BN.shape[0]
+
+    def select(self, rows: Tensor) -> Self:
+        """See `DecodingState.select`."""
+        rows = rows.to(self.ids_BN.device)
+        return type(self)(
+            self.ids_BN.index_select(0, rows),
+            self.taps_MBKD.index_select(1, rows),
+            self.h_LBD.index_select(1, rows),
+        )
+
+    @classmethod
+    def concatenate(cls, states: Sequence[Self]) -> Self:
+        """See `DecodingState.concatenate`."""
+        return cls(
+            torch.cat([state.ids_BN for state in states]),
+            torch.cat([state.taps_MBKD for state in states], dim=1),
+            torch.cat([state.h_LBD for state in states], dim=1),
+        )
+
+
+class Convolution(nn.Module):
+    """A short causal convolution that adds to its input; see `fused.convolution`."""
+
+    def __init__(self, width: int, tokens: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(tokens, 1, width))  # filters, not a matrix
+
+    def forward(
+        self, x_BTD: Tensor, taps_BKD: Tensor, same_KBT1: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Same shape, and the last K tokens; `taps_BKD` are the K tokens before."""
+        before_BSD = torch.cat([taps_BKD, x_BTD], dim=1)
+        last_BKD = before_BSD.detach()[:, before_BSD.shape[1] - taps_BKD.shape[1] :]
+        return convolution(before_BSD, self.weight.squeeze(1), same_KBT1), last_BKD
+
+
+class Mixer(nn.Module):
+    """The gated linear recurrence; see `fused.gated_recurrence`."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.zug = nn.Linear(width, 3 * width, bias=False)
+        self.bias = nn.Parameter(torch.linspace(*FIRST_BIASES, width))
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        value_BTD: Tensor | None,
+        goes_on_BT1: Tensor | None,
+        h_BD: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """What is added to the stream, and h after the last token."""
+        y_BTD, h_BD = gated_recurrence(self.zug(x_BTD), self.bias, value_BTD, goes_on_BT1, h_BD)
+        return self.out(y_BTD), h_BD
+
+
+class FeedForward(nn.Module):
+    """Two matrices with a squared ReLU between them."""
+
+    def __init__(self, width: int, d_ff: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, d_ff, bias=False)
+        self.down = nn.Linear(d_ff, width, bias=False)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Same shape."""
+        return self.down(squared_relu(self.up(x_BTD)))
+
+
+class Block(nn.Module):
+    """One step of the stack; see the module."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        width, tokens = config.d_model, config.convolution_tokens
+        self.embedding_share = nn.Parameter(torch.zeros(1))
+        self.mixer_convolution = Convolution(width, tokens)
+        self.mixer = Mixer(width)
+        self.ff_convolution = Convolution(width, tokens)
+        self.ff = FeedForward(width, config.d_ff)
+
+
+class Model(LanguageModel):
+    """See the module; the weights are fp32."""
+
+    context_tokens = None
+
+    def __init__(self, config: Config, vocab_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.vocab_size = vocab_size
+        width = config.d_model
+        self.embedding = nn.Embedding(vocab_size, width)
+        self.tables = nn.ModuleList(
+            nn.Embedding(config.table_rows, width, sparse=True) for _ in config.table_ngrams
+        )
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.values = nn.Embedding(vocab_size, width) if config.value_embedding else None
+        self.output = nn.Linear(width, vocab_size, bias=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        nn.init.normal_(self.embedding.weight)
+        zeros: list[nn.Module] = [*self.tables, self.output]
+        if self.values is not None:
+            zeros.append(self.values)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            zeros += [block.mixer.out, block.ff.down]
+        for module in zeros:
+            assert isinstance(module, nn.Embedding | nn.Linear)
+            nn.init.zeros_(module.weight)
+
+    def forward(self, ids_BT: Tensor) -> Tensor:
+        """See `LanguageModel.forward`."""
+        return self.output(self._read(ids_BT, self.fresh_state(len(ids_BT))))
+
+    def last_logits(self, ids_BT: Tensor) -> Tensor:
+        """See `LanguageModel.last_logits`."""
+        return self.output(self._read(ids_BT, self.fresh_state(len(ids_BT)))[:, -1])
+
+    def fresh_state(self, batch_size: int) -> ModernState:
+        """See `LanguageModel.fresh_state`."""
+        config, like = self.config, self.embedding.weight
+        back = config.convolution_tokens - 1
+        return ModernState(
+            torch.full((batch_size, self._ids_back), NO_ID, device=like.device),
+            torch.zeros(2 * config.n_layers, batch_size, back, config.d_model, device=like.device),
+            torch.zeros(config.n_layers, batch_size, config.d_model, device=like.device),
+        )
+
+    @property
+    def _ids_back(self) -> int:
+        return max(self.config.convolution_tokens, *self.config.table_ngrams, 1) - 1
+
+    @torch.no_grad()
+    def advance(self, ids_BT: Tensor, state: DecodingState) -> Tensor:
+        """See `LanguageModel.advance`."""
+        assert isinstance(state, ModernState)
+        return self.output(self._read(ids_BT, state))
+
+    def _read(self, ids_BT: Tensor, state: ModernState) -> Tensor:
+        """What the logits read (B, T, D); `state` becomes the one after the last token."""
+        config, T = self.config, ids_BT.shape[1]
+        back = config.convolution_tokens - 1
+        before_BS = torch.cat([state.ids_BN, ids_BT], dim=1)
+        tokens_BT, same_BT = [ids_BT], [torch.ones_like(ids_BT, dtype=torch.bool)]
+        for k in range(1, self._ids_back + 1):
+            end = before_BS.shape[1] - k
+            tokens_BT.append(before_BS[:, end - T : end])
+            same = tokens_BT[-1] != NO_ID
+            if config.document_start_id is not None:
+                begins_BT = before_BS[:, end - T + 1 : end + 1] == config.document_start_id
+                same = same & same_BT[-1] & ~begins_BT
+            same_BT.append(same)
+            tokens_BT[-1] = torch.where(same, tokens_BT[-1], NO_ID)
+        masked = config.document_start_id is not None
+        same_KBT1 = torch.stack(same_BT[1:]).unsqueeze(-1).float() if masked and back else None
+        goes_on_BT1 = (ids_BT != config.document_start_id).unsqueeze(-1).float() if masked else None
+
+        x_BTD = self.embedding(ids_BT)
+        for length, table in zip(config.table_ngrams, self.tables, strict=True):
+            x_BTD = x_BTD + table(hashed(tokens_BT[:length], config.table_rows))
+        x_BTD = first_BTD = rms(x_BTD)
+        taps, h = list(state.taps_MBKD), list(state.h_LBD)
+        for index, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
+            last = index == config.n_layers - 1
+            value_BTD = self.values(ids_BT) if last and self.values is not None else None
+            x_BTD = x_BTD + block.embedding_share * first_BTD
+            mixed_BTD, taps[2 * index] = block.mixer_convolution(
+                rms(x_BTD), taps[2 * index], same_KBT1
+            )
+            added_BTD, h[index] = block.mixer(mixed_BTD, value_BTD, goes_on_BT1, h[index])
+            x_BTD = x_BTD + added_BTD
+            mixed_BTD, taps[2 * index + 1] = block.ff_convolution(
+                rms(x_BTD), taps[2 * index + 1], same_KBT1
+            )
+            x_BTD = x_BTD + block.ff(mixed_BTD)
+        state.ids_BN = before_BS[:, before_BS.shape[1] - self._ids_back :]
+        state.taps_MBKD, state.h_LBD = torch.stack(taps), torch.stack(h)
+        return rms(x_BTD)
+
+    def forward_flops_per_token(self, context_tokens: int) -> float:
+        """See `LanguageModel.forward_flops_per_token`; the length makes no difference here."""
+        width, d_ff = self.config.d_model, self.config.d_ff
+        return self.config.n_layers * 2.0 * (4 * width**2 + 2 * width * d_ff) + (
+            2.0 * width * self.vocab_size
+        )
+
+    def saved_bytes(self, window_tokens: int, setting: Setting) -> SavedBytes:
+        """See `LanguageModel.saved_bytes`.
+
+        A norm keeps its result and a factor (4 D + 4), a convolution what it reads (4 D, K tokens
+        more). A block keeps two of each, what its four matrices read (3 a D + a F), the squared
+        ReLU's positive part (a F), and of the recurrence z, u, g (12 D), gate, state and g's
+        sigmoid (12 D). A value embedding makes another u (4 D).
+        """
+        config, a, T = self.config, setting.bytes_each, window_tokens
+        D, F, L = config.d_model, config.d_ff, config.n_layers
+        back, f = config.convolution_tokens - 1, FP32_BYTES
+        norm, convolution = f * D + f, f * D
+        block = 2 * (norm + convolution) + 3 * a * D + 2 * a * F + 6 * f * D + f
+        ids = 8 * (1 + len(self.tables))
+        masks = 0 if config.document_start_id is None else f * (back + 1)
+        value = 0 if self.values is None else f * D
+        last = 0 if a == f else a * D  # in fp32 the logits read the last norm's own result
+        token = ids + masks + 2 * norm + L * block + value + last
+        sequence = T * token + 2 * L * back * convolution + f * L * D
+        copies = 0 if a == f else a * linear_weights(self)
+        return SavedBytes(sequence, copies, usual_block=T * f * D)
+
+
+def hashed(tokens_BT: Sequence[Tensor], rows: int) -> Tensor:
+    """A row of a table for the n-gram that ends at each position: the token, the one before, ..."""
+    hashed_BT = torch.zeros_like(tokens_BT[0])
+    for ids_BT in tokens_BT:
+        hashed_BT = (hashed_BT ^ (ids_BT + 1)) * HASH_FACTOR
+        hashed_BT = hashed_BT ^ (hashed_BT >> 29)
+    return hashed_BT.remainder(rows)
