@@ -18,29 +18,8 @@ from escada.report.objectives import objectives
 from escada.report.tables import Cell, Column, Row, Source, Table
 from escada.report.writers.markdown_csv import markdown_table, plain
 from escada.report.writers.output import MARK
-from escada.spec import About, Bilingual, read_spec_table, rung_names
+from escada.spec import About, read_spec_table, rung_names
 
-PLANNED = {
-    "v_next": About(
-        title=Bilingual(en="What the field does now", pt="O que a área faz agora"),
-        objective=Bilingual(
-            en="Beat the end of the roadmap with what came after it.",
-            pt="Superar o fim do roteiro com o que veio depois dele.",
-        ),
-        changes=Bilingual(
-            en="Rotary positions, RMSNorm, QK-norm, a gated or squared-ReLU feed-forward, Muon; "
-            "attention masked at document ends.",
-            pt="Posições rotatórias, RMSNorm, QK-norm, feed-forward com porta ou ReLU ao quadrado, "
-            "Muon; atenção mascarada nos fins de documento.",
-        ),
-        expected=Bilingual(
-            en="Fewer bits per byte than v_final at equal FLOPs.",
-            pt="Menos bits por byte do que v_final com FLOPs iguais.",
-        ),
-        follows="v_final",
-    )
-}
-"""Versions of the design that have no rung yet."""
 _STATUS = {"met": "reached", "missed": "not reached", "open": "open"}
 
 
@@ -101,16 +80,15 @@ def roadmap(ladder: LadderFacts) -> str:
 
 
 def _versions(ladder: LadderFacts) -> list[tuple[str, About, RungFacts | None]]:
-    """The rungs of the climb, then those of the package that it had not, then what is planned."""
+    """The rungs of the package, in the climb or not, then others that the climb had."""
     found: list[tuple[str, About, RungFacts | None]] = []
     measured = {rung.name: rung for rung in ladder.rungs}
     packaged: dict[str, About] = {}
     for name in rung_names():
         table, _ = read_spec_table(name)
         packaged[name] = About.model_validate(table["about"])
-    for name, about in (packaged | PLANNED).items():
-        if name in packaged or name not in measured:
-            found.append((name, about, measured.pop(name, None)))
+    for name, about in packaged.items():
+        found.append((name, about, measured.pop(name, None)))
     for name, rung in measured.items():
         if rung.about is not None:
             found.append((name, rung.about, rung))
@@ -144,7 +122,7 @@ def _metrics_table(
     rows: list[Row] = []
     for name, about, rung in versions:
         if rung is None:
-            status = "planned" if name in PLANNED else "not in this climb"
+            status = "not in this climb"
             cells = [Cell(NOTHING) for _ in range(5)]
         else:
             found = objectives(rung, ladder, findings)
