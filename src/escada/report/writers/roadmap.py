@@ -4,7 +4,7 @@
 
 What a version is for, changes and expects is said by its rung; what was measured, by a ladder.json;
 whether it was reached, by the rule of `objectives.py`. A rung that the climb did not have is listed
-without figures, a version that has no rung yet as planned.
+without figures.
 """
 
 from __future__ import annotations
