@@ -14,14 +14,12 @@ module is imported only when a spec is loaded, and offers `Config` (a `ModelConf
 from __future__ import annotations
 
 import difflib
-import importlib
 import re
-import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 from pydantic import (
@@ -37,6 +35,7 @@ from pydantic import (
 
 from escada.budget import Budget, BudgetField, Warmup, WarmupField
 from escada.errors import EscadaError, decimal_comma, nearest
+from escada.extensions import Place, add_folder
 from escada.files import content_hash
 
 SCHEMA_VERSION = 1
@@ -90,7 +89,8 @@ class TextSpec(Section):
 class TokenizerSpec(Section):
     """How text becomes ids."""
 
-    kind: Literal["characters", "bytes", "bpe", "unigram"]
+    kind: str
+    """`characters`, `bytes`, `bpe`, `unigram`, or a module on the path."""
     vocab_size: int | None = Field(default=None, ge=260, le=65_536)
     """Size with special tokens and byte pieces, for `bpe` and `unigram` only."""
     min_count: int = Field(default=3, ge=1)
@@ -142,7 +142,8 @@ class TrainSpec(Section):
     micro_batch_sequences: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     """Sequences in one forward pass; "auto": as many as fit into memory; None: the whole batch, or
     as many of it as fit."""
-    optimizer: Literal["adam", "adamw", "muon"] = "adamw"
+    optimizer: str = "adamw"
+    """`adam`, `adamw`, `muon`, or a module on the path."""
     learning_rate: float = Field(gt=0)
     rates: Rates = Rates()
     """Of an optimizer with several rates (`muon`)."""
@@ -153,7 +154,8 @@ class TrainSpec(Section):
     weight_decay: float = Field(default=0.0, ge=0)
     """On matrices only: never on norms, biases or embeddings."""
     warmup: WarmupField = Warmup(0, "%")
-    schedule: Literal["constant", "cosine", "trapezoid"] = "constant"
+    schedule: str = "constant"
+    """`constant`, `cosine`, `trapezoid`, or a module on the path."""
     min_learning_rate_ratio: float = Field(default=0.1, ge=0, le=1)
     """Where the cosine ends."""
     decay: WarmupField = Warmup(60, "%")
@@ -228,66 +230,33 @@ class Spec(Section):
         return self.model_copy(update={"train": self.train.model_copy(update={"budget": budget})})
 
 
-def model_sources(kind: str) -> list[Path]:
-    """The file of a model kind from outside the package, whose code decides the weights too."""
-    file = model_module(kind).__file__ if "." in kind else None
-    return [Path(file)] if file else []
+MODELS = Place(
+    "escada.models",
+    "model kind",
+    offers=("Config", "Model"),
+    where="model.kind",
+    page="docs/adding-a-rung.md",
+)
+"""See the module docstring."""
+OPTIMIZERS = Place(
+    "escada.training.optimizers", "optimizer", offers=("build",), where="train.optimizer"
+)
+SCHEDULES = Place(
+    "escada.training.schedules", "schedule", offers=("factor",), where="train.schedule"
+)
+TOKENIZERS = Place(
+    "escada.text.tokenizers", "tokenizer", offers=("train", "load"), where="tokenizer.kind"
+)
 
 
-def model_folder(kind: str) -> Path | None:
-    """The folder that a model kind from outside the package was imported from; else None."""
-    (file,) = model_sources(kind) or (None,)
-    if file is None:
-        return None
-    above = kind.count(".") + (file.name == "__init__.py")
-    return file.resolve().parents[above]
-
-
-def add_model_folder(folder: Path) -> None:
-    """Find model kinds with a dotted name in this folder too, behind all that is on the path."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-
-
-def model_module(kind: str) -> ModuleType:
-    """The module of a model kind; see the module docstring.
-
-    Raises:
-        EscadaError: no such module, it does not load, or it offers no `Config` and `Model`.
-    """
-    name = kind if "." in kind else f"escada.models.{kind}"
-    try:
-        module = importlib.import_module(name)
-    except SyntaxError as error:
-        place = f"{error.filename}:{error.lineno}"
-        raise EscadaError(
-            f"the model file is not Python: {error.msg}", where=place, fix="correct it"
-        ) from error
-    except ModuleNotFoundError as error:
-        if error.name is None or not name.startswith(error.name):
-            raise
-        if "." in kind:
-            raise EscadaError(
-                f"no module {error.name!r} for the model kind {kind!r}",
-                where="model.kind",
-                fix="put it beside the spec file, or its folder on the path: PYTHONPATH=FOLDER "
-                "escada …",
-            ) from error
-        models = resources.files("escada.models").iterdir()
-        kinds = [m.name.removesuffix(".py") for m in models if m.name.endswith(".py")]
-        raise EscadaError(
-            f"unknown model kind {kind!r}",
-            where="model.kind",
-            fix=nearest(kind, [k for k in kinds if not k.startswith("_")]),
-        ) from error
-    for needed in ("Config", "Model"):
-        if not hasattr(module, needed):
-            raise EscadaError(
-                f"module {name} offers no {needed}",
-                where="model.kind",
-                fix="name a model file; docs/adding-a-rung.md says what it holds",
-            )
-    return module
+def chosen(spec: Spec) -> list[tuple[Place, str]]:
+    """The modules that a spec names, whose code decides the weights."""
+    return [
+        (MODELS, spec.model.kind),
+        (OPTIMIZERS, spec.train.optimizer),
+        (SCHEDULES, spec.train.schedule),
+        (TOKENIZERS, spec.tokenizer.kind),
+    ]
 
 
 _S = TypeVar("_S", bound=BaseModel)
@@ -354,7 +323,7 @@ def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
     written = list(dict.fromkeys([*_keys(Spec, ""), *model_keys]))
     plain = {"model": ModelConfig(kind=str(model_table["kind"]))}
     _validate(Spec, sections | plain, "", where, written)
-    module = model_module(str(model_table["kind"]))
+    module = MODELS.load(str(model_table["kind"]))
     config_type = cast(type[ModelConfig], module.Config)
     known = list(dict.fromkeys([*_keys(Spec, ""), *_keys(config_type, "model.")]))
     config = _validate(config_type, model_table, "model", where, known)
@@ -364,6 +333,9 @@ def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
 
 
 def _check_together(spec: Spec, where: object) -> None:
+    for place, name in chosen(spec):
+        if not place.is_ours(name):
+            place.load(name)
     tokenizer, train = spec.tokenizer, spec.train
     subwords = tokenizer.kind in ("bpe", "unigram")
     if subwords and tokenizer.vocab_size is None:
@@ -372,7 +344,7 @@ def _check_together(spec: Spec, where: object) -> None:
             where=where,
             fix="for example 4096",
         )
-    if not subwords and tokenizer.vocab_size is not None:
+    if tokenizer.kind in ("characters", "bytes") and tokenizer.vocab_size is not None:
         raise EscadaError(
             f"tokenizer.vocab_size has no meaning for {tokenizer.kind!r}",
             where=where,
@@ -422,12 +394,35 @@ def _override(text: str) -> dict[str, Any]:
     return parsed
 
 
-def rung_names() -> list[str]:
-    """The rungs of the package, in the order of the ladder."""
-    order = ["v1", "v2", "v3", "v4", "v4_gru", "v5", "v_final", "v_next"]
+@cache
+def _follows() -> dict[str, str | None]:
+    """What each rung of the package follows."""
     files = resources.files("escada.rungs").iterdir()
-    names = [file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")]
-    return sorted(names, key=lambda n: (order.index(n) if n in order else len(order), n))
+    return {
+        file.name.removesuffix(".toml"): tomllib.loads(file.read_text("utf-8"))["about"].get(
+            "follows"
+        )
+        for file in sorted(files, key=lambda file: file.name)
+        if file.name.endswith(".toml")
+    }
+
+
+def rung_names() -> list[str]:
+    """The rungs of the package, each behind the one that it follows; else by name."""
+    follows = _follows()
+
+    def in_order(names: list[str]) -> Iterator[str]:
+        for name in names:
+            yield name
+            yield from in_order([above for above, below in follows.items() if below == name])
+
+    return list(in_order([name for name, below in follows.items() if below not in follows]))
+
+
+def steps_to(rung: str) -> list[str]:
+    """A rung of the package behind those that lead to it, from the lowest on."""
+    below = _follows()[rung]
+    return [*(steps_to(below) if below else ()), rung]
 
 
 def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
@@ -449,7 +444,7 @@ def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
         except FileNotFoundError as error:
             fix = "check the path, or name a rung: " + ", ".join(rung_names())
             raise EscadaError("spec file not found", where=path, fix=fix) from error
-        add_model_folder(path.resolve().parent)
+        add_folder(path.resolve().parent)
     else:
         if rung not in rung_names():
             raise EscadaError(f"unknown rung {rung!r}", fix=_rung_fix(rung))

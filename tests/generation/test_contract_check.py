@@ -12,7 +12,7 @@ import torch
 
 from escada.errors import EscadaError
 from escada.generation.contract_check import check_contract
-from escada.spec import load_spec, model_module, rung_names
+from escada.spec import MODELS, load_spec, rung_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-rung.md"
 V = 70
@@ -171,7 +171,7 @@ def tried(tmp_path, monkeypatch):
         name = f"tried_{abs(hash((source, next(number))))}"
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.py").write_text(source, encoding="utf-8")
-        module = model_module(f"{name}.model")
+        module = MODELS.load(f"{name}.model")
         table = {"kind": f"{name}.model"} | config
         check_contract(
             module.Config.model_validate(table), V, window_tokens=16, device=torch.device("cpu")

@@ -11,8 +11,8 @@ import typer
 from escada.cli import completion, options
 from escada.terminal import echo
 
-ROADMAP = ("v1", "v2", "v3", "v4", "v5", "v_final")
-"""The rungs that a climb takes unless others are named."""
+LAST_OF_ROADMAP = "v_final"
+"""A climb takes this rung and those that lead to it, unless others are named."""
 
 
 def climb(
@@ -47,12 +47,12 @@ def climb(
 ) -> None:
     """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""
     from escada.budget import Budget
-    from escada.spec import load_spec, read_spec_table
+    from escada.spec import load_spec, read_spec_table, steps_to
 
     # What can be wrong is looked at before torch is loaded, which takes seconds.
     wanted = Budget.parse(budget) if budget else None
     options.check_paths(data, out)
-    names = rungs or list(ROADMAP)
+    names = rungs or steps_to(LAST_OF_ROADMAP)
     for name in names:
         read_spec_table(name)
     profile = load_spec(names[0], preset=preset, overrides=overrides or []).text.profile

@@ -32,7 +32,7 @@ def train(
     kind: Annotated[
         str,
         typer.Option(
-            help="characters, bytes, bpe or unigram.",
+            help="characters, bytes, bpe or unigram, or a module on the path.",
             autocompletion=completion.among("characters", "bytes", "bpe", "unigram"),
         ),
     ] = "bpe",
@@ -52,20 +52,19 @@ def train(
     ] = "reference",
 ) -> None:
     """Train a tokenizer on the training split of a corpus."""
-    from escada.errors import EscadaError, nearest
+    from escada.errors import EscadaError
     from escada.files import new_directory
-    from escada.spec import TokenizerSpec
-    from escada.text.tokenizers import KINDS, train_tokenizer
+    from escada.spec import TOKENIZERS, TokenizerSpec
+    from escada.text.tokenizers import train_tokenizer
 
-    if kind not in KINDS:
-        raise EscadaError(f"unknown kind of tokenizer {kind!r}", fix=nearest(kind, KINDS))
+    TOKENIZERS.load(kind)
     subwords = kind in ("bpe", "unigram")
-    if vocab_size is not None and not subwords:
+    if vocab_size is not None and kind in ("characters", "bytes"):
         raise EscadaError(f"--vocab-size has no meaning for {kind!r}", fix="leave it out")
     spec = TokenizerSpec.model_validate(
         {
             "kind": kind,
-            "vocab_size": (vocab_size or 4096) if subwords else None,
+            "vocab_size": vocab_size or (4096 if subwords else None),
             "min_count": min_count,
         }
     )

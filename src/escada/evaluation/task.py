@@ -19,22 +19,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib import resources
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from escada.code_hash import code_hash
-from escada.errors import EscadaError, nearest
+from escada.errors import EscadaError
+from escada.extensions import Place
 from escada.files import content_hash, read_json, write_json
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which, checkpoint_path
 from escada.runs.device import resolve_device
 from escada.runs.layout import read_whole
 from escada.runs.run import Run
-from escada.spec import model_module
+from escada.spec import MODELS, TOKENIZERS
 from escada.text.corpus import Corpus
 
 MEASURES = tuple(
@@ -47,6 +46,7 @@ MAKES_DOCUMENTS = tuple(
     for name in ("corpus", "sources", "reading", "dedup", "splitting", "decontamination", "tables")
 )
 """Code whose work the hash of the documents stands for."""
+PLACE = Place("escada.evaluation.tasks", "task", offers=("TASKS",), where="--task")
 ELSEWHERE = ("escada.guardrails.task",)
 """Modules with tasks of every climb that lie beside `evaluation/tasks/`."""
 
@@ -294,32 +294,13 @@ def find_tasks(name: str) -> tuple[Task[Any], ...]:
         EscadaError: no such task or module, or one that offers none.
     """
     ours = {task.name: task for task in _ours()}
-    if name in ours:
-        return (ours[name],)
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not name.startswith(error.name):
-            raise
-        fix = nearest(name, list(ours)) + ", or a module on the path (PYTHONPATH=FOLDER escada …)"
-        raise EscadaError(f"unknown task {name!r}", where="--task", fix=fix) from error
-    found = _offered(module)
-    if not found:
-        fix = "docs/extending.md shows a task in ten lines"
-        raise EscadaError("the module offers no TASKS of escada", where=name, fix=fix)
-    return found
+    return (ours[name],) if name in ours else tuple(PLACE.load(name).TASKS)
 
 
 @cache
 def _ours() -> tuple[Task[Any], ...]:
-    folder = resources.files("escada.evaluation.tasks")
-    names = sorted(file.name.removesuffix(".py") for file in folder.iterdir())
-    modules = [f"escada.evaluation.tasks.{name}" for name in names if not name.startswith("_")]
-    return tuple(t for m in (*modules, *ELSEWHERE) for t in _offered(importlib.import_module(m)))
-
-
-def _offered(module: ModuleType) -> tuple[Task[Any], ...]:
-    return tuple(getattr(module, "TASKS", ()))
+    modules = [*map(PLACE.module_name, PLACE.names()), *ELSEWHERE]
+    return tuple(task for name in modules for task in importlib.import_module(name).TASKS)
 
 
 def result_key(run: Run, which: Which, module: str, **of: object) -> str:
@@ -331,13 +312,14 @@ def result_key(run: Run, which: Which, module: str, **of: object) -> str:
         module: name of the one that makes the result; its code counts, and what it imports.
         of: JSON values that the result depends on: hashes of documents, settings.
     """
-    model = model_module(run.spec.model.kind).__name__
+    model = MODELS.module_name(run.spec.model.kind)
+    tokenizer = TOKENIZERS.module_name(run.spec.tokenizer.kind)
     return content_hash(
         {
             "weights": weights_hash(run, which),
             "tokenizer": run.tokenizer.hash,
             "context_tokens": ruler_context(run),
-            "code": code_hash(module, model, within=MEASURES, without=MAKES_DOCUMENTS),
+            "code": code_hash(module, model, tokenizer, within=MEASURES, without=MAKES_DOCUMENTS),
             **of,
         }
     )

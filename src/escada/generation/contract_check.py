@@ -33,7 +33,7 @@ from escada.generation.weights import with_weights
 from escada.models.contract import DecodingState, LanguageModel, build_model
 from escada.models.saved import Setting
 from escada.runs.device import memory_errors
-from escada.spec import ModelConfig, model_module
+from escada.spec import MODELS, ModelConfig
 
 ROWS = 3
 MOST_TOKENS = 64
@@ -296,7 +296,7 @@ class _Check:
         except (EscadaError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            if "." not in self.config.kind:
+            if MODELS.is_ours(self.config.kind):
                 raise
             what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise EscadaError(
@@ -306,12 +306,12 @@ class _Check:
             ) from error
 
     def _file(self) -> str:
-        file = model_module(self.config.kind).__file__
+        file = MODELS.load(self.config.kind).__file__
         return self.config.kind if file is None else f"{self.config.kind}, {file}"
 
     def _place(self, error: Exception) -> str:
         """The innermost line of the model file that the error went through."""
-        module = sys.modules[model_module(self.config.kind).__name__]
+        module = sys.modules[MODELS.load(self.config.kind).__name__]
         for frame in reversed(traceback.extract_tb(error.__traceback__)):
             if module.__file__ and Path(frame.filename) == Path(module.__file__):
                 return f"{self.config.kind}, {frame.filename}:{frame.lineno}"

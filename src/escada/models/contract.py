@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from escada.errors import EscadaError
 from escada.models.saved import SavedBytes, Setting, counted
-from escada.spec import ModelConfig, model_module
+from escada.spec import MODELS, ModelConfig
 
 
 class DecodingState(Protocol):
@@ -131,7 +131,7 @@ def build_model(config: ModelConfig, vocab_size: int, seed: int) -> LanguageMode
     Raises:
         EscadaError: the model file's `Model` is no language model, or lacks a method of one.
     """
-    offered = model_module(config.kind).Model
+    offered = MODELS.load(config.kind).Model
     if not (isinstance(offered, type) and issubclass(offered, LanguageModel)):
         raise EscadaError(
             "Model is no LanguageModel",

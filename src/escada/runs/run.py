@@ -19,8 +19,9 @@ from typing import Any
 import tomli_w
 import torch
 
-from escada.code_hash import code_hash, imports_of
+from escada.code_hash import bare_code, code_hash, imports_of
 from escada.errors import EscadaError, nearest
+from escada.extensions import add_folder
 from escada.files import (
     content_hash,
     new_directory,
@@ -34,14 +35,7 @@ from escada.runs.checkpoint import Which, load_checkpoint, load_weights
 from escada.runs.environment import environment
 from escada.runs.layout import RESTORE, SCHEMA_VERSION, Layout, read_record, read_whole
 from escada.runs.model_code import deciding_code
-from escada.spec import (
-    Spec,
-    add_model_folder,
-    model_folder,
-    model_module,
-    model_sources,
-    parse_spec,
-)
+from escada.spec import MODELS, Spec, chosen, parse_spec
 from escada.text.tokenizers import Tokenizer, load_tokenizer
 
 DECIDES_WEIGHTS = (
@@ -61,11 +55,21 @@ def training_code_hash(spec: Spec) -> str:
 
     Of a model file from elsewhere, that is what `deciding_code` leaves of it.
     """
-    name = model_module(spec.model.kind).__name__
-    theirs = model_sources(spec.model.kind)
-    models = [one for file in theirs for one in imports_of(file)] if theirs else [name]
-    ours = code_hash("escada.training.run", *models, within=DECIDES_WEIGHTS, without=ONLY_TELLS)
-    return content_hash([ours, [deciding_code(f.read_text(encoding="utf-8")) for f in theirs]])
+    ours: list[str] = []
+    theirs: list[str] = []
+    for place, name in chosen(spec):
+        if (file := place.file(name)) is None:
+            ours.append(place.module_name(name))
+        else:
+            ours += imports_of(file)
+            source = file.read_text(encoding="utf-8")
+            theirs.append(deciding_code(source) if place is MODELS else bare_code(file))
+    return content_hash(
+        [
+            code_hash("escada.training.run", *ours, within=DECIDES_WEIGHTS, without=ONLY_TELLS),
+            theirs,
+        ]
+    )
 
 
 def run_key(
@@ -209,7 +213,7 @@ def create_run(
             "hash": tokenizer.hash,
         },
         "budget": str(spec.train.budget),
-        "model_folder": _text(model_folder(spec.model.kind)),
+        "module_folders": _module_folders(spec),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **facts,
     }
@@ -224,8 +228,10 @@ def create_run(
     return Run(Layout(path), spec, record)
 
 
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+def _module_folders(spec: Spec) -> list[str]:
+    """Where the modules from outside the package lie."""
+    folders = {place.folder(name) for place, name in chosen(spec)}
+    return sorted(str(folder) for folder in folders if folder is not None)
 
 
 _NEEDED = ("key", "name", "preset", "seed", "status", "spec_hash", "corpus_hash", "tokenizer")
@@ -252,8 +258,10 @@ def open_run(path: Path) -> Run:
         )
     record = read_record(layout.record, _NEEDED)
     table = read_toml(layout.spec, RESTORE)
-    if record.get("model_folder"):
-        add_model_folder(Path(record["model_folder"]))
+    # Earlier runs name the one of their model, or none.
+    for folder in record.get("module_folders", [record.get("model_folder")]):
+        if folder:
+            add_folder(Path(folder))
     spec = parse_spec(table, layout.spec)
     if spec.hash != record["spec_hash"]:
         raise EscadaError(

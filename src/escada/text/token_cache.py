@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from escada.code_hash import code_hash
 from escada.errors import EscadaError
 from escada.files import cache_directory, content_hash, exclusive, new_directory
-from escada.spec import TokenizerSpec
+from escada.spec import TOKENIZERS, TokenizerSpec
 from escada.text import shards
 from escada.text.shards import ProgressCallback, TokenStream, write_stream
 from escada.text.tokenizers import METADATA, Tokenizer, load_tokenizer, train_tokenizer
@@ -76,7 +76,11 @@ def tokens_path(corpus: Corpus, spec: TokenizerSpec) -> Path:
         {
             "corpus": corpus.hash,
             "tokenizer": spec.model_dump(mode="json"),
-            "code": code_hash(__name__, within=("escada.text.tokenizers", "escada.text.shards")),
+            "code": code_hash(
+                __name__,
+                TOKENIZERS.module_name(spec.kind),
+                within=("escada.text.tokenizers", "escada.text.shards"),
+            ),
             "sentencepiece": importlib.metadata.version("sentencepiece"),
         }
     )

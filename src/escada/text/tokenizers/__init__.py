@@ -1,8 +1,11 @@
 """Text to ids and back: characters, bytes, and SentencePiece subwords, behind one contract.
 
-tokenizer = train_tokenizer(spec.tokenizer, texts)
-tokenizer.save(folder)
-tokenizer = load_tokenizer(folder)
+    tokenizer = train_tokenizer(spec.tokenizer, texts)
+    tokenizer.save(folder)
+    tokenizer = load_tokenizer(folder)
+
+One file is one kind, of this folder or anywhere on the path: `train(spec, texts)` and
+`load(folder, content)` give a `Tokenizer`, whose `kind` is the name that the spec gives.
 """
 
 from __future__ import annotations
@@ -10,13 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from escada.errors import EscadaError, nearest
-from escada.spec import TokenizerSpec
+from escada.errors import EscadaError
+from escada.spec import TOKENIZERS, TokenizerSpec
 from escada.text.tokenizers.contract import METADATA, Ids, Tokenizer, read_metadata
 
 __all__ = ["METADATA", "Ids", "Tokenizer", "load_tokenizer", "train_tokenizer"]
-
-KINDS = ("characters", "bytes", "bpe", "unigram")
 
 
 def train_tokenizer(spec: TokenizerSpec, documents: Iterable[str]) -> Tokenizer:
@@ -27,24 +28,14 @@ def train_tokenizer(spec: TokenizerSpec, documents: Iterable[str]) -> Tokenizer:
     Raises:
         EscadaError: no text, or a vocabulary that does not fit it.
     """
-    if spec.kind == "characters":
-        from escada.text.tokenizers.characters import CharacterTokenizer
-
-        return CharacterTokenizer.train(documents, min_count=spec.min_count)
-    if spec.kind == "bytes":
-        from escada.text.tokenizers.bytes import ByteTokenizer
-
-        return ByteTokenizer()
-    from escada.text.tokenizers.subwords import SubwordTokenizer
-
-    if spec.vocab_size is None:
-        raise EscadaError(f"tokenizer.vocab_size is needed for {spec.kind!r}")
-    return SubwordTokenizer.train(
-        documents,
-        kind=spec.kind,
-        vocab_size=spec.vocab_size,
-        character_coverage=spec.character_coverage,
-    )
+    tokenizer: Tokenizer = TOKENIZERS.load(spec.kind).train(spec, documents)
+    if tokenizer.kind != spec.kind:
+        raise EscadaError(
+            f"the tokenizer calls itself {tokenizer.kind!r}",
+            where=f"tokenizer.kind {spec.kind!r}",
+            fix="let its kind be the name of its module",
+        )
+    return tokenizer
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -54,21 +45,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         EscadaError: there is none, or a file is missing, corrupted or of another version.
     """
     content = read_metadata(folder)
-    kind = content.get("kind")
-    if kind == "characters":
-        from escada.text.tokenizers.characters import CharacterTokenizer
-
-        return CharacterTokenizer.from_content(content)
-    if kind == "bytes":
-        from escada.text.tokenizers.bytes import ByteTokenizer
-
-        return ByteTokenizer()
-    if kind in ("bpe", "unigram"):
-        from escada.text.tokenizers.subwords import SubwordTokenizer
-
-        return SubwordTokenizer.load(folder, content)
-    raise EscadaError(
-        f"unknown kind of tokenizer {kind!r}",
-        where=folder / METADATA,
-        fix=nearest(str(kind), KINDS),
-    )
+    try:
+        module = TOKENIZERS.load(str(content.get("kind")))
+    except EscadaError as error:
+        raise EscadaError(error.what, where=folder / METADATA, fix=error.fix) from error
+    return module.load(folder, content)

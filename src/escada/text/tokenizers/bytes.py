@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from escada.files import content_hash
+from escada.spec import TokenizerSpec
 from escada.text.tokenizers.contract import Ids, write_metadata
 
 
@@ -51,3 +52,13 @@ class ByteTokenizer:
 
     def _content(self) -> dict[str, Any]:
         return {"kind": self.kind, "vocab_size": self.vocab_size}
+
+
+def train(spec: TokenizerSpec, documents: Iterable[str]) -> ByteTokenizer:
+    """There is nothing to learn."""
+    return ByteTokenizer()
+
+
+def load(folder: Path, content: dict[str, Any]) -> ByteTokenizer:
+    """There is nothing to read."""
+    return ByteTokenizer()

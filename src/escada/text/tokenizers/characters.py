@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from escada.errors import EscadaError
 from escada.files import content_hash
+from escada.spec import TokenizerSpec
 from escada.text.tokenizers.contract import REPLACEMENT, Ids, write_metadata
 
 UNICODE_SCALARS = 1_112_064
@@ -142,3 +143,13 @@ def _joined(documents: Iterable[str]) -> Iterator[str]:
             yield "".join(held)
             held, size = [], 0
     yield "".join(held)
+
+
+def train(spec: TokenizerSpec, documents: Iterable[str]) -> CharacterTokenizer:
+    """See `CharacterTokenizer.train`."""
+    return CharacterTokenizer.train(documents, min_count=spec.min_count)
+
+
+def load(folder: Path, content: dict[str, Any]) -> CharacterTokenizer:
+    """The tokenizer of a metadata file."""
+    return CharacterTokenizer.from_content(content)

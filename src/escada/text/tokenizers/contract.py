@@ -32,7 +32,7 @@ class Tokenizer(Protocol):
 
     @property
     def kind(self) -> str:
-        """`characters`, `bytes`, `bpe` or `unigram`."""
+        """The name that the spec gives: `characters`, `bpe` … or its module."""
         ...
 
     @property

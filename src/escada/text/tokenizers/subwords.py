@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 
 from escada.errors import EscadaError
 from escada.files import content_hash, write_bytes
+from escada.spec import TokenizerSpec
 from escada.text.tokenizers.contract import REPLACEMENT, Ids, corrupted, write_metadata
 
 MODEL = "tokenizer.model"
@@ -141,6 +142,24 @@ class SubwordTokenizer:
         except RuntimeError as error:
             raise _vocabulary_error(str(error), kind, vocab_size) or error from error
         return cls(model.getvalue(), kind=kind)
+
+    @classmethod
+    def of_spec(
+        cls, spec: TokenizerSpec, kind: Literal["bpe", "unigram"], documents: Iterable[str]
+    ) -> SubwordTokenizer:
+        """`train` with what a spec says.
+
+        Raises:
+            EscadaError: what `train` raises, or the spec names no size.
+        """
+        if spec.vocab_size is None:
+            raise EscadaError(f"tokenizer.vocab_size is needed for {kind!r}")
+        return cls.train(
+            documents,
+            kind=kind,
+            vocab_size=spec.vocab_size,
+            character_coverage=spec.character_coverage,
+        )
 
     @classmethod
     def load(cls, folder: Path, content: dict[str, Any]) -> SubwordTokenizer:

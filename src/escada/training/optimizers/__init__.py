@@ -1,7 +1,7 @@
 """The optimizers that a spec may name, and the parameter groups that they work on.
 
-One file is one optimizer: `build(model, train)` gives a `torch.optim.Optimizer`, whatever it is
-made of inside. What the training loop asks of it:
+One file is one optimizer, of this folder or anywhere on the path: `build(model, train)` gives a
+`torch.optim.Optimizer`, whatever it is made of inside. What the training loop asks of it:
 
 - every group has its own rate, `initial_lr`; the loop sets `lr` to that times the schedule's
   factor;
@@ -12,25 +12,15 @@ made of inside. What the training loop asks of it:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
 from escada.models.contract import LanguageModel
-from escada.spec import TrainSpec
-from escada.training.optimizers import adam, muon
-
-OPTIMIZERS: dict[str, Callable[[LanguageModel, TrainSpec], torch.optim.Optimizer]] = {
-    "adam": adam.build,
-    "adamw": adam.build,
-    "muon": muon.build,
-}
-"""By the name that a spec gives."""
+from escada.spec import OPTIMIZERS, TrainSpec
 
 
 def build_optimizer(model: LanguageModel, train: TrainSpec) -> torch.optim.Optimizer:
     """The spec's optimizer for a model, its groups at their initial rates."""
-    optimizer = OPTIMIZERS[train.optimizer](model, train)
+    optimizer: torch.optim.Optimizer = OPTIMIZERS.load(train.optimizer).build(model, train)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer

@@ -1,0 +1,140 @@
+"""The one rule for adding things: a module in the right folder, or any module on Python's path.
+
+    MODELS = Place("escada.models", "model kind", offers=("Config", "Model"), where="model.kind")
+    MODELS.load("transformer")      # escada/models/transformer.py
+    MODELS.load("my_models.bigram") # beside the spec file, or elsewhere on the path
+
+A module of the package is found by its name when it offers what is asked of its kind, so a file in
+the folder is all that it takes; a name of the package goes before one on the path.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from escada.errors import EscadaError, nearest
+
+ROOT = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where things of one kind are added.
+
+    Attributes:
+        package: of those that come with escada.
+        what: one is called, in errors.
+        offers: names that a module of the kind defines.
+        where: the key or option that names one.
+        page: of the docs that shows one.
+    """
+
+    package: str
+    what: str
+    offers: tuple[str, ...]
+    where: str
+    page: str = "docs/extending.md"
+
+    def names(self) -> tuple[str, ...]:
+        """Those that come with escada."""
+        return _names(self.package, self.offers)
+
+    def is_ours(self, name: str) -> bool:
+        """Whether one comes with escada."""
+        return name in self.names()
+
+    def module_name(self, name: str) -> str:
+        """The dotted name of a module; nothing is imported."""
+        return f"{self.package}.{name}" if self.is_ours(name) else name
+
+    def load(self, name: str) -> ModuleType:
+        """The module of a name.
+
+        Raises:
+            EscadaError: no such module, not Python, or it does not offer what is asked.
+        """
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise self._unknown(name)
+        try:
+            module = importlib.import_module(self.module_name(name))
+        except SyntaxError as error:
+            raise EscadaError(
+                f"the file of the {self.what} is not Python: {error.msg}",
+                where=f"{error.filename}:{error.lineno}",
+                fix="correct it",
+            ) from error
+        except ModuleNotFoundError as error:
+            if not f"{name}.".startswith(f"{error.name}."):
+                raise
+            raise self._unknown(name) from error
+        for needed in self.offers:
+            if not hasattr(module, needed):
+                near = nearest(name, self.names())
+                raise EscadaError(
+                    f"module {self.module_name(name)} offers no {needed}",
+                    where=self.where,
+                    fix=near if "?" in near else f"{self.page} says what a {self.what} holds",
+                )
+        return module
+
+    def _unknown(self, name: str) -> EscadaError:
+        if "." in name:
+            what = f"no module {name!r} for the {self.what}"
+            fix = "put it beside the spec file, or its folder on the path: PYTHONPATH=FOLDER"
+            return EscadaError(what, where=self.where, fix=f"{fix} escada …")
+        fix = nearest(name, self.names())
+        fix += "" if "?" in fix else ", or a module on the path: PYTHONPATH=FOLDER escada …"
+        return EscadaError(f"unknown {self.what} {name!r}", where=self.where, fix=fix)
+
+    def file(self, name: str) -> Path | None:
+        """The file of a module from outside the package; None for one that comes with escada."""
+        if self.is_ours(name):
+            return None
+        file = self.load(name).__file__
+        return None if file is None else Path(file)
+
+    def folder(self, name: str) -> Path | None:
+        """The folder that a module from outside the package was imported from; else None."""
+        file = self.file(name)
+        if file is None:
+            return None
+        return file.resolve().parents[name.count(".") + (file.name == "__init__.py")]
+
+
+def add_folder(folder: Path) -> None:
+    """Find modules in this folder too, behind all that is on the path."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+@cache
+def _names(package: str, offers: tuple[str, ...]) -> tuple[str, ...]:
+    """Modules of a package whose source defines all of `offers`; none is imported."""
+    folder = ROOT.joinpath(*package.split(".")[1:])
+    return tuple(
+        file.stem
+        for file in sorted(folder.glob("[!_]*.py"))
+        if set(offers) <= set(_defined(ast.parse(file.read_text(encoding="utf-8"))))
+    )
+
+
+def _defined(module: ast.Module) -> Iterator[str]:
+    for node in module.body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.ImportFrom(names=names):
+                yield from (one.asname or one.name for one in names)
+            case ast.Assign(targets=targets):
+                yield from (one.id for one in targets if isinstance(one, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+            case _:
+                pass

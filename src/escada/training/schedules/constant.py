@@ -1,0 +1,10 @@
+"""The same rate to the end."""
+
+from __future__ import annotations
+
+from escada.spec import TrainSpec
+
+
+def factor(train: TrainSpec, step: int, total_steps: int) -> float:
+    """1."""
+    return 1.0
