@@ -96,7 +96,7 @@ def test_statistics_are_printed_and_given_as_json(folder, corpus):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--kind", "bqe", "--out", "x"], "unknown kind.*'bpe'"),
+        (["train", "--kind", "bqe", "--out", "x"], "unknown tokenizer.*'bpe'"),
         (["train", "--kind", "bytes", "--vocab-size", "300", "--out", "x"], "no meaning"),
         (["encode", "--tokenizer", "absent", "a"], "no tokenizer here"),
         (["encode", "--tokenizer", "{folder}", "--file", "absent"], "file not found.*absent"),
