@@ -1,21 +1,15 @@
 """`escada train` says what it is doing, what came out, and what to do next."""
 
-import os
 import re
-import subprocess
-import sys
+
+from tests.processes import escada
 
 
 def test_a_training_says_its_phases_its_score_and_the_next_command(corpus_path, tmp_path):
     sizes = ("model.d_hidden=8", "model.d_embedding=4", "train.batch_sequences=2")
     overrides = [part for text in (*sizes, "train.window_tokens=16") for part in ("--set", text)]
     train = ("train", "v1", "--budget", "0.01 s", "--data", str(corpus_path), "--device", "cpu")
-    done = subprocess.run(
-        [sys.executable, "-m", "escada", *train, "--out", str(tmp_path), *overrides],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
+    done = escada([*train, "--out", tmp_path, *overrides])
     assert done.returncode == 0, done.stderr
     (run,) = tmp_path.iterdir()
     assert "-v1-laptop-" in run.name  # the preset, unless another is named

@@ -1,6 +1,8 @@
-"""A training that is killed, at any moment, ends with the weights of one that was not."""
+"""A training that is killed, at any moment, ends with the weights of one that was not.
 
-import os
+The one that was not ran in an interpreter of its own, with a hash seed of its own.
+"""
+
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.processes import Escada, escada
 
 from escada.files import read_json, sha256_file
 from escada.runs.checkpoint import checkpoint_path
@@ -30,12 +33,6 @@ SMALL = {
 STEPS = 60
 
 
-def escada(*arguments: str, prelude: str = "") -> list[str]:
-    """The command line in a process of its own, after some Python."""
-    code = f"import sys\n{prelude}\nfrom escada.cli import main\nsys.argv[0] = 'escada'\nmain()"
-    return [sys.executable, "-c", code, *arguments]
-
-
 def train(rung: str, corpus_path: Path, out: Path) -> list[str]:
     common = ["train.batch_sequences=6", "train.micro_batch_sequences=3", "train.window_tokens=24"]
     overrides = [part for s in SMALL[rung] + common for part in ("--set", s)]
@@ -45,14 +42,8 @@ def train(rung: str, corpus_path: Path, out: Path) -> list[str]:
     ]
 
 
-def environment():
-    return os.environ | {"OMP_NUM_THREADS": "1"}
-
-
 def run(arguments: list[str], prelude: str = "", expect: int = 0) -> None:
-    done = subprocess.run(
-        escada(*arguments, prelude=prelude), env=environment(), capture_output=True, text=True
-    )
+    done = escada(arguments, prelude=prelude)
     assert done.returncode == expect, done.stderr
 
 
@@ -77,7 +68,8 @@ def metrics(out: Path):
 @pytest.fixture(scope="module", params=["v2", "v4", "v5"])
 def uninterrupted(request, corpus_path, tmp_path_factory):
     out = tmp_path_factory.mktemp(request.param)
-    run(train(request.param, corpus_path, out))
+    command = [sys.executable, "-m", "escada", *train(request.param, corpus_path, out)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return request.param, out
 
 
@@ -125,9 +117,7 @@ def test_killed_from_outside_before_any_checkpoint_then_resumed(
     uninterrupted, corpus_path, tmp_path
 ):
     rung, reference = uninterrupted
-    process = subprocess.Popen(
-        escada(*train(rung, corpus_path, tmp_path)), env=environment(), stderr=subprocess.DEVNULL
-    )
+    process = Escada(train(rung, corpus_path, tmp_path))
     while not list(tmp_path.glob("*/metrics.jsonl")):
         assert process.poll() is None
         time.sleep(0.01)
@@ -139,12 +129,7 @@ def test_killed_from_outside_before_any_checkpoint_then_resumed(
 
 def test_ctrl_c_saves_says_how_to_resume_and_loses_nothing(uninterrupted, corpus_path, tmp_path):
     rung, reference = uninterrupted
-    process = subprocess.Popen(
-        escada(*train(rung, corpus_path, tmp_path)),
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = Escada(train(rung, corpus_path, tmp_path))
     while not any("train" in p.read_text() for p in tmp_path.glob("*/metrics.jsonl")):
         assert process.poll() is None
         time.sleep(0.005)
@@ -163,12 +148,7 @@ def test_ctrl_c_saves_says_how_to_resume_and_loses_nothing(uninterrupted, corpus
 
 def test_a_finished_run_is_not_resumed_and_other_threads_are_refused(uninterrupted, tmp_path):
     _, reference = uninterrupted
-    done = subprocess.run(
-        escada("resume", str(only_run(reference).path)),
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
+    done = escada(["resume", only_run(reference).path])
     assert done.returncode == 2
     assert "finished" in done.stderr
     assert "Traceback" not in done.stderr

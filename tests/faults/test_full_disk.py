@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.processes import escada
 
 from escada.files import read_json, sha256_file
 from escada.runs.checkpoint import checkpoint_path
@@ -23,18 +23,6 @@ def train(corpus: Path, out: Path) -> list[str]:
         *("train", "v1", "--preset", "laptop", "--budget", f"{STEPS} steps", "--device", "cpu"),
         *("--data", str(corpus), "--out", str(out), "--set", "train.validations=4", *sizes),
     ]
-
-
-def escada(arguments: list[str], prelude: str = "") -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own, after some Python; a hang is a failure."""
-    code = f"import sys\n{prelude}\nfrom escada.cli import main\nsys.argv[0] = 'escada'\nmain()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
@@ -95,7 +83,7 @@ checkpoint._write = limited
 def test_disk_full_while_saving_keeps_the_last_checkpoint_which_resumes(
     uninterrupted, corpus_path, tmp_path
 ):
-    said = one_line(escada(train(corpus_path, tmp_path), LIMIT))
+    said = one_line(escada(train(corpus_path, tmp_path), prelude=LIMIT))
     assert "disk full while saving; checkpoint step-00000060 survives" in said
     assert "free some space" in said
     (run,) = find_runs(tmp_path)
@@ -131,7 +119,7 @@ def test_a_really_full_disk_ends_the_training_at_once_and_it_resumes(
 ):
     disk = mounted("size=1m")
     monkeypatch.setenv("FILLER", str(disk / "filler"))
-    said = one_line(escada(train(corpus_path, disk / "runs"), FILL))
+    said = one_line(escada(train(corpus_path, disk / "runs"), prelude=FILL))
     assert "disk full while saving; the last checkpoint survives" in said
     assert "metrics.jsonl" in said
     (disk / "filler").unlink()
@@ -155,7 +143,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, hard))
 )
 def test_disk_full_leaves_no_half_a_folder(corpus_path, tmp_path, command):
     command = command.format(source=corpus_path.parent / "source.jsonl", corpus=corpus_path)
-    said = one_line(escada([*command.split(), "--out", str(tmp_path / "new")], LITTLE))
+    said = one_line(escada([*command.split(), "--out", str(tmp_path / "new")], prelude=LITTLE))
     assert "disk full while saving; nothing was overwritten" in said
     assert list(tmp_path.iterdir()) == []
 
@@ -165,7 +153,7 @@ def test_disk_full_leaves_the_corpus_that_was_there(corpus_path, tmp_path):
     assert escada(["data", "prepare", "--source", source, "--out", str(folder)]).returncode == 0
     before = Corpus.open(folder).hash
     again = ["data", "prepare", "--source", source, "--out", str(folder), "--documents", "200"]
-    assert "disk full while saving" in one_line(escada(again, LITTLE))
+    assert "disk full while saving" in one_line(escada(again, prelude=LITTLE))
     assert Corpus.open(folder).hash == before
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 

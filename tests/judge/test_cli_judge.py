@@ -4,12 +4,11 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 
 import pytest
+from tests.processes import Escada
 
 from escada.cli.judge import _duration
 
@@ -19,24 +18,18 @@ QUESTIONS = PROMPTS * (3 + 6) + (PROMPTS + 1) // 2 * (4 + 12) + 10 * (2 + 3 * 2)
 
 def command(runs, served, out, *more):
     return [
-        *(sys.executable, "-m", "escada", "judge", *(str(run.path) for run in runs)),
+        *("judge", *(str(run.path) for run in runs)),
         *("--base-url", served.base_url, "--model", "j", "--out", str(out)),
         *("--prompts", str(PROMPTS), "--first-wait", "0.02", *more),
     ]
 
 
 def environment():
-    return os.environ | {"OMP_NUM_THREADS": "1", "ESCADA_JUDGE_API_KEY": "sk-0123456789abcdef"}
+    return os.environ | {"ESCADA_JUDGE_API_KEY": "sk-0123456789abcdef"}
 
 
 def start(*arguments):
-    return subprocess.Popen(
-        command(*arguments),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return Escada(command(*arguments), env=environment())
 
 
 def wait_for(condition, process):
