@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["escada.cli", "escada.training.start", "escada.ladder"])
+_CONTEXT.set_forkserver_preload(
+    ["torch._dynamo", "escada.cli", "escada.training.start", "escada.ladder", "matplotlib.figure"]
+)
 
 
 def _run_verb(
