@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
+from tests.processes import escada
 
 from escada.spec import load_spec, overlay
 
@@ -192,25 +193,17 @@ def test_a_model_beside_the_spec_file_is_found_and_so_it_is_when_its_run_is_open
     del spec["presets"]["laptop"]["model"]
     (mine / "bigram.toml").write_text(tomli_w.dumps(spec), encoding="utf-8")
 
-    def escada(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "escada", *map(str, arguments)],
-            cwd=tmp_path,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-        )
-
     train = ("train", "mine/bigram.toml", "--preset", "laptop", "--budget", "2 steps")
     train += ("--data", corpus_path, "--device", "cpu")
     for rehearsal in ((), ("--dry-run",)):
-        told = escada(*train, *rehearsal)
+        told = escada([*train, *rehearsal], cwd=tmp_path)
         assert told.returncode == 2
         assert "advance fails with AttributeError" in told.stderr
         assert "Traceback" not in told.stderr
     assert not (tmp_path / "runs").exists()  # nothing was begun
     model.write_text(block("python"), encoding="utf-8")
-    trained = escada(*train)
+    trained = escada(train, cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
-    sampled = escada("sample", trained.stdout.splitlines()[-1], "--prompt", "A", "--max-tokens", 2)
+    run = trained.stdout.splitlines()[-1]
+    sampled = escada(["sample", run, "--prompt", "A", "--max-tokens", 2], cwd=tmp_path)
     assert sampled.returncode == 0, sampled.stderr

@@ -7,6 +7,7 @@ and the first sample of v1 tries to break out of the page.
 import json
 import math
 import random
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -270,6 +271,12 @@ def folder(tmp_path_factory) -> Path:
 def page(folder) -> str:
     """The page of the unchanged climb."""
     return (folder / "report" / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without figures, whose drawing takes nine tenths of the time: for tests of words."""
+    monkeypatch.setattr("escada.report.page._figures", lambda *_, **_png: defaultdict(str))
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from escada.report.data import read_ladder
 from escada.report.scene import read_scene
 from escada.report.writers.html import write_report
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def share(accuracy, reach=0.03, **more):
     return {"accuracy": accuracy, "ci95": [accuracy - reach, accuracy + reach], **more}

@@ -9,6 +9,8 @@ from escada.errors import EscadaError
 from escada.report.costs import read_costs
 from escada.report.writers.html import write_report
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SHEET = {
     "schema_version": 2,
     "tokens": {"unique": 1_000_000, "seen": 4_200_000, "trained": 26_250},

@@ -230,6 +230,7 @@ def test_a_broken_samples_file_is_refused_by_name(climb):
         write_report(folder)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("code", "mean", "worth", "alone"),
     [
