@@ -15,12 +15,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    ["torch._dynamo", "escada.cli", "escada.training.start", "escada.ladder", "matplotlib.figure"]
+_IMPORTED = (
+    "torch._dynamo escada.cli escada.training.run escada.ladder.climb matplotlib.figure".split()
 )
+assert all(map(find_spec, _IMPORTED))  # the server passes over a name that it does not find
+_CONTEXT.set_forkserver_preload(_IMPORTED)
 
 
 def _run_verb(

@@ -16,7 +16,7 @@ SMOKE = """
 tests/test_spec.py tests/test_terminal.py tests/text/test_batches.py tests/text/test_splitting.py
 tests/models/test_models_contract.py tests/generation/test_decoding.py tests/cost/test_flops.py
 tests/evaluation/test_ruler.py tests/evaluation/test_text_score.py tests/training/test_plan.py
-tests/report/test_findings.py tests/report/test_tex.py tests/serve/test_engine.py
+tests/report/test_findings.py tests/report/test_tex.py tests/serve/test_scheduler.py
 tests/cli/test_cli_misspelled.py tests/cli/test_cli_runs.py
 """.split()
 

@@ -1,6 +1,8 @@
 """`escada train` says what it is doing, what came out, and what to do next."""
 
 import re
+import subprocess
+import sys
 
 from tests.processes import escada
 

@@ -276,7 +276,7 @@ def page(folder) -> str:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages without figures, whose drawing takes nine tenths of the time: for tests of words."""
-    monkeypatch.setattr("escada.report.page._figures", lambda *_, **_png: defaultdict(str))
+    monkeypatch.setattr("escada.report.writers.html._figures", lambda *_, **_png: defaultdict(str))
 
 
 @pytest.fixture
