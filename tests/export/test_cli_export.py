@@ -22,7 +22,9 @@ def escada(monkeypatch, capsys, *words):
 def test_it_writes_a_folder_and_says_where(runs, tmp_path, monkeypatch, capsys):
     out = tmp_path / "hub"
     words = ("export", runs("v_final").path, out, "--to", "transformers")
-    assert escada(monkeypatch, capsys, *words) == (0, f"{out}\n", "")
+    code, shown, next_step = escada(monkeypatch, capsys, *words)
+    assert (code, shown) == (0, f"{out}\n")
+    assert f"from_pretrained('{out}')" in next_step
     code, _, error = escada(monkeypatch, capsys, *words)
     assert code == 2
     assert error.count("\n") == 1

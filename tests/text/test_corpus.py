@@ -188,7 +188,7 @@ def test_a_folder_without_corpus_is_one_clear_error(tmp_path: Path):
 def test_nothing_left_after_cleaning_is_an_empty_corpus(tmp_path: Path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "curta"}\n' * 5)
-    with pytest.raises(EscadaError, match="empty corpus: none of 5"):
+    with pytest.raises(EscadaError, match="empty corpus: of 5 documents none"):
         prepare(str(path), tmp_path / "c", profile="roadmap")
 
 

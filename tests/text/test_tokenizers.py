@@ -213,7 +213,7 @@ def test_unknown_bits_pay_for_the_characters_that_lack():
 
 
 def test_no_text_for_characters_is_an_error():
-    with pytest.raises(EscadaError, match="no character occurs 3 times"):
+    with pytest.raises(EscadaError, match="no character occurs at least 3 times"):
         train_tokenizer(SPECS["characters"], ["ab", ""])
 
 

@@ -28,7 +28,7 @@ SCRIPT = Path(__file__).with_name("two_processes.py")
 _spec = importlib.util.spec_from_file_location("two_processes", SCRIPT)
 two = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(two)
-MOST_SECONDS = 120
+MOST_SECONDS = 300
 
 
 def torchrun(*arguments):
@@ -226,7 +226,7 @@ def test_what_happens_to_one_process_ends_all_with_one_line(fault, corpus_path, 
     )
     begun = time.monotonic()
     done = launched(script, *cli(corpus_path, tmp_path / "runs", "20k steps"))
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 240, "nobody waits for the process that is gone"
     assert done.returncode != 0
     lines = escada_lines(done.stderr)
     if not lines and "SIGKILL" in act:

@@ -39,7 +39,7 @@ from escada.runs.device import resolve_device
 from escada.spec import TrainSpec
 from escada.training import launch
 
-_PATIENCE = timedelta(hours=24)
+_LONGEST_WAIT = timedelta(hours=24)
 _T = TypeVar("_T")
 
 
@@ -213,7 +213,7 @@ def joined(device: str) -> Generator[World]:
         torch.cuda.set_device(local_rank)
     try:
         dist.init_process_group("nccl" if on_gpu else "gloo")
-        control = dist.new_group(backend="gloo", timeout=_PATIENCE)
+        control = dist.new_group(backend="gloo", timeout=_LONGEST_WAIT)
         world = World(rank, launch.processes(), local_rank, control)
         yield world
         world.barrier()
