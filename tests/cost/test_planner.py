@@ -10,14 +10,14 @@ from escada.budget import Budget
 from escada.cost.devices import known_devices
 from escada.cost.machine import Pace, known_gpu, parse_memory, unknown_gpu
 from escada.cost.money import load_prices
-from escada.cost.planner import make_plan, predicted_facts
+from escada.cost.planner import make_plan, predicted_cost_of
 from escada.cost.sheet import COMPARED
-from escada.cost.text_facts import TextFacts, bytes_per_token, text_facts
+from escada.cost.tokens import TrainingText, bytes_per_token, training_text
 from escada.errors import EscadaError
 from escada.spec import load_spec
 from escada.training.plan import shape_of
 
-TEXT = TextFacts(tokens=10_000_000, bytes=34_000_000, vocab_size=4096, basis="counted")
+TEXT = TrainingText(tokens=10_000_000, bytes=34_000_000, vocab_size=4096, basis="counted")
 
 
 def plan_of(rung="v5", gpu="rtx3060-12gb", text=TEXT, budget=None, overrides=(), cost=()):
@@ -120,17 +120,17 @@ def test_a_long_warmup_is_warned_of_and_a_short_one_is_not():
 
 
 def test_windows_seen_hundreds_of_times_are_warned_of():
-    small = TextFacts(900_000, 3_000_000, 4096, "counted")
+    small = TrainingText(900_000, 3_000_000, 4096, "counted")
     assert "910 epochs: expect overfitting" in warnings(text=small)
     assert "epochs: expect" not in warnings()
 
 
 def test_a_vocabulary_too_large_for_the_text_is_warned_of():
     assert "vocabulary of 4,096 is large" in warnings(
-        text=TextFacts(900_000, 3_000_000, 4096, "counted")
+        text=TrainingText(900_000, 3_000_000, 4096, "counted")
     )
     assert "vocabulary" not in warnings()
-    assert "vocabulary" not in warnings(rung="v1", text=TextFacts(10**5, 10**5, 210, "counted"))
+    assert "vocabulary" not in warnings(rung="v1", text=TrainingText(10**5, 10**5, 210, "counted"))
 
 
 def test_too_few_and_too_many_tokens_a_parameter_are_warned_of():
@@ -156,7 +156,7 @@ def test_auto_takes_the_largest_micro_batch_that_fits():
 
 
 def test_a_prediction_has_what_a_cost_sheet_compares():
-    facts = predicted_facts(plan_of())
+    facts = predicted_cost_of(plan_of())
     assert set(COMPARED) <= set(facts)
     assert facts["memory_bytes"] == facts["memory"]["total"]
 
@@ -183,7 +183,7 @@ def test_memory_that_is_no_memory_is_one_line(text):
 
 
 def test_without_a_corpus_the_text_is_assumed_and_said_so():
-    facts = text_facts(load_spec("v5"), None)
+    facts = training_text(load_spec("v5"), None)
     assert facts.basis == "assumed"
     assert "default corpus is assumed" in warnings(text=facts)
 
@@ -192,9 +192,9 @@ def test_a_corpus_without_tokens_is_estimated_near_what_they_will_be(corpus):
     from escada.text.token_cache import prepare_tokens
 
     spec = load_spec("v1", preset="laptop")
-    before = text_facts(spec, corpus)
+    before = training_text(spec, corpus)
     tokenizer, stream = prepare_tokens(corpus, spec.tokenizer)
-    after = text_facts(spec, corpus)
+    after = training_text(spec, corpus)
     assert (after.tokens, after.vocab_size) == (stream.n_tokens, tokenizer.vocab_size)
     assert after.basis == "counted"
     assert before.tokens == pytest.approx(after.tokens, rel=0.1)

@@ -3,6 +3,9 @@
 import pytest
 
 from escada.budget import Budget
+from escada.cost.energy import Part
+from escada.cost.hardware import RecordedHardware
+from escada.cost.meter import Session
 from escada.cost.money import load_prices
 from escada.cost.sheet import COMPARED, account, in_one_line, read_sheet
 from escada.files import read_json, write_json
@@ -14,34 +17,35 @@ from escada.training.loop import Interrupted
 from escada.training.run import resume, start
 
 KWH = 3.6e6
-OWNED = {"kind": "cpu", "title": "a processor", "name": None, "count": 1, "threads": 2}
-RENTED = {"kind": "cuda", "title": "T4", "name": "t4-16gb", "count": 2, "threads": 2}
+OWNED = RecordedHardware("cpu", "a processor", None, count=1, threads=2, processes=1)
+RENTED = RecordedHardware("cuda", "T4", "t4-16gb", count=2, threads=2, processes=2)
 
 
 def part(name, joules, method="watts"):
-    return {
-        **{"part": name, "method": method, "joules": joules, "basis": "so"},
-        "estimated": method == "watts",
-    }
+    return Part(name, method, joules, estimated=method == "watts", basis="so")
 
 
-def sitting(device, hours, parts, validation_hours=0.0, notes=()):
-    return {
-        "from_step": 0,
-        "device": device,
-        "wall_seconds": hours * 3600,
-        "validation_seconds": validation_hours * 3600,
-        "energy": parts,
-        "notes": list(notes),
-    }
+def session(device, hours, parts, validation_hours=0.0, notes=()):
+    return Session(
+        begun="2026-11-30T06:00:00+00:00",
+        from_step=0,
+        device=device,
+        wall_seconds=hours * 3600,
+        validation_seconds=validation_hours * 3600,
+        host_memory_bytes=1,
+        device_memory_bytes=None,
+        device_reserved_bytes=None,
+        energy=parts,
+        notes=list(notes),
+    )
 
 
-def test_sittings_add_up():
+def test_sessions_add_up():
     # 1 h with 0.2 kWh and 3 h with 0.3 kWh: 4 h, 0.5 kWh; at 0.2 USD 0.10 USD and at 5 BRL 0.50.
     found = account(
         [
-            sitting(OWNED, 1, [part("cpu", 0.2 * KWH)], 0.1, ["a note"]),
-            sitting(OWNED, 3, [part("cpu", 0.3 * KWH)], 0.2, ["a note"]),
+            session(OWNED, 1, [part("cpu", 0.2 * KWH)], 0.1, ["a note"]),
+            session(OWNED, 3, [part("cpu", 0.3 * KWH)], 0.2, ["a note"]),
         ],
         load_prices(["electricity_usd_per_kwh=0.2", "brl_per_usd=5", "grid_g_per_kwh=100"]),
     )
@@ -56,20 +60,20 @@ def test_sittings_add_up():
     assert found["notes"] == ["a note"]
 
 
-def test_a_sitting_on_rented_gpus_costs_their_hours():
+def test_a_session_on_rented_gpus_costs_their_hours():
     # 2 GPUs for 1.5 h at 0.35 USD
     parts = [part("gpu", KWH, "nvml")]
-    found = account([sitting(RENTED, 1.5, parts)], load_prices())
+    found = account([session(RENTED, 1.5, parts)], load_prices())
     assert (found["money_basis"], found["usd"]) == ("rent", pytest.approx(1.05))
     assert found["kwh"] == pytest.approx(1)
     assert found["energy_estimated"] is False
 
 
-def test_sittings_here_and_there_are_billed_each_in_its_way():
+def test_sessions_here_and_there_are_billed_each_in_its_way():
     found = account(
         [
-            sitting(OWNED, 1, [part("cpu", 0.5 * KWH)]),
-            sitting(RENTED, 1, [part("gpu", KWH, "nvml")]),
+            session(OWNED, 1, [part("cpu", 0.5 * KWH)]),
+            session(RENTED, 1, [part("gpu", KWH, "nvml")]),
         ],
         load_prices(["electricity_usd_per_kwh=0.2"]),
     )
@@ -81,7 +85,7 @@ def test_sittings_here_and_there_are_billed_each_in_its_way():
 
 def test_an_energy_without_the_gpu_is_unknown_and_so_is_its_co2():
     beside = [part("cpu", 0.5 * KWH, "rapl")]
-    found = account([sitting(RENTED, 1, beside)], load_prices(["ownership=owned"]))
+    found = account([session(RENTED, 1, beside)], load_prices(["ownership=owned"]))
     assert (found["kwh"], found["co2_g"], found["usd"]) == (None, None, None)
 
 
@@ -152,22 +156,23 @@ def test_energy_and_hours_of_an_interrupted_training_add_up(spec, corpus_path, t
     assert (first["status"], first["step"]) == ("interrupted", 15)
     assert first["tokens"]["seen"] == 15 * 2 * 16
     whole = read_sheet(resume(run.path).layout.cost)
-    assert [s["from_step"] for s in whole["sittings"]] == [0, 15]
+    assert [s["from_step"] for s in whole["sessions"]] == [0, 15]
     assert whole["tokens"]["seen"] == 40 * 2 * 16
-    later = whole["sittings"][1]
+    later = whole["sessions"][1]
     assert whole["wall_hours"] == pytest.approx(first["wall_hours"] + later["wall_seconds"] / 3600)
     joules = later["energy"][0]["joules"]
     assert whole["kwh"] == pytest.approx(first["kwh"] + joules / KWH)
 
 
-def test_a_killed_sitting_counts_up_to_its_last_checkpoint(spec, corpus_path, tmp_path):
+def test_a_killed_session_counts_up_to_its_last_checkpoint(spec, corpus_path, tmp_path):
     run = stopped_after(spec, corpus_path, tmp_path, checks=30)
-    ledger = {key: read_json(run.layout.cost)[key] for key in ("schema_version", "sittings")}
-    write_json(run.layout.cost, ledger | {"status": "training", "predicted": None})
-    assert read_sheet(run.layout.cost) is None  # as after a kill: no sheet yet
+    ledger = {key: read_json(run.layout.cost)[key] for key in ("schema_version", "sessions")}
+    former = {"schema_version": 2, "sittings": ledger["sessions"]}
+    write_json(run.layout.cost, former | {"status": "training", "predicted": None})
+    assert read_sheet(run.layout.cost) is None  # as after a kill, some versions ago
     whole = read_sheet(resume(run.path).layout.cost)
-    assert whole["wall_hours"] * 3600 > ledger["sittings"][0]["wall_seconds"]
-    assert len(whole["sittings"]) == 2
+    assert whole["wall_hours"] * 3600 > ledger["sessions"][0]["wall_seconds"]
+    assert len(whole["sessions"]) == 2
 
 
 def test_a_run_begun_by_an_older_version_says_from_where_it_was_metered(
@@ -179,7 +184,7 @@ def test_a_run_begun_by_an_older_version_says_from_where_it_was_metered(
     assert read_sheet(resume(run.path).layout.cost)["metered_from_step"] == 15
 
 
-def test_every_checkpoint_leaves_the_sittings_on_disk(spec, corpus_path, tmp_path, monkeypatch):
+def test_every_checkpoint_leaves_the_sessions_on_disk(spec, corpus_path, tmp_path, monkeypatch):
     found = []
     save = start_module.Meter.save
 
@@ -189,6 +194,6 @@ def test_every_checkpoint_leaves_the_sittings_on_disk(spec, corpus_path, tmp_pat
 
     monkeypatch.setattr(start_module.Meter, "save", save_and_look)
     start(spec, Corpus.open(corpus_path), tmp_path / "runs", device="cpu")
-    assert [len(table["sittings"]) for table in found] == [1, 1]
-    seconds = [table["sittings"][0]["wall_seconds"] for table in found]
+    assert [len(table["sessions"]) for table in found] == [1, 1]
+    seconds = [table["sessions"][0]["wall_seconds"] for table in found]
     assert seconds == sorted(seconds)

@@ -186,7 +186,7 @@ def test_the_card_says_what_the_training_cost_and_what_of_that_is_an_estimate(ru
         assert said in card
 
 
-@pytest.mark.parametrize("older", [{"schema_version": 1}, {"schema_version": 2, "sittings": []}])
+@pytest.mark.parametrize("older", [{"schema_version": 1}, {"schema_version": 2, "sessions": []}])
 def test_a_card_without_a_cost_sheet_says_nothing_of_energy(run, older):
     run.layout.cost.write_text(json.dumps(older), encoding="utf-8")
     assert "| energy |" not in card_text(run)

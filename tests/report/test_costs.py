@@ -80,8 +80,8 @@ def test_a_climb_without_sheets_or_with_older_ones_has_no_table(climb):
     assert sheet_on_page(climb(), {"schema_version": 1, "step": 3}) is None
 
 
-def test_sittings_of_a_training_that_goes_on_are_no_sheet_yet(climb):
-    going = {"schema_version": 2, "status": "training", "predicted": None, "sittings": []}
+def test_sessions_of_a_training_that_goes_on_are_no_sheet_yet(climb):
+    going = {"schema_version": 2, "status": "training", "predicted": None, "sessions": []}
     assert sheet_on_page(climb(), going) is None
 
 

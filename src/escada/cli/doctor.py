@@ -15,7 +15,7 @@ def doctor(json: options.Json = False) -> None:
 
     from escada.cost.footprint import footprint, largest_micro_batch
     from escada.cost.planner import micro_batch_of
-    from escada.cost.text_facts import text_facts
+    from escada.cost.tokens import training_text
     from escada.files import cache_directory
     from escada.models.saved import Setting
     from escada.runs.device import resolve_device
@@ -33,7 +33,7 @@ def doctor(json: options.Json = False) -> None:
     for name in rung_names():
         for preset in (FULL, *read_spec_table(name)[0].get("presets", {})):
             spec = load_spec(name, preset=preset)
-            model = shape_of(spec, text_facts(spec, None).vocab_size)
+            model = shape_of(spec, training_text(spec, None).vocab_size)
             micro = micro_batch_of(spec, None)
             needed = footprint(model, spec.train, sequences=micro, setting=setting).total_bytes
             rungs.append(

@@ -12,7 +12,7 @@ from escada.errors import EscadaError
 from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
-    from escada.cost.planner import Plan
+    from escada.cost.planner import TrainingPlan
     from escada.spec import Spec
     from escada.text.corpus import Corpus
 
@@ -88,11 +88,11 @@ def _plan(
     device: str | None,
     calibrate: bool,
     cost: list[str],
-) -> Plan:
+) -> TrainingPlan:
     from escada.cost.machine import known_gpu, parse_memory, unknown_gpu
     from escada.cost.money import load_prices
     from escada.cost.planner import make_plan
-    from escada.cost.text_facts import text_facts
+    from escada.cost.tokens import training_text
     from escada.runs.device import resolve_device
     from escada.training.plan import plan_training, shape_of
 
@@ -109,7 +109,7 @@ def _plan(
     else:
         assert memory_bytes is not None
         machine = unknown_gpu(memory_bytes, spec, watts=watts)
-    text = text_facts(spec, corpus)
+    text = training_text(spec, corpus)
     return make_plan(spec, shape_of(spec, text.vocab_size), text, machine, prices)
 
 

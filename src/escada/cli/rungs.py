@@ -65,7 +65,7 @@ def rungs(
 
 
 def _rows() -> list[_Row]:
-    from escada.cost.text_facts import text_facts
+    from escada.cost.tokens import training_text
     from escada.spec import FULL, About, load_spec, read_spec_table, rung_names
     from escada.training.plan import shape_of
 
@@ -75,7 +75,7 @@ def _rows() -> list[_Row]:
         sizes: dict[str, int] = {}
         for preset in (FULL, *table.get("presets", {})):
             spec = load_spec(name, preset=preset)
-            vocab_size = text_facts(spec, None).vocab_size
+            vocab_size = training_text(spec, None).vocab_size
             sizes[preset] = shape_of(spec, vocab_size).parameter_count()
         rows.append(_Row(name, About.model_validate(table["about"]), sizes))
     return rows

@@ -63,16 +63,6 @@ class Part:
     estimated: bool
     basis: str
 
-    def to_facts(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "part": self.part,
-            "method": self.method,
-            "joules": self.joules,
-            "estimated": self.estimated,
-            "basis": self.basis,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class _Source:

@@ -15,7 +15,7 @@ docs/planner.md derives every part.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from escada.models.contract import LanguageModel
 from escada.models.roles import parameter_roles
@@ -266,6 +266,6 @@ def largest_micro_batch(
     return None
 
 
-def to_table(found: Footprint) -> dict[str, Any]:
+def to_table(found: Footprint) -> dict[str, int]:
     """Parts and their sum, as a plan and a cost sheet show them."""
     return {**found.to_facts(), "total": found.total_bytes}

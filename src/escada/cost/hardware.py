@@ -40,16 +40,28 @@ class Hardware:
     uuids: tuple[str, ...] = ()
     processes: int = 1
 
-    def to_facts(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "kind": self.kind,
-            "title": self.title,
-            "name": self.device.name if self.device else None,
-            "count": self.count,
-            "threads": self.threads,
-            "processes": self.processes,
-        }
+    def recorded(self) -> RecordedHardware:
+        """What a cost sheet says of it."""
+        return RecordedHardware(
+            kind=self.kind,
+            title=self.title,
+            name=self.device.name if self.device else None,
+            count=self.count,
+            threads=self.threads,
+            processes=self.processes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedHardware:
+    """`Hardware` as JSON has it, its device by name."""
+
+    kind: str
+    title: str
+    name: str | None
+    count: int
+    threads: int
+    processes: int = 1
 
 
 def hardware(device: torch.device) -> Hardware:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from escada.cost.devices import Device, Precision, device
 from escada.errors import EscadaError
@@ -63,7 +63,7 @@ class Pace:
         each = self.micro_batch_seconds * sequences / self.sequences
         return each * batch / sequences + self.update_seconds
 
-    def to_facts(self) -> dict[str, Any]:
+    def to_facts(self) -> PaceFacts:
         """As JSON."""
         return {
             "basis": self.basis,
@@ -73,6 +73,17 @@ class Pace:
             "flop_per_second": self.flop_per_second,
             "spread": self.spread,
         }
+
+
+class PaceFacts(TypedDict):
+    """A pace as a plan and a cost sheet show it."""
+
+    basis: str
+    note: str
+    micro_batch_seconds: float | None
+    update_seconds: float | None
+    flop_per_second: float | None
+    spread: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,7 @@ class Machine:
             return None
         return self.pace.seconds_per_step(flops_per_step, sequences, batch)
 
-    def to_facts(self) -> dict[str, Any]:
+    def to_facts(self) -> dict[str, object]:
         """As JSON."""
         return {
             "title": self.title,

@@ -1,10 +1,10 @@
-"""The meter of a run: what each sitting took, added up over interruptions.
+"""The meter of a run: what each session took, added up over interruptions.
 
     meter = Meter(run, device)
-    …  meter.save()  …          # beside every checkpoint: the sittings so far are on disk
+    …  meter.save()  …          # beside every checkpoint: the sessions so far are on disk
     write_sheet(run, meter, …)  # at the end: `escada.cost.sheet`
 
-A sitting is one process that trains the run, from its first calibration to its end. Its wall time
+A session is one process that trains the run, from its first calibration to its end. Its wall time
 and its energy were spent whether or not its last steps were lost, so they stay counted; only what
 came after the last checkpoint before a crash (a minute at most) is not known. Nothing happens
 inside a training step.
@@ -14,17 +14,22 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
-from escada.cost.energy import EnergyMeter
-from escada.cost.hardware import hardware
+from escada.cost.energy import EnergyMeter, Part
+from escada.cost.hardware import RecordedHardware, hardware
 from escada.cost.memory import peak_resident_bytes
 from escada.cost.money import load_prices
+from escada.cost.planner import PredictedCost
+from escada.errors import EscadaError
 from escada.files import read_json, write_json
 from escada.runs.checkpoint import checkpoint_path, has_checkpoint
+from escada.runs.layout import RESTORE
 from escada.runs.run import Run
 
 SCHEMA_VERSION = 2
@@ -34,11 +39,40 @@ _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What one process took that trained the run.
+
+    Attributes:
+        begun: date and time, UTC.
+        from_step: where it went on.
+        device: that computed.
+        wall_seconds: all of them.
+        validation_seconds: those of them in validations.
+        host_memory_bytes: the most that the process held.
+        device_memory_bytes: the most that its tensors held of the GPU; None on a CPU.
+        device_reserved_bytes: with what torch keeps beside them.
+        energy: of each part of the machine.
+        notes: what could not be measured, and why.
+    """
+
+    begun: str
+    from_step: int
+    device: RecordedHardware
+    wall_seconds: float
+    validation_seconds: float
+    host_memory_bytes: int | None
+    device_memory_bytes: int | None
+    device_reserved_bytes: int | None
+    energy: list[Part]
+    notes: list[str]
+
+
 class Meter:
-    """The present sitting of a run, and those before it.
+    """The present session of a run, and those before it.
 
     Args:
-        run: to be trained; its cost.json holds the earlier sittings.
+        run: to be trained; its cost.json holds the earlier sessions.
         device: that it is trained on.
 
     Raises:
@@ -60,9 +94,9 @@ class Meter:
             torch.cuda.reset_peak_memory_stats(device)
 
     @property
-    def predicted(self) -> dict[str, Any] | None:
+    def predicted(self) -> PredictedCost | None:
         """What the plan had said, as far as cost.json knows."""
-        return self._before.get("predicted")
+        return self._before.predicted
 
     def timed(self, validate: Callable[[_Argument], _Result]) -> Callable[[_Argument], _Result]:
         """The same validation, with its time counted."""
@@ -75,27 +109,27 @@ class Meter:
 
         return validate_and_count
 
-    def sittings(self) -> list[dict[str, Any]]:
-        """All sittings up to now, the present one last."""
+    def sessions(self) -> list[Session]:
+        """All sessions up to now, the present one last."""
         on_gpu = self.device.type == "cuda"
         allocated = torch.cuda.max_memory_allocated(self.device) if on_gpu else None
         reserved = torch.cuda.max_memory_reserved(self.device) if on_gpu else None
-        present = {
-            "begun": self._begun,
-            "from_step": self._from_step,
-            "device": self.hardware.to_facts(),
-            "wall_seconds": time.monotonic() - self._clock,
-            "validation_seconds": self._validation_seconds,
-            "host_memory_bytes": peak_resident_bytes(),
-            "device_memory_bytes": allocated,
-            "device_reserved_bytes": reserved,
-            "energy": [part.to_facts() for part in self._energy.parts()],
-            "notes": self._energy.notes,
-        }
-        return [*self._before.get("sittings", []), present]
+        present = Session(
+            begun=self._begun,
+            from_step=self._from_step,
+            device=self.hardware.recorded(),
+            wall_seconds=time.monotonic() - self._clock,
+            validation_seconds=self._validation_seconds,
+            host_memory_bytes=peak_resident_bytes(),
+            device_memory_bytes=allocated,
+            device_reserved_bytes=reserved,
+            energy=self._energy.parts(),
+            notes=self._energy.notes,
+        )
+        return [*self._before.sessions, present]
 
     def save(self) -> None:
-        """Write the sittings to cost.json, which is no sheet yet.
+        """Write the sessions to cost.json, which is no sheet yet.
 
         Raises:
             EscadaError: the disk is full.
@@ -106,21 +140,42 @@ class Meter:
                 "schema_version": SCHEMA_VERSION,
                 "status": "training",
                 "predicted": self.predicted,
-                "sittings": self.sittings(),
+                "sessions": [asdict(session) for session in self.sessions()],
             },
         )
 
 
-def _on_disk(run: Run) -> dict[str, Any]:
-    """What an earlier sitting left; a file of another version has no sittings to go on from."""
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    """What cost.json holds of earlier sessions."""
+
+    predicted: PredictedCost | None = None
+    sessions: tuple[Session, ...] = ()
+
+
+def _on_disk(run: Run) -> _Ledger:
+    """What earlier sessions left; a file of another version has none to go on from."""
     if not run.layout.cost.exists():
-        return {}
-    table = read_json(run.layout.cost)
-    return table if table.get("schema_version") == SCHEMA_VERSION else {}
+        return _Ledger()
+    table = with_present_names(read_json(run.layout.cost))
+    if table.get("schema_version") != SCHEMA_VERSION:
+        return _Ledger()
+    try:
+        sessions = TypeAdapter(tuple[Session, ...]).validate_python(table.get("sessions", ()))
+    except ValidationError as error:
+        raise EscadaError(
+            "damaged: its sessions cannot be read", where=run.layout.cost, fix=RESTORE
+        ) from error
+    return _Ledger(table.get("predicted"), sessions)
+
+
+def with_present_names(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A cost.json, those of before 2026-12 too, with the names that its keys have now."""
+    return {"sessions" if name == "sittings" else name: value for name, value in table.items()}
 
 
 def _last_step(run: Run) -> int:
-    """Where the sitting begins: the step of the last checkpoint, 0 when there is none."""
+    """Where the session begins: the step of the last checkpoint, 0 when there is none."""
     folder = run.layout.checkpoints
     if not has_checkpoint(folder):
         return 0

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -59,10 +59,6 @@ class Figure:
     value: float
     source: str
     date: str | None = None
-
-    def to_facts(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"value": self.value, "source": self.source, "date": self.date}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +138,13 @@ class Prices:
     def _brl(self, usd: float | None) -> float | None:
         return None if usd is None else usd * self.brl_per_usd.value
 
-    def to_facts(self) -> dict[str, Any]:
+    def to_facts(self) -> dict[str, object]:
         """As JSON, with the sources."""
         return {
-            "electricity_usd_per_kwh": self.electricity_usd_per_kwh.to_facts(),
-            "brl_per_usd": self.brl_per_usd.to_facts(),
+            "electricity_usd_per_kwh": asdict(self.electricity_usd_per_kwh),
+            "brl_per_usd": asdict(self.brl_per_usd),
             "grid": self.grid,
-            "grid_g_per_kwh": self.grid_g_per_kwh.to_facts(),
+            "grid_g_per_kwh": asdict(self.grid_g_per_kwh),
             "settings": self.settings.model_dump(exclude_none=True),
         }
 

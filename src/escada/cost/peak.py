@@ -11,9 +11,8 @@ trainings, and again when a training ran faster than it, and the largest figure 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -39,23 +38,14 @@ class Peak:
     Attributes:
         flop_per_second: two operations a multiply-add.
         precision: of the factors.
-        size: N of the N × N matrices that were fastest.
+        matrix_size: N of the N × N matrices that were fastest.
         threads: of the process, which decide on a CPU.
     """
 
     flop_per_second: float
     precision: str
-    size: int
+    matrix_size: int
     threads: int
-
-    def to_facts(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "flop_per_second": self.flop_per_second,
-            "precision": self.precision,
-            "matrix_size": self.size,
-            "threads": self.threads,
-        }
 
 
 def cached_peak(hardware: Hardware, precision: Precision) -> Peak | None:
@@ -83,12 +73,12 @@ def measured_peak(
     found = measure_peak(device, precision)
     if cached and cached.flop_per_second > found.flop_per_second:
         found = cached
-    entry = {"measurements": measurements + 1, "peak": found.to_facts()}
+    entry = {"measurements": measurements + 1, "peak": asdict(found)}
     write_json(path, {"schema_version": SCHEMA_VERSION, **identity, **entry})
     return found
 
 
-def _identity(hardware: Hardware, precision: Precision) -> dict[str, Any]:
+def _identity(hardware: Hardware, precision: Precision) -> dict[str, object]:
     on_cpu = hardware.kind == "cpu"
     return {
         "title": hardware.title,
@@ -99,7 +89,7 @@ def _identity(hardware: Hardware, precision: Precision) -> dict[str, Any]:
     }
 
 
-def _path(identity: dict[str, Any]) -> Path:
+def _path(identity: dict[str, object]) -> Path:
     return cache_directory() / "peaks" / f"{content_hash(identity)[:16]}.json"
 
 
@@ -107,9 +97,7 @@ def _read(path: Path) -> tuple[Peak | None, int]:
     """A peak of the cache and how often it was measured; None and 0 when it cannot be read."""
     try:
         table = read_json(path)
-        row = table["peak"]
-        peak = Peak(row["flop_per_second"], row["precision"], row["matrix_size"], row["threads"])
-        return peak, int(table["measurements"])
+        return Peak(**table["peak"]), int(table["measurements"])
     except (EscadaError, KeyError, TypeError):
         return None, 0
 

@@ -1,6 +1,6 @@
 """What a training will need, before it begins: parameters, operations, memory, time, energy, money.
 
-    text = text_facts(spec, corpus)                 # or None: no corpus at hand
+    text = training_text(spec, corpus)                 # or None: no corpus at hand
     plan = make_plan(spec, model, text, machine, prices)
     plan.to_facts()                                 # what `escada plan --json` prints
 
@@ -12,7 +12,7 @@ docs/planner.md has the formulas and how near they come.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.cost.footprint import (
@@ -22,9 +22,9 @@ from escada.cost.footprint import (
     to_table,
     with_large_kept,
 )
-from escada.cost.machine import Machine
-from escada.cost.money import Prices
-from escada.cost.text_facts import TextFacts
+from escada.cost.machine import Machine, PaceFacts
+from escada.cost.money import Bill, Prices
+from escada.cost.tokens import TrainingText
 from escada.cost.warnings import COMPUTE_OPTIMAL_TOKENS, warnings_of
 from escada.models.contract import LanguageModel
 from escada.spec import Spec
@@ -33,13 +33,13 @@ SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """See the module; hours and what follows from them are None where no pace is known."""
 
     spec: Spec
     machine: Machine
     prices: Prices
-    text: TextFacts
+    text: TrainingText
     parameters: int
     flops_per_token: float
     flops_per_step: float
@@ -90,9 +90,28 @@ class Plan:
             return None
         return self.memory.total_bytes <= self.machine.memory_bytes
 
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Predictions; None where the pace is not known."""
+        seconds = self.seconds_per_step
+        return None if not seconds else self.targets_per_step / seconds
+
+    @property
+    def kwh(self) -> float | None:
+        """Energy of the hours."""
+        watts, hours = self.machine.watts, self.hours
+        return None if hours is None or watts is None else hours * watts / 1000
+
+    @property
+    def bill(self) -> Bill | None:
+        """Money for the hours."""
+        if self.hours is None:
+            return None
+        return self.prices.bill(hours=self.hours, kwh=self.kwh, device=self.machine.gpu)
+
     def to_facts(self) -> dict[str, Any]:
         """As JSON."""
-        spec, tokens = self.spec, self.training_tokens
+        spec, tokens, bill = self.spec, self.training_tokens, self.bill
         per_parameter = None if tokens is None else tokens / self.parameters
         return {
             "schema_version": SCHEMA_VERSION,
@@ -118,35 +137,22 @@ class Plan:
             "largest_micro_batch": self.largest_micro_batch,
             "batch_sequences": spec.train.batch_sequences,
             "seconds_per_step": self.seconds_per_step,
-            "tokens_per_second": self._tokens_per_second(),
+            "tokens_per_second": self.tokens_per_second,
             "hours": self.hours,
-            **self._price(),
+            "kwh": self.kwh,
+            "usd": bill.usd if bill else None,
+            "brl": bill.brl if bill else None,
+            "money_basis": bill.basis if bill else None,
+            "co2_g": None if self.kwh is None else self.prices.co2_g(self.kwh),
+            "grid": self.prices.grid,
             "machine": self.machine.to_facts(),
             "warnings": warnings_of(self),
         }
 
-    def _tokens_per_second(self) -> float | None:
-        seconds = self.seconds_per_step
-        return None if not seconds else self.targets_per_step / seconds
-
-    def _price(self) -> dict[str, Any]:
-        """Energy, money and CO2 of the hours."""
-        watts, hours = self.machine.watts, self.hours
-        kwh = None if hours is None or watts is None else hours * watts / 1000
-        facts: dict[str, Any] = {"kwh": kwh, "usd": None, "brl": None, "money_basis": None}
-        facts |= {
-            "co2_g": None if kwh is None else self.prices.co2_g(kwh),
-            "grid": self.prices.grid,
-        }
-        if hours is None:
-            return facts
-        bill = self.prices.bill(hours=hours, kwh=kwh, device=self.machine.gpu)
-        return facts | {"usd": bill.usd, "brl": bill.brl, "money_basis": bill.basis}
-
 
 def make_plan(
-    spec: Spec, model: LanguageModel, text: TextFacts, machine: Machine, prices: Prices
-) -> Plan:
+    spec: Spec, model: LanguageModel, text: TrainingText, machine: Machine, prices: Prices
+) -> TrainingPlan:
     """Work out a plan.
 
     Args:
@@ -165,7 +171,7 @@ def make_plan(
     flops = training_flops_per_step(model, train)
     targets = targets_per_step(train)
     seconds = machine.seconds_per_step(flops, micro, train.batch_sequences)
-    return Plan(
+    return TrainingPlan(
         spec=spec,
         machine=machine,
         prices=prices,
@@ -188,7 +194,7 @@ def micro_batch_of(spec: Spec, largest: int | None) -> int:
 
 
 def _steps(
-    spec: Spec, text: TextFacts, targets: int, flops: float, seconds: float | None
+    spec: Spec, text: TrainingText, targets: int, flops: float, seconds: float | None
 ) -> int | None:
     """Optimizer steps of the budget; None for minutes on a machine of unknown pace."""
     train = spec.train
@@ -202,13 +208,33 @@ def _steps(
     )
 
 
-def predicted_facts(plan: Plan) -> dict[str, Any]:
+class PredictedCost(TypedDict):
     """What a cost sheet sets beside what it measured, under the names of `cost.sheet.COMPARED`."""
-    facts = plan.to_facts()
-    names = ("hours", "kwh", "usd", "brl", "tokens_per_second", "training_flops", "memory")
-    return {
-        **{name: facts[name] for name in names},
-        "memory_bytes": plan.memory.total_bytes,
-        "seconds_per_step": plan.seconds_per_step,
-        "pace": plan.machine.pace.to_facts() if plan.machine.pace else None,
-    }
+
+    hours: float | None
+    kwh: float | None
+    usd: float | None
+    brl: float | None
+    tokens_per_second: float | None
+    training_flops: float | None
+    memory: dict[str, int]
+    memory_bytes: int
+    seconds_per_step: float | None
+    pace: PaceFacts | None
+
+
+def predicted_cost_of(plan: TrainingPlan) -> PredictedCost:
+    """What a plan foresees for the record and the cost sheet of a run."""
+    bill = plan.bill
+    return PredictedCost(
+        hours=plan.hours,
+        kwh=plan.kwh,
+        usd=bill.usd if bill else None,
+        brl=bill.brl if bill else None,
+        tokens_per_second=plan.tokens_per_second,
+        training_flops=plan.training_flops,
+        memory=to_table(plan.memory),
+        memory_bytes=plan.memory.total_bytes,
+        seconds_per_step=plan.seconds_per_step,
+        pace=plan.machine.pace.to_facts() if plan.machine.pace else None,
+    )

@@ -9,15 +9,17 @@ made of. docs/cost.md has the formulas. What cannot be known is null, and `notes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import TypedDict, cast
 
 from escada.cost.devices import Precision, known_devices
-from escada.cost.meter import SCHEMA_VERSION, Meter
+from escada.cost.energy import Part
+from escada.cost.meter import SCHEMA_VERSION, Meter, Session, with_present_names
 from escada.cost.money import Bill, Prices
 from escada.cost.peak import Peak, cached_peak, measured_peak
+from escada.cost.planner import PredictedCost
 from escada.cost.tokens import count_tokens
 from escada.files import read_json, write_json
 from escada.runs.run import Run
@@ -28,34 +30,87 @@ COMPARED = ("hours", "kwh", "usd", "brl", "memory_bytes", "tokens_per_second")
 """What a plan may have predicted and a sheet has measured, under the same names in both."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingTotals:
-    """What a training has come to, for its record and its sheet.
-
-    Attributes:
-        step: the last one.
-        best_step: with the best validation.
-        best_bits_per_byte: of it; None before the first.
-        stopped_early: because it got no better any more.
-        training_seconds: in steps, validation and saving excluded.
-        training_tokens: predictions that were trained.
-        training_flops: of all steps.
-        tokens_per_second: predictions; None before the first step.
-        peak_memory_bytes: of this process's device.
-    """
+class TrainingTotals(TypedDict):
+    """What a training has come to, for its record and its sheet."""
 
     step: int
     best_step: int
     best_bits_per_byte: float | None
     stopped_early: bool
     training_seconds: float
+    """In steps; validation and saving excluded."""
     training_tokens: int
+    """Predictions that were trained."""
     training_flops: float
     tokens_per_second: float | None
+    """Predictions; None before the first step."""
     peak_memory_bytes: int
+    """Of this process's device."""
 
 
-def read_sheet(path: Path) -> dict[str, Any] | None:
+class Utilisation(TypedDict):
+    """How much of what its devices can do a training got out of them."""
+
+    flop_per_second: float | None
+    peak_flop_per_second: float | None
+    utilisation: float | None
+    peak: Mapping[str, object] | None
+
+
+class MemoryHeld(TypedDict):
+    """The most that any session held."""
+
+    memory_bytes: int | None
+    """The GPU's, where there is one."""
+    host_memory_bytes: int | None
+    device_memory_bytes: int | None
+    device_reserved_bytes: int | None
+
+
+class EnergyPart(TypedDict):
+    """Energy by part and method, over the sessions."""
+
+    part: str
+    method: str
+    joules: float
+    estimated: bool
+    basis: str
+    kwh: float
+
+
+class Account(TypedDict):
+    """Hours, energy, money and CO2; a sum with an unknown part is None."""
+
+    wall_hours: float
+    validation_hours: float
+    kwh: float | None
+    energy_estimated: bool
+    energy: list[EnergyPart]
+    metered_from_step: int
+    usd: float | None
+    brl: float | None
+    money_basis: str
+    money_prices: list[Mapping[str, object]]
+    co2_g: float | None
+    grid: str
+    grid_g_per_kwh: float
+    notes: list[str]
+
+
+class CostSheet(TrainingTotals, Utilisation, MemoryHeld, Account):
+    """A whole cost.json."""
+
+    schema_version: int
+    status: str
+    tokens: Mapping[str, float | None]
+    hours: float
+    prices: Mapping[str, object]
+    predicted: PredictedCost | None
+    device: Mapping[str, object]
+    sessions: Sequence[Mapping[str, object]]
+
+
+def read_sheet(path: Path) -> CostSheet | None:
     """A whole sheet; None when the training goes on, or an older version wrote the file.
 
     Raises:
@@ -63,12 +118,12 @@ def read_sheet(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    table = read_json(path)
+    table = with_present_names(read_json(path))
     whole = table.get("schema_version") == SCHEMA_VERSION and "hours" in table
-    return table if whole else None
+    return cast(CostSheet, table) if whole else None
 
 
-def in_one_line(sheet: Mapping[str, Any]) -> str:
+def in_one_line(sheet: CostSheet) -> str:
     """What a training cost, for a terminal, and what of it was not measured."""
     kwh = "energy unknown" if sheet["kwh"] is None else f"{sheet['kwh']:.3g} kWh"
     if sheet["kwh"] is not None and sheet["energy_estimated"]:
@@ -92,12 +147,12 @@ def write_sheet(
     *,
     precision: Precision,
     status: str,
-) -> dict[str, Any]:
+) -> CostSheet:
     """Write the run's cost.json.
 
     Args:
         run: that was trained.
-        meter: of its present sitting.
+        meter: of its present session.
         batches: that it read.
         totals: of the training.
         precision: of its matrix products.
@@ -109,25 +164,25 @@ def write_sheet(
     Raises:
         EscadaError: the disk is full.
     """
-    sittings = meter.sittings()  # before the peak is measured, which is no part of the training
-    rate = _rate(totals.training_flops, totals.training_seconds)
+    sessions = meter.sessions()  # before the peak is measured, which is no part of the training
+    rate = _rate(totals["training_flops"], totals["training_seconds"])
     peak = cached_peak(meter.hardware, precision)
     if status == "finished":  # who interrupts a training does not want to wait
         reached = (rate or 0.0) / meter.hardware.processes
         peak = measured_peak(meter.device, meter.hardware, precision, at_least=reached)
-    sheet = {
+    sheet: CostSheet = {
         "schema_version": SCHEMA_VERSION,
         "status": status,
-        **asdict(totals),
-        **_tokens(batches, totals),
-        **_memory(sittings),
+        **totals,
+        "tokens": _tokens(batches, totals),
+        **_memory(sessions),
         **_utilisation(rate, peak, meter.hardware.processes),
-        **account(sittings, meter.prices),
-        "hours": totals.training_seconds / 3600,
+        **account(sessions, meter.prices),
+        "hours": totals["training_seconds"] / 3600,
         "prices": meter.prices.to_facts(),
         "predicted": run.record.get("predicted") or meter.predicted,
-        "device": meter.hardware.to_facts(),
-        "sittings": sittings,
+        "device": asdict(meter.hardware.recorded()),
+        "sessions": [asdict(session) for session in sessions],
     }
     write_json(run.layout.cost, sheet)
     return sheet
@@ -137,62 +192,58 @@ def _rate(amount: float, seconds: float) -> float | None:
     return amount / seconds if seconds else None
 
 
-def _utilisation(rate: float | None, peak: Peak | None, processes: int) -> dict[str, Any]:
-    """How much of what its devices can do the training got out of them."""
+def _utilisation(rate: float | None, peak: Peak | None, processes: int) -> Utilisation:
     of_all = None if peak is None else peak.flop_per_second * processes
     return {
         "flop_per_second": rate,
         "peak_flop_per_second": of_all,
         "utilisation": None if rate is None or of_all is None else rate / of_all,
-        "peak": None if peak is None else peak.to_facts(),
+        "peak": None if peak is None else asdict(peak),
     }
 
 
-def _tokens(batches: WindowBatches, totals: TrainingTotals) -> dict[str, Any]:
-    found = count_tokens(batches, totals.step)
+def _tokens(batches: WindowBatches, totals: TrainingTotals) -> dict[str, float | None]:
+    found = count_tokens(batches, totals["step"])
     counts = {"unique": found.unique, "seen": found.seen, "trained": found.trained}
-    seconds = totals.training_seconds
+    seconds = totals["training_seconds"]
     return {
-        "tokens": {
-            **counts,
-            "stream": found.stream,
-            **{f"{name}_per_second": _rate(number, seconds) for name, number in counts.items()},
-        }
+        **counts,
+        "stream": found.stream,
+        **{f"{name}_per_second": _rate(number, seconds) for name, number in counts.items()},
     }
 
 
-def _memory(sittings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The most that any sitting held; `memory_bytes` is the GPU's, where there is one."""
+def _memory(sessions: Sequence[Session]) -> MemoryHeld:
+    def most(found: Iterable[int | None]) -> int | None:
+        return max((size for size in found if size is not None), default=None)
 
-    def most(key: str) -> int | None:
-        return max((s[key] for s in sittings if s[key] is not None), default=None)
-
-    host, device = most("host_memory_bytes"), most("device_memory_bytes")
+    host = most(session.host_memory_bytes for session in sessions)
+    device = most(session.device_memory_bytes for session in sessions)
     return {
         "memory_bytes": host if device is None else device,
         "host_memory_bytes": host,
         "device_memory_bytes": device,
-        "device_reserved_bytes": most("device_reserved_bytes"),
+        "device_reserved_bytes": most(session.device_reserved_bytes for session in sessions),
     }
 
 
-def account(sittings: Sequence[Mapping[str, Any]], prices: Prices) -> dict[str, Any]:
-    """Hours, energy, money and CO2 of some sittings.
+def account(sessions: Sequence[Session], prices: Prices) -> Account:
+    """Hours, energy, money and CO2 of some sessions.
 
     A sum with an unknown part is unknown: an energy that leaves out the GPU is no energy.
     """
-    energies = [_kwh(sitting) for sitting in sittings]
-    kwh = None if None in energies else sum(cast(list[float], energies))
-    bills = [_bill(s, energy, prices) for s, energy in zip(sittings, energies, strict=True)]
+    energies = [_kwh(session) for session in sessions]
+    kwh = _sum(energies)
+    bills = [_bill(s, energy, prices) for s, energy in zip(sessions, energies, strict=True)]
     bases = {bill.basis for bill in bills}
-    parts = [part for sitting in sittings for part in sitting["energy"]]
+    parts = [part for session in sessions for part in session.energy]
     return {
-        "wall_hours": sum(s["wall_seconds"] for s in sittings) / 3600,
-        "validation_hours": sum(s["validation_seconds"] for s in sittings) / 3600,
+        "wall_hours": sum(s.wall_seconds for s in sessions) / 3600,
+        "validation_hours": sum(s.validation_seconds for s in sessions) / 3600,
         "kwh": kwh,
-        "energy_estimated": any(part["estimated"] for part in parts),
+        "energy_estimated": any(part.estimated for part in parts),
         "energy": _by_part(parts),
-        "metered_from_step": sittings[0]["from_step"],
+        "metered_from_step": sessions[0].from_step,
         "usd": _sum([bill.usd for bill in bills]),
         "brl": _sum([bill.brl for bill in bills]),
         "money_basis": bases.pop() if len(bases) == 1 else "rent and electricity",
@@ -200,47 +251,55 @@ def account(sittings: Sequence[Mapping[str, Any]], prices: Prices) -> dict[str, 
         "co2_g": None if kwh is None else prices.co2_g(kwh),
         "grid": prices.grid,
         "grid_g_per_kwh": prices.grid_g_per_kwh.value,
-        "notes": list(dict.fromkeys(note for s in sittings for note in s["notes"])),
+        "notes": list(dict.fromkeys(note for s in sessions for note in s.notes)),
     }
 
 
-def _kwh(sitting: Mapping[str, Any]) -> float | None:
-    """Energy of a sitting; None when what computes in it was neither measured nor estimated."""
-    needed = "gpu" if sitting["device"]["kind"] == "cuda" else "cpu"
-    parts = sitting["energy"]
-    if all(part["part"] != needed for part in parts):
+def _kwh(session: Session) -> float | None:
+    """Energy of a session; None when what computes in it was neither measured nor estimated."""
+    needed = "gpu" if session.device.kind == "cuda" else "cpu"
+    if all(part.part != needed for part in session.energy):
         return None
-    return sum(part["joules"] for part in parts) / JOULES_PER_KWH
+    return sum(part.joules for part in session.energy) / JOULES_PER_KWH
 
 
-def _bill(sitting: Mapping[str, Any], kwh: float | None, prices: Prices) -> Bill:
-    device = sitting["device"]
+def _bill(session: Session, kwh: float | None, prices: Prices) -> Bill:
+    name = session.device.name
     return prices.bill(
-        hours=sitting["wall_seconds"] / 3600,
+        hours=session.wall_seconds / 3600,
         kwh=kwh,
-        device=known_devices().get(device["name"]),
-        devices=device["count"],
+        device=known_devices().get(name) if name else None,
+        devices=session.device.count,
     )
 
 
-def _prices_of(bills: Sequence[Bill]) -> list[dict[str, Any]]:
+def _prices_of(bills: Sequence[Bill]) -> list[Mapping[str, object]]:
     """What was paid for and at which price, each once."""
-    kinds = {
-        (bill.basis, bill.price.value): {"basis": bill.basis, **bill.price.to_facts()}
+    kinds: dict[tuple[str, float], Mapping[str, object]] = {
+        (bill.basis, bill.price.value): {"basis": bill.basis, **asdict(bill.price)}
         for bill in bills
         if bill.price is not None
     }
     return list(kinds.values())
 
 
-def _by_part(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Energy by part and method, over the sittings."""
-    added: dict[tuple[str, str, str], dict[str, Any]] = {}
+def _by_part(parts: Sequence[Part]) -> list[EnergyPart]:
+    added: dict[tuple[str, str, str], EnergyPart] = {}
     for part in parts:
-        key = (part["part"], part["method"], part["basis"])
-        row = added.setdefault(key, {**part, "joules": 0.0})
-        row["joules"] += part["joules"]
-    return [{**row, "kwh": row["joules"] / JOULES_PER_KWH} for row in added.values()]
+        row = added.setdefault(
+            (part.part, part.method, part.basis),
+            {
+                "part": part.part,
+                "method": part.method,
+                "joules": 0.0,
+                "estimated": part.estimated,
+                "basis": part.basis,
+                "kwh": 0.0,
+            },
+        )
+        row["joules"] += part.joules
+        row["kwh"] = row["joules"] / JOULES_PER_KWH
+    return list(added.values())
 
 
 def _sum(amounts: Sequence[float | None]) -> float | None:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from escada.cost.planner import Plan
+    from escada.cost.planner import TrainingPlan
 
 COMPUTE_OPTIMAL_TOKENS = 20
 """Training tokens a parameter at which a given number of operations is spent best (Hoffmann et al.
@@ -23,7 +23,7 @@ RARE_TOKEN = 100
 Optimal Vocabulary Size for Neural Machine Translation")."""
 
 
-def warnings_of(plan: Plan) -> list[str]:
+def warnings_of(plan: TrainingPlan) -> list[str]:
     """Everything that the user should know before he starts, the gravest first."""
     found = [
         _memory(plan),
@@ -37,7 +37,7 @@ def warnings_of(plan: Plan) -> list[str]:
     return [warning for warning in found if warning]
 
 
-def _memory(plan: Plan) -> str | None:
+def _memory(plan: TrainingPlan) -> str | None:
     if plan.fits is None or plan.fits:
         return None
     assert plan.machine.memory_bytes is not None
@@ -51,7 +51,7 @@ def _memory(plan: Plan) -> str | None:
     )
 
 
-def _pace(plan: Plan) -> str | None:
+def _pace(plan: TrainingPlan) -> str | None:
     pace = plan.machine.pace
     if pace is None:
         return "how long a step takes here is not known: hours, energy and money are missing"
@@ -65,7 +65,7 @@ def _pace(plan: Plan) -> str | None:
     return None
 
 
-def _warmup(plan: Plan) -> str | None:
+def _warmup(plan: TrainingPlan) -> str | None:
     if plan.total_steps is None:
         return None
     warmup = plan.spec.train.warmup.steps(plan.total_steps)
@@ -78,13 +78,13 @@ def _warmup(plan: Plan) -> str | None:
     )
 
 
-def _passes(plan: Plan) -> str | None:
+def _passes(plan: TrainingPlan) -> str | None:
     if plan.passes is None or plan.passes < MANY_PASSES:
         return None
     return f"{plan.passes:,.0f} epochs: expect overfitting; take more text or a smaller budget"
 
 
-def _vocabulary(plan: Plan) -> str | None:
+def _vocabulary(plan: TrainingPlan) -> str | None:
     """Zipf's law: the token of rank r is seen N / (r H(V)) times, H(V) = ln V + 0.577."""
     tokens, size = plan.text.tokens, plan.text.vocab_size
     if plan.spec.tokenizer.vocab_size is None:
@@ -98,7 +98,7 @@ def _vocabulary(plan: Plan) -> str | None:
     )
 
 
-def _amount(plan: Plan) -> str | None:
+def _amount(plan: TrainingPlan) -> str | None:
     if plan.training_tokens is None:
         return None
     ratio = plan.training_tokens / plan.parameters
@@ -115,7 +115,7 @@ def _amount(plan: Plan) -> str | None:
     return None
 
 
-def _text(plan: Plan) -> str | None:
+def _text(plan: TrainingPlan) -> str | None:
     if plan.text.basis == "assumed":
         return "no corpus at hand: the size of the default corpus is assumed; give --data"
     if plan.text.basis == "estimated":

@@ -126,7 +126,10 @@ _COST = (
 def _cost(run: Run) -> dict[str, Any] | None:
     """The figures of the run's cost sheet; what they are made of stays there."""
     sheet = read_sheet(run.layout.cost)
-    return None if sheet is None else {name: sheet.get(name) for name in _COST}
+    if sheet is None:
+        return None
+    figures = dict(sheet)
+    return {name: figures.get(name) for name in _COST}
 
 
 def _unknown_in_training(run: Run, corpus: Corpus) -> int:

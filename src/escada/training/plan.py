@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import psutil
 import torch
@@ -23,8 +23,14 @@ from escada.cost.footprint import largest_micro_batch, with_large_kept
 from escada.cost.hardware import hardware
 from escada.cost.machine import Machine, Pace
 from escada.cost.money import Prices, load_prices
-from escada.cost.planner import Plan, make_plan, micro_batch_of, predicted_facts
-from escada.cost.text_facts import TextFacts, text_facts
+from escada.cost.planner import (
+    PredictedCost,
+    TrainingPlan,
+    make_plan,
+    micro_batch_of,
+    predicted_cost_of,
+)
+from escada.cost.tokens import TrainingText, training_text
 from escada.errors import EscadaError
 from escada.models.contract import LanguageModel, build_model
 from escada.models.saved import Setting
@@ -52,7 +58,7 @@ def plan_training(
     memory_bytes: int | None = None,
     calibrate: bool = True,
     prices: Prices | None = None,
-) -> Plan:
+) -> TrainingPlan:
     """Plan a training on this machine.
 
     Args:
@@ -68,7 +74,7 @@ def plan_training(
     """
     precision = resolve_precision(spec.train.precision, device)
     prices = prices or load_prices()
-    text = text_facts(spec, corpus)
+    text = training_text(spec, corpus)
     model = shape_of(spec, text.vocab_size)
     machine = machine_here(device, precision, prices, memory_bytes=memory_bytes)
     plan = make_plan(spec, model, text, machine, prices)
@@ -284,7 +290,7 @@ def predicted_cost(
     *,
     seconds_per_step: float | None = None,
     total_steps: int | None = None,
-) -> dict[str, Any]:
+) -> PredictedCost:
     """What a training is expected to cost, for the `predicted` of its record and cost sheet.
 
     Args:
@@ -295,10 +301,6 @@ def predicted_cost(
         precision: of it.
         seconds_per_step: as calibrated; None: hours and what follows from them stay unknown.
         total_steps: as fixed; None: from the spec's budget.
-
-    Returns:
-        `memory` by part, `memory_bytes`, `training_flops`, `seconds_per_step`, `hours`, `kwh`,
-        `usd`, `brl`, `tokens_per_second`.
     """
     prices = load_prices()
     pace = None
@@ -307,8 +309,8 @@ def predicted_cost(
         each = seconds_per_step * micro / spec.train.batch_sequences
         pace = Pace("measured", "whole steps", micro, each)
     machine = machine_here(device, precision, prices, pace=pace)
-    text = TextFacts(training_tokens, 0, model.vocab_size, "counted")
+    text = TrainingText(training_tokens, 0, model.vocab_size, "counted")
     plan = make_plan(spec, model, text, machine, prices)
     if total_steps is not None:
         plan = replace(plan, total_steps=total_steps)
-    return predicted_facts(plan)
+    return predicted_cost_of(plan)
