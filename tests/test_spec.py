@@ -69,6 +69,15 @@ def test_a_wrong_key_or_value_is_one_line_that_names_it(override, said):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["name", "preset"])
+@pytest.mark.parametrize("name", ["x" * 300, "a/b", "", "..", "[b]", "a\nb"])
+def test_a_name_that_no_folder_could_have_is_told_before_anything_begins(key, name):
+    table = load_spec("v1").to_table() | {key: name}
+    with pytest.raises(EscadaError, match=f"{key}: String should") as raised:
+        parse_spec(table, "mine.toml")
+    assert "\n" not in str(raised.value)
+
+
 def test_an_unknown_rung_preset_or_file_names_what_is_near():
     with pytest.raises(EscadaError, match="did you mean 'v_final'"):
         load_spec("v_fina")

@@ -190,12 +190,16 @@ class EvaluationSpec(Section):
     """Window of models without a state; None: the training window."""
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+"""Of a rung or a preset: both stand in the name of a run's folder."""
+
+
 class Spec(Section):
     """A resolved rung."""
 
     schema_version: Literal[1] = 1
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    preset: str = FULL
+    name: Name
+    preset: Name = FULL
     about: About
     text: TextSpec = TextSpec()
     tokenizer: TokenizerSpec

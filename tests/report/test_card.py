@@ -106,6 +106,20 @@ def test_every_figure_is_read_from_the_file(run, corpus):
     assert "window of 77 tokens" in card
 
 
+def test_marks_in_names_of_a_user_s_are_shown_and_not_obeyed(run, corpus):
+    complete(Subject(run, corpus, device="cpu"), TEST)
+    name = "**x** <b> `y` [z](http://a) |\n# \x1b _w_"
+    change(run.layout.evaluation("test"), by_source={name: 1.5})
+    change(run.layout.data, source=f"/home/ana/{name.replace('/', '')}")
+    licence = {"name": name, "note": name}
+    change(run.layout.data, licences={name: licence})
+    card = card_text(run)
+    shown = r"\*\*x\*\* \<b\> \`y\` \[z\](http://a) \| \# \ufffd \_w\_".replace(r"\ufffd", "\ufffd")
+    assert f"| bits per byte of {shown} | 1.500 |\n" in card
+    assert f"| {shown} | {shown} | {shown} |\n" in card
+    assert f"Source: {shown.replace('//', '')}. " in card
+
+
 def test_a_figure_of_other_weights_is_no_figure_of_this_model(run, corpus):
     complete(Subject(run, corpus, device="cpu"), TEST)
     figure = json.loads(run.layout.evaluation("test").read_text())["bits_per_byte"]

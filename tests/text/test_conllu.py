@@ -1,5 +1,9 @@
 """Sentences out of CoNLL-U: both orders of the comments, words of contractions, empty nodes."""
 
+import pytest
+
+from escada.errors import EscadaError
+from escada.text.sources import RowOptions, open_source
 from escada.text.sources.conllu import Word, read_sentences
 
 FILE = """\
@@ -43,3 +47,25 @@ def test_words_may_be_left_out():
     assert not first.words
     assert not first.tokens()
     assert second.text == "Sim."
+
+
+def documents(path, **options):
+    source = open_source(str(path), options=RowOptions(**options))
+    return [(document.id, document.text) for document in source]
+
+
+def test_a_new_document_s_mark_holds_for_the_sentence_after_it(tmp_path):
+    path = tmp_path / "a.conllu"
+    path.write_text(
+        "# newdoc id = a\n# text = Um.\n1\tUm\n\n# newdoc id = b\n\n# text = Dois.\n1\tDois\n"
+    )
+    assert documents(path) == [("a", "Um."), ("b", "Dois.")]
+
+
+def test_sentences_without_their_text_are_told_and_not_left_out(tmp_path):
+    path = tmp_path / "a.conllu"
+    path.write_text("# text = Um.\n1\tUm\n\n# sent_id = x\n1\tDois\n\n# text = Três.\n1\tTrês\n")
+    with pytest.raises(EscadaError, match=r"without `# text`.*line 4"):
+        documents(path)
+    texts = [text for _, text in documents(path, skip_bad_rows=True)]
+    assert texts == ["Um.", "Três."]

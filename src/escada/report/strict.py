@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
@@ -42,12 +42,32 @@ def check(kind: type[_F], value: object, where: object) -> _F:
         EscadaError: names the file, the key and the first problem.
     """
     try:
-        return kind.model_validate(value)
+        return kind.model_validate(_showable(value))
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
         raise EscadaError(f"{key}: {message}", where=where) from error
+
+
+_CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
+_SURROGATES = range(0xD800, 0xE000)
+_DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_NOT_SHOWABLE = dict.fromkeys((*_CONTROLS, *_SURROGATES, *_DIRECTIONS), "\ufffd")
+_NOT_SHOWABLE |= {ord("\t"): "\t", ord("\n"): "\n"}
+"""What no UTF-8 carries, no SVG may hold, or turns the rest of a line around."""
+
+
+def _showable(value: object) -> object:
+    """A JSON value whose texts any page, figure or table can carry."""
+    if isinstance(value, str):
+        return value.translate(_NOT_SHOWABLE)
+    if isinstance(value, dict):
+        table = cast(dict[str, object], value)
+        return {key.translate(_NOT_SHOWABLE): _showable(inner) for key, inner in table.items()}
+    if isinstance(value, list):
+        return [_showable(inner) for inner in cast(list[object], value)]
+    return value
 
 
 def check_version(table: Mapping[str, Any], where: Path) -> None:

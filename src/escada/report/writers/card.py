@@ -20,6 +20,7 @@ from escada.cost.sheet import COMPARED, read_sheet
 from escada.evaluation.task import foreign_figures, weights_hash
 from escada.evaluation.tasks.documents import TRAIN_SAMPLE
 from escada.files import read_json, sha256_file, write_text
+from escada.report.writers.markdown_csv import plain
 from escada.runs.checkpoint import has_checkpoint
 from escada.runs.layout import read_record
 from escada.runs.run import Run
@@ -73,7 +74,7 @@ def card_text(run: Run) -> str:
         "seconds": _seconds,
         "interval": _interval,
         "pt": _portuguese,
-        "line": _line,
+        "plain": _plain,
     }
     return templates.get_template("card.md.j2").render(_facts(run))
 
@@ -204,6 +205,6 @@ def _portuguese(text: str) -> str:
     return text.translate(str.maketrans(",.", ".,"))
 
 
-def _line(text: object) -> str:
-    """One line of a table: a spec's prose may hold line breaks and bars."""
-    return " ".join(str(text).split()).replace("|", "\\|")
+def _plain(text: object) -> str:
+    """A text of a user's in one line that Markdown shows as it stands."""
+    return plain(" ".join(str(text).split()).translate(_CONTROLS))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from escada.report.tables import Cell, Table, Value
 
-_SPECIAL = str.maketrans({c: "\\" + c for c in "\\`*_[]<>|#"} | {"\n": " ", "\t": " "})
+_SPECIAL = str.maketrans({c: "\\" + c for c in "\\`*_[]<>|#~&"} | {"\n": " ", "\t": " "})
 
 
 def markdown(tables: Sequence[Table], *, title: str, mark: str) -> str:

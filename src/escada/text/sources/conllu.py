@@ -6,9 +6,10 @@ describes them. `# text` and `# sent_id` come in either order. Empty nodes ("8.1
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from escada.errors import EscadaError
 from escada.text.documents import Document
 
 
@@ -45,6 +46,8 @@ class Sentence:
         words: by their number; empty unless they were asked for.
         spans: tokens of several words ("da"): first word, last word, form.
         begins: `# newdoc`: the document that begins here; None: the one before goes on.
+        line: the number of its first line.
+        annotated: whether a line of it is a word's.
     """
 
     id: str = ""
@@ -52,6 +55,8 @@ class Sentence:
     words: dict[int, Word] = field(default_factory=dict[int, Word])
     spans: list[tuple[int, int, str]] = field(default_factory=list[tuple[int, int, str]])
     begins: str | None = None
+    line: int = 1
+    annotated: bool = False
 
     def tokens(self) -> list[tuple[str, list[Word]]]:
         """What is written as one, with its words: `("da", [de, a])`, `("casa", [casa])`."""
@@ -72,8 +77,13 @@ def read_sentences(lines: Iterable[str], *, with_words: bool = True) -> Iterator
         lines: of the file.
         with_words: whether to read the words, which takes most of the time.
     """
+    return (part for part in _blocks(lines, with_words) if part.id and part.text)
+
+
+def _blocks(lines: Iterable[str], with_words: bool) -> Iterator[Sentence]:
+    """What stands between blank lines, whatever it lacks."""
     sentence = Sentence()
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         line = line.rstrip("\r\n")
         if line.startswith("# text = "):
             sentence.text = line.removeprefix("# text = ").strip()
@@ -82,39 +92,57 @@ def read_sentences(lines: Iterable[str], *, with_words: bool = True) -> Iterator
         elif line.startswith("# newdoc"):
             sentence.begins = line.removeprefix("# newdoc").strip().removeprefix("id = ")
         elif not line.strip():
-            if sentence.id and sentence.text:
-                yield sentence
-            sentence = Sentence()
-        elif with_words and line[0].isdigit():
-            _read_word(line, sentence)
-    if sentence.id and sentence.text:
-        yield sentence
+            yield sentence
+            sentence = Sentence(line=number + 1)
+        elif line[0].isdigit():
+            sentence.annotated = True
+            if with_words:
+                _read_word(line, sentence)
+    yield sentence
 
 
-def read_treebank(lines: Iterable[str], place: str, source: str) -> Iterator[Document]:
+def read_treebank(
+    lines: Iterable[str],
+    place: str,
+    source: str,
+    on_bad_sentence: Callable[[EscadaError], None],
+) -> Iterator[Document]:
     """The texts of a treebank, a sentence a line.
 
-    A document is what `# newdoc` begins; without such marks, a sentence.
+    A document is what `# newdoc` begins, also where the mark has a block of its own; without such
+    marks, a sentence.
 
     Args:
         lines: of the file.
         place: of the file, for the ids of documents without one.
         source: that the documents are said to come from.
+        on_bad_sentence: told of words without their `# text`; where it returns, they are left out.
     """
     parts: list[str] = []
     name, number, marked = "", 0, False
-    for sentence in read_sentences(lines, with_words=False):
-        marked = marked or sentence.begins is not None
-        if parts and (sentence.begins is not None or not marked):
+    for sentence in _blocks(lines, with_words=False):
+        if sentence.begins is not None:
+            if parts:
+                yield Document(name, source, "", "\n".join(parts))
+            parts, marked, name = [], True, sentence.begins
+        if not sentence.text:
+            if sentence.annotated:
+                on_bad_sentence(_without_text(place, sentence.line))
+            continue
+        if parts and not marked:
             yield Document(name, source, "", "\n".join(parts))
             parts = []
         if not parts:
             number += 1
-            own = (sentence.begins or "") if marked else sentence.id
-            name = own or f"{place}:{number}"
+            name = (name if marked else sentence.id) or f"{place}:{number}"
         parts.append(sentence.text)
     if parts:
         yield Document(name, source, "", "\n".join(parts))
+
+
+def _without_text(place: str, line: int) -> EscadaError:
+    fix = "give its text as written in a line `# text = …`, or add --skip-bad-rows"
+    return EscadaError("a sentence without `# text`", where=f"{place}, line {line}", fix=fix)
 
 
 def _read_word(line: str, sentence: Sentence) -> None:

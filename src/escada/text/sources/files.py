@@ -66,7 +66,7 @@ def read_file(path: Path, place: str, intake: Intake) -> Iterator[Document]:
     if suffix == ".conll":
         return read_conll(path, place, intake.source)
     if suffix == ".conllu":
-        return read_treebank(lines(path), place, intake.source)
+        return read_treebank(lines(path), place, intake.source, intake.on_bad_row)
     if suffix in TEXT:
         return _read_blocks(path, place, intake)
     raise walk.unknown_form(path, SUFFIXES)
