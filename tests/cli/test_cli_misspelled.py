@@ -148,3 +148,21 @@ def test_the_command_line_names_the_option_that_was_meant(monkeypatch, capsys, r
     assert "no such folder, but a file" in said(
         monkeypatch, capsys, "runs", "runs/demo/ladder.json"
     )
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [("cloze", "--file"), ("pairs", "--file"), ("evaluate", "--text"), ("guard", "--samples")],
+)
+@pytest.mark.parametrize("between", [[], ["--device", "cpu"]])
+def test_a_file_without_its_option_is_told_the_option(
+    runs, monkeypatch, capsys, verb, option, between
+):
+    message = said(monkeypatch, capsys, verb, "v4", *between, "mine.jsonl")
+    assert f"a file is given with its option: {option} mine.jsonl" in message
+
+
+def test_a_folder_of_runs_that_is_not_there_is_a_wrong_path(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "check the path" in said(monkeypatch, capsys, "runs", "nosuch")
+    assert "train something first" in said(monkeypatch, capsys, "runs")

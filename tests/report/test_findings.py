@@ -54,7 +54,7 @@ def test_two_best_rungs_within_the_interval_are_not_told_apart(table):
     assert found.clear is False
     sentences = " ".join(text for _, text in headline(ladder, found, Language.load("en")))
     assert "v4_gru, the subword GRU, has the lowest figure" in sentences
-    assert "the difference is within its interval" in sentences
+    assert "the interval of the difference includes zero" in sentences
     assert "is the best rung" not in sentences
 
 

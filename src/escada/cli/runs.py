@@ -24,7 +24,9 @@ def runs(
             "no such folder, but a file", where=folder, fix="name the folder that it lies in"
         )
     if not folder.is_dir():
-        raise EscadaError("no such folder", where=folder, fix="train something first")
+        alone = folder == Path("runs")
+        fix = "train something first" if alone else "check the path; without one it is runs/"
+        raise EscadaError("no such folder", where=folder, fix=fix)
     rows = catalogue(folder)
     if json:
         echo_json(rows)

@@ -50,6 +50,9 @@ def _place_of(extra: str, context: Any, words: Sequence[str]) -> str | None:
         return None
     option = next((i for i in range(at - 1, 0, -1) if words[i].startswith("-")), None)
     end = next((i for i in range(at, len(words)) if words[i].startswith("-")), len(words))
+    opener = _opener_of(context, words[at:end])
+    if opener is not None and (option is None or words[option] != opener):
+        return f"a file is given with its option: {opener} {words[at]}"
     if option is not None and at - option > 1 and _takes_value(context, words[option]):
         value = words[option + 1 : end]
         if words[option] == "--set" and "=" not in value[0]:
@@ -62,6 +65,22 @@ def _place_of(extra: str, context: Any, words: Sequence[str]) -> str | None:
     if end - at > 1:
         return f"put what belongs together in quotes, as in {_quoted(words[at:end])}"
     return None
+
+
+def _opener_of(context: Any, values: Sequence[str]) -> str | None:
+    """The option by which this verb takes a file, where the words are one."""
+    if len(values) != 1 or not _names_a_file(values[0]):
+        return None
+    return next((name for name in _FILE_OPTIONS if _takes_value(context, name)), None)
+
+
+_FILE_OPTIONS = ("--file", "--text", "--source", "--samples")
+
+
+def _names_a_file(word: str) -> bool:
+    """A file that is there, or a name that ends as those of documents and questions do."""
+    there = os.path.isfile(word)  # noqa: PTH113 the method fails on long names
+    return there or re.fullmatch(r".*\.(jsonl?|ndjson|csv|tsv|parquet|txt|md)", word) is not None
 
 
 def _takes_value(context: Any, option: str) -> bool:
