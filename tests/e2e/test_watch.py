@@ -83,14 +83,14 @@ def test_the_page_follows_a_climb_to_its_end(climbing):
     wait_until(lambda: is_live(page_of(out)), watching)
     live = page_of(out)
     assert "The climb is running." in live
-    assert "0 of 2 runs done; v1: step" in live
+    assert "runs done: 0 of 2; v1: step" in live
     assert "://" not in live
     stdout, stderr = watching.communicate(timeout=280)
     _, said = climb.communicate(timeout=60)
     assert climb.returncode == 0, said
     assert watching.returncode == 0, stderr
     assert re.search(rf"v1: step [\d,]+ of {STEPS:,}", stderr)
-    assert "\n1 of 2 runs done" in stderr
+    assert "\nruns done: 1 of 2" in stderr
     last = page_of(out)
     assert not is_live(last)
     assert "data-every" not in last

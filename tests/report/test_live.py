@@ -71,8 +71,8 @@ def test_before_the_first_run_there_is_no_ladder(tmp_path):
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("en", "1 of 2 runs done; v5: step 1,000 of 4,000, 2.271 bits per byte on validation"),
-        ("pt", "1 de 2 treinos prontos; v5: passo 1.000 de 4.000, 2,271 bits por byte em"),
+        ("en", "runs done: 1 of 2; v5: step 1,000 of 4,000, 2.271 bits per byte on validation"),
+        ("pt", "treinos concluídos: 1 de 2; v5: passo 1.000 de 4.000, 2,271 bits por byte em"),
     ],
 )
 def test_progress_is_said_in_both_languages(code, said):

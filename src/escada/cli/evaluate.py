@@ -55,15 +55,15 @@ def evaluate(
         ),
     ] = "document",
     window_tokens: Annotated[
-        int | None, typer.Option(help="windows: tokens of one; else the training window.")
+        int | None, typer.Option(help="windows: tokens per window; default: the training window.")
     ] = None,
     window_stride: Annotated[
         int | None,
-        typer.Option(help="windows: tokens from one to the next; else 4 (characters) or 2."),
+        typer.Option(help="windows: tokens from one start to the next; default: 4 (characters) or 2."),
     ] = None,
     max_windows: Annotated[
         int | None,
-        typer.Option(help="windows: most that are scored; else 300000 (characters) or 250000."),
+        typer.Option(help="windows: maximum scored; default: 300000 (characters) or 250000."),
     ] = None,
     score: Annotated[
         str | None,

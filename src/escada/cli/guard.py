@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from escada.cli import options
+from escada.errors import counted
 from escada.terminal import echo, echo_json
 
 FAILED = 1
@@ -76,7 +77,7 @@ def _show(found: dict[str, Any]) -> None:
         for control in record.get("not_told_apart", ()):
             echo(f"{record['name']}: {control} cannot be told from {record['must_pass']}")
     judged = found["samples"]
-    echo(f"{judged['judged']} of {judged['there']} samples: {found['verdict']}")
+    echo(f"{judged['judged']} of {counted(judged['there'], 'sample')}: {found['verdict']}")
     for cause in found["causes"]:
         echo(f"  {cause['text']} ({', '.join(cause['shown_by'])})")
 

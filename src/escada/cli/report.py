@@ -50,10 +50,10 @@ def report(
         typer.Option("--text-width", min=5, max=60, help="Width of the thesis's text, in cm."),
     ] = 16.0,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Write the page anew while the climb is running.")
+        bool, typer.Option("--watch", help="Rewrite the page while the climb is running.")
     ] = False,
     every: Annotated[
-        str, typer.Option("--every", help="How often --watch does, such as 10s or 2min.")
+        str, typer.Option("--every", help="How often --watch rewrites it, such as 10s or 2min.")
     ] = "10s",
 ) -> None:
     """Write DIR/report/index.html and its figures, and say in plain words what the climb found.

@@ -15,7 +15,7 @@ def resume(
     allow_differences: Annotated[
         bool,
         typer.Option(
-            help="Go on although device, threads, processes or versions differ: not bit-identical."
+            help="Resume although device, threads, processes or versions differ: not bit-identical."
         ),
     ] = False,
 ) -> None:

@@ -41,7 +41,7 @@ def serve(
         int, typer.Option(help="Maximum tokens per sample.", min=1, max=1_000_000)
     ] = 1024,
     max_n: Annotated[
-        int, typer.Option(help="Most samples of a request, all its prompts together.", min=1)
+        int, typer.Option(help="Maximum samples per request, all its prompts together.", min=1)
     ] = 16,
     max_body_bytes: Annotated[
         int, typer.Option(help="Maximum bytes of a request's body.", min=1024)

@@ -132,7 +132,7 @@ def show(found: dict[str, Any]) -> None:
         "perplexity": f"{found['perplexity']:.2f}" + _interval(found["perplexity_ci95"], ".2f"),
         "accuracy": f"{found['accuracy']:.2%}" + _interval(found["accuracy_ci95"], ".2%"),
         "windows": (
-            f"{found['windows']:,} of {found['windows_available']:,} windows of "
+            f"{found['windows']:,} of {counted(found['windows_available'], 'window')} of "
             f"{found['window_tokens']} tokens, stride {found['window_stride']}"
         ),
         "left out": counted(found["windows_left_out"], "window")

@@ -173,7 +173,7 @@ def incomplete(settled: int, total: int) -> list[dict[str, str]]:
     """A review that is not at its end is not relied upon."""
     if settled == total:
         return []
-    return [_reason("incomplete", f"only {settled:,} of {total:,} questions were settled")]
+    return [_reason("incomplete", f"questions settled: only {settled:,} of {total:,}")]
 
 
 def unusable_answers(

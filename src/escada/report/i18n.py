@@ -198,7 +198,7 @@ class Language:
         return f"{sign}{_SPACE}{shown}"
 
     def budget(self, written: str) -> str:
-        """A budget as readers write it: `60 s`, `50,000 steps`; `3 épocas`."""
+        """A budget as readers write it: `60 s`, `50,000 steps`; `1 época`, `3 épocas`."""
         budget = Budget.parse(written)
         whole = budget.amount == round(budget.amount)
         amount = (
@@ -206,7 +206,10 @@ class Language:
             if budget.unit == "flop"
             else self.number(budget.amount, 0 if whole else 1)
         )
-        return f"{amount} {self.say(f'budget_unit.{budget.unit}')}"
+        singular = budget.amount < 2 if self.code == "pt" else budget.amount == 1
+        counted = budget.unit in ("epochs", "steps", "tokens")
+        unit = budget.unit.removesuffix("s") if counted and singular else budget.unit
+        return f"{amount} {self.say(f'budget_unit.{unit}')}"
 
     def duration(self, seconds: float | None) -> str:
         """`42.0 s`, `1 min 05 s`, `3 h 12 min`, `4 d 03 h`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from escada.errors import counted
 from escada.runs.time_budget import time_in_words, time_warning
 from escada.terminal import Column, echo, print_table
 
@@ -83,7 +84,7 @@ def _notes(ladder: dict[str, Any]) -> Iterator[str]:
     """What the columns are of; the documents, and so their groups, are the same for all rungs."""
     first = ladder["rungs"][0]
     yield (
-        f"intervals: {first['groups']:,} groups of documents, as informative as "
+        f"intervals: {counted(first['groups'], 'group')} of documents, as informative as "
         f"{first['effective_groups']:.1f} groups of equal size; macro: mean of the sources"
     )
     if alone := first["ci95_leaves_out"]:

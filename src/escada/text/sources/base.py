@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from escada.errors import EscadaError
+from escada.errors import EscadaError, counted
 from escada.files import content_hash
 from escada.text.documents import Document
 from escada.text.sources.opening import readable
@@ -143,7 +143,7 @@ class Source:
             yield replace(document, id=identifier, group=document.group or identifier)
         if not seen:
             left_out = ", ".join(f"{n} {reason}" for reason, n in counts.left_out.items())
-            skipped = f"{counts.skipped_rows} bad rows" if counts.skipped_rows else ""
+            skipped = counted(counts.skipped_rows, "bad row") if counts.skipped_rows else ""
             besides = "; ".join(part for part in (left_out, skipped) if part)
             raise EscadaError(
                 "empty corpus: no document with any text"
