@@ -43,14 +43,18 @@ LOOP = " e a vacina contra a covid"
 
 def written(run, settings, *, uniform_share=0.0):
     """Samples of a run; a share of the tokens is drawn uniformly, past the sampler."""
-    honest, rng = batch.sample, np.random.default_rng(0)
+    rng, planted = np.random.default_rng(0), 0
 
-    def partly_uniform(logits_BV, uniforms_B, settings, **rest):
-        ids_B = honest(logits_BV, uniforms_B, settings, **rest)
-        any_B = rng.integers(3, logits_BV.shape[1], size=len(ids_B))
-        return np.where(rng.random(len(ids_B)) < uniform_share, any_B, ids_B)
+    class PartlyUniform(batch.Batch):
+        def _choose(self, logits_BV):
+            nonlocal planted
+            ids_B = super()._choose(logits_BV)
+            any_B = rng.integers(3, logits_BV.shape[1], size=len(ids_B))
+            is_planted_B = rng.random(len(ids_B)) < uniform_share
+            planted += int(is_planted_B.sum())
+            return np.where(is_planted_B, any_B, ids_B)
 
-    batch.sample = partly_uniform
+    honest, decoding.Batch = decoding.Batch, PartlyUniform
     try:
         samples = decoding.generate(
             run.load_model("best"),
@@ -61,7 +65,9 @@ def written(run, settings, *, uniform_share=0.0):
             profile=run.spec.text.profile,
         )
     finally:
-        batch.sample = honest
+        decoding.Batch = honest
+    if uniform_share and not planted:
+        raise RuntimeError("tokens are not chosen in Batch._choose any more: nothing was planted")
     rows = [asdict(sample) | {"tokens": len(sample.ids)} for sample in samples]
     facts = {"settings": asdict(settings), "max_tokens": MAX_TOKENS, "seed": 42}
     return facts | {"samples": rows}
@@ -99,7 +105,7 @@ def faults(run, others, corpus):
 def print_faults(arguments):
     run, *others = [open_run(path) for path in arguments.runs]
     corpus = Corpus.open(arguments.data or run.data_path)
-    print(f"{run.name}\n\n| samples | bits a token | excess | verdict | fails | cause |")
+    print(f"{run.name}\n\n| samples | bits per token | excess | verdict | fails | cause |")
     print("|---|---:|---:|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "samples.json"

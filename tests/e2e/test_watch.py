@@ -85,6 +85,13 @@ def test_the_page_follows_a_climb_to_its_end(climbing):
     assert "The climb is running." in live
     assert "runs done: 0 of 2; v1: step" in live
     assert "://" not in live
+    beside = start_watch(out)  # a second watcher writes the same page
+    while beside.poll() is None:
+        page = page_of(out)
+        assert page.startswith("<!doctype html>"), page[:80]
+        assert page.rstrip().endswith("</html>"), page[-80:]
+        time.sleep(0.01)
+    assert beside.returncode == 0, beside.stderr.read()
     stdout, stderr = watching.communicate(timeout=280)
     _, said = climb.communicate(timeout=60)
     assert climb.returncode == 0, said

@@ -59,7 +59,9 @@ def evaluate(
     ] = None,
     window_stride: Annotated[
         int | None,
-        typer.Option(help="windows: tokens from one start to the next; default: 4 (characters) or 2."),
+        typer.Option(
+            help="windows: tokens from one start to the next; default: 4 (characters) or 2."
+        ),
     ] = None,
     max_windows: Annotated[
         int | None,

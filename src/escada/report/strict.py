@@ -50,11 +50,10 @@ def check(kind: type[_F], value: object, where: object) -> _F:
         raise EscadaError(f"{key}: {message}", where=where) from error
 
 
-_CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
+_CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}
 _SURROGATES = range(0xD800, 0xE000)
 _DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _NOT_SHOWABLE = dict.fromkeys((*_CONTROLS, *_SURROGATES, *_DIRECTIONS), "\ufffd")
-_NOT_SHOWABLE |= {ord("\t"): "\t", ord("\n"): "\n"}
 """What no UTF-8 carries, no SVG may hold, or turns the rest of a line around."""
 
 
