@@ -11,7 +11,7 @@ the folder is all that it takes; a name of the package goes before one on the pa
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,6 +49,15 @@ class Place:
     def is_ours(self, name: str) -> bool:
         """Whether one comes with escada."""
         return name in self.names()
+
+    def is_there(self, name: str) -> bool:
+        """Whether there is a module of that name; only the packages above it are imported."""
+        if not all(part.isidentifier() for part in name.split(".")):
+            return False
+        try:
+            return importlib.util.find_spec(self.module_name(name)) is not None
+        except ModuleNotFoundError:
+            return False
 
     def module_name(self, name: str) -> str:
         """The dotted name of a module; nothing is imported."""

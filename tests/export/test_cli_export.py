@@ -38,11 +38,11 @@ def test_it_writes_a_folder_and_says_where(runs, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--to", "onxx"], "unknown form 'onxx'; did you mean 'onnx'?"),
+        (["--to", "onxx"], "unknown form 'onxx' (--to); did you mean 'onnx'?"),
         (["--to", "gguf", "--numbers", "f8"], "unknown --numbers 'f8'"),
         (["--to", "onnx", "--numbers", "f16"], "--numbers f16 is for gguf"),
         (["--to", "onnx", "--which", "first"], "unknown checkpoint 'first'"),
-        (["--to", "gguf"], "v1 cannot be a GGUF file: llama.cpp has no LSTM language models"),
+        (["--to", "gguf"], "v1 cannot be exported to gguf: a recurrent model has no such form"),
     ],
 )
 def test_a_mistake_is_one_line(runs, tmp_path, monkeypatch, capsys, options, said):

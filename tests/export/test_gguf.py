@@ -10,7 +10,7 @@ from tests.export.conftest import AWKWARD, GPT2, RECURRENT_RUNS, needs
 
 from escada.errors import EscadaError
 from escada.export.checks import TOLERANCES, GgufExport, compare
-from escada.export.gguf_file import export_gguf, gguf_tensors
+from escada.export.forms.gguf import export_gguf, gguf_tensors
 
 LIBRARIES = ("gguf", "llama_cpp")
 

@@ -15,7 +15,7 @@ from escada.errors import EscadaError
 from escada.evaluation.task import Subject, complete
 from escada.evaluation.tasks.documents import TEST
 from escada.export.checks import TOLERANCES, HubExport, compare
-from escada.export.hub import export_hub
+from escada.export.forms.transformers import export_hub
 from escada.export.hub_card import hub_card
 
 
@@ -66,7 +66,7 @@ def test_nothing_is_overwritten_unless_asked_and_only_an_export(runs, tmp_path):
 def test_a_failed_export_leaves_the_older_one(runs, tmp_path, monkeypatch):
     folder = export_hub(runs("v1"), tmp_path / "out")
     before = (folder / "model.safetensors").read_bytes()
-    monkeypatch.setattr("escada.export.hub.hub_card", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("escada.export.forms.transformers.hub_card", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         export_hub(runs("v1"), folder, overwrite=True)
     assert (folder / "model.safetensors").read_bytes() == before

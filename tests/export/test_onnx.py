@@ -12,7 +12,7 @@ from tests.export.conftest import GPT2, RECURRENT_RUNS, SHAPES, needs
 
 from escada.errors import EscadaError
 from escada.export.checks import TOLERANCES, OnnxExport, compare
-from escada.export.onnx_file import export_onnx
+from escada.export.forms.onnx import export_onnx
 
 LIBRARIES = ("onnx", "onnxruntime", "tokenizers")
 

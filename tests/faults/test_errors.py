@@ -247,7 +247,7 @@ TABLE = {
         ("sample {run} --max-tokens 0", "'--max-tokens'", "greater than or equal to 1"),
     ],
     "tokenizer": [
-        ("tokenizer train --out new --data {corpus} --kind bpee", "unknown kind", "'bpe'"),
+        ("tokenizer train --out new --data {corpus} --kind bpee", "unknown tokenizer", "'bpe'"),
         ("tokenizer train --out new --data none", "no prepared corpus", "none", "data prepare"),
         ("tokenizer train --out new --data {corpus} --vocab-size 5", "'--vocab-size'", "260"),
         ("tokenizer train --out new --data {corpus} --vocab-size 60000", "vocabulary too large"),

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from escada.export.gpt2 import gpt2_weights
 from escada.models.contract import build_model
 from escada.models.layers import (
     gelu_by_sigmoid,
@@ -73,7 +74,7 @@ def obvious_gpt2(weights: dict[str, Tensor], ids_BT: Tensor, n_layers: int, n_he
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_model_is_a_gpt2(positions: str, tied: bool) -> None:
     model = small_model(positions=positions, tie_embeddings=tied).double()
-    weights = model.gpt2_weights()
+    weights = gpt2_weights(model)
     assert torch.equal(weights["lm_head.weight"], weights["transformer.wte.weight"]) == tied
     ids_BT = torch.randint(37, (2, 16))
     with torch.no_grad():
@@ -99,7 +100,7 @@ def test_the_weights_of_v_final_load_in_transformers() -> None:
             layer_norm_epsilon=config.norm_epsilon,
         )
     ).eval()
-    gpt2.load_state_dict(model.gpt2_weights())
+    gpt2.load_state_dict(gpt2_weights(model))
     assert sum(p.numel() for p in gpt2.parameters()) == model.parameter_count()
     ids_BT = torch.randint(4096, (2, 256))
     with torch.no_grad():

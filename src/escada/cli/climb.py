@@ -43,6 +43,7 @@ def climb(
             help="A module on the path that offers TASKS to evaluate too; may be repeated."
         ),
     ] = None,
+    guardrail: options.Guardrail = None,
     device: options.Device = "auto",
 ) -> None:
     """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""
@@ -58,6 +59,7 @@ def climb(
     profile = load_spec(names[0], preset=preset, overrides=overrides or []).text.profile
 
     from escada.evaluation.task import find_tasks
+    from escada.guardrails.task import Guardrails
     from escada.ladder.climb import ClimbInterrupted, Plan
     from escada.ladder.climb import climb as climb_rungs
     from escada.report.writers.html import write_report
@@ -72,7 +74,10 @@ def climb(
         seeds=range(seed, seed + seeds),
         device=device,
         overrides=overrides or [],
-        tasks=[found for name in task or [] for found in find_tasks(name)],
+        tasks=[
+            *(found for name in task or [] for found in find_tasks(name)),
+            *([Guardrails(guardrail)] if guardrail else []),
+        ],
     )
     # Asked to end by whoever manages it, a climb has its training save, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -32,7 +32,9 @@ def prepare(
     out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
     source: Annotated[
         str,
-        typer.Option(help="default, brwac, or a JSONL, CSV, Parquet or text file or a folder."),
+        typer.Option(
+            help="default, brwac, a JSONL, CSV, Parquet or text file, a folder, or a module."
+        ),
     ] = "default",
     file: Annotated[
         str | None, typer.Argument(hidden=True, is_eager=True, callback=_refuse_file)

@@ -20,7 +20,9 @@ def export(
     out: Annotated[
         Path, typer.Argument(help="The folder (transformers, onnx) or file (gguf) to write.")
     ],
-    to: Annotated[str, typer.Option("--to", help="transformers, gguf or onnx.")],
+    to: Annotated[
+        str, typer.Option("--to", help="transformers, gguf or onnx, or a module on the path.")
+    ],
     which: Annotated[str, typer.Option(help="The run's checkpoint: best or last.")] = "best",
     numbers: Annotated[
         str, typer.Option(help="With gguf: f32, or f16 for files of half the size.")
@@ -73,6 +75,8 @@ def _next_step(to: str, out: Path) -> str:
     """How to use what was written."""
     if to == "gguf":
         return f'llama-cli -m {out} -p "Era uma vez"   (llama.cpp)'
+    if to not in ("transformers", "onnx"):
+        return f"{out} is in the form that {to} writes"
     if to == "onnx":
         return f"{out / 'README.md'} has the lines for ONNX Runtime"
     own_code = (out / "modeling_escada.py").exists()

@@ -32,6 +32,7 @@ def guard(
             "stored.",
         ),
     ] = False,
+    guardrail: options.Guardrail = None,
     data: options.RunData = None,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -39,7 +40,7 @@ def guard(
     """Judge a run's samples by controls; the exit code is 1 if they cannot be trusted."""
     from escada.evaluation.task import Subject
     from escada.files import read_json
-    from escada.guardrails.task import GUARDRAILS, guard_samples
+    from escada.guardrails.task import Guardrails, guard_samples
     from escada.guardrails.texts import read_samples
     from escada.guardrails.verdicts import with_roadmap_limits
     from escada.runs.corpus import corpus_of
@@ -47,11 +48,13 @@ def guard(
 
     opened = open_run(run)
     subject = Subject(opened, corpus_of(opened, data), device=device)
+    task = Guardrails(guardrail or ())
     if samples is None:
-        subject.need(GUARDRAILS)
-        found = read_json(GUARDRAILS.path(opened))
+        subject.need(task)
+        found = read_json(task.path(opened))
     else:
-        found = guard_samples(subject, read_samples(samples)).to_json()
+        also = list(task.also.values())
+        found = guard_samples(subject, read_samples(samples), also).to_json()
     if roadmap_limits:
         found = with_roadmap_limits(found)
     if json:

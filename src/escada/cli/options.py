@@ -150,6 +150,12 @@ Overrides = Annotated[
 Seed = Annotated[
     int, typer.Option(help="Seed of weights, batches and dropout.", min=0, max=2**63 - 1)
 ]
+Guardrail = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--guardrail", help="A module on the path with a GUARDRAIL to ask too; may be repeated."
+    ),
+]
 Split = Annotated[
     str,
     typer.Option(

@@ -27,8 +27,8 @@ import torch
 from numpy.typing import NDArray
 
 from escada.errors import EscadaError
-from escada.export.hub import REMOTE_FILES
-from escada.export.onnx_file import GRAPH
+from escada.export.forms.onnx import GRAPH
+from escada.export.forms.transformers import REMOTE_FILES
 from escada.export.target import needed
 from escada.files import read_json
 from escada.generation.prompts import load_prompts

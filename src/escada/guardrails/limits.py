@@ -34,6 +34,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from escada.extensions import Place
 from escada.guardrails.language import PORTUGUESE
 from escada.guardrails.measures import TextMeasures
 
@@ -234,6 +235,8 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
+ADDED = Place("escada.guardrails", "guardrail", offers=("GUARDRAIL",), where="--guardrail")
+"""Guardrails beside `guardrails`: a module of this folder, or anywhere on the path."""
 SUBWORDS = ("bpe", "unigram")
 FOR_SUBWORDS_ONLY = ("byte_fallback_ratio", "short_piece_ratio", "common_short_pieces")
 TOO_LITTLE = ("common_short_pieces", "recurring_words", "shared_phrases")

@@ -47,6 +47,7 @@ class TextMeasures:
         languages: of its pieces, by code: how many; empty if the text is too short to say.
         mojibake: whether it can be read as text that was decoded with the wrong table.
         likelihood: under the model.
+        text: itself, for guardrails from outside the package.
         stored_bits: that the file of samples says it cost the model; None if it says nothing.
     """
 
@@ -65,6 +66,7 @@ class TextMeasures:
     mojibake: bool
     likelihood: Likelihood
     stored_bits: float | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class Measurer:
                 mojibake=ftfy.fix_encoding(one.text) != one.text,
                 likelihood=likelihood,
                 stored_bits=one.stored_bits,
+                text=one.text,
             )
             for one, ids, copy, likelihood in zip(
                 continuations, encoded, copies, likelihoods, strict=True

@@ -13,11 +13,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from escada.code_hash import code_hash
 from escada.errors import EscadaError
-from escada.evaluation.task import Figure, Interval, Result, Subject, Task, complete
+from escada.evaluation.task import MEASURES, Figure, Interval, Result, Subject, Task, complete
 from escada.evaluation.tasks.documents import TEST
 from escada.evaluation.tasks.samples import SAMPLES
 from escada.guardrails import controls
+from escada.guardrails.limits import ADDED, Guardrail, guardrails
 from escada.guardrails.measures import Measurer, TextMeasures
 from escada.guardrails.texts import (
     SampleFile,
@@ -142,10 +144,20 @@ class GuardrailsResult(Result):
 
 
 class Guardrails(Task[GuardrailsResult]):
-    """The samples in a run's folder, which are made first if there are none."""
+    """The samples in a run's folder, which are made first if there are none.
+
+    Args:
+        also: modules with a guardrail beside those of escada, by their names.
+
+    Raises:
+        EscadaError: no such module, or one that offers no guardrail.
+    """
 
     name = NAME
     result = GuardrailsResult
+
+    def __init__(self, also: Sequence[str] = ()) -> None:
+        self.also = {name: _guardrail(name) for name in also}
 
     def _samples(self, subject: Subject) -> SampleFile:
         path = subject.run.layout.samples
@@ -163,6 +175,11 @@ class Guardrails(Task[GuardrailsResult]):
             "corpus": subject.corpus.hash,
             "samples": self._samples(subject).sha256,
             "packages": {name: metadata.version(name) for name in _PARTS_OF_RESULTS},
+            **(
+                {"also": {name: code_hash(name, within=MEASURES) for name in self.also}}
+                if self.also
+                else {}
+            ),
         }
 
     def sentence(self, found: GuardrailsResult) -> str:
@@ -171,15 +188,33 @@ class Guardrails(Task[GuardrailsResult]):
 
     def evaluate(self, subject: Subject) -> GuardrailsResult:
         """Judge them."""
-        return guard_samples(subject, self._samples(subject))
+        return guard_samples(subject, self._samples(subject), list(self.also.values()))
 
 
 GUARDRAILS = Guardrails()
 TASKS = (GUARDRAILS,)
 
 
-def guard_samples(subject: Subject, samples: SampleFile) -> GuardrailsResult:
+def _guardrail(name: str) -> Guardrail:
+    found: object = ADDED.load(name).GUARDRAIL
+    if not isinstance(found, Guardrail) or found.name in (
+        *(one.name for one in guardrails()),
+        "origin",
+    ):
+        fix = "docs/extending.md shows one, with a name of its own"
+        raise EscadaError("GUARDRAIL is no guardrail, or has another's name", where=name, fix=fix)
+    return found
+
+
+def guard_samples(
+    subject: Subject, samples: SampleFile, also: Sequence[Guardrail] = ()
+) -> GuardrailsResult:
     """Judge samples, such as those of a file that `escada sample --json` printed.
+
+    Args:
+        subject: the run that is said to have written them.
+        samples: of a file.
+        also: guardrails beside those of escada.
 
     Raises:
         EscadaError: another corpus than the run's.
@@ -237,6 +272,7 @@ def guard_samples(subject: Subject, samples: SampleFile) -> GuardrailsResult:
         dict(zip(checked, of_controls[len(calibration) :], strict=True)),
         kind=run.tokenizer.kind,
         set_texts=len(makers.lengths),
+        also=also,
     )
     return GuardrailsResult.model_validate(found)
 

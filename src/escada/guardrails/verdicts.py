@@ -39,6 +39,7 @@ def judge(
     *,
     kind: str,
     set_texts: int,
+    also: Sequence[Guardrail] = (),
 ) -> Record:
     """Judge samples.
 
@@ -49,13 +50,14 @@ def judge(
         controls: as many texts of each as there are samples, for the check.
         kind: of the tokenizer.
         set_texts: texts of a set.
+        also: guardrails beside those of escada.
 
     Returns:
         The facts with `guardrails`, `origin`, `controls`, `evidence`, `verdict` and `causes`.
     """
     records: dict[str, Record] = {}
     values: dict[str, Record] = {name: {} for name in controls}
-    for guardrail in (*guardrails(), ORIGIN):
+    for guardrail in (*guardrails(), *also, ORIGIN):
         record = _described(guardrail)
         records[guardrail.name] = record
         if not applies(guardrail.name, kind):

@@ -39,11 +39,11 @@ def review(
         corpus: that it was trained on.
         say: called with a sentence when something begins or is done.
         device: `auto`, `cpu`, `cuda` …
-        also: tasks beside those of every climb.
+        also: tasks beside those of every climb, or in place of the one with the same name.
     """
     name = run.spec.name
     say(f"{name}: evaluating")
-    tasks = (*climb_tasks(), *also)
+    tasks = list({task.name: task for task in (*climb_tasks(), *also)}.values())
     evaluate(Subject(run, corpus, device=device), tasks, lambda done: say(f"{name}: {done}"))
     write_card(run)
 
@@ -99,7 +99,8 @@ def rung_row(
         "tasks": {
             task.name: [figure.model_dump(mode="json") for figure in found.figures()]
             for task in also
-            if (found := read_if_there(run, task))
+            if task.name not in (one.name for one in climb_tasks())
+            and (found := read_if_there(run, task))
         },
         "precision": record["precision"]["name"],
         "device": record["setup"]["device"],

@@ -28,6 +28,8 @@ from escada.models.layers import GATES, CellKind, RecurrentLayer
 from escada.models.saved import FP32_BYTES, SavedBytes, Setting, linear_weights
 from escada.spec import ModelConfig
 
+EXPORTS = ("transformers", "onnx")
+SLOW_COMPILED = "cuDNN's kernels are nearly all of a recurrent step"
 INPUT_STD = 2.0
 """Of what the first layer reads, and so of its first gates before their sigmoids. With less, an
 LSTM starts almost linear and is slow to leave that state (docs/models.md)."""

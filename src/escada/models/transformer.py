@@ -10,8 +10,7 @@ learns its positions; v5's are the sinusoidal table.
 The constant s = D/4 plays the part of Vaswani et al.'s sqrt(D) (2017, section 3.4):
 embeddings must be small to serve as the output matrix too, and s brings the stream to the size of
 what the layers add to it. Without it training is much slower (docs/models.md). It folds into the
-weights, so that the model is a GPT-2 all the same: `gpt2_weights` has them under the names that
-others know.
+weights, so that the model is a GPT-2 all the same (`escada.export.gpt2`).
 """
 
 from __future__ import annotations
@@ -37,6 +36,7 @@ from escada.models.packed import bf16_attention_pays
 from escada.models.saved import FP32_BYTES, SavedBytes, Setting, linear_weights
 from escada.spec import ModelConfig
 
+EXPORTS = ("transformers", "gguf", "onnx")
 OWN_LOGIT = 4.0
 """First logit, at most, of the very token that was read, when embeddings are tied; that of others
 has a standard deviation of 4 / sqrt(D). Both add about 0.1 nats to ln V, and less when wide."""
@@ -330,37 +330,6 @@ class Model(LanguageModel):
         token = ids + embedding_mask + config.n_layers * block + norm + a * D
         copies = 0 if a == FP32_BYTES else a * linear_weights(self)
         return SavedBytes(T * token, copies, usual_block=T * a * D)
-
-    def gpt2_weights(self) -> dict[str, Tensor]:
-        """The weights under the names and in the layout of transformers' `GPT2LMHeadModel`.
-
-        A GPT-2 with these weights computes the same logits: s goes into its embeddings, and out
-        again at the final norm, where the stream meets the tied embeddings a second time. Its
-        linear layers hold their matrices transposed.
-        """
-        embedding = self.embedding.weight * self.stream_scale
-        tied = 1 / self.stream_scale if self.config.tie_embeddings else 1.0
-        weights = {
-            "transformer.wte.weight": embedding,
-            "transformer.wpe.weight": self.position_rows() * self.stream_scale,
-            "transformer.ln_f.weight": self.norm.weight * tied,
-            "transformer.ln_f.bias": self.norm.bias * tied,
-            "lm_head.weight": embedding if self.config.tie_embeddings else self.output.weight,
-        }
-        names = {
-            "attention_norm": "ln_1",
-            "attention.qkv": "attn.c_attn",
-            "attention.out": "attn.c_proj",
-            "ff_norm": "ln_2",
-            "ff.up": "mlp.c_fc",
-            "ff.down": "mlp.c_proj",
-        }
-        for index, block in enumerate(self.blocks):
-            for ours, theirs in names.items():
-                for part, value in block.get_submodule(ours).named_parameters():
-                    key = f"transformer.h.{index}.{theirs}.{part}"
-                    weights[key] = value.t() if value.ndim == 2 else value
-        return {name: value.detach().clone().contiguous() for name, value in weights.items()}
 
 
 def _visible(lengths: Sequence[int], tokens: int, like: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from escada.errors import EscadaError
-from escada.spec import Spec
+from escada.spec import MODELS, Spec
 
 SHORTEST_BUDGET_SECONDS = 600.0
 """Of a budget in seconds that `auto` compiles for: compiling takes a good part of a minute."""
@@ -45,8 +45,8 @@ def resolve_compile(spec: Spec, device: torch.device, *, dry_run: bool = False) 
         return ResolvedCompile(wanted, "asked for")
     if device.type != "cuda":
         return ResolvedCompile(False, f"auto: on a {device.type} only when asked for")
-    if spec.model.kind == "recurrent":
-        return ResolvedCompile(False, "auto: cuDNN's kernels are nearly all of a recurrent step")
+    if reason := getattr(MODELS.load(spec.model.kind), "SLOW_COMPILED", None):
+        return ResolvedCompile(False, f"auto: {reason}")
     if dry_run or (budget.unit == "seconds" and budget.amount < SHORTEST_BUDGET_SECONDS):
         return ResolvedCompile(False, "auto: too short a training to pay for compiling")
     if importlib.util.find_spec("triton") is None:

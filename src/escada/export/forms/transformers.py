@@ -9,7 +9,7 @@
     escada.json                                               which run and which weights
     configuration_escada.py  modeling_escada.py               recurrent runs only
 
-v5 and v_final are a GPT-2 (`Model.gpt2_weights`), so transformers' own class loads them; v5's
+v5 and v_final are a GPT-2 (`escada.export.gpt2`), so transformers' own class loads them; v5's
 sinusoidal table lies where GPT-2's learned positions do. v1 to v4 bring their own code, since
 transformers has no recurrent model of this form, and are loaded with `trust_remote_code=True`.
 
@@ -28,6 +28,7 @@ from torch import Tensor
 
 from escada.errors import EscadaError
 from escada.evaluation.task import weights_hash
+from escada.export.gpt2 import gpt2_config, gpt2_weights
 from escada.export.hub_card import hub_card
 from escada.export.hub_tokenizer import hub_tokenizer, hub_tokenizer_config
 from escada.export.target import MARK, export_folder
@@ -41,6 +42,11 @@ from escada.text.tokenizers import Tokenizer
 
 SCHEMA_VERSION = 1
 REMOTE_FILES = ("configuration_escada.py", "modeling_escada.py")
+
+
+def export(run: Run, out: Path, which: Which, overwrite: bool) -> None:
+    """See `export_hub`."""
+    export_hub(run, out, which=which, overwrite=overwrite)
 
 
 def export_hub(run: Run, out: Path, *, which: Which = "best", overwrite: bool = False) -> Path:
@@ -85,7 +91,7 @@ def hub_model(
         EscadaError: a kind of model that neither a class of transformers nor ours computes.
     """
     if isinstance(model, transformer.Model):
-        config, weights = gpt2_config(model), model.gpt2_weights()
+        config, weights = gpt2_config(model), gpt2_weights(model)
         if model.config.tie_embeddings:
             del weights["lm_head.weight"]  # one matrix in one place; transformers ties it again
     elif isinstance(model, recurrent.Model):
@@ -97,26 +103,6 @@ def hub_model(
         )
     ids = {"bos_token_id": tokenizer.bos_id, "eos_token_id": tokenizer.eos_id}
     return config | {"vocab_size": model.vocab_size, "dtype": "float32", **ids}, weights
-
-
-def gpt2_config(model: transformer.Model) -> dict[str, Any]:
-    """Our Transformer as a `GPT2Config`."""
-    config = model.config
-    return {
-        "architectures": ["GPT2LMHeadModel"],
-        "model_type": "gpt2",
-        "n_positions": config.context_tokens,
-        "n_embd": config.d_model,
-        "n_layer": config.n_layers,
-        "n_head": config.n_heads,
-        "n_inner": config.d_ff,
-        "activation_function": "gelu_new",
-        "layer_norm_epsilon": config.norm_epsilon,
-        "embd_pdrop": config.dropout,
-        "resid_pdrop": config.dropout,
-        "attn_pdrop": config.attention_dropout,
-        "tie_word_embeddings": config.tie_embeddings,
-    }
 
 
 def copy_remote_files(folder: Path) -> None:

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from escada.errors import EscadaError
+from escada.export.gpt2 import gpt2_weights
 from escada.export.target import export_file, needed
 from escada.models import transformer
 from escada.models.contract import LanguageModel
@@ -44,6 +45,11 @@ _BLOCK_NAMES = {
     "mlp.c_proj": "ffn_down",
 }
 """GPT-2's parts under transformers' names and under llama.cpp's."""
+
+
+def export(run: Run, out: Path, which: Which, overwrite: bool, numbers: Numbers = "f32") -> None:
+    """See `export_gguf`."""
+    export_gguf(run, out, which=which, overwrite=overwrite, numbers=numbers)
 
 
 def export_gguf(
@@ -90,7 +96,7 @@ def export_gguf(
 def gguf_tensors(model: transformer.Model, numbers: Numbers) -> dict[str, NDArray[Any]]:
     """The weights under llama.cpp's names; a matrix is (out, in), as torch has it."""
     tensors: dict[str, NDArray[Any]] = {}
-    for name, weight in model.gpt2_weights().items():
+    for name, weight in gpt2_weights(model).items():
         if name == "lm_head.weight" and model.config.tie_embeddings:
             continue  # llama.cpp takes the embeddings
         ours = _name(name)

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from escada.errors import EscadaError
-from escada.export.hub import export_mark
+from escada.export.forms.transformers import export_mark
 from escada.export.hub_card import onnx_card
 from escada.export.hub_tokenizer import hub_tokenizer, hub_tokenizer_config
 from escada.export.target import MARK, export_folder, needed
@@ -66,6 +66,11 @@ class FromState(nn.Module):
         held = recurrent.RecurrentState(state[0], state[1])
         logits = self.model.advance(ids, held)
         return logits, torch.stack((held.h_LBH, held.c_LBH))
+
+
+def export(run: Run, out: Path, which: Which, overwrite: bool) -> None:
+    """See `export_onnx`."""
+    export_onnx(run, out, which=which, overwrite=overwrite)
 
 
 def export_onnx(run: Run, out: Path, *, which: Which = "best", overwrite: bool = False) -> Path:
