@@ -38,6 +38,9 @@ from escada.errors import EscadaError, decimal_comma, nearest
 from escada.extensions import Place, add_folder
 from escada.files import content_hash
 
+Table = dict[str, Any]
+"""A TOML table before it is checked."""
+
 SCHEMA_VERSION = 1
 FULL = "full"
 """The name of the preset that a spec file is without any overlay."""
@@ -207,7 +210,7 @@ class Spec(Section):
     train: TrainSpec
     evaluation: EvaluationSpec = EvaluationSpec()
 
-    def to_table(self) -> dict[str, Any]:
+    def to_table(self) -> Table:
         """The spec as plain JSON values; `parse_spec` reads it back to an equal spec."""
         return self.model_dump(mode="json", exclude_none=True)
 
@@ -319,7 +322,7 @@ def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
     """
     sections = dict(table)
     found: object = sections.get("model")
-    model_table = cast(dict[str, Any], found if isinstance(found, dict) else {})
+    model_table = cast(Table, found if isinstance(found, dict) else {})
     if "kind" not in model_table:
         raise EscadaError("the spec has no model.kind", where=where, fix="add [model] kind = …")
     # All but the model first: its module imports torch, for which a typing error need not wait.
@@ -371,18 +374,18 @@ def _check_together(spec: Spec, where: object) -> None:
         )
 
 
-def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
     """`base` with the values of `over` laid on it, table by table."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
         if isinstance(below, dict) and isinstance(value, dict):
-            value = overlay(cast(dict[str, Any], below), cast(dict[str, Any], value))
+            value = overlay(cast(Table, below), cast(Table, value))
         merged[key] = value
     return merged
 
 
-def _override(text: str) -> dict[str, Any]:
+def _override(text: str) -> Table:
     """`a.b=value` as nested tables; the value is read as TOML, else as a string."""
     key, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"\s*[A-Za-z_][\w.]*\s*", key):
@@ -429,7 +432,7 @@ def steps_to(rung: str) -> list[str]:
     return [*(steps_to(below) if below else ()), rung]
 
 
-def read_spec_table(rung: str) -> tuple[dict[str, Any], str]:
+def read_spec_table(rung: str) -> tuple[Table, str]:
     """The raw table of a rung of the package or of a spec file, and where it was read.
 
     Raises:
@@ -485,7 +488,7 @@ def load_spec(rung: str, *, preset: str = FULL, overrides: Sequence[str] = ()) -
         EscadaError: see `read_spec_table` and `parse_spec`; or an unknown preset.
     """
     table, where = read_spec_table(rung)
-    presets = cast(dict[str, Any], table.pop("presets", {}))
+    presets = cast(Table, table.pop("presets", {}))
     if preset != FULL:
         if preset not in presets:
             raise EscadaError(

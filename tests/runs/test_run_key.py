@@ -39,7 +39,7 @@ def key_after(monkeypatch, tmp_path):
         ("training/progress.py", '"""What a person sees', '"""All that a person sees'),
         ("training/progress.py", "PLAIN_SECONDS = 10.0", "PLAIN_SECONDS = 20.0"),
         ("training/plan.py", "CALIBRATION_SECONDS = 3.0", "CALIBRATION_SECONDS = 4.0"),
-        ("training/metrics.py", '"memory_bytes",', '"memory_bytes", "more",'),
+        ("training/metrics.py", "memory_bytes: float", "memory_bytes: int"),
         ("training/step.py", '"""One optimizer step', '"""A step of the optimizer'),
     ],
 )
@@ -52,7 +52,7 @@ def test_what_is_shown_foreseen_or_said_trains_nothing_again(key_after, name, ol
     ("name", "old", "new"),
     [
         ("training/step.py", 'group["initial_lr"] * factor', 'group["initial_lr"] / factor'),
-        ("training/schedules.py", "return 1.0", "return 0.5"),
+        ("training/schedules/cosine.py", "math.cos(", "math.sin("),
         ("training/setup.py", "world.from_first(", "(lambda it: it)("),
         ("budget.py", "- 1e-9", "- 1e-8"),
         ("models/transformer.py", "nn.Module", "nn.Sequential"),

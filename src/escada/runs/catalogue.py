@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from escada.errors import EscadaError, nearest
 from escada.files import read_json
@@ -101,7 +101,21 @@ def _listed(paths: Iterable[Path]) -> str:
     return ", ".join(shown[:_NAMED]) + more
 
 
-def catalogue(folder: Path) -> list[dict[str, Any]]:
+class CatalogueRow(TypedDict):
+    """A run in the list of runs; what is not known of it is None."""
+
+    run: str
+    name: str | None
+    preset: str | None
+    seed: int | None
+    status: str | None
+    step: int | None
+    best_bits_per_byte: float | None
+    cost: Mapping[str, object] | None
+    test_bits_per_byte: float | None
+
+
+def catalogue(folder: Path) -> list[CatalogueRow]:
     """One row a run below `folder`, at any depth, sorted by path.
 
     Reads only the records, so a thousand runs list in a moment, and a damaged one (its status says
@@ -122,16 +136,21 @@ def _folders(folder: Path) -> set[Path]:
     }
 
 
-def _row(layout: Layout) -> dict[str, Any]:
+def _row(layout: Layout) -> CatalogueRow:
     test = layout.evaluation("test")
     try:
         record = read_json(layout.record)
         figure = read_whole(test, ("bits_per_byte",))["bits_per_byte"] if test.exists() else None
     except EscadaError:
-        record, figure = {"name": layout.path.name, "status": "damaged"}, None
+        damaged: Mapping[str, Any] = {"name": layout.path.name, "status": "damaged"}
+        record, figure = damaged, None
     return {
         "run": str(layout.path),
-        **{k: record.get(k) for k in ("name", "preset", "seed", "status", "step")},
+        "name": record.get("name"),
+        "preset": record.get("preset"),
+        "seed": record.get("seed"),
+        "status": record.get("status"),
+        "step": record.get("step"),
         "best_bits_per_byte": record.get("best_bits_per_byte"),
         "cost": _cost(layout.cost),
         "test_bits_per_byte": figure,
@@ -146,7 +165,7 @@ COST = (
 """What is shown of a run's cost sheet."""
 
 
-def _cost(path: Path) -> dict[str, Any] | None:
+def _cost(path: Path) -> Mapping[str, object] | None:
     """The figures of a cost sheet; None when there is none yet, or it is damaged or older."""
     try:
         sheet = read_json(path) if path.exists() else {}

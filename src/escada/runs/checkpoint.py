@@ -84,9 +84,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None
     Raises:
         EscadaError: disk full or not writable; the checkpoints before it stay as they were.
     """
-    index: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
-    if has_checkpoint(folder):
-        index |= _read_index(folder)
+    index = _read_index(folder) if has_checkpoint(folder) else {}
     name = _name(checkpoint.step)
     if name not in index.values():
         survivor = index.get("last")
@@ -110,7 +108,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None
     index["last"] = name
     if best or "best" not in index:
         index["best"] = name
-    write_json(folder / _INDEX, index)
+    write_json(folder / _INDEX, {"schema_version": SCHEMA_VERSION, **index})
     kept = set(index.values())
     for other in folder.iterdir():
         if other.is_dir() and other.name not in kept:
@@ -132,7 +130,7 @@ def _whole(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"step-*/{_FACTS}"))
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
+def _read_index(folder: Path) -> dict[str, str]:
     """Which checkpoint is the last and which the best.
 
     Where the index is gone (or the process died before it wrote the first one), the checkpoints
@@ -142,7 +140,8 @@ def _read_index(folder: Path) -> dict[str, Any]:
         EscadaError: the index is damaged, or the best checkpoint is gone with it.
     """
     if (folder / _INDEX).exists():
-        return read_whole(folder / _INDEX, ("last", "best"))
+        table = read_whole(folder / _INDEX, ("last", "best"))
+        return {which: str(table[which]) for which in ("last", "best")}
     names = _whole(folder)
     best = read_whole(folder / names[-1] / _FACTS, ("facts",))["facts"].get("best_step") or None
     found = {"last": names[-1], "best": _name(best) if best else names[-1]}

@@ -7,7 +7,7 @@ import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import psutil
 import torch
@@ -18,7 +18,33 @@ PACKAGES = ("torch", "numpy", "sentencepiece", "safetensors", "pyarrow", "pydant
 _NARROW = ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx_vnni")
 
 
-def environment() -> dict[str, Any]:
+class GitState(TypedDict):
+    """Of a source tree."""
+
+    commit: str
+    changed: bool
+    """Whether something in it was not committed."""
+
+
+class Environment(TypedDict):
+    """env.json."""
+
+    schema_version: int
+    escada: str
+    python: str
+    packages: dict[str, str]
+    platform: str
+    cpu: str
+    cpu_capability: str
+    cpu_narrow_formats: list[str] | None
+    cores: int | None
+    threads: int
+    memory_bytes: int
+    gpus: list[str]
+    git: GitState | None
+
+
+def environment() -> Environment:
     """Facts about this process and machine; nothing that identifies a person."""
     return {
         "schema_version": 1,
@@ -58,7 +84,7 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _git_state() -> dict[str, Any] | None:
+def _git_state() -> GitState | None:
     """Commit of the source tree that runs; None for an installed package or without git."""
     here = Path(escada.__file__).parent
     if "site-packages" in here.parts:

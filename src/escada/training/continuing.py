@@ -1,24 +1,76 @@
-"""A training that begins where another one ended: with its weights, or as its continuation.
+"""Where a training goes on from: its own last checkpoint, or another run.
 
 A *warm start* takes the best weights of a run of the same model and tokenizer, and nothing else. A
 *continued* run goes on from the last step of a finished one, its optimizer, data and schedule too,
-as if its budget had been longer from the start.
+as if its budget had been longer from the start: it begins with a copy of that checkpoint.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import torch
 
 from escada.errors import EscadaError
 from escada.files import read_json, write_json
-from escada.runs.checkpoint import load_checkpoint, save_checkpoint
-from escada.runs.run import Run
+from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights, save_checkpoint
+from escada.runs.layout import RESTORE
+from escada.runs.run import Run, open_run
 from escada.spec import Spec
 from escada.text.corpus import Corpus
+from escada.training.loop import Training
+from escada.training.metrics import read_rows
 from escada.training.precision import ResolvedPrecision
 from escada.training.state import TrainingState
+
+
+def at_last_checkpoint(
+    run: Run, new_training: Callable[[int, TrainingState | None], Training], device: torch.device
+) -> Training:
+    """The training of a run, at the step that was saved last, or at the first one.
+
+    Args:
+        run: its number of steps is fixed.
+        new_training: makes one of so many steps, in that state; None: at its beginning.
+        device: that trains.
+
+    Raises:
+        EscadaError: its checkpoints are damaged or gone.
+    """
+    steps = int(run.record["total_steps"])
+    if not has_checkpoint(run.layout.checkpoints):
+        _check_none_was_there(run)
+        training = new_training(steps, None)
+        if run.record["warm_start"]:
+            source = open_run(Path(run.record["warm_start"]))
+            best = source.load_model("best", device)
+            training.model.load_state_dict(best.state_dict())
+        return training
+    checkpoint = load_checkpoint(
+        run.layout.checkpoints, "last", spec_hash=run.spec.hash, device=device, training=True
+    )
+    training = new_training(steps, TrainingState(**checkpoint.facts))
+    load_weights(training.model, checkpoint.weights, run.path)
+    training.restore(checkpoint)
+    return training
+
+
+def _check_none_was_there(run: Run) -> None:
+    """Begin at the first step only where no checkpoint was ever written, never because it is gone.
+
+    Raises:
+        EscadaError: the run had one.
+    """
+    rows = read_rows(run.layout.metrics)
+    saved = [row["step"] for row in rows if row["kind"] == "validation"]  # and a checkpoint after
+    if (
+        run.record.get("step")
+        or run.record.get("continued_from")
+        or (saved and rows[-1]["step"] > saved[0])
+    ):
+        raise EscadaError("the run's checkpoints are gone", where=run.path, fix=RESTORE)
 
 
 def check_warm_start(source: Run, spec: Spec, tokenizer_hash: str) -> None:

@@ -29,7 +29,7 @@ from escada.runs.checkpoint import Checkpoint, save_checkpoint, weights_of
 from escada.runs.run import Run
 from escada.text.batches import WindowBatches
 from escada.training.distributed import Agreement, seed_step
-from escada.training.metrics import Log
+from escada.training.metrics import Log, Measured
 from escada.training.progress import Display
 from escada.training.schedules import rate_factor
 from escada.training.setup import Setup
@@ -151,11 +151,11 @@ class Training:
                 raise Interrupted(self.run.path)
 
     def _check_finite(self) -> None:
-        p, stepper = self.state, self.stepper
+        state, stepper = self.state, self.stepper
         sums = self.world.sum(torch.stack([stepper.nats, stepper.refused_steps]))
-        p.unlogged_nats, refused = sums[0].item(), sums[1].item()  # waits for the device
+        state.unlogged_nats, refused = sums[0].item(), sums[1].item()  # waits for the device
         stepper.nats = sums[0] if self.world.first else torch.zeros_like(sums[0])
-        if not math.isfinite(p.unlogged_nats):
+        if not math.isfinite(state.unlogged_nats):
             raise self._diverged("loss")
         if refused:
             raise self._diverged("gradient")
@@ -168,55 +168,54 @@ class Training:
         )
 
     def _log(self, log: Log) -> str:
-        p = self.state
-        steps, seconds = p.unlogged_steps, p.unlogged_seconds
-        loss = p.unlogged_nats / (steps * self.targets_per_step)
+        state = self.state
+        steps, seconds = state.unlogged_steps, state.unlogged_seconds
+        loss = state.unlogged_nats / (steps * self.targets_per_step)
         tokens_per_second = steps * self.targets_per_step / seconds
-        log.write(
-            "train",
-            p.step,
-            seconds=p.seconds,
-            tokens=p.step * self.targets_per_step,
-            flops=p.step * self.flops_per_step,
-            loss=loss,
-            learning_rate=self.train.learning_rate
-            * rate_factor(self.train, p.step - 1, self.total_steps),
+        measured: Measured = {
+            "seconds": state.seconds,
+            "tokens": state.step * self.targets_per_step,
+            "flops": state.step * self.flops_per_step,
+            "loss": loss,
+            "learning_rate": self.train.learning_rate
+            * rate_factor(self.train, state.step - 1, self.total_steps),
             **self._finite_norm(),
-            tokens_per_second=tokens_per_second,
-            flop_per_second=steps * self.flops_per_step / seconds,
-            memory_bytes=peak_memory_bytes(self.setup.device),
-        )
-        p.unlogged_nats, p.unlogged_steps, p.unlogged_seconds = 0.0, 0, 0.0
+            "tokens_per_second": tokens_per_second,
+            "flop_per_second": steps * self.flops_per_step / seconds,
+            "memory_bytes": peak_memory_bytes(self.setup.device),
+        }
+        log.write("train", state.step, **measured)
+        state.unlogged_nats, state.unlogged_steps, state.unlogged_seconds = 0.0, 0, 0.0
         self.stepper.nats.zero_()
         return f"loss {loss:.3f}  {tokens_per_second:,.0f} tokens/s"
 
-    def _finite_norm(self) -> dict[str, float]:
+    def _finite_norm(self) -> Measured:
         """The gradient's norm; nothing for a step that loss scaling skips for being too large."""
         norm = self.stepper.gradient_norm.item()
         return {"gradient_norm": norm} if math.isfinite(norm) else {}
 
     def _validate(self, log: Log, validate: Callable[[LanguageModel], Validation]) -> bool:
         """Score the validation sample; True when it is the best so far."""
-        p = self.state
+        state = self.state
         found = self.world.from_first(validate(self.model) if self.world.first else None)
         assert found is not None
         log.write(
             "validation",
-            p.step,
-            seconds=p.seconds,
-            tokens=p.step * self.targets_per_step,
-            flops=p.step * self.flops_per_step,
+            state.step,
+            seconds=state.seconds,
+            tokens=state.step * self.targets_per_step,
+            flops=state.step * self.flops_per_step,
             loss=found.loss,
             bits_per_byte=found.bits_per_byte,
         )
-        better = p.best_bits_per_byte is None or found.bits_per_byte < p.best_bits_per_byte
+        better = state.best_bits_per_byte is None or found.bits_per_byte < state.best_bits_per_byte
         if better:
-            p.best_bits_per_byte, p.best_step = found.bits_per_byte, p.step
-            p.validations_without_gain = 0
+            state.best_bits_per_byte, state.best_step = found.bits_per_byte, state.step
+            state.validations_without_gain = 0
         else:
-            p.validations_without_gain += 1
-            patience = self.train.early_stopping
-            p.stopped_early = patience is not None and p.validations_without_gain >= patience
+            state.validations_without_gain += 1
+            most = self.train.early_stopping
+            state.stopped_early = most is not None and state.validations_without_gain >= most
         return better
 
     def _save(self, best: bool) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypedDict, Unpack, cast
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
@@ -31,28 +31,41 @@ from escada.runs.layout import Layout
 
 _protobuf: Any = event_pb2  # its classes are made when it is imported, which type checkers miss
 
-COLUMNS = (
-    "kind",
-    "step",
-    "seconds",
-    "tokens",
-    "flops",
-    "loss",
-    "bits_per_byte",
-    "learning_rate",
-    "gradient_norm",
-    "tokens_per_second",
-    "flop_per_second",
-    "memory_bytes",
-)
+
+class Measured(TypedDict, total=False):
+    """What a row may say of a training besides its kind and its step."""
+
+    seconds: float
+    tokens: float
+    flops: float
+    loss: float
+    bits_per_byte: float
+    learning_rate: float
+    gradient_norm: float
+    tokens_per_second: float
+    flop_per_second: float
+    memory_bytes: float
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+class Row(Measured, total=True):
+    """One line of metrics.jsonl."""
+
+    kind: str
+    """`train` or `validation`."""
+    step: int
+
+
+COLUMNS = ("kind", "step", *Measured.__annotations__)
+"""Of the CSV."""
+
+
+def read_rows(path: Path) -> list[Row]:
     """The rows of a metrics.jsonl; a last line cut short by a crash is left out."""
-    return read_json_lines(path, unfinished=True) if path.exists() else []
+    rows = read_json_lines(path, unfinished=True) if path.exists() else []
+    return cast(list[Row], rows)
 
 
-def _csv_lines(rows: list[dict[str, Any]], header: bool) -> str:
+def _csv_lines(rows: list[Row], header: bool) -> str:
     buffer = io.StringIO()
     writer: csv.DictWriter[str] = csv.DictWriter(
         buffer, list(COLUMNS), restval="", lineterminator="\n"
@@ -66,7 +79,7 @@ def _csv_lines(rows: list[dict[str, Any]], header: bool) -> str:
 class Log(Protocol):
     """Takes the rows of a training."""
 
-    def write(self, kind: str, step: int, **values: float) -> None:
+    def write(self, kind: str, step: int, **values: Unpack[Measured]) -> None:
         """Add a row of kind `train` or `validation`."""
         ...
 
@@ -74,7 +87,7 @@ class Log(Protocol):
 class NoLog:
     """For a process that leaves the log to another."""
 
-    def write(self, kind: str, step: int, **values: float) -> None:
+    def write(self, kind: str, step: int, **values: Unpack[Measured]) -> None:
         """See `Log`."""
 
 
@@ -92,19 +105,20 @@ class MetricsLog:
         self._csv = csv_path.open("a", encoding="utf-8")
         self._events = _Events(layout.tensorboard, step)
 
-    def write(self, kind: str, step: int, **values: float) -> None:
+    def write(self, kind: str, step: int, **values: Unpack[Measured]) -> None:
         """Add a row of kind `train` or `validation`.
 
         Raises:
             EscadaError: the disk is full.
         """
-        row: dict[str, Any] = {"kind": kind, "step": step, **values}
+        row: Row = {"kind": kind, "step": step, **values}
         with disk_errors(self._path, "the last checkpoint survives"):
             self._json.write(json_line(row))
             self._json.flush()
             self._csv.write(_csv_lines([row], header=False))
             self._csv.flush()
-            self._events.add({f"{kind}/{name}": value for name, value in values.items()}, step)
+            scalars = cast(Mapping[str, float], values)
+            self._events.add({f"{kind}/{name}": value for name, value in scalars.items()}, step)
 
     def __enter__(self) -> Self:
         return self

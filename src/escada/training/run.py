@@ -26,10 +26,9 @@ from escada.evaluation.sampling import document_sample
 from escada.files import exclusive
 from escada.generation.contract_check import check_contract
 from escada.models.saved import Setting
-from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights
 from escada.runs.corpus import corpus_of
 from escada.runs.device import memory_errors
-from escada.runs.layout import RESTORE, Layout, check_keys, read_whole
+from escada.runs.layout import Layout, check_keys, read_whole
 from escada.runs.run import Run, create_run, open_run, run_key
 from escada.spec import Spec
 from escada.text.batches import WindowBatches
@@ -37,11 +36,17 @@ from escada.text.corpus import Corpus
 from escada.text.shards import TokenStream
 from escada.text.token_cache import prepare_tokens
 from escada.training.calibration import plan_steps
-from escada.training.continuing import carry_over, check_continued, check_warm_start, end_of
+from escada.training.continuing import (
+    at_last_checkpoint,
+    carry_over,
+    check_continued,
+    check_warm_start,
+    end_of,
+)
 from escada.training.distributed import ALONE, World
 from escada.training.interruptions import interruptions
 from escada.training.loop import Interrupted, Training
-from escada.training.metrics import Log, MetricsLog, NoLog, read_rows
+from escada.training.metrics import Log, MetricsLog, NoLog
 from escada.training.plan import choose_micro_batch, predicted_cost, settle_host_memory, shape_of
 from escada.training.precision import ResolvedPrecision
 from escada.training.progress import Display, NoDisplay, TerminalDisplay
@@ -340,7 +345,7 @@ def _train(
         if spec.train.budget.unit == "seconds" or run.record["dry_run"]:
             say(f"{spec.name}: calibrating: a few steps are timed and thrown away")
         _fix_steps(run, new_training(1_000_000))
-    training = _at_last_checkpoint(run, new_training, device)
+    training = at_last_checkpoint(run, new_training, device)
     if resumed is not None:
         _note(run, world, **setup_changes(run.record, resumed, training.state.step))
     validate = ruler_validation(
@@ -409,40 +414,3 @@ def _watched(training: Training) -> Generator[tuple[Log, Display]]:
         TerminalDisplay(f"{spec.name} ({spec.preset})", training.total_steps, step) as display,
     ):
         yield log, display
-
-
-def _at_last_checkpoint(
-    run: Run, new_training: Callable[[int, TrainingState | None], Training], device: torch.device
-) -> Training:
-    steps = int(run.record["total_steps"])
-    if not has_checkpoint(run.layout.checkpoints):
-        _check_none_was_there(run)
-        training = new_training(steps, None)
-        if run.record["warm_start"]:
-            source = open_run(Path(run.record["warm_start"]))
-            best = source.load_model("best", device)
-            training.model.load_state_dict(best.state_dict())
-        return training
-    checkpoint = load_checkpoint(
-        run.layout.checkpoints, "last", spec_hash=run.spec.hash, device=device, training=True
-    )
-    training = new_training(steps, TrainingState(**checkpoint.facts))
-    load_weights(training.model, checkpoint.weights, run.path)
-    training.restore(checkpoint)
-    return training
-
-
-def _check_none_was_there(run: Run) -> None:
-    """Begin at the first step only where no checkpoint was ever written, never because it is gone.
-
-    Raises:
-        EscadaError: the run had one.
-    """
-    rows = read_rows(run.layout.metrics)
-    saved = [row["step"] for row in rows if row["kind"] == "validation"]  # and a checkpoint after
-    if (
-        run.record.get("step")
-        or run.record.get("continued_from")
-        or (saved and rows[-1]["step"] > saved[0])
-    ):
-        raise EscadaError("the run's checkpoints are gone", where=run.path, fix=RESTORE)
