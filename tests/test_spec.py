@@ -1,6 +1,7 @@
 """A spec says everything, once, and says clearly what is wrong with it."""
 
 import tomllib
+from importlib import resources
 
 import pytest
 import tomli_w
@@ -13,6 +14,7 @@ from escada.spec import (
     parse_spec,
     read_spec_table,
     rung_names,
+    steps_to,
 )
 
 
@@ -27,6 +29,19 @@ def test_every_rung_loads_and_its_resolved_table_reads_back_to_the_same_hash(run
 
 def test_the_rungs_are_in_the_order_of_the_ladder():
     assert rung_names() == ["v1", "v2", "v3", "v4", "v4_gru", "v5", "v_final", "v_next"]
+
+
+def test_a_rung_stands_behind_the_one_that_it_follows_and_none_is_left_out():
+    names = rung_names()
+    files = [file.name for file in resources.files("escada.rungs").iterdir()]
+    assert sorted(f"{name}.toml" for name in names) == sorted(f for f in files if "toml" in f)
+    for name in names:
+        below = load_spec(name).about.follows
+        assert below is None or names.index(below) < names.index(name)
+
+
+def test_the_default_climb_is_the_roadmaps_six():
+    assert steps_to("v_final") == ["v1", "v2", "v3", "v4", "v5", "v_final"]
 
 
 def test_full_v5_is_the_roadmaps():
