@@ -1,9 +1,11 @@
 """Random names of rungs, sources and files through each printer: each row stays one line."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from escada.cli import compare, data, evaluate
+from escada.cli import compare, data, doctor, evaluate, guard, judge, plan, score
+from escada.evaluation.text_score import TextScore
 from escada.report.writers import terminal as table
 
 NAME = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from(
@@ -68,3 +70,70 @@ def test_a_measurement(capsys, name):
     tokenizer = {"kind": "bpe", "vocab_size": 4}
     evaluate._show(FOUND | {"tokenizer": tokenizer, "split": name, "sources": {name: SOURCE}})
     assert lines(capsys)
+
+
+@many
+@given(name=NAME)
+def test_guardrails(capsys, name):
+    record = {"name": name, "value": 0.5, "ci95": [0.4, 0.6], "limit": 0.7, "direction": "at most"}
+    record |= {"unit": "share", "verdict": "fail", "reason": f"r{name}", "calibration": None}
+    record |= {"must_pass": "human", "must_fail": ["noise"], "not_told_apart": [name]}
+    controls = {control: {name: {"value": 0.1}} for control in ("human", "noise")}
+    found = {"guardrails": {name: record}, "origin": record, "controls": controls}
+    found |= {"samples": {"judged": 1, "there": 1}, "verdict": "fail"}
+    guard._show(found | {"causes": [{"text": name, "shown_by": [name]}]})
+    out = lines(capsys)
+    assert len(out) == 10
+    assert "1 of 1 sample: fail" in out
+
+
+@many
+@given(name=NAME)
+def test_a_judge_s_verdict(capsys, name):
+    row = {"name": name, "rating": 5.0, "ci95": None, "rubric": None}
+    found = {"kind": "endpoint", "model": name, "reliable": False, "reasons": [{"text": name}]}
+    found |= {"notes": [{"text": name}], "ratings": [row], "controls": {"human": row}}
+    found |= {"swap_contradictions": None, "position_bias": None, "usd": None, "calls": 1}
+    found["probes"] = {kind: {"share": None} for kind in judge.PROBES_IN_WORDS}
+    found |= {"questions": {"answered": 1, "total": 1, "unusable": 0}}
+    found |= {"tokens": {"input": 1, "output": 1}, "degraded": [{"part": name}]}
+    judge._show(found, name)
+    assert len(lines(capsys)) == 12
+
+
+@many
+@given(name=NAME)
+def test_a_plan(capsys, name):
+    facts = {"rung": name, "preset": name, "budget": name, "total_steps": None, "warnings": [name]}
+    facts |= {"machine": {"title": name, "precision": name, "pace": None}, "memory": {"total": 1}}
+    facts |= {"parameters": 1, "vocab_size": 2, "flops_per_token": 1.0, "flops_per_step": 1.0}
+    facts |= {"memory_available_bytes": 5, "micro_batch": 1, "batch_sequences": 1, "hours": None}
+    plan._show(facts | {"largest_micro_batch": None})
+    assert len(lines(capsys)) == 11
+
+
+@many
+@given(name=NAME)
+def test_a_score(capsys, name):
+    text = name.encode("utf-8", "replace").decode()
+    other = {"id": 1, "name": text, "bits": 1.0}
+    token = {"id": 1, "name": text, "text": text, "start_byte": 0, "stop_byte": 1, "bits": 2.0}
+    token |= {"greedy": False, "alternatives": [other]}
+    table = {"text": text, "profile": text, "tokenizer": text, "vocab_size": 4, "bytes": 7}
+    table |= {"protocol": "document/carried-state", "context_tokens": None, "tokens": [token]}
+    found = TextScore(**table, unknown=1, bits=3.0, bits_per_byte=2.0)
+    score._show(name, found)
+    assert len(lines(capsys)) == 5
+    score._compare([(name, found)])
+    assert len(lines(capsys)) == 2
+
+
+@settings(many, max_examples=20)
+@given(name=NAME)
+def test_what_the_machine_has(capsys, name):
+    machine = {"gpus": [name], "cpu": name, "threads": 1, "cores": 1, "python": name}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("escada.spec.rung_names", lambda: [])
+        patch.setattr("escada.runs.environment.environment", lambda: machine)
+        doctor.doctor()
+    assert len(lines(capsys)) >= 9

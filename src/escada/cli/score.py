@@ -10,7 +10,7 @@ import typer
 
 from escada.cli import completion, options
 from escada.errors import EscadaError, counted
-from escada.terminal import Style, echo, echo_json, echo_styled
+from escada.terminal import Style, echo, echo_json, echo_styled, in_line
 
 if TYPE_CHECKING:
     from escada.evaluation.text_score import ScoredToken, TextScore
@@ -140,14 +140,15 @@ def _decoded(data: bytes, where: str) -> str:
 
 def _show(name: str, found: TextScore) -> None:
     """The text in colours, a line for each token, and the sums."""
-    echo_styled([(name, "bold")])
+    echo_styled([(in_line(name), "bold")])
     echo_styled([("  ", None), *map(_coloured, found.tokens)])
     for token in found.tokens:
         bar = "#" * round(min(token.bits, BAR_BITS))
         line = f"{token.bits:9.2f}  {bar:{int(BAR_BITS)}}  {_named(token)}"
         others = "  ".join(f"{_quoted(o.name)} {o.bits:.2f}" for o in token.alternatives)
         echo(line + (f"    {others}" if others else ""))
-    echo(f"{found.bits:9.2f}  {_sums(found)}\n")
+    echo(f"{found.bits:9.2f}  {_sums(found)}")
+    echo()
 
 
 def _sums(found: TextScore) -> str:
