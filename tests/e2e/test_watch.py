@@ -85,13 +85,6 @@ def test_the_page_follows_a_climb_to_its_end(climbing):
     assert "The climb is running." in live
     assert "runs done: 0 of 2; v1: step" in live
     assert "://" not in live
-    beside = start_watch(out)  # a second watcher writes the same page
-    while beside.poll() is None:
-        page = page_of(out)
-        assert page.startswith("<!doctype html>"), page[:80]
-        assert page.rstrip().endswith("</html>"), page[-80:]
-        time.sleep(0.01)
-    assert beside.returncode == 0, beside.stderr.read()
     stdout, stderr = watching.communicate(timeout=280)
     _, said = climb.communicate(timeout=60)
     assert climb.returncode == 0, said
@@ -103,6 +96,21 @@ def test_the_page_follows_a_climb_to_its_end(climbing):
     assert "data-every" not in last
     assert stdout.splitlines()[-1] == str(out / "report" / "index.html")
     assert "bits per byte" in stdout
+
+
+def test_a_page_that_two_watchers_write_is_whole_whenever_it_is_read(climbing):
+    out, climb = climbing
+    watching, beside = start_watch(out), start_watch(out)
+    wait_until(lambda: is_live(page_of(out)), watching)
+    while beside.poll() is None:
+        page = page_of(out)
+        assert page.startswith("<!doctype html>"), page[:80]
+        assert page.rstrip().endswith("</html>"), page[-80:]
+        time.sleep(0.02)
+    assert beside.returncode == 0, beside.stderr.read()
+    assert watching.wait(timeout=60) == 0, watching.stderr.read()
+    climb.communicate(timeout=60)
+    assert climb.returncode == 0
 
 
 def test_ctrl_c_ends_the_watching_and_nothing_else(climbing):
