@@ -8,8 +8,7 @@ products count too: Muon's are a good part of a small model's step, Adam has non
 from __future__ import annotations
 
 from escada.models.contract import LanguageModel
-from escada.models.roles import parameter_roles
-from escada.spec import TrainSpec
+from escada.spec import OPTIMIZERS, TrainSpec
 
 BACKWARD_OVER_FORWARD = 2
 
@@ -22,15 +21,10 @@ def training_flops_per_step(model: LanguageModel, train: TrainSpec) -> float:
 
 
 def optimizer_flops_per_step(model: LanguageModel, train: TrainSpec) -> float:
-    """Of Muon: a Newton-Schulz iteration of a matrix with sides r <= c is X X^T, its square, and
-    their product with X, 2 (2 r^2 c + r^3). Adam multiplies no matrices: 0."""
-    if train.optimizer != "muon":
-        return 0.0
-    total = 0.0
-    for matrix in parameter_roles(model)["matrices"]:
-        r, c = sorted(matrix.shape)
-        total += 2.0 * (2 * r * r * c + r**3)
-    return train.orthogonal_steps * total
+    """What the optimizer's own file says; 0 where it says nothing: Adam multiplies no matrices."""
+    optimizer = OPTIMIZERS.load(train.optimizer)
+    stated = getattr(optimizer, "flops_per_step", None)
+    return 0.0 if stated is None else float(stated(model, train))
 
 
 def targets_per_step(train: TrainSpec) -> int:

@@ -20,7 +20,7 @@ from typing import Literal
 from escada.models.contract import LanguageModel
 from escada.models.roles import parameter_roles
 from escada.models.saved import FP32_BYTES, SavedBytes, Setting
-from escada.spec import TrainSpec
+from escada.spec import OPTIMIZERS, TrainSpec
 
 ADAM_MOMENTS = 2
 LOGITS_COPIES = 3
@@ -143,15 +143,10 @@ def _footprint(
 
 
 def optimizer_bytes(model: LanguageModel, train: TrainSpec) -> int:
-    """What the optimizer keeps: of Adam two moments, of Muon one, of a table's row one number."""
-    if train.optimizer != "muon":
-        return FP32_BYTES * ADAM_MOMENTS * model.parameter_count()
-    entries = 0
-    for role, parameters in parameter_roles(model).items():
-        for parameter in parameters:
-            each = {"matrices": parameter.numel(), "tables": len(parameter)}
-            entries += each.get(role, ADAM_MOMENTS * parameter.numel())
-    return FP32_BYTES * entries
+    """What the optimizer keeps: what its own file says; else two moments, as Adam."""
+    stated = getattr(OPTIMIZERS.load(train.optimizer), "state_entries", None)
+    entries = ADAM_MOMENTS * model.parameter_count() if stated is None else stated(model)
+    return FP32_BYTES * int(entries)
 
 
 def gradient_bytes(model: LanguageModel, train: TrainSpec) -> int:

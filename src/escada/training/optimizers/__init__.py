@@ -8,6 +8,9 @@ One file is one optimizer, of this folder or anywhere on the path: `build(model,
 - when its attribute `found_inf` is a tensor that is 1, a step changes no weight, as in torch's own
   fused optimizers: so a gradient that is not finite is refused without a wait for the device;
 - its `state_dict()["state"]` holds tensors by parameter number: what a checkpoint saves.
+
+For the planner a file may state `flops_per_step(model, train)`, of its own products (else 0),
+and `state_entries(model)`, how many fp32 numbers it keeps (else two a parameter).
 """
 
 from __future__ import annotations

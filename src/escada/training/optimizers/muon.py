@@ -52,6 +52,29 @@ def build(model: LanguageModel, train: TrainSpec) -> torch.optim.Optimizer:
     return Several(parts)
 
 
+def flops_per_step(model: LanguageModel, train: TrainSpec) -> float:
+    """Of a step's products.
+
+    A Newton-Schulz iteration of a matrix with sides r <= c is X X^T, its square, and their product
+    with X: 2 (2 r^2 c + r^3).
+    """
+    total = 0.0
+    for matrix in parameter_roles(model)["matrices"]:
+        r, c = sorted(matrix.shape)
+        total += 2.0 * (2 * r * r * c + r**3)
+    return train.orthogonal_steps * total
+
+
+def state_entries(model: LanguageModel) -> int:
+    """Numbers that are kept: one moment of a matrix, one number of a table's row, else two."""
+    entries = 0
+    for role, parameters in parameter_roles(model).items():
+        for parameter in parameters:
+            each = {"matrices": parameter.numel(), "tables": len(parameter)}
+            entries += each.get(role, 2 * parameter.numel())
+    return entries
+
+
 class Muon(torch.optim.Optimizer):
     """See the module.
 
