@@ -18,9 +18,10 @@ from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.evaluation.task import Subject, complete
 from escada.evaluation.tasks.documents import TEST, VALIDATION
-from escada.files import exclusive, read_json
+from escada.files import exclusive, read_json, sha256_file
 from escada.ladder.comparison import all_pairs, compare_recipes, group
 from escada.runs.catalogue import catalogue
+from escada.runs.checkpoint import checkpoint_path
 from escada.runs.corpus import corpus_of
 from escada.runs.run import Run, open_run
 from escada.spec import load_spec
@@ -60,7 +61,7 @@ def stopped(corpus_path, tmp_path, monkeypatch) -> Run:
     return run
 
 
-def train_until(corpus_path: Path, out: Path, monkeypatch, steps: int) -> Run:
+def train_until(corpus_path: Path, out: Path, monkeypatch, steps: int, spec=None) -> Run:
     step = loop.Training.step
 
     def stopping(self: loop.Training) -> None:
@@ -74,8 +75,39 @@ def train_until(corpus_path: Path, out: Path, monkeypatch, steps: int) -> Run:
     with monkeypatch.context() as patch:
         patch.setattr(loop.Training, "step", stopping)
         with pytest.raises(Interrupted) as stop:
-            start(spec_of("v1", 8), corpus, out, device="cpu")
+            start(spec or spec_of("v1", 8), corpus, out, device="cpu")
     return open_run(stop.value.path)
+
+
+def last_hashes(run: Run) -> list[str]:
+    """Of the last weights, and of the optimizer's state beside them."""
+    last = checkpoint_path(run.layout.checkpoints, "last")
+    return [sha256_file(last / f"{name}.safetensors") for name in ("model", "training")]
+
+
+def test_several_optimizers_and_sparse_tables_resume_bit_identically(
+    corpus_path, tmp_path, monkeypatch
+):
+    overrides = [
+        "tokenizer.vocab_size=320",
+        "model.d_model=16",
+        "model.d_ff=32",
+        "model.n_layers=2",
+        "model.table_rows=99",
+        "train.batch_sequences=4",
+        "train.micro_batch_sequences=2",
+        "train.window_tokens=16",
+        "train.validations=2",
+        "train.validation_bytes=500",
+    ]
+    spec = load_spec("v_next", preset="laptop", overrides=overrides)
+    spec = spec.with_budget(Budget.parse("8 steps"))
+    whole = start(spec, Corpus.open(corpus_path), tmp_path / "whole", device="cpu")
+    stopped = train_until(corpus_path, tmp_path / "stopped", monkeypatch, 5, spec)
+    assert last_hashes(stopped) != last_hashes(whole)
+    resumed = resume(stopped.path)
+    assert resumed.record["step"] == 8
+    assert last_hashes(resumed) == last_hashes(whole)
 
 
 def test_the_second_to_train_a_run_is_told_who_holds_it(stopped):
