@@ -7,7 +7,6 @@ and the first sample of v1 tries to break out of the page.
 import json
 import math
 import random
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -276,7 +275,11 @@ def page(folder) -> str:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages without figures, whose drawing takes nine tenths of the time: for tests of words."""
-    monkeypatch.setattr("escada.report.writers.html._figures", lambda *_, **_png: defaultdict(str))
+
+    def nothing(figure, *_, **_png):
+        return {figure.name: "", f"{figure.name}-narrow": ""}
+
+    monkeypatch.setattr("escada.report.writers.html._drawn", nothing)
 
 
 @pytest.fixture

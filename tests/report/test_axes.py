@@ -1,11 +1,11 @@
 import pytest
 
-from escada.report.data import LadderFacts
 from escada.report.figures.palette import THEMES, rung_roles
+from escada.report.schema import Ladder
 
 
 def test_each_rung_has_its_colour_and_families_share_a_hue(table):
-    roles = rung_roles(LadderFacts.model_validate(table).rungs)
+    roles = rung_roles(Ladder.model_validate(table).rungs)
     assert len(set(roles.values())) == len(roles) == 7
     hue = {name: role.split("-")[1] for name, role in roles.items()}
     assert hue["v1"] == hue["v2"] == hue["v3"]

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from escada.errors import EscadaError
-from escada.report.costs import read_costs
+from escada.report.data import read_costs
 from escada.report.writers.html import write_report
 
 pytestmark = pytest.mark.usefixtures("undrawn")

@@ -2,14 +2,14 @@ import copy
 
 import pytest
 
-from escada.report.data import LadderFacts
 from escada.report.findings import find
 from escada.report.i18n import Language
+from escada.report.schema import Ladder
 from escada.report.sentences import headline, verdict
 
 
 def findings_of(table):
-    ladder = LadderFacts.model_validate(table)
+    ladder = Ladder.model_validate(table)
     return ladder, find(ladder)
 
 

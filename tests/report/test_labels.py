@@ -11,12 +11,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from escada.report.data import LadderFacts, read_ladder, read_run
+from escada.report.data import read_ladder, read_run
 from escada.report.figures.curves import draw_curves, draw_lexicon, draw_sources
 from escada.report.figures.frontier import draw_frontier
 from escada.report.figures.ladder import draw_ladder
 from escada.report.findings import find
 from escada.report.i18n import Language
+from escada.report.schema import Ladder
 from escada.report.writers.print_figures import on_paper
 
 SLACK = 0.5  # of a pixel: what rounding moves
@@ -94,7 +95,7 @@ def demo(table, bits=(2.138, 2.008, 2.015, 1.860, 1.84, 2.30), *, baselines):
 
 
 def ladder_figure(table, width=860, code="en"):
-    ladder = LadderFacts.model_validate(table)
+    ladder = Ladder.model_validate(table)
     return draw_ladder(ladder, find(ladder), Language.load(code), width=width)
 
 
@@ -164,7 +165,7 @@ def test_sources_and_words_are_named_clear_of_all(table):
         rung["by_source"] = {
             f"uma-fonte-de-nome-longo-{k}": 2 + k / 100 for k in range(5) if rung["bits_per_byte"]
         }
-    ladder = LadderFacts.model_validate(table)
+    ladder = Ladder.model_validate(table)
     for code in ("en", "pt"):
         assert collisions(draw_sources(ladder, Language.load(code))) == []
         assert collisions(draw_lexicon(ladder, Language.load(code))) == []

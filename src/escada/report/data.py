@@ -1,258 +1,116 @@
-"""What the report knows: `ladder.json` and the run folders that it names, checked and typed.
+"""A climb as the report reads it, from ladder.json and the run folders that it names.
+
+    climb = read_climb(folder)
 
 Reading is strict where a mistake would show as a wrong figure (a non-finite number, an interval
 upside down, a file of another version) and lenient where a climb is merely unfinished: a rung
 still in training has no figure, a run without metrics has no curve. What is missing is None here,
-and said on the page.
+and said on the page. The folder of one run is read as a ladder of one rung.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, TypeVar, cast
 
-from pydantic import BeforeValidator, Field
+from pydantic import JsonValue, ValidationError
 
 from escada.errors import EscadaError
-from escada.files import read_json, read_json_lines
-from escada.report.costs import CostFacts, read_costs
-from escada.report.single import RECORD_FILE, ladder_of_run
-from escada.report.strict import Facts, Interval, Verdict, check, check_version
-from escada.report.tested import (
-    BaselineComparisonFacts,
-    ClozeBaselineFacts,
-    ComparisonFacts,
-    GuardrailsFacts,
-    PairsFacts,
-    SeedFacts,
-    ShareFacts,
-    TestedBaseline,
-)
-from escada.spec import About
+from escada.files import read_json, read_json_lines, read_toml
+from escada.report.results import JsonObject, JudgeVerdict, SeedRun
+from escada.report.schema import CostSheet, CurvePoint, Ladder, Machine, RungRow, WrittenSample
+from escada.runs.layout import read_record
 
+SCHEMA_VERSION = 1
+COST_SCHEMA_VERSION = 2
 LADDER_FILE = "ladder.json"
-
-
-def _by_split(count: object) -> object:
-    """A count alone is that of the test documents."""
-    return {"test": count} if isinstance(count, int) else count
-
-
-class TokenizerFacts(Facts):
-    """How a rung cuts text."""
-
-    kind: str
-    vocab_size: int
-
-
-class StepFacts(Facts):
-    """A rung set beside the one that it follows, paired by document.
-
-    `difference` is this rung's bits per byte less the other's: negative is better.
-    """
-
-    against: str
-    difference: float
-    ci95: Interval | None
-    verdict: Verdict
-    p_value: float | None = None
-    scope: str = "run"
-    sources_disagree: bool = False
-
-
-class RungFacts(Facts):
-    """One rung of the ladder; a figure that was not measured is None."""
-
-    name: str
-    run: str
-    status: str
-    tokenizer: TokenizerFacts
-    follows: str | None = None
-    about: About | None = None
-    preset: str | None = None
-    seed: int | None = None
-    protocol: str | None = None
-    profile: str | None = None
-    corpus_hash: str | None = None
-    parameters: int | None = None
-    bits_per_byte: float | None = None
-    ci95: Interval | None = None
-    perplexity: float | None = None
-    accuracy: float | None = None
-    groups: int | None = None
-    effective_groups: float | None = None
-    macro_bits_per_byte: float | None = None
-    macro_ci95: Interval | None = None
-    ci95_leaves_out: tuple[str, ...] = ()
-    by_source: dict[str, float] = Field(default_factory=dict)
-    validation_bits_per_byte: float | None = None
-    train_bits_per_byte: float | None = None
-    training_tokens: float | None = None
-    training_bytes: float | None = None
-    training_flops: float | None = None
-    training_seconds: float | None = None
-    tokens_per_second: float | None = None
-    evaluation_tokens_per_second: float | None = None
-    peak_memory_bytes: float | None = None
-    lexicon_share: float | None = None
-    unknown_characters: Annotated[dict[str, int], BeforeValidator(_by_split)] = Field(
-        default_factory=dict
-    )
-    precision: str | None = None
-    device: str | None = None
-    spec_hash: str | None = None
-    key: str | None = None
-    cost: CostFacts | None = None
-    beats_previous: StepFacts | None = None
-    minimal_pairs: PairsFacts | None = None
-    cloze: ShareFacts | None = None
-    guardrails: GuardrailsFacts | None = None
-    other_seeds: tuple[SeedFacts, ...] = ()
-    """Further runs of the same recipe; the figures above are those of the first."""
-
-    @property
-    def text(self) -> tuple[str | None, str | None]:
-        """What was read: figures of two rungs are compared only when this is equal."""
-        return self.profile, self.corpus_hash
-
-
-class BaselineFacts(Facts):
-    """A control on the same test documents, such as a character bigram model."""
-
-    key: str
-    name: str
-    bits_per_byte: float
-    ci95: Interval | None = None
-    protocol: str | None = None
-    minimal_pairs: PairsFacts | None = None
-
-
-class CorpusFacts(Facts):
-    """The text that everything was trained and judged on."""
-
-    source: str | None = None
-    hash: str | None = None
-    profile: str | None = None
-    documents: int | dict[str, int] | None = None
-    bytes: dict[str, int] = Field(default_factory=dict)
-    licences: dict[str, str | dict[str, str]] | list[str] | str | None = None
-
-
-class LexiconFacts(Facts):
-    """Share of words found in the lexicon (0 to 1), for the ceiling and the floor of samples."""
-
-    lexicon_share: float | None = None
-
-
-class LadderFacts(Facts):
-    """A whole climb."""
-
-    schema_version: int
-    created: str | None = None
-    preset: str | None = None
-    budget: str | None = None
-    seed: int | None = None
-    corpus: CorpusFacts = CorpusFacts()
-    baselines: list[BaselineFacts] = Field(default_factory=list[BaselineFacts])
-    human: LexiconFacts | None = None
-    noise: LexiconFacts | None = None
-    machine: dict[str, Any] = Field(default_factory=dict)
-    comparisons: list[ComparisonFacts] = Field(default_factory=list[ComparisonFacts])
-    baseline_comparisons: list[BaselineComparisonFacts] = Field(
-        default_factory=list[BaselineComparisonFacts]
-    )
-    cloze_baselines: list[ClozeBaselineFacts] = Field(default_factory=list[ClozeBaselineFacts])
-    rungs: list[RungFacts] = Field(min_length=1)
-
-    @property
-    def tested_baselines(self) -> list[TestedBaseline]:
-        """Baselines that answered the minimal pairs or the last words, a row for each key."""
-        pairs = {row.key: row for row in self.baselines if row.minimal_pairs}
-        cloze = {row.key: row for row in self.cloze_baselines}
-        return [
-            TestedBaseline(
-                key=key,
-                name=(pairs.get(key) or cloze[key]).name,
-                minimal_pairs=pairs[key].minimal_pairs if key in pairs else None,
-                cloze=cloze.get(key),
-            )
-            for key in dict.fromkeys([*pairs, *cloze])
-        ]
-
-
-class SampleFacts(Facts):
-    """One continuation that a model wrote."""
-
-    prompt_id: str
-    prompt: str
-    text: str
-    category: str = ""
-    finished: bool | None = None
-    bits_per_token: float | None = None
-
-
-class CurvePoint(Facts):
-    """A validation during training; seconds, tokens and FLOPs are of training so far."""
-
-    step: int
-    seconds: float
-    tokens: float
-    flops: float
-    bits_per_byte: float
+RECORD_FILE = "record.json"
+JUDGE_FILE = "judge/verdict.json"
 
 
 @dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunFiles:
     """What a rung's run folder adds to the ladder; an absent file leaves its field empty."""
 
     folder: Path
     curve: list[CurvePoint] = field(default_factory=list[CurvePoint])
-    samples: list[SampleFacts] = field(default_factory=list[SampleFacts])
-    sampler: dict[str, Any] = field(default_factory=dict[str, Any])
-    environment: dict[str, Any] = field(default_factory=dict[str, Any])
+    samples: list[WrittenSample] = field(default_factory=list[WrittenSample])
+    sampler: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    environment: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    machine: Machine = field(default_factory=Machine)
     missing: tuple[str, ...] = ()
-    cost: CostFacts | None = None
+    cost: CostSheet | None = None
 
 
-def read_ladder(folder: Path) -> LadderFacts:
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """A ladder and what lies beside it.
+
+    Attributes:
+        ladder: the rows of ladder.json.
+        runs: the run folders by the names of their rungs.
+        judge: its verdict, if one was asked.
+        machine: that the climb ran on.
+    """
+
+    ladder: Ladder
+    runs: Mapping[str, RunFiles]
+    judge: JudgeVerdict | None = None
+    machine: Machine = field(default_factory=Machine)
+
+
+def read_climb(folder: Path, ladder: Ladder | None = None) -> Climb:
+    """Everything that the report shows of a climb, or of one run.
+
+    Args:
+        folder: of the climb, or of one run.
+        ladder: in the place of `folder/ladder.json`, while a climb has not come to its end.
+
+    Raises:
+        EscadaError: no ladder there, or a file of it that cannot be read.
+    """
+    ladder = ladder or read_ladder(folder)
+    runs = {rung.name: read_run(folder, rung) for rung in ladder.rungs}
+    machine = check(Machine, ladder.machine, folder / LADDER_FILE)
+    return Climb(ladder, runs, read_judge(folder), machine)
+
+
+def read_ladder(folder: Path) -> Ladder:
     """Read `folder/ladder.json`; the folder of one run is read as a ladder of one rung.
 
     Raises:
         EscadaError: no such file, another version, or a figure that cannot be one.
     """
     path = folder / LADDER_FILE
-    alone = folder / RECORD_FILE
-    if not path.is_file() and alone.is_file():
-        table = ladder_of_run(folder)
-        check_version(table, alone)
-        return check(LadderFacts, table, alone)
-    if not path.is_file():
-        raise EscadaError(
-            f"no {LADDER_FILE} here",
-            where=folder,
-            fix="name the --out of an `escada climb`, or a run's folder",
-        )
-    return ladder_of(read_json(path), path)
+    if path.is_file():
+        return ladder_of(read_json(path), path)
+    if (folder / RECORD_FILE).is_file():
+        return ladder_of(ladder_of_run(folder), folder / RECORD_FILE)
+    raise EscadaError(
+        f"no {LADDER_FILE} here",
+        where=folder,
+        fix="name the --out of an `escada climb`, or a run's folder",
+    )
 
 
-def ladder_of(table: Mapping[str, Any], where: Path) -> LadderFacts:
+def ladder_of(table: Mapping[str, object], where: Path) -> Ladder:
     """The content of a ladder.json, checked.
 
     Raises:
         EscadaError: it is of another version, or a figure cannot be one.
     """
     check_version(table, where)
-    ladder = _by_rung(check(LadderFacts, table, where), where)
+    ladder = _by_rung(check(Ladder, table, where), where)
     for rung in ladder.rungs:
         _check_step(rung, where)
     return ladder
 
 
-def _by_rung(ladder: LadderFacts, path: Path) -> LadderFacts:
+def _by_rung(ladder: Ladder, path: Path) -> Ladder:
     """One row a rung: further seeds of a rung are put into the row of its first."""
-    rows: dict[str, RungFacts] = {}
+    rows: dict[str, RungRow] = {}
     for row in ladder.rungs:
         first = rows.get(row.name)
         if first is None:
@@ -261,12 +119,12 @@ def _by_rung(ladder: LadderFacts, path: Path) -> LadderFacts:
         seeds = [first.seed, *(other.seed for other in first.other_seeds)]
         if row.seed in seeds:
             raise EscadaError(f"rung {row.name} with seed {row.seed} twice", where=path)
-        other = SeedFacts(seed=row.seed, run=row.run, bits_per_byte=row.bits_per_byte)
+        other = SeedRun(seed=row.seed, run=row.run, bits_per_byte=row.bits_per_byte)
         rows[row.name] = first.model_copy(update={"other_seeds": (*first.other_seeds, other)})
     return ladder.model_copy(update={"rungs": list(rows.values())})
 
 
-def _check_step(rung: RungFacts, path: Path) -> None:
+def _check_step(rung: RungRow, path: Path) -> None:
     """A verdict must say what its numbers say; a report never argues with its own figures."""
     step = rung.beats_previous
     if step is None or step.ci95 is None:
@@ -281,6 +139,51 @@ def _check_step(rung: RungFacts, path: Path) -> None:
             f"difference [{low:g}, {high:g}] and its p-value, which say {said!r}",
             where=path,
         )
+
+
+def ladder_of_run(folder: Path) -> dict[str, Any]:
+    """One run in the shape of ladder.json; nothing is checked here.
+
+    Raises:
+        EscadaError: a file of the run is not JSON or TOML.
+    """
+    record = read_record(folder / RECORD_FILE)
+
+    def optional(name: str, read: Callable[[Path], dict[str, Any]] = read_json) -> dict[str, Any]:
+        return read(folder / name) if (folder / name).is_file() else {}
+
+    spec = optional("spec.toml", read_toml)
+    test = optional("evaluation/test.json")
+    about = dict(spec.get("about", {}))
+    rung = {
+        **record,
+        **{key: value for key, value in test.items() if key not in ("key", "tokens_per_second")},
+        "run": ".",
+        "follows": about.pop("follows", None),
+        "about": about or None,
+        "validation_bits_per_byte": optional("evaluation/validation.json").get("bits_per_byte"),
+        "evaluation_tokens_per_second": test.get("tokens_per_second"),
+        "unknown_characters": test.get("unknown", {}),
+        "lexicon_share": optional("samples/samples.json").get("lexicon_share"),
+        "train_bits_per_byte": optional("evaluation/train-sample.json").get("bits_per_byte"),
+        "minimal_pairs": optional("evaluation/pairs.json") or None,
+        "cloze": optional("evaluation/cloze.json") or None,
+        "guardrails": optional("evaluation/guardrails.json") or None,
+        "precision": record.get("precision", {}).get("name"),
+        "device": record.get("setup", {}).get("device"),
+    }
+    return {
+        **{
+            key: record.get(key)
+            for key in ("schema_version", "created", "preset", "budget", "seed")
+        },
+        "corpus": {
+            "hash": record.get("corpus_hash"),
+            "profile": test.get("profile"),
+            **{key: {"test": test[key]} for key in ("documents", "bytes") if key in test},
+        },
+        "rungs": [rung],
+    }
 
 
 def read_curve(path: Path) -> list[CurvePoint]:
@@ -298,7 +201,7 @@ def read_curve(path: Path) -> list[CurvePoint]:
     return points
 
 
-def read_run(folder: Path, rung: RungFacts) -> RunFacts:
+def read_run(folder: Path, rung: RungRow) -> RunFiles:
     """What the run folder of a rung holds for the report.
 
     Raises:
@@ -314,14 +217,95 @@ def read_run(folder: Path, rung: RungFacts) -> RunFacts:
         return found
 
     curve = read_curve(run / "metrics.jsonl") if present("metrics.jsonl") else []
-    samples: list[SampleFacts] = []
-    sampler: dict[str, Any] = {}
+    samples: list[WrittenSample] = []
+    sampler: dict[str, JsonValue] = {}
     name = "samples/samples.json"
     if present(name):
         table = read_json(run / name)
         check_version(table, run / name)
-        samples = [check(SampleFacts, sample, run / name) for sample in table.get("samples", [])]
+        samples = [check(WrittenSample, sample, run / name) for sample in table.get("samples", [])]
         sampler = {**table.get("settings", {}), "seed": table.get("seed")}
     environment = read_json(run / "env.json") if present("env.json") else {}
+    machine = check(Machine, environment, run / "env.json")
     cost = rung.cost or read_costs(run / "cost.json")  # ladders before this key have it there only
-    return RunFacts(run, curve, samples, sampler, environment, tuple(missing), cost)
+    return RunFiles(run, curve, samples, sampler, environment, machine, tuple(missing), cost)
+
+
+def read_costs(path: Path) -> CostSheet | None:
+    """The cost sheet at `path`; None when there is none yet, or one of an older version.
+
+    Raises:
+        EscadaError: it is there and cannot be read.
+    """
+    if not path.is_file():
+        return None
+    table = read_json(path)
+    if table.get("schema_version") != COST_SCHEMA_VERSION or "hours" not in table:
+        return None
+    return check(CostSheet, table, path)
+
+
+def read_judge(folder: Path) -> JudgeVerdict | None:
+    """The judge's verdict on a climb; None when nobody asked one.
+
+    Raises:
+        EscadaError: the file is there and cannot be read.
+    """
+    path = folder / JUDGE_FILE
+    if not path.is_file():
+        return None
+    table = read_json(path)
+    check_version(table, path)
+    return check(JudgeVerdict, table, path)
+
+
+_Object = TypeVar("_Object", bound=JsonObject)
+
+
+def check(kind: type[_Object], value: object, where: object) -> _Object:
+    """One JSON value as an object of that kind.
+
+    Raises:
+        EscadaError: names the file, the key and the first problem.
+    """
+    try:
+        return kind.model_validate(_showable(value))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        raise EscadaError(f"{key}: {message}", where=where) from error
+
+
+_CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}
+_SURROGATES = range(0xD800, 0xE000)
+_DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_NOT_SHOWABLE = dict.fromkeys((*_CONTROLS, *_SURROGATES, *_DIRECTIONS), "\ufffd")
+"""What no UTF-8 carries, no SVG may hold, or turns the rest of a line around."""
+
+
+def _showable(value: object) -> object:
+    """A JSON value whose texts any page, figure or table can carry."""
+    if isinstance(value, str):
+        return value.translate(_NOT_SHOWABLE)
+    if isinstance(value, dict):
+        table = cast(dict[str, object], value)
+        return {key.translate(_NOT_SHOWABLE): _showable(inner) for key, inner in table.items()}
+    if isinstance(value, list):
+        return [_showable(inner) for inner in cast(list[object], value)]
+    return value
+
+
+def check_version(table: Mapping[str, object], where: Path) -> None:
+    """Refuse a file that another version of escada wrote.
+
+    Raises:
+        EscadaError: `schema_version` is absent or another one.
+    """
+    found = table.get("schema_version")
+    if found != SCHEMA_VERSION:
+        raise EscadaError(
+            f"schema_version {found!r} is not {SCHEMA_VERSION}",
+            where=where,
+            fix="write it again with this version of escada",
+        )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from escada.budget import Budget
-from escada.report.data import BaselineFacts, LadderFacts, RungFacts, StepFacts
-from escada.report.tested import ComparisonFacts
+from escada.report.results import ComparisonRow
+from escada.report.schema import BaselineRow, Ladder, RungRow, StepComparison
 
 BUDGET_TOLERANCE = 0.15
 """Share of a budget in time that a training may miss before it is said."""
@@ -22,10 +22,10 @@ Outcome = Literal[
 class Step:
     """A rung and the one that it follows."""
 
-    rung: RungFacts
+    rung: RungRow
     against: str
     outcome: Outcome
-    facts: StepFacts | None
+    facts: StepComparison | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,19 @@ class Findings:
         off_budget: rungs whose training took clearly more or less time than the budget gave them.
     """
 
-    best: RungFacts | None
-    runner_up: RungFacts | None
+    best: RungRow | None
+    runner_up: RungRow | None
     clear: bool
     steps: list[Step]
     monotone: bool | None
-    unfinished: list[RungFacts]
-    not_better: list[tuple[RungFacts, BaselineFacts]]
-    beaten: list[BaselineFacts]
-    other_text: list[RungFacts]
-    off_budget: list[RungFacts]
+    unfinished: list[RungRow]
+    not_better: list[tuple[RungRow, BaselineRow]]
+    beaten: list[BaselineRow]
+    other_text: list[RungRow]
+    off_budget: list[RungRow]
 
 
-def _step(rung: RungFacts, rungs: Sequence[RungFacts]) -> Step | None:
+def _step(rung: RungRow, rungs: Sequence[RungRow]) -> Step | None:
     facts = rung.beats_previous
     name = facts.against if facts else rung.follows
     if name is None:
@@ -75,17 +75,17 @@ def _step(rung: RungFacts, rungs: Sequence[RungFacts]) -> Step | None:
     return Step(rung, name, facts.verdict, facts)
 
 
-def _main_text(rungs: Sequence[RungFacts]) -> tuple[str | None, str | None]:
+def _main_text(rungs: Sequence[RungRow]) -> tuple[str | None, str | None]:
     """The text that most rungs were measured on; of equals, the first."""
     texts = [rung.text for rung in rungs]
     return max(texts, key=texts.count)
 
 
 def _clear(
-    best: RungFacts | None,
-    other: RungFacts | None,
+    best: RungRow | None,
+    other: RungRow | None,
     steps: Sequence[Step],
-    comparisons: Sequence[ComparisonFacts],
+    comparisons: Sequence[ComparisonRow],
 ) -> bool:
     if best is None or other is None:
         return False
@@ -98,7 +98,7 @@ def _clear(
     return False
 
 
-def _off_budget(ladder: LadderFacts) -> list[RungFacts]:
+def _off_budget(ladder: Ladder) -> list[RungRow]:
     """Only a budget in time can be missed: any other is a number of steps."""
     budget = Budget.parse(ladder.budget) if ladder.budget else None
     if budget is None or budget.unit != "seconds":
@@ -112,7 +112,7 @@ def _off_budget(ladder: LadderFacts) -> list[RungFacts]:
     ]
 
 
-def find(ladder: LadderFacts) -> Findings:
+def find(ladder: Ladder) -> Findings:
     """Judge a ladder by its own figures."""
     measured = [rung for rung in ladder.rungs if rung.bits_per_byte is not None]
     same = [rung for rung in measured if rung.text == _main_text(measured)]

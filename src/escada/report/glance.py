@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from escada.report.data import LadderFacts, RunFacts, RungFacts
+from escada.report.data import Climb
 from escada.report.i18n import Language
+from escada.report.schema import Ladder, Machine, RungRow
 
 _NAMED_TIMES = 8
 """Rungs whose times are named one by one; of more, the shortest and the longest."""
@@ -25,18 +25,16 @@ class Item:
     details: tuple[str, ...] = ()
 
 
-def glance(
-    ladder: LadderFacts, runs: Mapping[str, RunFacts], language: Language
-) -> tuple[Item, ...]:
+def glance(climb: Climb, language: Language) -> tuple[Item, ...]:
     """The text, the training and the hardware of a climb."""
     return (
-        _corpus(ladder, language),
-        _training(ladder, language),
-        _hardware(ladder, runs, language),
+        _corpus(climb.ladder, language),
+        _training(climb.ladder, language),
+        _hardware(climb, language),
     )
 
 
-def _corpus(ladder: LadderFacts, language: Language) -> Item:
+def _corpus(ladder: Ladder, language: Language) -> Item:
     corpus, say = ladder.corpus, language.say
     source = corpus.source or say("glance.unknown")
     name = say("glance.default") if source == "default" else source
@@ -53,7 +51,7 @@ def _corpus(ladder: LadderFacts, language: Language) -> Item:
     return Item(say("glance.corpus"), name, (", ".join(sizes()),))
 
 
-def _training(ladder: LadderFacts, language: Language) -> Item:
+def _training(ladder: Ladder, language: Language) -> Item:
     say = language.say
     timed = [(rung, rung.training_seconds) for rung in ladder.rungs if rung.training_seconds]
     value = say("glance.no_budget")
@@ -72,19 +70,18 @@ def _training(ladder: LadderFacts, language: Language) -> Item:
     return Item(say("glance.training"), value, (say("glance.took", times=" · ".join(named)),))
 
 
-def _hardware(ladder: LadderFacts, runs: Mapping[str, RunFacts], language: Language) -> Item:
+def _hardware(climb: Climb, language: Language) -> Item:
     """The machine of the climb, or of the first run that says on which it was trained."""
-    machines: list[dict[str, Any]] = [ladder.machine, *(run.environment for run in runs.values())]
-    machine = next((found for found in machines if found.get("cpu")), ladder.machine)
-    names = [_device(machine, rung) for rung in ladder.rungs]
+    machines = [climb.machine, *(run.machine for run in climb.runs.values())]
+    machine = next((found for found in machines if found.cpu), climb.machine)
+    names = [_device(machine, rung) for rung in climb.ladder.rungs]
     devices = list(dict.fromkeys(name for name in names if name))
     details: list[str] = []
-    cores: object = machine.get("cores")
-    if isinstance(cores, int):
-        key = "glance.core" if cores == 1 else "glance.cores"
-        details.append(language.say(key, cores=cores))
-    if machine.get("memory_bytes"):
-        details.append(language.memory(machine["memory_bytes"]))
+    if machine.cores:
+        key = "glance.core" if machine.cores == 1 else "glance.cores"
+        details.append(language.say(key, cores=machine.cores))
+    if machine.memory_bytes:
+        details.append(language.memory(machine.memory_bytes))
     return Item(
         language.say("glance.hardware"),
         ", ".join(devices) or language.say("glance.unknown"),
@@ -92,10 +89,10 @@ def _hardware(ladder: LadderFacts, runs: Mapping[str, RunFacts], language: Langu
     )
 
 
-def _device(machine: Mapping[str, Any], rung: RungFacts) -> str:
+def _device(machine: Machine, rung: RungRow) -> str:
     """The processor or the GPU that trained a rung, without the makers' marks."""
-    gpus = [str(gpu) for gpu in machine.get("gpus") or ()]
-    name = gpus[0] if gpus and rung.device != "cpu" else str(machine.get("cpu") or "")
-    if len(gpus) > 1 and rung.device != "cpu":
-        name = f"{len(gpus)} × {name}"
+    name = machine.cpu or ""
+    if machine.gpus and rung.device != "cpu":
+        count = len(machine.gpus)
+        name = machine.gpus[0] if count == 1 else f"{count} × {machine.gpus[0]}"
     return re.sub(r"\s*\((?:R|TM)\)", "", name, flags=re.IGNORECASE)

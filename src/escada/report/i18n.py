@@ -14,8 +14,7 @@ from importlib import resources
 from typing import Any, Literal, cast
 
 from escada.budget import Budget
-from escada.report.strict import Interval
-from escada.report.tested import TestedBaseline
+from escada.report.results import Interval, TestedBaseline
 
 Code = Literal["en", "pt"]
 CODES: tuple[Code, ...] = ("en", "pt")
@@ -88,6 +87,11 @@ class Language:
         if len(names) < 2:
             return "".join(names)
         return f"{', '.join(names[:-1])} {self.messages['and']} {names[-1]}"
+
+    @property
+    def currency_sign(self) -> str:
+        """Of the money that this language's readers pay with."""
+        return {"brl": "R$", "usd": "US$"}[self.say("tables.currency")]
 
     def number(self, value: float | None, digits: int = 0) -> str:
         """A fixed number of decimals, thousands grouped; far off the scale: a power of ten."""

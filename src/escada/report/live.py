@@ -14,14 +14,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from escada.errors import EscadaError
 from escada.files import read_json, read_json_lines
-from escada.report.data import LADDER_FILE, LadderFacts, ladder_of
+from escada.report.data import LADDER_FILE, RECORD_FILE, ladder_of, ladder_of_run
 from escada.report.i18n import Language
 from escada.report.progress import Progress
-from escada.report.single import RECORD_FILE, ladder_of_run
+from escada.report.schema import Ladder
 from escada.report.writers.html import Live, write_report
 from escada.runs.underway import Planned, is_under_way, read_plan
 
@@ -70,16 +69,15 @@ def watch(folder: Path, every_seconds: float, say: Callable[[str], None]) -> Pat
     return _write(folder, None)
 
 
-def live_ladder(folder: Path) -> LadderFacts | None:
+def live_ladder(folder: Path) -> Ladder | None:
     """The ladder of a climb as far as it is; None before its first rung has a folder.
 
     Raises:
         EscadaError: a file is damaged.
     """
-    table: dict[str, Any] = {}
-    if (folder / LADDER_FILE).is_file():
-        table = read_json(folder / LADDER_FILE)
-    rows: dict[str, Any] = {row["key"]: row for row in table.get("rungs", [])}
+    there = (folder / LADDER_FILE).is_file()
+    table = read_json(folder / LADDER_FILE) if there else {}
+    rows = {row["key"]: row for row in table.get("rungs", [])}
     planned = read_plan(folder)
     for run, path in _begun(folder, planned):
         if run.key not in rows:

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from escada.report.data import LadderFacts, RungFacts
 from escada.report.findings import Findings, Step
 from escada.report.i18n import Language
-from escada.report.strict import Interval
+from escada.report.results import Interval
+from escada.report.schema import Ladder, RungRow
 
 Outcome = Literal["met", "missed", "open"]
 FLOOR = "bigram"
@@ -73,7 +73,7 @@ class Goal:
 class Objectives:
     """A rung's goals, and whether all of them were met."""
 
-    rung: RungFacts
+    rung: RungRow
     goals: tuple[Goal, ...]
 
     @property
@@ -85,12 +85,12 @@ class Objectives:
         return "met" if found == {"met"} else "open"
 
 
-def objectives(rung: RungFacts, ladder: LadderFacts, findings: Findings) -> Objectives:
+def objectives(rung: RungRow, ladder: Ladder, findings: Findings) -> Objectives:
     """Judge one rung by the ladder's figures."""
     return Objectives(rung, tuple(_goals(rung, ladder, findings)))
 
 
-def _goals(rung: RungFacts, ladder: LadderFacts, findings: Findings) -> Iterator[Goal]:
+def _goals(rung: RungRow, ladder: Ladder, findings: Findings) -> Iterator[Goal]:
     step = next((step for step in findings.steps if step.rung is rung), None)
     if step is None:
         yield from _floor(rung, ladder)
@@ -111,7 +111,7 @@ def _of_step(step: Step) -> Goal:
     return Goal("rung", name, step.against, outcome, step.facts.difference, step.facts.ci95)
 
 
-def _of_comparison(rung: RungFacts, against: str, ladder: LadderFacts) -> Goal:
+def _of_comparison(rung: RungRow, against: str, ladder: Ladder) -> Goal:
     for row in ladder.comparisons:
         if (row.a, row.b) == (rung.name, against):
             outcome = _OF_VERDICT[row.verdict]
@@ -119,7 +119,7 @@ def _of_comparison(rung: RungFacts, against: str, ladder: LadderFacts) -> Goal:
     return Goal("unmeasured", rung.name, against, "open")
 
 
-def _floor(rung: RungFacts, ladder: LadderFacts) -> Iterator[Goal]:
+def _floor(rung: RungRow, ladder: Ladder) -> Iterator[Goal]:
     """A first rung: better than the bigram model, by the same paired test as between rungs."""
     floor = next((baseline for baseline in ladder.baselines if baseline.key == FLOOR), None)
     if floor is None:
@@ -138,7 +138,7 @@ def _floor(rung: RungFacts, ladder: LadderFacts) -> Iterator[Goal]:
     yield Goal("floor", rung.name, floor.key, outcome, bits, rung.ci95, floor.bits_per_byte)
 
 
-def _steps(rung: RungFacts, against: str, ladder: LadderFacts) -> Iterator[Goal]:
+def _steps(rung: RungRow, against: str, ladder: Ladder) -> Iterator[Goal]:
     other = next((other for other in ladder.rungs if other.name == against), None)
     if other is None or other.tokenizer.kind == rung.tokenizer.kind:
         return
@@ -148,7 +148,7 @@ def _steps(rung: RungFacts, against: str, ladder: LadderFacts) -> Iterator[Goal]
         yield Goal("steps", rung.name, against, outcome, own, None, theirs)
 
 
-def _tokens_a_byte(rung: RungFacts) -> float | None:
+def _tokens_a_byte(rung: RungRow) -> float | None:
     if not rung.training_tokens or not rung.training_bytes:
         return None
     return rung.training_tokens / rung.training_bytes

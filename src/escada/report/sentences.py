@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from escada.report.data import BaselineFacts, LadderFacts, RungFacts
 from escada.report.findings import BUDGET_TOLERANCE, Findings, Step
 from escada.report.i18n import NOTHING, Language
+from escada.report.schema import BaselineRow, Ladder, RungRow
 
 _PROPER = "Transformer"
 """A word that keeps its capital inside a sentence."""
@@ -24,7 +24,7 @@ class Verdict:
     sentence: str
 
 
-def headline(ladder: LadderFacts, findings: Findings, language: Language) -> list[tuple[str, str]]:
+def headline(ladder: Ladder, findings: Findings, language: Language) -> list[tuple[str, str]]:
     """Sentences with their tone (`good`, `bad`, `open`, `plain`), the main one first."""
     say, best = language.say, findings.best
     if best is None:
@@ -57,7 +57,7 @@ def headline(ladder: LadderFacts, findings: Findings, language: Language) -> lis
     return lines
 
 
-def known_as(rung: RungFacts, language: Language) -> str:
+def known_as(rung: RungRow, language: Language) -> str:
     """A rung by its name and by what it is: `v4, the subword LSTM,`."""
     if rung.about is None:
         return rung.name
@@ -67,7 +67,7 @@ def known_as(rung: RungFacts, language: Language) -> str:
     return language.say("headline.known_as", name=rung.name, title=title)
 
 
-def measure(ladder: LadderFacts, findings: Findings, language: Language) -> str:
+def measure(ladder: Ladder, findings: Findings, language: Language) -> str:
     """What the figure means, and the strongest baseline beside it."""
     text = language.say("headline.measure")
     if findings.best is None or not ladder.baselines:
@@ -81,9 +81,7 @@ def measure(ladder: LadderFacts, findings: Findings, language: Language) -> str:
     return f"{text} {beside}"
 
 
-def _of_budget(
-    ladder: LadderFacts, findings: Findings, language: Language
-) -> Iterator[tuple[str, str]]:
+def _of_budget(ladder: Ladder, findings: Findings, language: Language) -> Iterator[tuple[str, str]]:
     if ladder.budget and findings.off_budget:
         named = [
             f"{rung.name} ({language.duration(rung.training_seconds)})"
@@ -101,10 +99,10 @@ def _of_budget(
 
 
 def _against_baselines(
-    ladder: LadderFacts, findings: Findings, language: Language
+    ladder: Ladder, findings: Findings, language: Language
 ) -> Iterator[tuple[str, str]]:
     """Which rungs are not below which baselines, baselines with the same answer together."""
-    together: dict[tuple[str, ...], list[BaselineFacts]] = {}
+    together: dict[tuple[str, ...], list[BaselineRow]] = {}
     for baseline in sorted(ladder.baselines, key=lambda baseline: baseline.bits_per_byte):
         above = tuple(rung.name for rung, other in findings.not_better if other is baseline)
         if not above and baseline not in findings.beaten:
@@ -156,7 +154,7 @@ def _of_steps(findings: Findings, language: Language) -> list[tuple[str, str]]:
     return lines
 
 
-def verdict(rung: RungFacts, findings: Findings, language: Language) -> Verdict:
+def verdict(rung: RungRow, findings: Findings, language: Language) -> Verdict:
     """What is said of the step up to `rung`."""
     step = next((step for step in findings.steps if step.rung.name == rung.name), None)
     if step is None:

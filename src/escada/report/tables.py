@@ -1,30 +1,59 @@
-"""A table of results before anybody has set it: one source of rows for LaTeX, Markdown and CSV.
+"""A table of results without markup: one source of rows for every writer.
 
 A cell holds what a reader sees, in his language, and the value that it was written from, whole; a
-row names the run that its figures come from. The builders (`rows.py`) fill tables from the facts,
-the writers (`tex.py`, `plain.py`) set them: none of the two knows the other.
+row names the run that its figures come from. A table says which of its columns the page shows and
+which paper (LaTeX, Markdown) does; CSV has them all. The sections make tables, the writers set
+them: neither knows the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, TypeVar
 
-from escada.report.data import RungFacts
+from escada.report.i18n import NOTHING
+from escada.report.schema import RungRow
 
 Value = float | int | str | tuple[float, float] | None
 """What a cell was written from; a pair is an interval."""
-Style = Literal["plain", "strong", "code"]
+Style = Literal["plain", "strong", "code", "rung"]
+"""A rung's name has the rung's colour on the page."""
+
+
+class Detail(NamedTuple):
+    """A quieter line below the figure of a cell, on the page only; `kind` is a CSS class."""
+
+    text: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One entry: as a reader sees it, and as it is in ladder.json."""
+    """One entry: as a reader sees it, and as it is in ladder.json.
+
+    Attributes:
+        text: for readers.
+        value: for programs.
+        style: how it is set.
+        details: quieter lines below it.
+        tone: a CSS class that says how to take it, such as `fail`; on paper `fail` is bold.
+        tag: a word set apart beside it.
+        share: of the largest value of its column (0 to 1): the length of a bar.
+    """
 
     text: str
     value: Value = None
     style: Style = "plain"
+    details: Sequence[Detail] = ()
+    tone: str = ""
+    tag: str = ""
+    share: float | None = None
+
+    @property
+    def is_bold(self) -> bool:
+        """Whether paper sets it in bold."""
+        return self.style == "strong" or self.tone == "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +62,26 @@ class Column:
 
     Attributes:
         key: its name in CSV, with the unit where it has one.
-        heading: its name for readers.
+        heading: its name for readers; a line break where a narrow column may have one.
         numeric: set to the right.
-        width: share of the line that a column of prose may take (0 to 1); None: as its text.
-        data_only: in CSV alone, for what a page has no room for.
+        width: share of a line of paper that a column of prose takes (0 to 1); None: as its text.
+        detail: a quieter line below the heading.
+        emphasis: the figures that a reader looks for first.
+        csv: it is in CSV too; not so what is put together for readers alone.
     """
 
     key: str
-    heading: str
+    heading: str = ""
     numeric: bool = True
     width: float | None = None
-    data_only: bool = False
+    detail: str = ""
+    emphasis: bool = False
+    csv: bool = True
+
+    @property
+    def one_line(self) -> str:
+        """The heading without line breaks; a word that was divided is whole again."""
+        return self.heading.replace("-\n", "").replace("\n", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +93,7 @@ class Source:
     spec_hash: str | None
 
     @classmethod
-    def of(cls, rung: RungFacts) -> Source:
+    def of(cls, rung: RungRow) -> Source:
         """Of a rung's row."""
         return cls(rung.run, rung.key, rung.spec_hash)
 
@@ -66,11 +104,19 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table; a control is set apart from the rungs."""
+    """One line of a table.
+
+    Attributes:
+        cells: one for each column.
+        sources: the runs of its figures.
+        control: it is no rung, and set apart from the rungs.
+        tone: a CSS class, such as `best` or `worse`.
+    """
 
     cells: Sequence[Cell]
     sources: tuple[Source, ...] = ()
     control: bool = False
+    tone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +126,13 @@ class Table:
     Attributes:
         key: names its file and its label.
         caption: one sentence.
-        columns: of every row, in this order.
+        columns: of every row, in the order of CSV.
         rows: the rungs, then the controls.
-        notes: what a reader must know to read it right, where it comes from last.
+        notes: what a reader of paper must know to read it right, where it comes from last.
+        page: keys of the columns that the page shows, in its order; none: it is not on the page.
+        paper: keys of the columns that paper shows; none: it is not on paper, nor in CSV.
+        label: its name on the page; the caption if empty.
+        kind: a CSS class.
     """
 
     key: str
@@ -90,6 +140,10 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Row]
     notes: Sequence[str] = ()
+    page: Sequence[str] = ()
+    paper: Sequence[str] = ()
+    label: str = ""
+    kind: str = ""
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -98,7 +152,56 @@ class Table:
                     f"{self.key}: {len(row.cells)} cells for {len(self.columns)} columns"
                 )
 
-    @property
-    def shown(self) -> list[int]:
-        """Which columns readers see."""
-        return [i for i, column in enumerate(self.columns) if not column.data_only]
+    def places(self, keys: Sequence[str]) -> list[int]:
+        """Where in a row the columns with these keys are; of equal ones, in their order."""
+        left: dict[str, list[int]] = {}
+        for place, column in enumerate(self.columns):
+            left.setdefault(column.key, []).append(place)
+        return [left[key].pop(0) for key in keys]
+
+    def transposed(self, key: str, heading: str, columns: Sequence[str]) -> Table:
+        """A table with a row for each of these columns and a column for each row."""
+        rows = [
+            Row(
+                [
+                    Cell(self.columns[place].one_line, self.columns[place].key),
+                    *(row.cells[place] for row in self.rows),
+                ],
+                tuple(source for row in self.rows for source in row.sources),
+            )
+            for place in self.places(columns)
+        ]
+        heads = [Column(str(row.cells[0].value), row.cells[0].text) for row in self.rows]
+        shown = [key, *(head.key for head in heads)]
+        first = Column(key, heading, numeric=False)
+        return replace(self, columns=[first, *heads], rows=rows, page=(), paper=shown)
+
+
+_Item = TypeVar("_Item")
+Filled = tuple[Column, Callable[[_Item], Cell]]
+"""A column, and how its cell is made of an item."""
+
+
+def columns_of(filled: Sequence[Filled[_Item]]) -> list[Column]:
+    """The columns alone."""
+    return [column for column, _ in filled]
+
+
+def cells_of(filled: Sequence[Filled[_Item]], item: _Item) -> list[Cell]:
+    """The cells of one item."""
+    return [fill(item) for _, fill in filled]
+
+
+def rung_rows(filled: Sequence[Filled[RungRow]], rungs: Iterable[RungRow]) -> list[Row]:
+    """A row for each rung, with its run as the source."""
+    return [Row(cells_of(filled, rung), (Source.of(rung),)) for rung in rungs]
+
+
+def csv_only(key: str, value: Callable[[_Item], Value]) -> Filled[_Item]:
+    """A column for CSV alone, for what a page has no room for."""
+    return Column(key), lambda item: Cell("", value(item))
+
+
+def control_row(columns: Sequence[Column], cells: Mapping[str, Cell]) -> Row:
+    """A row that is no rung's, of the cells that it has by the keys of their columns."""
+    return Row([cells.get(column.key, Cell(NOTHING)) for column in columns], control=True)

@@ -13,7 +13,6 @@ from typing import Any, cast
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from escada.report.data import CurvePoint, LadderFacts, RungFacts
 from escada.report.figures.axes import (
     MARKERS,
     bits_axis,
@@ -30,10 +29,11 @@ from escada.report.figures.labels import Label, Place, place
 from escada.report.figures.palette import light, rung_roles
 from escada.report.figures.svg import drawing_style
 from escada.report.i18n import Language
+from escada.report.schema import CurvePoint, Ladder, RungRow
 
 
 def draw_curves(
-    ladder: LadderFacts,
+    ladder: Ladder,
     curves: Mapping[str, Sequence[CurvePoint]],
     language: Language,
     *,
@@ -109,12 +109,12 @@ def _tick(value: float, over: str, language: Language) -> str:
     return language.compact(value).replace(f"{language.decimal}0\u202f", "\u202f")
 
 
-def draw_sources(ladder: LadderFacts, language: Language, *, width: int = 400) -> Figure:
+def draw_sources(ladder: Ladder, language: Language, *, width: int = 400) -> Figure:
     """Bits per byte of each source of text, along the ladder."""
     height = 300
     with drawing_style():
         figure, axes = new(width, height)
-        rungs: list[RungFacts] = [rung for rung in ladder.rungs if rung.by_source]
+        rungs: list[RungRow] = [rung for rung in ladder.rungs if rung.by_source]
         if not rungs:
             return empty(axes, figure, language)
         sources = sorted({source for rung in rungs for source in rung.by_source})
@@ -149,7 +149,7 @@ def draw_sources(ladder: LadderFacts, language: Language, *, width: int = 400) -
     return figure
 
 
-def draw_lexicon(ladder: LadderFacts, language: Language, *, width: int = 400) -> Figure:
+def draw_lexicon(ladder: Ladder, language: Language, *, width: int = 400) -> Figure:
     """Share of each rung's sampled words that are in the lexicon, between noise and human text."""
     with drawing_style():
         rungs = [rung for rung in ladder.rungs if rung.lexicon_share is not None]

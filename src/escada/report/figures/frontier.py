@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from escada.report.data import LadderFacts, RunFacts
+from escada.report.data import RunFiles
 from escada.report.figures.axes import (
     MARKERS,
     bits_axis,
@@ -23,9 +23,11 @@ from escada.report.figures.labels import Label, around, place
 from escada.report.figures.palette import light, rung_roles
 from escada.report.figures.svg import drawing_style
 from escada.report.i18n import Language
-from escada.report.strict import Interval
+from escada.report.results import Interval
+from escada.report.schema import Ladder
 
-PRICES = ("flops", "money")
+Price = Literal["flops", "money"]
+PRICES: tuple[Price, ...] = ("flops", "money")
 _WIDE = 5.0
 """Prices further apart than this factor are drawn on a logarithmic scale."""
 
@@ -41,7 +43,7 @@ class Point:
 
 
 def points(
-    ladder: LadderFacts, runs: Mapping[str, RunFacts], language: Language, over: str
+    ladder: Ladder, runs: Mapping[str, RunFiles], language: Language, over: Price
 ) -> list[Point]:
     """The rungs that have both a figure and a price, in the order of the ladder.
 
@@ -71,24 +73,19 @@ def frontier(found: Sequence[Point]) -> list[Point]:
     return best
 
 
-def price_text(price: float, over: str, language: Language) -> str:
+def price_text(price: float, over: Price, language: Language) -> str:
     """A price with its unit."""
     if over == "flops":
         return f"{language.power(price)} FLOP"
-    return language.money(price, currency_sign(language))
-
-
-def currency_sign(language: Language) -> str:
-    """Of the money that this language's readers pay with."""
-    return {"brl": "R$", "usd": "US$"}[language.say("tables.currency")]
+    return language.money(price, language.currency_sign)
 
 
 def draw_frontier(
-    ladder: LadderFacts,
-    runs: Mapping[str, RunFacts],
+    ladder: Ladder,
+    runs: Mapping[str, RunFiles],
     language: Language,
     *,
-    over: str,
+    over: Price,
     width: int = 400,
     height: int = 300,
 ) -> Figure:
@@ -128,7 +125,7 @@ def draw_frontier(
     return figure
 
 
-def _frame(axes: Any, found: Sequence[Point], over: str, language: Language) -> None:
+def _frame(axes: Any, found: Sequence[Point], over: Price, language: Language) -> None:
     prices = [point.price for point in found]
     low, high = min(prices), max(prices)
     bits_axis(axes, language)
@@ -154,7 +151,7 @@ def _frame(axes: Any, found: Sequence[Point], over: str, language: Language) -> 
         return text.rstrip("0").rstrip(language.decimal) if language.decimal in text else text
 
     axes.xaxis.set_major_formatter(formatter(tick))
-    label = language.say(f"frontier.over_{over}", sign=currency_sign(language))
+    label = language.say(f"frontier.over_{over}", sign=language.currency_sign)
     axes.set_xlabel(label, fontsize=10)
 
 

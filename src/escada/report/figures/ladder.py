@@ -10,13 +10,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from escada.report.data import BaselineFacts, LadderFacts, RungFacts
 from escada.report.figures.axes import bits_axis, new, shortened
 from escada.report.figures.labels import Label, Place, place
 from escada.report.figures.palette import light, rung_roles
 from escada.report.figures.svg import drawing_style
 from escada.report.findings import Findings, Step
 from escada.report.i18n import Language
+from escada.report.schema import BaselineRow, Ladder, RungRow
 
 _RISER = {"better": "-", "worse": "-", "undecided": (0, (4, 2))}
 """Line style of a step; its colour is that of the verdict, and the page says it in words."""
@@ -25,7 +25,7 @@ _HALF = 0.36
 
 
 def draw_ladder(
-    ladder: LadderFacts,
+    ladder: Ladder,
     findings: Findings,
     language: Language,
     *,
@@ -73,7 +73,7 @@ def draw_ladder(
     return figure
 
 
-def _draw_riser(axes: Any, step: Step, index: dict[str, int], ladder: LadderFacts) -> None:
+def _draw_riser(axes: Any, step: Step, index: dict[str, int], ladder: Ladder) -> None:
     """From the tread of the rung that this one follows to its own."""
     assert step.facts is not None
     bits = {rung.name: rung.bits_per_byte for rung in ladder.rungs}
@@ -90,7 +90,7 @@ def _draw_riser(axes: Any, step: Step, index: dict[str, int], ladder: LadderFact
     )
 
 
-def _draw_tread(axes: Any, rung: RungFacts, i: int, colour: str) -> None:
+def _draw_tread(axes: Any, rung: RungRow, i: int, colour: str) -> None:
     value = rung.bits_per_byte
     assert value is not None
     low, high = rung.ci95 or (value, value)
@@ -98,7 +98,7 @@ def _draw_tread(axes: Any, rung: RungFacts, i: int, colour: str) -> None:
     axes.plot([i - _HALF, i + _HALF], [value] * 2, color=colour, lw=3, solid_capstyle="butt")
 
 
-def _figure_label(rung: RungFacts, i: int, language: Language, size: int, digits: int) -> Label:
+def _figure_label(rung: RungRow, i: int, language: Language, size: int, digits: int) -> Label:
     """A rung's figure: over its band, else under it, within it, or farther off."""
     value = rung.bits_per_byte
     assert value is not None
@@ -143,7 +143,7 @@ def _line_label(name: str, y: float, axes: Any, rungs: int, size: int) -> Label:
     return Label(name, places, {"color": light("muted"), "fontsize": min(9.5, size - 0.5)})
 
 
-def _near(ladder: LadderFacts, low: float, high: float) -> list[BaselineFacts]:
+def _near(ladder: Ladder, low: float, high: float) -> list[BaselineRow]:
     """The baselines that do not flatten the rungs when they are drawn, lowest first."""
     reach = low + 3.5 * max(high - low, 0.1 * abs(high))
     baselines = sorted(ladder.baselines, key=lambda baseline: baseline.bits_per_byte)
@@ -151,7 +151,7 @@ def _near(ladder: LadderFacts, low: float, high: float) -> list[BaselineFacts]:
 
 
 def _frame_ladder(
-    axes: Any, values: Sequence[float], ladder: LadderFacts, language: Language, rungs: int
+    axes: Any, values: Sequence[float], ladder: Ladder, language: Language, rungs: int
 ) -> None:
     """The frame: all rungs with their intervals, and every baseline that does not flatten them."""
     low, high = min(values), max(values)
@@ -167,7 +167,7 @@ def _frame_ladder(
 
 
 def _draw_baselines(
-    axes: Any, values: Sequence[float], ladder: LadderFacts, language: Language
+    axes: Any, values: Sequence[float], ladder: Ladder, language: Language
 ) -> list[tuple[str, float]]:
     """Lines for the near baselines; if none is near, the lowest at the edge, said to be above.
 
@@ -185,6 +185,6 @@ def _draw_baselines(
     return lines
 
 
-def _label(baseline: BaselineFacts, language: Language) -> str:
+def _label(baseline: BaselineRow, language: Language) -> str:
     name = language.baseline_short(baseline.key, baseline.name)
     return f"{shortened(name, 24)} {language.bits(baseline.bits_per_byte)}"

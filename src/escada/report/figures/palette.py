@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from escada.report.data import RungFacts
+from escada.report.schema import RungRow
 
 THEMES: dict[str, tuple[str, str]] = {
     # role: (light, dark)
@@ -52,7 +52,7 @@ def variables(theme: int) -> str:
     return "".join(f"--{role}:{colours[theme]};" for role, colours in THEMES.items())
 
 
-def rung_roles(rungs: Sequence[RungFacts]) -> dict[str, str]:
+def rung_roles(rungs: Sequence[RungRow]) -> dict[str, str]:
     """A colour role for each rung: hue per family (tokenizer and protocol), shade per member."""
     families: dict[tuple[str, str | None], int] = {}
     roles: dict[str, str] = {}

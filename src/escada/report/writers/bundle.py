@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from escada.report.data import read_ladder
-from escada.report.i18n import Code
-from escada.report.rows import all_tables
-from escada.report.scene import read_scene
+from escada.report.contents import Contents
+from escada.report.data import read_climb, read_ladder
+from escada.report.i18n import Code, Language
+from escada.report.sections import sections_of
+from escada.report.tables import Table
 from escada.report.writers.latex import write_latex
 from escada.report.writers.markdown_csv import csv_text, markdown
 from escada.report.writers.output import MARK, write_ours
@@ -16,8 +18,16 @@ from escada.report.writers.roadmap import roadmap
 __all__ = ["write_csv", "write_latex", "write_markdown", "write_roadmap"]
 
 
-def write_markdown(folder: Path, file: Path, code: Code) -> Path:
+def write_markdown(
+    folder: Path, file: Path, code: Code, *, more_sections: Sequence[str] = ()
+) -> Path:
     """Write all tables of a climb into one Markdown file.
+
+    Args:
+        folder: of the climb, or of one run.
+        file: to write.
+        code: the language.
+        more_sections: dotted names of modules with a section each.
 
     Returns:
         Its path.
@@ -25,13 +35,18 @@ def write_markdown(folder: Path, file: Path, code: Code) -> Path:
     Raises:
         EscadaError: no ladder there, a file of it that cannot be read, or one in the way.
     """
-    scene = read_scene(folder, code)
-    title = scene.language.say("thesis.title")
-    return write_ours(file, markdown(all_tables(scene), title=title, mark=MARK))
+    title = Language.load(code).say("thesis.title")
+    tables = _tables(folder, code, more_sections)
+    return write_ours(file, markdown(tables, title=title, mark=MARK))
 
 
-def write_csv(folder: Path, out: Path) -> Path:
+def write_csv(folder: Path, out: Path, *, more_sections: Sequence[str] = ()) -> Path:
     """Write each table of a climb into a CSV file of its own.
+
+    Args:
+        folder: of the climb, or of one run.
+        out: folder of the files.
+        more_sections: dotted names of modules with a section each.
 
     Returns:
         Their folder.
@@ -39,7 +54,7 @@ def write_csv(folder: Path, out: Path) -> Path:
     Raises:
         EscadaError: as `write_markdown`.
     """
-    for table in all_tables(read_scene(folder, "en")):
+    for table in _tables(folder, "en", more_sections):
         write_ours(out / f"{table.key}.csv", csv_text(table))
     return out
 
@@ -54,3 +69,10 @@ def write_roadmap(folder: Path, file: Path) -> Path:
         EscadaError: as `write_markdown`.
     """
     return write_ours(file, roadmap(read_ladder(folder)))
+
+
+def _tables(folder: Path, code: Code, more_sections: Sequence[str]) -> list[Table]:
+    """The tables that are for paper, in the order of the page."""
+    contents = Contents(read_climb(folder), Language.load(code))
+    sections = sections_of(contents, more_sections)
+    return [table for section in sections for table in section.tables()]

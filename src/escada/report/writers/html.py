@@ -11,52 +11,31 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
+from markupsafe import Markup
 
 from escada import __version__
 from escada.files import write_bytes, write_text
-from escada.report import beyond
-from escada.report.data import LadderFacts, RunFacts, read_ladder, read_run
-from escada.report.figures.curves import draw_curves, draw_lexicon, draw_sources
-from escada.report.figures.frontier import PRICES, draw_frontier, points
-from escada.report.figures.ladder import draw_ladder
+from escada.report.blocks import Figure, Section
+from escada.report.contents import Contents
+from escada.report.data import read_climb, read_ladder
 from escada.report.figures.palette import rung_roles, variables
 from escada.report.figures.svg import inline, render_png, render_svg, standalone
-from escada.report.findings import Findings, find
+from escada.report.findings import find
 from escada.report.glance import glance
-from escada.report.i18n import CODES, Code, Language
-from escada.report.objectives import objectives
+from escada.report.i18n import CODES, NOTHING, Code, Language
 from escada.report.progress import Progress
-from escada.report.sentences import headline, measure, verdict
-from escada.report.tested import read_judge
-from escada.report.writers import html_views as views
+from escada.report.schema import Ladder
+from escada.report.sections import sections_of
+from escada.report.sentences import headline, measure
 
-SECTIONS = (
-    "ladder",
-    "steps",
-    "curves",
-    "samples",
-    "tests",
-    "sources",
-    "costs",
-    "method",
-    "environment",
-)
-_NARROW = 360
-"""Width of the ladder's second drawing, for telephones."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Body:
-    language: Language
-    sections: tuple[str, ...]
-    html: str
+_CONTROLS = dict.fromkeys({*range(32), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}, "\ufffd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +53,34 @@ class Live:
     progress: Progress
 
 
+@dataclass(frozen=True, slots=True)
+class _Body:
+    language: Language
+    sections: Sequence[Section]
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What the blocks of one language need besides themselves.
+
+    Attributes:
+        t: the language.
+        roles: the colour of each rung by its name.
+        drawn: the figures as SVG by their names.
+    """
+
+    t: Language
+    roles: dict[str, str]
+    drawn: dict[str, str]
+
+
 def write_report(
-    folder: Path, *, ladder: LadderFacts | None = None, live: Live | None = None
+    folder: Path,
+    *,
+    ladder: Ladder | None = None,
+    live: Live | None = None,
+    more_sections: Sequence[str] = (),
 ) -> Path:
     """Write `folder/report/index.html` and `folder/report/figures/*` from `folder/ladder.json`.
 
@@ -86,46 +91,40 @@ def write_report(
         ladder: in the place of `folder/ladder.json`, while a climb has not come to its end.
         live: the page says that it is of a climb in progress, and loads itself again; its figures
             are not kept as PNG, which would take time from the training.
+        more_sections: dotted names of modules with a section each.
 
     Returns:
         The path of the page.
 
     Raises:
-        EscadaError: no ladder there, or a file of it that cannot be read.
+        EscadaError: no ladder there, a file of it that cannot be read, or no such section.
     """
-    ladder = ladder or read_ladder(folder)
-    runs = {rung.name: read_run(folder, rung) for rung in ladder.rungs}
-    judge = read_judge(folder)
-    findings = find(ladder)
+    climb = read_climb(folder, ladder)
     out = folder / "report"
-    templates = Environment(
-        loader=PackageLoader("escada.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=views.visible,
-    )
     bodies: list[_Body] = []
     for code in CODES:
-        language = Language.load(code)
-        figures = _figures(ladder, runs, findings, language, out / "figures", png=live is None)
-        text = templates.get_template("body.html.j2").render(
-            _context(ladder, runs, findings, language) | beyond.context(ladder, judge, language),
-            figures=figures,
-        )
-        bodies.append(_Body(language, SECTIONS, text))
+        contents = Contents(climb, Language.load(code))
+        sections = sections_of(contents, more_sections)
+        drawn: dict[str, str] = {}
+        for section in sections:
+            for figure in section.figures():
+                drawn |= _drawn(figure, code, out / "figures", png=live is None)
+        bodies.append(_Body(contents.language, sections, _body(contents, sections, drawn)))
     script = _static("script.js")
-    page = templates.get_template("page.html.j2").render(
-        bodies=bodies,
-        live=live,
-        title=" · ".join(body.language.say("page.title") for body in bodies),
-        version=__version__,
-        light_variables=variables(0),
-        dark_variables=variables(1),
-        style=_static("style.css"),
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    page = (
+        _templates()
+        .get_template("page.html.j2")
+        .render(
+            bodies=bodies,
+            live=live,
+            title=" · ".join(body.language.say("page.title") for body in bodies),
+            version=__version__,
+            light_variables=variables(0),
+            dark_variables=variables(1),
+            style=_static("style.css"),
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
     )
     write_text(out / "index.html", page.lstrip())
     return out / "index.html"
@@ -141,87 +140,66 @@ def conclusions(folder: Path, code: Code = "en") -> list[str]:
     return [sentence for _, sentence in headline(ladder, find(ladder), Language.load(code))]
 
 
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("escada.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=visible,
+    )
+    templates.filters["form"] = lambda block: type(block).__name__
+    return templates
+
+
+def visible(value: object) -> object:
+    """Text with its control characters shown as U+FFFD; anything else unchanged."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return value.translate(_CONTROLS)
+    return value
+
+
 def _static(name: str) -> str:
     file = resources.files("escada.report").joinpath("templates").joinpath(name)
     return file.read_text(encoding="utf-8").strip()
 
 
-def _context(
-    ladder: LadderFacts, runs: Mapping[str, RunFacts], findings: Findings, language: Language
-) -> dict[str, object]:
-    """All that the template of one language may name."""
-    sampled = [rung.name for rung in ladder.rungs if runs[rung.name].samples]
-    return {
-        "t": language,
-        "version": __version__,
-        "ladder": ladder,
-        "runs": runs,
-        "findings": findings,
-        "roles": rung_roles(ladder.rungs),
-        "settings": views.settings(ladder, language),
-        "headline": headline(ladder, findings, language),
-        "measure": measure(ladder, findings, language),
-        "glance": glance(ladder, runs, language),
-        "cost_notes": views.cost_notes(ladder, runs, language),
-        "tokenizers": {rung.name: views.tokenizer(rung, language) for rung in ladder.rungs},
-        "statuses": {rung.name: views.status(rung, language) for rung in ladder.rungs},
-        "protocols": {
-            rung.name: views.protocol(rung.protocol, language)
-            for rung in (*ladder.rungs, *ladder.baselines)
-        },
-        "verdicts": {rung.name: verdict(rung, findings, language) for rung in ladder.rungs},
-        "without_curve": [rung.name for rung in ladder.rungs if not runs[rung.name].curve],
-        "without_samples": [rung.name for rung in ladder.rungs if rung.name not in sampled],
-        "prompts": views.prompts(ladder, runs, language),
-        "sampler": views.sampler(runs[sampled[0]]) if sampled else "",
-        "objectives": {rung.name: objectives(rung, ladder, findings) for rung in ladder.rungs},
-        "failing": {rung.name: views.failing(rung, language) for rung in ladder.rungs},
-        "prices": [over for over in PRICES if points(ladder, runs, language, over)],
-        "sources": sorted({source for rung in ladder.rungs for source in rung.by_source}),
-        "sources_notes": views.sources_notes(ladder, language),
-        "metered": any(run.cost for run in runs.values()),
-        "largest": views.largest_costs(ladder),
-        "gaps": {rung.name: views.gap(rung) for rung in ladder.rungs},
-        "corpus": views.corpus(ladder, language),
-        "environment": views.environment(ladder, runs, language),
-    }
-
-
-def _figures(
-    ladder: LadderFacts,
-    runs: Mapping[str, RunFacts],
-    findings: Findings,
-    language: Language,
-    out: Path,
-    *,
-    png: bool,
-) -> dict[str, str]:
-    """Draw every figure in one language, keep it as SVG and PNG, return what goes into the page."""
-    curves = {name: run.curve for name, run in runs.items()}
-    alts = views.figure_alts(ladder, runs, language)
-    figures: dict[str, Figure] = {
-        "ladder": draw_ladder(ladder, findings, language),
-        **{
-            f"curves-{over}": draw_curves(ladder, curves, language, over=over)
-            for over in ("tokens", "seconds", "flops")
-        },
-        **{
-            f"frontier-{over}": draw_frontier(ladder, runs, language, over=over)
-            for over in PRICES
-            if points(ladder, runs, language, over)
-        },
-        "lexicon": draw_lexicon(ladder, language),
-        "sources": draw_sources(ladder, language),
-    }
-    shown: dict[str, str] = {}
-    for name, figure in figures.items():
-        svg = render_svg(figure)
-        write_text(out / f"{name}.{language.code}.svg", standalone(svg))
-        if png:
-            write_bytes(out / f"{name}.{language.code}.png", render_png(figure))
-        shown[name] = inline(svg, f"{language.code}-{name}", html.escape(alts[name]))
-    narrow = render_svg(draw_ladder(ladder, findings, language, width=_NARROW))
-    shown["ladder-narrow"] = inline(
-        narrow, f"{language.code}-ladder-narrow", html.escape(alts["ladder"])
+def _body(contents: Contents, sections: Sequence[Section], drawn: dict[str, str]) -> str:
+    t, ladder = contents.language, contents.ladder
+    settings = t.say(
+        "page.settings",
+        preset=ladder.preset or NOTHING,
+        seed=NOTHING if ladder.seed is None else ladder.seed,
+        created=(ladder.created or NOTHING).replace("T", " ")[:16],
     )
+    return (
+        _templates()
+        .get_template("body.html.j2")
+        .render(
+            page=_Page(t, rung_roles(ladder.rungs), drawn),
+            settings=settings,
+            headline=headline(ladder, contents.findings, t),
+            measure=measure(ladder, contents.findings, t),
+            glance=glance(contents.climb, t),
+            sections=sections,
+            version=__version__,
+        )
+    )
+
+
+def _drawn(figure: Figure, code: Code, out: Path, *, png: bool) -> dict[str, str]:
+    """Draw a figure, keep it as SVG and PNG, and return what goes into the page by its name."""
+    alt = html.escape(str(visible(figure.alt)))
+    drawing = figure.draw()
+    svg = render_svg(drawing)
+    write_text(out / f"{figure.name}.{code}.svg", standalone(svg))
+    if png:
+        write_bytes(out / f"{figure.name}.{code}.png", render_png(drawing))
+    shown = {figure.name: inline(svg, f"{code}-{figure.name}", alt)}
+    if figure.narrow:
+        name = f"{figure.name}-narrow"
+        narrow = render_svg(figure.draw(width=figure.narrow))
+        shown[name] = inline(narrow, f"{code}-{name}", alt)
     return shown

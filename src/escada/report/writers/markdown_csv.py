@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from escada.report.tables import Cell, Table, Value
 
@@ -30,9 +31,9 @@ def _section(table: Table) -> str:
 
 def markdown_table(table: Table) -> str:
     """A table alone, without its caption and notes."""
-    shown = table.shown
+    shown = table.places(table.paper)
     columns = [table.columns[i] for i in shown]
-    lines = [_line(_heading(column.heading) for column in columns)]
+    lines = [_line(plain(column.one_line) for column in columns)]
     lines.append(_line("---:" if column.numeric else "---" for column in columns))
     lines += [_line(_cell(row.cells[i]) for i in shown) for row in table.rows]
     return "\n".join(lines) + "\n"
@@ -42,47 +43,37 @@ def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _heading(text: str) -> str:
-    """In one line; a word that was divided over two is whole again."""
-    return plain(text.replace("-\n", ""))
-
-
 def plain(text: str) -> str:
     """Text as Markdown that shows it."""
     return text.translate(_SPECIAL)
 
 
 def _cell(cell: Cell) -> str:
-    match cell.style:
-        case "strong":
-            return f"**{plain(cell.text)}**"
-        case "code":
-            return f"`{cell.text.replace('`', '')}`"
-        case _:
-            return plain(cell.text)
+    if cell.style == "code":
+        return f"`{cell.text.replace('`', '')}`"
+    return f"**{plain(cell.text)}**" if cell.is_bold else plain(cell.text)
 
 
 def csv_text(table: Table) -> str:
     """One table as CSV (RFC 4180, but for lines that end in a line feed alone)."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    pairs = [
-        any(isinstance(row.cells[i].value, tuple) for row in table.rows)
-        for i in range(len(table.columns))
+    columns = [
+        (column.key, i, any(isinstance(row.cells[i].value, tuple) for row in table.rows))
+        for i, column in enumerate(table.columns)
+        if column.csv
     ]
-    header: list[str] = []
-    for column, pair in zip(table.columns, pairs, strict=True):
-        header += [f"{column.key}_low", f"{column.key}_high"] if pair else [column.key]
-    writer.writerow(header)
+    header = (
+        (f"{key}_low", f"{key}_high") if is_interval else (key,) for key, _, is_interval in columns
+    )
+    writer.writerow(chain.from_iterable(header))
     for row in table.rows:
-        values: list[object] = []
-        for cell, pair in zip(row.cells, pairs, strict=True):
-            values += _values(cell.value, pair)
-        writer.writerow(values)
+        values = (_values(row.cells[i].value, is_interval) for _, i, is_interval in columns)
+        writer.writerow(chain.from_iterable(values))
     return out.getvalue()
 
 
-def _values(value: Value, pair: bool) -> list[object]:
-    if pair:
+def _values(value: Value, is_interval: bool) -> list[object]:
+    if is_interval:
         return list(value) if isinstance(value, tuple) else ["", ""]
     return ["" if value is None else value]

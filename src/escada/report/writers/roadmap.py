@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from escada.report.data import LadderFacts, RungFacts
 from escada.report.findings import Findings, find
 from escada.report.i18n import NOTHING, Language
 from escada.report.objectives import objectives
+from escada.report.schema import Ladder, Machine, RungRow
 from escada.report.tables import Cell, Column, Row, Source, Table
 from escada.report.writers.markdown_csv import markdown_table, plain
 from escada.report.writers.output import MARK
@@ -44,7 +44,7 @@ _SLIPS = (
 """What the roadmap got wrong of its own arithmetic, derived from v5 and BrWaC."""
 
 
-def roadmap(ladder: LadderFacts) -> str:
+def roadmap(ladder: Ladder) -> str:
     """The document, in English Markdown."""
     language, findings = Language.load("en"), find(ladder)
     versions = _versions(ladder)
@@ -79,9 +79,9 @@ def roadmap(ladder: LadderFacts) -> str:
     return "\n".join(head) + "\n"
 
 
-def _versions(ladder: LadderFacts) -> list[tuple[str, About, RungFacts | None]]:
+def _versions(ladder: Ladder) -> list[tuple[str, About, RungRow | None]]:
     """The rungs of the package, in the climb or not, then others that the climb had."""
-    found: list[tuple[str, About, RungFacts | None]] = []
+    found: list[tuple[str, About, RungRow | None]] = []
     measured = {rung.name: rung for rung in ladder.rungs}
     packaged: dict[str, About] = {}
     for name in rung_names():
@@ -95,7 +95,7 @@ def _versions(ladder: LadderFacts) -> list[tuple[str, About, RungFacts | None]]:
     return found
 
 
-def _versions_table(versions: Sequence[tuple[str, About, RungFacts | None]]) -> Table:
+def _versions_table(versions: Sequence[tuple[str, About, RungRow | None]]) -> Table:
     rows = [
         Row(
             [
@@ -110,12 +110,12 @@ def _versions_table(versions: Sequence[tuple[str, About, RungFacts | None]]) -> 
     ]
     headings = ("Version", "What it is", "Follows", "Objective", "What changes")
     columns = [Column(heading.lower(), heading, numeric=False) for heading in headings]
-    return Table("versions", "", columns, rows)
+    return Table("versions", "", columns, rows, paper=[column.key for column in columns])
 
 
 def _metrics_table(
-    versions: Sequence[tuple[str, About, RungFacts | None]],
-    ladder: LadderFacts,
+    versions: Sequence[tuple[str, About, RungRow | None]],
+    ladder: Ladder,
     findings: Findings,
     language: Language,
 ) -> Table:
@@ -149,13 +149,13 @@ def _metrics_table(
         Column("key", "Run", numeric=False),
         Column("status", "Status", numeric=False),
     ]
-    return Table("metrics", "", columns, rows)
+    return Table("metrics", "", columns, rows, paper=[column.key for column in columns])
 
 
-def _measured_on(ladder: LadderFacts, language: Language) -> str:
+def _measured_on(ladder: Ladder, language: Language) -> str:
     """The climb that the figures are of, in one sentence."""
-    corpus, machine = ladder.corpus, ladder.machine
-    devices = machine.get("gpus") or [f"{machine.get('cores', '?')} cores of {machine.get('cpu')}"]
+    corpus, machine = ladder.corpus, Machine.model_validate(ladder.machine)
+    devices = machine.gpus or [f"{machine.cores or '?'} cores of {machine.cpu}"]
     test_bytes = language.number(corpus.bytes.get("test"))
     return plain(
         f"Climb of {(ladder.created or NOTHING)[:10]}: preset {ladder.preset}, budget "

@@ -99,7 +99,7 @@ def table_tex(table: Table, *, mark: str) -> str:
         table: that has at least one row.
         mark: first line of the file, that says who wrote it.
     """
-    shown = table.shown
+    shown = table.places(table.paper)
     columns = [table.columns[i] for i in shown]
     prose = sum(column.width is not None for column in columns) > 1
     lines = [
@@ -146,8 +146,8 @@ def _heading(column: Column) -> str:
 def _row(table: Table, row: Row, shown: list[int]) -> list[str]:
     values = ", ".join(
         f"{column.key}={_exact(cell.value)}"
-        for column, cell in zip(table.columns, row.cells, strict=True)
-        if column.numeric and not column.data_only and cell.value is not None
+        for column, cell in ((table.columns[i], row.cells[i]) for i in shown)
+        if column.numeric and cell.value is not None
     )
     sources = [comment(f"{row.cells[0].value}: {source}") for source in row.sources]
     exact = [comment(values)] if values else []
@@ -162,10 +162,6 @@ def _exact(value: Value) -> str:
 
 def _cell(cell: Cell) -> str:
     text = tex(cell.text)
-    match cell.style:
-        case "strong":
-            return f"\\textbf{{{text}}}"
-        case "code":
-            return f"\\texttt{{{text}}}"
-        case _:
-            return text
+    if cell.style == "code":
+        return f"\\texttt{{{text}}}"
+    return f"\\textbf{{{text}}}" if cell.is_bold else text

@@ -1,0 +1,65 @@
+"""What every section of the report is made from: a climb, its findings, and one language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from escada import __version__
+from escada.report.data import Climb, RunFiles
+from escada.report.findings import Findings, find
+from escada.report.i18n import NOTHING, Language
+from escada.report.results import JudgeVerdict
+from escada.report.schema import CostSheet, Ladder, RungRow
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A climb with what its figures say, told in one language."""
+
+    climb: Climb
+    language: Language
+
+    @property
+    def ladder(self) -> Ladder:
+        """The rows of ladder.json."""
+        return self.climb.ladder
+
+    @property
+    def runs(self) -> Mapping[str, RunFiles]:
+        """The run folders by the names of their rungs."""
+        return self.climb.runs
+
+    @property
+    def judge(self) -> JudgeVerdict | None:
+        """The judge's verdict, if one was asked."""
+        return self.climb.judge
+
+    @cached_property
+    def findings(self) -> Findings:
+        """The best rung, the steps, what is not compared."""
+        return find(self.ladder)
+
+    @cached_property
+    def sources(self) -> list[str]:
+        """The sources of the test documents, in alphabetical order."""
+        return sorted({source for rung in self.ladder.rungs for source in rung.by_source})
+
+    def cost(self, rung: RungRow) -> CostSheet | None:
+        """A rung's cost sheet, wherever it is."""
+        run = self.runs.get(rung.name)
+        return run.cost if run else rung.cost
+
+    @property
+    def origin(self) -> str:
+        """Where every table comes from: the last note below it."""
+        ladder = self.ladder
+        return self.language.say(
+            "tables.origin",
+            version=__version__,
+            created=(ladder.created or NOTHING)[:10],
+            preset=ladder.preset or NOTHING,
+            budget=self.language.budget(ladder.budget) if ladder.budget else NOTHING,
+            corpus=(ladder.corpus.hash or NOTHING)[:12],
+        )

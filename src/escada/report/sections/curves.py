@@ -1,0 +1,95 @@
+"""Learning curves: validation bits per byte while training, over time, tokens and FLOPs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Literal, get_args
+
+from escada.report.blocks import Block, Figure, Group, Section, Text
+from escada.report.contents import Contents
+from escada.report.figures.curves import draw_curves
+from escada.report.schema import CurvePoint
+from escada.report.sections.words import rung_cell, values_alt
+from escada.report.tables import Cell, Column, Detail, Row, Source, Table
+
+Over = Literal["seconds", "tokens", "flops"]
+
+
+def section(contents: Contents) -> Section:
+    """See the module."""
+    t, say = contents.language, contents.language.say
+    blocks: list[Block] = [
+        Text(say("curves.intro")),
+        Group([_figure(contents, over) for over in get_args(Over)], "pair three"),
+    ]
+    without = [rung.name for rung in contents.ladder.rungs if not contents.runs[rung.name].curve]
+    if without:
+        blocks.append(Text(say("curves.missing", names=t.names(without)), "note"))
+    return Section("curves", say("curves.title"), say("nav.curves"), blocks)
+
+
+def _figure(contents: Contents, over: Over) -> Figure:
+    t, say = contents.language, contents.language.say
+    curves = {name: run.curve for name, run in contents.runs.items()}
+    told = [
+        say(
+            "curves.curve",
+            name=name,
+            first=t.bits(curve[0].bits_per_byte),
+            last=t.bits(curve[-1].bits_per_byte),
+        )
+        for name, curve in curves.items()
+        if curve
+    ]
+    return Figure(
+        f"curves-{over}",
+        say(f"curves.caption_{over}"),
+        values_alt(f"curves.alt_{over}", told, t),
+        partial(draw_curves, contents.ladder, curves, t, over=over),
+        table=_table(contents, over),
+        paper=say(f"thesis.curves_{over}") if any(curves.values()) else "",
+        data=_data(contents),
+    )
+
+
+def _table(contents: Contents, over: Over) -> Table:
+    """Three points of each curve: the first, the one in the middle, the last."""
+    t, say = contents.language, contents.language.say
+
+    def reached(point: CurvePoint) -> Cell:
+        at = {
+            "seconds": t.duration(point.seconds),
+            "tokens": t.compact(point.tokens),
+            "flops": t.power(point.flops),
+        }
+        detail = Detail(f"{say('curves.at')} {at[over]}")
+        return Cell(t.bits(point.bits_per_byte), point.bits_per_byte, details=[detail])
+
+    rows = [
+        Row([rung_cell(rung), *map(reached, (curve[0], curve[len(curve) // 2], curve[-1]))])
+        for rung in contents.ladder.rungs
+        if (curve := contents.runs[rung.name].curve)
+    ]
+    columns = [
+        Column("rung", say("ladder.rung"), numeric=False),
+        *(Column(name, say(f"curves.{name}")) for name in ("first", "half", "last")),
+    ]
+    keys = [column.key for column in columns]
+    return Table(f"curves-{over}", say(f"curves.over_{over}"), columns, rows, page=keys)
+
+
+def _data(contents: Contents) -> Table:
+    """Every point of every curve."""
+    keys = ("name", "key", "step", "tokens", "seconds", "flops", "bits_per_byte")
+
+    def rows() -> Iterator[Row]:
+        for rung in contents.ladder.rungs:
+            for point in contents.runs[rung.name].curve:
+                values = (
+                    *(rung.name, rung.key, point.step, point.tokens),
+                    *(point.seconds, point.flops, point.bits_per_byte),
+                )
+                yield Row([Cell("", value) for value in values], (Source.of(rung),))
+
+    return Table("curves", "", [Column(key) for key in keys], list(rows()))

@@ -1,0 +1,124 @@
+"""What identifies each run, and the machines and versions that it ran with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from pydantic import JsonValue
+
+from escada.report.blocks import Block, Details, Section, Text
+from escada.report.contents import Contents
+from escada.report.i18n import NOTHING
+from escada.report.schema import RungRow
+from escada.report.sections.words import rung_cell, status, tokenizer
+from escada.report.tables import (
+    Cell,
+    Column,
+    Filled,
+    Row,
+    Table,
+    columns_of,
+    csv_only,
+    rung_rows,
+)
+
+
+def section(contents: Contents) -> Section:
+    """See the module."""
+    say = contents.language.say
+    machines = list(_machines(contents)) or [Text(say("environment.none"))]
+    return Section(
+        "environment",
+        say("environment.title"),
+        say("nav.environment"),
+        [Text(say("environment.hashes"), "caption"), runs_table(contents), *machines],
+    )
+
+
+def runs_table(contents: Contents) -> Table:
+    """What identifies each run, and the machine that it ran on."""
+    t, say, runs = contents.language, contents.language.say, contents.runs
+
+    def code(value: str | None) -> Cell:
+        return Cell((value or NOTHING)[:12], value, "code")
+
+    def machine(rung: RungRow) -> Cell:
+        name = runs[rung.name].machine.processor or NOTHING
+        return Cell(f"{name}, {rung.precision or NOTHING}", f"{name}, {rung.precision}")
+
+    filled: list[Filled[RungRow]] = [
+        (Column("rung", say("ladder.rung"), numeric=False), rung_cell),
+        (
+            Column("vocab_size", say("costs.tokenizer"), numeric=False),
+            lambda r: Cell(tokenizer(r, t), r.tokenizer.vocab_size),
+        ),
+        (Column("seed", say("tables.seed")), lambda r: Cell(t.number(r.seed), r.seed)),
+        (Column("key", say("environment.key"), numeric=False), lambda r: code(r.key)),
+        (Column("spec_hash", say("environment.spec"), numeric=False), lambda r: code(r.spec_hash)),
+        csv_only("corpus_hash", lambda r: r.corpus_hash),
+        (Column("machine", say("tables.machine"), numeric=False, width=0.2), machine),
+        (
+            Column("run", say("environment.run"), numeric=False),
+            lambda r: Cell(r.run, r.run, "code"),
+        ),
+        csv_only("torch", lambda r: runs[r.name].machine.packages.get("torch")),
+        csv_only("git_commit", lambda r: runs[r.name].machine.git_commit),
+        (
+            Column("status", say("ladder.status"), numeric=False),
+            lambda r: Cell(status(r, t), r.status),
+        ),
+        (
+            Column("missing", say("environment.missing"), numeric=False, csv=False),
+            lambda r: Cell(", ".join(runs[r.name].missing) or NOTHING),
+        ),
+    ]
+    return Table(
+        "runs",
+        say("tables.runs"),
+        columns_of(filled),
+        rung_rows(filled, contents.ladder.rungs),
+        [say("tables.runs_note"), contents.origin],
+        page=("rung", "run", "status", "spec_hash", "key", "missing"),
+        paper=("rung", "vocab_size", "seed", "key", "spec_hash", "machine"),
+        label=say("environment.hashes"),
+    )
+
+
+def _machines(contents: Contents) -> Iterator[Block]:
+    """The machine, what all runs share, and what differs by run, on demand."""
+    flats = {name: _flat(run.environment) for name, run in contents.runs.items() if run.environment}
+    first = next(iter(flats.values())) if flats else {}
+    shared = {k for k, v in first.items() if all(flat.get(k) == v for flat in flats.values())}
+    tables = {
+        "machine": _flat(contents.ladder.machine),
+        "shared": {key: value for key, value in first.items() if key in shared},
+        "differing": {
+            f"{name} · {key}": value
+            for name, flat in flats.items()
+            for key, value in flat.items()
+            if key not in shared
+        },
+    }
+    say = contents.language.say
+    columns = [
+        Column("name", say("environment.name"), numeric=False),
+        Column("value", say("environment.value"), numeric=False),
+    ]
+    for key, values in tables.items():
+        if values:
+            title = say(f"environment.{key}")
+            rows = [Row([Cell(name, name, "code"), Cell(v, v)]) for name, v in values.items()]
+            page = ("name", "value")
+            table = Table(key, title, columns, rows, page=page, kind="pairs")
+            yield Details(title, [table])
+
+
+def _flat(value: JsonValue, prefix: str = "") -> dict[str, str]:
+    """Nested JSON as dotted names and plain values."""
+    if isinstance(value, dict):
+        flat: dict[str, str] = {}
+        for key, below in value.items():
+            flat |= _flat(below, f"{prefix}.{key}" if prefix else key)
+        return flat
+    return {prefix: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}

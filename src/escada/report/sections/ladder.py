@@ -1,0 +1,251 @@
+"""The rungs side by side, with the baselines: the figure that the climb was made for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from escada.report.blocks import Figure, Section, Text
+from escada.report.contents import Contents
+from escada.report.figures.ladder import draw_ladder
+from escada.report.i18n import NOTHING, Language
+from escada.report.schema import BaselineRow, RungRow
+from escada.report.sections.words import (
+    rung_cell,
+    status,
+    tokenizer,
+    tokenizer_kind,
+    values_alt,
+)
+from escada.report.tables import (
+    Cell,
+    Column,
+    Detail,
+    Filled,
+    Row,
+    Source,
+    Table,
+    cells_of,
+    columns_of,
+    control_row,
+    csv_only,
+)
+
+_NARROW = 360
+"""Width of the figure's second drawing, for telephones."""
+
+
+def section(contents: Contents) -> Section:
+    """See the module."""
+    say = contents.language.say
+    ladder, controls = ladder_table(contents), controls_table(contents)
+    below = [
+        control_row(ladder.columns, _control_cells(baseline, contents.language))
+        for baseline in contents.ladder.baselines
+    ]
+    return Section(
+        "ladder",
+        say("ladder.title"),
+        say("nav.ladder"),
+        [
+            _figure(contents),
+            replace(ladder, rows=[*ladder.rows, *below], paper=()),
+            Text(say("ladder.perplexity_note"), "note"),
+            replace(ladder, page=()),
+            controls,
+        ],
+    )
+
+
+def ladder_table(contents: Contents) -> Table:
+    """The rungs side by side: what they reach, and with what."""
+    t, say, findings = contents.language, contents.language.say, contents.findings
+    paid, sign = say("tables.currency"), t.currency_sign
+    several = len(contents.ladder.rungs) > 1
+
+    def money(rung: RungRow, code: str) -> float | None:
+        cost = contents.cost(rung)
+        return {"usd": cost.usd, "brl": cost.brl}[code] if cost else None
+
+    def is_best(rung: RungRow) -> bool:
+        return findings.best is not None and findings.best.name == rung.name
+
+    def name(rung: RungRow) -> Cell:
+        details: list[Detail] = []
+        if rung.about:
+            details.append(Detail(getattr(rung.about.title, t.code)))
+        if rung.status != "finished":
+            details.append(Detail(status(rung, t), "status"))
+        tag = say("ladder.best") if is_best(rung) and several else ""
+        return replace(rung_cell(rung), details=details, tag=tag)
+
+    def bits(rung: RungRow) -> Cell:
+        measured = rung.bits_per_byte is not None
+        detail = t.interval(rung.ci95) if measured else say("ladder.unmeasured")
+        return Cell(
+            t.bits(rung.bits_per_byte),
+            rung.bits_per_byte,
+            style="strong" if is_best(rung) else "plain",
+            details=[Detail(detail)],
+        )
+
+    filled: list[Filled[RungRow]] = [
+        (Column("rung", say("ladder.rung"), numeric=False), name),
+        (
+            Column("tokenizer", say("costs.tokenizer"), numeric=False),
+            lambda r: Cell(tokenizer_kind(r, t), f"{r.tokenizer.kind} {r.tokenizer.vocab_size}"),
+        ),
+        (
+            Column("parameters", say("tables.parameters")),
+            lambda r: Cell(t.compact(r.parameters), r.parameters),
+        ),
+        (Column("bits_per_byte", say("tables.bits"), emphasis=True), bits),
+        (
+            Column("ci95", say("tables.interval")),
+            lambda r: Cell(t.interval(r.ci95) or NOTHING, r.ci95),
+        ),
+        (
+            Column("training_tokens", say("tables.tokens")),
+            lambda r: Cell(t.compact(r.training_tokens), r.training_tokens),
+        ),
+        (
+            Column("training_seconds", say("ladder.time")),
+            lambda r: Cell(
+                t.duration(r.training_seconds),
+                r.training_seconds,
+                tone="off" if r in findings.off_budget else "",
+            ),
+        ),
+        (
+            Column("training_flops", say("ladder.flops")),
+            lambda r: Cell(t.power(r.training_flops), r.training_flops),
+        ),
+        (
+            Column(f"money_{paid}", say("tables.money", sign=sign)),
+            lambda r: Cell(t.money(money(r, paid), "").strip(), money(r, paid)),
+        ),
+        csv_only("usd", lambda r: money(r, "usd")),
+        csv_only("brl", lambda r: money(r, "brl")),
+        csv_only("kwh", lambda r: c.kwh if (c := contents.cost(r)) else None),
+        csv_only("wall_hours", lambda r: c.wall_hours if (c := contents.cost(r)) else None),
+        (
+            Column("peak_memory_bytes", say("ladder.memory")),
+            lambda r: Cell(t.memory(r.peak_memory_bytes), r.peak_memory_bytes),
+        ),
+        (
+            Column("perplexity", say("ladder.perplexity")),
+            lambda r: Cell(
+                t.significant(r.perplexity), r.perplexity, details=[Detail(tokenizer(r, t))]
+            ),
+        ),
+        csv_only("accuracy", lambda r: r.accuracy),
+        csv_only("validation_bits_per_byte", lambda r: r.validation_bits_per_byte),
+        csv_only("train_bits_per_byte", lambda r: r.train_bits_per_byte),
+        csv_only("seed", lambda r: r.seed),
+        csv_only("status", lambda r: r.status),
+        csv_only("protocol", lambda r: r.protocol),
+        csv_only("run", lambda r: r.run),
+        csv_only("key", lambda r: r.key),
+        csv_only("spec_hash", lambda r: r.spec_hash),
+        (
+            Column("tokens_per_second", say("ladder.tokens_per_second")),
+            lambda r: Cell(t.compact(r.tokens_per_second), r.tokens_per_second),
+        ),
+    ]
+    costs = [cost for rung in contents.ladder.rungs if (cost := contents.cost(rung))]
+    bases = {cost.money_basis for cost in costs}
+    notes = [say("tables.ladder_note")]
+    notes += [say(f"tables.money_{basis}") for basis in ("electricity", "rent") if basis in bases]
+    return Table(
+        "ladder",
+        say("tables.ladder"),
+        columns_of(filled),
+        [
+            Row(
+                cells_of(filled, rung),
+                (Source.of(rung),),
+                tone="best" if is_best(rung) and several else "",
+            )
+            for rung in contents.ladder.rungs
+        ],
+        [*notes, contents.origin],
+        page=(
+            *("rung", "bits_per_byte", "parameters", "training_seconds", "training_flops"),
+            *("peak_memory_bytes", "tokens_per_second", "perplexity"),
+        ),
+        paper=(
+            *("rung", "tokenizer", "parameters", "bits_per_byte", "ci95", "training_tokens"),
+            *("training_seconds", "training_flops", f"money_{paid}"),
+        ),
+        label=say("ladder.table_caption"),
+        kind="main",
+    )
+
+
+def controls_table(contents: Contents) -> Table:
+    """What asks for no neural network, on the same documents; for paper."""
+    say = contents.language.say
+    columns = [
+        Column("control", say("tables.control"), numeric=False),
+        Column("bits_per_byte", say("tables.bits")),
+        Column("ci95", say("tables.interval")),
+        Column("protocol"),
+    ]
+    strongest_first = sorted(contents.ladder.baselines, key=lambda b: b.bits_per_byte)
+    rows = [control_row(columns, _control_cells(b, contents.language)) for b in strongest_first]
+    return Table(
+        "controls",
+        say("tables.controls"),
+        columns,
+        rows,
+        [say("tables.controls_note"), contents.origin],
+        paper=("control", "bits_per_byte", "ci95"),
+    )
+
+
+def _control_cells(baseline: BaselineRow, t: Language) -> dict[str, Cell]:
+    """A baseline's cells by the keys of the columns that they fit."""
+    long, interval = t.baseline(baseline.key, baseline.name), t.interval(baseline.ci95)
+    full = Detail(f"{t.say('ladder.baseline')}: {long}", "full")
+    return {
+        "control": Cell(long, baseline.key),
+        "rung": Cell(t.baseline_short(baseline.key, baseline.name), details=[full]),
+        "bits_per_byte": Cell(
+            t.bits(baseline.bits_per_byte), baseline.bits_per_byte, details=[Detail(interval)]
+        ),
+        "ci95": Cell(interval or NOTHING, baseline.ci95),
+        "protocol": Cell("", baseline.protocol),
+    }
+
+
+def _figure(contents: Contents) -> Figure:
+    t, say, ladder = contents.language, contents.language.say, contents.ladder
+    shown = [
+        f"{rung.name} {t.bits(rung.bits_per_byte)} {t.interval(rung.ci95)}".strip()
+        if rung.bits_per_byte is not None
+        else f"{rung.name} {say('ladder.unmeasured')}"
+        for rung in ladder.rungs
+    ]
+    shown += [f"{t.baseline(b.key, b.name)} {t.bits(b.bits_per_byte)}" for b in ladder.baselines]
+    keys = ("name", "key", "bits_per_byte", "ci95")
+    rows = [
+        Row(
+            [Cell("", v) for v in (rung.name, rung.key, rung.bits_per_byte, rung.ci95)],
+            (Source.of(rung),),
+        )
+        for rung in ladder.rungs
+    ]
+    rows += [
+        Row([Cell("", v) for v in (b.key, None, b.bits_per_byte, b.ci95)], control=True)
+        for b in ladder.baselines
+    ]
+    return Figure(
+        "ladder",
+        say("ladder.caption"),
+        values_alt("ladder.alt", shown, t),
+        partial(draw_ladder, ladder, contents.findings, t),
+        narrow=_NARROW,
+        paper=say("thesis.ladder"),
+        data=Table("ladder", "", [Column(key) for key in keys], rows),
+        flatness=0.56,
+    )

@@ -1,0 +1,102 @@
+"""How the figures were measured, and on which text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from escada.report.blocks import Block, Heading, Section, Terms, Text
+from escada.report.contents import Contents
+from escada.report.i18n import NOTHING, Language
+from escada.report.schema import CorpusSummary
+from escada.report.sections.words import rung_cell
+from escada.report.tables import Cell, Column, Row, Table
+
+
+def section(contents: Contents) -> Section:
+    """See the module."""
+    say = contents.language.say
+    return Section("method", say("method.title"), say("nav.method"), list(_blocks(contents)))
+
+
+def _blocks(contents: Contents) -> Iterator[Block]:
+    say, profile = contents.language.say, contents.ladder.corpus.profile
+    yield Text(say("method.ruler"))
+    yield Text(say("method.held_out"))
+    if profile and profile != "reference":
+        yield Text(say("method.profile_note", profile=profile), "warning")
+    yield Terms(list(_corpus(contents)))
+    yield Heading(say("method.protocols"))
+    yield _protocols(contents)
+
+
+def _corpus(contents: Contents) -> Iterator[tuple[str, str]]:
+    """What was read, as labels and values."""
+    t, say, corpus = contents.language, contents.language.say, contents.ladder.corpus
+
+    def by_split(values: Mapping[str, int]) -> str:
+        names = {split: say(f"method.split_{split}") for split in ("train", "validation", "test")}
+        lines = [f"{names.get(s, s)}: {t.number(n)}" for s, n in values.items()]
+        return "\n".join(lines) or NOTHING
+
+    documents, licences = corpus.documents, corpus.licences
+    if isinstance(licences, dict):
+        licences = [
+            f"{source}: {_licence(source, licence, corpus, t)}"
+            for source, licence in licences.items()
+        ]
+    yield say("method.source"), corpus.source or NOTHING
+    yield say("method.profile"), corpus.profile or NOTHING
+    shown = by_split(documents) if isinstance(documents, dict) else t.number(documents)
+    yield say("method.documents"), shown
+    yield say("method.bytes"), by_split(corpus.bytes)
+    lines = "\n".join(licences) if isinstance(licences, list) else licences
+    yield say("method.licences"), lines or NOTHING
+    yield say("method.hash"), corpus.hash or NOTHING
+
+
+def _licence(
+    source: str, licence: str | Mapping[str, str], corpus: CorpusSummary, t: Language
+) -> str:
+    """A licence and its note; the notes of the default corpus in the reader's language."""
+    if isinstance(licence, str):
+        return licence
+    if corpus.source == "default" and f"licence.{source}" in t.messages:
+        name = t.messages.get(f"licence.{source}_name", licence.get("name", NOTHING))
+        licence = {"name": name, "note": t.say(f"licence.{source}")}
+    return "; ".join(licence.values())
+
+
+def _protocols(contents: Contents) -> Table:
+    t, say, ladder = contents.language, contents.language.say, contents.ladder
+
+    def cells(protocol: str | None, profile: str | None, corpus_hash: str | None) -> list[Cell]:
+        meaning = t.messages.get(f"protocol.{protocol}")
+        shown = (f"{protocol}: {meaning}" if meaning else protocol) or NOTHING
+        return [
+            Cell(shown, protocol),
+            Cell(profile or NOTHING, profile),
+            Cell((corpus_hash or NOTHING)[:12], corpus_hash, "code"),
+        ]
+
+    rows = [
+        Row([rung_cell(rung), *cells(rung.protocol, rung.profile, rung.corpus_hash)])
+        for rung in ladder.rungs
+    ]
+    rows += [
+        Row(
+            [
+                Cell(t.baseline(baseline.key, baseline.name), baseline.key),
+                *cells(baseline.protocol, ladder.corpus.profile, ladder.corpus.hash),
+            ],
+            control=True,
+        )
+        for baseline in ladder.baselines
+    ]
+    columns = [
+        Column("rung", say("ladder.rung"), numeric=False),
+        Column("protocol", say("method.protocol"), numeric=False),
+        Column("profile", say("method.profile"), numeric=False),
+        Column("corpus_hash", say("method.hash"), numeric=False),
+    ]
+    page = [column.key for column in columns]
+    return Table("protocols", say("method.protocols"), columns, rows, page=page)

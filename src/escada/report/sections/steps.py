@@ -1,0 +1,279 @@
+"""Each rung beside the one that it follows: what it set out to do, and whether it did."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from escada.report.blocks import Block, Heading, Section, StepCard, StepCards, Text
+from escada.report.contents import Contents
+from escada.report.i18n import NOTHING
+from escada.report.objectives import objectives
+from escada.report.results import ComparisonRow, SeedRun
+from escada.report.schema import RungRow
+from escada.report.sections.words import difference_cell, rung_cell
+from escada.report.sentences import verdict
+from escada.report.tables import (
+    Cell,
+    Column,
+    Detail,
+    Filled,
+    Row,
+    Source,
+    Table,
+    cells_of,
+    columns_of,
+    csv_only,
+    rung_rows,
+)
+
+_SIGNS = {"met": "✓", "missed": "✗", "open": "≈"}
+
+
+def section(contents: Contents) -> Section:
+    """See the module."""
+    say = contents.language.say
+    several_seeds = any(rung.other_seeds for rung in contents.ladder.rungs)
+    return Section(
+        "steps",
+        say("steps.title"),
+        say("nav.steps"),
+        [
+            Text(say("steps.intro")),
+            Text(say("objectives.intro")),
+            StepCards(list(_cards(contents))),
+            objectives_table(contents),
+            *_comparisons(contents),
+            *(_seeds(contents) if several_seeds else ()),
+            Text(say("steps.several_seeds" if several_seeds else "steps.seeds"), "note"),
+        ],
+    )
+
+
+def _cards(contents: Contents) -> Iterator[StepCard]:
+    t, say, findings = contents.language, contents.language.say, contents.findings
+    for rung in contents.ladder.rungs:
+        found, about = verdict(rung, findings, t), rung.about
+        pill = f"{found.icon} {found.pill}".strip()
+        title = getattr(about.title, t.code) if about else ""
+        card = StepCard(rung.name, title, found.kind, pill, found.sentence)
+        if about:
+            goals = objectives(rung, contents.ladder, findings)
+            said = " ".join(goal.sentence(t) for goal in goals.goals)
+            outcome = f"{_SIGNS[goals.outcome]} {say(f'objectives.{goals.outcome}')}"
+            card = replace(
+                card,
+                terms=[
+                    (say(f"steps.{name}"), getattr(getattr(about, name), t.code))
+                    for name in ("objective", "changes", "expected")
+                ],
+                measured=(say("objectives.measured"), said or NOTHING),
+                outcome=(goals.outcome, outcome),
+            )
+        yield card
+
+
+def objectives_table(contents: Contents) -> Table:
+    """What each rung set out to do, and whether it did; for paper."""
+    say, code = contents.language.say, contents.language.code
+    rows: list[Row] = []
+    for rung in contents.ladder.rungs:
+        found, about = objectives(rung, contents.ladder, contents.findings), rung.about
+        if about is None:
+            continue
+        measured = " ".join(goal.sentence(contents.language) for goal in found.goals)
+        cells = [
+            rung_cell(rung),
+            Cell(getattr(about.objective, code), getattr(about.objective, code)),
+            Cell(getattr(about.expected, code), getattr(about.expected, code)),
+            Cell(measured or NOTHING, measured),
+            Cell(say(f"objectives.{found.outcome}"), found.outcome),
+        ]
+        rows.append(Row(cells, (Source.of(rung),)))
+    columns = [
+        Column("rung", say("ladder.rung"), numeric=False),
+        Column("objective", say("steps.objective"), numeric=False, width=0.24),
+        Column("expected", say("steps.expected"), numeric=False, width=0.18),
+        Column("measured", say("objectives.measured"), numeric=False, width=0.28),
+        Column("outcome", say("guard.verdict"), numeric=False, width=0.1),
+    ]
+    notes = [say("objectives.note"), contents.origin]
+    paper = [column.key for column in columns]
+    return Table("objectives", say("objectives.caption"), columns, rows, notes, paper=paper)
+
+
+def _comparisons(contents: Contents) -> Iterator[Block]:
+    say = contents.language.say
+    table = comparisons_table(contents)
+    if contents.ladder.comparisons:
+        yield Text(say("compare.caption"), "caption")
+    yield table
+    if contents.ladder.comparisons:
+        if contents.sources:
+            yield Text(say("compare.by_source"), "caption")
+            yield _by_source(contents)
+        yield Text(say("compare.note"), "note")
+
+
+def comparisons_table(contents: Contents) -> Table:
+    """Each rung against the one before it, and against the others that it is set beside."""
+    t, say, ladder = contents.language, contents.language.say, contents.ladder
+    rungs = {rung.name: rung for rung in ladder.rungs}
+
+    def scope(row: ComparisonRow) -> Cell:
+        errors = row.standard_error
+        detail = ""
+        if errors.seeds is not None:
+            values = {"documents": t.bits(errors.documents), "seeds": t.bits(errors.seeds)}
+            detail = say("compare.errors", **values)
+        text = say(f"compare.scope_{row.scope}")
+        return Cell(text, row.scope, details=[Detail(detail)])
+
+    def flops(row: ComparisonRow) -> Cell:
+        found = row.cost.get("training_flops")
+        if found is None or found.ratio is None:
+            return Cell(NOTHING)
+        return Cell(f"× {t.significant(found.ratio)}", found.ratio)
+
+    def significant(row: ComparisonRow) -> Cell:
+        key = f"yes_{row.verdict}" if row.significant else "no"
+        return Cell(say(f"compare.{key}"), tone="verdict-cell")
+
+    filled: list[Filled[ComparisonRow]] = [
+        (Column("rung", say("ladder.rung"), numeric=False), lambda c: Cell(c.a, c.a)),
+        (Column("against", say("tables.against"), numeric=False), lambda c: Cell(c.b, c.b)),
+        (
+            Column("difference", say("tables.difference"), emphasis=True),
+            lambda c: difference_cell(c.difference, c.ci95, t),
+        ),
+        (
+            Column("ci95", say("tables.interval")),
+            lambda c: Cell(t.interval(c.ci95) or NOTHING, c.ci95),
+        ),
+        (Column("p_value", "p"), lambda c: Cell(t.p_value(c.p_value), c.p_value)),
+        (
+            Column("verdict", say("guard.verdict"), numeric=False),
+            lambda c: Cell(say(f"tables.verdict_{c.verdict}"), c.verdict),
+        ),
+        (Column("scope", say("compare.scope"), numeric=False), scope),
+        csv_only("relative", lambda c: c.relative),
+        (
+            Column("pair", say("compare.pair"), numeric=False, csv=False),
+            lambda c: Cell(say("compare.against", a=c.a, b=c.b)),
+        ),
+        (Column("significant", say("compare.significant"), numeric=False, csv=False), significant),
+        (
+            Column("minimal_pairs", say("compare.pairs"), csv=False),
+            lambda c: Cell(
+                t.percent(c.minimal_pairs.a), details=[Detail(t.percent(c.minimal_pairs.b))]
+            ),
+        ),
+        (Column("flops_ratio", say("compare.flops")), flops),
+    ]
+    compared = list(ladder.comparisons or _steps_alone(ladder.rungs))
+    rows = [
+        Row(
+            cells_of(filled, row),
+            tuple(Source.of(rungs[name]) for name in (row.a, row.b) if name in rungs),
+            tone=row.verdict,
+        )
+        for row in compared
+    ]
+    notes = [say("tables.comparisons_note")]
+    notes += [
+        say(f"tables.scope_{scope}") for scope in dict.fromkeys(row.scope for row in compared)
+    ]
+    page = ("pair", "significant", "difference", "p_value", "scope", "minimal_pairs", "flops_ratio")
+    return Table(
+        "comparisons",
+        say("tables.comparisons"),
+        columns_of(filled),
+        rows,
+        [*notes, contents.origin],
+        page=page if ladder.comparisons else (),
+        paper=("rung", "against", "difference", "ci95", "p_value", "verdict"),
+        label=say("compare.title"),
+        kind="comparisons",
+    )
+
+
+def _steps_alone(rungs: Sequence[RungRow]) -> Iterator[ComparisonRow]:
+    """The steps of a ladder that lists no comparisons, as rows of them."""
+    for rung in rungs:
+        if step := rung.beats_previous:
+            yield ComparisonRow(
+                a=rung.name,
+                b=step.against,
+                significant=step.verdict != "undecided",
+                **step.model_dump(include={"scope", "difference", "ci95", "p_value", "verdict"}),
+            )
+
+
+def _by_source(contents: Contents) -> Table:
+    t, say = contents.language, contents.language.say
+
+    def part(row: ComparisonRow, source: str) -> Cell:
+        found = row.by_source.get(source)
+        return difference_cell(found.difference, found.ci95, t) if found else Cell(NOTHING)
+
+    rows = [
+        Row(
+            [
+                Cell(say("compare.against", a=row.a, b=row.b)),
+                *(part(row, source) for source in contents.sources),
+            ]
+        )
+        for row in contents.ladder.comparisons
+    ]
+    columns = [Column("pair", say("compare.pair"), numeric=False)]
+    columns += [Column(source, source) for source in contents.sources]
+    page = ("pair", *contents.sources)
+    caption = say("compare.by_source")
+    return Table("comparisons_by_source", caption, columns, rows, page=page, kind="comparisons")
+
+
+def _seeds(contents: Contents) -> Iterator[Block]:
+    """All runs of the rungs that were trained with several seeds."""
+    t, say = contents.language, contents.language.say
+
+    def each(rung: RungRow) -> list[SeedRun]:
+        own = SeedRun(seed=rung.seed, run=rung.run, bits_per_byte=rung.bits_per_byte)
+        return [own, *rung.other_seeds]
+
+    def over_all(rung: RungRow, summary: Callable[[list[float]], float]) -> Cell:
+        """Of all runs, once each of them is measured."""
+        figures = [one.bits_per_byte for one in each(rung) if one.bits_per_byte is not None]
+        value = summary(figures) if len(figures) == len(each(rung)) else None
+        return Cell(t.bits(value), value)
+
+    filled: list[Filled[RungRow]] = [
+        (Column("rung", say("ladder.rung"), numeric=False), rung_cell),
+        (Column("mean", say("compare.mean")), lambda r: over_all(r, statistics.mean)),
+        (
+            Column("standard_deviation", say("compare.spread")),
+            lambda r: over_all(r, statistics.stdev),
+        ),
+        (
+            Column("each", say("compare.each"), numeric=False),
+            lambda r: Cell(
+                " · ".join(f"{one.seed}: {t.bits(one.bits_per_byte)}" for one in each(r)),
+                "; ".join(f"{one.seed}: {one.bits_per_byte}" for one in each(r)),
+            ),
+        ),
+    ]
+    columns = columns_of(filled)
+    keys = [column.key for column in columns]
+    rungs = [rung for rung in contents.ladder.rungs if rung.other_seeds]
+    yield Heading(say("compare.seeds_title"))
+    yield Text(say("compare.seeds_caption"), "caption")
+    yield Table(
+        "seeds",
+        say("tables.seeds"),
+        columns,
+        rung_rows(filled, rungs),
+        [contents.origin],
+        page=keys,
+        paper=keys,
+        label=say("compare.seeds_title"),
+    )

@@ -1,0 +1,292 @@
+"""What bits per byte do not show: agreement, last words, guardrails of the samples, a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from escada.report.blocks import Block, Heading, Section, Text
+from escada.report.contents import Contents
+from escada.report.i18n import NOTHING, Language
+from escada.report.results import Accuracy, GuardrailResult, PairsResult, Rated
+from escada.report.schema import RungRow
+from escada.report.sections.words import (
+    lexicon_controls,
+    rung_cell,
+    share_cell,
+    share_interval,
+)
+from escada.report.tables import (
+    Cell,
+    Column,
+    Detail,
+    Filled,
+    Row,
+    Source,
+    Table,
+    columns_of,
+    control_row,
+    rung_rows,
+)
+
+
+def section(contents: Contents) -> Section:
+    """See the module."""
+    say = contents.language.say
+    blocks = [
+        Heading(say("tests.pairs")),
+        *_pairs(contents),
+        Heading(say("guard.title")),
+        *_guardrails(contents),
+        Heading(say("judge.title")),
+        *_judge(contents),
+    ]
+    return Section("tests", say("tests.title"), say("nav.tests"), blocks)
+
+
+def _pairs(contents: Contents) -> Iterator[Block]:
+    say = contents.language.say
+    table = tests_table(contents)
+    tested = {rung.name for rung in contents.ladder.rungs if rung.minimal_pairs or rung.cloze}
+    tested |= {baseline.key for baseline in contents.ladder.tested_baselines}
+    rows = [row for row in table.rows if row.cells[0].value in tested]
+    if rows:
+        yield Text(say("tests.pairs_intro"))
+        yield from _against_the_n_grams(contents)
+        yield replace(table, rows=rows, paper=())
+    else:
+        yield Text(say("tests.no_pairs"))
+    yield replace(table, page=())
+
+
+def tests_table(contents: Contents) -> Table:
+    """Minimal pairs by phenomenon, last words, words that exist, the verdict of the guardrails."""
+    t, say, ladder = contents.language, contents.language.say, contents.ladder
+    tested = [rung.minimal_pairs for rung in ladder.rungs if rung.minimal_pairs]
+    phenomena = tested[0].by_phenomenon if tested else {}
+
+    def verdict(rung: RungRow) -> Cell:
+        if rung.guardrails is None:
+            return Cell(NOTHING)
+        return Cell(_said(rung.guardrails.verdict, t), rung.guardrails.verdict)
+
+    filled: list[Filled[RungRow]] = [
+        (Column("rung", say("ladder.rung"), numeric=False, width=0.22), rung_cell),
+        *(
+            (column, lambda r, key=column.key: _pair_cells(r.minimal_pairs, t, phenomena)[key])
+            for column in _pair_columns(phenomena, t)
+        ),
+        (Column("cloze", say("tables.cloze")), lambda r: share_cell(r.cloze, t)),
+        (Column("cloze_ci95"), lambda r: share_interval(r.cloze, t)),
+        (
+            Column("lexicon_share", say("tables.lexicon")),
+            lambda r: Cell(t.percent(r.lexicon_share), r.lexicon_share),
+        ),
+        (Column("guardrails", say("tables.guardrails_short"), numeric=False), verdict),
+    ]
+    columns = columns_of(filled)
+    rows = rung_rows(
+        filled,
+        [
+            rung
+            for rung in ladder.rungs
+            if rung.minimal_pairs or rung.cloze or rung.lexicon_share is not None or rung.guardrails
+        ],
+    )
+    if rows:
+        rows += [
+            control_row(
+                columns,
+                {
+                    "rung": Cell(t.tested_baseline(baseline), baseline.key),
+                    **_pair_cells(baseline.minimal_pairs, t, phenomena),
+                    "cloze": share_cell(baseline.cloze, t),
+                    "cloze_ci95": share_interval(baseline.cloze, t),
+                },
+            )
+            for baseline in ladder.tested_baselines
+        ]
+        rows += [
+            control_row(
+                columns,
+                {
+                    "rung": Cell(say(f"guard.{name}"), name),
+                    "lexicon_share": Cell(t.percent(share), share),
+                },
+            )
+            for name, share in lexicon_controls(contents).items()
+        ]
+    return Table(
+        "tests",
+        say("tables.tests"),
+        columns,
+        rows,
+        [say("tables.tests_note"), contents.origin],
+        page=("rung", "pairs", *phenomena, "pairs_with_attractor", "cloze"),
+        paper=(
+            *("rung", "pairs", "pairs_ci95", "pairs_with_attractor", "cloze"),
+            *("lexicon_share", "guardrails"),
+        ),
+        label=say("tests.pairs_caption"),
+    )
+
+
+def _pair_columns(phenomena: Mapping[str, Accuracy], t: Language) -> list[Column]:
+    return [
+        Column("pairs", t.say("tables.pairs"), emphasis=True),
+        Column("pairs_ci95", t.say("tables.interval")),
+        *(
+            Column(
+                name,
+                t.messages.get(f"phenomenon.{name}", name),
+                detail=t.number(share.pairs),
+            )
+            for name, share in phenomena.items()
+        ),
+        Column("pairs_with_attractor", t.say("tables.attractor")),
+        Column("pairs_with_attractor_ci95"),
+    ]
+
+
+def _pair_cells(
+    pairs: PairsResult | None, t: Language, phenomena: Iterable[str]
+) -> dict[str, Cell]:
+    """The cells of one model's pairs by the keys of `_pair_columns`."""
+    with_attractor = pairs.by_attractor.get("with") if pairs else None
+    parts = pairs.by_phenomenon if pairs else {}
+    return {
+        "pairs": share_cell(pairs, t),
+        "pairs_ci95": share_interval(pairs, t),
+        **{name: share_cell(parts.get(name), t) for name in phenomena},
+        "pairs_with_attractor": share_cell(with_attractor, t),
+        "pairs_with_attractor_ci95": share_interval(with_attractor, t),
+    }
+
+
+def _against_the_n_grams(contents: Contents) -> Iterator[Text]:
+    """The last rung against the strongest n-gram model: what the ladder was climbed for."""
+    t, ladder = contents.language, contents.ladder
+    tested = [(rung, pairs) for rung in ladder.rungs if (pairs := rung.minimal_pairs)]
+    controls = {b.key: pairs for b in ladder.baselines if (pairs := b.minimal_pairs)}
+    if not tested or not controls:
+        return
+    (rung, own), key = tested[-1], max(controls, key=lambda key: controls[key].accuracy)
+    found = next(
+        (
+            row.minimal_pairs
+            for row in ladder.baseline_comparisons
+            if (row.a, row.b) == (rung.name, key)
+        ),
+        None,
+    )
+    if found is None:
+        return
+    a, b = (
+        f"{t.percent(one.accuracy)} {t.percents(one.ci95)}".strip() for one in (own, controls[key])
+    )
+    tone, message = {
+        "worse": ("bad", "tests.below"),
+        "better": ("good", "tests.above"),
+    }.get(found.verdict or "", ("open", "tests.not_above"))
+    yield Text(t.say(message, name=rung.name, a=a, b=b), f"finding {tone}")
+
+
+def _guardrails(contents: Contents) -> Iterator[Block]:
+    t, say = contents.language, contents.language.say
+    guarded = [(rung, found) for rung in contents.ladder.rungs if (found := rung.guardrails)]
+    if not guarded:
+        yield Text(say("guard.none"))
+        return
+    names = list(dict.fromkeys(name for _, found in guarded for name in found.guardrails))
+    columns = [
+        Column("rung", say("ladder.rung"), numeric=False),
+        Column("verdict", say("guard.verdict"), numeric=False, emphasis=True),
+        *(Column(name, t.messages.get(f"guardrail.{name}", name)) for name in names),
+    ]
+    rows: list[Row] = []
+    for rung, found in guarded:
+        causes = [Detail(t.messages.get(f"cause.{c.cause}", c.text)) for c in found.causes]
+        verdict = Cell(_said(found.verdict, t), found.verdict, details=causes, tone=found.verdict)
+        cells = [_guardrail(found.guardrails.get(name), t) for name in names]
+        rows.append(Row([rung_cell(rung), verdict, *cells], (Source.of(rung),)))
+    rows += _guardrail_controls(contents, columns)
+    table = Table(
+        "guardrails",
+        say("tables.guardrails"),
+        columns,
+        rows,
+        [say("tables.guardrails_note"), contents.origin],
+        page=[column.key for column in columns],
+        label=say("guard.title"),
+        kind="guards",
+    )
+    yield Text(say("guard.intro"))
+    yield table
+    yield Text(say("guard.note"), "note")
+    yield table.transposed("guardrail", say("tables.guardrail"), names)
+
+
+def _guardrail(found: GuardrailResult | None, t: Language) -> Cell:
+    if found is None:
+        return Cell(NOTHING)
+    details = [Detail(_said(found.verdict, t))]
+    if found.value is not None and found.limit is not None:
+        sign = "≤" if found.direction == "at most" else "≥"
+        details.append(Detail(f"{sign} {t.significant(found.limit)}", "limits"))
+    tone = found.verdict.split()[0]
+    return Cell(t.significant(found.value), found.value, details=details, tone=tone)
+
+
+def _guardrail_controls(contents: Contents, columns: Sequence[Column]) -> Iterator[Row]:
+    """What human text and noise got, as measured for the first rung that has guardrails."""
+    t = contents.language
+    controls = next(found.controls for r in contents.ladder.rungs if (found := r.guardrails))
+    for name in ("human", "noise"):
+        if name in controls:
+            values = {guard: found.value for guard, found in controls[name].items()}
+            cells = {guard: Cell(t.significant(value), value) for guard, value in values.items()}
+            label = Cell(t.say(f"tables.{name}"), name)
+            yield control_row(columns, {"rung": label, **cells})
+
+
+def _said(verdict: str, t: Language) -> str:
+    return t.messages.get(f"guard.{verdict.replace(' ', '_')}", verdict)
+
+
+def _judge(contents: Contents) -> Iterator[Block]:
+    t, say, judge = contents.language, contents.language.say, contents.judge
+    if judge is None:
+        yield Text(say("judge.none"))
+        return
+    trust = say(
+        "judge.reliable" if judge.reliable else "judge.unreliable", model=judge.model or judge.kind
+    )
+    reasons = [
+        f" {t.messages.get(f'judge_reason.{reason.code}', reason.text)}."
+        for reason in judge.reasons
+    ]
+    yield Text(trust + "".join(reasons), "finding good" if judge.reliable else "warning")
+    columns = [
+        Column("rung", say("ladder.rung"), numeric=False),
+        Column("rating", say("judge.rating"), emphasis=True),
+        Column("mark", say("judge.mark")),
+    ]
+
+    def cells(row: Rated, name: str) -> dict[str, Cell]:
+        rating = Cell(
+            t.number(row.rating, 0), row.rating, details=[Detail(t.interval(row.ci95, 0))]
+        )
+        mark = Cell(NOTHING)
+        if row.rubric:
+            overall = row.rubric.overall
+            interval = [Detail(t.interval(overall.ci95, 1))]
+            mark = Cell(t.number(overall.mean, 1), overall.mean, details=interval)
+        return {"rung": Cell(name, row.name), "rating": rating, "mark": mark}
+
+    rows = [Row(list(cells(row, row.name).values())) for row in judge.ratings]
+    rows += [
+        control_row(columns, cells(row, t.messages.get(f"judge.{row.name}", row.name)))
+        for row in judge.controls.values()
+    ]
+    page = [column.key for column in columns]
+    yield Table("judge", say("judge.title"), columns, rows, page=page)

@@ -1,0 +1,87 @@
+"""Words and cells that several sections share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from escada.report.contents import Contents
+from escada.report.i18n import NOTHING, Language
+from escada.report.results import Accuracy, Interval
+from escada.report.schema import RungRow
+from escada.report.tables import Cell, Detail
+
+
+def rung_cell(rung: RungRow) -> Cell:
+    """A rung's name, in its colour where there are colours."""
+    return Cell(rung.name, rung.name, style="rung")
+
+
+def share_cell(share: Accuracy | None, language: Language) -> Cell:
+    """An accuracy in percent, its interval below it."""
+    if share is None:
+        return Cell(NOTHING)
+    interval = Detail(language.percents(share.ci95))
+    return Cell(language.percent(share.accuracy), share.accuracy, details=[interval])
+
+
+def share_interval(share: Accuracy | None, language: Language) -> Cell:
+    """The interval of an accuracy, for a column of its own."""
+    interval = share.ci95 if share else None
+    return Cell(language.percents(interval) or NOTHING, interval)
+
+
+def difference_cell(difference: float, interval: Interval | None, language: Language) -> Cell:
+    """A difference in bits per byte with its sign, its interval below it."""
+    return Cell(
+        language.signed(difference), difference, details=[Detail(language.interval(interval))]
+    )
+
+
+def tokenizer(rung: RungRow, language: Language) -> str:
+    """`BPE 4,096`: the tokenizer that a perplexity belongs to."""
+    return f"{tokenizer_kind(rung, language)} {language.number(rung.tokenizer.vocab_size)}"
+
+
+def tokenizer_kind(rung: RungRow, language: Language) -> str:
+    """`BPE`: how a rung cuts text."""
+    kind = rung.tokenizer.kind
+    return language.messages.get(f"tokenizer.{kind}", kind)
+
+
+def status(rung: RungRow, language: Language) -> str:
+    """A run's status in words."""
+    return language.messages.get(f"ladder.status_{rung.status}", rung.status)
+
+
+def values_alt(key: str, values: Sequence[str], language: Language) -> str:
+    """What a reader who cannot see a figure is told."""
+    return language.say(key, values="; ".join(values) or language.say("figures.nothing"))
+
+
+def cost_notes(contents: Contents) -> list[str]:
+    """What holds for a whole cost sheet: that energy is estimated, and of which grid CO₂ is."""
+    t = contents.language
+    known = [cost for rung in contents.ladder.rungs if (cost := contents.cost(rung))]
+    notes: list[str] = []
+    if any(cost.energy_estimated for cost in known):
+        notes.append(t.say("tables.energy_estimated"))
+    grids = dict.fromkeys((cost.grid, cost.grid_g_per_kwh) for cost in known if cost.grid)
+    return notes + [
+        t.say(
+            "tables.grid",
+            grid=t.messages.get(f"grid.{grid}", grid),
+            factor=t.significant(factor),
+        )
+        for grid, factor in grids
+    ]
+
+
+def lexicon_controls(contents: Contents) -> Mapping[str, float]:
+    """Lexicon shares of human text and of noise, as far as they were measured."""
+    ladder = contents.ladder
+    found = {"human": ladder.human, "noise": ladder.noise}
+    return {
+        name: one.lexicon_share
+        for name, one in found.items()
+        if one is not None and one.lexicon_share is not None
+    }
