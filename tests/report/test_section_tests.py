@@ -11,7 +11,7 @@ from escada.errors import EscadaError
 from escada.report.contents import Contents
 from escada.report.data import read_climb, read_ladder
 from escada.report.i18n import Language
-from escada.report.sections.tests import tests_table
+from escada.report.sections.tests import summary_of_tests
 from escada.report.writers.html import write_report
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -184,7 +184,7 @@ def test_a_corpus_without_pairs_shows_its_last_words(climb, with_cloze_baselines
 
 def test_tables_have_the_last_words_of_baselines_too(climb, with_cloze_baselines):
     folder = climb(with_cloze_baselines)
-    table = tests_table(Contents(read_climb(folder), Language.load("en")))
+    table = summary_of_tests(Contents(read_climb(folder), Language.load("en")))
     last_words = [column.key for column in table.columns].index("cloze")
     found = {row.cells[0].value: row.cells[last_words].value for row in table.rows if row.control}
     assert found["constant_word"] == 0.019

@@ -49,6 +49,14 @@ def report(
         float,
         typer.Option("--text-width", min=5, max=60, help="Width of the thesis's text, in cm."),
     ] = 16.0,
+    sections: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--section",
+            metavar="MODULE",
+            help="A section of your own: the dotted name of its module. Several: one each.",
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Rewrite the page while the climb is running.")
     ] = False,
@@ -67,37 +75,41 @@ def report(
     if lang not in codes:
         raise EscadaError(f"no language {lang!r}", fix=f"one of {', '.join(CODES)}")
     code = codes[lang]
-    files = (latex, markdown, csv, roadmap)
+    files, more = (latex, markdown, csv, roadmap), sections or []
     if watch and any(files):
         raise EscadaError("--watch writes the page alone", fix="ask for files when it has ended")
     if watch:
-        _watch(folder, _seconds(every), code)
+        _watch(folder, _seconds(every), code, more)
         return
     if not any(files):
-        _page(folder, code)
+        _page(folder, code, more)
         return
     from escada.report.writers import bundle as write
 
     if latex is not None:
-        echo(str(write.write_latex(folder, latex, code, text_width_cm=text_width)))
+        echo(
+            str(
+                write.write_latex(folder, latex, code, text_width_cm=text_width, more_sections=more)
+            )
+        )
     if markdown is not None:
-        echo(str(write.write_markdown(folder, markdown, code)))
+        echo(str(write.write_markdown(folder, markdown, code, more_sections=more)))
     if csv is not None:
-        echo(str(write.write_csv(folder, csv)))
+        echo(str(write.write_csv(folder, csv, more_sections=more)))
     if roadmap is not None:
         echo(str(write.write_roadmap(folder, roadmap)))
 
 
-def _page(folder: Path, code: Code) -> None:
+def _page(folder: Path, code: Code, more_sections: list[str]) -> None:
     from escada.report.writers.html import conclusions, write_report
 
-    page = write_report(folder)
+    page = write_report(folder, more_sections=more_sections)
     for sentence in conclusions(folder, code):
         echo(sentence)
     echo(str(page))
 
 
-def _watch(folder: Path, every_seconds: float, code: Code) -> None:
+def _watch(folder: Path, every_seconds: float, code: Code, more_sections: list[str]) -> None:
     """Follow a climb; one line that changes on a terminal, a line for each change elsewhere."""
     from escada.report.live import step_aside, watch
     from escada.report.writers.html import conclusions
@@ -116,7 +128,7 @@ def _watch(folder: Path, every_seconds: float, code: Code) -> None:
 
     echo(f"watching; the page is {folder / 'report' / 'index.html'}", err=True)
     try:
-        page = watch(folder, every_seconds, say)
+        page = watch(folder, every_seconds, say, more_sections=more_sections)
     finally:
         if terminal and said:
             echo(err=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from escada.errors import EscadaError
@@ -32,13 +32,20 @@ _LOOK_SECONDS = 0.5
 """How often the end of the climb is looked for between two pages."""
 
 
-def watch(folder: Path, every_seconds: float, say: Callable[[str], None]) -> Path | None:
+def watch(
+    folder: Path,
+    every_seconds: float,
+    say: Callable[[str], None],
+    *,
+    more_sections: Sequence[str] = (),
+) -> Path | None:
     """Write the page of a running climb until the climb ends.
 
     Args:
         folder: of the climb.
         every_seconds: between two pages.
         say: called with one line whenever a page was written.
+        more_sections: dotted names of modules with a section each.
 
     Returns:
         The path of the last page, that of the climb as it ended; None if it ended before it had
@@ -59,14 +66,14 @@ def watch(folder: Path, every_seconds: float, say: Callable[[str], None]) -> Pat
         while is_under_way(folder):
             now = _signature(folder)
             if now != seen:
-                _write(folder, every_seconds)
+                _write(folder, every_seconds, more_sections)
                 seen = now
             say(progress(folder).sentence(english))
             _wait(folder, every_seconds)
     except KeyboardInterrupt:
-        _write(folder, None)
+        _write(folder, None, more_sections)
         raise
-    return _write(folder, None)
+    return _write(folder, None, more_sections)
 
 
 def live_ladder(folder: Path) -> Ladder | None:
@@ -144,7 +151,7 @@ def _signature(folder: Path) -> object:
     return found
 
 
-def _write(folder: Path, every_seconds: float | None) -> Path | None:
+def _write(folder: Path, every_seconds: float | None, more_sections: Sequence[str]) -> Path | None:
     """Write the page as things are; one that loads itself again if there is an interval."""
     ladder = live_ladder(folder)
     if ladder is None:
@@ -153,7 +160,7 @@ def _write(folder: Path, every_seconds: float | None) -> Path | None:
     if every_seconds is not None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         live = Live(every_seconds, now, progress(folder))
-    return write_report(folder, ladder=ladder, live=live)
+    return write_report(folder, ladder=ladder, live=live, more_sections=more_sections)
 
 
 def _wait(folder: Path, seconds: float) -> None:

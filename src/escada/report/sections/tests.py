@@ -46,7 +46,7 @@ def section(contents: Contents) -> Section:
 
 def _pairs(contents: Contents) -> Iterator[Block]:
     say = contents.language.say
-    table = tests_table(contents)
+    table = summary_of_tests(contents)
     tested = {rung.name for rung in contents.ladder.rungs if rung.minimal_pairs or rung.cloze}
     tested |= {baseline.key for baseline in contents.ladder.tested_baselines}
     rows = [row for row in table.rows if row.cells[0].value in tested]
@@ -59,7 +59,7 @@ def _pairs(contents: Contents) -> Iterator[Block]:
     yield replace(table, page=())
 
 
-def tests_table(contents: Contents) -> Table:
+def summary_of_tests(contents: Contents) -> Table:
     """Minimal pairs by phenomenon, last words, words that exist, the verdict of the guardrails."""
     t, say, ladder = contents.language, contents.language.say, contents.ladder
     tested = [rung.minimal_pairs for rung in ladder.rungs if rung.minimal_pairs]
