@@ -68,12 +68,11 @@ def test_what_is_no_section_is_the_users_error(climb, name, said):
 
 def test_figures_of_other_tasks_are_a_table_of_their_own(climb, table):
     for rung in table["rungs"][:2]:
-        rung["tasks"] = {
-            "spelling": {"value": 0.731, "ci95": [0.7, 0.76], "unit": "share", "title": "Spelling"}
-        }
+        figure = {"name": "accuracy", "value": 0.731, "ci95": [0.7, 0.76], "unit": "share"}
+        rung["tasks"] = {"spelling": [figure]}
     page = write_report(climb(table)).read_text(encoding="utf-8")
     section = page.split('<section id="en-other_tasks"')[1].split("</section>")[0]
-    assert "Spelling<small>share</small>" in section
+    assert "spelling accuracy<small>share</small>" in section
     assert section.count("0.731<small>[0.700, 0.760]</small>") == 2
 
 

@@ -14,7 +14,8 @@ from importlib import resources
 from typing import Any, Literal, cast
 
 from escada.budget import Budget
-from escada.report.results import Interval, TestedBaseline
+from escada.evaluation.task import Interval
+from escada.report.results import TestedBaseline
 
 Code = Literal["en", "pt"]
 CODES: tuple[Code, ...] = ("en", "pt")

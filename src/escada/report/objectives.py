@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from escada.evaluation.task import Interval
 from escada.report.findings import Findings, Step
 from escada.report.i18n import Language
-from escada.report.results import Interval
 from escada.report.schema import Ladder, RungRow
 
 Outcome = Literal["met", "missed", "open"]

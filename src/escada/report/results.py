@@ -1,27 +1,21 @@
-"""What was measured of a rung besides bits per byte, as ladder.json and judge/verdict.json hold it.
+"""Comparisons, seeds and the judge, as ladder.json and judge/verdict.json hold them.
 
-Pairs, last words, guardrails, comparisons, the judge, and the tasks that others add. Every class
-is one JSON object; keys that the report does not show are ignored.
+Every class is one JSON object; keys that the report does not show are ignored. What a task found
+is described by its own file (`PairsResult`, `ClozeResult`, `GuardrailsResult`).
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from escada.evaluation.task import Interval
+from escada.evaluation.tasks.cloze import ClozeResult
+from escada.evaluation.tasks.minimal_pairs import PairsResult
 
 Verdict = Literal["better", "worse", "undecided"]
 """Of a rung set beside another."""
-
-
-def _upright(interval: tuple[float, float]) -> tuple[float, float]:
-    if interval[0] > interval[1]:
-        raise ValueError(f"interval upside down: {interval[0]} > {interval[1]}")
-    return interval
-
-
-Interval = Annotated[tuple[float, float], AfterValidator(_upright)]
-"""Low and high end of a 95 % interval."""
 
 
 class JsonObject(BaseModel):
@@ -30,28 +24,12 @@ class JsonObject(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
-class Accuracy(JsonObject):
-    """Right answers over questions."""
-
-    accuracy: float
-    ci95: Interval | None = None
-    pairs: int | None = None
-    items: int | None = None
-
-
-class ClozeBaseline(Accuracy):
+class ClozeBaseline(ClozeResult):
     """What one gets at the last words of passages without a model of the ladder."""
 
     key: str
     name: str
     word: str | None = None
-
-
-class PairsResult(Accuracy):
-    """Accuracy on the minimal pairs, in all and apart."""
-
-    by_phenomenon: dict[str, Accuracy] = Field(default_factory=dict)
-    by_attractor: dict[str, Accuracy] = Field(default_factory=dict)
 
 
 class TestedBaseline(JsonObject):
@@ -61,40 +39,6 @@ class TestedBaseline(JsonObject):
     name: str
     minimal_pairs: PairsResult | None
     cloze: ClozeBaseline | None
-
-
-class GuardrailResult(JsonObject):
-    """One guardrail of a rung's samples."""
-
-    value: float | None
-    limit: float | None
-    direction: str
-    verdict: str
-    meaning: str = ""
-    reason: str | None = None
-
-
-class ControlValue(JsonObject):
-    """What a control got from a guardrail."""
-
-    value: float | None
-    verdict: str | None = None
-
-
-class Cause(JsonObject):
-    """What probably happened where guardrails fail."""
-
-    cause: str
-    text: str
-
-
-class GuardrailsResult(JsonObject):
-    """All guardrails of a rung's samples, and what the controls got from them."""
-
-    verdict: str
-    guardrails: dict[str, GuardrailResult]
-    controls: dict[str, dict[str, ControlValue]] = Field(default_factory=dict)
-    causes: list[Cause] = Field(default_factory=list[Cause])
 
 
 class SeedRun(JsonObject):
@@ -200,19 +144,3 @@ class JudgeVerdict(JsonObject):
     reasons: list[Reason] = Field(default_factory=list[Reason])
     ratings: list[Rated]
     controls: dict[str, Rated]
-
-
-class TaskResult(JsonObject):
-    """One figure of a task that the report has no section for.
-
-    Attributes:
-        value: None where it was not measured.
-        ci95: its 95 % interval.
-        unit: such as `%`; empty for a plain number.
-        title: what readers call it; the key of the task if absent.
-    """
-
-    value: float | None
-    ci95: Interval | None = None
-    unit: str = ""
-    title: str | None = None

@@ -10,17 +10,16 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, JsonValue
 
+from escada.evaluation.task import Figure, Interval
+from escada.evaluation.tasks.cloze import ClozeResult
+from escada.evaluation.tasks.minimal_pairs import PairsResult
+from escada.guardrails.task import GuardrailsResult
 from escada.report.results import (
-    Accuracy,
     BaselineComparison,
     ClozeBaseline,
     ComparisonRow,
-    GuardrailsResult,
-    Interval,
     JsonObject,
-    PairsResult,
     SeedRun,
-    TaskResult,
     TestedBaseline,
     Verdict,
 )
@@ -138,10 +137,10 @@ class RungRow(JsonObject):
     cost: CostSheet | None = None
     beats_previous: StepComparison | None = None
     minimal_pairs: PairsResult | None = None
-    cloze: Accuracy | None = None
+    cloze: ClozeResult | None = None
     guardrails: GuardrailsResult | None = None
-    tasks: dict[str, TaskResult] = Field(default_factory=dict[str, TaskResult])
-    """Figures of further tasks by their key; the section `other_tasks` shows them."""
+    tasks: dict[str, list[Figure]] = Field(default_factory=dict[str, list[Figure]])
+    """Figures of tasks from outside the package, by the names of the tasks."""
     other_seeds: tuple[SeedRun, ...] = ()
     """Further runs of the same recipe; the figures above are those of the first."""
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from escada.evaluation.task import Interval
 from escada.report.data import RunFiles
 from escada.report.figures.axes import (
     MARKERS,
@@ -23,7 +24,6 @@ from escada.report.figures.labels import Label, around, place
 from escada.report.figures.palette import light, rung_roles
 from escada.report.figures.svg import drawing_style
 from escada.report.i18n import Language
-from escada.report.results import Interval
 from escada.report.schema import Ladder
 
 Price = Literal["flops", "money"]

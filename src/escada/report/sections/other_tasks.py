@@ -1,34 +1,33 @@
-"""Figures of tasks that have no section of their own, such as those that others add."""
+"""Figures of tasks that have no section of their own, such as those from outside the package."""
 
 from __future__ import annotations
 
+from escada.evaluation.task import Figure
 from escada.report.blocks import Section
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING, Language
-from escada.report.results import TaskResult
+from escada.report.schema import RungRow
 from escada.report.sections.words import rung_cell
 from escada.report.tables import Cell, Column, Detail, Row, Source, Table
 
 
 def section(contents: Contents) -> Section | None:
-    """A row for each rung, a column for each task; None where no rung has any."""
+    """A row for each rung, a column for each figure; None where no rung has any."""
     t, say, rungs = contents.language, contents.language.say, contents.ladder.rungs
-    found = {key: result for rung in rungs for key, result in rung.tasks.items()}
+    by_rung = {rung.name: _figures(rung) for rung in rungs}
+    found = {key: figure for figures in by_rung.values() for key, figure in figures.items()}
     if not found:
         return None
     columns = [Column("rung", say("ladder.rung"), numeric=False)]
-    for key, result in found.items():
-        columns += [Column(key, result.title or key, detail=result.unit), Column(f"{key}_ci95")]
+    for key, figure in found.items():
+        columns += [Column(key, key, detail=figure.unit), Column(f"{key}_ci95")]
     rows = [
         Row(
-            [
-                rung_cell(rung),
-                *(cell for key in found for cell in _cells(rung.tasks.get(key), t)),
-            ],
+            [rung_cell(rung), *(cell for key in found for cell in _cells(figures.get(key), t))],
             (Source.of(rung),),
         )
         for rung in rungs
-        if rung.tasks
+        if (figures := by_rung[rung.name])
     ]
     shown = ("rung", *found)
     title = say("other_tasks.title")
@@ -37,10 +36,19 @@ def section(contents: Contents) -> Section | None:
     return Section("other_tasks", title, say("nav.other_tasks"), [table])
 
 
-def _cells(result: TaskResult | None, t: Language) -> tuple[Cell, Cell]:
+def _figures(rung: RungRow) -> dict[str, Figure]:
+    """Every figure of every task, by the names of both."""
+    return {
+        f"{task} {figure.name}": figure
+        for task, figures in rung.tasks.items()
+        for figure in figures
+    }
+
+
+def _cells(figure: Figure | None, t: Language) -> tuple[Cell, Cell]:
     """The figure with its interval below it, and the interval for CSV."""
-    if result is None:
+    if figure is None:
         return Cell(NOTHING), Cell(NOTHING)
-    interval = t.interval(result.ci95)
-    figure = Cell(t.significant(result.value), result.value, details=[Detail(interval)])
-    return figure, Cell(interval or NOTHING, result.ci95)
+    interval = t.interval(figure.ci95)
+    shown = Cell(t.significant(figure.value), figure.value, details=[Detail(interval)])
+    return shown, Cell(interval or NOTHING, figure.ci95)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from escada.evaluation.tasks.minimal_pairs import PairsResult, Share
+from escada.guardrails.task import GuardrailFound
 from escada.report.blocks import Block, Heading, Section, Text
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING, Language
-from escada.report.results import Accuracy, GuardrailResult, PairsResult, Rated
+from escada.report.results import Rated
 from escada.report.schema import RungRow
 from escada.report.sections.words import (
     lexicon_controls,
@@ -131,7 +133,7 @@ def summary_of_tests(contents: Contents) -> Table:
     )
 
 
-def _pair_columns(phenomena: Mapping[str, Accuracy], t: Language) -> list[Column]:
+def _pair_columns(phenomena: Mapping[str, Share], t: Language) -> list[Column]:
     return [
         Column("pairs", t.say("tables.pairs"), emphasis=True),
         Column("pairs_ci95", t.say("tables.interval")),
@@ -226,7 +228,7 @@ def _guardrails(contents: Contents) -> Iterator[Block]:
     yield table.transposed("guardrail", say("tables.guardrail"), names)
 
 
-def _guardrail(found: GuardrailResult | None, t: Language) -> Cell:
+def _guardrail(found: GuardrailFound | None, t: Language) -> Cell:
     if found is None:
         return Cell(NOTHING)
     details = [Detail(_said(found.verdict, t))]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from escada.evaluation.task import Interval
+from escada.evaluation.tasks.cloze import ClozeResult
+from escada.evaluation.tasks.minimal_pairs import Share
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING, Language
-from escada.report.results import Accuracy, Interval
 from escada.report.schema import RungRow
 from escada.report.tables import Cell, Detail
 
@@ -16,7 +18,7 @@ def rung_cell(rung: RungRow) -> Cell:
     return Cell(rung.name, rung.name, style="rung")
 
 
-def share_cell(share: Accuracy | None, language: Language) -> Cell:
+def share_cell(share: Share | ClozeResult | None, language: Language) -> Cell:
     """An accuracy in percent, its interval below it."""
     if share is None:
         return Cell(NOTHING)
@@ -24,7 +26,7 @@ def share_cell(share: Accuracy | None, language: Language) -> Cell:
     return Cell(language.percent(share.accuracy), share.accuracy, details=[interval])
 
 
-def share_interval(share: Accuracy | None, language: Language) -> Cell:
+def share_interval(share: Share | ClozeResult | None, language: Language) -> Cell:
     """The interval of an accuracy, for a column of its own."""
     interval = share.ci95 if share else None
     return Cell(language.percents(interval) or NOTHING, interval)
