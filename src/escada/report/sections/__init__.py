@@ -2,7 +2,7 @@
 
 A section is one module with a function `section(contents)` that gives a `Section`, or None where
 there is nothing to show. One from outside the package is named by its dotted name and comes after
-the others: `escada report DIR --section my_package.my_section`. docs/extending.md shows one.
+the others: `escada report DIR --section my_package.my_section`. docs/report.md shows one.
 """
 
 from __future__ import annotations
