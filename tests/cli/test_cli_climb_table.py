@@ -1,8 +1,9 @@
 """The table after a climb: what the intervals rest on, and each rung against the best baseline."""
 
-from escada.report.writers.terminal import ladder_table
+from escada.report.writers.terminal import show_ladder
 
 RUNG = {
+    **{"run": "runs/x", "status": "finished"},
     **{"seed": 0, "parameters": 1000, "perplexity": 3.0, "tokens_per_second": 5.0},
     **{"training_flops": 1e9, "peak_memory_bytes": 1, "training_seconds": 1.0},
     **{"bits_per_byte": 2.0, "ci95": [1.9, 2.1], "macro_bits_per_byte": 2.345},
@@ -19,8 +20,12 @@ def shown(capsys, **of_first):
     rungs = [RUNG | {"name": "v1"} | of_first, RUNG | {"name": "v2"} | of_first]
     verdicts = {("v1", "kneser_ney"): "worse", ("v2", "kneser_ney"): "undecided"}
     verdicts |= {("v1", "xz"): "better", ("v2", "xz"): "better"}
-    compared = [{"a": a, "b": b, "verdict": verdict} for (a, b), verdict in verdicts.items()]
-    ladder_table({"rungs": rungs, "baselines": BASELINES, "baseline_comparisons": compared})
+    compared = [
+        {"a": a, "b": b, "verdict": verdict, "difference": 0.1, "ci95": None, "p_value": None}
+        for (a, b), verdict in verdicts.items()
+    ]
+    ladder = {"schema_version": 1, "rungs": rungs, "baselines": BASELINES}
+    show_ladder(ladder | {"baseline_comparisons": compared})
     return capsys.readouterr().out.split("\n")
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from escada.cli import compare, data, doctor, evaluate, guard, judge, plan, score
 from escada.evaluation.text_score import TextScore
-from escada.report.writers import terminal as table
+from escada.report.writers import terminal
 
 NAME = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from(
     ["[/a]", "[bold]x[/bold]", ":smile:", "\x1b[2J", "a\nb", "\u2028", "x" * 10_000, "caf\udce9"]
@@ -47,11 +47,13 @@ def test_a_corpus_s_table(capsys, name):
 @given(name=NAME)
 def test_a_climb_s_table(capsys, name):
     rung = RUNG | {"name": name, "tokenizer": {"kind": name, "vocab_size": 4}}
+    rung |= {"run": name, "status": "finished"}
     rung |= {"ci95_leaves_out": [name]}
     baseline = {"name": name, "key": "xz", "bits_per_byte": 2.0, "ci95": None}
-    compared = [{"a": name, "b": "xz", "verdict": "worse"}]
-    ladder = {"rungs": [rung], "baselines": [baseline], "baseline_comparisons": compared}
-    table.ladder_table(ladder)
+    compared = [{"a": name, "b": "xz", "verdict": "worse", "difference": 0.1}]
+    compared[0] |= {"ci95": None, "p_value": None}
+    ladder = {"schema_version": 1, "rungs": [rung], "baselines": [baseline]}
+    terminal.show_ladder(ladder | {"baseline_comparisons": compared})
     assert len([line for line in lines(capsys) if "2.000" in line]) == 2
 
 

@@ -63,7 +63,7 @@ def climb(
     from escada.ladder.climb import ClimbInterrupted, Plan
     from escada.ladder.climb import climb as climb_rungs
     from escada.report.writers.html import write_report
-    from escada.report.writers.terminal import ladder_table
+    from escada.report.writers.terminal import show_ladder
 
     plan = Plan(
         rungs=names,
@@ -87,6 +87,6 @@ def climb(
         echo("Stopped and saved. The same command goes on with the climb.", err=True)
         raise typer.Exit(130) from None
     report = write_report(out)
-    ladder_table(ladder)
+    show_ladder(ladder)
     echo(f"Report: {report}")
     echo(f"Playground: escada serve {out}")

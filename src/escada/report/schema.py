@@ -123,6 +123,7 @@ class RungRow(JsonObject):
     training_bytes: float | None = None
     training_flops: float | None = None
     training_seconds: float | None = None
+    budget_seconds: float | None = None
     tokens_per_second: float | None = None
     evaluation_tokens_per_second: float | None = None
     peak_memory_bytes: float | None = None

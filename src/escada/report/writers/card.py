@@ -11,6 +11,7 @@ measured; it depends on the run's files alone, so writing it twice changes nothi
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,11 @@ def card_text(run: Run) -> str:
         "pt": _portuguese,
         "plain": _plain,
     }
-    return templates.get_template("card.md.j2").render(_facts(run))
+    return templates.get_template("card.md.j2").render(_values(run))
 
 
-def _facts(run: Run) -> dict[str, Any]:
+def _values(run: Run) -> dict[str, object]:
+    """What the template names."""
     record, spec = read_record(run.layout.record), run.spec
     data = _optional(run.layout.data)
     figures = {name: _current(run, run.layout.evaluation(name)) for name in MEASURED}
@@ -104,7 +106,7 @@ def _facts(run: Run) -> dict[str, Any]:
         "test": figures["test"],
         "best_baseline": _best_baseline(run, figures["test"]),
         "samples": samples,
-        "shown": _shown(samples),
+        "shown": _shown(samples["samples"] if samples else []),
         "guardrails": _guardrails(run, samples),
         "other_tasks": foreign_figures(run),
         "weights": weights_hash(run, "best") if has_checkpoint(run.layout.checkpoints) else None,
@@ -150,10 +152,10 @@ def _best_baseline(run: Run, test: dict[str, Any] | None) -> dict[str, Any] | No
     return found
 
 
-def _shown(samples: dict[str, Any] | None) -> list[dict[str, str]]:
+def _shown(samples: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """The first sample of each kind of prompt, each with a fence that its text cannot close."""
     firsts: dict[str, dict[str, str]] = {}
-    for sample in (samples or {}).get("samples", []):
+    for sample in samples:
         text = f"{sample['prompt']}⟩{sample['text']}".translate(_CONTROLS)
         tildes = max((len(run) for run in re.findall("~+", text)), default=0)
         fence = "~" * max(3, tildes + 1)

@@ -1,101 +1,141 @@
-"""The table that a climb ends with."""
+"""A `Table` in a terminal, and the one that a climb ends with.
+
+Figures are written in ASCII with metric suffixes: a terminal may show no others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from escada.errors import counted
+from escada.report.data import LADDER_FILE, check
+from escada.report.schema import BaselineRow, Ladder, RungRow
+from escada.report.tables import Cell, Column, Filled, Row, Table, columns_of, rung_rows
 from escada.runs.time_budget import time_in_words, time_warning
-from escada.terminal import Column, echo, print_table
-
-COLUMNS: tuple[Column, ...] = (
-    ("rung", "left"),
-    ("parameters", "right"),
-    ("bits/byte [95 %]", "right"),
-    ("macro", "right"),
-    ("step", "left"),
-    ("best baseline", "left"),
-    ("perplexity (tokenizer)", "right"),
-    ("tokens/s", "right"),
-    ("FLOPs", "right"),
-    ("memory", "right"),
-    ("time", "right"),
-)
+from escada.terminal import echo, print_table
 
 
-def engineering(value: float) -> str:
+def show_table(table: Table) -> None:
+    """Print all columns of a table under its caption, a line for each row."""
+    columns: list[tuple[str, Literal["left", "right"]]] = [
+        (column.one_line, "right" if column.numeric else "left") for column in table.columns
+    ]
+    rows = [[cell.text for cell in row.cells] for row in table.rows]
+    print_table(columns, rows, title=table.caption)
+
+
+def show_ladder(ladder: Mapping[str, object]) -> None:
+    """Print a climb's runs and baselines, a line each, and what the columns are of.
+
+    Args:
+        ladder: the content of ladder.json, with a row for each run of a rung.
+
+    Raises:
+        EscadaError: a figure cannot be one.
+    """
+    found = check(Ladder, ladder, LADDER_FILE)
+    show_table(_table(found))
+    for note in _notes(found):
+        echo(note)
+    for rung in found.rungs:
+        seconds, given = rung.training_seconds or 0.0, rung.budget_seconds
+        if warning := time_warning(_name(rung, found), seconds, given):
+            echo(f"warning: {warning}", err=True)
+
+
+def engineering(value: float | None) -> str:
     """A large number with a metric suffix: 1.3e12 is 1.3T."""
+    if value is None:
+        return ""
     for factor, suffix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= factor:
             return f"{value / factor:.3g}{suffix}"
     return f"{value:.3g}"
 
 
-def ladder_table(ladder: dict[str, Any]) -> None:
-    """Print a climb's rungs and baselines, a line each, however narrow the terminal."""
-    rows: list[tuple[str, ...]] = []
-    for row in ladder["rungs"]:
-        step = row["beats_previous"]
-        tokenizer = row["tokenizer"]
-        rows.append(
-            (
-                _name(row, ladder),
-                engineering(row["parameters"]),
-                _with_interval(row),
-                f"{row['macro_bits_per_byte']:.3f}",
-                "" if step is None else _verdict(step),
-                _against_best_baseline(row, ladder),
-                f"{row['perplexity']:.1f} ({tokenizer['kind']} {tokenizer['vocab_size']})",
-                f"{row['tokens_per_second']:,.0f}",
-                engineering(row["training_flops"]),
-                f"{row['peak_memory_bytes'] / 2**20:,.0f} MiB",
-                time_in_words(row["training_seconds"], row.get("budget_seconds")),
-            )
-        )
-    rows += [(baseline["name"], "", _with_interval(baseline)) for baseline in ladder["baselines"]]
-    print_table(COLUMNS, rows, title="bits per byte of held-out text (lower is better)")
-    for note in _notes(ladder):
-        echo(note)
-    for row in ladder["rungs"]:
-        seconds, given = row["training_seconds"], row.get("budget_seconds")
-        if warning := time_warning(_name(row, ladder), seconds, given):
-            echo(f"warning: {warning}", err=True)
+def _table(ladder: Ladder) -> Table:
+    verdicts = _against_best_baseline(ladder)
+
+    def memory(rung: RungRow) -> str:
+        size = rung.peak_memory_bytes
+        return "" if size is None else f"{size / 2**20:,.0f} MiB"
+
+    def time(rung: RungRow) -> str:
+        seconds = rung.training_seconds
+        return "" if seconds is None else time_in_words(seconds, rung.budget_seconds)
+
+    def perplexity(rung: RungRow) -> str:
+        tokenizer = f"({rung.tokenizer.kind} {rung.tokenizer.vocab_size})"
+        return f"{_decimal(rung.perplexity, 1)} {tokenizer}"
+
+    filled: list[Filled[RungRow]] = [
+        (Column("rung", "rung", numeric=False), lambda r: Cell(_name(r, ladder))),
+        (Column("parameters", "parameters"), lambda r: Cell(engineering(r.parameters))),
+        (Column("bits", "bits/byte [95 %]"), lambda r: Cell(_with_interval(r))),
+        (Column("macro", "macro"), lambda r: Cell(_decimal(r.macro_bits_per_byte, 3))),
+        (Column("step", "step", numeric=False), lambda r: Cell(_step(r))),
+        (
+            Column("best_baseline", "best baseline", numeric=False),
+            lambda r: Cell(verdicts.get(r.name, "")),
+        ),
+        (Column("perplexity", "perplexity (tokenizer)"), lambda r: Cell(perplexity(r))),
+        (Column("speed", "tokens/s"), lambda r: Cell(_decimal(r.tokens_per_second, 0))),
+        (Column("flops", "FLOPs"), lambda r: Cell(engineering(r.training_flops))),
+        (Column("memory", "memory"), lambda r: Cell(memory(r))),
+        (Column("time", "time"), lambda r: Cell(time(r))),
+    ]
+    rows = rung_rows(filled, ladder.rungs)
+    for baseline in ladder.baselines:
+        cells = {"rung": Cell(baseline.name), "bits": Cell(_with_interval(baseline))}
+        row = [cells.get(column.key, Cell("")) for column, _ in filled]
+        rows.append(Row(row, control=True))
+    title = "bits per byte of held-out text (lower is better)"
+    return Table("ladder", title, columns_of(filled), rows)
 
 
-def _name(row: dict[str, Any], ladder: dict[str, Any]) -> str:
-    several = sum(other["name"] == row["name"] for other in ladder["rungs"]) > 1
-    return f"{row['name']}, seed {row['seed']}" if several else row["name"]
+def _name(rung: RungRow, ladder: Ladder) -> str:
+    several = sum(other.name == rung.name for other in ladder.rungs) > 1
+    return f"{rung.name}, seed {rung.seed}" if several else rung.name
 
 
-def _verdict(step: dict[str, Any]) -> str:
-    against = step["against"]
-    return f"{step['verdict']} than {against}" if step["verdict"] != "undecided" else f"≈ {against}"
+def _step(rung: RungRow) -> str:
+    step = rung.beats_previous
+    if step is None:
+        return ""
+    undecided = step.verdict == "undecided"
+    return f"≈ {step.against}" if undecided else f"{step.verdict} than {step.against}"
 
 
-def _against_best_baseline(row: dict[str, Any], ladder: dict[str, Any]) -> str:
-    """The verdict of the paired test against the baseline of fewest bits per byte."""
-    best = min(ladder["baselines"], key=lambda baseline: baseline["bits_per_byte"])
-    found = [r for r in ladder["baseline_comparisons"] if r["b"] == best["key"]]
-    return next((r["verdict"] for r in found if r["a"] == row["name"]), "")
+def _best(ladder: Ladder) -> BaselineRow:
+    return min(ladder.baselines, key=lambda baseline: baseline.bits_per_byte)
 
 
-def _notes(ladder: dict[str, Any]) -> Iterator[str]:
+def _against_best_baseline(ladder: Ladder) -> dict[str, str]:
+    """The verdicts of the paired test against the baseline of fewest bits per byte."""
+    best = _best(ladder).key
+    return {row.a: row.verdict for row in ladder.baseline_comparisons if row.b == best}
+
+
+def _notes(ladder: Ladder) -> Iterator[str]:
     """What the columns are of; the documents, and so their groups, are the same for all rungs."""
-    first = ladder["rungs"][0]
+    first = ladder.rungs[0]
     yield (
-        f"intervals: {counted(first['groups'], 'group')} of documents, as informative as "
-        f"{first['effective_groups']:.1f} groups of equal size; macro: mean of the sources"
+        f"intervals: {counted(first.groups or 0, 'group')} of documents, as informative as "
+        f"{_decimal(first.effective_groups, 1)} groups of equal size; macro: mean of the sources"
     )
-    if alone := first["ci95_leaves_out"]:
+    if alone := first.ci95_leaves_out:
         yield f"n = 1 ({', '.join(alone)}): the intervals leave out how other groups would vary"
-    best = min(ladder["baselines"], key=lambda baseline: baseline["bits_per_byte"])
-    yield f"best baseline: {best['name']}, compared by the paired test of the rungs"
+    yield f"best baseline: {_best(ladder).name}, compared by the paired test of the rungs"
 
 
-def _with_interval(row: dict[str, Any]) -> str:
-    figure = f"{row['bits_per_byte']:.3f}"
-    if row["ci95"] is None:
+def _with_interval(row: RungRow | BaselineRow) -> str:
+    figure = _decimal(row.bits_per_byte, 3)
+    if row.ci95 is None:
         return figure
-    low, high = row["ci95"]
+    low, high = row.ci95
     return f"{figure} [{low:.3f}, {high:.3f}]"
+
+
+def _decimal(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
