@@ -14,7 +14,7 @@ from escada.report.writers.markdown_csv import csv_text, markdown_table
 def test_markdown_shows_what_special_characters_are():
     columns = [Column("a", "Name", numeric=False), Column("b", "Para-\nmeters")]
     rows = [Row([Cell("v4_gru|<b>*x*"), Cell("[2, 3]", (2.0, 3.0), "strong")])]
-    assert markdown_table(Table("t", "", columns, rows)) == (
+    assert markdown_table(Table("t", "", columns, rows, paper=("a", "b"))) == (
         "| Name | Parameters |\n| --- | ---: |\n| v4\\_gru\\|\\<b\\>\\*x\\* | **\\[2, 3\\]** |\n"
     )
 

@@ -55,7 +55,8 @@ def test_a_comment_stays_in_its_line():
 
 def table(rows, columns=2):
     heads = [Column("name", "Name", numeric=False), Column("bits", "Bits\nper byte")][:columns]
-    return Table("mine", "50 % of it", heads, rows, ["A note & more."])
+    notes, keys = ["A note & more."], [head.key for head in heads]
+    return Table("mine", "50 % of it", heads, rows, notes, paper=keys)
 
 
 def test_each_row_stands_under_its_run_and_its_exact_values():
