@@ -1,6 +1,8 @@
 """A section from outside the package, in one file, is on the page and in every file of tables."""
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -12,25 +14,19 @@ from escada.report.blocks import Section
 from escada.report.sections import sections_of
 from escada.report.writers.html import write_report
 
-SPEED = """
-from escada.report.blocks import Section, Text
-from escada.report.tables import Cell, Column, Row, Table
-
-def section(contents):
-    columns = [Column("rung", "Rung", numeric=False), Column("bytes", "Bytes read")]
-    rows = [Row([Cell(r.name), Cell("4 MB", r.training_bytes)]) for r in contents.ladder.rungs]
-    table = Table("speed", "How fast", columns, rows, page=["rung", "bytes"], paper=["bytes"])
-    return Section("speed", "How fast they read", "Speed", [Text("Ours <alone>."), table])
-"""
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    """The dotted name of a section that lies beside the climb."""
-    (tmp_path / "my_report").mkdir()
-    (tmp_path / "my_report" / "speed.py").write_text(SPEED, encoding="utf-8")
+    """The section of docs/extending.md as it stands there, in a folder on the path."""
+    text = PAGE.read_text(encoding="utf-8")
+    source = re.search(r"`my_section\.py`.*?```python\n(.*?)```", text, re.DOTALL)[1]
+    source = source.replace("In training.", "In <training>.")
+    (tmp_path / "my_section.py").write_text(source, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    return "my_report.speed"
+    yield "my_section"
+    sys.modules.pop("my_section", None)
 
 
 def test_a_section_of_ones_own_is_last_on_the_page_and_escaped_as_all_are(climb, mine):
@@ -38,10 +34,10 @@ def test_a_section_of_ones_own_is_last_on_the_page_and_escaped_as_all_are(climb,
     english = page.split('<main id="en-top"')[1].split("</main>")[0]
     keys = re.findall(r'<section id="en-(\w+)"', english)
     assert keys[0] == "ladder"
-    assert keys[-1] == "speed"
-    assert "<p>Ours &lt;alone&gt;.</p>" in english
-    assert '<a href="#en-speed">Speed</a>' in page
-    assert '<td class="n">4 MB</td>' in english
+    assert keys[-1] == "reading"
+    assert "<p>In &lt;training&gt;.</p>" in english
+    assert '<a href="#en-reading">Reading</a>' in page
+    assert '<td class="n">4,300,000</td>' in english
 
 
 def test_its_table_is_in_every_file_of_tables(climb, mine, tmp_path):
@@ -51,15 +47,17 @@ def test_its_table_is_in_every_file_of_tables(climb, mine, tmp_path):
     arguments += ["--markdown", str(tmp_path / "t.md"), "--csv", str(tmp_path / "csv")]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    assert "## How fast" in (tmp_path / "t.md").read_text(encoding="utf-8")
-    assert (tmp_path / "csv" / "speed.csv").read_text().startswith("rung,bytes\n,4300000")
+    assert "## How much they read" in (tmp_path / "t.md").read_text(encoding="utf-8")
+    assert (
+        (tmp_path / "csv" / "reading.csv").read_text().startswith("rung,training_bytes\nv1,4300000")
+    )
     snippet = (tmp_path / "tex" / "thesis-snippet.tex").read_text(encoding="utf-8")
-    assert "tables/speed.tex" in snippet
+    assert "tables/reading.tex" in snippet
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("nowhere.at_all", "no section 'nowhere.at_all'"), ("json.decoder", "no function section")],
+    [("nowhere.at_all", "no module 'nowhere.at_all'"), ("json.decoder", "offers no section")],
 )
 def test_what_is_no_section_is_the_users_error(climb, name, said):
     with pytest.raises(EscadaError, match=said):

@@ -54,7 +54,7 @@ def report(
         typer.Option(
             "--section",
             metavar="MODULE",
-            help="A section of your own: the dotted name of its module. Several: one each.",
+            help="A section of your own: its module's name. Give it once for each.",
         ),
     ] = None,
     watch: Annotated[
