@@ -53,12 +53,12 @@ def test_unknown_energy_makes_an_unknown_bill_and_not_a_free_one():
 def test_co2_is_energy_times_the_factor_of_the_grid_that_is_named():
     prices = load_prices(["grid=france"])
     assert prices.co2_g(2.0) == pytest.approx(112)
-    assert prices.to_facts()["grid"] == "france"
-    assert "Ember" in prices.to_facts()["grid_g_per_kwh"]["source"]
+    assert prices.to_json()["grid"] == "france"
+    assert "Ember" in prices.to_json()["grid_g_per_kwh"]["source"]
 
 
 def test_a_factor_of_ones_own_is_not_given_the_name_of_a_known_grid():
-    facts = load_prices(["grid_g_per_kwh=12"]).to_facts()
+    facts = load_prices(["grid_g_per_kwh=12"]).to_json()
     assert (facts["grid"], facts["grid_g_per_kwh"]["source"]) == ("as the user says", "the user")
 
 

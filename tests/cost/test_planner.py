@@ -30,7 +30,7 @@ def plan_of(rung="v5", gpu="rtx3060-12gb", text=TEXT, budget=None, overrides=(),
 
 def test_hours_energy_and_money_by_hand():
     """v5 full: 50,000 steps of 1.2565e12 FLOP at 0.26 of 25.5 TFLOP/s and 170 W."""
-    facts = plan_of(cost=["electricity_usd_per_kwh=0.2", "brl_per_usd=5"]).to_facts()
+    facts = plan_of(cost=["electricity_usd_per_kwh=0.2", "brl_per_usd=5"]).to_json()
     flops = 76_690_944 * 16_384
     efficiency = 0.45 * (384 / 768) ** 0.8
     hours = 50_000 * flops / (efficiency * 25.5e12) / 3600
@@ -74,7 +74,7 @@ def test_a_step_on_an_a100_takes_about_as_long_as_nanogpt_s_published_one(
 
 
 def test_a_rented_gpu_costs_its_hours():
-    facts = plan_of(cost=["rent_usd_per_hour=0.5"]).to_facts()
+    facts = plan_of(cost=["rent_usd_per_hour=0.5"]).to_json()
     assert facts["money_basis"] == "rent"
     assert facts["usd"] == pytest.approx(0.5 * facts["hours"])
 
@@ -91,7 +91,7 @@ def test_a_budget_becomes_steps(budget, steps):
 def test_a_budget_in_minutes_is_its_own_time_even_where_the_pace_is_unknown():
     plan = plan_of(gpu=None, budget="30 min")
     assert (plan.hours, plan.total_steps) == (0.5, None)
-    assert plan.to_facts()["kwh"] is None
+    assert plan.to_json()["kwh"] is None
 
 
 def test_a_measured_pace_adds_micro_batches_and_one_update():
@@ -101,7 +101,7 @@ def test_a_measured_pace_adds_micro_batches_and_one_update():
 
 
 def warnings(**options) -> str:
-    return "\n".join(plan_of(**options).to_facts()["warnings"])
+    return "\n".join(plan_of(**options).to_json()["warnings"])
 
 
 def test_a_machine_whose_pace_varied_is_warned_of():
@@ -110,7 +110,7 @@ def test_a_machine_whose_pace_varied_is_warned_of():
         pace = Pace("measured", "", 8, 0.5, 0.1, spread=spread)
         machine = replace(known_gpu("rtx3060-12gb", spec), pace=pace)
         plan = make_plan(spec, shape_of(spec, 4096), TEXT, machine, load_prices([]))
-        found = "pace varied 2.5 times" in "\n".join(plan.to_facts()["warnings"])
+        found = "pace varied 2.5 times" in "\n".join(plan.to_json()["warnings"])
         assert found is warned
 
 
@@ -144,7 +144,7 @@ def test_what_does_not_fit_is_warned_of_with_the_micro_batch_that_does():
     plan = plan_of(overrides=fits_not)
     largest = plan.largest_micro_batch
     assert plan.fits is False
-    assert f"train.micro_batch_sequences={largest} fits" in plan.to_facts()["warnings"][0]
+    assert f"train.micro_batch_sequences={largest} fits" in plan.to_json()["warnings"][0]
     mended = plan_of(overrides=[f"train.micro_batch_sequences={largest}", fits_not[1]])
     assert mended.fits
 
@@ -164,7 +164,7 @@ def test_a_prediction_has_what_a_cost_sheet_compares():
 @pytest.mark.parametrize("gpu", known_devices())
 @pytest.mark.parametrize("rung", ["v1", "v5"])
 def test_every_known_gpu_can_be_planned_for(gpu, rung):
-    facts = plan_of(rung=rung, gpu=gpu).to_facts()
+    facts = plan_of(rung=rung, gpu=gpu).to_json()
     assert facts["hours"] > 0
     assert facts["memory"]["total"] > 0
 

@@ -80,7 +80,7 @@ def test_measuring_leaves_the_random_state_alone():
 def test_without_calibration_nothing_runs_and_hours_are_unknown(monkeypatch):
     monkeypatch.setattr(planning, "measure_pace", lambda *_: pytest.fail("it ran"))
     spec = spec_of().with_budget(Budget.parse("10 steps"))
-    facts = plan_training(spec, None, CPU, calibrate=False).to_facts()
+    facts = plan_training(spec, None, CPU, calibrate=False).to_json()
     assert facts["hours"] is None
     assert any("not known" in warning for warning in facts["warnings"])
 

@@ -65,9 +65,9 @@ def plan(
         spec = spec.with_budget(Budget.parse(budget))
     found = _plan(spec, _corpus(data, spec), gpu, memory, device, not no_calibration, cost or [])
     if json:
-        echo_json(found.to_facts())
+        echo_json(found.to_json())
     else:
-        _show(found.to_facts())
+        _show(found.to_json())
 
 
 def _corpus(data: Path | None, spec: Spec) -> Corpus | None:

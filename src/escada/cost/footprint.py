@@ -84,7 +84,7 @@ class Footprint:
         """The peak."""
         return sum(asdict(self).values())
 
-    def to_facts(self) -> dict[str, int]:
+    def to_json(self) -> dict[str, int]:
         """As JSON: bytes by part."""
         return asdict(self)
 
@@ -263,4 +263,4 @@ def largest_micro_batch(
 
 def to_table(found: Footprint) -> dict[str, int]:
     """Parts and their sum, as a plan and a cost sheet show them."""
-    return {**found.to_facts(), "total": found.total_bytes}
+    return {**found.to_json(), "total": found.total_bytes}

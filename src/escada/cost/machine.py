@@ -63,7 +63,7 @@ class Pace:
         each = self.micro_batch_seconds * sequences / self.sequences
         return each * batch / sequences + self.update_seconds
 
-    def to_facts(self) -> PaceFacts:
+    def to_json(self) -> RecordedPace:
         """As JSON."""
         return {
             "basis": self.basis,
@@ -75,7 +75,7 @@ class Pace:
         }
 
 
-class PaceFacts(TypedDict):
+class RecordedPace(TypedDict):
     """A pace as a plan and a cost sheet show it."""
 
     basis: str
@@ -114,7 +114,7 @@ class Machine:
             return None
         return self.pace.seconds_per_step(flops_per_step, sequences, batch)
 
-    def to_facts(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """As JSON."""
         return {
             "title": self.title,
@@ -124,7 +124,7 @@ class Machine:
             "memory_bytes": self.memory_bytes,
             "watts": self.watts,
             "watts_basis": self.watts_basis,
-            "pace": self.pace.to_facts() if self.pace else None,
+            "pace": self.pace.to_json() if self.pace else None,
         }
 
 

@@ -138,7 +138,7 @@ class Prices:
     def _brl(self, usd: float | None) -> float | None:
         return None if usd is None else usd * self.brl_per_usd.value
 
-    def to_facts(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """As JSON, with the sources."""
         return {
             "electricity_usd_per_kwh": asdict(self.electricity_usd_per_kwh),

@@ -2,7 +2,7 @@
 
     text = training_text(spec, corpus)                 # or None: no corpus at hand
     plan = make_plan(spec, model, text, machine, prices)
-    plan.to_facts()                                 # what `escada plan --json` prints
+    plan.to_json()                                 # what `escada plan --json` prints
 
 Nothing here runs a model. How long a step takes comes with the machine: measured
 (`escada.training.plan`), or the peak of the maker's sheet times an assumed utilisation.
@@ -22,7 +22,7 @@ from escada.cost.footprint import (
     to_table,
     with_large_kept,
 )
-from escada.cost.machine import Machine, PaceFacts
+from escada.cost.machine import Machine, RecordedPace
 from escada.cost.money import Bill, Prices
 from escada.cost.tokens import TrainingText
 from escada.cost.warnings import COMPUTE_OPTIMAL_TOKENS, warnings_of
@@ -109,7 +109,7 @@ class TrainingPlan:
             return None
         return self.prices.bill(hours=self.hours, kwh=self.kwh, device=self.machine.gpu)
 
-    def to_facts(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As JSON."""
         spec, tokens, bill = self.spec, self.training_tokens, self.bill
         per_parameter = None if tokens is None else tokens / self.parameters
@@ -129,7 +129,7 @@ class TrainingPlan:
             "tokens_per_parameter": per_parameter,
             "compute_optimal_tokens": COMPUTE_OPTIMAL_TOKENS * self.parameters,
             "passes": self.passes,
-            "text": self.text.to_facts(),
+            "text": self.text.to_json(),
             "memory": to_table(self.memory),
             "memory_available_bytes": self.machine.memory_bytes,
             "fits": self.fits,
@@ -145,7 +145,7 @@ class TrainingPlan:
             "money_basis": bill.basis if bill else None,
             "co2_g": None if self.kwh is None else self.prices.co2_g(self.kwh),
             "grid": self.prices.grid,
-            "machine": self.machine.to_facts(),
+            "machine": self.machine.to_json(),
             "warnings": warnings_of(self),
         }
 
@@ -220,7 +220,7 @@ class PredictedCost(TypedDict):
     memory: dict[str, int]
     memory_bytes: int
     seconds_per_step: float | None
-    pace: PaceFacts | None
+    pace: RecordedPace | None
 
 
 def predicted_cost_of(plan: TrainingPlan) -> PredictedCost:
@@ -236,5 +236,5 @@ def predicted_cost_of(plan: TrainingPlan) -> PredictedCost:
         memory=to_table(plan.memory),
         memory_bytes=plan.memory.total_bytes,
         seconds_per_step=plan.seconds_per_step,
-        pace=plan.machine.pace.to_facts() if plan.machine.pace else None,
+        pace=plan.machine.pace.to_json() if plan.machine.pace else None,
     )

@@ -179,7 +179,7 @@ def write_sheet(
         **_utilisation(rate, peak, meter.hardware.processes),
         **account(sessions, meter.prices),
         "hours": totals["training_seconds"] / 3600,
-        "prices": meter.prices.to_facts(),
+        "prices": meter.prices.to_json(),
         "predicted": run.record.get("predicted") or meter.predicted,
         "device": asdict(meter.hardware.recorded()),
         "sessions": [asdict(session) for session in sessions],

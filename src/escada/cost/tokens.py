@@ -97,7 +97,7 @@ class TrainingText:
         spacing = train.window_tokens if train.objective == "all" else train.stride_tokens
         return math.ceil(self.tokens / spacing)
 
-    def to_facts(self) -> dict[str, int | str]:
+    def to_json(self) -> dict[str, int | str]:
         """As JSON."""
         return {
             "training_tokens": self.tokens,

@@ -1,4 +1,4 @@
-"""Where a run happened: versions, machine and source, as facts for `env.json`."""
+"""Where a run happened: versions, machine and source, for `env.json`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Environment(TypedDict):
 
 
 def environment() -> Environment:
-    """Facts about this process and machine; nothing that identifies a person."""
+    """This process and machine; nothing that identifies a person."""
     return {
         "schema_version": 1,
         "escada": escada.__version__,

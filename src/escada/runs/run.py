@@ -158,9 +158,9 @@ class Run:
         load_weights(model, checkpoint.weights, self.path)
         return model.eval()
 
-    def update(self, **facts: Any) -> None:
-        """Add facts to record.json."""
-        self.record.update(facts)
+    def update(self, **values: Any) -> None:
+        """Add to record.json."""
+        self.record.update(values)
         write_json(self.layout.record, self.record)
 
 
@@ -172,7 +172,7 @@ def create_run(
     seed: int,
     key: str,
     data: Mapping[str, Any],
-    facts: Mapping[str, Any],
+    recorded: Mapping[str, Any],
     suffix: str = "",
 ) -> Run:
     """Make a run's folder below `out`, whole or not at all.
@@ -184,7 +184,7 @@ def create_run(
         seed: of weights, batches and dropout.
         key: from `run_key`.
         data: for data.json: `path`, `corpus_hash`, `stream_hash`, …
-        facts: for record.json: what a resume needs to know.
+        recorded: for record.json: what a resume needs to know.
         suffix: added to the folder's name.
 
     Raises:
@@ -215,7 +215,7 @@ def create_run(
         "budget": str(spec.train.budget),
         "module_folders": _module_folders(spec),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **facts,
+        **recorded,
     }
     with new_directory(path) as folder:
         layout = Layout(folder)

@@ -8,10 +8,11 @@ A batch is a function of seed and step alone, so no process needs to be told its
 of N processes is the step of one but for the order of a sum. Rank 0 makes the run, logs,
 validates and saves; the others wait for it.
 
-`World` is all that the rest of the house knows of this: who this process is and how it agrees with
-the others. There are two groups of communication. The default one moves gradients (NCCL between
-GPUs, gloo between CPUs). The other, always gloo, carries what the processes say to each other: it
-never makes a GPU wait, and it is patient, because rank 0 may prepare a corpus for hours.
+`World` is all that the rest of the package knows of this: who this process is and how it agrees
+with the others. There are two groups of communication. The default one moves gradients (NCCL
+between GPUs, gloo between CPUs). The other, always gloo, carries what the processes say to each
+other: it never makes a GPU wait, and its timeout is a day, because rank 0 may prepare a corpus for
+hours.
 
 The seam for sharded training (FSDP2), which is not built: `World.distribute` would shard the model
 in place of wrapping it; `weights_of` and `training_tensors` would gather what they save; the rest

@@ -16,15 +16,15 @@ PLAIN_SECONDS = 10.0
 class Display(Protocol):
     """Shows where a training is."""
 
-    def update(self, step: int, facts: str) -> None:
-        """The training has taken `step` steps; `facts` is a short line."""
+    def update(self, step: int, figures: str) -> None:
+        """The training has taken `step` steps; `figures` is a short line."""
         ...
 
 
 class NoDisplay:
     """For a process that leaves the display to another."""
 
-    def update(self, step: int, facts: str) -> None:
+    def update(self, step: int, figures: str) -> None:
         """See `Display`."""
 
 
@@ -38,18 +38,18 @@ class TerminalDisplay:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn(
-                "{task.completed:,}/{task.total:,} steps  {task.fields[facts]}", markup=False
+                "{task.completed:,}/{task.total:,} steps  {task.fields[figures]}", markup=False
             ),
             TimeRemainingColumn(),
             transient=False,
         )
         self._task = self._progress.add_task(
-            label, total=total_steps, completed=first_step, facts=""
+            label, total=total_steps, completed=first_step, figures=""
         )
 
-    def update(self, step: int, facts: str) -> None:
+    def update(self, step: int, figures: str) -> None:
         """See `Display`."""
-        self._progress.update(self._task, completed=step, facts=facts)
+        self._progress.update(self._task, completed=step, figures=figures)
         now = time.monotonic()
         finished = step == self._total
         if not self._progress.console.is_terminal and (
@@ -58,7 +58,9 @@ class TerminalDisplay:
             self._last = now
             rate = (step - self._first) / (now - self._started)
             left = (self._total - step) / rate if rate else 0.0
-            self.note(f"{self._label}  {step:,}/{self._total:,} steps  {facts}  {left:.0f} s left")
+            self.note(
+                f"{self._label}  {step:,}/{self._total:,} steps  {figures}  {left:.0f} s left"
+            )
 
     def note(self, text: str) -> None:
         """A sentence above the bar."""

@@ -99,7 +99,7 @@ def start(
         say: called with a line when something begins that takes a while.
 
     Raises:
-        EscadaError: everything that the user can mend.
+        EscadaError: everything that the user can fix.
         Interrupted: the user asked to stop; the run can be resumed.
     """
     check_profile(spec, corpus)
@@ -142,7 +142,7 @@ def start(
             "training_bytes": corpus.text_bytes("train"),
             **{name: corpus.manifest.get(name) for name in ("source", "licences", "documents")},
         },
-        facts={
+        recorded={
             "dry_run": dry_run,
             "precision": asdict(setup.precision),
             "compile": asdict(setup.compiling),
@@ -169,12 +169,12 @@ def _by_first(work: Callable[[], Run], world: World) -> Run:
     return run
 
 
-def _note(run: Run, world: World, **facts: Any) -> None:
-    """Add facts to the record: in every process's copy, and by one of them on disk."""
+def _note(run: Run, world: World, **values: Any) -> None:
+    """Add to the record: in every process's copy, and by one of them on disk."""
     if world.first:
-        run.update(**facts)
+        run.update(**values)
     else:
-        run.record.update(facts)
+        run.record.update(values)
 
 
 def check_profile(spec: Spec, corpus: Corpus) -> None:
