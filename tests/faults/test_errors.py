@@ -166,7 +166,7 @@ TABLE = {
         (f"{PREPARE} {{f}}/table.xlsx", "unknown form '.xlsx'", "save it as CSV"),
         (f"{PREPARE} {{f}}/two.jsonl --text-column txt", "no 'txt'", "two.jsonl:1"),
         (f"{PREPARE} {{f}}/two.jsonl --id-column nr", "no 'nr'", "two.jsonl:1"),
-        (f"{PREPARE} {{f}}/number.jsonl --skip-bad-rows", "empty corpus", "1 bad rows"),
+        (f"{PREPARE} {{f}}/number.jsonl --skip-bad-rows", "empty corpus", "1 bad row"),
         (f"{PREPARE} {{f}}/two.jsonl", "too small to be split", "two.jsonl", "at least three"),
         (f"{PREPARE} {{f}}/two.jsonl --documents 0", "'--documents'", "or equal to 1", "--help"),
         (f"{PREPARE} {{f}}/two.jsonl --profile rodmap", "unknown profile", "did you mean"),
@@ -207,7 +207,7 @@ TABLE = {
         ("resume {run}", "the run is finished", "{run}", "escada evaluate"),
         (TRAIN + " --warm-start none", "not a run folder", "none", "escada runs"),
         (TRAIN + " --warm-start {run}", "same model and tokenizer", "{run}", "compare"),
-        ("runs none", "no such folder", "none", "train something"),
+        ("runs none", "no such folder", "none", "check the path"),
         ("runs {f}/a-file", "no such folder, but a file", "a-file", "name the folder"),
         ("report none", "not a run folder", "none", "escada runs"),
         ("evaluate {bad-weights}", "checkpoint is damaged", "model.safetensors", "restore it"),
@@ -359,7 +359,7 @@ def test_cuda_without_a_cuda_device_is_one_line(escada, names):
 REAL = [
     ("train v_fnal", "did you mean 'v_final'"),
     ("climb --nonsense", "no such option: --nonsense"),
-    ("runs none", "train something first"),
+    ("runs none", "check the path"),
     ("evaluate none", "not a run folder"),
     ("data prepare --out new --source {f}/latin1.txt", "not UTF-8 at byte 2 (0xea)"),
 ]

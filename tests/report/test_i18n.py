@@ -68,6 +68,7 @@ def test_every_grid_of_the_price_list_has_a_name(code):
         (lambda t: t.compact(4e15), "4.0 × 10¹⁵", "4,0 × 10¹⁵"),
         (lambda t: t.significant(127.4), "127", "127"),
         (lambda t: t.significant(6.114), "6.11", "6,11"),
+        (lambda t: t.significant(7.0), "7", "7"),
         (lambda t: t.significant(3e12), "3.0 × 10¹²", "3,0 × 10¹²"),
         (lambda t: t.memory(812_345_678), "812 MB", "812 MB"),
         (lambda t: t.memory(1.25e10), "12.5 GB", "12,5 GB"),

@@ -229,7 +229,7 @@ def test_a_judge_is_shown_with_its_controls_and_whether_to_believe_it(climb, tes
     page = write_report(folder).read_text(encoding="utf-8")
     assert ("Do not rely on this judge (a-small-model)" in page) is not reliable
     assert ("Its ratings do not put noise below human text" in page) is not reliable
-    assert ("não põem o ruído abaixo do texto humano" in page) is not reliable
+    assert ("não colocam o ruído abaixo do texto humano" in page) is not reliable
     assert ("a-small-model rated human text above noise" in page) is reliable
     assert "uniform noise (control)" in page
 

@@ -139,8 +139,8 @@ class Language:
         return NOTHING if share is None else f"{self.number(100 * share, 1)}{_SPACE}%"
 
     def significant(self, value: float | None) -> str:
-        """About three significant digits."""
-        if value is None or value == 0:
+        """About three significant digits; a whole number as such."""
+        if value is None or value == round(value):
             return self.number(value)
         return self.number(value, min(6, max(0, 2 - math.floor(math.log10(abs(value))))))
 
