@@ -18,7 +18,7 @@ from escada.text.tokenizers import load_tokenizer
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 MODULES = (
     *("my_model", "my_optimizer", "my_schedule", "my_tokenizer"),
-    *("my_source", "my_task", "my_guardrail", "my_form"),
+    *("my_source", "my_task", "my_guardrail", "my_form", "my_section"),
 )
 
 
@@ -127,6 +127,17 @@ def test_a_tasks_figure_stands_in_the_ladder_the_card_the_report_and_evaluate(ru
     shown = f"{figure['value']:.4f}"
     assert f"| vowels | vowels | {shown} share" in (run.path / "README.md").read_text("utf-8")
     assert f"vowels {shown} share" in verb("evaluate", run.path, "--task", "my_task")
+    page = (climbed / "report" / "index.html").read_text(encoding="utf-8")
+    assert "vowels" in page.split('<section id="en-other_tasks"')[1].split("</section>")[0]
+
+
+def test_a_section_stands_on_the_page_and_in_the_tables(climbed, tmp_path, verb):
+    for written in ((), ("--csv", tmp_path / "csv")):
+        verb("report", climbed, "--section", "my_section", *written)
+    page = (climbed / "report" / "index.html").read_text(encoding="utf-8")
+    assert '<section id="en-reading"' in page
+    table = (tmp_path / "csv" / "reading.csv").read_text(encoding="utf-8")
+    assert table.startswith("rung,training_bytes")
 
 
 def test_a_guardrail_gets_its_limit_from_controls_and_stands_with_the_others(run, climbed, verb):
