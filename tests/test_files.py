@@ -1,6 +1,5 @@
 """Files are whole or absent."""
 
-import ast
 import contextlib
 import os
 import platform
@@ -342,15 +341,3 @@ def test_a_cache_that_cannot_be_written_names_escada_cache(monkeypatch, tmp_path
     monkeypatch.setenv("ESCADA_CACHE", str(tmp_path / "file"))
     with pytest.raises(EscadaError, match="ESCADA_CACHE"):
         write_json(cache_directory() / "peaks" / "x.json", {})
-
-
-SOURCES = sorted((Path(__file__).parent.parent / "src").rglob("*.py"))
-
-
-def test_importing_escada_needs_nothing_that_windows_does_not_have():
-    absent = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty"}
-    for path in SOURCES:
-        for node in ast.parse(path.read_text()).body:
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            assert not absent & set(names), path

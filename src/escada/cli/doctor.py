@@ -17,7 +17,7 @@ def doctor(json: options.Json = False) -> None:
     from escada.cost.planner import micro_batch_of
     from escada.cost.tokens import training_text
     from escada.files import cache_directory
-    from escada.models.saved import Setting
+    from escada.models.saved import setting_of
     from escada.runs.device import resolve_device
     from escada.runs.environment import environment
     from escada.spec import FULL, load_spec, read_spec_table, rung_names
@@ -28,7 +28,7 @@ def doctor(json: options.Json = False) -> None:
     device = resolve_device("auto")
     free = free_memory_bytes(device)
     precision = resolve_precision("auto", device)
-    setting = Setting(precision.name, "cuda" if device.type == "cuda" else "cpu")
+    setting = setting_of(precision.name, device)
     rungs: list[dict[str, object]] = []
     for name in rung_names():
         for preset in (FULL, *read_spec_table(name)[0].get("presets", {})):

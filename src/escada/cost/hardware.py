@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
+from escada.choices import DeviceKind
 from escada.cost.devices import Device, device_of
 from escada.runs.environment import cpu_name
 
@@ -21,7 +22,7 @@ class Hardware:
     """What computes.
 
     Attributes:
-        kind: `cpu` or `cuda`.
+        kind: `cpu`, `cuda`, or `mps` for the GPU of an Apple chip.
         title: what the processor or the GPU calls itself.
         count: devices that compute, over all processes and machines.
         here: those of them in this machine.
@@ -31,7 +32,7 @@ class Hardware:
         processes: that train together, over all machines.
     """
 
-    kind: Literal["cpu", "cuda"]
+    kind: DeviceKind
     title: str
     count: int
     here: int
@@ -72,7 +73,8 @@ def hardware(device: torch.device) -> Hardware:
     if device.type != "cuda":
         # The processes of one machine share its processor: one device a machine.
         machines = max(1, processes // here)
-        return Hardware("cpu", cpu_name(), machines, 1, threads * here, None, (), processes)
+        kind = "mps" if device.type == "mps" else "cpu"
+        return Hardware(kind, cpu_name(), machines, 1, threads * here, None, (), processes)
     numbers = range(here) if here > 1 else [device.index or 0]
     properties: list[Any] = [torch.cuda.get_device_properties(number) for number in numbers]
     title = str(properties[0].name)

@@ -20,6 +20,7 @@ from escada.cost.devices import Precision
 from escada.cost.hardware import Hardware
 from escada.errors import EscadaError
 from escada.files import cache_directory, content_hash, read_json, write_json
+from escada.runs.device import synchronize
 
 SCHEMA_VERSION = 1
 LIMIT_SECONDS = 1.5
@@ -107,8 +108,9 @@ def measure_peak(
 ) -> Peak:
     """Multiply square matrices of several sizes and keep the best."""
     best, best_size = 0.0, 0
-    share_seconds = limit_seconds / len(SIZES[device.type])
-    for size in SIZES[device.type]:
+    sizes = SIZES["cpu" if device.type == "cpu" else "cuda"]
+    share_seconds = limit_seconds / len(sizes)
+    for size in sizes:
         if best and (
             _LEAST_REPEATS * 2 * size**3 / best > limit_seconds or not _fits(device, size)
         ):
@@ -120,8 +122,8 @@ def measure_peak(
 
 
 def _fits(device: torch.device, size: int) -> bool:
-    """Whether three fp32 matrices leave room; the training's model is still in memory."""
-    if device.type == "cpu":
+    """Whether three fp32 matrices leave room in a GPU's own memory, beside the model."""
+    if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
     return 3 * 4 * size**2 < free / 2
@@ -147,8 +149,7 @@ def product_seconds(
         begun = time.perf_counter()
         for _ in range(in_a_row):
             torch.mm(a, b, out=out)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        synchronize(device)
         seconds = (time.perf_counter() - begun) / in_a_row
         if repeats:  # the first one warms up
             fastest = min(fastest, seconds)

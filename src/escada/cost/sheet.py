@@ -257,7 +257,7 @@ def account(sessions: Sequence[Session], prices: Prices) -> Account:
 
 def _kwh(session: Session) -> float | None:
     """Energy of a session; None when what computes in it was neither measured nor estimated."""
-    needed = "gpu" if session.device.kind == "cuda" else "cpu"
+    needed = "cpu" if session.device.kind == "cpu" else "gpu"
     if all(part.part != needed for part in session.energy):
         return None
     return sum(part.joules for part in session.energy) / JOULES_PER_KWH

@@ -256,8 +256,11 @@ def target_scores(logits_BTV: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tenso
     """-log softmax at the targets (float64) and whether they were the first choice, (B, T) each.
 
     Only the sum of exponentials runs over V. It is taken a slice at a time, so that there is never
-    a second table of logits, and accumulated in float64.
+    a second table of logits, and accumulated in float64: for Apple's GPUs, which have none, on the
+    CPU.
     """
+    if logits_BTV.device.type == "mps":
+        logits_BTV, targets_BT = logits_BTV.cpu(), targets_BT.cpu()
     logits_NV, targets_N1 = logits_BTV.flatten(0, 1), targets_BT.flatten()[:, None]
     nats: list[Tensor] = []
     correct: list[Tensor] = []

@@ -31,7 +31,7 @@ from escada.errors import EscadaError
 from escada.generation.inference import exact_inference
 from escada.generation.weights import with_weights
 from escada.models.contract import DecodingState, LanguageModel, build_model
-from escada.models.saved import Setting
+from escada.models.saved import Setting, setting_of
 from escada.runs.device import memory_errors
 from escada.spec import MODELS, ModelConfig
 
@@ -65,7 +65,7 @@ def check_contract(
     Raises:
         EscadaError: names the method that breaks its promise, and what to do.
     """
-    setting = setting or Setting("fp32", "cuda" if device.type == "cuda" else "cpu")
+    setting = setting or setting_of("fp32", device)
     fix = "choose a smaller model, or a machine with more of it"
     with memory_errors(config.kind, fix), torch.random.fork_rng():
         torch.manual_seed(0)

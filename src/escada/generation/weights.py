@@ -70,7 +70,7 @@ def _check_offered(model: LanguageModel, weights: str, device: torch.device) -> 
             where="--weights",
             fix=fix,
         )
-    if device.type == "cuda" and weights == "int8":
+    if device.type != "cpu" and weights == "int8":
         raise EscadaError(
             "int8 weights are for the CPU", where="--weights", fix="use bf16 or fp32 on a GPU"
         )

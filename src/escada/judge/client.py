@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -40,6 +39,7 @@ from escada.judge.endpoint import (
 )
 from escada.judge.journal import Journal
 from escada.judge.questions import Question, read_answer
+from escada.signals import on_stop
 
 Stop = Literal["done", "budget", "interrupted"]
 RECORDED_CHARACTERS = 2000
@@ -358,16 +358,8 @@ class JudgeClient:
                 "(Ctrl-C again drops them)"
             )
 
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.getsignal(number) for number in signals]
-        for number in signals:
-            loop.add_signal_handler(number, interrupt)
-        try:
+        with on_stop(lambda: loop.call_soon_threadsafe(interrupt)):
             yield
-        finally:
-            for number, handler in zip(signals, before, strict=True):
-                loop.remove_signal_handler(number)
-                signal.signal(number, handler)
 
 
 def _event_of(question: Question) -> dict[str, Any]:

@@ -13,8 +13,6 @@ its random state are its own, and a crash does not take the climb with it.
 from __future__ import annotations
 
 import datetime
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +32,7 @@ from escada.runs.device import resolve_device
 from escada.runs.environment import environment
 from escada.runs.run import Run, find_runs, run_key
 from escada.runs.underway import Planned, read_plan, under_way
+from escada.signals import ask_to_stop, start_apart
 from escada.spec import Spec, load_spec
 from escada.text.corpus import Corpus
 from escada.training.run import check_profile
@@ -186,15 +185,12 @@ def _with_seed(plan: Plan, seed: int) -> str:
 def _escada(arguments: Sequence[str]) -> int:
     """Run a verb in a process of its own; on Ctrl-C wait until it has saved."""
     # The path of the run, its last line, is for scripts; here it would only interrupt the story.
-    # In a group of its own, it hears of Ctrl-C from here alone: once for each, whoever sent it.
-    process = subprocess.Popen(
-        [sys.executable, "-m", "escada", *arguments], stdout=subprocess.DEVNULL, process_group=0
-    )
+    process = start_apart([sys.executable, "-m", "escada", *arguments])
     while True:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)  # it saves and exits
+            ask_to_stop(process)  # it saves and exits
 
 
 def _find(out: Path, key: str) -> Run | None:

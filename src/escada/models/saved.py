@@ -53,6 +53,11 @@ class Setting:
         return torch.autocast(self.device, dtype=dtype)
 
 
+def setting_of(precision: Literal["fp32", "bf16", "fp16"], device: torch.device) -> Setting:
+    """The setting of a device; an Apple GPU, which shares the machine's memory, counts as a CPU."""
+    return Setting(precision, "cuda" if device.type == "cuda" else "cpu")
+
+
 @dataclass(frozen=True, slots=True)
 class SavedBytes:
     """Memory between forward and backward pass, besides weights and logits.

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import datetime
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+import psutil
 
 from escada.errors import EscadaError
 from escada.files import read_json, read_json_lines
@@ -172,4 +175,7 @@ def _wait(folder: Path, seconds: float) -> None:
 
 def step_aside() -> None:
     """Leave the processor to the training that is watched."""
-    os.nice(10)
+    if sys.platform == "win32":
+        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    else:
+        os.nice(10)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from escada.cost.flops import targets_per_step, training_flops_per_step
+from escada.runs.device import synchronize
 from escada.runs.run import Run
 from escada.training.loop import Training
 
@@ -79,7 +80,6 @@ def _seconds_per_step(probe: Training) -> float:
         while world.from_first(sum(seconds) < CALIBRATION_SECONDS or len(seconds) < 3):
             begun = time.perf_counter()
             probe.step()
-            if probe.setup.device.type == "cuda":
-                torch.cuda.synchronize(probe.setup.device)
+            synchronize(probe.setup.device)
             seconds.append(time.perf_counter() - begun)
     return world.from_first(sorted(seconds)[len(seconds) // 2])

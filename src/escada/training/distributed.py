@@ -190,6 +190,8 @@ def seed_step(seed: int, step: int, rank: int, device: torch.device) -> None:
     if device.type == "cuda":
         index = torch.cuda.current_device()  # of several, `joined` chose it
         torch.cuda.default_generators[index].manual_seed(number)
+    elif device.type == "mps":
+        torch.mps.manual_seed(number)
     else:  # not torch.manual_seed, which takes longer than a small model's step can spare
         torch.default_generator.manual_seed(number)
 
@@ -199,7 +201,7 @@ def joined(device: str) -> Generator[World]:
     """Meet the processes that `torchrun` started with this one, if any; leave when all are done.
 
     Args:
-        device: `auto`, `cpu` or `cuda`.
+        device: as for `resolve_device`.
 
     Raises:
         EscadaError: too few GPUs on this machine; or, from inside, another process is gone.
@@ -208,7 +210,10 @@ def joined(device: str) -> Generator[World]:
         yield ALONE
         return
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
-    on_gpu = resolve_device(device).type == "cuda"
+    kind = resolve_device(device).type
+    if kind == "mps":
+        raise EscadaError("one Apple GPU cannot be shared by processes", fix="use --device cpu")
+    on_gpu = kind == "cuda"
     if on_gpu:
         _check_gpus(local_rank)
         torch.cuda.set_device(local_rank)

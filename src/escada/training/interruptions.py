@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import FrameType
 
+from escada.signals import on_stop
 from escada.training.distributed import World
 
 
@@ -19,16 +18,11 @@ def interruptions(world: World) -> Generator[Callable[[], bool]]:
     """
     asked = False
 
-    def ask(number: int, _frame: FrameType | None) -> None:
+    def ask() -> None:
         nonlocal asked
         if asked and world.size == 1:
             raise KeyboardInterrupt
         asked = True
 
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, ask) for number in signals]
-    try:
+    with on_stop(ask):
         yield lambda: asked
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)

@@ -33,8 +33,8 @@ from escada.cost.planner import (
 from escada.cost.tokens import TrainingText, training_text
 from escada.errors import EscadaError
 from escada.models.contract import LanguageModel, build_model
-from escada.models.saved import Setting
-from escada.runs.device import memory_errors
+from escada.models.saved import Setting, setting_of
+from escada.runs.device import memory_errors, synchronize
 from escada.spec import Spec
 from escada.text.corpus import Corpus
 from escada.training.compilation import ResolvedCompile
@@ -116,7 +116,7 @@ def machine_here(
         basis = "the user's"
     return Machine(
         title=found.title,
-        setting=Setting(precision.name, found.kind),
+        setting=setting_of(precision.name, device),
         memory_bytes=memory_bytes or int(MEMORY_SHARE * free_memory_bytes(device)),
         gpu=found.device,
         watts=watts,
@@ -202,8 +202,7 @@ def _times(work: Callable[[], None], device: torch.device, limit_seconds: float)
     while len(times) < 3 or sum(times) < limit_seconds:
         begun = time.perf_counter()
         work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        synchronize(device)
         times.append(time.perf_counter() - begun)
     return times
 
@@ -266,7 +265,7 @@ def choose_micro_batch(
         shape_of(spec, vocab_size),
         spec.train,
         have,
-        Setting(precision.name, "cuda" if device.type == "cuda" else "cpu"),
+        setting_of(precision.name, device),
         batch_sequences=rows,
     )
     if fitting is None:

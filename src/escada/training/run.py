@@ -25,7 +25,7 @@ from escada.errors import EscadaError
 from escada.evaluation.sampling import document_sample
 from escada.files import exclusive
 from escada.generation.contract_check import check_contract
-from escada.models.saved import Setting
+from escada.models.saved import setting_of
 from escada.runs.corpus import corpus_of
 from escada.runs.device import memory_errors
 from escada.runs.layout import Layout, check_keys, read_whole
@@ -298,7 +298,7 @@ def _check_model(spec: Spec, vocab_size: int, setup: Setup) -> None:
         vocab_size,
         window_tokens=spec.train.window_tokens,
         device=setup.device,
-        setting=Setting(setup.precision.name, "cuda" if setup.device.type == "cuda" else "cpu"),
+        setting=setting_of(setup.precision.name, setup.device),
     )
 
 

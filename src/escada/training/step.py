@@ -20,6 +20,7 @@ from torch import Tensor
 
 from escada.cost.flops import targets_per_step
 from escada.models.contract import LanguageModel
+from escada.runs.device import sum_type
 from escada.spec import TrainSpec
 from escada.training.compilation import compile_errors
 from escada.training.gradients import clip_norm, gradient_tensors
@@ -34,7 +35,7 @@ class Stepper:
     Attributes:
         optimizer: of the weights; its groups hold their rates.
         scaler: of the loss, for fp16.
-        nats: loss summed over this process's targets since it was last set to zero, float64.
+        nats: loss summed over this process's targets since it was last set to zero (`sum_type`).
         gradient_norm: of the last step, before clipping.
         refused_steps: that changed no weight, since it was last set to zero.
     """
@@ -45,9 +46,9 @@ class Stepper:
         self.scaler = setup.precision.scaler(setup.device)
         objective = setup.compiling.apply(Objective(model, train))
         self.objective = setup.world.distribute(objective, setup.device)
-        self.nats = torch.zeros((), dtype=torch.float64, device=setup.device)
+        self.nats = torch.zeros((), dtype=sum_type(setup.device), device=setup.device)
         self.gradient_norm = torch.zeros((), device=setup.device)
-        self.refused_steps = torch.zeros((), dtype=torch.float64, device=setup.device)
+        self.refused_steps = torch.zeros((), dtype=sum_type(setup.device), device=setup.device)
         # Processes average their gradients, where the step wants the sum.
         self._divisor = targets_per_step(train) / setup.world.size
 
