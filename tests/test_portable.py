@@ -24,8 +24,14 @@ CALLS += " sysconf sched_getaffinity getloadavg mkfifo wait3 chown"
 
 def import_all():
     import escada
-    found = [m.name for m in pkgutil.walk_packages(escada.__path__, "escada.")]
-    return [importlib.import_module(name) for name in found if name != "escada.__main__"]
+    modules = []
+    for found in pkgutil.walk_packages(escada.__path__, "escada."):
+        try:
+            modules.append(importlib.import_module(found.name))
+        except ModuleNotFoundError as error:  # the library of an extra
+            if error.name.partition(".")[0] == "escada":
+                raise
+    return modules
 
 
 import_all()  # so that the libraries, which have Windows branches of their own, are there

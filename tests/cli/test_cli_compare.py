@@ -141,9 +141,3 @@ def test_one_run_alone_is_refused(runs):
 
 def test_a_run_named_twice_is_refused(runs):
     assert "two runs of v1" in str(refusal(runs[0].path, runs[0].path))
-
-
-def test_an_unknown_metric_names_the_nearest(runs):
-    paths = [run.path for run in runs[:2]]
-    assert "did you mean 'perplexity'?" in str(refusal(*paths, "--metric", "perplexty"))
-    assert "did you mean 'validation'?" in str(refusal(*paths, "--split", "validatoin"))

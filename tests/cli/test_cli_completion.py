@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from escada.cli import completion
+from escada.cli.shared import completion
 from escada.cost.devices import device
-from escada.evaluation.significance import METRICS
 from escada.spec import rung_names
-from escada.text.cleaning import PROFILES
-from escada.text.corpus import SPLITS
+from escada.text.tokenizers import KINDS
 
 BIN = Path(sys.executable).parent
 ASK = """
@@ -80,6 +78,7 @@ def test_verbs_and_values_complete_in_bash(folder):
         "escada compare runs/d": ["runs/demo", "runs/demo/three", "runs/demo/two"],
         "escada train v1 --data ": ["data/mine"],
         "escada evaluate runs/one --split v": ["validation"],
+        "escada tokenizer train --kind by": ["bytes"],
         "escada train mine.t": [],
     }
     assert dict(zip(asked, ask(folder, *asked), strict=True)) == asked
@@ -111,7 +110,8 @@ def _read_until(terminal: int, wanted: bytes, seconds: float = 60) -> bool:
 
 def test_completion_imports_nothing_heavy(folder):
     code = (
-        "import sys; from escada.cli import app, completion as c; import typer.main;"
+        "import sys, typer.main; from escada.cli import app;"
+        "from escada.cli.shared import completion as c;"
         "typer.main.get_command(app);"
         "c.gpus(''), c.presets(''), c.rungs(''), c.runs_and_climbs(''), c.corpora('');"
         "print({'torch', 'numpy', 'pydantic', 'matplotlib', 'pyarrow'} & set(sys.modules))"
@@ -126,9 +126,7 @@ def test_what_is_offered_is_what_is_accepted(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert sorted(completion.rungs("")) == sorted(rung_names())
     assert completion.presets("") == ["full", "laptop"]
-    assert PROFILES == completion.PROFILES
-    assert completion.among(*SPLITS)("t") == ["train", "test"]
-    assert completion.among(*METRICS)("bits") == ["bits_per_byte"]
+    assert completion.among(*KINDS)("b") == ["bytes", "bpe"]
     for name in completion.gpus(""):
         assert device(name).name == name
     assert completion.run_folders("") == []

@@ -63,6 +63,32 @@ def test_a_rung_s_name_stands_for_its_only_run(runs, given, meant):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("evaluate {run} --protocol window", "did you mean 'windows'?"),
+        ("evaluate {run} --protocol windows --score al", "did you mean 'all'?"),
+        ("evaluate {run} --split tset", "did you mean 'test'?"),
+        ("evaluate {run} --device xla", "'xla' is not one of 'auto', 'cpu', 'cuda', 'mps'"),
+        ("compare {run} --metric perplexty", "did you mean 'perplexity'?"),
+        ("compare {run} --split validatoin", "did you mean 'validation'?"),
+        ("tokenizer stats --tokenizer {run} --split tset", "did you mean 'test'?"),
+        ("tokenizer train --out x --profile rodmap", "did you mean 'roadmap'?"),
+        ("sample {run} --weights int4", "did you mean 'int8'?"),
+        ("export {run} out --to gguf --numbers f61", "did you mean 'f16'?"),
+        ("report {run} --lang fr", "'fr' is not one of 'en', 'pt'"),
+        ("rungs --lang fr", "'fr' is not one of 'en', 'pt'"),
+    ],
+)
+def test_a_word_that_is_no_choice_is_answered_with_the_nearest(
+    runs, monkeypatch, capsys, arguments, words
+):
+    line = said(monkeypatch, capsys, *arguments.format(run=runs / "b-v1-3").split())
+    assert line.startswith("escada: invalid value for '--")
+    assert "Value error" not in line
+    assert words in line
+
+
+@pytest.mark.parametrize(
     ("given", "words"),
     [
         ("v1", ["v1 is the name of 2 runs", "runs/b-v1-3, runs/b-v1-4"]),

@@ -4,7 +4,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from escada.cli import app
-from escada.cli.panels import PANELS, SUMMARIES
+from escada.cli.shared.panels import PANELS, SUMMARIES
 
 
 def shown():

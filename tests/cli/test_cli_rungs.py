@@ -6,8 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from escada.cli import app
-from escada.cli.language import language
-from escada.errors import EscadaError
+from escada.cli.shared.language import language
 from escada.models.contract import build_model
 from escada.spec import load_spec, rung_names
 
@@ -44,11 +43,6 @@ def test_the_locale_decides_unless_a_language_is_asked_for():
 )
 def test_one_variable_of_the_locale_overrules_the_next(environment, code):
     assert language(None, environment) == code
-
-
-def test_another_language_is_refused():
-    with pytest.raises(EscadaError, match="unknown language 'fr'"):
-        language("fr")
 
 
 def test_json_is_one_object_with_the_parameters_of_the_real_models():

@@ -123,10 +123,10 @@ TABLE = {
         (TRAIN + " --set train.precision=fp16", "fp16", "train.precision", "use fp32"),
     ],
     "devices": [
-        (TRAIN.replace("cpu", "gpu"), "unknown device 'gpu'", "--device", "auto, cpu or cuda"),
-        ("evaluate {run} --device tpu", "unknown device 'tpu'", "--device", "auto, cpu or cuda"),
-        ("sample {run} --device ''", "unknown device ''", "--device", "auto, cpu or cuda"),
-        (CLIMB.replace("cpu", "gpu"), "unknown device 'gpu'", "--device", "auto, cpu or cuda"),
+        (TRAIN.replace("cpu", "gpu"), "'gpu' is not one of", "--device", "did you mean 'cpu'"),
+        ("evaluate {run} --device xla", "'xla' is not one of 'auto', 'cpu'", "--device"),
+        ("sample {run} --device ''", "'' is not one of 'auto', 'cpu'", "--device"),
+        (CLIMB.replace("cpu", "gpu"), "'gpu' is not one of", "--device", "did you mean 'cpu'"),
     ],
     "corpora": [
         (TRAIN.replace("{corpus}", "none"), "no prepared corpus", "none", "data prepare"),
@@ -169,7 +169,7 @@ TABLE = {
         (f"{PREPARE} {{f}}/number.jsonl --skip-bad-rows", "empty corpus", "1 bad row"),
         (f"{PREPARE} {{f}}/two.jsonl", "too small to be split", "two.jsonl", "at least three"),
         (f"{PREPARE} {{f}}/two.jsonl --documents 0", "'--documents'", "or equal to 1", "--help"),
-        (f"{PREPARE} {{f}}/two.jsonl --profile rodmap", "unknown profile", "did you mean"),
+        (f"{PREPARE} {{f}}/two.jsonl --profile rodmap", "'rodmap' is not one of", "did you mean"),
         (f"{PREPARE} default --source-file none.whl", "file not found", "none.whl", "check"),
         (f"{PREPARE} default --source-file {{f}}/a-file", "another SHA-256", "a-file", "remove it"),
         (f"{PREPARE} brwac --source-file none", "file not found", "none", "check the path"),
@@ -222,7 +222,7 @@ TABLE = {
         ("sample {other-spec}", "belongs to another spec", "checkpoints", "restore it"),
     ],
     "evaluate": [
-        ("evaluate {run} --split tets", "unknown split 'tets'", "did you mean 'test'"),
+        ("evaluate {run} --split tets", "'tets' is not one of", "did you mean 'test'"),
         ("evaluate {run} --data none", "no prepared corpus", "none", "data prepare"),
         ("evaluate {run} --data {f}/damaged-corpus", "corrupted", "train.parquet", "again"),
         ("evaluate {run} --data {f}/roadmap", "not the corpus that the run was", "roadmap"),

@@ -69,7 +69,6 @@ def test_files_are_written_in_the_place_of_the_page(paid, app, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--lang", "fr"], "no language 'fr'"),
         (["--watch", "--csv", "x"], "--watch writes the page alone"),
         (["--watch", "--every", "soon"], "is no interval"),
         (["--watch", "--every", "0.1s"], "is no interval"),

@@ -106,7 +106,6 @@ def test_statistics_are_printed_and_given_as_json(folder, corpus):
         (["decode", "--tokenizer", "{folder}", "3", "x"], "whole numbers"),
         (["decode", "--tokenizer", "{folder}", "330"], "id 330 is outside the vocabulary of 330"),
         (["stats", "--tokenizer", "{folder}", "--data", "absent"], "absent"),
-        (["stats", "--tokenizer", "{folder}", "--split", "tset"], "did you mean 'test'"),
     ],
 )
 def test_a_users_error_is_one_clear_line(folder, tmp_path, monkeypatch, arguments, message):

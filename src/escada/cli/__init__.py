@@ -24,7 +24,6 @@ from escada.cli import (
     export,
     guard,
     judge,
-    options,
     pairs,
     plan,
     report,
@@ -36,9 +35,9 @@ from escada.cli import (
     serve,
     tokenizer,
     train,
-    usage,
 )
-from escada.cli.panels import PanelGroup
+from escada.cli.shared import training, usage
+from escada.cli.shared.panels import PanelGroup
 from escada.errors import EscadaError
 from escada.files import disk_error
 from escada.terminal import echo, echo_error, print_what_can_be_shown
@@ -124,7 +123,7 @@ def main() -> None:
             raise
         _fail(known)
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(options.INTERRUPTED)
+        sys.exit(training.INTERRUPTED)
     else:
         sys.exit(code)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import options
+from escada.cli.shared import options
 from escada.errors import counted
 from escada.terminal import echo, echo_json
 

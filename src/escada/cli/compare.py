@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import completion, options
+from escada.choices import Metric
+from escada.cli.shared import options
 from escada.terminal import echo, echo_json, print_table
 
 if TYPE_CHECKING:
@@ -20,11 +21,8 @@ def compare(
     runs: options.RunsOrClimbs,
     split: options.Split = "test",
     metric: Annotated[
-        str,
-        typer.Option(
-            help="bits_per_byte, or perplexity between runs of one tokenizer.",
-            autocompletion=completion.among("bits_per_byte", "perplexity"),
-        ),
+        Metric,
+        typer.Option(help="Perplexity is compared between runs of one tokenizer only."),
     ] = "bits_per_byte",
     data: options.RunData = None,
     device: options.Device = "auto",
@@ -36,19 +34,12 @@ def compare(
     Run folders are compared each with every later one; runs that differ only in their seed are one
     recipe.
     """
-    from typing import cast
-
-    from escada.errors import EscadaError, nearest
-    from escada.evaluation.significance import METRICS, Metric
+    from escada.errors import EscadaError
     from escada.evaluation.task import Subject, complete
     from escada.evaluation.tasks.documents import Documents
     from escada.ladder.comparison import all_pairs, compare_recipes, group, ladder_pairs
     from escada.runs.corpus import corpus_of
-    from escada.text.corpus import SPLITS
 
-    for value, known, name in ((split, SPLITS, "split"), (metric, METRICS, "metric")):
-        if value not in known:
-            raise EscadaError(f"unknown {name} {value!r}", fix=nearest(value, known))
     opened = [run for folder in runs for run in _runs_of(folder)]
     recipes = group(opened)
     ladder = any((folder / LADDER).is_file() for folder in runs)
@@ -60,7 +51,7 @@ def compare(
     for run in opened:
         complete(Subject(run, corpus_of(run, data), device=device), Documents(split))
     pairs = ladder_pairs(recipes, split) if ladder else all_pairs(recipes)
-    rows = compare_recipes(pairs, split=split, metric=cast(Metric, metric))
+    rows = compare_recipes(pairs, split=split, metric=metric)
     if json:
         table = {"schema_version": 2, "metric": metric, "split": split, "rows": rows}
         echo_json(table)

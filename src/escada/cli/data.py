@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import completion, reading
+from escada.choices import Profile
+from escada.cli.shared import completion, options, reading
 from escada.errors import EscadaError, counted
 from escada.terminal import Column, bar, echo, echo_json, print_table
 
@@ -47,11 +48,8 @@ def prepare(
         int | None, typer.Option(min=1, help="Read no more documents than this.")
     ] = None,
     profile: Annotated[
-        str,
-        typer.Option(
-            help="How to clean: reference, or roadmap (lower case, digits to 0).",
-            autocompletion=completion.among(*completion.PROFILES),
-        ),
+        Profile,
+        typer.Option(help="How to clean; roadmap: lower case, digits to 0."),
     ] = "reference",
     text_column: reading.TextColumn = None,
     id_column: reading.IdColumn = None,
@@ -63,7 +61,7 @@ def prepare(
     from escada.text.corpus import prepare as prepare_corpus
 
     del file
-    options = reading.row_options(
+    row_options = reading.row_options(
         text_column, id_column, group_column, source_column, skip_bad_rows
     )
 
@@ -74,7 +72,7 @@ def prepare(
             profile=profile,
             documents=documents,
             source_file=source_file,
-            options=options,
+            options=row_options,
             progress=progress,
         )
     _print_summary(corpus)
@@ -86,7 +84,7 @@ def stats(
     folder: Annotated[
         Path, typer.Argument(help="A prepared corpus.", autocompletion=completion.corpora)
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Count documents, words, bytes and characters, by source and split."""
     from escada.text.corpus import Corpus
@@ -94,7 +92,7 @@ def stats(
 
     corpus = Corpus.open(folder)
     statistics = corpus_statistics(corpus)
-    if as_json:
+    if json:
         echo_json(statistics)
     else:
         _print_statistics(corpus, statistics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from escada.cli import options
+from escada.cli.shared import options
 from escada.terminal import echo, echo_json
 
 

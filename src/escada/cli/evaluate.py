@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from escada.cli import completion, options, reading, windows
-from escada.errors import EscadaError, counted, nearest
+from escada.choices import Scored
+from escada.cli.shared import completion, options, reading, windows
+from escada.errors import EscadaError, counted
 from escada.terminal import echo, echo_json, shortened
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from escada.text.corpus import Corpus
     from escada.text.sources import RowOptions
 
-PROTOCOLS = ("document", "windows")
 _LONGEST_NAME = 255
 """Of a file, on every system: a text longer than that is no path."""
 
@@ -47,11 +47,10 @@ def evaluate(
         ),
     ] = None,
     protocol: Annotated[
-        str,
+        Literal["document", "windows"],
         typer.Option(
             help="document: the ruler. windows: the roadmap's loss, perplexity and accuracy of the "
             "token after each window, to set beside its published figures only.",
-            autocompletion=completion.among(*PROTOCOLS),
         ),
     ] = "document",
     window_tokens: Annotated[
@@ -68,8 +67,8 @@ def evaluate(
         typer.Option(help="windows: maximum scored; default: 300000 (characters) or 250000."),
     ] = None,
     score: Annotated[
-        str | None,
-        typer.Option(help="windows: last (the token after each; the default) or all positions."),
+        Scored | None,
+        typer.Option(help="windows: the token after each (last, the default) or all positions."),
     ] = None,
     budget: Annotated[
         str | None,
@@ -141,10 +140,6 @@ def evaluate(
 
 def _check_options(protocol: str, text: str | None, given: windows.WindowOptions) -> None:
     """Refuse an option that the protocol would ignore."""
-    if protocol not in PROTOCOLS:
-        raise EscadaError(
-            f"unknown protocol {protocol!r}", where="--protocol", fix=nearest(protocol, PROTOCOLS)
-        )
     if protocol == "windows" and text is not None:
         raise EscadaError(
             "--text has a meaning for the ruler only",
@@ -197,10 +192,7 @@ def _named_tasks(run: Run, names: list[str], data: Path | None, device: str, jso
 def _corpus(run: Run, split: str, data: Path | None) -> Corpus:
     """The corpus that the run was trained on; it has the split."""
     from escada.runs.corpus import corpus_of
-    from escada.text.corpus import SPLITS
 
-    if split not in SPLITS:
-        raise EscadaError(f"unknown split {split!r}", fix=nearest(split, SPLITS))
     return corpus_of(run, data)
 
 
@@ -259,10 +251,7 @@ def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> dic
     from escada.evaluation.baselines.pretrained import BATCH_TOKENS, load_pretrained
     from escada.evaluation.tasks.documents import measure
     from escada.runs.device import resolve_device
-    from escada.text.corpus import SPLITS
 
-    if split not in SPLITS:
-        raise EscadaError(f"unknown split {split!r}", fix=nearest(split, SPLITS))
     model, tokenizer = load_pretrained(name)
     corpus = options.open_corpus(data, "reference")
     found, _ = measure(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from escada.cli import options
+from escada.cli.shared import options
 from escada.errors import counted
 from escada.terminal import echo, echo_json
 
@@ -23,9 +23,9 @@ def export(
     to: Annotated[
         str, typer.Option("--to", help="transformers, gguf or onnx, or a module on the path.")
     ],
-    which: Annotated[str, typer.Option(help="The run's checkpoint: best or last.")] = "best",
+    which: Annotated[Literal["best", "last"], typer.Option(help="The run's checkpoint.")] = "best",
     numbers: Annotated[
-        str, typer.Option(help="With gguf: f32, or f16 for files of half the size.")
+        Literal["f32", "f16"], typer.Option(help="With gguf; f16: files of half the size.")
     ] = "f32",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an older export that lies there.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import options
+from escada.cli.shared import options, training
 from escada.errors import counted
 from escada.terminal import bar, echo, echo_json, print_line
 
@@ -120,7 +120,7 @@ def judge(
             )
     if stop == "interrupted" or found is None:
         echo(f"Stopped and saved in {folder}. The same command goes on.", err=True)
-        raise typer.Exit(130)
+        raise typer.Exit(training.INTERRUPTED)
     if stop == "budget":
         echo(f"Stopped by the budget; saved in {folder}. The same command goes on.", err=True)
     if json:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import completion, options
+from escada.choices import Device
+from escada.cli.shared import completion, options
 from escada.errors import EscadaError
 from escada.terminal import echo, echo_json
 
@@ -37,11 +38,8 @@ def plan(
     data: options.Data = None,
     overrides: options.Overrides = None,
     device: Annotated[
-        str | None,
-        typer.Option(
-            help="cpu, cuda or auto: this machine (the default).",
-            autocompletion=completion.among("auto", "cpu", "cuda"),
-        ),
+        Device | None,
+        typer.Option(help="Plan for this machine, which is the default."),
     ] = None,
     no_calibration: Annotated[
         bool, typer.Option("--no-calibration", help="Run nothing; hours stay unknown here.")

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from escada.cli import options
+from escada.choices import Code
+from escada.cli.shared import options
 from escada.terminal import echo, echo_over
-
-if TYPE_CHECKING:
-    from escada.report.i18n import Code
 
 
 def report(
@@ -39,10 +37,9 @@ def report(
         ),
     ] = None,
     lang: Annotated[
-        str,
+        Code,
         typer.Option(
-            "--lang",
-            help="Language of what is printed and of the files: en or pt; the page has both.",
+            "--lang", help="Language of what is printed and of the files; the page has both."
         ),
     ] = "en",
     text_width: Annotated[
@@ -69,31 +66,26 @@ def report(
     With --latex, --markdown, --csv or --roadmap only those are written.
     """
     from escada.errors import EscadaError
-    from escada.report.i18n import CODES
 
-    codes: dict[str, Code] = {code: code for code in CODES}
-    if lang not in codes:
-        raise EscadaError(f"no language {lang!r}", fix=f"one of {', '.join(CODES)}")
-    code = codes[lang]
     files, more = (latex, markdown, csv, roadmap), sections or []
     if watch and any(files):
         raise EscadaError("--watch writes the page alone", fix="ask for files when it has ended")
     if watch:
-        _watch(folder, _seconds(every), code, more)
+        _watch(folder, _seconds(every), lang, more)
         return
     if not any(files):
-        _page(folder, code, more)
+        _page(folder, lang, more)
         return
     from escada.report.writers import bundle as write
 
     if latex is not None:
         echo(
             str(
-                write.write_latex(folder, latex, code, text_width_cm=text_width, more_sections=more)
+                write.write_latex(folder, latex, lang, text_width_cm=text_width, more_sections=more)
             )
         )
     if markdown is not None:
-        echo(str(write.write_markdown(folder, markdown, code, more_sections=more)))
+        echo(str(write.write_markdown(folder, markdown, lang, more_sections=more)))
     if csv is not None:
         echo(str(write.write_csv(folder, csv, more_sections=more)))
     if roadmap is not None:

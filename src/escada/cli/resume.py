@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from escada.cli import options
+from escada.cli.shared import options, training
 
 
 def resume(
@@ -23,13 +23,13 @@ def resume(
     from escada.training.run import recorded_device
     from escada.training.run import resume as resume_run
 
-    options.train_together(
+    training.train_together(
         recorded_device(run),
         lambda world: resume_run(
             run,
             data=data,
             allow_differences=allow_differences,
             world=world,
-            say=options.say_first(world),
+            say=training.say_first(world),
         ),
     )

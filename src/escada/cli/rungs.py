@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from escada.cli import completion, options
-from escada.cli.language import Code, language
+from escada.choices import Code
+from escada.cli.shared import options
+from escada.cli.shared.language import language
 from escada.terminal import echo_json, echo_text
 
 if TYPE_CHECKING:
@@ -36,11 +37,8 @@ _WORDS: dict[Code, tuple[str, str]] = {"en": ("Parameters", "."), "pt": ("Parâm
 
 def rungs(
     lang: Annotated[
-        str | None,
-        typer.Option(
-            help="pt or en; without it, the language of your locale.",
-            autocompletion=completion.among("en", "pt"),
-        ),
+        Code | None,
+        typer.Option(help="Without it, the language of your locale."),
     ] = None,
     json: options.Json = False,
 ) -> None:

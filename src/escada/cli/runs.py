@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from escada.cli import options
+from escada.cli.shared import options
 from escada.terminal import echo, echo_json, print_table
 
 

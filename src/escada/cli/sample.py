@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from escada.cli import completion, options
+from escada.choices import Weights
+from escada.cli.shared import options
 from escada.errors import counted
 from escada.terminal import bar, echo, echo_json, echo_styled, echo_text
 
@@ -48,11 +49,8 @@ def sample(
     ),
     seed: Annotated[int, typer.Option(help="Same seed, same text.")] = 42,
     weights: Annotated[
-        str,
-        typer.Option(
-            help="fp32, or narrower for speed: bf16, int8 (docs/generation.md: the loss).",
-            autocompletion=completion.among("fp32", "bf16", "int8"),
-        ),
+        Weights,
+        typer.Option(help="Narrower ones for speed (docs/generation.md: the loss)."),
     ] = "fp32",
     stream: Annotated[
         bool, typer.Option("--stream", help="Print text as it comes, one sample after the other.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from escada.cli import completion, options
+from escada.cli.shared import completion, options
 from escada.errors import EscadaError, counted
 from escada.terminal import Style, echo, echo_json, echo_styled, in_line
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from escada.cli import options
+from escada.cli.shared import options
 from escada.terminal import echo
 
 

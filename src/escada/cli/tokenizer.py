@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from escada.cli import completion, options
+from escada import choices
+from escada.cli.shared import completion, options
 from escada.terminal import echo, echo_json, echo_text
 
 if TYPE_CHECKING:
@@ -17,11 +18,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Train, use and measure tokenizers.", no_args_is_help=True)
 
 Profile = Annotated[
-    str | None,
-    typer.Option(
-        help="Clean the text first, as this profile does (reference or roadmap).",
-        autocompletion=completion.among(*completion.PROFILES),
-    ),
+    choices.Profile | None,
+    typer.Option(help="Clean the text first, as this profile does."),
 ]
 
 
@@ -43,13 +41,7 @@ def train(
     min_count: Annotated[
         int, typer.Option(help="characters: one seen fewer times becomes UNK.", min=1)
     ] = 3,
-    profile: Annotated[
-        str,
-        typer.Option(
-            help="Which default corpus, when there is no --data.",
-            autocompletion=completion.among(*completion.PROFILES),
-        ),
-    ] = "reference",
+    profile: options.CorpusProfile = "reference",
 ) -> None:
     """Train a tokenizer on the training split of a corpus."""
     from escada.errors import EscadaError
@@ -132,24 +124,14 @@ def stats(
     tokenizer: options.TokenizerFolder,
     data: options.Data = None,
     split: options.Split = "train",
-    profile: Annotated[
-        str,
-        typer.Option(
-            help="Which default corpus, when there is no --data.",
-            autocompletion=completion.among(*completion.PROFILES),
-        ),
-    ] = "reference",
+    profile: options.CorpusProfile = "reference",
     json: options.Json = False,
 ) -> None:
     """Measure a tokenizer on a split of a corpus."""
     from dataclasses import asdict
 
-    from escada.errors import EscadaError, nearest
-    from escada.text.corpus import SPLITS
     from escada.text.tokenizers.statistics import tokenizer_statistics
 
-    if split not in SPLITS:
-        raise EscadaError(f"unknown split {split!r}", fix=nearest(split, SPLITS))
     used = _open(tokenizer)
     corpus = options.open_corpus(data, profile)
     found = tokenizer_statistics(used, (d.text for d in corpus.documents(split)))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from escada.cli import completion, options
+from escada.cli.shared import completion, options, training
 
 
 def train(
@@ -75,10 +75,10 @@ def train(
             warm_start=open_run(warm_start) if warm_start else None,
             continued=continued,
             world=world,
-            say=options.say_first(world),
+            say=training.say_first(world),
         )
 
-    options.train_together(device, train_in)
+    training.train_together(device, train_in)
 
 
 def _check_continuing(run: Path, budget: str | None, *others: object) -> None:

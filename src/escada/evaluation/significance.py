@@ -30,6 +30,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from escada.choices import METRICS, Metric
 from escada.errors import EscadaError, nearest
 from escada.evaluation.ruler import DocumentScores
 from escada.evaluation.statistics import (
@@ -45,11 +46,8 @@ from escada.evaluation.statistics import (
 )
 
 Floats = NDArray[np.float64]
-Metric = Literal["bits_per_byte", "perplexity"]
 Scope = Literal["run", "recipe"]
 Verdict = Literal["better", "worse", "undecided"]
-
-METRICS: tuple[Metric, ...] = ("bits_per_byte", "perplexity")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,13 +26,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from escada.choices import Scored
 from escada.errors import EscadaError, counted
 from escada.evaluation.sampling import evenly, proportionally
 from escada.evaluation.scoring import target_scores
@@ -42,7 +42,6 @@ from escada.spec import Spec
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
-Score = Literal["last", "all"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -70,7 +69,7 @@ class WindowSettings:
     window_tokens: int
     window_stride: int
     max_windows: int
-    score: Score = "last"
+    score: Scored = "last"
     budget_seconds: float | None = None
 
     def __post_init__(self) -> None:

@@ -13,18 +13,17 @@ An option that a device cannot offer is an error that says so; nothing falls bac
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import nn
 
+from escada.choices import WEIGHTS
 from escada.errors import EscadaError, nearest
 from escada.models.contract import LanguageModel
 from escada.models.layers import RecurrentLayer
 from escada.models.packed import Int8Linear, PackedLinear, PackedNorm, onednn_packs
 
-Weights = Literal["fp32", "bf16", "int8"]
-WEIGHTS: tuple[Weights, ...] = get_args(Weights)
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.bfloat16}
 
 

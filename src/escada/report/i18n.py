@@ -11,14 +11,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from escada.budget import Budget
+from escada.choices import Code
 from escada.evaluation.task import Interval
 from escada.report.results import TestedBaseline
-
-Code = Literal["en", "pt"]
-CODES: tuple[Code, ...] = ("en", "pt")
 
 NOTHING = "–"
 """What is shown for a figure that was not measured."""

@@ -28,9 +28,8 @@ import ftfy
 from ftfy.badness import is_bad
 from wordfreq import zipf_frequency
 
+from escada.choices import PROFILES
 from escada.errors import EscadaError, nearest
-
-PROFILES = ("reference", "roadmap")
 
 _MAX_ROUNDS = 64
 """Far above what any text needs (mojibake five layers deep takes six); a guard against a bug."""

@@ -21,9 +21,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+from escada.choices import SPLITS
 from escada.errors import EscadaError, counted
 
-SPLITS = ("train", "validation", "test")
 HELD_OUT_SHARE = 0.1
 """Of a source's bytes, for validation and for test; the rest is training."""
 LARGEST_SHARE = HELD_OUT_SHARE / 5

@@ -7,17 +7,18 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from escada.errors import decimal_comma
+from escada.errors import decimal_comma, nearest
 
 _EXTRA = re.compile(r"got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
 _POSSIBLE = re.compile(r" \(Possible options: (.*)\)")
 """What the parser adds to an option that it does not know."""
+_NOT_ONE_OF = re.compile(r"invalid value for '[^']+': '(.*)' is not one of (.*)", re.DOTALL)
 _BAD_NUMBER = re.compile(r"invalid value for '(--[\w-]+)': Input should be a valid number")
 
 
 def plain(message: str) -> str:
     """The parser's message without a capital and a full stop, as ours are written."""
-    what = message.rstrip(".").replace(". Did you", "; did you")
+    what = message.rstrip(".").replace(". Did you", "; did you").replace("Value error, ", "")
     what = _POSSIBLE.sub(r"; did you mean \1?", what)
     what = what[:1].lower() + what[1:]
     if extra := _EXTRA.fullmatch(what):
@@ -35,6 +36,9 @@ def remedy(what: str, context: Any, words: Sequence[str]) -> str | None:
     """
     if number := _BAD_NUMBER.match(what):
         return decimal_comma(words[words.index(number[1]) + 1]) if number[1] in words else None
+    if choice := _NOT_ONE_OF.match(what):
+        meant = nearest(choice[1], re.findall(r"'(\w+)'", choice[2]))
+        return meant if meant.endswith("?") else None
     if what.startswith(_NO_PLACE):
         return _place_of(what.removeprefix(_NO_PLACE), context, words)
     return None

@@ -7,7 +7,8 @@ from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from escada.errors import EscadaError, counted, nearest
+from escada.choices import Scored
+from escada.errors import EscadaError, counted
 from escada.terminal import bar, echo, print_line
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from escada.runs.run import Run
     from escada.text.corpus import Corpus
 
-SCORES = ("last", "all")
 PLAIN_SECONDS = 10.0
 
 
@@ -26,7 +26,7 @@ class WindowOptions:
     window_tokens: int | None
     window_stride: int | None
     max_windows: int | None
-    score: str | None
+    score: Scored | None
     budget: str | None
 
     @property
@@ -42,7 +42,7 @@ class WindowOptions:
         """The roadmap's settings for the run's rung, with the user's over them.
 
         Raises:
-            EscadaError: an unknown score, a budget that is not a time, or a number below 1.
+            EscadaError: a budget that is not a time, or a number below 1.
         """
         from dataclasses import replace
 
@@ -55,8 +55,6 @@ class WindowOptions:
             if (value := getattr(self, name)) is not None
         }
         if self.score is not None:
-            if self.score not in SCORES:
-                raise EscadaError(f"unknown score {self.score!r}", fix=nearest(self.score, SCORES))
             changes["score"] = self.score
         if self.budget is not None:
             changes["budget_seconds"] = _seconds(self.budget)

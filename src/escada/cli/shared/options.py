@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli import completion
-from escada.terminal import echo
+from escada import choices
+from escada.cli.shared import completion
 
 if TYPE_CHECKING:
-    from escada.runs.run import Run
     from escada.text.corpus import Corpus
-    from escada.training.distributed import World
 
 Rung = Annotated[
     str,
@@ -156,16 +153,10 @@ Guardrail = Annotated[
         "--guardrail", help="A module on the path with a GUARDRAIL to ask too; may be repeated."
     ),
 ]
-Split = Annotated[
-    str,
-    typer.Option(
-        help="train, validation or test.",
-        autocompletion=completion.among("train", "validation", "test"),
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(help="auto, cpu or cuda.", autocompletion=completion.among("auto", "cpu", "cuda")),
+Split = Annotated[choices.Split, typer.Option(help="Part of the corpus.")]
+Device = Annotated[choices.Device, typer.Option(help="What computes; auto: a GPU if there is one.")]
+CorpusProfile = Annotated[
+    choices.Profile, typer.Option(help="Which default corpus, when there is no --data.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -196,78 +187,3 @@ def check_paths(data: Path | None, out: Path) -> None:
         raise EscadaError(what, where=there, fix="choose another --out")
     if not os.access(there, os.W_OK):
         raise EscadaError("no permission to write", where=there, fix="choose another --out")
-
-
-INTERRUPTED = 130
-"""Exit code of a process stopped by Ctrl-C (128 + SIGINT)."""
-
-
-def say_interrupted(run: Path) -> None:
-    """Write the card of a run that Ctrl-C stopped, and say how to go on with it."""
-    from escada.report.writers.card import write_card
-    from escada.runs.run import open_run
-
-    write_card(open_run(run))
-    echo(f"Stopped and saved. Resume with: escada resume {run}", err=True)
-
-
-def _say_finished(run: Run) -> None:
-    """The score of a training, whether it kept to its time, and what to do next."""
-    from escada.runs.time_budget import budget_seconds, time_warning
-    from escada.runs.underway import is_under_way
-
-    record = run.record
-    given = budget_seconds(run.spec, record)
-    if warning := time_warning(run.spec.name, record["training_seconds"], given):
-        echo(f"warning: {warning}", err=True)
-    if record["best_bits_per_byte"] is not None:
-        echo(
-            f"validation: {record['best_bits_per_byte']:.3f} bits per byte at step "
-            f"{record['best_step']:,}: what the model needs per byte of text that it has not "
-            "read (lower is better; 8 is knowing nothing)",
-            err=True,
-        )
-    if not is_under_way(run.path.parent):  # a climb evaluates its runs itself
-        echo(f"next: escada evaluate {run.path}   or: escada sample {run.path}", err=True)
-
-
-def say_first(world: World) -> Callable[[str], None]:
-    """Says on standard error what a training is doing; of several processes, the first one."""
-
-    def say(text: str) -> None:
-        if world.first:
-            echo(text, err=True)
-
-    return say
-
-
-def train_together(device: str, train: Callable[[World], Run]) -> None:
-    """Train in one process or in several, and close the run as it ended.
-
-    Args:
-        device: `auto`, `cpu` or `cuda`.
-        train: starts or resumes a run in the world that it is given.
-    """
-    from escada.cost.sheet import in_one_line, read_sheet
-    from escada.report.writers.card import write_card
-    from escada.training.distributed import joined
-    from escada.training.loop import Interrupted
-
-    stopped = False
-    with joined(device) as world:
-        # Inside, since the others wait here for the first one, which does the closing.
-        try:
-            run = train(world)
-        except Interrupted as stop:
-            stopped = True
-            if world.first:
-                say_interrupted(stop.path)
-        else:
-            if world.first:
-                write_card(run)
-                if sheet := read_sheet(run.layout.cost):
-                    echo(in_one_line(sheet), err=True)
-                _say_finished(run)
-                echo(run.path)
-    if stopped:
-        raise typer.Exit(INTERRUPTED)

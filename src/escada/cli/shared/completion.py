@@ -18,8 +18,6 @@ from typing import Any
 
 RUNS = "runs/"
 CORPORA = "data/"
-PROFILES = ("reference", "roadmap")
-"""Of cleaning; a test holds them against those of the normaliser, which is not imported here."""
 MOST = 200
 """Most folders that are offered."""
 
