@@ -48,7 +48,7 @@ def doctor(json: options.Json = False) -> None:
             )
     extras = {"datasets": "brwac", "tensorboard": "tensorboard"}
     missing = [extra for module, extra in extras.items() if not importlib.util.find_spec(module)]
-    facts = {
+    found = {
         "device": device.type,
         "memory_free_bytes": free,
         "disk_free_bytes": shutil.disk_usage(".").free,
@@ -60,7 +60,7 @@ def doctor(json: options.Json = False) -> None:
         "environment": environment(),
     }
     if json:
-        echo_json(facts)
+        echo_json(found)
         return
     machine = environment()
     echo(f"device     {device.type}: {', '.join(machine['gpus']) or machine['cpu']}")
@@ -69,7 +69,7 @@ def doctor(json: options.Json = False) -> None:
     echo(f"disk       {shutil.disk_usage('.').free / 2**30:.1f} GiB free here")
     echo(f"precision  {precision.name} ({precision.reason})")
     echo(f"torch      {torch.__version__}, Python {machine['python']}")
-    prepared = "prepared" if facts["default_corpus_prepared"] else "not prepared yet"
+    prepared = "prepared" if found["default_corpus_prepared"] else "not prepared yet"
     echo(f"corpus     the default corpus is {prepared} (cache: {cache_directory()})")
     for extra in missing:
         echo(f"missing    extra {extra!r}: pip install 'escada[{extra}]'")

@@ -48,7 +48,7 @@ def export(
     if data is not None:
         corpus_of(opened, data)  # which notes the place for the check
     form = export_run(opened, out, to=to, which=which, numbers=numbers, overwrite=overwrite)
-    facts: dict[str, object] = {
+    found: dict[str, object] = {
         "schema_version": 1,
         "form": form,
         "path": str(out),
@@ -59,9 +59,9 @@ def export(
         from escada.export.checks import check_export
 
         parity = check_export(opened, form, out, which="last" if which == "last" else "best")
-        facts["check"] = parity.to_json()
+        found["check"] = parity.to_json()
     if json:
-        echo_json(facts)
+        echo_json(found)
     else:
         echo(out)
         if parity is not None:

@@ -111,36 +111,36 @@ def _plan(
     return make_plan(spec, shape_of(spec, text.vocab_size), text, machine, prices)
 
 
-def _show(facts: dict[str, Any]) -> None:
-    machine, memory = facts["machine"], dict(facts["memory"])
+def _show(found: dict[str, Any]) -> None:
+    machine, memory = found["machine"], dict(found["memory"])
     total = memory.pop("total")
-    steps = facts["total_steps"]
+    steps = found["total_steps"]
     known = steps is not None
     rows = {
-        "rung": f"{facts['rung']} ({facts['preset']}), {facts['budget']}",
+        "rung": f"{found['rung']} ({found['preset']}), {found['budget']}",
         "machine": f"{machine['title']}, {machine['precision']}",
-        "parameters": f"{facts['parameters']:,}, vocabulary {facts['vocab_size']:,}",
-        "operations": f"{facts['flops_per_token']:.3g} FLOP per token, "
-        f"{facts['flops_per_step']:.3g} per step"
-        + (f", {facts['training_flops']:.3g} in all" if known else ""),
-        "steps": f"{steps:,} of {facts['tokens_per_step']:,} tokens" if known else "not known",
+        "parameters": f"{found['parameters']:,}, vocabulary {found['vocab_size']:,}",
+        "operations": f"{found['flops_per_token']:.3g} FLOP per token, "
+        f"{found['flops_per_step']:.3g} per step"
+        + (f", {found['training_flops']:.3g} in all" if known else ""),
+        "steps": f"{steps:,} of {found['tokens_per_step']:,} tokens" if known else "not known",
         "tokens": (
-            f"{facts['training_tokens']:,} trained, "
-            f"{facts['tokens_per_parameter']:.2g} per parameter (compute-optimal: about 20); "
-            f"{facts['passes']:.3g} epochs"
+            f"{found['training_tokens']:,} trained, "
+            f"{found['tokens_per_parameter']:.2g} per parameter (compute-optimal: about 20); "
+            f"{found['passes']:.3g} epochs"
             if known
             else "not known"
         ),
-        "memory": f"{_mib(total)} MiB at the peak{_of_available(facts)}",
+        "memory": f"{_mib(total)} MiB at the peak{_of_available(found)}",
     }
     for name, value in rows.items():
         echo(f"{name:12} {value}")
     for part, size in memory.items():
         echo(f"  {part:12} {_mib(size):>9} MiB")
-    echo(f"micro-batch  {_micro_batch(facts)}")
-    echo(f"time         {_time(facts)}")
-    echo(f"cost         {_cost(facts)}")
-    for warning in facts["warnings"]:
+    echo(f"micro-batch  {_micro_batch(found)}")
+    echo(f"time         {_time(found)}")
+    echo(f"cost         {_cost(found)}")
+    for warning in found["warnings"]:
         echo(f"warning      {warning}")
 
 
@@ -148,34 +148,34 @@ def _mib(size: float) -> str:
     return f"{size / 2**20:,.1f}"
 
 
-def _of_available(facts: dict[str, Any]) -> str:
-    have = facts["memory_available_bytes"]
+def _of_available(found: dict[str, Any]) -> str:
+    have = found["memory_available_bytes"]
     return "" if have is None else f" of {_mib(have)}"
 
 
-def _micro_batch(facts: dict[str, Any]) -> str:
-    here = f"{facts['micro_batch']} of {facts['batch_sequences']} sequences"
-    largest = facts["largest_micro_batch"]
+def _micro_batch(found: dict[str, Any]) -> str:
+    here = f"{found['micro_batch']} of {found['batch_sequences']} sequences"
+    largest = found["largest_micro_batch"]
     return here if largest is None else f"{here}; the largest that fits: {largest}"
 
 
-def _time(facts: dict[str, Any]) -> str:
-    if facts["hours"] is None:
+def _time(found: dict[str, Any]) -> str:
+    if found["hours"] is None:
         return "not known"
-    pace = facts["machine"]["pace"]
+    pace = found["machine"]["pace"]
     if pace is None:
-        return f"{facts['hours']:.3g} h, the budget"
+        return f"{found['hours']:.3g} h, the budget"
     how = pace["note"] if pace["basis"] == "assumed" else pace["basis"]
-    return f"{facts['hours']:.3g} h, {facts['seconds_per_step']:.3g} s per step ({how})"
+    return f"{found['hours']:.3g} h, {found['seconds_per_step']:.3g} s per step ({how})"
 
 
-def _cost(facts: dict[str, Any]) -> str:
-    if facts["hours"] is None:
+def _cost(found: dict[str, Any]) -> str:
+    if found["hours"] is None:
         return "not known"
-    kwh = "energy unknown" if facts["kwh"] is None else f"{facts['kwh']:.3g} kWh"
-    if facts["usd"] is None:
+    kwh = "energy unknown" if found["kwh"] is None else f"{found['kwh']:.3g} kWh"
+    if found["usd"] is None:
         return f"{kwh}, price unknown"
     return (
-        f"{kwh}, USD {facts['usd']:.3g}, BRL {facts['brl']:.3g} ({facts['money_basis']}), "
-        f"{facts['co2_g'] or 0:.2g} g of CO2 (grid: {facts['grid']})"
+        f"{kwh}, USD {found['usd']:.3g}, BRL {found['brl']:.3g} ({found['money_basis']}), "
+        f"{found['co2_g'] or 0:.2g} g of CO2 (grid: {found['grid']})"
     )

@@ -95,22 +95,22 @@ def _progress() -> Generator[Callable[[Progress], None]]:
 
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
     last = time.monotonic()
     with bar(*columns) as shown:
-        task = shown.add_task("windows", total=None, facts="", visible=False)
+        task = shown.add_task("windows", total=None, status="", visible=False)
 
         def report(where: Progress) -> None:
             nonlocal last
-            facts = f"{where.windows_per_second:,.0f} windows/s, {_duration(where.seconds_left)}"
+            status = f"{where.windows_per_second:,.0f} windows/s, {_duration(where.seconds_left)}"
             if not where.windows:
-                print_line(shown.console, f"{where.of:,} windows at about {facts} to go")
+                print_line(shown.console, f"{where.of:,} windows at about {status} to go")
             shown.update(
-                task, completed=where.windows, total=where.of, facts=f"{facts} left", visible=True
+                task, completed=where.windows, total=where.of, status=f"{status} left", visible=True
             )
             if not shown.console.is_terminal and time.monotonic() - last >= PLAIN_SECONDS:
                 last = time.monotonic()
-                print_line(shown.console, f"{where.windows:,}/{where.of:,}  {facts} left")
+                print_line(shown.console, f"{where.windows:,}/{where.of:,}  {status} left")
 
         yield report
 
