@@ -360,7 +360,8 @@ def token_by_token(model: Any, ids_BT: Any) -> Any:
 
 def quality(run_path: Path, data: Path, tokens: int = 40_000) -> dict[str, Any]:
     """Bits per byte of held-out text with each kind of weights, and the loss against fp32."""
-    from escada.generation.weights import WEIGHTS, with_weights
+    from escada.choices import WEIGHTS
+    from escada.generation.weights import with_weights
     from escada.runs.run import open_run
     from escada.text.corpus import Corpus
 

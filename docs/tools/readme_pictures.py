@@ -11,11 +11,12 @@ from pathlib import Path
 
 from pictures import theme_files
 
+from escada.choices import CODES
 from escada.files import write_bytes, write_text
 from escada.report.data import read_ladder
 from escada.report.figures.ladder import draw_ladder
 from escada.report.findings import find
-from escada.report.i18n import CODES, Language
+from escada.report.i18n import Language
 
 PICTURES = Path(__file__).parents[1] / "pictures"
 

@@ -10,7 +10,8 @@ from typing import Any
 from tutorial_figures import draw_groups, draw_saved, draw_surprisal
 from tutorial_words import WORDS
 
-from escada.report.i18n import Code, Language
+from escada.choices import Code
+from escada.report.i18n import Language
 
 _MADE = re.compile(r"<!-- made: ([\w-]+) -->\n.*?<!-- /made -->", re.DOTALL)
 _CONSOLE = "console-"

@@ -26,7 +26,7 @@ def _stop_signals() -> tuple[signal.Signals, ...]:
 
 
 @contextlib.contextmanager
-def on_stop(ask: Callable[[], None]) -> Generator[None]:
+def on_stop(ask: Callable[[], object]) -> Generator[None]:
     """Call `ask`, in the main thread, for each signal that asks this process to stop."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:

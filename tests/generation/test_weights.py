@@ -3,11 +3,12 @@
 import pytest
 import torch
 
+from escada.choices import WEIGHTS
 from escada.errors import EscadaError
 from escada.generation import weights as weights_module
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
-from escada.generation.weights import WEIGHTS, with_weights
+from escada.generation.weights import with_weights
 from escada.models import transformer
 from escada.models.packed import Int8Linear, PackedLinear, PackedNorm, onednn_packs
 from escada.text.tokenizers.bytes import ByteTokenizer

@@ -9,8 +9,9 @@ import wordfreq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from escada.choices import PROFILES
 from escada.errors import EscadaError
-from escada.text.cleaning import MIN_LINE_CHARACTERS, PROFILES, clean, clean_prompt
+from escada.text.cleaning import MIN_LINE_CHARACTERS, clean, clean_prompt
 
 # Any code point at all, and many of those that cleaning has to do with.
 _TRICKY = (

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from escada.choices import SPLITS
 from escada.cli.data import app
 from escada.errors import EscadaError
 from escada.text import corpus as corpus_module
-from escada.text.corpus import SPLITS, Corpus, default_corpus_path, prepare
+from escada.text.corpus import Corpus, default_corpus_path, prepare
 from escada.text.sources import dante
 from escada.text.statistics import corpus_statistics, percentile
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from escada.choices import SPLITS
 from escada.errors import EscadaError
-from escada.text.splitting import SPLITS, split_corpus, split_groups
+from escada.text.splitting import split_corpus, split_groups
 
 sizes = st.dictionaries(st.text(min_size=1, max_size=8), st.integers(1, 10**6), min_size=3)
 

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from escada.choices import Metric
 from escada.errors import EscadaError
 from escada.evaluation.ruler import DocumentScores, read_scores
-from escada.evaluation.significance import Metric, Recipe, compare
+from escada.evaluation.significance import Recipe, compare
 from escada.evaluation.task import read, read_if_there
 from escada.evaluation.tasks.documents import BESIDE, Documents
 from escada.evaluation.tasks.minimal_pairs import PAIRS

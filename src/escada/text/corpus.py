@@ -25,6 +25,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from escada.choices import SPLITS
 from escada.code_hash import code_hash
 from escada.errors import EscadaError, counted
 from escada.files import (
@@ -44,7 +45,7 @@ from escada.text.decontamination import contaminated
 from escada.text.documents import Document
 from escada.text.reading import Progress, ReferenceCounts, reference_documents
 from escada.text.sources import DEFAULT_OPTIONS, RowOptions, Source, open_source
-from escada.text.splitting import SPLITS, least_held_out_groups, split_corpus
+from escada.text.splitting import least_held_out_groups, split_corpus
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"

@@ -9,8 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from escada.choices import SPLITS
 from escada.text.corpus import Corpus
-from escada.text.splitting import SPLITS
 
 SCHEMA_VERSION = 1
 RARE = 3

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from escada.choices import Code
 from escada.report.contents import Contents
 from escada.report.data import read_climb, read_ladder
-from escada.report.i18n import Code, Language
+from escada.report.i18n import Language
 from escada.report.sections import sections_of
 from escada.report.tables import Table
 from escada.report.writers.latex import write_latex

@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from escada import __version__
+from escada.choices import CODES, Code
 from escada.files import write_bytes, write_text
 from escada.report.blocks import Figure, Section
 from escada.report.contents import Contents
@@ -29,7 +30,7 @@ from escada.report.figures.palette import rung_roles, variables
 from escada.report.figures.svg import inline, render_png, render_svg, standalone
 from escada.report.findings import find
 from escada.report.glance import glance
-from escada.report.i18n import CODES, NOTHING, Code, Language
+from escada.report.i18n import NOTHING, Language
 from escada.report.progress import Progress
 from escada.report.schema import Ladder
 from escada.report.sections import sections_of

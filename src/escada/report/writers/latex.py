@@ -19,10 +19,11 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from escada import __version__
+from escada.choices import Code
 from escada.report.blocks import Figure
 from escada.report.contents import Contents
 from escada.report.data import read_climb
-from escada.report.i18n import Code, Language
+from escada.report.i18n import Language
 from escada.report.sections import sections_of
 from escada.report.tables import Table
 from escada.report.writers.markdown_csv import csv_text
