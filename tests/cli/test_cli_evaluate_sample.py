@@ -76,11 +76,6 @@ def test_evaluate_measures_a_file_of_the_users_after_cleaning(run, tmp_path):
     assert not run.layout.evaluation(str(file)).exists()
 
 
-def test_evaluate_names_the_nearest_split(run):
-    with pytest.raises(EscadaError, match="validation"):
-        invoke("evaluate", run.path, "--split", "validatoin")
-
-
 def test_evaluate_refuses_another_corpus_whose_test_documents_may_be_training(run, tmp_path):
     from escada.text.corpus import prepare
 
