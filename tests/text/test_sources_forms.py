@@ -335,6 +335,7 @@ def zipped(*names: str) -> bytes:
         (gzip.compress(gzip.compress(ROWS)), "packed twice"),
         ("maca com acento".encode("utf-16-le"), "UTF-16"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "bytes",  # an archive's hold the time
 )
 def test_what_is_no_text_is_named_and_iconv_from_latin1_not_advised(tmp_path: Path, content, said):
     path = tmp_path / "a.txt"
