@@ -61,9 +61,14 @@ def test_every_module_is_imported_without_what_only_posix_has():
     assert int(done.stdout) > 150
 
 
-def test_a_process_of_its_own_group_is_asked_to_stop():
-    process = signals.start_apart([sys.executable, "-c", "import time; time.sleep(60)"])
-    time.sleep(0.5)
+def test_a_process_of_its_own_group_is_asked_to_stop(tmp_path):
+    # A process that was started in the background is born with SIGINT ignored.
+    code = "import pathlib, signal, sys, time; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    code += "pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
+    up = tmp_path / "up"
+    process = signals.start_apart([sys.executable, "-c", code, str(up)])
+    while not up.exists():
+        time.sleep(0.01)
     signals.ask_to_stop(process)
     assert process.wait(20) == -signal.SIGINT
 

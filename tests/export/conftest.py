@@ -74,7 +74,7 @@ class Runs:
         tokenizer = self.tokenizer("characters" if rung in ("v1", "v3") else "bpe")
         data = {"path": str(self.corpus_path), "corpus_hash": self.corpus.hash}
         run = create_run(
-            self.folder, spec, tokenizer, seed=7, key=name.ljust(6, "0"), data=data, facts={}
+            self.folder, spec, tokenizer, seed=7, key=name.ljust(6, "0"), data=data, recorded={}
         )
         model = build_model(spec.model, tokenizer.vocab_size, seed=7)
         torch.manual_seed(7)
