@@ -1,0 +1,90 @@
+"""Names of modules of before the layout of 2026-11-30, so that scripts and notebooks still import.
+
+    from escada.training.start import start      # says once that it is `escada.training.run` now
+
+Only modules of which people were shown names are here; they go with version 1.0.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "evaluation.baseline_comparison": "ladder.baseline_comparison",
+    "evaluation.card": "report.writers.card",
+    "evaluation.comparison": "ladder.comparison",
+    "evaluation.compressors": "evaluation.baselines.compressors",
+    "evaluation.controls": "evaluation.baselines.corpus_controls",
+    "evaluation.guardrails": "guardrails",
+    "evaluation.guardrails.facts": "guardrails.measures",
+    "evaluation.guardrails.guard": "guardrails.task",
+    "evaluation.guardrails.judging": "guardrails.verdicts",
+    "evaluation.harness": "evaluation.tasks.lm_eval",
+    "evaluation.judge": "judge",
+    "evaluation.judge.asking": "judge.client",
+    "evaluation.judge.reference": "judge.offline_judge",
+    "evaluation.judge.reviewing": "judge.review",
+    "evaluation.kneser_ney": "evaluation.baselines.kneser_ney",
+    "evaluation.lexicon": "evaluation.portuguese.lexicon",
+    "evaluation.measurement": "evaluation.tasks.documents",
+    "evaluation.ngram": "evaluation.baselines.ngram_counts",
+    "evaluation.portuguese.cloze": "evaluation.tasks.cloze",
+    "evaluation.portuguese.continuations": "evaluation.continuations",
+    "evaluation.portuguese.pairs": "evaluation.tasks.minimal_pairs",
+    "evaluation.pretrained": "evaluation.baselines.pretrained",
+    "evaluation.results": "evaluation.task",
+    "evaluation.review": "evaluation.task",
+    "evaluation.strata": "evaluation.sampling",
+    "text.prepared": "text.token_cache",
+    "text.sources.mending": "text.sources.detokenize",
+    "training.circumstances": "training.setup",
+    "training.start": "training.run",
+}
+_PACKAGE = __name__.rpartition(".")[0]
+
+
+def new_name(module: str) -> str | None:
+    """Where a module of before is now; None if it was not moved."""
+    name = module.removeprefix(f"{_PACKAGE}.")
+    if name in MOVED:
+        return f"{_PACKAGE}.{MOVED[name]}"
+    package, _, rest = name.rpartition(".")
+    return f"{_PACKAGE}.{MOVED[package]}.{rest}" if package in MOVED else None
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds a module of before by its new name, and says so."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """A spec for a name of before; nothing for any other."""
+        if not fullname.startswith(f"{_PACKAGE}.") or new_name(fullname) is None:
+            return None
+        return ModuleSpec(fullname, self)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module under its new name."""
+        name = new_name(spec.name)
+        assert name is not None
+        warnings.warn(f"{spec.name} is {name} now", DeprecationWarning, stacklevel=2)
+        module = importlib.import_module(name)
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing is run again; the module keeps its own spec."""
+        if module.__spec__ is not None and module.__spec__.loader is self:
+            module.__spec__ = module.__spec__.loader_state
+
+
+def install() -> None:
+    """Let names of before be found, ahead of the path; once."""
+    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, Finder())
