@@ -134,6 +134,29 @@ def test_an_unknown_task_and_a_module_without_tasks_are_named(tmp_path, monkeypa
         find_tasks("json.tool")
 
 
+def test_a_figure_of_other_weights_is_not_shown(run, corpus, vowels):
+    (mine,) = find_tasks(vowels)
+    complete(Subject(run, corpus, device="cpu"), mine)
+    table = read_json(mine.path(run))
+    assert "vowels" in tasks.foreign_figures(run)
+    mine.path(run).write_text(json.dumps(table | {"weights_sha256": "0" * 64}))
+    assert tasks.foreign_figures(run) == {}
+
+
+def test_a_task_with_the_name_of_ours_is_refused(vowels, tmp_path):
+    file = tmp_path / "my_vowels.py"
+    file.write_text(VOWELS.replace('name = "vowels"', 'name = "test"'))
+    with pytest.raises(EscadaError, match="name of one of escada's own"):
+        find_tasks(vowels)
+
+
+def test_asking_whether_guardrails_are_done_makes_no_samples(run, corpus):
+    run.layout.samples.unlink(missing_ok=True)
+    (guardrails,) = find_tasks("guardrails")
+    assert not guardrails.is_done(Subject(run, corpus, device="cpu"))
+    assert not run.layout.samples.exists()
+
+
 def test_a_damaged_result_is_named_with_its_key(run, corpus):
     complete(Subject(run, corpus, device="cpu"), TEST)
     path = TEST.path(run)

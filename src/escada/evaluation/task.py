@@ -256,13 +256,13 @@ def read_if_there(run: Run, task: Task[R]) -> R | None:
 
 
 def foreign_figures(run: Run) -> dict[str, list[Figure]]:
-    """What tasks from outside this package found of a run, by their names."""
+    """What tasks from outside this package found of the weights that a run has now, by name."""
     folder = run.layout.evaluation("test").parent
     tables = {path: read_json(path) for path in sorted(folder.glob("*.json"))}
     return {
         path.stem: [parse(Figure, one, path) for one in table["figures"]]
         for path, table in tables.items()
-        if "figures" in table
+        if "figures" in table and table["weights_sha256"] == weights_hash(run, table["weights"])
     }
 
 
@@ -291,10 +291,20 @@ def find_tasks(name: str) -> tuple[Task[Any], ...]:
     """The task of a name, or those that a module on the path offers.
 
     Raises:
-        EscadaError: no such task or module, or one that offers none.
+        EscadaError: no such task or module, or one whose task has the name of ours.
     """
     ours = {task.name: task for task in _ours()}
-    return (ours[name],) if name in ours else tuple(PLACE.load(name).TASKS)
+    if name in ours:
+        return (ours[name],)
+    found: tuple[Task[Any], ...] = tuple(PLACE.load(name).TASKS)
+    if taken := [task.name for task in found if task.name in ours and task is not ours[task.name]]:
+        raise EscadaError(
+            f"the task {taken[0]!r} has the name of one of escada's own, whose result it would "
+            "overwrite",
+            where=name,
+            fix="give it another name",
+        )
+    return found
 
 
 @cache

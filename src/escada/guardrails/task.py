@@ -165,6 +165,10 @@ class Guardrails(Task[GuardrailsResult]):
             complete(subject, SAMPLES)
         return read_samples(path)
 
+    def is_done(self, subject: Subject) -> bool:
+        """Not without samples, which only `evaluate` makes."""
+        return subject.run.layout.samples.exists() and super().is_done(subject)
+
     def which(self, subject: Subject) -> Which:
         """The checkpoint that wrote the samples."""
         return self._samples(subject).weights
