@@ -11,17 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escada.evaluation.baselines.byte_ngrams import character_tokenizer
-from escada.evaluation.baselines.kneser_ney import (
-    CUSTOMARY_DISCOUNTS,
-    KneserNey,
-    discounts,
-    fit_kneser_ney,
-    order_figures,
-)
-from escada.evaluation.baselines.ngram_counts import NOT_SEEN, Level, count_ngrams
+from escada.evaluation.baselines.kneser_ney import fit_kneser_ney, order_figures, token_stream
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
+from escada.models import ngram_counts
+from escada.models.kneser_ney import CUSTOMARY_DISCOUNTS, KneserNey, discounts
+from escada.models.ngram_counts import NOT_SEEN, Level
 from escada.text.documents import Document
 
 TEXTS = [
@@ -36,6 +32,13 @@ TEXTS = [
 HELD_OUT = ["o carteiro caiu na chuva", "a", "à noite a menina viu Ω", "xyz"]
 TOKENIZER = character_tokenizer(TEXTS)
 SIZE, BOS, EOS = TOKENIZER.vocab_size, TOKENIZER.bos_id, TOKENIZER.eos_id
+
+
+def count_ngrams(tokenizer, texts, longest, **limits):
+    ids_T = token_stream(tokenizer, texts)
+    return ngram_counts.count_ngrams(
+        ids_T, tokenizer.vocab_size, tokenizer.bos_id, longest, **limits
+    )
 
 
 def path(text):

@@ -1,10 +1,11 @@
 """N-grams of tokens counted in sorted tables, without a Python loop over the text.
 
-    levels = count_ngrams(tokenizer, texts, longest=6)
+    levels = count_ngrams(ids_T, vocab_size, bos_id, longest=6)
     levels[2].counts_N      # how often each trigram was seen
 
-Documents are counted alone, as BOS text EOS. The n-grams of one length form a level, and each is a
-row of it. Its key is the row of its first tokens, one level below, times V, plus its last token:
+The text is `BOS text EOS` of each document, and each is counted alone. The n-grams of one length
+form a level, and each is a row of it. Its key is the row of its first tokens, one level below,
+times V, plus its last token:
 
     key("abc") = row("ab") x V + c
 
@@ -17,13 +18,10 @@ context stand side by side, and a row is an n-gram and at once a context of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-
-from escada.text.tokenizers import Tokenizer
 
 Integers = NDArray[np.int64]
 
@@ -72,15 +70,16 @@ class Level:
 
 
 def count_ngrams(
-    tokenizer: Tokenizer, texts: Sequence[str], longest: int, *, most: int = MOST_NGRAMS
+    ids_T: Integers, vocab_size: int, bos_id: int, longest: int, *, most: int = MOST_NGRAMS
 ) -> list[Level]:
     """Count all n-grams up to a length, or up to the last that fits into memory.
 
     BOS is only ever the first token of one: none reaches over the end of a document.
 
     Args:
-        tokenizer: whose tokens are counted.
-        texts: counted alone, each from BOS to EOS.
+        ids_T: the text; see the module.
+        vocab_size: V.
+        bos_id: opens each document.
         longest: the most tokens of an n-gram, at least 1.
         most: different n-grams in all levels above the first two. A level that would pass it is
             left out, and so are longer ones.
@@ -88,15 +87,15 @@ def count_ngrams(
     Returns:
         Level 1 first.
     """
-    size = tokenizer.vocab_size
-    ids_T = token_stream(tokenizer, texts)
-    levels = [_level(np.arange(size), np.bincount(ids_T, minlength=size))]
+    levels = [_level(np.arange(vocab_size), np.bincount(ids_T, minlength=vocab_size))]
     rows_T = ids_T  # of the n-gram that ends at each token; NOT_SEEN where it would cross a BOS
     for length in range(2, longest + 1):
         contexts_T = np.concatenate([[NOT_SEEN], rows_T[:-1]])
-        whole_T = (contexts_T != NOT_SEEN) & (ids_T != tokenizer.bos_id)
+        whole_T = (contexts_T != NOT_SEEN) & (ids_T != bos_id)
         keys_N, row_of, counts_N = np.unique(
-            contexts_T[whole_T] * size + ids_T[whole_T], return_inverse=True, return_counts=True
+            contexts_T[whole_T] * vocab_size + ids_T[whole_T],
+            return_inverse=True,
+            return_counts=True,
         )
         if length > 2 and sum(map(len, levels)) + len(keys_N) > most:
             break
@@ -114,10 +113,3 @@ def count_ngrams(
 
 def _level(keys_N: Integers, counts_N: Integers) -> Level:
     return Level(keys_N, counts_N.astype(np.int32), np.zeros(len(keys_N), dtype=np.int32))
-
-
-def token_stream(tokenizer: Tokenizer, texts: Sequence[str]) -> Integers:
-    """`BOS text EOS` of every text in one array, int64, shape (T,)."""
-    ends = np.array([tokenizer.eos_id, tokenizer.bos_id])
-    parts = [part for ids in tokenizer.encode_batch(texts) for part in (ids, ends)]
-    return np.concatenate([ends[1:], *parts])[:-1].astype(np.int64)
