@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from escada.errors import EscadaError, nearest
 
@@ -115,6 +116,20 @@ class Place:
         if file is None:
             return None
         return file.resolve().parents[name.count(".") + (file.name == "__init__.py")]
+
+
+def needed(name: str, extra: str) -> Any:
+    """An optional package.
+
+    Raises:
+        EscadaError: it is not installed; names the extra that installs it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise EscadaError(
+            f"{error.name} is not installed", fix=f"pip install 'escada[{extra}]'"
+        ) from error
 
 
 def add_folder(folder: Path) -> None:

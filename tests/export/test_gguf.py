@@ -9,8 +9,9 @@ import pytest
 from tests.export.conftest import AWKWARD, GPT2, RECURRENT_RUNS, needs
 
 from escada.errors import EscadaError
-from escada.export.checks import TOLERANCES, GgufExport, compare
-from escada.export.forms.gguf import export_gguf, gguf_tensors
+from escada.export.checks import compare
+from escada.export.forms.gguf import TOLERANCE, GgufExport, gguf_tensors
+from escada.export.forms.gguf import export as export_gguf
 
 LIBRARIES = ("gguf", "llama_cpp")
 
@@ -80,7 +81,7 @@ def test_only_a_gguf_file_is_overwritten(tmp_path):
 def test_llama_cpp_gives_our_ids_and_logits(runs, tmp_path, name, numbers):
     run = runs(name)
     path = export_gguf(run, tmp_path / "out.gguf", numbers=numbers)
-    parity = compare(run, GgufExport(path, 48), TOLERANCES[f"gguf-{numbers}"])
+    parity = compare(run, GgufExport(path, 48), TOLERANCE[numbers])
     assert parity.ok, parity
     assert parity.sentences > 100
     if numbers == "f32":

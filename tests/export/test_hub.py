@@ -14,9 +14,9 @@ from tests.export.conftest import AWKWARD, GPT2, RECURRENT_RUNS, SHAPES, needs
 from escada.errors import EscadaError
 from escada.evaluation.task import Subject, complete
 from escada.evaluation.tasks.documents import TEST
-from escada.export.checks import TOLERANCES, HubExport, compare
-from escada.export.forms.transformers import export_hub
-from escada.export.hub_card import hub_card
+from escada.export.checks import compare
+from escada.export.forms.transformers import TOLERANCE, HubExport
+from escada.export.forms.transformers import export as export_hub
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -66,19 +66,23 @@ def test_nothing_is_overwritten_unless_asked_and_only_an_export(runs, tmp_path):
 def test_a_failed_export_leaves_the_older_one(runs, tmp_path, monkeypatch):
     folder = export_hub(runs("v1"), tmp_path / "out")
     before = (folder / "model.safetensors").read_bytes()
-    monkeypatch.setattr("escada.export.forms.transformers.hub_card", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("escada.export.forms.transformers.export_card", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         export_hub(runs("v1"), folder, overwrite=True)
     assert (folder / "model.safetensors").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_the_card_has_the_figure_and_how_to_load(runs):
+def card_of(run, folder):
+    return (export_hub(run, folder, overwrite=True) / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_card_has_the_figure_and_how_to_load(runs, tmp_path):
     run = runs("v_final")
-    assert "model-index" not in hub_card(run, "best", native=True)
+    assert "model-index" not in card_of(run, tmp_path / "out")
     complete(Subject(run, runs.corpus, device="cpu"), TEST)
     found = json.loads(run.layout.evaluation("test").read_text())
-    card = hub_card(run, "best", native=True)
+    card = card_of(run, tmp_path / "out")
     front = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)[1]
     assert "library_name: transformers" in front
     assert "language: pt" in front
@@ -88,19 +92,19 @@ def test_the_card_has_the_figure_and_how_to_load(runs):
     assert card.count("## Using it") == 1
     assert "escada sample" not in card
     assert "trust_remote_code" not in card
-    assert "trust_remote_code=True" in hub_card(runs("v1"), "best", native=False)
+    assert "trust_remote_code=True" in card_of(runs("v1"), tmp_path / "v1")
     assert "## Hashes" in card
 
 
-def test_a_figure_of_other_weights_is_no_figure_of_this_export(runs):
+def test_a_figure_of_other_weights_is_no_figure_of_this_export(runs, tmp_path):
     run = runs("untied")
     complete(Subject(run, runs.corpus, device="cpu"), TEST)
-    assert "value:" in hub_card(run, "best", native=True)
+    assert "value:" in card_of(run, tmp_path / "out")
     for split in ("test", "validation"):
         path = run.layout.evaluation(split)
         found = json.loads(path.read_text())
         path.write_text(json.dumps(found | {"weights_sha256": "0" * 64}))
-    assert "value:" not in hub_card(run, "best", native=True)
+    assert "value:" not in card_of(run, tmp_path / "out")
 
 
 @pytest.mark.slow
@@ -127,7 +131,7 @@ def run_python_of(card):
 def test_transformers_gives_our_ids_and_logits(runs, tmp_path, name):
     run = runs(name)
     exported = HubExport(export_hub(run, tmp_path / "out"))
-    parity = compare(run, exported, TOLERANCES["transformers"])
+    parity = compare(run, exported, TOLERANCE)
     assert parity.ok, parity
     assert parity.sentences > 100
     assert parity.tokens > 200
@@ -146,7 +150,7 @@ def test_a_wrong_weight_is_noticed(runs, tmp_path):
     exported = HubExport(export_hub(runs("v_final"), tmp_path / "out"))
     with torch.no_grad():
         exported.model.transformer.h[1].mlp.c_fc.bias += 1e-2
-    assert not compare(runs("v_final"), exported, TOLERANCES["transformers"]).ok
+    assert not compare(runs("v_final"), exported, TOLERANCE).ok
 
 
 def greedy_of_ours(run, ids, tokens):

@@ -11,8 +11,9 @@ import torch
 from tests.export.conftest import GPT2, RECURRENT_RUNS, SHAPES, needs
 
 from escada.errors import EscadaError
-from escada.export.checks import TOLERANCES, OnnxExport, compare
-from escada.export.forms.onnx import export_onnx
+from escada.export.checks import compare
+from escada.export.forms.onnx import TOLERANCE, OnnxExport
+from escada.export.forms.onnx import export as export_onnx
 
 LIBRARIES = ("onnx", "onnxruntime", "tokenizers")
 
@@ -41,7 +42,7 @@ def test_without_the_package_one_line_names_the_extra(runs, tmp_path, monkeypatc
 @needs(*LIBRARIES)
 @pytest.mark.parametrize("name", SHAPES)
 def test_onnx_runtime_gives_our_ids_and_logits(runs, exported, name):
-    parity = compare(runs(name), OnnxExport(exported(name)), TOLERANCES["onnx"])
+    parity = compare(runs(name), OnnxExport(exported(name)), TOLERANCE)
     assert parity.ok, parity
     assert parity.tokens > 200
     assert parity.same_greedy == parity.greedy_prompts

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from escada.errors import EscadaError
 from escada.generation import batch as batch_module
 from escada.generation.batch import Batch, Request
-from escada.generation.decoding import generate, random_stream, stream
+from escada.generation.decoding import generate, random_stream, requests
 from escada.generation.samplers import SamplerSettings
 from escada.text.tokenizers.bytes import ByteTokenizer
 from escada.text.tokenizers.characters import CharacterTokenizer
@@ -180,11 +180,10 @@ def test_the_last_event_says_why(table_model):
 
     def finish(prompt, **options):
         events = list(
-            stream(
-                table_model(table), tokenizer, [prompt], greedy, max_tokens=6, profile="reference",
-                **options,
+            Batch(table_model(table), tokenizer).run(
+                requests(tokenizer, [prompt], greedy, max_tokens=6, **options)
             )
-        )  # fmt: skip
+        )
         assert [event.finish for event in events[:-1]] == [None] * (len(events) - 1)
         return "".join(event.text for event in events), events[-1].finish
 
@@ -197,10 +196,10 @@ def test_the_last_event_says_why(table_model):
 @pytest.mark.parametrize("name", ["lstm", "learned"])
 def test_a_stream_is_generate_token_by_token(tiny, name):
     model = tiny(name, BYTES.vocab_size)
-    options = {"max_tokens": 25, "n": 2, "seed": 3, "profile": "reference"}
+    options = {"max_tokens": 25, "n": 2, "seed": 3}
     prompts = ["Era", "É", "Era"]
-    samples = generate(model, BYTES, prompts, SETTINGS[2], **options)
-    events = list(stream(model, BYTES, prompts, SETTINGS[2], **options))
+    samples = generate(model, BYTES, prompts, SETTINGS[2], profile="reference", **options)
+    events = list(Batch(model, BYTES).run(requests(BYTES, prompts, SETTINGS[2], **options)))
     for row, sample in enumerate(samples):
         own = [event for event in events if event.request == row]
         assert [event.token for event in own] == sample.ids

@@ -9,8 +9,6 @@ from escada.models.packed import (
     Int8Linear,
     PackedLinear,
     PackedNorm,
-    linear_add,
-    linear_gelu,
     onednn_packs,
 )
 
@@ -65,15 +63,8 @@ def test_a_packed_layer_multiplies_as_the_plain_one(pack, tolerance, bias, shape
     stream = inputs(packed, *shape, 160)
     expected = linear(x.float())
     close(packed(x), expected, tolerance)
-    close(linear_gelu(packed, x), functional.gelu(expected, approximate="tanh"), tolerance)
-    close(linear_add(stream, packed, x), stream.float() + expected, tolerance)
-
-
-def test_the_helpers_take_plain_layers_too():
-    linear = layer()
-    x, stream = torch.randn(2, 1, 96), torch.randn(2, 1, 160)
-    assert torch.equal(linear_gelu(linear, x), functional.gelu(linear(x), approximate="tanh"))
-    assert torch.equal(linear_add(stream, linear, x), stream + linear(x))
+    close(packed.gelu(x), functional.gelu(expected, approximate="tanh"), tolerance)
+    close(packed.add_to(stream, x), stream.float() + expected, tolerance)
 
 
 @every_form

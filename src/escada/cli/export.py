@@ -40,6 +40,7 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Write a run for Hugging Face transformers, llama.cpp (GGUF) or ONNX Runtime."""
+    from escada.export.checks import check_export, checkable
     from escada.export.forms import export_run
     from escada.runs.corpus import corpus_of
     from escada.runs.run import open_run
@@ -47,18 +48,18 @@ def export(
     opened = open_run(run)
     if data is not None:
         corpus_of(opened, data)  # which notes the place for the check
-    form = export_run(opened, out, to=to, which=which, numbers=numbers, overwrite=overwrite)
+    if check:
+        checkable(to)
+    export_run(opened, out, to=to, which=which, numbers=numbers, overwrite=overwrite)
     found: dict[str, object] = {
         "schema_version": 1,
-        "form": form,
+        "form": f"gguf-{numbers}" if to == "gguf" else to,
         "path": str(out),
         "bytes": sum(file.stat().st_size for file in [out, *out.rglob("*")] if file.is_file()),
     }
     parity = None
     if check:
-        from escada.export.checks import check_export
-
-        parity = check_export(opened, form, out, which="last" if which == "last" else "best")
+        parity = check_export(opened, to, out, numbers=numbers, which=which)
         found["check"] = parity.to_json()
     if json:
         echo_json(found)

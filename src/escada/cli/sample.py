@@ -74,8 +74,8 @@ def sample(
     from dataclasses import asdict
 
     from escada.errors import EscadaError
-    from escada.generation.decoding import generate
-    from escada.generation.decoding import stream as stream_samples
+    from escada.generation.batch import Batch
+    from escada.generation.decoding import generate, requests
     from escada.generation.prompts import load_prompts
     from escada.generation.samplers import settings_as_written
     from escada.runs.device import resolve_device
@@ -99,21 +99,20 @@ def sample(
     prompts = prompt or [default.text for default in load_prompts()]
     profile = opened.spec.text.profile
     if stream:
-        events = stream_samples(
-            model,
+        cleaned = [clean_prompt(text, profile) for text in prompts]
+        rows = requests(
             opened.tokenizer,
-            prompts,
+            cleaned,
             settings,
             max_tokens=max_tokens,
             n=n,
             seed=seed,
-            profile=profile,
-            batch_rows=1,  # what is printed comes in order; the text is that of any batch
-            weights=weights,
             stop=stop or (),
             alternatives=logprobs or 0,
         )
-        cleaned = [clean_prompt(text, profile) for text in prompts for _ in range(n)]
+        # One row at a time: what is printed comes in order, and the text is that of any batch.
+        events = Batch(model, opened.tokenizer, weights=weights, max_rows=1).run(rows)
+        cleaned = [text for text in cleaned for _ in range(n)]
         _print_stream(events, cleaned, opened.tokenizer, with_tokens=logprobs is not None)
         return
     with _progress(len(prompts) * n, max_tokens) as progress:

@@ -1,6 +1,6 @@
 """Whether an export says what the run says: its ids, its texts and its logits beside ours.
 
-    parity = compare(run, load_hub(folder), TOLERANCES["transformers"])
+    parity = check_export(run, "transformers", folder)
     if not parity.ok: …
 
 The other side is the library that the export is for, loaded as its users load it. Sentences are of
@@ -13,24 +13,21 @@ the logits, but they are what people try first.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from escada.errors import EscadaError
-from escada.export.forms.onnx import GRAPH
-from escada.export.forms.transformers import REMOTE_FILES
-from escada.export.target import needed
-from escada.files import read_json
+from escada.export.forms import FORMS
 from escada.generation.prompts import load_prompts
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which
@@ -45,9 +42,6 @@ MOST_TOKENS = 512
 """Of a document, where the model has no context of its own."""
 GREEDY_TOKENS = 24
 GREEDY_PROMPTS = 4
-TOLERANCES = {"transformers": 1e-4, "onnx": 5e-4, "gguf-f32": 2e-2, "gguf-f16": 5e-2}
-"""Largest difference of a logit that is taken for rounding. ONNX Runtime approximates the functions
-of an LSTM's gates, and llama.cpp takes GELU from a table of half-precision numbers."""
 
 Logits = NDArray[np.float32]
 
@@ -97,7 +91,7 @@ class Parity:
         same = self.sentences == self.same_ids == self.same_texts
         return same and self.largest_difference <= self.tolerance
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """For `--json`."""
         return {"schema_version": SCHEMA_VERSION, "ok": self.ok, **asdict(self)}
 
@@ -187,116 +181,32 @@ def _greedy(
     return ids
 
 
-class HubExport:
-    """A folder, loaded by transformers."""
-
-    def __init__(self, folder: Path) -> None:
-        transformers = needed("transformers", "export")
-        own_code = (folder / REMOTE_FILES[-1]).exists()
-        options = {"local_files_only": True, "trust_remote_code": own_code}
-        self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, **options)
-        self.model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, **options)
-
-    def encode(self, text: str) -> list[int]:
-        """See `Exported`."""
-        # Quietly: a sentence may be longer than the model's context, and is only encoded.
-        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """See `Exported`."""
-        return self.tokenizer.decode(list(ids))
-
-    def logits(self, ids: Sequence[int]) -> Logits:
-        """See `Exported`."""
-        with torch.no_grad():
-            return self.model(torch.tensor([list(ids)])).logits[0].numpy()
-
-
-class GgufExport:
-    """A file, loaded by llama-cpp-python; keys and values in f32."""
-
-    def __init__(self, path: Path, context_tokens: int) -> None:
-        llama_cpp = needed("llama_cpp", "export")
-        f32 = 0  # ggml's number for the type
-        self.llama: Any = llama_cpp.Llama(
-            str(path),
-            n_ctx=context_tokens,
-            logits_all=True,
-            verbose=False,
-            type_k=f32,
-            type_v=f32,
-        )
-
-    def encode(self, text: str) -> list[int]:
-        """See `Exported`."""
-        return self.llama.tokenize(text.encode("utf-8"), add_bos=False, special=False)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """See `Exported`."""
-        return self.llama.detokenize(list(ids)).decode("utf-8", errors="replace")
-
-    def logits(self, ids: Sequence[int]) -> Logits:
-        """See `Exported`."""
-        self.llama.reset()
-        self.llama.eval(list(ids))
-        return self.llama.scores[: len(ids)].copy()
-
-
-class OnnxExport:
-    """A folder, loaded by ONNX Runtime, with its tokenizer by the tokenizers library."""
-
-    def __init__(self, folder: Path) -> None:
-        runtime = needed("onnxruntime", "export")
-        tokenizers = needed("tokenizers", "export")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        self.session: Any = runtime.InferenceSession(
-            folder / GRAPH, options, providers=["CPUExecutionProvider"]
-        )
-        self.facts = read_json(folder / "config.json")
-        text = (folder / "tokenizer.json").read_text(encoding="utf-8")
-        self.tokenizer: Any = tokenizers.Tokenizer.from_str(text)
-        self.tokenizer.encode_special_tokens = True  # "<s>" in a text is three characters
-
-    def encode(self, text: str) -> list[int]:
-        """See `Exported`."""
-        return self.tokenizer.encode(text, add_special_tokens=False).ids
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """See `Exported`."""
-        return self.tokenizer.decode(list(ids))
-
-    def logits(self, ids: Sequence[int]) -> Logits:
-        """See `Exported`."""
-        return self.read(np.array([list(ids)], dtype=np.int64), None)[0][0]
-
-    def read(
-        self, ids_BT: NDArray[np.int64], state: NDArray[np.float32] | None
-    ) -> tuple[Logits, NDArray[np.float32] | None]:
-        """Logits (B, T, V), and the next state of a recurrent model; None: from the start."""
-        inputs: dict[str, Any] = {"ids": ids_BT}
-        if self.facts["context_tokens"] is None:
-            if state is None:
-                layers, width = self.facts["state_layers"], self.facts["state_width"]
-                state = np.zeros((2, layers, len(ids_BT), width), dtype=np.float32)
-            inputs["state"] = state
-        logits, *states = self.session.run(None, inputs)
-        return logits, states[0] if states else None
-
-
-def check_export(run: Run, form: str, path: Path, *, which: Which = "best") -> Parity:
-    """`compare` for a form by name: `transformers`, `onnx`, `gguf-f32` or `gguf-f16`.
+def checkable(form: str) -> ModuleType:
+    """The file of a form, which says how the form is read.
 
     Raises:
-        EscadaError: the form's library is not installed, or the export is not the run's any more.
+        EscadaError: it does not say so.
     """
-    if form.startswith("gguf"):
-        context = run.spec.model.model_dump()["context_tokens"]
-        exported: Exported = GgufExport(path, context)
-    elif form == "onnx":
-        exported = OnnxExport(path)
-    elif form == "transformers":
-        exported = HubExport(path)
-    else:
-        raise EscadaError(f"unknown form {form!r}", fix=json.dumps(sorted(TOLERANCES)))
-    return compare(run, exported, TOLERANCES[form], which=which)
+    module = FORMS.load(form)
+    for name in ("load", "TOLERANCE"):
+        if not hasattr(module, name):
+            raise EscadaError(
+                f"the form {form!r} cannot be checked: its file offers no {name}",
+                where="--check",
+                fix="leave --check out, or see docs/extending.md",
+            )
+    return module
+
+
+def check_export(
+    run: Run, form: str, path: Path, *, numbers: str = "f32", which: Which = "best"
+) -> Parity:
+    """`compare` for a form by name.
+
+    Raises:
+        EscadaError: the form's library is not installed, or see `checkable`.
+    """
+    module = checkable(form)
+    allowed: float | Mapping[str, float] = module.TOLERANCE
+    tolerance = allowed[numbers] if isinstance(allowed, Mapping) else allowed
+    return compare(run, module.load(run, path), tolerance, which=which)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from escada.models import transformer
 
 
-def gpt2_config(model: transformer.Model) -> dict[str, Any]:
+def gpt2_config(model: transformer.Model) -> dict[str, object]:
     """Our Transformer as a `GPT2Config`."""
     config = model.config
     return {

@@ -5,27 +5,36 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Generator
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from escada.errors import EscadaError
-from escada.files import disk_errors, make_directory, new_directory, read_json
+from escada.evaluation.task import weights_hash
+from escada.files import disk_errors, make_directory, new_directory, read_json, write_json
+from escada.runs.checkpoint import Which
+from escada.runs.run import Run
 
+SCHEMA_VERSION = 1
 MARK = "escada.json"
-"""In every folder that this house exports: what it is of."""
+"""In every folder that escada exports: what it is of."""
 
 
 @contextlib.contextmanager
-def export_folder(path: Path, overwrite: bool) -> Generator[Path]:
+def export_folder(
+    path: Path, overwrite: bool, *, run: Run, which: Which, form: str
+) -> Generator[Path]:
     """Build a folder under a temporary name; it appears at `path` whole, or not at all.
+
+    It gets a file that says which run, weights and form it is of.
 
     Raises:
         EscadaError: something is there and `overwrite` is not set, or what is there is no export.
     """
     old = None
     if path.exists():
-        _check_replaceable(path, overwrite)
+        if not overwrite:
+            raise _exists(path)
+        if not (path / MARK).is_file() or "exported" not in read_json(path / MARK):
+            raise _no_export(path)
         old = path.with_name(f".{path.name}.old")
         shutil.rmtree(old, ignore_errors=True)
     staged = path.with_name(f".{path.name}.new")
@@ -33,6 +42,18 @@ def export_folder(path: Path, overwrite: bool) -> Generator[Path]:
     try:
         with new_directory(staged) as folder:
             yield folder
+            mark = {
+                "schema_version": SCHEMA_VERSION,
+                "exported": form,
+                "run": run.name,
+                "key": run.record["key"],
+                "spec_hash": run.spec.hash,
+                "weights": which,
+                "weights_sha256": weights_hash(run, which),
+                "tokenizer": run.tokenizer.hash,
+                "profile": run.spec.text.profile,
+            }
+            write_json(folder / MARK, mark)
         if old is not None:
             path.rename(old)
         staged.rename(path)
@@ -58,8 +79,11 @@ def export_file(path: Path, overwrite: bool, begins: bytes) -> Generator[Path]:
     if path.exists():
         if not overwrite:
             raise _exists(path)
-        if not path.is_file() or not _begins(path, begins):
+        if not path.is_file():
             raise _no_export(path)
+        with path.open("rb") as file:
+            if file.read(len(begins)) != begins:
+                raise _no_export(path)
     make_directory(path.parent)
     temporary = path.with_name(f".{path.name}.tmp")
     with disk_errors(path):
@@ -68,32 +92,6 @@ def export_file(path: Path, overwrite: bool, begins: bytes) -> Generator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def needed(name: str, extra: str) -> Any:
-    """An optional package.
-
-    Raises:
-        EscadaError: it is not installed; names the extra that installs it.
-    """
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        raise EscadaError(
-            f"{error.name} is not installed", fix=f"pip install 'escada[{extra}]'"
-        ) from error
-
-
-def _check_replaceable(path: Path, overwrite: bool) -> None:
-    if not overwrite:
-        raise _exists(path)
-    if not path.is_dir() or not (path / MARK).exists() or "exported" not in read_json(path / MARK):
-        raise _no_export(path)
-
-
-def _begins(path: Path, wanted: bytes) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(wanted)) == wanted
 
 
 def _no_export(path: Path) -> EscadaError:

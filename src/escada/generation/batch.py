@@ -1,10 +1,8 @@
 """Many requests decoded together, each by its own settings, joining and leaving at any token.
 
     batch = Batch(model, tokenizer)
-    first = batch.add(request)
-    while batch.rows:
-        for event in batch.step():
-            print(event.text, end="")
+    for event in batch.run(requests):
+        print(event.text, end="")
 
 A row draws from a random stream of its own and no product mixes rows. But a product of one row is
 rounded otherwise than one of many, and a draw near the edge between two tokens could then fall to
@@ -17,7 +15,7 @@ read alone: what a request gets depends neither on its neighbours nor on when it
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -190,6 +188,17 @@ class Batch:
         self._waiting = deque(row for row in self._waiting if row.id != request)
         for row in self._active:
             row.gone |= row.id == request
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Event]:
+        """Take requests and write all that there are to their ends.
+
+        Raises:
+            EscadaError: as `step`.
+        """
+        for request in requests:
+            self.add(request)
+        while self.rows:
+            yield from self.step()
 
     def step(self) -> list[Event]:
         """Write one token in every row.

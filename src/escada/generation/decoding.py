@@ -1,7 +1,10 @@
-"""Text from a model: prompts in, samples or a stream out.
+"""Text from a model: prompts in, samples out.
 
     samples = generate(model, tokenizer, ["Era uma vez"], SamplerSettings(), n=3,
     profile="reference")
+
+    for event in Batch(model, tokenizer).run(requests(tokenizer, prompts, SamplerSettings(),
+    max_tokens=200)):        # token by token
 
 Every prompt becomes a request of a `Batch` (`escada.generation.batch`), which decodes them
 together. A row's random stream is decided by seed, prompt and number, so it writes the same alone
@@ -12,14 +15,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from escada.errors import EscadaError
-from escada.generation.batch import Batch, Event, Request
+from escada.generation.batch import Batch, Request
 from escada.generation.decoder import Decoder, context_start
 from escada.generation.samplers import SamplerSettings
 from escada.models.contract import LanguageModel
@@ -33,7 +36,6 @@ __all__ = [
     "generate",
     "random_stream",
     "requests",
-    "stream",
 ]
 
 
@@ -102,9 +104,10 @@ def generate(
     """
     cleaned = [clean_prompt(prompt, profile) for prompt in prompts]
     rows = requests(tokenizer, cleaned, settings, max_tokens=max_tokens, n=n, seed=seed)
+    batch = Batch(model, tokenizer, weights=weights, max_rows=batch_rows)
     ids: list[list[int]] = [[] for _ in rows]
     nats = [0.0 for _ in rows]
-    for count, event in enumerate(_events(model, tokenizer, rows, batch_rows, weights), start=1):
+    for count, event in enumerate(batch.run(rows), start=1):
         ids[event.request].append(event.token)
         nats[event.request] += event.nats
         if progress is not None:
@@ -123,64 +126,6 @@ def generate(
     ]
 
 
-def stream(
-    model: LanguageModel,
-    tokenizer: Tokenizer,
-    prompts: Sequence[str],
-    settings: SamplerSettings,
-    *,
-    max_tokens: int = 200,
-    n: int = 1,
-    seed: int = 42,
-    profile: str,
-    batch_rows: int = 64,
-    weights: str = "fp32",
-    stop: Sequence[str] = (),
-    alternatives: int = 0,
-) -> Iterator[Event]:
-    """`generate`, token by token as they come.
-
-    Args:
-        stop: strings at which a row ends, without them; see `Request`.
-        alternatives: how many of the most probable tokens each event names.
-        model, tokenizer, prompts, settings, max_tokens, n, seed, profile, batch_rows, weights: as
-            for `generate`.
-
-    Yields:
-        Events; `request` is the place that the sample has in the list of `generate`, and the texts
-        of a row together are the sample's text.
-
-    Raises:
-        EscadaError: as `generate`; or an empty stop string, or alternatives below 0.
-    """
-    cleaned = [clean_prompt(prompt, profile) for prompt in prompts]
-    rows = requests(
-        tokenizer,
-        cleaned,
-        settings,
-        max_tokens=max_tokens,
-        n=n,
-        seed=seed,
-        stop=stop,
-        alternatives=alternatives,
-    )
-    yield from _events(model, tokenizer, rows, batch_rows, weights)
-
-
-def _events(
-    model: LanguageModel,
-    tokenizer: Tokenizer,
-    rows: Sequence[Request],
-    batch_rows: int,
-    weights: str,
-) -> Iterator[Event]:
-    batch = Batch(model, tokenizer, weights=weights, max_rows=batch_rows)
-    for row in rows:
-        batch.add(row)
-    while batch.rows:
-        yield from batch.step()
-
-
 def requests(
     tokenizer: Tokenizer,
     prompts: Sequence[str],
@@ -196,33 +141,24 @@ def requests(
 
     Args:
         prompts: clean text.
-        tokenizer, settings, max_tokens, n, seed, stop, alternatives: as for `stream`.
+        stop: strings at which a row ends, without them; see `Request`.
+        alternatives: how many of the most probable tokens each event names.
+        tokenizer, settings, max_tokens, n, seed: as for `generate`.
 
     Raises:
         EscadaError: n below 1, or see `Request`.
     """
     if n < 1:
         raise EscadaError(f"n is {n}", fix="at least 1 is needed")
-    return [
-        Request(
-            [tokenizer.bos_id, *tokenizer.encode(prompt).tolist()],
-            settings,
-            max_tokens,
-            random_stream(seed, prompt, number + n * earlier),
-            tuple(stop),
-            alternatives,
-        )
-        for prompt, earlier in zip(prompts, _earlier_occurrences(prompts), strict=True)
-        for number in range(n)
-    ]
-
-
-def _earlier_occurrences(prompts: Sequence[str]) -> Iterator[int]:
-    """How often each prompt came before: the same prompt twice is sampled anew, not repeated."""
-    counts: dict[str, int] = defaultdict(int)
+    made: list[Request] = []
+    samples: Counter[str] = Counter()  # by prompt: one that comes again is sampled anew
     for prompt in prompts:
-        yield counts[prompt]
-        counts[prompt] += 1
+        ids = [tokenizer.bos_id, *tokenizer.encode(prompt).tolist()]
+        for _ in range(n):
+            uniforms = random_stream(seed, prompt, samples[prompt])
+            made.append(Request(ids, settings, max_tokens, uniforms, tuple(stop), alternatives))
+            samples[prompt] += 1
+    return made
 
 
 def random_stream(seed: int, prompt: str, number: int) -> np.random.Generator:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from escada.models.dropout import Dropout, drop, thinned
-from escada.models.packed import linear_add, linear_gelu
+from escada.models.packed import PackedProduct
 
 CellKind = Literal["lstm", "gru"]
 GATES: dict[CellKind, int] = {"lstm": 4, "gru": 3}
@@ -106,13 +106,16 @@ class CacheView:
     visible: Tensor | None
     """0 where a new token may look and -inf elsewhere, to (B, 1, T, S); None: everywhere."""
 
-    def extend(self, kv_2BNTH: Tensor) -> tuple[Tensor, Tensor]:
-        """Write the new tokens in place; return the S keys and values from `first` on."""
-        tokens = kv_2BNTH.shape[3]
-        self.keys_values_2BNWH.narrow(3, self.end, tokens).copy_(kv_2BNTH)
+    def attend(self, qkv_3BNTH: Tensor) -> Tensor:
+        """Write the new tokens' keys and values in place; what the tokens see, (B, N, T, H)."""
+        tokens = qkv_3BNTH.shape[3]
+        self.keys_values_2BNWH.narrow(3, self.end, tokens).copy_(qkv_3BNTH[1:])
         seen = self.keys_values_2BNWH.narrow(3, self.first, self.end + tokens - self.first)
         k_BNSH, v_BNSH = seen.unbind(0)
-        return k_BNSH, v_BNSH
+        y_BNTH = functional.scaled_dot_product_attention(
+            qkv_3BNTH[0].to(k_BNSH.dtype), k_BNSH, v_BNSH, attn_mask=self.visible
+        )
+        return y_BNTH.to(qkv_3BNTH.dtype)
 
 
 def unfused_causal_attention(
@@ -149,31 +152,26 @@ class CausalSelfAttention(nn.Module):
         self.out = nn.Linear(d_model, d_model)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """The T tokens are the whole sequence."""
-        B, T, D = x_BTD.shape
-        qkv = self.qkv(x_BTD).view(B, T, 3, self.n_heads, D // self.n_heads)
-        q_BNTH, k_BNSH, v_BNSH = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        dropout = self.attention_dropout if self.training else 0.0
-        if q_BNTH.is_cpu and (dropout or (q_BNTH.dtype == torch.bfloat16 and q_BNTH.requires_grad)):
-            y_BNTH = unfused_causal_attention(q_BNTH, k_BNSH, v_BNSH, dropout)
-        else:
-            y_BNTH = functional.scaled_dot_product_attention(
-                q_BNTH, k_BNSH, v_BNSH, is_causal=True, dropout_p=dropout
-            )
-        return self.dropout(self.out(y_BNTH.transpose(1, 2).reshape(B, T, D)))
+    def forward(self, x_BTD: Tensor, stream_BTD: Tensor, cache: CacheView | None = None) -> Tensor:
+        """What the tokens see of x, added to the stream.
 
-    def advance(self, x_BTD: Tensor, cache: CacheView, stream_BTD: Tensor) -> Tensor:
-        """The T tokens follow those in the cache; what they see is added to the stream."""
+        The T tokens follow those in the cache; without one they are the whole sequence.
+        """
         B, T, D = x_BTD.shape
         qkv_BT3NH = self.qkv(x_BTD).view(B, T, 3, self.n_heads, D // self.n_heads)
         qkv_3BNTH = qkv_BT3NH.permute(2, 0, 3, 1, 4)
-        k_BNSH, v_BNSH = cache.extend(qkv_3BNTH[1:])
-        y_BNTH = functional.scaled_dot_product_attention(
-            qkv_3BNTH[0].to(k_BNSH.dtype), k_BNSH, v_BNSH, attn_mask=cache.visible
+        y_BNTH = self._attend(qkv_3BNTH) if cache is None else cache.attend(qkv_3BNTH)
+        y_BTD = y_BNTH.transpose(1, 2).reshape(B, T, D)
+        return add_to(stream_BTD, self.out, y_BTD, self.dropout)
+
+    def _attend(self, qkv_3BNTH: Tensor) -> Tensor:
+        q_BNTH, k_BNSH, v_BNSH = qkv_3BNTH.unbind(0)
+        dropout = self.attention_dropout if self.training else 0.0
+        if q_BNTH.is_cpu and (dropout or (q_BNTH.dtype == torch.bfloat16 and q_BNTH.requires_grad)):
+            return unfused_causal_attention(q_BNTH, k_BNSH, v_BNSH, dropout)
+        return functional.scaled_dot_product_attention(
+            q_BNTH, k_BNSH, v_BNSH, is_causal=True, dropout_p=dropout
         )
-        y_BTD = y_BNTH.transpose(1, 2).reshape(B, T, D).to(x_BTD.dtype)
-        return linear_add(stream_BTD, self.out, y_BTD)
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -203,10 +201,15 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(d_ff, d_model)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Same shape."""
-        return self.dropout(self.down(gelu(self.up(x_BTD))))
+    def forward(self, x_BTD: Tensor, stream_BTD: Tensor) -> Tensor:
+        """What they make of x, added to the stream."""
+        up: nn.Module = self.up
+        h_BTF = up.gelu(x_BTD) if isinstance(up, PackedProduct) else gelu(up(x_BTD))
+        return add_to(stream_BTD, self.down, h_BTF, self.dropout)
 
-    def advance(self, x_BTD: Tensor, stream_BTD: Tensor) -> Tensor:
-        """What `forward` makes of x without dropout, added to the stream."""
-        return linear_add(stream_BTD, self.down, linear_gelu(self.up, x_BTD))
+
+def add_to(stream: Tensor, layer: nn.Module, x: Tensor, dropout: Dropout) -> Tensor:
+    """What a layer, packed (which is for decoding alone) or plain, makes of x, on the stream."""
+    if isinstance(layer, PackedProduct):
+        return layer.add_to(stream, x)
+    return stream + dropout(layer(x))

@@ -61,7 +61,19 @@ class PackedNorm(PackedLayer):
         return torch.layer_norm(x, self._shape, self.weight, self.bias, self._epsilon)
 
 
-class PackedLinear(PackedLayer):
+class PackedProduct(PackedLayer):
+    """A linear layer, whose kernel may have more to do than the product."""
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """`forward`, then the tanh-GELU."""
+        return functional.gelu(self(x), approximate="tanh")
+
+    def add_to(self, stream: Tensor, x: Tensor) -> Tensor:
+        """`forward`, plus a stream of the same shape as its result."""
+        return stream + self(x)
+
+
+class PackedLinear(PackedProduct):
     """A linear layer in fp32 or bf16, packed by oneDNN; GELU and the sum are part of its kernel."""
 
     def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
@@ -83,15 +95,15 @@ class PackedLinear(PackedLayer):
         return self._product(x, self._weight, self.bias, "none", [], "")
 
     def gelu(self, x: Tensor) -> Tensor:
-        """`forward`, then the tanh-GELU."""
+        """See `PackedProduct`."""
         return self._product(x, self._weight, self.bias, "gelu", [], "tanh")
 
     def add_to(self, stream: Tensor, x: Tensor) -> Tensor:
-        """`forward`, plus a stream of the same shape as its result."""
+        """See `PackedProduct`."""
         return self._product.binary(x, stream, self._weight, self.bias, "add")
 
 
-class Int8Linear(PackedLayer):
+class Int8Linear(PackedProduct):
     """A linear layer with int8 weights and one scale for each output; activations are bf16.
 
     Symmetric: weight = scale · integer, with the scale that brings the row's greatest weight to
@@ -135,31 +147,6 @@ class Int8Linear(PackedLayer):
         y = self._product(x_RD.flatten(0, -2), self._integers, self._scale)
         y = y.view(*x.shape[:-1], self.out_features)
         return y if self.bias is None else y.add_(self.bias)
-
-    def gelu(self, x: Tensor) -> Tensor:
-        """`forward`, then the tanh-GELU."""
-        return functional.gelu(self(x), approximate="tanh")
-
-    def add_to(self, stream: Tensor, x: Tensor) -> Tensor:
-        """`forward`, plus a stream of the same shape as its result."""
-        return stream + self(x)
-
-
-_PRODUCTS = (PackedLinear, Int8Linear)
-
-
-def linear_gelu(layer: nn.Module, x: Tensor) -> Tensor:
-    """A layer, packed or plain, then the tanh-GELU."""
-    if isinstance(layer, _PRODUCTS):
-        return layer.gelu(x)
-    return functional.gelu(layer(x), approximate="tanh")
-
-
-def linear_add(stream: Tensor, layer: nn.Module, x: Tensor) -> Tensor:
-    """What a layer, packed or plain, makes of x, added to the stream."""
-    if isinstance(layer, _PRODUCTS):
-        return layer.add_to(stream, x)
-    return stream + layer(x)
 
 
 def onednn_packs(dtype: torch.dtype) -> bool:

@@ -151,15 +151,10 @@ class Block(nn.Module):
         self.ff_norm = nn.LayerNorm(width, eps=config.norm_epsilon)
         self.ff = FeedForward(width, config.d_ff, config.dropout)
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Same shape."""
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD))
-        return x_BTD + self.ff(self.ff_norm(x_BTD))
-
-    def advance(self, x_BTD: Tensor, cache: CacheView) -> Tensor:
-        """The same of tokens that follow those in the cache, without dropout."""
-        x_BTD = self.attention.advance(self.attention_norm(x_BTD), cache, x_BTD)
-        return self.ff.advance(self.ff_norm(x_BTD), x_BTD)
+    def forward(self, x_BTD: Tensor, cache: CacheView | None = None) -> Tensor:
+        """Same shape. The tokens follow those in the cache; without one they are all there is."""
+        x_BTD = self.attention(self.attention_norm(x_BTD), x_BTD, cache)
+        return self.ff(self.ff_norm(x_BTD), x_BTD)
 
 
 class Model(LanguageModel):
@@ -218,10 +213,8 @@ class Model(LanguageModel):
 
     def _stream(self, ids_BT: Tensor) -> Tensor:
         """What the blocks make of the ids, (B, T, D)."""
-        length = ids_BT.shape[1]
-        self._check_room(length)
-        positions_T = torch.arange(length, device=ids_BT.device)
-        x_BTD = self._embed(ids_BT, positions_T)
+        self._check_room(ids_BT.shape[1])
+        x_BTD = self.dropout(self._embed(ids_BT, 0))
         for block in self.blocks:
             x_BTD = block(x_BTD)
         return x_BTD
@@ -238,10 +231,15 @@ class Model(LanguageModel):
         assert isinstance(rows_WD, Tensor)
         return rows_WD
 
-    def _embed(self, ids_BT: Tensor, positions: Tensor) -> Tensor:
-        """Tokens and positions (T,) as one stream (B, T, D)."""
-        places = functional.embedding(positions, self.position_rows())
-        return self.dropout((self.embedding(ids_BT) + places) * self.stream_scale)
+    def _embed(self, ids_BT: Tensor, read: int | Sequence[int]) -> Tensor:
+        """The stream (B, T, D) of tokens that follow `read` others, or as many as each row has."""
+        tokens = ids_BT.shape[1]
+        if isinstance(read, int):
+            places = self.position_rows()[read : read + tokens]
+        else:
+            positions_BT = torch.tensor(read).unsqueeze(1) + torch.arange(tokens)
+            places = functional.embedding(positions_BT.to(ids_BT.device), self.position_rows())
+        return (self.embedding(ids_BT) + places) * self.stream_scale
 
     def fresh_state(self, batch_size: int) -> KeyValueCache:
         """See `LanguageModel.fresh_state`."""
@@ -256,41 +254,24 @@ class Model(LanguageModel):
 
     @torch.no_grad()
     def advance(self, ids_BT: Tensor, state: DecodingState) -> Tensor:
-        """See `LanguageModel.advance`. Without dropout, whatever the mode."""
+        """See `LanguageModel.advance`."""
         assert isinstance(state, KeyValueCache)
         tokens = ids_BT.shape[1]
         longest, shortest = max(state.lengths), min(state.lengths)
         self._check_room(longest + tokens)
         state.make_room(tokens, self.config.context_tokens * 3 // 2)
         same_length = longest == shortest
-        x_BTD = self._embed_after(ids_BT, longest if same_length else None, state.lengths)
-        visible = (
-            None
-            if same_length and tokens == 1
-            else _visible(
-                state.lengths[:1] if same_length else state.lengths,
-                tokens,
-                state.keys_values_L2BNWH,
-            )
-        )
+        visible = None
+        if tokens > 1 or not same_length:
+            lengths = state.lengths[:1] if same_length else state.lengths
+            visible = _visible(lengths, tokens, state.keys_values_L2BNWH)
+        x_BTD = self._embed(ids_BT, longest if same_length else state.lengths)
         first = state.end - longest
         for block, buffer_2BNWH in zip(self.blocks, state.keys_values_L2BNWH, strict=True):
-            assert isinstance(block, Block)
-            x_BTD = block.advance(x_BTD, CacheView(buffer_2BNWH, first, state.end, visible))
+            x_BTD = block(x_BTD, CacheView(buffer_2BNWH, first, state.end, visible))
         state.lengths = [length + tokens for length in state.lengths]
         state.end += tokens
         return self.output(self.norm(x_BTD))
-
-    def _embed_after(self, ids_BT: Tensor, read: int | None, lengths: Sequence[int]) -> Tensor:
-        """The stream (B, T, D) of tokens that follow `read` others in every row, or `lengths`."""
-        tokens = ids_BT.shape[1]
-        if read is not None:
-            places = self.position_rows()[read : read + tokens]
-        else:
-            lengths_B1 = torch.tensor(lengths).unsqueeze(1)
-            positions_BT = (lengths_B1 + torch.arange(tokens)).to(ids_BT.device)
-            places = functional.embedding(positions_BT, self.position_rows())
-        return (self.embedding(ids_BT) + places) * self.stream_scale
 
     def forward_flops_per_token(self, context_tokens: int) -> float:
         """See `LanguageModel.forward_flops_per_token`.

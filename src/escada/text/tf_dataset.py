@@ -16,13 +16,12 @@ Shapes: B sequences in a batch, T tokens in a window.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from escada.errors import EscadaError
+from escada.extensions import needed
 from escada.text.batches import WindowBatches
 
 _NO_END = 2**62
@@ -47,7 +46,7 @@ def window_dataset(batches: WindowBatches, *, first_step: int = 0, steps: int | 
     """
     if first_step < 0 or (steps is not None and steps < 0):
         raise ValueError(f"steps are counted from 0: first_step {first_step}, steps {steps}")
-    tf = _tensorflow()
+    tf = needed("tensorflow", "tf")
     sequences, tokens = batches.batch_sequences, batches.window_tokens
 
     def ids_of(step: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -67,12 +66,3 @@ def window_dataset(batches: WindowBatches, *, first_step: int = 0, steps: int | 
         )
     # One call at a time, in order; the next batch is made while the model works on this one.
     return numbers.map(pair).prefetch(tf.data.AUTOTUNE)
-
-
-def _tensorflow() -> Any:
-    try:
-        return import_module("tensorflow")
-    except ModuleNotFoundError as error:
-        raise EscadaError(
-            f"{error.name} is not installed", fix="pip install 'escada[tf]'"
-        ) from error

@@ -1,7 +1,14 @@
 """The forms that a run can be exported to.
 
-One file is one form, of this folder or anywhere on the path: `export(run, out, which, overwrite)`
-writes it. A model's file says which of this folder's forms its kind has (`EXPORTS`).
+One file is one form, of this folder or anywhere on the path. It offers
+
+    export(run, out, which, overwrite)    writes it; where there are NUMBERS, they come fifth
+    load(run, path)                       reads it with its library: a `checks.Exported`
+    TOLERANCE                             the largest difference of a logit that is rounding
+    NUMBERS                               what numbers the matrices may have, the usual first
+
+of which only `export` must be there: without `load` and `TOLERANCE` it cannot be checked. A model's
+file says which of this folder's forms its kind has (`EXPORTS`).
 """
 
 from __future__ import annotations
@@ -10,6 +17,7 @@ from pathlib import Path
 
 from escada.errors import EscadaError, nearest
 from escada.extensions import Place
+from escada.runs.checkpoint import Which
 from escada.runs.run import Run
 from escada.spec import MODELS
 
@@ -21,36 +29,25 @@ def export_run(
     out: Path,
     *,
     to: str,
-    which: str = "best",
+    which: Which = "best",
     numbers: str = "f32",
     overwrite: bool = False,
-) -> str:
+) -> None:
     """Write a run in the form `to`.
-
-    Returns:
-        The form as `escada.export.checks` knows it: `transformers`, `onnx`, `gguf-f32`, `gguf-f16`,
-        or the name of a module from outside the package.
 
     Raises:
         EscadaError: an unknown name, a form that the model's kind does not have, or what the form's
             own function raises.
     """
     form = FORMS.load(to)
-    for name, value, known in (
-        ("checkpoint", which, ("best", "last")),
-        ("--numbers", numbers, ("f32", "f16")),
-    ):
-        if value not in known:
-            raise EscadaError(f"unknown {name} {value!r}", fix=nearest(value, known))
-    if numbers != "f32" and to != "gguf":
+    known: tuple[str, ...] = getattr(form, "NUMBERS", ())
+    if known and numbers not in known:
+        raise EscadaError(f"unknown --numbers {numbers!r}", fix=nearest(numbers, known))
+    if not known and numbers != "f32":
         raise EscadaError(f"--numbers {numbers} is for gguf", fix="leave it out")
     if FORMS.is_ours(to):
         _check_fits(run, to)
-    if to == "gguf":
-        form.export(run, out, which, overwrite, numbers)
-        return f"gguf-{numbers}"
-    form.export(run, out, which, overwrite)
-    return to
+    form.export(run, out, which, overwrite, *([numbers] if known else []))
 
 
 def _check_fits(run: Run, to: str) -> None:

@@ -1,6 +1,6 @@
 """A run as a GGUF file, which llama.cpp and what is built on it read.
 
-    export_gguf(run, Path("v_final.gguf"), numbers="f16")
+    export(run, Path("v_final.gguf"), numbers="f16")
 
 llama.cpp knows a fixed list of architectures. Ours is on it where it is a GPT-2 (v5 and v_final);
 no LSTM or GRU is. Of our tokenizers it knows the BPE of SentencePiece: pieces, scores and bytes go
@@ -14,16 +14,19 @@ Numbers are `f32`, or `f16` for the matrices; norms, biases and positions stay f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import sentencepiece
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from escada.errors import EscadaError
 from escada.export.gpt2 import gpt2_weights
-from escada.export.target import export_file, needed
+from escada.export.target import export_file
+from escada.export.tokenizer import pieces_and_scores
+from escada.extensions import needed
 from escada.models import transformer
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which
@@ -32,6 +35,9 @@ from escada.text.tokenizers import Tokenizer
 from escada.text.tokenizers.subwords import BYTE_0_ID, NEWLINE_ID, UNK_ID, SubwordTokenizer
 
 Numbers = Literal["f32", "f16"]
+NUMBERS: tuple[Numbers, ...] = ("f32", "f16")
+TOLERANCE = {"f32": 2e-2, "f16": 5e-2}
+"""llama.cpp takes GELU from a table of half-precision numbers."""
 
 _MAGIC = b"GGUF"
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6
@@ -47,27 +53,21 @@ _BLOCK_NAMES = {
 """GPT-2's parts under transformers' names and under llama.cpp's."""
 
 
-def export(run: Run, out: Path, which: Which, overwrite: bool, numbers: Numbers = "f32") -> None:
-    """See `export_gguf`."""
-    export_gguf(run, out, which=which, overwrite=overwrite, numbers=numbers)
-
-
-def export_gguf(
+def export(
     run: Run,
     out: Path,
-    *,
     which: Which = "best",
-    numbers: Numbers = "f32",
     overwrite: bool = False,
+    numbers: Numbers = "f32",
 ) -> Path:
-    """Write the file.
+    """Write the file, whole or not at all.
 
     Args:
         run: with a checkpoint.
-        out: the file; whole or not at all.
+        out: the file.
         which: of the run's checkpoints.
-        numbers: of the matrices.
         overwrite: replace a file that lies there.
+        numbers: of the matrices.
 
     Returns:
         `out`.
@@ -82,7 +82,7 @@ def export_gguf(
     gguf = needed("gguf", "export")
     with export_file(out, overwrite, _MAGIC) as path:
         writer = gguf.GGUFWriter(path, "gpt2")
-        _write_facts(writer, gguf, run, model, numbers)
+        _write_model(writer, gguf, run, model, numbers)
         _write_tokenizer(writer, subwords)
         for name, value in gguf_tensors(model, numbers).items():
             writer.add_tensor(name, value)
@@ -91,6 +91,43 @@ def export_gguf(
         writer.write_tensors_to_file()
         writer.close()
     return out
+
+
+class GgufExport:
+    """A file, loaded by llama-cpp-python, keys and values in f32: see `checks.Exported`."""
+
+    def __init__(self, path: Path, context_tokens: int) -> None:
+        llama_cpp = needed("llama_cpp", "export")
+        f32 = 0  # ggml's number for the type
+        self.llama: Any = llama_cpp.Llama(
+            str(path),
+            n_ctx=context_tokens,
+            logits_all=True,
+            verbose=False,
+            type_k=f32,
+            type_v=f32,
+        )
+
+    def encode(self, text: str) -> list[int]:
+        """Ids without BOS."""
+        return self.llama.tokenize(text.encode("utf-8"), add_bos=False, special=False)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids."""
+        return self.llama.detokenize(list(ids)).decode("utf-8", errors="replace")
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Logits after each id, (T, V)."""
+        self.llama.reset()
+        self.llama.eval(list(ids))
+        return self.llama.scores[: len(ids)].copy()
+
+
+def load(run: Run, path: Path) -> GgufExport:
+    """The file by its library."""
+    config = run.spec.model
+    assert isinstance(config, transformer.Config)
+    return GgufExport(path, config.context_tokens)
 
 
 def gguf_tensors(model: transformer.Model, numbers: Numbers) -> dict[str, NDArray[Any]]:
@@ -148,7 +185,7 @@ def _bpe(tokenizer: Tokenizer) -> SubwordTokenizer:
     return tokenizer
 
 
-def _write_facts(
+def _write_model(
     writer: Any, gguf: Any, run: Run, model: transformer.Model, numbers: Numbers
 ) -> None:
     config = model.config
@@ -169,13 +206,12 @@ def _write_facts(
 
 
 def _write_tokenizer(writer: Any, tokenizer: SubwordTokenizer) -> None:
-    processor: Any = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
-    ids = range(tokenizer.vocab_size)
+    pieces, scores = pieces_and_scores(tokenizer)
     writer.add_tokenizer_model("llama")  # their name for SentencePiece's BPE
     writer.add_tokenizer_pre("default")
-    writer.add_token_list([str(processor.id_to_piece(token)) for token in ids])
-    writer.add_token_scores([float(processor.get_score(token)) for token in ids])
-    writer.add_token_types([_type(token) for token in ids])
+    writer.add_token_list(pieces)
+    writer.add_token_scores(scores)
+    writer.add_token_types([_type(token) for token in range(len(pieces))])
     writer.add_bos_token_id(tokenizer.bos_id)
     writer.add_eos_token_id(tokenizer.eos_id)
     writer.add_unk_token_id(UNK_ID)

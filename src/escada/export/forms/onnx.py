@@ -1,6 +1,6 @@
 """A run as an ONNX graph, for ONNX Runtime and whatever else reads the format.
 
-    export_onnx(run, Path("v4-onnx"))
+    export(run, Path("v4-onnx"))
 
     model.onnx  config.json                        the graph, and what its inputs are
     tokenizer.json  tokenizer_config.json          as in the folder for transformers
@@ -20,38 +20,54 @@ example for the length of every text where one LSTM follows another; the older o
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from escada.errors import EscadaError
-from escada.export.forms.transformers import export_mark
-from escada.export.hub_card import onnx_card
-from escada.export.hub_tokenizer import hub_tokenizer, hub_tokenizer_config
-from escada.export.target import MARK, export_folder, needed
-from escada.files import write_json, write_text
+from escada.export.card import expected_text, export_card
+from escada.export.target import export_folder
+from escada.export.tokenizer import write_tokenizer
+from escada.extensions import needed
+from escada.files import read_json, write_json, write_text
 from escada.models import recurrent, transformer
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which
 from escada.runs.run import Run
 
 SCHEMA_VERSION = 1
+TOLERANCE = 5e-4
+"""ONNX Runtime approximates the functions of an LSTM's gates."""
 GRAPH = "model.onnx"
 OPSET = 17
+_USING = """\
+```python
+import json
 
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
 
-class FromStart(nn.Module):
-    """A Transformer as the graph has it: all of a text at once."""
+tokenizer = Tokenizer.from_file("tokenizer.json")
+tokenizer.encode_special_tokens = True  # "<s>" in a text is three characters
+facts = json.load(open("config.json"))
+graph = onnxruntime.InferenceSession("model.onnx")
+ids = np.array([tokenizer.encode("Era uma vez").ids])
+{read}
+```
 
-    def __init__(self, model: transformer.Model) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Logits (B, T, V)."""
-        return self.model(ids)
+{what} {text}
+"""
+_READ_FROM_START = """\
+logits, = graph.run(None, {"ids": ids})"""
+_READ_FROM_STATE = """\
+zeros = np.zeros((2, facts["state_layers"], 1, facts["state_width"]), np.float32)
+logits, state = graph.run(None, {"ids": ids, "state": zeros})"""
 
 
 class FromState(nn.Module):
@@ -68,17 +84,12 @@ class FromState(nn.Module):
         return logits, torch.stack((held.h_LBH, held.c_LBH))
 
 
-def export(run: Run, out: Path, which: Which, overwrite: bool) -> None:
-    """See `export_onnx`."""
-    export_onnx(run, out, which=which, overwrite=overwrite)
-
-
-def export_onnx(run: Run, out: Path, *, which: Which = "best", overwrite: bool = False) -> Path:
-    """Write the folder.
+def export(run: Run, out: Path, which: Which = "best", overwrite: bool = False) -> Path:
+    """Write the folder, whole or not at all.
 
     Args:
         run: with a checkpoint.
-        out: the folder; made whole or not at all.
+        out: the folder.
         which: of the run's checkpoints.
         overwrite: replace an older export that lies there.
 
@@ -91,19 +102,82 @@ def export_onnx(run: Run, out: Path, *, which: Which = "best", overwrite: bool =
     """
     needed("onnx", "export")
     model, tokenizer = run.load_model(which), run.tokenizer
-    with export_folder(out, overwrite) as folder:
-        write_graph(model, folder / GRAPH)
-        write_json(folder / "config.json", _facts(model, run))
-        write_json(folder / "tokenizer.json", hub_tokenizer(tokenizer))
-        write_json(
-            folder / "tokenizer_config.json", hub_tokenizer_config(tokenizer, model.context_tokens)
-        )
-        write_text(folder / "README.md", onnx_card(run, which, state=model.context_tokens is None))
-        write_json(folder / MARK, export_mark(run, which, "onnx"))
+    config: dict[str, object] = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": run.spec.model.kind,
+        "vocab_size": model.vocab_size,
+        "context_tokens": model.context_tokens,
+        "bos_token_id": tokenizer.bos_id,
+        "eos_token_id": tokenizer.eos_id,
+    }
+    read, what = (
+        _READ_FROM_START,
+        (
+            "The graph computes all of a text at each call, and at most "
+            f"{model.context_tokens} tokens of it."
+        ),
+    )
+    if isinstance(model, recurrent.Model):
+        config |= {"state_layers": model.config.n_layers, "state_width": model.config.d_hidden}
+        read = _READ_FROM_STATE
+        what = "The state that comes back stands for all that was read: give it with the next ids."
+    using = _USING.format(read=read, what=what, text=expected_text(run.spec.text.profile))
+    with export_folder(out, overwrite, run=run, which=which, form="onnx") as folder:
+        _write_graph(model, folder / GRAPH)
+        write_json(folder / "config.json", config)
+        write_tokenizer(folder, tokenizer, model.context_tokens)
+        write_text(folder / "README.md", export_card(run, which, "onnx", using))
     return out
 
 
-def write_graph(model: LanguageModel, path: Path) -> None:
+class OnnxExport:
+    """A folder, loaded by ONNX Runtime and the tokenizers library: see `checks.Exported`."""
+
+    def __init__(self, folder: Path) -> None:
+        runtime = needed("onnxruntime", "export")
+        tokenizers = needed("tokenizers", "export")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.session: Any = runtime.InferenceSession(
+            folder / GRAPH, options, providers=["CPUExecutionProvider"]
+        )
+        self.config = read_json(folder / "config.json")
+        text = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        self.tokenizer: Any = tokenizers.Tokenizer.from_str(text)
+        self.tokenizer.encode_special_tokens = True  # "<s>" in a text is three characters
+
+    def encode(self, text: str) -> list[int]:
+        """Ids without BOS."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids."""
+        return self.tokenizer.decode(list(ids))
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Logits after each id, (T, V)."""
+        return self.read(np.array([list(ids)], dtype=np.int64), None)[0][0]
+
+    def read(
+        self, ids_BT: NDArray[np.int64], state: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Logits (B, T, V), and the next state of a recurrent model; None: from the start."""
+        inputs: dict[str, NDArray[Any]] = {"ids": ids_BT}
+        if self.config["context_tokens"] is None:
+            if state is None:
+                layers, width = self.config["state_layers"], self.config["state_width"]
+                state = np.zeros((2, layers, len(ids_BT), width), dtype=np.float32)
+            inputs["state"] = state
+        logits, *states = self.session.run(None, inputs)
+        return logits, states[0] if states else None
+
+
+def load(run: Run, path: Path) -> OnnxExport:
+    """The folder by its library."""
+    return OnnxExport(path)
+
+
+def _write_graph(model: LanguageModel, path: Path) -> None:
     """The model's graph, with its weights inside.
 
     Raises:
@@ -113,7 +187,7 @@ def write_graph(model: LanguageModel, path: Path) -> None:
     ids = torch.zeros(2, 3, dtype=torch.int64)
     free = {"ids": {0: "batch", 1: "tokens"}, "logits": {0: "batch", 1: "tokens"}}
     if isinstance(model, transformer.Model):
-        module, examples, names = FromStart(model), (ids,), (["ids"], ["logits"])
+        module, examples, names = model, (ids,), (["ids"], ["logits"])
     elif isinstance(model, recurrent.Model):
         config = model.config
         state = torch.zeros(2, config.n_layers, len(ids), config.d_hidden)
@@ -137,19 +211,3 @@ def write_graph(model: LanguageModel, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
-
-
-def _facts(model: LanguageModel, run: Run) -> dict[str, Any]:
-    """What a program that runs the graph must know."""
-    tokenizer = run.tokenizer
-    facts: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "kind": run.spec.model.kind,
-        "vocab_size": model.vocab_size,
-        "context_tokens": model.context_tokens,
-        "bos_token_id": tokenizer.bos_id,
-        "eos_token_id": tokenizer.eos_id,
-    }
-    if isinstance(model, recurrent.Model):
-        facts["state_layers"], facts["state_width"] = model.config.n_layers, model.config.d_hidden
-    return facts

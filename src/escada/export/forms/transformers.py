@@ -1,6 +1,6 @@
 """A run as a folder that Hugging Face transformers loads.
 
-    export_hub(run, Path("v_final-hf"))
+    export(run, Path("v_final-hf"))
     AutoModelForCausalLM.from_pretrained("v_final-hf")
 
     model.safetensors  config.json  generation_config.json    the weights and what they are
@@ -18,20 +18,23 @@ transformers itself is not needed to write the folder.
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from safetensors.torch import save  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from escada.errors import EscadaError
-from escada.evaluation.task import weights_hash
+from escada.export.card import expected_text, export_card
 from escada.export.gpt2 import gpt2_config, gpt2_weights
-from escada.export.hub_card import hub_card
-from escada.export.hub_tokenizer import hub_tokenizer, hub_tokenizer_config
-from escada.export.target import MARK, export_folder
+from escada.export.target import export_folder
+from escada.export.tokenizer import write_tokenizer
+from escada.extensions import needed
 from escada.files import write_bytes, write_json, write_text
 from escada.generation.samplers import SamplerSettings
 from escada.models import recurrent, transformer
@@ -40,21 +43,41 @@ from escada.runs.checkpoint import Which
 from escada.runs.run import Run
 from escada.text.tokenizers import Tokenizer
 
-SCHEMA_VERSION = 1
+TOLERANCE = 1e-4
 REMOTE_FILES = ("configuration_escada.py", "modeling_escada.py")
+_USING = """\
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder = "."  # where this file lies
+model = AutoModelForCausalLM.from_pretrained(folder{trust})
+tokenizer = AutoTokenizer.from_pretrained(folder{trust})
+prompt = tokenizer("Era uma vez", return_tensors="pt")
+text = model.generate(**prompt, max_new_tokens=60)
+print(tokenizer.decode(text[0], skip_special_tokens=True))
+```
+
+{what}
+
+{text}
+"""
+_OWN_CODE = (
+    "transformers has no class for this model, so the folder brings two small files, "
+    "`configuration_escada.py` and `modeling_escada.py`. `trust_remote_code=True` runs them: read "
+    "them first. `generate()` carries the model's state from token to token."
+)
+_GPT2 = (
+    "It is a GPT-2 to transformers: no code but the library's own is run. It reads at most {} "
+    "tokens, prompt and continuation together."
+)
 
 
-def export(run: Run, out: Path, which: Which, overwrite: bool) -> None:
-    """See `export_hub`."""
-    export_hub(run, out, which=which, overwrite=overwrite)
-
-
-def export_hub(run: Run, out: Path, *, which: Which = "best", overwrite: bool = False) -> Path:
-    """Write the folder.
+def export(run: Run, out: Path, which: Which = "best", overwrite: bool = False) -> Path:
+    """Write the folder, whole or not at all.
 
     Args:
         run: with a checkpoint.
-        out: the folder; made whole or not at all.
+        out: the folder.
         which: of the run's checkpoints.
         overwrite: replace an older export that lies there.
 
@@ -65,70 +88,82 @@ def export_hub(run: Run, out: Path, *, which: Which = "best", overwrite: bool = 
         EscadaError: no checkpoint, something lies there, or no form for this kind of model.
     """
     model, tokenizer = run.load_model(which), run.tokenizer
-    config, weights = hub_model(model, tokenizer)
-    with export_folder(out, overwrite) as folder:
+    config, weights = _config_and_weights(model)
+    ids = {"bos_token_id": tokenizer.bos_id, "eos_token_id": tokenizer.eos_id}
+    config |= {"vocab_size": model.vocab_size, "dtype": "float32", **ids}
+    own_code = "auto_map" in config
+    using = _USING.format(
+        trust=", trust_remote_code=True" if own_code else "",
+        what=_OWN_CODE if own_code else _GPT2.format(model.context_tokens),
+        text=expected_text(run.spec.text.profile),
+    )
+    with export_folder(out, overwrite, run=run, which=which, form="transformers") as folder:
         # Serialised in memory first: safetensors' own file writer hides the errno of a full disk.
         write_bytes(folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
         write_json(folder / "config.json", config)
         write_json(folder / "generation_config.json", _generation_config(tokenizer))
-        write_json(folder / "tokenizer.json", hub_tokenizer(tokenizer))
-        write_json(
-            folder / "tokenizer_config.json", hub_tokenizer_config(tokenizer, model.context_tokens)
-        )
-        if "auto_map" in config:
-            copy_remote_files(folder)
-        write_text(folder / "README.md", hub_card(run, which, native="auto_map" not in config))
-        write_json(folder / MARK, export_mark(run, which, "transformers"))
+        write_tokenizer(folder, tokenizer, model.context_tokens)
+        if own_code:
+            for name in REMOTE_FILES:
+                source = resources.files("escada.export") / "remote" / name
+                write_bytes(folder / name, source.read_bytes())
+        write_text(folder / "README.md", export_card(run, which, "transformers", using))
     return out
 
 
-def hub_model(
-    model: LanguageModel, tokenizer: Tokenizer
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The content of `config.json`, and the weights under transformers' names.
+class HubExport:
+    """A folder, loaded by transformers: see `checks.Exported`."""
+
+    def __init__(self, folder: Path) -> None:
+        transformers = needed("transformers", "export")
+        own_code = (folder / REMOTE_FILES[-1]).exists()
+        options = {"local_files_only": True, "trust_remote_code": own_code}
+        self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, **options)
+        self.model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, **options)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids without BOS."""
+        # Quietly: a sentence may be longer than the model's context, and is only encoded.
+        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids."""
+        return self.tokenizer.decode(list(ids))
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Logits after each id, (T, V)."""
+        with torch.no_grad():
+            return self.model(torch.tensor([list(ids)])).logits[0].numpy()
+
+
+def load(run: Run, path: Path) -> HubExport:
+    """The folder by its library."""
+    return HubExport(path)
+
+
+def _config_and_weights(model: LanguageModel) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """What `config.json` says of the model, and the weights under transformers' names.
 
     Raises:
         EscadaError: a kind of model that neither a class of transformers nor ours computes.
     """
     if isinstance(model, transformer.Model):
-        config, weights = gpt2_config(model), gpt2_weights(model)
+        weights = gpt2_weights(model)
         if model.config.tie_embeddings:
             del weights["lm_head.weight"]  # one matrix in one place; transformers ties it again
-    elif isinstance(model, recurrent.Model):
-        config, weights = _recurrent_config(model), _recurrent_weights(model)
-    else:
-        raise EscadaError(
-            f"a model of this kind has no form for transformers: {type(model).__module__}",
-            fix="v1 to v_final have one; v_next is not exported yet",
-        )
-    ids = {"bos_token_id": tokenizer.bos_id, "eos_token_id": tokenizer.eos_id}
-    return config | {"vocab_size": model.vocab_size, "dtype": "float32", **ids}, weights
+        return gpt2_config(model), weights
+    if isinstance(model, recurrent.Model):
+        named = model.named_parameters()  # tied ones once
+        return _recurrent_config(model), {
+            name: parameter.detach().clone().contiguous() for name, parameter in named
+        }
+    raise EscadaError(
+        f"a model of this kind has no form for transformers: {type(model).__module__}",
+        fix="v1 to v_final have one; v_next is not exported yet",
+    )
 
 
-def copy_remote_files(folder: Path) -> None:
-    """The code that a recurrent export brings along."""
-    source = resources.files("escada.export") / "remote"
-    for name in REMOTE_FILES:
-        with resources.as_file(source / name) as path:
-            shutil.copyfile(path, folder / name)
-
-
-def export_mark(run: Run, which: Which, form: str) -> dict[str, Any]:
-    """What an export says of its origin."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "exported": form,
-        "run": run.name,
-        "key": run.record["key"],
-        "spec_hash": run.spec.hash,
-        "weights": which,
-        "weights_sha256": weights_hash(run, which),
-        "tokenizer": run.tokenizer.hash,
-        "profile": run.spec.text.profile,
-    }
-
-
-def _recurrent_config(model: recurrent.Model) -> dict[str, Any]:
+def _recurrent_config(model: recurrent.Model) -> dict[str, object]:
     config = model.config
     return {
         "architectures": ["EscadaRecurrentForCausalLM"],
@@ -149,15 +184,7 @@ def _recurrent_config(model: recurrent.Model) -> dict[str, Any]:
     }
 
 
-def _recurrent_weights(model: recurrent.Model) -> dict[str, Tensor]:
-    """Ours by name; a tied output matrix is left out."""
-    return {
-        name: parameter.detach().clone().contiguous()
-        for name, parameter in model.named_parameters()  # tied ones once
-    }
-
-
-def _generation_config(tokenizer: Tokenizer) -> dict[str, Any]:
+def _generation_config(tokenizer: Tokenizer) -> dict[str, object]:
     """Sampling as `escada sample` does it by default: what is no text is never drawn."""
     settings = SamplerSettings()
     never = [tokenizer.bos_id] + ([] if tokenizer.unk_id is None else [tokenizer.unk_id])

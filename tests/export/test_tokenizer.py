@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.export.conftest import AWKWARD, needs
 
 from escada.errors import EscadaError
-from escada.export.hub_tokenizer import hub_tokenizer, hub_tokenizer_config
+from escada.export.tokenizer import tokenizer_config, tokenizer_json
 from escada.text.tokenizers.bytes import ByteTokenizer
 
 KINDS = ("characters", "bytes", "bpe", "unigram")
@@ -24,7 +24,7 @@ def ours(runs, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_vocabulary_has_our_ids(runs, kind):
     tokenizer = ours(runs, kind)
-    vocabulary = hub_tokenizer(tokenizer)["model"]["vocab"]
+    vocabulary = tokenizer_json(tokenizer)["model"]["vocab"]
     names = vocabulary if isinstance(vocabulary, dict) else [name for name, _ in vocabulary]
     assert len(names) == tokenizer.vocab_size
     for token, name in enumerate(names):
@@ -36,7 +36,7 @@ def test_the_vocabulary_has_our_ids(runs, kind):
 
 
 def test_merges_make_pieces_out_of_pieces_the_best_first(runs):
-    model = hub_tokenizer(runs.tokenizer("bpe"))["model"]
+    model = tokenizer_json(runs.tokenizer("bpe"))["model"]
     vocabulary, merges = model["vocab"], model["merges"]
     made = [vocabulary[left + right] for left, right in merges]
     assert made == sorted(made)  # SentencePiece numbers its pieces in the order it made them
@@ -49,16 +49,16 @@ def test_merges_make_pieces_out_of_pieces_the_best_first(runs):
 
 def test_bos_and_eos_are_special_and_unk_is_not(runs):
     for kind in KINDS:
-        content = hub_tokenizer(ours(runs, kind))
+        content = tokenizer_json(ours(runs, kind))
         assert [token["id"] for token in content["added_tokens"]] == [
             ours(runs, kind).bos_id,
             ours(runs, kind).eos_id,
         ]
-        config = hub_tokenizer_config(ours(runs, kind), 128)
+        config = tokenizer_config(ours(runs, kind), 128)
         assert config["split_special_tokens"]
         assert "unk_token" not in config
         assert config["model_max_length"] == 128
-    assert "model_max_length" not in hub_tokenizer_config(ours(runs, "bpe"), None)
+    assert "model_max_length" not in tokenizer_config(ours(runs, "bpe"), None)
 
 
 def test_an_unknown_kind_is_one_clear_line():
@@ -66,13 +66,13 @@ def test_an_unknown_kind_is_one_clear_line():
         kind = "words"
 
     with pytest.raises(EscadaError, match="no form of a tokenizer of kind 'words'"):
-        hub_tokenizer(Other())
+        tokenizer_json(Other())
 
 
 def loaded(runs, kind):
     import tokenizers
 
-    theirs = tokenizers.Tokenizer.from_str(json.dumps(hub_tokenizer(ours(runs, kind))))
+    theirs = tokenizers.Tokenizer.from_str(json.dumps(tokenizer_json(ours(runs, kind))))
     theirs.encode_special_tokens = True
     return theirs
 

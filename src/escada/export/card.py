@@ -1,0 +1,98 @@
+"""The card of an exported folder: the run's own (`report.writers.card`), for readers of a hub.
+
+Two parts differ. The front matter names the library and carries the figure in the form that hubs
+show (`model-index`), with its interval. "Using it" says how to load the folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from escada.evaluation.task import read, weights_hash
+from escada.evaluation.tasks.documents import TEST, VALIDATION, DocumentsResult
+from escada.files import read_json
+from escada.report.writers.card import MEASURED, card_text
+from escada.runs.checkpoint import Which
+from escada.runs.run import Run
+
+_USING, _AFTER_IT = "## Using it\n", "## Hashes\n"
+_INDEX = """\
+metrics:
+  - bits_per_byte
+model-index:
+  - name: {run.spec.name}-{run.spec.preset}
+    results:
+"""
+_RESULT = """\
+      - task:
+          type: text-generation
+        dataset:
+          name: {corpus}
+          type: {corpus_hash}
+          split: {split}
+        metrics:
+          - type: bits_per_byte
+            value: {value:.4f}
+            name: {title}
+"""
+
+
+def export_card(run: Run, which: Which, library: str, using: str) -> str:
+    """README.md of an exported folder.
+
+    Args:
+        run: whose folder.
+        which: of its checkpoints was exported.
+        library: that reads the folder.
+        using: Markdown, in which the library is shown to read it.
+    """
+    _, front, body = card_text(run).split("---\n", 2)
+    front = front.replace("library_name: escada", f"library_name: {library}")
+    if results := "".join(_RESULT.format(**values) for values in _figures(run, which)):
+        front += _INDEX.format(run=run) + results
+    # The last ones: a sample may have the same lines.
+    before, _, rest = body.rpartition(_USING)
+    after = rest.partition(_AFTER_IT)[2]
+    return f"---\n{front}---\n{before}{_USING}\n{using}\n{_AFTER_IT}{after}"
+
+
+def _figures(run: Run, which: Which) -> Iterator[dict[str, object]]:
+    """What was measured of the weights that are exported."""
+    data = read_json(run.layout.data) if run.layout.data.exists() else {}
+    # By the sources' names; a file of the user's is not named by where it lies on his disk.
+    corpus = ", ".join(data.get("licences") or {}) or "not recorded"
+    for task in (TEST, VALIDATION):
+        path = task.path(run)
+        if not path.exists() or read_json(path)["weights_sha256"] != weights_hash(run, which):
+            continue
+        found: DocumentsResult = read(run, task)
+        title = f"bits per byte, {MEASURED[found.split][0]}"
+        if found.ci95:
+            title += f", 95 % interval {found.ci95[0]:.4f} to {found.ci95[1]:.4f}"
+        yield {
+            "corpus": _quoted(corpus),
+            "corpus_hash": _quoted(f"escada/{str(found.corpus_hash)[:12]}"),
+            "split": found.split,
+            "value": found.bits_per_byte,
+            "title": _quoted(title),
+        }
+
+
+def _quoted(text: str) -> str:
+    """A string of YAML: JSON's are."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def expected_text(profile: str) -> str:
+    """How text must be written for the model, and what writes it so."""
+    form = (
+        "NFC, single spaces, no control characters, at most one empty line in a row"
+        if profile == "reference"
+        else "lower case, each number as 0"
+    )
+    return (
+        "Every text begins with BOS, which the tokenizer puts in front. Text is expected as the "
+        f"training text was cleaned (profile `{profile}`): {form}; "
+        "`escada.text.cleaning.clean_prompt` does it, and no tokenizer file can carry it."
+    )
