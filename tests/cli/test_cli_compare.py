@@ -84,7 +84,7 @@ def test_two_runs_are_compared_as_these_runs(runs):
     ]
     assert row["difference"] == pytest.approx(figures[0] - figures[1])
     cost = row["cost"]["parameters"]
-    assert (cost["a"], cost["b"]) == (v1.record["parameters"], v2.record["parameters"])
+    assert (cost["a"], cost["b"]) == (v1.record.parameters, v2.record.parameters)
     (swapped,) = rows_of(v2.path, v1.path)
     assert swapped["difference"] == pytest.approx(-row["difference"])
 

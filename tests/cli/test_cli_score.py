@@ -82,7 +82,7 @@ def test_the_name_of_a_rung_stands_for_its_run_and_a_text_is_of_any_length(
     long = TEXT * 200  # longer than a path may be
     expected = invoke("score", run.path, TEXT), invoke("score", run.path, long)
     monkeypatch.chdir(tmp_path)
-    name = run.record["name"]
+    name = run.record.name
     by_name = invoke("score", name, TEXT), invoke("score", name, long)
     assert [shown.splitlines()[1:] for shown in by_name] == [
         shown.splitlines()[1:] for shown in expected

@@ -156,7 +156,7 @@ def test_auto_takes_the_largest_micro_batch_that_fits():
 
 
 def test_a_prediction_has_what_a_cost_sheet_compares():
-    facts = predicted_cost_of(plan_of())
+    facts = predicted_cost_of(plan_of()).model_dump()
     assert set(COMPARED) <= set(facts)
     assert facts["memory_bytes"] == facts["memory"]["total"]
 

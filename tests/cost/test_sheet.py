@@ -10,6 +10,7 @@ from escada.cost.money import load_prices
 from escada.cost.sheet import COMPARED, account, in_one_line, read_sheet
 from escada.files import read_json, write_json
 from escada.runs.catalogue import COST, catalogue
+from escada.runs.record import PredictedCost
 from escada.spec import load_spec
 from escada.text.corpus import Corpus
 from escada.training import run as start_module
@@ -112,7 +113,7 @@ def test_a_finished_run_has_a_sheet_with_every_figure(spec, corpus_path, tmp_pat
     assert 0 < sheet["utilisation"] < 1
     assert 0 < sheet["hours"] + sheet["validation_hours"] < sheet["wall_hours"]
     for key in ("training_seconds", "training_flops", "training_tokens", "peak_memory_bytes"):
-        assert sheet[key] == run.record[key]
+        assert sheet[key] == getattr(run.record, key)
     # the assumed watts of one thread or more, over the whole sitting
     assert sheet["kwh"] >= 0.01 * sheet["wall_hours"] * 0.99
     (row,) = catalogue(tmp_path / "runs")
@@ -124,7 +125,7 @@ def test_a_finished_run_has_a_sheet_with_every_figure(spec, corpus_path, tmp_pat
 
 def test_what_was_predicted_stays_beside_what_was_measured(spec, corpus_path, tmp_path):
     run = stopped_after(spec, corpus_path, tmp_path, checks=20)
-    run.update(predicted={"hours": 1.5, "kwh": 0.1})
+    run.update(predicted=PredictedCost(hours=1.5, kwh=0.1))
     resume(run.path)
     assert read_sheet(run.layout.cost)["predicted"] == {"hours": 1.5, "kwh": 0.1}
 

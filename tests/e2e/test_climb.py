@@ -51,7 +51,7 @@ def climb(corpus_path: Path, out: Path, *rungs: str, source: Path | None = None,
 def weights(out: Path) -> dict[tuple[str, int, str], str]:
     """Hashes of every run's last weights, by its rung, seed and budget."""
     return {
-        (run.spec.name, run.seed, run.record["budget"]): sha256_file(
+        (run.spec.name, run.seed, run.record.budget): sha256_file(
             checkpoint_path(run.layout.checkpoints, "last") / "model.safetensors"
         )
         for run in find_runs(out)
@@ -156,8 +156,8 @@ def test_stopped_in_the_middle_the_same_command_ends_with_the_same_weights(
     assert "The same command goes on" in said
     assert "Traceback" not in said
     (second,) = (run for run in find_runs(copied) if run.spec.name == "v2")
-    assert second.record["status"] == "interrupted"
-    assert second.record["step"] < STEPS
+    assert second.record.status == "interrupted"
+    assert second.record.step < STEPS
     said, _, ladder = climb(corpus_path, copied, "v1", "v2")
     assert "v1: already trained" in said
     assert "v2: going on with" in said

@@ -89,11 +89,11 @@ def test_the_page_has_a_file_of_each():
 def test_a_rung_is_trained_with_a_model_a_tokenizer_an_optimizer_and_a_schedule(run, folder):
     assert run.spec.about.follows == "v1"
     assert type(run.load_model()).__module__ == "my_model"
-    assert run.record["tokenizer"]["kind"] == "my_tokenizer"
+    assert run.record.tokenizer.kind == "my_tokenizer"
     rows = [json.loads(line) for line in run.layout.metrics.read_text().splitlines()]
     rates = [row["learning_rate"] for row in rows if "learning_rate" in row]
     assert rates[-1] == pytest.approx(0.5 * (1 - 3 / 4))
-    assert run.record["module_folders"] == [str(folder)]
+    assert run.record.module_folders == [str(folder)]
 
 
 def test_a_tokenizer_is_saved_with_its_run_and_loses_nothing(run):

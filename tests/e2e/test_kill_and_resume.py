@@ -107,7 +107,7 @@ def test_killed_and_resumed_is_bit_identical_to_uninterrupted(
 ):
     rung, reference = uninterrupted
     run(train(rung, corpus_path, tmp_path), prelude, expect=-signal.SIGKILL)
-    assert only_run(tmp_path).record["status"] == "training"
+    assert only_run(tmp_path).record.status == "training"
     run(["resume", str(only_run(tmp_path).path)])
     assert final_weights(tmp_path) == final_weights(reference)
     assert metrics(tmp_path) == metrics(reference)
@@ -137,7 +137,7 @@ def test_ctrl_c_saves_says_how_to_resume_and_loses_nothing(uninterrupted, corpus
     _, said = process.communicate()
     assert process.returncode == 130
     assert "escada resume" in said
-    assert only_run(tmp_path).record["status"] == "interrupted"
+    assert only_run(tmp_path).record.status == "interrupted"
     card = only_run(tmp_path).layout.card
     assert "its status is *interrupted*" in card.read_text(encoding="utf-8")
     run(["resume", str(only_run(tmp_path).path)])

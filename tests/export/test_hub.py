@@ -24,7 +24,7 @@ def test_the_folder_says_what_it_is_of(runs, tmp_path, name):
     run = runs(name)
     folder = export_hub(run, tmp_path / "out")
     mark = json.loads((folder / "escada.json").read_text())
-    assert mark["key"] == run.record["key"]
+    assert mark["key"] == run.record.key
     assert mark["tokenizer"] == run.tokenizer.hash
     config = json.loads((folder / "config.json").read_text())
     assert config["vocab_size"] == run.tokenizer.vocab_size

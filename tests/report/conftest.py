@@ -288,7 +288,7 @@ def one_run(tmp_path: Path) -> Path:
     facts = next(rung(row) for row in ROWS if row[0] == "v5")
     folder = tmp_path / "2026-11-23-v5-laptop-3fa9c1"
     write_run(folder, facts, 31e9)
-    kept = ("name", "preset", "seed", "status", "tokenizer", "parameters", "spec_hash", "key")
+    kept = ("name", "preset", "seed", "status", "parameters", "spec_hash", "key")
     costs = ("training_tokens", "training_flops", "training_seconds", "tokens_per_second")
     write_json(
         folder / "record.json",
@@ -297,8 +297,17 @@ def one_run(tmp_path: Path) -> Path:
             "budget": "60 s",
             "created": "2026-11-23T23:14:05+00:00",
             "precision": {"name": "fp32", "reason": "no GPU"},
-            "setup": {"device": "cpu"},
+            "dry_run": False,
+            "setup": {
+                "device": "cpu",
+                "threads": 2,
+                "precision": "fp32",
+                "micro_batch_sequences": 8,
+                "torch": "2.13.0",
+                "cpu_capability": "AVX2",
+            },
             **{key: facts[key] for key in (*kept, *costs, "corpus_hash", "peak_memory_bytes")},
+            "tokenizer": facts["tokenizer"] | {"hash": "3f" * 32},
         },
     )
     measured = ("bits_per_byte", "ci95", "perplexity", "accuracy", "by_source", "protocol")

@@ -3,6 +3,7 @@
 import pytest
 
 from escada.budget import Budget
+from escada.runs.record import RunRecord
 from escada.runs.time_budget import budget_seconds, time_in_words, time_warning
 from escada.spec import load_spec
 
@@ -22,7 +23,7 @@ FINISHED = {"status": "finished", "dry_run": False, "stopped_early": False}
 )
 def test_only_a_whole_training_for_a_time_is_held_to_it(budget, record, given):
     spec = load_spec("v1", preset="laptop").with_budget(Budget.parse(budget))
-    assert budget_seconds(spec, record) == given
+    assert budget_seconds(spec, RunRecord.model_construct(**record)) == given
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(108.0, "+80%"), (50.9, "-15%"), (69.1, "+15%")])

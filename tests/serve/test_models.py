@@ -43,8 +43,8 @@ def copies(a_run, tmp_path):
 def test_a_run_is_served_under_its_rungs_name(a_run):
     models = open_models([a_run.path])
     assert list(models) == ["v1"]
-    assert models["v1"].rung.parameters == a_run.record["parameters"]
-    assert models["v1"].fingerprint.startswith(f"escada-{a_run.record['key'][:12]}")
+    assert models["v1"].rung.parameters == a_run.record.parameters
+    assert models["v1"].fingerprint.startswith(f"escada-{a_run.record.key[:12]}")
     assert list(open_models([a_run.path, a_run.path])) == ["v1"]  # named twice, served once
 
 
@@ -93,9 +93,9 @@ def test_what_the_playground_shows_of_a_rung_comes_from_its_folder(a_run):
     assert rung.about.objective == a_run.spec.about.objective
     assert rung.bits_per_byte is None  # never evaluated
     assert rung.interval is None
-    assert rung.training_tokens == record["training_tokens"]
-    assert rung.training_seconds == record["training_seconds"]
-    assert rung.hash == record["key"]
+    assert rung.training_tokens == record.training_tokens
+    assert rung.training_seconds == record.training_seconds
+    assert rung.hash == record.key
     assert rung.tokenizer.kind == "characters"
     test = a_run.layout.evaluation("test")
     test.parent.mkdir(exist_ok=True)

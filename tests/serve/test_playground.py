@@ -547,7 +547,7 @@ def test_the_ladder_shows_every_rung_with_its_figures(url, open_page, runs):
         run = open_run(path)
         expect(row).to_contain_text(run.spec.name)
         expect(row).to_contain_text("não medido")
-        expect(row).to_contain_text(run.record["key"][:8])
+        expect(row).to_contain_text(run.record.key[:8])
     expect(page.locator("#about")).to_contain_text("Objetivo")
     page.reload()
     expect(rows).to_have_count(3)  # the view is part of the address

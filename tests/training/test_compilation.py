@@ -84,7 +84,8 @@ def test_a_compiled_training_has_the_losses_and_the_weight_names_of_another(corp
         spec = load_spec("v5", preset="laptop", overrides=[*TINY, f"train.compile={wanted}"])
         spec = spec.with_budget(Budget.parse("20 steps"))
         run = start(spec, corpus, tmp_path / wanted, seed=3, device="cpu")
-        assert run.record["compile"] == {"on": wanted == "true", "reason": "asked for"}
+        found = run.record.compile
+        assert (found.on, found.reason) == (wanted == "true", "asked for")
         rows.append([row["loss"] for row in read_rows(run.layout.metrics)])
         weights = checkpoint_path(run.layout.checkpoints, "last") / "model.safetensors"
         names.append({name.split(".")[0] for name in _names(weights)})

@@ -114,18 +114,18 @@ def test_the_loss_curve_of_two_processes_is_that_of_one(folder):
 
 
 def test_the_record_says_how_many_processes_and_their_micro_batch(folder):
-    facts = only_run(folder / "curve").record["setup"]
-    assert facts["processes"] == 2
-    assert facts["micro_batch_sequences"] == 3  # 4 does not divide the 6 rows of each
-    assert only_run(folder / "alone").record["setup"]["processes"] == 1
+    facts = only_run(folder / "curve").record.setup
+    assert facts.processes == 2
+    assert facts.micro_batch_sequences == 3  # 4 does not divide the 6 rows of each
+    assert only_run(folder / "alone").record.setup.processes == 1
 
 
 def test_a_budget_in_seconds_is_the_same_number_of_steps_for_all(folder):
     record = only_run(folder / "seconds").record
-    assert record["status"] == "finished"
-    assert record["step"] == record["total_steps"]
-    expected = 2 / record["calibrated_seconds_per_step"]
-    assert record["total_steps"] == pytest.approx(expected, abs=1)
+    assert record.status == "finished"
+    assert record.step == record.total_steps
+    expected = 2 / record.calibrated_seconds_per_step
+    assert record.total_steps == pytest.approx(expected, abs=1)
 
 
 def test_a_signal_to_one_process_stops_all_at_one_step_and_a_resume_is_bit_identical(folder, seen):
@@ -147,9 +147,9 @@ def test_a_run_of_one_resumes_on_two_when_asked_to(folder, seen):
         assert "--allow-differences" in seen[rank]["refused"]
     run = only_run(folder / "one-then-two")
     assert run.finished
-    assert run.record["setup"]["processes"] == 2
-    (earlier,) = run.record["earlier_setups"]
-    assert (earlier["processes"], earlier["to"]) == (1, 21)
+    assert run.record.setup.processes == 2
+    (earlier,) = run.record.earlier_setups
+    assert (earlier.processes, earlier.to) == (1, 21)
     expected = losses(only_run(folder / "alone"))
     for mine, theirs in zip(losses(run), expected, strict=True):
         assert mine[2] == pytest.approx(theirs[2], abs=1e-4)
@@ -171,8 +171,8 @@ def test_ctrl_c_on_torchrun_saves_and_the_run_of_two_resumes_on_one(folder, corp
     _, said = process.communicate(timeout=MOST_SECONDS)
     assert said.count("Stopped and saved") == 1
     run = only_run(tmp_path)
-    assert run.record["status"] == "interrupted"
-    step = run.record["step"]
+    assert run.record.status == "interrupted"
+    step = run.record.step
     assert step == read_json(_last(run) / "checkpoint.json")["step"]
     assert run.layout.card.exists()
 

@@ -106,7 +106,7 @@ def test_several_optimizers_and_sparse_tables_resume_bit_identically(
     stopped = train_until(corpus_path, tmp_path / "stopped", monkeypatch, 5, spec)
     assert last_hashes(stopped) != last_hashes(whole)
     resumed = resume(stopped.path)
-    assert resumed.record["step"] == 8
+    assert resumed.record.step == 8
     assert last_hashes(resumed) == last_hashes(whole)
 
 
@@ -179,7 +179,7 @@ def test_checkpoints_that_are_gone_are_no_reason_to_begin_again(stopped):
     (stopped.layout.checkpoints / "index.json").unlink()
     copy = stopped.path.with_name("copy")
     shutil.copytree(stopped.path, copy)
-    assert resume(copy).record["step"] == 8
+    assert resume(copy).record.step == 8
     assert min(row["step"] for row in rows_of(copy) if row["kind"] == "train") == 1
     shutil.rmtree(stopped.layout.checkpoints)
     with pytest.raises(EscadaError, match="the run's checkpoints are gone"):
@@ -270,10 +270,10 @@ def test_a_finished_run_is_trained_further_into_a_new_run(stopped, corpus_path, 
     with pytest.raises(EscadaError, match="with its own spec"):
         start(spec_of("v2", 4), corpus, out, device="cpu", continued=source)
     run = start(source.spec.with_budget(more), corpus, out, device="cpu", continued=source)
-    assert (run.record["step"], run.record["total_steps"]) == (12, 12)
-    assert run.record["continued_from"] | {"training_seconds": 0} == {
+    assert (run.record.step, run.record.total_steps) == (12, 12)
+    assert run.record.continued_from.model_dump() | {"training_seconds": 0} == {
         "run": str(source.path),
-        "key": source.record["key"],
+        "key": source.record.key,
         "budget": "8 steps",
         "step": 8,
         "training_seconds": 0,
@@ -290,10 +290,10 @@ def test_a_run_of_before_with_its_former_names_goes_on(stopped):
     record["circumstances"] = record.pop("setup")
     stopped.layout.record.write_text(json.dumps(record), encoding="utf-8")
     found = open_run(stopped.path).record
-    assert found["setup"]["processes"] == 1
-    assert "circumstances" not in found
+    assert found.setup.processes == 1
     assert resume(stopped.path).finished
-    assert "setup" in read_json(stopped.layout.record)
+    assert "setup" in (now := read_json(stopped.layout.record))
+    assert "circumstances" not in now
 
 
 def test_a_resume_with_another_setup_is_refused_or_remembered(stopped):
@@ -303,6 +303,6 @@ def test_a_resume_with_another_setup_is_refused_or_remembered(stopped):
     with pytest.raises(EscadaError, match=r"not be bit-identical: torch .* \(was '1.0'\)"):
         resume(stopped.path)
     run = resume(stopped.path, allow_differences=True)
-    (earlier,) = run.record["earlier_setups"]
-    assert (earlier["torch"], earlier["to"]) == ("1.0", 6)
-    assert run.record["setup"]["torch"] == torch.__version__
+    (earlier,) = run.record.earlier_setups
+    assert (earlier.torch, earlier.to) == ("1.0", 6)
+    assert run.record.setup.torch == torch.__version__

@@ -34,7 +34,7 @@ def test_a_number_in_the_spec_is_left_alone():
     spec = spec_of("train.micro_batch_sequences=4")
     assert choose_micro_batch(spec, 100, CPU, FP32, memory_bytes=1) == (
         spec,
-        MicroBatchChoice(4, 4),
+        MicroBatchChoice(wanted=4, sequences=4),
     )
 
 
@@ -98,17 +98,14 @@ def little_memory(monkeypatch):
 def test_a_run_records_its_micro_batch_and_what_was_predicted(corpus, tmp_path, little_memory):
     spec = spec_of("train.micro_batch_sequences=auto", "train.batch_sequences=1024")
     run = start(spec.with_budget(Budget.parse("1 steps")), corpus, tmp_path, device="cpu")
-    micro = run.record["setup"]["micro_batch_sequences"]
+    micro = run.record.setup.micro_batch_sequences
     assert 1 <= micro < 1024
-    assert run.record["micro_batch"] | {"memory_bytes": 0} == {
-        "wanted": "auto",
-        "sequences": micro,
-        "memory_bytes": 0,
-    }
+    choice = run.record.micro_batch
+    assert (choice.wanted, choice.sequences) == ("auto", micro)
     predicted = json.loads(run.layout.cost.read_text())["predicted"]
     memory = dict(predicted["memory"])
     assert predicted["memory_bytes"] == memory.pop("total") == sum(memory.values())
-    assert predicted["training_flops"] == run.record["training_flops"]
+    assert predicted["training_flops"] == run.record.training_flops
 
 
 def test_a_chosen_micro_batch_changes_no_key(corpus, tmp_path, monkeypatch):
@@ -118,7 +115,7 @@ def test_a_chosen_micro_batch_changes_no_key(corpus, tmp_path, monkeypatch):
     keys = set()
     for memory in (470, 4000):
         monkeypatch.setattr(planning, "free_memory_bytes", lambda _, m=memory: m * 2**20)
-        keys.add(start(spec, corpus, tmp_path / str(memory), device="cpu").record["key"])
+        keys.add(start(spec, corpus, tmp_path / str(memory), device="cpu").record.key)
     assert len(keys) == 1
 
 
@@ -129,7 +126,7 @@ def test_a_long_training_is_told_its_hours_whatever_its_budget(corpus, tmp_path,
     hours = {
         steps: start(
             spec.with_budget(Budget.parse(f"{steps} steps")), corpus, tmp_path, device="cpu"
-        ).record["predicted"]["hours"]
+        ).record.predicted.hours
         for steps in (2, 3)
     }
     assert hours[2] is None

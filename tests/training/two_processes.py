@@ -92,7 +92,7 @@ def main(corpus_path, folder):
                 seen["stopped"] = str(stop.path)
         world.barrier()  # so that the record is written
         if world.first:
-            seen["status"] = only_run(folder / "interrupted").record["status"]
+            seen["status"] = only_run(folder / "interrupted").record.status
         resume(Path(seen["stopped"]), world=world)
         one = only_run(folder / "one-then-two").path
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal
 
 from escada.cost.devices import Device, Precision, device
 from escada.errors import EscadaError
@@ -63,8 +63,8 @@ class Pace:
         each = self.micro_batch_seconds * sequences / self.sequences
         return each * batch / sequences + self.update_seconds
 
-    def to_json(self) -> RecordedPace:
-        """As JSON."""
+    def to_json(self) -> dict[str, str | float | None]:
+        """As a plan and a cost sheet show it."""
         return {
             "basis": self.basis,
             "note": self.note,
@@ -73,17 +73,6 @@ class Pace:
             "flop_per_second": self.flop_per_second,
             "spread": self.spread,
         }
-
-
-class RecordedPace(TypedDict):
-    """A pace as a plan and a cost sheet show it."""
-
-    basis: str
-    note: str
-    micro_batch_seconds: float | None
-    update_seconds: float | None
-    flop_per_second: float | None
-    spread: float | None
 
 
 @dataclass(frozen=True, slots=True)

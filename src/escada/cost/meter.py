@@ -16,20 +16,21 @@ import datetime
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from escada.cost.energy import EnergyMeter, Part
 from escada.cost.hardware import RecordedHardware, hardware
 from escada.cost.memory import peak_resident_bytes
 from escada.cost.money import load_prices
-from escada.cost.planner import PredictedCost
 from escada.errors import EscadaError
 from escada.files import read_json, write_json
 from escada.runs.checkpoint import checkpoint_path, has_checkpoint
 from escada.runs.layout import RESTORE
+from escada.runs.record import PredictedCost
 from escada.runs.run import Run
 
 SCHEMA_VERSION = 2
@@ -84,7 +85,7 @@ class Meter:
         self.hardware = hardware(device)
         self.prices = load_prices()
         self._path = run.layout.cost
-        self._before = _on_disk(run)
+        self._before = _on_disk(self._path)
         self._from_step = _last_step(run)
         self._begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._clock = time.monotonic()
@@ -139,34 +140,30 @@ class Meter:
             {
                 "schema_version": SCHEMA_VERSION,
                 "status": "training",
-                "predicted": self.predicted,
+                "predicted": self.predicted and self.predicted.model_dump(exclude_unset=True),
                 "sessions": [asdict(session) for session in self.sessions()],
             },
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Ledger:
+class _Ledger(BaseModel):
     """What cost.json holds of earlier sessions."""
 
     predicted: PredictedCost | None = None
     sessions: tuple[Session, ...] = ()
 
 
-def _on_disk(run: Run) -> _Ledger:
+def _on_disk(path: Path) -> _Ledger:
     """What earlier sessions left; a file of another version has none to go on from."""
-    if not run.layout.cost.exists():
-        return _Ledger()
-    table = with_present_names(read_json(run.layout.cost))
+    table = with_present_names(read_json(path)) if path.exists() else {}
     if table.get("schema_version") != SCHEMA_VERSION:
         return _Ledger()
     try:
-        sessions = TypeAdapter(tuple[Session, ...]).validate_python(table.get("sessions", ()))
+        return _Ledger.model_validate(table)
     except ValidationError as error:
         raise EscadaError(
-            "damaged: its sessions cannot be read", where=run.layout.cost, fix=RESTORE
+            "damaged: its sessions cannot be read", where=path, fix=RESTORE
         ) from error
-    return _Ledger(table.get("predicted"), sessions)
 
 
 def with_present_names(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ docs/planner.md has the formulas and how near they come.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.cost.footprint import (
@@ -22,11 +22,12 @@ from escada.cost.footprint import (
     to_table,
     with_large_kept,
 )
-from escada.cost.machine import Machine, RecordedPace
+from escada.cost.machine import Machine
 from escada.cost.money import Bill, Prices
 from escada.cost.tokens import TrainingText
 from escada.cost.warnings import COMPUTE_OPTIMAL_TOKENS, warnings_of
 from escada.models.contract import LanguageModel
+from escada.runs.record import PredictedCost
 from escada.spec import Spec
 
 SCHEMA_VERSION = 1
@@ -206,21 +207,6 @@ def _steps(
         flops_per_step=flops,
         seconds_per_step=seconds,
     )
-
-
-class PredictedCost(TypedDict):
-    """What a cost sheet sets beside what it measured, under the names of `cost.sheet.COMPARED`."""
-
-    hours: float | None
-    kwh: float | None
-    usd: float | None
-    brl: float | None
-    tokens_per_second: float | None
-    training_flops: float | None
-    memory: dict[str, int]
-    memory_bytes: int
-    seconds_per_step: float | None
-    pace: RecordedPace | None
 
 
 def predicted_cost_of(plan: TrainingPlan) -> PredictedCost:

@@ -19,7 +19,6 @@ from escada.cost.energy import Part
 from escada.cost.meter import SCHEMA_VERSION, Meter, Session, with_present_names
 from escada.cost.money import Bill, Prices
 from escada.cost.peak import Peak, cached_peak, measured_peak
-from escada.cost.planner import PredictedCost
 from escada.cost.tokens import count_tokens
 from escada.files import read_json, write_json
 from escada.runs.run import Run
@@ -105,7 +104,7 @@ class CostSheet(TrainingTotals, Utilisation, MemoryHeld, Account):
     tokens: Mapping[str, float | None]
     hours: float
     prices: Mapping[str, object]
-    predicted: PredictedCost | None
+    predicted: Mapping[str, object] | None
     device: Mapping[str, object]
     sessions: Sequence[Mapping[str, object]]
 
@@ -170,6 +169,7 @@ def write_sheet(
     if status == "finished":  # who interrupts a training does not want to wait
         reached = (rate or 0.0) / meter.hardware.processes
         peak = measured_peak(meter.device, meter.hardware, precision, at_least=reached)
+    predicted = run.record.predicted or meter.predicted
     sheet: CostSheet = {
         "schema_version": SCHEMA_VERSION,
         "status": status,
@@ -180,7 +180,7 @@ def write_sheet(
         **account(sessions, meter.prices),
         "hours": totals["training_seconds"] / 3600,
         "prices": meter.prices.to_json(),
-        "predicted": run.record.get("predicted") or meter.predicted,
+        "predicted": predicted.model_dump(exclude_unset=True) if predicted else None,
         "device": asdict(meter.hardware.recorded()),
         "sessions": [asdict(session) for session in sessions],
     }

@@ -46,7 +46,7 @@ def export_folder(
                 "schema_version": SCHEMA_VERSION,
                 "exported": form,
                 "run": run.name,
-                "key": run.record["key"],
+                "key": run.record.key,
                 "spec_hash": run.spec.hash,
                 "weights": which,
                 "weights_sha256": weights_hash(run, which),

@@ -195,7 +195,7 @@ def _escada(arguments: Sequence[str]) -> int:
 
 def _find(out: Path, key: str) -> Run | None:
     """The run of that key, finished ones first; rehearsals are not runs of the ladder."""
-    candidates = [run for run in find_runs(out, key) if not run.record["dry_run"]]
+    candidates = [run for run in find_runs(out, key) if not run.record.dry_run]
     return max(candidates, key=lambda run: run.finished, default=None)
 
 

@@ -182,7 +182,7 @@ def _guardrails(recipe: RecipeRuns) -> str | None:
 
 def _cost(a: RecipeRuns, b: RecipeRuns, name: str) -> dict[str, float | None]:
     """Means over seeds, and how many times as much `a` took."""
-    of_a, of_b = (_mean([run.record.get(name) for run in recipe.runs]) for recipe in (a, b))
+    of_a, of_b = (_mean([getattr(run.record, name) for run in recipe.runs]) for recipe in (a, b))
     return {"a": of_a, "b": of_b, "ratio": of_a / of_b if of_a and of_b else None}
 
 

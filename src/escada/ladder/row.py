@@ -69,13 +69,14 @@ def rung_row(
     of_test = test.to_json()
     about = run.spec.about
     record = run.record
+    recorded = record.to_json()
     return {
         "name": run.spec.name,
         "follows": about.follows,
         "about": about.model_dump(mode="json", exclude={"follows"}),
         "run": run.path.relative_to(out).as_posix(),
         "preset": run.spec.preset,
-        **{k: record[k] for k in ("seed", "tokenizer", "corpus_hash", "status", "parameters")},
+        **{k: recorded[k] for k in ("seed", "tokenizer", "corpus_hash", "status", "parameters")},
         "profile": run.spec.text.profile,
         **{k: of_test[k] for k in ("protocol", "bits_per_byte", "ci95", "perplexity", "accuracy")},
         **{k: of_test[k] for k in ("groups", "effective_groups", "by_source", "sources")},
@@ -87,8 +88,8 @@ def rung_row(
         },
         "validation_bits_per_byte": read(run, VALIDATION).bits_per_byte,
         "train_bits_per_byte": read(run, TRAINING).bits_per_byte,
-        **{k: record[k] for k in ("training_tokens", "training_flops", "training_seconds")},
-        **{k: record[k] for k in ("tokens_per_second", "peak_memory_bytes")},
+        **{k: recorded[k] for k in ("training_tokens", "training_flops", "training_seconds")},
+        **{k: recorded[k] for k in ("tokens_per_second", "peak_memory_bytes")},
         "budget_seconds": budget_seconds(run.spec, record),
         "training_bytes": _training_bytes(run),
         "evaluation_tokens_per_second": test.tokens_per_second,
@@ -102,10 +103,10 @@ def rung_row(
             if task.name not in (one.name for one in climb_tasks())
             and (found := read_if_there(run, task))
         },
-        "precision": record["precision"]["name"],
-        "device": record["setup"]["device"],
-        "spec_hash": record["spec_hash"],
-        "key": record["key"],
+        "precision": record.precision.name,
+        "device": record.setup.device,
+        "spec_hash": record.spec_hash,
+        "key": record.key,
         "cost": _cost(run),
         "beats_previous": _step(run, comparisons),
     }
@@ -145,7 +146,8 @@ def _unknown_in_training(run: Run, corpus: Corpus) -> int:
 def _training_bytes(run: Run) -> float:
     """Reference bytes that the trained targets stand for; repeated ones count again."""
     data = read_json(run.layout.data)
-    return run.record["training_tokens"] * data["training_bytes"] / data["training_tokens"]
+    assert run.record.training_tokens is not None
+    return run.record.training_tokens * data["training_bytes"] / data["training_tokens"]
 
 
 def _step(run: Run, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

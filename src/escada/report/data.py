@@ -21,7 +21,7 @@ from escada.errors import EscadaError
 from escada.files import read_json, read_json_lines, read_toml
 from escada.report.results import JsonObject, JudgeVerdict, SeedRun
 from escada.report.schema import CostSheet, CurvePoint, Ladder, Machine, RungRow, WrittenSample
-from escada.runs.layout import read_record
+from escada.runs.record import read_record
 
 SCHEMA_VERSION = 1
 COST_SCHEMA_VERSION = 2
@@ -148,6 +148,7 @@ def ladder_of_run(folder: Path) -> dict[str, Any]:
         EscadaError: a file of the run is not JSON or TOML.
     """
     record = read_record(folder / RECORD_FILE)
+    recorded = record.to_json()
 
     def optional(name: str, read: Callable[[Path], dict[str, Any]] = read_json) -> dict[str, Any]:
         return read(folder / name) if (folder / name).is_file() else {}
@@ -156,7 +157,7 @@ def ladder_of_run(folder: Path) -> dict[str, Any]:
     test = optional("evaluation/test.json")
     about = dict(spec.get("about", {}))
     rung = {
-        **record,
+        **recorded,
         **{key: value for key, value in test.items() if key not in ("key", "tokens_per_second")},
         "run": ".",
         "follows": about.pop("follows", None),
@@ -169,16 +170,13 @@ def ladder_of_run(folder: Path) -> dict[str, Any]:
         "minimal_pairs": optional("evaluation/pairs.json") or None,
         "cloze": optional("evaluation/cloze.json") or None,
         "guardrails": optional("evaluation/guardrails.json") or None,
-        "precision": record.get("precision", {}).get("name"),
-        "device": record.get("setup", {}).get("device"),
+        "precision": record.precision.name,
+        "device": record.setup.device,
     }
     return {
-        **{
-            key: record.get(key)
-            for key in ("schema_version", "created", "preset", "budget", "seed")
-        },
+        **{key: recorded[key] for key in ("schema_version", "created", "preset", "budget", "seed")},
         "corpus": {
-            "hash": record.get("corpus_hash"),
+            "hash": record.corpus_hash,
             "profile": test.get("profile"),
             **{key: {"test": test[key]} for key in ("documents", "bytes") if key in test},
         },

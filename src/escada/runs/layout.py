@@ -8,7 +8,7 @@ runs/2026-11-23-v5-laptop-3fa9c1/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from typing import Any
 from escada.errors import EscadaError
 from escada.files import read_json
 
-SCHEMA_VERSION = 1
 RESTORE = "restore it from a copy, or train the run again"
 """What can be done about a file of a run that is damaged."""
 
@@ -28,34 +27,10 @@ def read_whole(path: Path, keys: Sequence[str]) -> dict[str, Any]:
         EscadaError: missing or damaged.
     """
     table = read_json(path)
-    check_keys(table, keys, path)
-    return table
-
-
-def check_keys(table: Mapping[str, Any], keys: Sequence[str], path: Path) -> None:
-    """Find out whether a file of a run has what its reader needs.
-
-    Raises:
-        EscadaError: a key is missing.
-    """
     for key in keys:
         if key not in table:
             raise EscadaError(f"damaged: it has no {key!r}", where=path, fix=RESTORE)
-
-
-_FORMER_NAMES = {"circumstances": "setup", "earlier_circumstances": "earlier_setups"}
-
-
-def read_record(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
-    """A record.json that must have these keys; one of before 2026-12 with its keys' present names.
-
-    Raises:
-        EscadaError: missing or damaged.
-    """
-    table = read_json(path)
-    record = {_FORMER_NAMES.get(name, name): value for name, value in table.items()}
-    check_keys(record, keys, path)
-    return record
+    return table
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 import torch
@@ -33,8 +32,9 @@ from escada.files import (
 from escada.models.contract import LanguageModel, build_model
 from escada.runs.checkpoint import Which, load_checkpoint, load_weights
 from escada.runs.environment import environment
-from escada.runs.layout import RESTORE, SCHEMA_VERSION, Layout, read_record, read_whole
+from escada.runs.layout import RESTORE, Layout, read_whole
 from escada.runs.model_code import deciding_code
+from escada.runs.record import SCHEMA_VERSION, RecordedTokenizer, RunRecord, read_record
 from escada.spec import MODELS, Spec, chosen, parse_spec
 from escada.text.tokenizers import Tokenizer, load_tokenizer
 
@@ -99,7 +99,7 @@ class Run:
 
     layout: Layout
     spec: Spec
-    record: dict[str, Any] = field(repr=False)
+    record: RunRecord = field(repr=False)
 
     @property
     def path(self) -> Path:
@@ -114,17 +114,17 @@ class Run:
     @property
     def seed(self) -> int:
         """Seed of weights, batches and dropout."""
-        return int(self.record["seed"])
+        return self.record.seed
 
     @property
     def finished(self) -> bool:
         """Whether the training came to its end."""
-        return self.record["status"] == "finished"
+        return self.record.status == "finished"
 
     @property
     def corpus_hash(self) -> str:
         """Hash of the corpus that it was trained on."""
-        return str(self.record["corpus_hash"])
+        return self.record.corpus_hash
 
     @property
     def data_path(self) -> Path:
@@ -158,10 +158,10 @@ class Run:
         load_weights(model, checkpoint.weights, self.path)
         return model.eval()
 
-    def update(self, **values: Any) -> None:
+    def update(self, **values: object) -> None:
         """Add to record.json."""
-        self.record.update(values)
-        write_json(self.layout.record, self.record)
+        self.record = self.record.model_copy(update=values)
+        write_json(self.layout.record, self.record.to_json())
 
 
 def create_run(
@@ -171,8 +171,8 @@ def create_run(
     *,
     seed: int,
     key: str,
-    data: Mapping[str, Any],
-    recorded: Mapping[str, Any],
+    data: Mapping[str, object],
+    recorded: Mapping[str, object],
     suffix: str = "",
 ) -> Run:
     """Make a run's folder below `out`, whole or not at all.
@@ -198,43 +198,35 @@ def create_run(
             where=path,
             fix=f"go on with `escada resume {path}`, or choose another --out or --seed",
         )
-    record = {
-        "schema_version": SCHEMA_VERSION,
-        "key": key,
-        "name": spec.name,
-        "preset": spec.preset,
-        "seed": seed,
-        "status": "training",
-        "spec_hash": spec.hash,
-        "corpus_hash": data["corpus_hash"],
-        "tokenizer": {
-            "kind": tokenizer.kind,
-            "vocab_size": tokenizer.vocab_size,
-            "hash": tokenizer.hash,
-        },
-        "budget": str(spec.train.budget),
-        "module_folders": _module_folders(spec),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **recorded,
-    }
+    folders = {place.folder(name) for place, name in chosen(spec)}  # None for modules of ours
+    record = RunRecord.model_validate(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "key": key,
+            "name": spec.name,
+            "preset": spec.preset,
+            "seed": seed,
+            "status": "training",
+            "spec_hash": spec.hash,
+            "corpus_hash": data["corpus_hash"],
+            "tokenizer": RecordedTokenizer(
+                kind=tokenizer.kind, vocab_size=tokenizer.vocab_size, hash=tokenizer.hash
+            ),
+            "budget": str(spec.train.budget),
+            "module_folders": sorted(str(folder) for folder in folders if folder is not None),
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            **recorded,
+        }
+    )
     with new_directory(path) as folder:
         layout = Layout(folder)
         header = f"# Resolved by escada; sha256 of its content: {spec.hash}\n"
         write_text(layout.spec, header + tomli_w.dumps(spec.to_table()))
-        write_json(layout.record, record)
+        write_json(layout.record, record.to_json())
         write_json(layout.environment, environment())
         write_json(layout.data, {"schema_version": SCHEMA_VERSION, **data})
         tokenizer.save(layout.tokenizer)
     return Run(Layout(path), spec, record)
-
-
-def _module_folders(spec: Spec) -> list[str]:
-    """Where the modules from outside the package lie."""
-    folders = {place.folder(name) for place, name in chosen(spec)}
-    return sorted(str(folder) for folder in folders if folder is not None)
-
-
-_NEEDED = ("key", "name", "preset", "seed", "status", "spec_hash", "corpus_hash", "tokenizer")
 
 
 def open_run(path: Path) -> Run:
@@ -249,21 +241,11 @@ def open_run(path: Path) -> Run:
         near = nearest(path.name, siblings)
         hint = near if "?" in near else f"`escada runs {path.parent}` lists those below it"
         raise EscadaError("not a run folder", where=path, fix=hint)
-    record = read_record(layout.record, ("schema_version",))
-    if record["schema_version"] != SCHEMA_VERSION:
-        raise EscadaError(
-            f"the run has schema {record['schema_version']}, this escada reads {SCHEMA_VERSION}",
-            where=layout.record,
-            fix="use the version of escada in its env.json",
-        )
-    record = read_record(layout.record, _NEEDED)
-    table = read_toml(layout.spec, RESTORE)
-    # Earlier runs name the one of their model, or none.
-    for folder in record.get("module_folders", [record.get("model_folder")]):
-        if folder:
-            add_folder(Path(folder))
-    spec = parse_spec(table, layout.spec)
-    if spec.hash != record["spec_hash"]:
+    record = read_record(layout.record)
+    for folder in record.module_folders:
+        add_folder(Path(folder))
+    spec = parse_spec(read_toml(layout.spec, RESTORE), layout.spec)
+    if spec.hash != record.spec_hash:
         raise EscadaError(
             "the run's spec was changed after the training began",
             where=layout.spec,

@@ -7,17 +7,17 @@ clock that is lowered for heat) changes the time and not the steps, so the two a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from escada.runs.record import RunRecord
     from escada.spec import Spec
 
 ALLOWED = 0.15
 """Share of the budget that a training may be off by without a word."""
 
 
-def budget_seconds(spec: Spec, record: Mapping[str, Any]) -> float | None:
+def budget_seconds(spec: Spec, record: RunRecord) -> float | None:
     """The time that a run was given; None where its budget is no time, or was not meant to be used.
 
     Args:
@@ -25,11 +25,11 @@ def budget_seconds(spec: Spec, record: Mapping[str, Any]) -> float | None:
         record: of the run.
     """
     budget = spec.train.budget
-    whole = record["status"] == "finished" and not record.get("stopped_early")
-    if budget.unit != "seconds" or not whole or record["dry_run"]:
+    whole = record.status == "finished" and not record.stopped_early
+    if budget.unit != "seconds" or not whole or record.dry_run:
         return None
-    before = record.get("continued_from") or {"training_seconds": 0.0}
-    return budget.amount + before["training_seconds"]
+    before = record.continued_from.training_seconds if record.continued_from else 0.0
+    return budget.amount + before
 
 
 def time_in_words(seconds: float, given: float | None) -> str:

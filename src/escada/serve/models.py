@@ -116,7 +116,7 @@ def runs_at(path: Path) -> list[Run]:
         return [open_run(path)]
     else:
         order = rung_names()
-        runs = [run for run in find_runs(path) if not run.record.get("dry_run")]
+        runs = [run for run in find_runs(path) if not run.record.dry_run]
         runs.sort(key=lambda run: order.index(run.spec.name) if run.spec.name in order else 99)
     runs = [run for run in runs if run.finished]
     if not runs:
@@ -172,7 +172,7 @@ def _open(name: str, run: Run, weights: str, max_rows: int, device: Any) -> Load
         batch=batch,
         profile=run.spec.text.profile,
         created=created_time(run),
-        fingerprint=f"escada-{run.record['key'][:12]}-{weights}",
+        fingerprint=f"escada-{run.record.key[:12]}-{weights}",
         rung=ladder_rung(run, name, context_tokens=model.context_tokens, weights=weights),
         ruler_context=ruler_context(run),
     )
@@ -182,7 +182,7 @@ def created_time(run: Run) -> int:
     """Unix time at which the run began."""
     import datetime
 
-    return int(datetime.datetime.fromisoformat(run.record["created"]).timestamp())
+    return int(datetime.datetime.fromisoformat(run.record.created).timestamp())
 
 
 def ladder_rung(run: Run, name: str, *, context_tokens: int | None, weights: str) -> LadderRung:
@@ -205,16 +205,14 @@ def ladder_rung(run: Run, name: str, *, context_tokens: int | None, weights: str
         title=about.title,
         follows=about.follows,
         about=RungText(objective=about.objective, changes=about.changes, expected=about.expected),
-        parameters=record.get("parameters"),
+        parameters=record.parameters,
         bits_per_byte=test.get("bits_per_byte"),
         interval=test.get("ci95"),
         context_tokens=context_tokens,
-        tokenizer=RungTokenizer(
-            kind=record["tokenizer"]["kind"], vocab_size=record["tokenizer"]["vocab_size"]
-        ),
-        training_tokens=record.get("training_tokens"),
-        training_seconds=record.get("training_seconds"),
-        hash=record["key"],
+        tokenizer=RungTokenizer(kind=record.tokenizer.kind, vocab_size=record.tokenizer.vocab_size),
+        training_tokens=record.training_tokens,
+        training_seconds=record.training_seconds,
+        hash=record.key,
         run=run.name,
         weights=weights,
     )

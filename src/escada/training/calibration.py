@@ -46,7 +46,7 @@ def plan_steps(run: Run, probe: Training, steps_per_epoch: float) -> PlannedStep
         probe: a training that is thrown away.
         steps_per_epoch: of the run's batches.
     """
-    train, dry_run = run.spec.train, bool(run.record["dry_run"])
+    train, dry_run = run.spec.train, run.record.dry_run
     seconds = None
     if train.budget.unit == "seconds" or dry_run:
         seconds = _seconds_per_step(probe)

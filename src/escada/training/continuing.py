@@ -17,6 +17,7 @@ from escada.errors import EscadaError
 from escada.files import read_json, write_json
 from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights, save_checkpoint
 from escada.runs.layout import RESTORE
+from escada.runs.record import Continued
 from escada.runs.run import Run, open_run
 from escada.spec import Spec
 from escada.text.corpus import Corpus
@@ -39,12 +40,13 @@ def at_last_checkpoint(
     Raises:
         EscadaError: its checkpoints are damaged or gone.
     """
-    steps = int(run.record["total_steps"])
+    steps = run.record.total_steps
+    assert steps is not None
     if not has_checkpoint(run.layout.checkpoints):
         _check_none_was_there(run)
         training = new_training(steps, None)
-        if run.record["warm_start"]:
-            source = open_run(Path(run.record["warm_start"]))
+        if run.record.warm_start is not None:
+            source = open_run(Path(run.record.warm_start))
             best = source.load_model("best", device)
             training.model.load_state_dict(best.state_dict())
         return training
@@ -65,11 +67,7 @@ def _check_none_was_there(run: Run) -> None:
     """
     rows = read_rows(run.layout.metrics)
     saved = [row["step"] for row in rows if row["kind"] == "validation"]  # and a checkpoint after
-    if (
-        run.record.get("step")
-        or run.record.get("continued_from")
-        or (saved and rows[-1]["step"] > saved[0])
-    ):
+    if run.record.step or run.record.continued_from or (saved and rows[-1]["step"] > saved[0]):
         raise EscadaError("the run's checkpoints are gone", where=run.path, fix=RESTORE)
 
 
@@ -95,7 +93,7 @@ def check_continued(
     Raises:
         EscadaError: it is not finished, or was of another spec, corpus, tokenizer or precision.
     """
-    if not source.finished or source.record["dry_run"]:
+    if not source.finished or source.record.dry_run:
         raise EscadaError(
             "only a finished run can be continued with another budget",
             where=source.path,
@@ -108,19 +106,27 @@ def check_continued(
             where=source.path,
             fix="for another begin a run of its own, with --warm-start",
         )
-    if source.record["precision"]["name"] != precision.name:
+    if source.record.precision.name != precision.name:
         raise EscadaError(
-            f"the run was trained in {source.record['precision']['name']}, here it would be "
+            f"the run was trained in {source.record.precision.name}, here it would be "
             f"{precision.name}",
             where=source.path,
             fix="continue it where it was trained",
         )
 
 
-def end_of(source: Run) -> dict[str, object]:
+def end_of(source: Run) -> Continued:
     """Where a run comes from that continues another, for its record."""
-    kept = ("key", "budget", "step", "training_seconds")
-    return {"run": str(source.path.resolve()), **{name: source.record[name] for name in kept}}
+    record = source.record
+    assert record.step is not None
+    assert record.training_seconds is not None
+    return Continued(
+        run=str(source.path.resolve()),
+        key=record.key,
+        budget=record.budget,
+        step=record.step,
+        training_seconds=record.training_seconds,
+    )
 
 
 def carry_over(source: Run, run: Run) -> None:

@@ -12,8 +12,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import psutil
 import torch
@@ -24,7 +23,6 @@ from escada.cost.hardware import hardware
 from escada.cost.machine import Machine, Pace
 from escada.cost.money import Prices, load_prices
 from escada.cost.planner import (
-    PredictedCost,
     TrainingPlan,
     make_plan,
     micro_batch_of,
@@ -35,6 +33,7 @@ from escada.errors import EscadaError
 from escada.models.contract import LanguageModel, build_model
 from escada.models.saved import Setting, setting_of
 from escada.runs.device import memory_errors, synchronize
+from escada.runs.record import MicroBatchChoice, PredictedCost
 from escada.spec import Spec
 from escada.text.corpus import Corpus
 from escada.training.compilation import ResolvedCompile
@@ -213,21 +212,6 @@ def _spread(times: list[float]) -> float:
     return tenths[-1] / tenths[0]
 
 
-@dataclass(frozen=True, slots=True)
-class MicroBatchChoice:
-    """How a training came by its micro-batch.
-
-    Attributes:
-        wanted: by the spec: a number, `auto`, or `batch` for as much of the batch as fits.
-        sequences: that it got.
-        memory_bytes: that they had to fit into; None where the spec has a number.
-    """
-
-    wanted: int | Literal["auto", "batch"]
-    sequences: int
-    memory_bytes: int | None = None
-
-
 def choose_micro_batch(
     spec: Spec,
     vocab_size: int,
@@ -256,7 +240,7 @@ def choose_micro_batch(
     """
     wanted = spec.train.micro_batch_sequences
     if isinstance(wanted, int):
-        return spec, MicroBatchChoice(wanted, wanted)
+        return spec, MicroBatchChoice(wanted=wanted, sequences=wanted)
     have = memory_bytes or int(MEMORY_SHARE * free_memory_bytes(device))
     if device.type == "cpu":
         have //= processes
@@ -274,7 +258,7 @@ def choose_micro_batch(
             where="train.micro_batch_sequences",
             fix="choose a smaller model or window, or set a number to try all the same",
         )
-    choice = MicroBatchChoice(wanted or "batch", fitting, have)
+    choice = MicroBatchChoice(wanted=wanted or "batch", sequences=fitting, memory_bytes=have)
     if wanted is None and fitting == rows:
         return spec, choice
     return spec.with_micro_batch(fitting), choice

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -28,7 +27,8 @@ from escada.generation.contract_check import check_contract
 from escada.models.saved import setting_of
 from escada.runs.corpus import corpus_of
 from escada.runs.device import memory_errors
-from escada.runs.layout import Layout, check_keys, read_whole
+from escada.runs.layout import Layout, read_whole
+from escada.runs.record import RecordedSetup
 from escada.runs.run import Run, create_run, open_run, run_key
 from escada.spec import Spec
 from escada.text.batches import WindowBatches
@@ -50,13 +50,7 @@ from escada.training.metrics import Log, MetricsLog, NoLog
 from escada.training.plan import choose_micro_batch, predicted_cost, settle_host_memory, shape_of
 from escada.training.precision import ResolvedPrecision
 from escada.training.progress import Display, NoDisplay, TerminalDisplay
-from escada.training.setup import (
-    RecordedSetup,
-    Setup,
-    recorded_setup,
-    resolve_setup,
-    setup_changes,
-)
+from escada.training.setup import Setup, check_same_setup, resolve_setup, setup_changes
 from escada.training.state import TrainingState
 from escada.training.validation import ruler_validation
 
@@ -129,8 +123,8 @@ def start(
             spec,
             seed=seed,
             corpus_hash=corpus.hash,
-            warm_start=warm_start.record["key"] if warm_start else None,
-            continued=continued.record["key"] if continued else None,
+            warm_start=warm_start.record.key if warm_start else None,
+            continued=continued.record.key if continued else None,
         ),
         data={
             "path": str(corpus.path.resolve()),
@@ -148,8 +142,8 @@ def start(
             "compile": asdict(setup.compiling),
             "warm_start": str(warm_start.path.resolve()) if warm_start else None,
             "continued_from": end_of(continued) if continued else None,
-            "setup": asdict(setup.recorded(fitted.train)),
-            "micro_batch": asdict(micro_batch),
+            "setup": setup.recorded(fitted.train),
+            "micro_batch": micro_batch,
         },
         suffix="-dry-run" if dry_run else "",
     )
@@ -169,12 +163,12 @@ def _by_first(work: Callable[[], Run], world: World) -> Run:
     return run
 
 
-def _note(run: Run, world: World, **values: Any) -> None:
+def _note(run: Run, world: World, **values: object) -> None:
     """Add to the record: in every process's copy, and by one of them on disk."""
     if world.first:
         run.update(**values)
     else:
-        run.record.update(values)
+        run.record = run.record.model_copy(update=values)
 
 
 def check_profile(spec: Spec, corpus: Corpus) -> None:
@@ -198,9 +192,7 @@ def recorded_device(path: Path) -> str:
     Raises:
         EscadaError: not a run, or damaged.
     """
-    run = open_run(path)
-    check_keys(run.record, ("setup",), run.layout.record)
-    return recorded_setup(run.record).device
+    return open_run(path).record.setup.device
 
 
 @contextmanager
@@ -257,20 +249,18 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
         raise EscadaError(
             "the run is finished", where=path, fix="evaluate it with `escada evaluate`"
         )
-    needed = ("setup", "precision", "dry_run", "warm_start")
-    check_keys(run.record, needed, run.layout.record)
-    recorded = recorded_setup(run.record)
+    recorded, precision = run.record.setup, run.record.precision
     torch.set_num_threads(recorded.threads)
     setup = resolve_setup(
         run.spec,
         world.device(recorded.device),
         world,
-        precision=ResolvedPrecision(**run.record["precision"]),
-        dry_run=run.record["dry_run"],
+        precision=ResolvedPrecision(precision.name, precision.reason),
+        dry_run=run.record.dry_run,
     )
     here = setup.recorded(run.spec.train)
     if not allow_differences:
-        here.check_same(recorded, path)
+        check_same_setup(here, recorded, path)
     corpus = world.first_then_others(lambda: corpus_of(run, data))
     stream_hash = read_whole(run.layout.data, ("stream_hash",))["stream_hash"]
     say(f"{run.spec.name}: tokenizing the training text (made once per corpus)")
@@ -341,8 +331,8 @@ def _train(
         model = run.new_model().to(device)
         return Training(run, model, batches, setup, total_steps=steps, state=state)
 
-    if "total_steps" not in run.record:
-        if spec.train.budget.unit == "seconds" or run.record["dry_run"]:
+    if run.record.total_steps is None:
+        if spec.train.budget.unit == "seconds" or run.record.dry_run:
             say(f"{spec.name}: calibrating: a few steps are timed and thrown away")
         _fix_steps(run, new_training(1_000_000))
     training = at_last_checkpoint(run, new_training, device)
@@ -377,9 +367,9 @@ def _fix_steps(run: Run, probe: Training) -> None:
         total_steps=planned.total_steps,
         seconds_per_step=planned.seconds_per_step,
     )
-    before = run.record["continued_from"]["step"] if run.record.get("continued_from") else 0
+    before = run.record.continued_from.step if run.record.continued_from else 0
     steps: dict[str, object] = {"total_steps": planned.total_steps + before}
-    if run.record["dry_run"]:
+    if run.record.dry_run:
         steps["planned_steps"] = planned.budget_steps
     if planned.seconds_per_step is not None:
         steps["calibrated_seconds_per_step"] = planned.seconds_per_step

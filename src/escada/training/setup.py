@@ -3,20 +3,19 @@
     setup = resolve_setup(spec, world.device("auto"), world)     # every `auto` of the spec decided
     Stepper(model, spec.train, setup)                            # trains by it
     setup.recorded(spec.train)                                   # into record.json
-    setup.recorded(spec.train).check_same(recorded_setup(record), path)    # before a resume
+    check_same_setup(setup.recorded(spec.train), record.setup, path)    # before a resume
 
 A resume is bit-identical where all of this is the same, and refused where it is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
 from escada.errors import EscadaError
+from escada.runs.record import EarlierSetup, RecordedSetup, RunRecord
 from escada.spec import Spec, TrainSpec
 from escada.training.compilation import ResolvedCompile, resolve_compile
 from escada.training.distributed import BatchShare, World, share_of
@@ -83,55 +82,32 @@ def resolve_setup(
     return Setup(device, precision, resolve_compile(spec, device, dry_run=dry_run), world)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedSetup:
-    """What must be the same for a resume to be bit-identical, as record.json has it.
+def check_same_setup(here: RecordedSetup, recorded: RecordedSetup, where: object) -> None:
+    """Refuse a resume that would not be bit-identical.
 
-    The last two came later; a run of before was trained by one process and not compiled.
+    Raises:
+        EscadaError: names every difference.
     """
-
-    device: str
-    threads: int
-    precision: str
-    micro_batch_sequences: int
-    """In one forward pass of one process."""
-    torch: str
-    cpu_capability: str
-    processes: int = 1
-    compiled: bool = False
-
-    def check_same(self, recorded: RecordedSetup, where: object) -> None:
-        """Refuse a resume that would not be bit-identical.
-
-        Raises:
-            EscadaError: names every difference.
-        """
-        before = asdict(recorded)
-        differing = [
-            f"{name} {value!r} (was {before[name]!r})"
-            for name, value in asdict(self).items()
-            if value != before[name]
-        ]
-        if differing:
-            raise EscadaError(
-                "a resume here would not be bit-identical: " + ", ".join(differing),
-                where=where,
-                fix="go on all the same with --allow-differences",
-            )
+    before = recorded.model_dump()
+    differing = [
+        f"{name} {value!r} (was {before[name]!r})"
+        for name, value in here.model_dump().items()
+        if value != before[name]
+    ]
+    if differing:
+        raise EscadaError(
+            "a resume here would not be bit-identical: " + ", ".join(differing),
+            where=where,
+            fix="go on all the same with --allow-differences",
+        )
 
 
-def recorded_setup(record: Mapping[str, Any]) -> RecordedSetup:
-    """That of the last steps of a run, from its record."""
-    return RecordedSetup(**record["setup"])
-
-
-def setup_changes(record: Mapping[str, Any], here: RecordedSetup, step: int) -> dict[str, object]:
+def setup_changes(record: RunRecord, here: RecordedSetup, step: int) -> dict[str, object]:
     """What the record of a run has to say when it goes on with another setup than before.
 
-    `setup` is always that of the last steps; `earlier_setups` lists the others, each with the step
-    that it lasted `to`.
+    `setup` is always that of the last steps; `earlier_setups` lists the others.
     """
-    if recorded_setup(record) == here:
+    if record.setup == here:
         return {}
-    earlier = [*record.get("earlier_setups", []), record["setup"] | {"to": step}]
-    return {"setup": asdict(here), "earlier_setups": earlier}
+    left = EarlierSetup(**record.setup.model_dump(), to=step)
+    return {"setup": here, "earlier_setups": [*record.earlier_setups, left]}

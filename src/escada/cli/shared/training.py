@@ -34,12 +34,13 @@ def _say_finished(run: Run) -> None:
 
     record = run.record
     given = budget_seconds(run.spec, record)
-    if warning := time_warning(run.spec.name, record["training_seconds"], given):
+    assert record.training_seconds is not None
+    if warning := time_warning(run.spec.name, record.training_seconds, given):
         echo(f"warning: {warning}", err=True)
-    if record["best_bits_per_byte"] is not None:
+    if record.best_bits_per_byte is not None:
         echo(
-            f"validation: {record['best_bits_per_byte']:.3f} bits per byte at step "
-            f"{record['best_step']:,}: what the model needs per byte of text that it has not "
+            f"validation: {record.best_bits_per_byte:.3f} bits per byte at step "
+            f"{record.best_step:,}: what the model needs per byte of text that it has not "
             "read (lower is better; 8 is knowing nothing)",
             err=True,
         )

@@ -192,7 +192,7 @@ def _write_model(
     writer.add_name(f"escada {run.spec.name} ({run.spec.preset})")
     writer.add_description(run.spec.about.title.en)
     writer.add_languages(["pt"])
-    writer.add_string("escada.run_key", str(run.record["key"]))
+    writer.add_string("escada.run_key", run.record.key)
     writer.add_string("escada.profile", run.spec.text.profile)
     file_type = gguf.LlamaFileType
     writer.add_file_type(file_type.MOSTLY_F16 if numbers == "f16" else file_type.ALL_F32)

@@ -23,7 +23,7 @@ from escada.evaluation.tasks.documents import TRAIN_SAMPLE
 from escada.files import read_json, sha256_file, write_text
 from escada.report.writers.markdown_csv import plain
 from escada.runs.checkpoint import has_checkpoint
-from escada.runs.layout import read_record
+from escada.runs.record import read_record
 from escada.runs.run import Run
 from escada.runs.time_budget import budget_seconds
 
@@ -91,7 +91,7 @@ def _values(run: Run) -> dict[str, object]:
         "run": run,
         "spec": spec,
         "about": spec.about,
-        "record": {name: record.get(name) for name in _RECORDED},
+        "record": record,
         "budget_seconds": budget_seconds(spec, record),
         "cost": read_sheet(run.layout.cost),
         "compared": COMPARED,
@@ -111,24 +111,6 @@ def _values(run: Run) -> dict[str, object]:
         "other_tasks": foreign_figures(run),
         "weights": weights_hash(run, "best") if has_checkpoint(run.layout.checkpoints) else None,
     }
-
-
-_RECORDED = (
-    *(
-        "status",
-        "budget",
-        "created",
-        "dry_run",
-        "warm_start",
-        "continued_from",
-        "seed",
-        "parameters",
-        "key",
-    ),
-    *("step", "total_steps", "best_step", "stopped_early", "training_tokens", "training_flops"),
-    *("training_seconds", "tokens_per_second", "peak_memory_bytes", "precision"),
-    *("setup", "spec_hash", "corpus_hash", "tokenizer"),
-)
 
 
 def _optional(path: Path) -> dict[str, Any]:

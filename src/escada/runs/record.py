@@ -1,0 +1,200 @@
+"""record.json: what a run is, how it is trained, and what its training has come to so far.
+
+    record = read_record(run.layout.record)
+    record.setup.device, record.best_bits_per_byte
+
+`RunRecord` is the only description of that file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from escada.errors import EscadaError
+from escada.files import read_json
+from escada.runs.layout import RESTORE
+
+SCHEMA_VERSION = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class RecordedTokenizer(_Part):
+    """The run's tokenizer."""
+
+    kind: str
+    vocab_size: int
+    hash: str
+
+
+class RecordedPrecision(_Part):
+    """The number format of the matrix products."""
+
+    name: Literal["fp32", "bf16", "fp16"]
+    reason: str = ""
+
+
+class RecordedCompile(_Part):
+    """Whether the training step was compiled."""
+
+    on: bool
+    reason: str = ""
+
+
+class RecordedSetup(_Part):
+    """What must be the same for a resume to be bit-identical.
+
+    The last two came later; a run of before was trained by one process and not compiled.
+    """
+
+    device: str
+    threads: int
+    precision: str
+    micro_batch_sequences: int
+    """In one forward pass of one process."""
+    torch: str
+    cpu_capability: str
+    processes: int = 1
+    compiled: bool = False
+
+
+class EarlierSetup(RecordedSetup):
+    """One that a training no longer has."""
+
+    to: int
+    """The step that it lasted to."""
+
+
+class MicroBatchChoice(_Part):
+    """How a training came by its micro-batch."""
+
+    wanted: int | Literal["auto", "batch"]
+    """By the spec: a number, `auto`, or `batch` for as much of the batch as fits."""
+    sequences: int
+    """That it got."""
+    memory_bytes: int | None = None
+    """That they had to fit into; None where the spec has a number."""
+
+
+class Continued(_Part):
+    """The run whose training this one goes on with."""
+
+    run: str
+    key: str
+    budget: str
+    step: int
+    training_seconds: float
+
+
+class PredictedCost(_Part):
+    """What a plan said before the training; a cost sheet sets it beside what was measured."""
+
+    hours: float | None = None
+    kwh: float | None = None
+    usd: float | None = None
+    brl: float | None = None
+    tokens_per_second: float | None = None
+    training_flops: float | None = None
+    memory: dict[str, int] = {}
+    """Bytes by part, and their `total`."""
+    memory_bytes: int | None = None
+    seconds_per_step: float | None = None
+    pace: dict[str, str | float | None] | None = None
+    """See `escada.cost.machine.Pace`."""
+
+
+class RunRecord(BaseModel):
+    """record.json; a key that is absent is None here, and is not written."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    key: str
+    """From `run_key`."""
+    name: str
+    """Of the rung."""
+    preset: str
+    seed: int
+    status: str
+    """`training`, `interrupted` or `finished`."""
+    spec_hash: str
+    corpus_hash: str
+    tokenizer: RecordedTokenizer
+    budget: str
+    created: str
+    """ISO 8601."""
+    module_folders: list[str] = []
+    """Where the modules from outside the package lie."""
+
+    dry_run: bool
+    warm_start: str | None = None
+    """The folder of the run whose weights it began with."""
+    continued_from: Continued | None = None
+    precision: RecordedPrecision
+    compile: RecordedCompile | None = None
+    micro_batch: MicroBatchChoice | None = None
+    setup: RecordedSetup
+    """Of its last steps."""
+    earlier_setups: list[EarlierSetup] = []
+    keeps_large_blocks: bool | None = None
+    """Whether freed memory of 32 MiB and more stayed with the process; None on a GPU."""
+
+    parameters: int | None = None
+    predicted: PredictedCost | None = None
+    total_steps: int | None = None
+    """Fixed before the schedule starts."""
+    planned_steps: int | None = None
+    """That the budget of a dry run would pay for."""
+    calibrated_seconds_per_step: float | None = None
+
+    step: int | None = None
+    best_step: int | None = None
+    best_bits_per_byte: float | None = None
+    stopped_early: bool | None = None
+    training_seconds: float | None = None
+    """In steps; validation and saving excluded."""
+    training_tokens: int | None = None
+    """Predictions that were trained."""
+    training_flops: float | None = None
+    tokens_per_second: float | None = None
+    peak_memory_bytes: int | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """As it stands in the file."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+_FORMER_NAMES = {"circumstances": "setup", "earlier_circumstances": "earlier_setups"}
+"""Keys of before 2026-12."""
+
+
+def read_record(path: Path) -> RunRecord:
+    """A record.json, those of earlier versions too.
+
+    Raises:
+        EscadaError: missing, damaged, or of another schema.
+    """
+    table = read_json(path)
+    version = table.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise EscadaError(
+            f"the run has schema {version}, this escada reads {SCHEMA_VERSION}",
+            where=path,
+            fix="use the version of escada in its env.json",
+        )
+    present = {_FORMER_NAMES.get(name, name): value for name, value in table.items()}
+    if folder := present.pop("model_folder", None):
+        present["module_folders"] = [folder]
+    try:
+        return RunRecord.model_validate(present)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(map(str, problem["loc"]))
+        missing = problem["type"] == "missing"
+        what = f"it has no {key!r}" if missing else f"{key}: {problem['msg']}"
+        raise EscadaError(f"damaged: {what}", where=path, fix=RESTORE) from error
