@@ -31,7 +31,7 @@ from escada.models.contract import LanguageModel, build_model
 from escada.spec import Spec, load_spec, rung_names
 from escada.text.batches import WindowBatches
 from escada.training.distributed import seed_step
-from escada.training.host_memory import keep_freed_memory
+from escada.training.memory import keep_freed_memory
 from escada.training.optimizers.adam import parameter_groups
 from escada.training.precision import resolve_precision
 

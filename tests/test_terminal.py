@@ -3,12 +3,14 @@
 import io
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from escada import terminal
+from escada.terminal import LiveProgress, duration
 
 COLUMNS = [("source", "left"), ("bytes", "right")]
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
@@ -127,3 +129,16 @@ def test_nothing_that_is_printed_raises_and_a_row_stays_a_row(encoding, text, nu
     texts = 2 * text.count("\n")  # the styled text keeps its own line breaks
     assert len(lines) == 3 + 1 + 1 + texts + 1 + 1
     assert not [c for c in out if c != "\n" and c != "\t" and (c < " " or "\x7f" <= c < "\xa0")]
+
+
+def test_durations_are_said_as_people_say_them():
+    assert [duration(s) for s in (7.4, 90, 3700)] == ["7 s", "1 min 30 s", "1 h 1 min"]
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then_and_one_at_the_end(capsys, monkeypatch):
+    clock = iter([0.0, 4.0, 11.0, 12.0, 13.0])
+    monkeypatch.setattr(terminal, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with LiveProgress("judge") as live:
+        for done in (1, 2, 3, 4):
+            live.update(done, 4, f"{done} of 4")
+    assert capsys.readouterr().err.splitlines() == ["judge  2 of 4", "judge  4 of 4"]

@@ -13,8 +13,8 @@ from escada.spec import Spec
 from escada.text.batches import WindowBatches
 from escada.text.shards import TokenStream
 from escada.training.distributed import ALONE
-from escada.training.host_memory import keep_freed_memory
 from escada.training.loop import Training
+from escada.training.memory import keep_freed_memory
 from escada.training.setup import resolve_setup
 
 MANY_STEPS = 1_000_000

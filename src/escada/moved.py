@@ -45,7 +45,11 @@ MOVED = {
     "text.prepared": "text.token_cache",
     "text.sources.mending": "text.sources.detokenize",
     "training.circumstances": "training.setup",
+    "training.gradients": "training.step",
+    "training.host_memory": "training.memory",
+    "training.objective": "training.step",
     "training.start": "training.run",
+    "training.validation": "training.loop",
 }
 _PACKAGE = __name__.rpartition(".")[0]
 

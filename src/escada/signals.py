@@ -18,6 +18,9 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from types import FrameType
 
+INTERRUPTED = 130
+"""Exit code of a process stopped by Ctrl-C (128 + SIGINT)."""
+
 
 def _stop_signals() -> tuple[signal.Signals, ...]:
     if sys.platform == "win32":

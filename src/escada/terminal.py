@@ -4,6 +4,7 @@
     echo_json(found)
     print_table([("source", "left"), ("bytes", "right")], rows)
     with bar(TextColumn("reading"), BarColumn()) as progress: …
+    with LiveProgress("judge") as live: live.update(12, 40, "12/40 questions")
 
 Names, paths, prompts and samples come from users. They are never read as markup, emoji codes or
 control sequences: what would move the cursor, colour the screen or turn the line around is shown as
@@ -18,9 +19,10 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +41,8 @@ _STYLES: dict[Style, str] = {
     "cyan": "36;4",
 }
 
+PLAIN_SECONDS = 10.0
+"""Between two lines of progress where there is no terminal for a bar."""
 MESSAGE_CHARACTERS = 3000
 """Most of a message; what is longer loses its middle. A path may have 4,096 bytes."""
 CELL_CHARACTERS = 120
@@ -129,6 +133,55 @@ def bar(*columns: ProgressColumn, transient: bool = True) -> Progress:
 
     shown = console(err=True)
     return Progress(*columns, console=shown, transient=transient, disable=not shown.is_terminal)
+
+
+class LiveProgress:
+    """How far something long is: a bar on standard error where that is a terminal.
+
+    Elsewhere a line every ten seconds, and one at the end.
+    """
+
+    def __init__(self, label: str) -> None:
+        from rich.progress import BarColumn, TextColumn
+
+        self._label = label
+        self._bar = bar(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[status]}", markup=False),
+            transient=False,
+        )
+        self._task = self._bar.add_task(label, total=None, status="")
+        self._last = time.monotonic()
+
+    def update(self, done: int, total: int, status: str) -> None:
+        """So much is done of all; `status` says it in words, with what else is known."""
+        self._bar.update(self._task, completed=done, total=total, status=status)
+        now = time.monotonic()
+        due = done == total or now - self._last >= PLAIN_SECONDS
+        if due and not self._bar.console.is_terminal:
+            self._last = now
+            self.say(f"{self._label}  {status}")
+
+    def say(self, text: str) -> None:
+        """A sentence above the bar."""
+        print_line(self._bar.console, text)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def duration(seconds: float) -> str:
+    """As people say it: `12 s`, `1 min 30 s`, `2 h 5 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def print_line(shown: Console, text: str) -> None:

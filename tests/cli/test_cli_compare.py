@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from escada.budget import Budget
-from escada.cli.compare import compare
+from escada.cli.measure.compare import compare
 from escada.errors import EscadaError
 from escada.files import write_json
 from escada.spec import load_spec

@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from escada.budget import Budget
-from escada.cli.evaluate import evaluate
+from escada.cli.measure.evaluate import evaluate
 from escada.cli.sample import sample
 from escada.errors import EscadaError
 from escada.spec import load_spec

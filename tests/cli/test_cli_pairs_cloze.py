@@ -8,9 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from escada.budget import Budget
-from escada.cli.cloze import cloze
-from escada.cli.evaluate import evaluate
-from escada.cli.pairs import pairs
+from escada.cli.measure.cloze import cloze
+from escada.cli.measure.evaluate import evaluate
+from escada.cli.measure.pairs import pairs
 from escada.errors import EscadaError
 from escada.evaluation.baselines.cloze import most_frequent_word
 from escada.evaluation.portuguese import agreement

@@ -1,12 +1,23 @@
 """Random names of rungs, sources and files through each printer: each row stays one line."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from escada.cli import compare, data, doctor, evaluate, guard, judge, plan, score
+from escada.cli import data, doctor, plan
+from escada.cli.measure import compare, evaluate, guard, judge, score
+from escada.cost.machine import unknown_gpu
+from escada.cost.money import load_prices
+from escada.cost.planner import make_plan
+from escada.cost.tokens import TrainingText
+from escada.evaluation.tasks.documents import DocumentsResult
 from escada.evaluation.text_score import TextScore
+from escada.guardrails.task import GuardrailsResult
 from escada.report.writers import terminal
+from escada.spec import load_spec
+from escada.training.memory import shape_of
 
 NAME = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from(
     ["[/a]", "[bold]x[/bold]", ":smile:", "\x1b[2J", "a\nb", "\u2028", "x" * 10_000, "caf\udce9"]
@@ -19,10 +30,11 @@ FOUND = {"bits_per_byte": 2.0, "ci95": None, "perplexity": 3.0, "accuracy": 0.5,
 FOUND |= {"bytes": 5, "tokens": 3, "profile": "reference", "unknown": 0, "protocol": "document"}
 FOUND |= {"context_tokens": None, "tokens_per_second": 5.0, "groups": 1}
 FOUND |= {"effective_groups": 1.0, "ci95_borrowed": [], "ci95_leaves_out": []}
-FOUND |= {"macro_bits_per_byte": 2.0, "macro_ci95": None}
-SOURCE = {"bits_per_byte": 2.0, "ci95": None, "groups": 1}
+FOUND |= {"macro_bits_per_byte": 2.0, "macro_ci95": None, "corpus_hash": None, "by_source": {}}
+SOURCE = {"bits_per_byte": 2.0, "ci95": None, "groups": 1, "effective_groups": 1.0, "bytes": 5}
 ROW = {"difference": 0.1, "relative": 0.1, "ci95": None, "p_value": None, "verdict": "better"}
 PART = {"difference": 0.1, "ci95": None, "p_value": None, "groups": 1, "verdict": "better"}
+TEXT = TrainingText(tokens=1000, bytes=1025, vocab_size=213, basis="counted")
 NOTED = {"sources_disagree": False, "alone": []}
 many = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -70,7 +82,8 @@ def test_a_comparison(capsys, name):
 @given(name=NAME)
 def test_a_measurement(capsys, name):
     tokenizer = {"kind": "bpe", "vocab_size": 4}
-    evaluate._show(FOUND | {"tokenizer": tokenizer, "split": name, "sources": {name: SOURCE}})
+    found = FOUND | {"tokenizer": tokenizer, "split": name, "sources": {name: SOURCE}}
+    evaluate._show(DocumentsResult(**found))
     assert lines(capsys)
 
 
@@ -83,7 +96,9 @@ def test_guardrails(capsys, name):
     controls = {control: {name: {"value": 0.1}} for control in ("human", "noise")}
     found = {"guardrails": {name: record}, "origin": record, "controls": controls}
     found |= {"samples": {"judged": 1, "there": 1}, "verdict": "fail"}
-    guard._show(found | {"causes": [{"text": name, "shown_by": [name]}]})
+    found["samples"] |= {"sha256": "", "empty": 0}
+    causes = [{"cause": "noise", "text": name, "shown_by": [name]}]
+    guard._show(GuardrailsResult(**found, causes=causes))
     out = lines(capsys)
     assert len(out) == 10
     assert "1 of 1 sample: fail" in out
@@ -106,11 +121,11 @@ def test_a_judge_s_verdict(capsys, name):
 @many
 @given(name=NAME)
 def test_a_plan(capsys, name):
-    facts = {"rung": name, "preset": name, "budget": name, "total_steps": None, "warnings": [name]}
-    facts |= {"machine": {"title": name, "precision": name, "pace": None}, "memory": {"total": 1}}
-    facts |= {"parameters": 1, "vocab_size": 2, "flops_per_token": 1.0, "flops_per_step": 1.0}
-    facts |= {"memory_available_bytes": 5, "micro_batch": 1, "batch_sequences": 1, "hours": None}
-    plan._show(facts | {"largest_micro_batch": None})
+    spec = load_spec("v1")
+    spec = spec.model_copy(update={"name": name, "preset": name})
+    machine = replace(unknown_gpu(2**30, spec), title=name)
+    found = make_plan(spec, shape_of(spec, 213), TEXT, machine, load_prices())
+    plan._show(replace(found, total_steps=None))
     assert len(lines(capsys)) == 11
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from escada.budget import Budget
 from escada.cli import data
-from escada.cli.evaluate import evaluate
+from escada.cli.measure.evaluate import evaluate
 from escada.spec import load_spec
 
 app = typer.Typer()

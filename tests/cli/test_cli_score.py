@@ -9,8 +9,8 @@ import typer
 from tests.cli.test_cli_evaluate_sample import run as run
 from typer.testing import CliRunner
 
+from escada.cli.measure.score import score
 from escada.cli.sample import sample
-from escada.cli.score import score
 from escada.errors import EscadaError
 from escada.evaluation.ruler import score_documents
 from escada.evaluation.task import ruler_context

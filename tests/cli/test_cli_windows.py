@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from escada.budget import Budget
-from escada.cli.evaluate import evaluate
+from escada.cli.measure.evaluate import evaluate
 from escada.errors import EscadaError
 from escada.evaluation import windows
 from escada.evaluation.task import Subject, complete, read

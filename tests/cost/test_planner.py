@@ -15,7 +15,7 @@ from escada.cost.sheet import COMPARED
 from escada.cost.tokens import TrainingText, bytes_per_token, training_text
 from escada.errors import EscadaError
 from escada.spec import load_spec
-from escada.training.plan import shape_of
+from escada.training.memory import shape_of
 
 TEXT = TrainingText(tokens=10_000_000, bytes=34_000_000, vocab_size=4096, basis="counted")
 

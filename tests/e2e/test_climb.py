@@ -111,7 +111,7 @@ def test_a_second_climb_with_other_words_in_the_code_makes_nothing_again(
     for edited in ("judge/client.py", "report/findings.py", "evaluation/ruler.py"):
         file = source / edited
         file.write_text(file.read_text().replace('"""', '"""Said in other words. ', 1))
-    progress = source / "training/progress.py"
+    progress = source / "terminal.py"
     progress.write_text(progress.read_text() + "\nANOTHER_LINE = 1\n")
     before = weights(copied)
     said, _, again = climb(corpus_path, copied, "v1", "v2", source=source.parent)

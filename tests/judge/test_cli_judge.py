@@ -10,8 +10,6 @@ from collections import Counter
 import pytest
 from tests.processes import Escada
 
-from escada.cli.judge import _duration
-
 PROMPTS = 3
 QUESTIONS = PROMPTS * (3 + 6) + (PROMPTS + 1) // 2 * (4 + 12) + 10 * (2 + 3 * 2)
 
@@ -147,7 +145,7 @@ def invoke(*arguments):
     import typer
     from typer.testing import CliRunner
 
-    from escada.cli.judge import judge
+    from escada.cli.measure.judge import judge
 
     app = typer.Typer()
     app.command()(judge)
@@ -192,7 +190,3 @@ def test_the_default_folder_lies_beside_the_runs_and_a_reference_needs_no_endpoi
     ).stdout
     assert "bits per byte under" in shown
     assert "its own rating says nothing" in shown
-
-
-def test_durations_are_said_as_people_say_them():
-    assert [_duration(s) for s in (7.4, 90, 3700)] == ["7 s", "1 min 30 s", "1 h 1 min"]

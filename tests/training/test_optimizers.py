@@ -8,10 +8,10 @@ from torch import nn
 
 from escada.models.roles import parameter_roles
 from escada.spec import TrainSpec
-from escada.training.gradients import clip_norm, gradient_tensors
 from escada.training.optimizers import build_optimizer
 from escada.training.optimizers.adam import parameter_groups
 from escada.training.optimizers.muon import newton_schulz
+from escada.training.step import clip_norm, gradient_tensors
 
 
 def train_spec(**values):

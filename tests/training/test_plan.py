@@ -9,16 +9,12 @@ import torch
 
 from escada.budget import Budget
 from escada.errors import EscadaError
+from escada.runs.record import MicroBatchChoice
 from escada.spec import load_spec
-from escada.training import calibration
+from escada.training import calibration, memory
 from escada.training import plan as planning
-from escada.training.plan import (
-    MicroBatchChoice,
-    choose_micro_batch,
-    free_memory_bytes,
-    measure_pace,
-    plan_training,
-)
+from escada.training.memory import choose_micro_batch, free_memory_bytes
+from escada.training.plan import measure_pace, plan_training
 from escada.training.precision import ResolvedPrecision
 from escada.training.run import start
 
@@ -92,7 +88,7 @@ def test_memory_that_is_free_is_some():
 @pytest.fixture
 def little_memory(monkeypatch):
     """Room for a part of the batch only."""
-    monkeypatch.setattr(planning, "free_memory_bytes", lambda _: 480 * 2**20)
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda _: 480 * 2**20)
 
 
 def test_a_run_records_its_micro_batch_and_what_was_predicted(corpus, tmp_path, little_memory):
@@ -103,8 +99,8 @@ def test_a_run_records_its_micro_batch_and_what_was_predicted(corpus, tmp_path, 
     choice = run.record.micro_batch
     assert (choice.wanted, choice.sequences) == ("auto", micro)
     predicted = json.loads(run.layout.cost.read_text())["predicted"]
-    memory = dict(predicted["memory"])
-    assert predicted["memory_bytes"] == memory.pop("total") == sum(memory.values())
+    parts = dict(predicted["memory"])
+    assert predicted["memory_bytes"] == parts.pop("total") == sum(parts.values())
     assert predicted["training_flops"] == run.record.training_flops
 
 
@@ -113,9 +109,9 @@ def test_a_chosen_micro_batch_changes_no_key(corpus, tmp_path, monkeypatch):
     spec = spec_of("train.micro_batch_sequences=auto", "train.batch_sequences=16")
     spec = spec.with_budget(Budget.parse("1 steps"))
     keys = set()
-    for memory in (470, 4000):
-        monkeypatch.setattr(planning, "free_memory_bytes", lambda _, m=memory: m * 2**20)
-        keys.add(start(spec, corpus, tmp_path / str(memory), device="cpu").record.key)
+    for mib in (470, 4000):
+        monkeypatch.setattr(memory, "free_memory_bytes", lambda _, m=mib: m * 2**20)
+        keys.add(start(spec, corpus, tmp_path / str(mib), device="cpu").record.key)
     assert len(keys) == 1
 
 

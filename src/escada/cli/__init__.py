@@ -1,4 +1,4 @@
-"""The command line: one verb a file, thin.
+"""The command line: one verb a file, thin; those that measure in `measure/`.
 
 Each verb's module imports only typer at the top; what is heavy is imported inside its function, so
 that `escada --help` answers at once.
@@ -16,30 +16,24 @@ import typer
 import escada
 from escada.cli import (
     climb,
-    cloze,
-    compare,
     data,
     doctor,
-    evaluate,
     export,
-    guard,
-    judge,
-    pairs,
     plan,
     report,
-    resume,
     rungs,
     runs,
     sample,
-    score,
     serve,
     tokenizer,
     train,
 )
-from escada.cli.shared import training, usage
+from escada.cli.measure import cloze, compare, evaluate, guard, judge, pairs, score
+from escada.cli.shared import usage
 from escada.cli.shared.panels import PanelGroup
 from escada.errors import EscadaError
 from escada.files import disk_error
+from escada.signals import INTERRUPTED
 from escada.terminal import echo, echo_error, print_what_can_be_shown
 from escada.training.launch import processes, speaks_for_all
 
@@ -65,7 +59,7 @@ for verb in (
     runs.runs,
     plan.plan,
     train.train,
-    resume.resume,
+    train.resume,
     climb.climb,
     evaluate.evaluate,
     compare.compare,
@@ -123,7 +117,7 @@ def main() -> None:
             raise
         _fail(known)
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(training.INTERRUPTED)
+        sys.exit(INTERRUPTED)
     else:
         sys.exit(code)
 

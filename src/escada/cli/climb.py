@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from escada.cli.shared import completion, options, training
+from escada.cli.shared import completion, options
+from escada.signals import INTERRUPTED
 from escada.terminal import echo
 
 LAST_OF_ROADMAP = "v_final"
@@ -85,7 +86,7 @@ def climb(
         ladder = climb_rungs(plan, lambda text: echo(text, err=True))
     except (ClimbInterrupted, KeyboardInterrupt):
         echo("Stopped and saved. The same command goes on with the climb.", err=True)
-        raise typer.Exit(training.INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
     report = write_report(out)
     show_ladder(ladder)
     echo(f"Report: {report}")

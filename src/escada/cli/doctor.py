@@ -22,7 +22,7 @@ def doctor(json: options.Json = False) -> None:
     from escada.runs.environment import environment
     from escada.spec import FULL, load_spec, read_spec_table, rung_names
     from escada.text.corpus import default_corpus_path
-    from escada.training.plan import free_memory_bytes, shape_of
+    from escada.training.memory import free_memory_bytes, shape_of
     from escada.training.precision import resolve_precision
 
     device = resolve_device("auto")

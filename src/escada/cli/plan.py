@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -65,7 +65,7 @@ def plan(
     if json:
         echo_json(found.to_json())
     else:
-        _show(found.to_json())
+        _show(found)
 
 
 def _corpus(data: Path | None, spec: Spec) -> Corpus | None:
@@ -92,7 +92,8 @@ def _plan(
     from escada.cost.planner import make_plan
     from escada.cost.tokens import training_text
     from escada.runs.device import resolve_device
-    from escada.training.plan import plan_training, shape_of
+    from escada.training.memory import shape_of
+    from escada.training.plan import plan_training
 
     prices = load_prices(cost)
     memory_bytes = None if memory is None else parse_memory(memory)
@@ -111,36 +112,39 @@ def _plan(
     return make_plan(spec, shape_of(spec, text.vocab_size), text, machine, prices)
 
 
-def _show(found: dict[str, Any]) -> None:
-    machine, memory = found["machine"], dict(found["memory"])
-    total = memory.pop("total")
-    steps = found["total_steps"]
-    known = steps is not None
+def _show(plan: TrainingPlan) -> None:
+    from escada.cost.warnings import warnings_of
+
+    spec, steps = plan.spec, plan.total_steps
+    operations = f"{plan.flops_per_token:.3g} FLOP per token, {plan.flops_per_step:.3g} per step"
+    tokens = "not known"
+    if plan.training_tokens is not None:
+        operations += f", {plan.training_flops:.3g} in all"
+        tokens = (
+            f"{plan.training_tokens:,} trained, {plan.training_tokens / plan.parameters:.2g} per "
+            f"parameter (compute-optimal: about 20); {plan.passes:.3g} epochs"
+        )
+    have = plan.machine.memory_bytes
+    of_available = "" if have is None else f" of {_mib(have)}"
     rows = {
-        "rung": f"{found['rung']} ({found['preset']}), {found['budget']}",
-        "machine": f"{machine['title']}, {machine['precision']}",
-        "parameters": f"{found['parameters']:,}, vocabulary {found['vocab_size']:,}",
-        "operations": f"{found['flops_per_token']:.3g} FLOP per token, "
-        f"{found['flops_per_step']:.3g} per step"
-        + (f", {found['training_flops']:.3g} in all" if known else ""),
-        "steps": f"{steps:,} of {found['tokens_per_step']:,} tokens" if known else "not known",
-        "tokens": (
-            f"{found['training_tokens']:,} trained, "
-            f"{found['tokens_per_parameter']:.2g} per parameter (compute-optimal: about 20); "
-            f"{found['passes']:.3g} epochs"
-            if known
-            else "not known"
-        ),
-        "memory": f"{_mib(total)} MiB at the peak{_of_available(found)}",
+        "rung": f"{spec.name} ({spec.preset}), {spec.train.budget}",
+        "machine": f"{plan.machine.title}, {plan.machine.setting.precision}",
+        "parameters": f"{plan.parameters:,}, vocabulary {plan.text.vocab_size:,}",
+        "operations": operations,
+        "steps": f"{steps:,} of {plan.targets_per_step:,} tokens" if steps else "not known",
+        "tokens": tokens,
+        "memory": f"{_mib(plan.memory.total_bytes)} MiB at the peak{of_available}",
     }
     for name, value in rows.items():
         echo(f"{name:12} {value}")
-    for part, size in memory.items():
+    for part, size in plan.memory.to_json().items():
         echo(f"  {part:12} {_mib(size):>9} MiB")
-    echo(f"micro-batch  {_micro_batch(found)}")
-    echo(f"time         {_time(found)}")
-    echo(f"cost         {_cost(found)}")
-    for warning in found["warnings"]:
+    micro, largest = plan.micro_batch, plan.largest_micro_batch
+    fits = "" if largest is None else f"; the largest that fits: {largest}"
+    echo(f"micro-batch  {micro} of {spec.train.batch_sequences} sequences{fits}")
+    echo(f"time         {_time(plan)}")
+    echo(f"cost         {_cost(plan)}")
+    for warning in warnings_of(plan):
         echo(f"warning      {warning}")
 
 
@@ -148,34 +152,24 @@ def _mib(size: float) -> str:
     return f"{size / 2**20:,.1f}"
 
 
-def _of_available(found: dict[str, Any]) -> str:
-    have = found["memory_available_bytes"]
-    return "" if have is None else f" of {_mib(have)}"
-
-
-def _micro_batch(found: dict[str, Any]) -> str:
-    here = f"{found['micro_batch']} of {found['batch_sequences']} sequences"
-    largest = found["largest_micro_batch"]
-    return here if largest is None else f"{here}; the largest that fits: {largest}"
-
-
-def _time(found: dict[str, Any]) -> str:
-    if found["hours"] is None:
+def _time(plan: TrainingPlan) -> str:
+    if plan.hours is None:
         return "not known"
-    pace = found["machine"]["pace"]
+    pace = plan.machine.pace
     if pace is None:
-        return f"{found['hours']:.3g} h, the budget"
-    how = pace["note"] if pace["basis"] == "assumed" else pace["basis"]
-    return f"{found['hours']:.3g} h, {found['seconds_per_step']:.3g} s per step ({how})"
+        return f"{plan.hours:.3g} h, the budget"
+    how = pace.note if pace.basis == "assumed" else pace.basis
+    return f"{plan.hours:.3g} h, {plan.seconds_per_step:.3g} s per step ({how})"
 
 
-def _cost(found: dict[str, Any]) -> str:
-    if found["hours"] is None:
+def _cost(plan: TrainingPlan) -> str:
+    if plan.bill is None:
         return "not known"
-    kwh = "energy unknown" if found["kwh"] is None else f"{found['kwh']:.3g} kWh"
-    if found["usd"] is None:
+    kwh = "energy unknown" if plan.kwh is None else f"{plan.kwh:.3g} kWh"
+    if plan.bill.usd is None:
         return f"{kwh}, price unknown"
+    co2_g = 0 if plan.kwh is None else plan.prices.co2_g(plan.kwh)
     return (
-        f"{kwh}, USD {found['usd']:.3g}, BRL {found['brl']:.3g} ({found['money_basis']}), "
-        f"{found['co2_g'] or 0:.2g} g of CO2 (grid: {found['grid']})"
+        f"{kwh}, USD {plan.bill.usd:.3g}, BRL {plan.bill.brl:.3g} ({plan.bill.basis}), "
+        f"{co2_g:.2g} g of CO2 (grid: {plan.prices.grid})"
     )

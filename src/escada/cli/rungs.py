@@ -65,7 +65,7 @@ def rungs(
 def _rows() -> list[_Row]:
     from escada.cost.tokens import training_text
     from escada.spec import FULL, About, load_spec, read_spec_table, rung_names
-    from escada.training.plan import shape_of
+    from escada.training.memory import shape_of
 
     rows: list[_Row] = []
     for name in rung_names():

@@ -44,8 +44,8 @@ DECIDES_WEIGHTS = (
     "escada.text.permutation",
 )
 ONLY_TELLS = (
-    *(f"escada.training.{name}" for name in ("interruptions", "launch", "metrics", "plan")),
-    *("escada.training.progress", "escada.models.packed"),
+    *(f"escada.training.{name}" for name in ("launch", "memory", "metrics", "plan")),
+    "escada.models.packed",
 )
 """Modules of these that change no weight: what is shown, written down, foreseen or only decoded."""
 

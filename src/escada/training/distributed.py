@@ -37,6 +37,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from escada.errors import EscadaError
 from escada.runs.device import resolve_device
+from escada.signals import on_stop
 from escada.spec import TrainSpec
 from escada.training import launch
 
@@ -194,6 +195,25 @@ def seed_step(seed: int, step: int, rank: int, device: torch.device) -> None:
         torch.mps.manual_seed(number)
     else:  # not torch.manual_seed, which takes longer than a small model's step can spare
         torch.default_generator.manual_seed(number)
+
+
+@contextmanager
+def interruptions(world: World) -> Generator[Callable[[], bool]]:
+    """The first Ctrl-C (or SIGTERM) asks a training to stop; a second one stops it at once.
+
+    Not with several processes: `torchrun` passes on what it gets, and may do so twice. It ends
+    those that have not stopped after half a minute.
+    """
+    asked = False
+
+    def ask() -> None:
+        nonlocal asked
+        if asked and world.size == 1:
+            raise KeyboardInterrupt
+        asked = True
+
+    with on_stop(ask):
+        yield lambda: asked
 
 
 @contextmanager

@@ -24,13 +24,16 @@ from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.cost.memory import peak_memory_bytes
 from escada.cost.sheet import TrainingTotals
 from escada.errors import EscadaError
+from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Checkpoint, save_checkpoint, weights_of
 from escada.runs.run import Run
+from escada.spec import Spec
 from escada.text.batches import WindowBatches
+from escada.text.documents import Document
+from escada.text.tokenizers import Tokenizer
 from escada.training.distributed import Agreement, seed_step
 from escada.training.metrics import Log, Measured
-from escada.training.progress import Display
 from escada.training.schedules import rate_factor
 from escada.training.setup import Setup
 from escada.training.state import TrainingState, restore_training, training_tensors
@@ -55,6 +58,26 @@ class Validation:
     bits_per_byte: float
     loss: float
     """Nats per token."""
+
+
+def ruler_validation(
+    spec: Spec, tokenizer: Tokenizer, documents: list[Document], device: torch.device
+) -> Callable[[LanguageModel], Validation]:
+    """A function that scores a model on `documents` in fp32, as the ruler does."""
+
+    def validate(model: LanguageModel) -> Validation:
+        scores = score_documents(
+            model,
+            tokenizer,
+            documents,
+            context_tokens=spec.evaluation.context_tokens or spec.train.window_tokens,
+            device=device,
+        )
+        loss = float(scores.nats.sum()) / int(scores.tokens.sum())
+        assert math.isfinite(loss)
+        return Validation(bits_per_byte=bits_per_byte(scores), loss=loss)
+
+    return validate
 
 
 class Training:
@@ -114,11 +137,18 @@ class Training:
         self,
         log: Log,
         validate: Callable[[LanguageModel], Validation],
-        display: Display,
+        show: Callable[[int, str], None],
         interrupted: Callable[[], bool],
         save_meter: Callable[[], None] = lambda: None,
     ) -> None:
-        """Train to the end of the budget; `save_meter` is called beside each checkpoint.
+        """Train to the end of the budget.
+
+        Args:
+            log: takes the rows.
+            validate: scores the validation sample.
+            show: called with the step and its figures, when they are logged.
+            interrupted: whether the user asked to stop.
+            save_meter: called beside each checkpoint.
 
         Raises:
             Interrupted: the user asked to stop; everything is saved.
@@ -140,7 +170,7 @@ class Training:
                 state.seconds += now - clock
                 state.unlogged_seconds += now - clock
                 if logging:
-                    display.update(state.step, self._log(log))
+                    show(state.step, self._log(log))
                 best = validating and self._validate(log, validate)
                 if saving:
                     save_meter()
@@ -179,20 +209,17 @@ class Training:
             "loss": loss,
             "learning_rate": self.train.learning_rate
             * rate_factor(self.train, state.step - 1, self.total_steps),
-            **self._finite_norm(),
             "tokens_per_second": tokens_per_second,
             "flop_per_second": steps * self.flops_per_step / seconds,
             "memory_bytes": peak_memory_bytes(self.setup.device),
         }
+        norm = self.stepper.gradient_norm.item()
+        if math.isfinite(norm):  # not that of a step that loss scaling skips for being too large
+            measured["gradient_norm"] = norm
         log.write("train", state.step, **measured)
         state.unlogged_nats, state.unlogged_steps, state.unlogged_seconds = 0.0, 0, 0.0
         self.stepper.nats.zero_()
         return f"loss {loss:.3f}  {tokens_per_second:,.0f} tokens/s"
-
-    def _finite_norm(self) -> Measured:
-        """The gradient's norm; nothing for a step that loss scaling skips for being too large."""
-        norm = self.stepper.gradient_norm.item()
-        return {"gradient_norm": norm} if math.isfinite(norm) else {}
 
     def _validate(self, log: Log, validate: Callable[[LanguageModel], Validation]) -> bool:
         """Score the validation sample; True when it is the best so far."""
@@ -222,21 +249,18 @@ class Training:
         if self.world.first:
             if not all(weight.isfinite().all() for weight in self.model.parameters()):
                 raise self._diverged("model")
-            self._write_checkpoint(best)
+            save_checkpoint(
+                self.run.layout.checkpoints,
+                Checkpoint(
+                    step=self.state.step,
+                    spec_hash=self.spec.hash,
+                    weights=weights_of(self.model),
+                    training=training_tensors(self.stepper.optimizer, self.stepper.scaler),
+                    facts=asdict(self.state),
+                ),
+                best=best,
+            )
         self.world.barrier()
-
-    def _write_checkpoint(self, best: bool) -> None:
-        save_checkpoint(
-            self.run.layout.checkpoints,
-            Checkpoint(
-                step=self.state.step,
-                spec_hash=self.spec.hash,
-                weights=weights_of(self.model),
-                training=training_tensors(self.stepper.optimizer, self.stepper.scaler),
-                facts=asdict(self.state),
-            ),
-            best=best,
-        )
 
     def totals(self) -> TrainingTotals:
         """What the training has come to so far."""

@@ -1,7 +1,6 @@
 """Plans for the machine at hand: its pace measured, its memory looked up.
 
     plan = plan_training(spec, corpus)                    # what `escada plan` shows
-    spec, chosen = choose_micro_batch(spec, 4096, device, precision)    # before a run begins
     run.update(predicted=predicted_cost(spec, …))         # what its cost sheet compares with
 
 The arithmetic is `escada.cost`'s; only what needs a training step is here.
@@ -14,11 +13,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import psutil
 import torch
 
 from escada.cost.energy import WATTS_PER_THREAD
-from escada.cost.footprint import largest_micro_batch, with_large_kept
 from escada.cost.hardware import hardware
 from escada.cost.machine import Machine, Pace
 from escada.cost.money import Prices, load_prices
@@ -29,24 +26,26 @@ from escada.cost.planner import (
     predicted_cost_of,
 )
 from escada.cost.tokens import TrainingText, training_text
-from escada.errors import EscadaError
 from escada.models.contract import LanguageModel, build_model
-from escada.models.saved import Setting, setting_of
+from escada.models.saved import setting_of
 from escada.runs.device import memory_errors, synchronize
-from escada.runs.record import MicroBatchChoice, PredictedCost
+from escada.runs.record import PredictedCost
 from escada.spec import Spec
 from escada.text.corpus import Corpus
 from escada.training.compilation import ResolvedCompile
-from escada.training.distributed import ALONE, share_of
-from escada.training.host_memory import keep_freed_memory
+from escada.training.distributed import ALONE
+from escada.training.memory import (
+    MEMORY_SHARE,
+    SMALLER,
+    free_memory_bytes,
+    settle_host_memory,
+    shape_of,
+)
 from escada.training.precision import ResolvedPrecision, resolve_precision
 from escada.training.setup import Setup
 from escada.training.step import Stepper
 
 CALIBRATION_SECONDS = 3.0
-MEMORY_SHARE = 0.9
-"""Of the memory that is free now, what a training may plan with: others need some too."""
-_SMALLER = "lower train.micro_batch_sequences, train.window_tokens or the model"
 
 
 def plan_training(
@@ -84,16 +83,6 @@ def plan_training(
     return make_plan(spec, model, text, machine, prices)
 
 
-def shape_of(spec: Spec, vocab_size: int) -> LanguageModel:
-    """The model without memory: on the meta device.
-
-    Raises:
-        EscadaError: so large that no memory could hold it.
-    """
-    with memory_errors("model", _SMALLER), torch.device("meta"):
-        return build_model(spec.model, vocab_size, seed=0)
-
-
 def machine_here(
     device: torch.device,
     precision: ResolvedPrecision,
@@ -124,44 +113,6 @@ def machine_here(
     )
 
 
-def free_memory_bytes(device: torch.device) -> int:
-    """What a training could have now: of the GPU, or of the machine with this process's share."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available + psutil.Process().memory_info().rss
-
-
-def settle_host_memory(
-    spec: Spec,
-    model: LanguageModel,
-    device: torch.device,
-    precision: ResolvedPrecision,
-    *,
-    sequences: int,
-    processes: int = 1,
-) -> bool | None:
-    """Have the allocator keep what a step frees, large blocks too where there is room for them.
-
-    Args:
-        spec: that will be trained.
-        model: of it; the meta device will do.
-        device: that will train; nothing is done for a GPU.
-        precision: of it.
-        sequences: of a micro-batch.
-        processes: that share this machine's memory.
-
-    Returns:
-        Whether large blocks are kept too (never where the allocator is not glibc's); None on a GPU.
-    """
-    if device.type != "cpu":
-        return None
-    have = MEMORY_SHARE * free_memory_bytes(device) / processes
-    setting = Setting(precision.name, "cpu")
-    setting = with_large_kept(model, spec.train, have, setting, sequences=sequences)
-    obeyed = keep_freed_memory(large_too=setting.keeps_large)
-    return setting.keeps_large and obeyed
-
-
 def measure_pace(
     spec: Spec,
     vocab_size: int,
@@ -175,7 +126,7 @@ def measure_pace(
 
     A step with eight micro-batches is not run whole: its parts are, and added up.
     """
-    with torch.random.fork_rng(), memory_errors("calibration", _SMALLER):
+    with torch.random.fork_rng(), memory_errors("calibration", SMALLER):
         setup = Setup(device, precision, ResolvedCompile(False, "parts are timed"), ALONE)
         model = build_model(spec.model, vocab_size, seed=0).to(device).train()
         stepper = Stepper(model, spec.train, setup)
@@ -210,58 +161,6 @@ def _spread(times: list[float]) -> float:
     """The 90 % quantile over the 10 % quantile."""
     tenths = statistics.quantiles(times, n=10, method="inclusive")
     return tenths[-1] / tenths[0]
-
-
-def choose_micro_batch(
-    spec: Spec,
-    vocab_size: int,
-    device: torch.device,
-    precision: ResolvedPrecision,
-    *,
-    processes: int = 1,
-    memory_bytes: int | None = None,
-) -> tuple[Spec, MicroBatchChoice]:
-    """The spec with a micro-batch that fits into memory, and what the run's record says of it.
-
-    A number in the spec stays as it is. `"auto"` becomes the largest divisor of the batch that
-    fits, and so does an absent one when the whole batch does not fit. The batch of a step never
-    changes.
-
-    Args:
-        spec: the resolved rung.
-        vocab_size: V.
-        device: that will train.
-        precision: of it.
-        processes: that share the batch, and on a CPU the memory.
-        memory_bytes: for all of them; None: 90 % of what is free.
-
-    Raises:
-        EscadaError: not even one sequence fits, or the processes cannot divide the batch.
-    """
-    wanted = spec.train.micro_batch_sequences
-    if isinstance(wanted, int):
-        return spec, MicroBatchChoice(wanted=wanted, sequences=wanted)
-    have = memory_bytes or int(MEMORY_SHARE * free_memory_bytes(device))
-    if device.type == "cpu":
-        have //= processes
-    rows = share_of(spec.train, processes).sequences
-    fitting = largest_micro_batch(
-        shape_of(spec, vocab_size),
-        spec.train,
-        have,
-        setting_of(precision.name, device),
-        batch_sequences=rows,
-    )
-    if fitting is None:
-        raise EscadaError(
-            f"a single sequence does not fit into the {have / 2**30:.2f} GiB that are free",
-            where="train.micro_batch_sequences",
-            fix="choose a smaller model or window, or set a number to try all the same",
-        )
-    choice = MicroBatchChoice(wanted=wanted or "batch", sequences=fitting, memory_bytes=have)
-    if wanted is None and fitting == rows:
-        return spec, choice
-    return spec.with_micro_batch(fitting), choice
 
 
 def predicted_cost(

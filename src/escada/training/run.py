@@ -10,6 +10,7 @@ killed at any moment leaves something to go on from.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -31,6 +32,7 @@ from escada.runs.layout import Layout, read_whole
 from escada.runs.record import RecordedSetup
 from escada.runs.run import Run, create_run, open_run, run_key
 from escada.spec import Spec
+from escada.terminal import LiveProgress, duration
 from escada.text.batches import WindowBatches
 from escada.text.corpus import Corpus
 from escada.text.shards import TokenStream
@@ -43,25 +45,20 @@ from escada.training.continuing import (
     check_warm_start,
     end_of,
 )
-from escada.training.distributed import ALONE, World
-from escada.training.interruptions import interruptions
-from escada.training.loop import Interrupted, Training
+from escada.training.distributed import ALONE, World, interruptions
+from escada.training.loop import Interrupted, Training, ruler_validation
+from escada.training.memory import SMALLER, choose_micro_batch, settle_host_memory, shape_of
 from escada.training.metrics import Log, MetricsLog, NoLog
-from escada.training.plan import choose_micro_batch, predicted_cost, settle_host_memory, shape_of
+from escada.training.plan import predicted_cost
 from escada.training.precision import ResolvedPrecision
-from escada.training.progress import Display, NoDisplay, TerminalDisplay
 from escada.training.setup import Setup, check_same_setup, resolve_setup, setup_changes
 from escada.training.state import TrainingState
-from escada.training.validation import ruler_validation
 
 Say = Callable[[str], None]
 
 
 def unsaid(_: str) -> None:
     """For whoever does not want to hear what a training is doing."""
-
-
-_SMALLER = "lower train.micro_batch_sequences (the batch stays), train.window_tokens or the model"
 
 
 def start(
@@ -152,7 +149,7 @@ def start(
         if world.first:
             carry_over(continued, run)
         world.barrier()
-    with _alone(run.path, world), memory_errors(run.path, _SMALLER):
+    with _alone(run.path, world), memory_errors(run.path, SMALLER):
         return _train(run, corpus, batches, setup, say)
 
 
@@ -273,7 +270,7 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
         )
     _check_model(run.spec, tokenizer.vocab_size, setup)
     batches = _windows(run.spec, stream, run.seed)
-    with memory_errors(path, _SMALLER):
+    with memory_errors(path, SMALLER):
         return _train(run, corpus, batches, setup, say, here)
 
 
@@ -344,10 +341,10 @@ def _train(
         document_sample(corpus, "validation", spec.train.validation_bytes),
         device,
     )
-    with _watched(training) as (log, display), interruptions(world) as interrupted:
+    with _watched(training) as (log, show), interruptions(world) as interrupted:
         _note(run, world, status="training")
         try:
-            training.go(log, meter.timed(validate), display, interrupted, save_meter)
+            training.go(log, meter.timed(validate), show, interrupted, save_meter)
         except Interrupted:
             _account(training, meter, "interrupted")
             raise
@@ -393,14 +390,21 @@ def _account(training: Training, meter: Meter, status: str) -> None:
 
 
 @contextmanager
-def _watched(training: Training) -> Generator[tuple[Log, Display]]:
+def _watched(training: Training) -> Generator[tuple[Log, Callable[[int, str], None]]]:
     """The log and the display of a training; of several processes, only the first has them."""
     if not training.world.first:
-        yield NoLog(), NoDisplay()
+        yield NoLog(), lambda _step, _figures: None
         return
-    spec, step = training.spec, training.state.step
+    spec, first, total = training.spec, training.state.step, training.total_steps
+    begun = time.monotonic()
     with (
-        MetricsLog(training.run.layout, step=step) as log,
-        TerminalDisplay(f"{spec.name} ({spec.preset})", training.total_steps, step) as display,
+        MetricsLog(training.run.layout, step=first) as log,
+        LiveProgress(f"{spec.name} ({spec.preset})") as live,
     ):
-        yield log, display
+
+        def show(step: int, figures: str) -> None:
+            left = (total - step) * (time.monotonic() - begun) / (step - first)
+            said = f"{step:,}/{total:,} steps  {figures}  {duration(left)} left"
+            live.update(step, total, said)
+
+        yield log, show

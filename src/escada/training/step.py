@@ -10,23 +10,48 @@ The loop takes its steps with it, the calibration times them, and the planner ti
 Nothing here waits for the device, so a GPU is never left idle for a number that nobody reads yet:
 `nats`, `gradient_norm` and `refused_steps` stay on the device until somebody does.
 
-Shapes: B sequences of a micro-batch, T tokens in a window.
+Shapes: B sequences of a micro-batch, T tokens in a window, V vocabulary.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from escada.cost.flops import targets_per_step
 from escada.models.contract import LanguageModel
 from escada.runs.device import sum_type
 from escada.spec import TrainSpec
 from escada.training.compilation import compile_errors
-from escada.training.gradients import clip_norm, gradient_tensors
-from escada.training.objective import Objective
 from escada.training.optimizers import build_optimizer
 from escada.training.setup import Setup
+
+
+class Objective(nn.Module):
+    """What a training minimises: the nats of the targets, summed.
+
+    Model and loss are one forward pass, so that a compiler sees both and a wrapper for several
+    processes has one thing to wrap; nothing of it shows in the names of the model's weights.
+    """
+
+    def __init__(self, model: LanguageModel, train: TrainSpec) -> None:
+        super().__init__()
+        self.model = model
+        self.last_only = train.objective == "last"
+        self.label_smoothing = train.label_smoothing
+
+    def forward(self, ids_BT: Tensor) -> Tensor:
+        """Nats summed over the trained targets of windows (B, T + 1), a scalar."""
+        targets_BT = ids_BT[:, 1:]
+        logits_BTV = self.model(ids_BT[:, :-1])
+        if self.last_only:
+            logits_BTV, targets_BT = logits_BTV[:, -1:], targets_BT[:, -1:]
+        return nn.functional.cross_entropy(
+            logits_BTV.flatten(0, 1),
+            targets_BT.flatten(),
+            reduction="sum",
+            label_smoothing=self.label_smoothing,
+        )
 
 
 class Stepper:
@@ -100,3 +125,32 @@ class Stepper:
             self.refused_steps += refused
         self.scaler.step(self.optimizer)
         self.scaler.update()
+
+
+NORM_EPSILON = 1e-6
+"""As in `torch.nn.utils.clip_grad_norm_`, which takes no sparse gradients."""
+
+
+def gradient_tensors(model: nn.Module) -> list[Tensor]:
+    """The gradient's entries; to change them is to change the gradient.
+
+    An embedding table of which a step reads few rows has a sparse gradient: the rows that were
+    read, each once, stand for it.
+    """
+    found: list[Tensor] = []
+    for parameter in model.parameters():
+        gradient = parameter.grad
+        if gradient is None:
+            continue
+        if gradient.is_sparse:
+            parameter.grad = gradient = gradient.coalesce()
+            gradient = gradient.values()
+        found.append(gradient)
+    return found
+
+
+def clip_norm(gradients: list[Tensor], norm: Tensor, most: float) -> None:
+    """Scale the gradient down to a norm of `most`, if it is larger, in place."""
+    factor = (most / (norm + NORM_EPSILON)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factor)

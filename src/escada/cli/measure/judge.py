@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.cli.shared import options, training
-from escada.errors import counted
-from escada.terminal import bar, echo, echo_json, print_line
+from escada.cli.shared import options
+from escada.errors import EscadaError, counted
+from escada.signals import INTERRUPTED
+from escada.terminal import LiveProgress, duration, echo, echo_json
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
+    from escada.judge.budget import CallBudget
     from escada.judge.client import ReviewProgress
 
-PLAIN_SECONDS = 10.0
 PROBES_IN_WORDS = {
     "shuffled": "human text won against its own words shuffled",
     "elsewhere": "a text's own continuation won against another document's",
@@ -98,7 +96,11 @@ def judge(
     opened = [open_run(run) for run in runs]
     folder = out or default_folder(opened)
     corpus = open_corpus_of(opened, data)
-    with _Display() as display:
+    with LiveProgress("judge") as live:
+
+        def show(progress: ReviewProgress) -> None:
+            live.update(progress.settled, progress.total, _progress_in_words(progress))
+
         settings = Settings(
             prompts=prompts,
             seed=seed,
@@ -107,8 +109,8 @@ def judge(
             timeout_seconds=timeout,
             retry_policy=RetryPolicy(first_wait_seconds=first_wait),
             budget=budget,
-            progress=display.update,
-            say=display.say,
+            progress=show,
+            say=live.say,
         )
         if reference is not None:
             found = review_with_reference(opened, corpus, folder, open_run(reference), settings)
@@ -120,7 +122,7 @@ def judge(
             )
     if stop == "interrupted" or found is None:
         echo(f"Stopped and saved in {folder}. The same command goes on.", err=True)
-        raise typer.Exit(training.INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
     if stop == "budget":
         echo(f"Stopped by the budget; saved in {folder}. The same command goes on.", err=True)
     if json:
@@ -131,8 +133,6 @@ def judge(
 
 def _judge_name(base_url: str | None, model: str | None, reference: Path | None) -> str:
     """The endpoint's model; empty for a reference."""
-    from escada.errors import EscadaError
-
     if reference is not None:
         if base_url is not None or model is not None:
             raise EscadaError(
@@ -149,8 +149,7 @@ def _judge_name(base_url: str | None, model: str | None, reference: Path | None)
 
 def _budget(
     max_calls: int | None, max_usd: float | None, input_price: float | None, output: float | None
-) -> Any:
-    from escada.errors import EscadaError
+) -> CallBudget:
     from escada.judge.budget import CallBudget, TokenPrices
 
     if (input_price is None) != (output is None):
@@ -161,62 +160,11 @@ def _budget(
     return CallBudget(max_calls, max_usd, prices)
 
 
-class _Display:
-    """A live bar when standard error is a terminal, else a plain line every ten seconds."""
-
-    def __init__(self) -> None:
-        import time
-
-        from rich.progress import BarColumn, TextColumn
-
-        self._bar = bar(
-            TextColumn("judge"),
-            BarColumn(),
-            TextColumn("{task.fields[facts]}"),
-            transient=False,
-        )
-        self._task = self._bar.add_task("judge", total=None, facts="")
-        self._clock, self._last = time.monotonic, time.monotonic()
-
-    def update(self, progress: ReviewProgress) -> None:
-        """Show where the review is."""
-        facts = _facts(progress)
-        self._bar.update(self._task, total=progress.total, completed=progress.settled, facts=facts)
-        now, finished = self._clock(), progress.settled == progress.total
-        if not self._bar.console.is_terminal and (finished or now - self._last >= PLAIN_SECONDS):
-            self._last = now
-            self.say(f"judge  {facts}")
-
-    def say(self, text: str) -> None:
-        """A sentence above the bar."""
-        print_line(self._bar.console, text)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
-
-
-def _facts(progress: ReviewProgress) -> str:
+def _progress_in_words(progress: ReviewProgress) -> str:
     left = progress.seconds_left
     retries = f", {progress.retries:,} retries" if progress.retries else ""
-    ahead = f", {progress.per_second:.2g}/s, {_duration(left)} left" if left else ""
+    ahead = f", {progress.per_second:.2g}/s, {duration(left)} left" if left else ""
     return f"{progress.settled:,}/{progress.total:,} questions{retries}{ahead}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _show(found: dict[str, Any], folder: Path) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from escada.choices import Scored
-from escada.cli.shared import completion, options, reading, windows
+from escada.cli.measure import windows
+from escada.cli.shared import completion, options, reading
 from escada.errors import EscadaError, counted
 from escada.terminal import echo, echo_json, shortened
 
 if TYPE_CHECKING:
+    from escada.evaluation.tasks.documents import DocumentsResult, SourceFigure
     from escada.runs.run import Run
-    from escada.text.corpus import Corpus
     from escada.text.sources import RowOptions
+
+    Found = tuple[DocumentsResult, Mapping[str, object]]
+    """The figures, and the JSON that `--json` prints."""
 
 _LONGEST_NAME = 255
 """Of a file, on every system: a text longer than that is no path."""
@@ -114,28 +119,29 @@ def evaluate(
 
     from escada.runs.run import open_run
 
-    show = _show
     if run is None:
         assert pretrained is not None
-        found = _of_pretrained(pretrained, split, data, device)
+        found, table = _of_pretrained(pretrained, split, data, device)
     elif lm_eval:
-        _of_tasks(open_run(run), lm_eval, device)
+        from escada.evaluation.tasks.lm_eval import evaluate_tasks
+
+        # As JSON, whatever was asked for: its metrics have no fixed form.
+        echo_json(evaluate_tasks(open_run(run), lm_eval, device=device))
         return
     elif task:
         _named_tasks(open_run(run), task, data, device, json)
         return
     elif protocol == "windows":
-        opened = open_run(run)
-        corpus = _corpus(opened, split, data)
-        found, show = windows.measure(opened, corpus, split, given, device), windows.show
+        windows.measure(open_run(run), split, data, device, given, json=json)
+        return
     elif text is None:
-        found = _of_split(open_run(run), split, data, device)
+        found, table = _of_split(open_run(run), split, data, device)
     else:
-        found = _of_text(open_run(run), text, row_options, device)
+        found, table = _of_text(open_run(run), text, row_options, device)
     if json:
-        echo_json(found)
+        echo_json(table)
     else:
-        show(found)
+        _show(found)
 
 
 def _check_options(protocol: str, text: str | None, given: windows.WindowOptions) -> None:
@@ -151,18 +157,19 @@ def _check_options(protocol: str, text: str | None, given: windows.WindowOptions
         )
 
 
-def _of_split(run: Run, split: str, data: Path | None, device: str) -> dict[str, Any]:
+def _of_split(run: Run, split: str, data: Path | None, device: str) -> Found:
     """The figures of a split of the run's own corpus, from its folder if they are there."""
-    from escada.evaluation.task import Subject, complete
+    from escada.evaluation.task import Subject, complete, read
     from escada.evaluation.tasks.documents import Documents
     from escada.files import read_json
     from escada.report.writers.card import write_card
+    from escada.runs.corpus import corpus_of
 
-    corpus, task = _corpus(run, split, data), Documents(split)
+    corpus, task = corpus_of(run, data), Documents(split)
     echo(f"evaluating {run.name} on its {split} documents", err=True)
     if complete(Subject(run, corpus, device=device), task):
         write_card(run)
-    return read_json(task.path(run))
+    return read(run, task), read_json(task.path(run))
 
 
 def _named_tasks(run: Run, names: list[str], data: Path | None, device: str, json: bool) -> None:
@@ -189,14 +196,7 @@ def _named_tasks(run: Run, names: list[str], data: Path | None, device: str, jso
             echo(f"{task.name:14} {figure.name} {figure.value:.4f} {figure.unit}{ends}")
 
 
-def _corpus(run: Run, split: str, data: Path | None) -> Corpus:
-    """The corpus that the run was trained on; it has the split."""
-    from escada.runs.corpus import corpus_of
-
-    return corpus_of(run, data)
-
-
-def _of_text(run: Run, text: str, options: RowOptions, device: str) -> dict[str, Any]:
+def _of_text(run: Run, text: str, options: RowOptions, device: str) -> Found:
     """The figures of the user's documents: those that a corpus of the same file would hold."""
     from escada.evaluation.task import ruler_context
     from escada.evaluation.tasks.documents import measure
@@ -235,18 +235,10 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> dict[str,
         )
     not_read = counts.source.to_json()
     reading.say_what_was_not_read(not_read)
-    return found.to_json() | {"read": read, **not_read}
+    return found, found.to_json() | {"read": read, **not_read}
 
 
-def _of_tasks(run: Run, tasks: list[str], device: str) -> None:
-    """Print what lm-eval finds, as JSON: its metrics have no fixed form."""
-    from escada.evaluation.tasks.lm_eval import evaluate_tasks
-
-    found = evaluate_tasks(run, tasks, device=device)
-    echo_json(found)
-
-
-def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> dict[str, Any]:
+def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> Found:
     """The figures of a pretrained model on a split of a corpus."""
     from escada.evaluation.baselines.pretrained import BATCH_TOKENS, load_pretrained
     from escada.evaluation.tasks.documents import measure
@@ -263,64 +255,64 @@ def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> dic
         split=split,
         batch_tokens=BATCH_TOKENS,
     )
-    return found.to_json() | {"pretrained": name}
+    return found, found.to_json() | {"pretrained": name}
 
 
-def _show(found: dict[str, Any]) -> None:
-    tokenizer = found["tokenizer"]
+def _show(found: DocumentsResult) -> None:
+    tokenizer = found.tokenizer
     rows = {
-        "bits per byte": f"{found['bits_per_byte']:.4f}",
+        "bits per byte": f"{found.bits_per_byte:.4f}",
         "95 % interval": _interval(found),
         "mean of sources": _macro(found),
         "perplexity": (
-            f"{found['perplexity']:.2f} per token of {tokenizer['kind']} "
-            f"{tokenizer['vocab_size']}; not comparable across tokenizers"
+            f"{found.perplexity:.2f} per token of {tokenizer.kind} "
+            f"{tokenizer.vocab_size}; not comparable across tokenizers"
         ),
-        "accuracy": f"{found['accuracy']:.2%} of next tokens",
+        "accuracy": f"{found.accuracy:.2%} of next tokens",
         "text": (
-            f"{found['split']}: {counted(found['documents'], 'document')}, "
-            f"{counted(found['bytes'], 'byte')}, {counted(found['tokens'], 'token')}, "
-            f"profile {found['profile']}"
+            f"{found.split}: {counted(found.documents, 'document')}, "
+            f"{counted(found.bytes, 'byte')}, {counted(found.tokens, 'token')}, "
+            f"profile {found.profile}"
         ),
-        "unknown": counted(found["unknown"], "character"),
-        "protocol": found["protocol"]
-        + (f", {found['context_tokens']} tokens" if found["context_tokens"] else ""),
-        "speed": f"{found['tokens_per_second']:,.0f} tokens/s",
+        "unknown": counted(found.unknown, "character"),
+        "protocol": found.protocol
+        + (f", {found.context_tokens} tokens" if found.context_tokens else ""),
+        "speed": f"{found.tokens_per_second:,.0f} tokens/s",
     }
     for name, value in rows.items():
         echo(f"{name:15} {value}")
-    for source, part in found["sources"].items():
+    for source, part in found.sources.items():
         echo(f"  {source:13} {_of_source(part)}")
 
 
-def _interval(found: dict[str, Any]) -> str:
+def _interval(found: DocumentsResult) -> str:
     """The interval, how many groups it is of, and what it leaves out."""
-    groups = counted(found["groups"], "group")
-    if found["groups"] > 1:
-        groups += f" (as informative as {found['effective_groups']:.1f} groups of equal size)"
-    if found["ci95"] is None:
+    groups = counted(found.groups, "group")
+    if found.groups > 1:
+        groups += f" (as informative as {found.effective_groups:.1f} groups of equal size)"
+    if found.ci95 is None:
         return f"none: no source has two groups; {groups}"
-    low, high = found["ci95"]
+    low, high = found.ci95
     text = f"{low:.4f} to {high:.4f}, over {groups}"
-    if borrowed := found["ci95_borrowed"]:
+    if borrowed := found.ci95_borrowed:
         text += f"; few groups of {', '.join(borrowed)}: validation documents tell how they vary"
-    if alone := found["ci95_leaves_out"]:
+    if alone := found.ci95_leaves_out:
         text += f"; without what other groups of {', '.join(alone)} would give (n = 1)"
     return text
 
 
-def _macro(found: dict[str, Any]) -> str:
-    figure = f"{found['macro_bits_per_byte']:.4f}"
-    if found["macro_ci95"] is None:
+def _macro(found: DocumentsResult) -> str:
+    figure = f"{found.macro_bits_per_byte:.4f}"
+    if found.macro_ci95 is None:
         return figure
-    low, high = found["macro_ci95"]
+    low, high = found.macro_ci95
     return f"{figure} ({low:.4f} to {high:.4f})"
 
 
-def _of_source(part: dict[str, Any]) -> str:
-    groups = "n = 1" if part["groups"] == 1 else f"{part['groups']:,} groups"
-    figure = f"{part['bits_per_byte']:.4f}"
-    if part["ci95"] is None:
+def _of_source(part: SourceFigure) -> str:
+    groups = "n = 1" if part.groups == 1 else f"{part.groups:,} groups"
+    figure = f"{part.bits_per_byte:.4f}"
+    if part.ci95 is None:
         return f"{figure}  {groups}"
-    low, high = part["ci95"]
+    low, high = part.ci95
     return f"{figure}  {low:.4f} to {high:.4f}, {groups}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -37,27 +37,21 @@ def pairs(
 
     opened = open_run(run)
     if file is None:
-        found, shown = _of_corpus(opened, data, source_file, device)
+        from escada.evaluation.task import Subject
+        from escada.evaluation.tasks.minimal_pairs import MinimalPairs
+        from escada.files import read_json
+        from escada.runs.corpus import corpus_of
+
+        task = MinimalPairs(source_file)
+        found = Subject(opened, corpus_of(opened, data), device=device).need(task)
+        table = read_json(task.path(opened))
     else:
         found = _of_file(opened, file, device)
-        shown = found.to_json()
+        table = found.to_json()
     if json:
-        echo_json(shown)
+        echo_json(table)
     else:
         _show(found)
-
-
-def _of_corpus(
-    run: Run, data: Path | None, source_file: Path | None, device: str
-) -> tuple[PairsResult, dict[str, Any]]:
-    from escada.evaluation.task import Subject
-    from escada.evaluation.tasks.minimal_pairs import MinimalPairs
-    from escada.files import read_json
-    from escada.runs.corpus import corpus_of
-
-    task = MinimalPairs(source_file)
-    found = Subject(run, corpus_of(run, data), device=device).need(task)
-    return found, read_json(task.path(run))
 
 
 def _of_file(run: Run, file: Path, device: str) -> PairsResult:
@@ -67,11 +61,10 @@ def _of_file(run: Run, file: Path, device: str) -> PairsResult:
     from escada.runs.device import resolve_device
 
     profile = run.spec.text.profile
-    asked = read_pairs(file, profile)
     found = score_pairs(
         run.load_model(device=resolve_device(device)),
         run.tokenizer,
-        asked,
+        read_pairs(file, profile),
         context_tokens=ruler_context(run),
     )
     return found.summary(profile=profile, file=str(file))

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from escada.runs.run import Run
 
 
+Baselines = list[dict[str, Any]]
+"""Rows as `cloze_baselines` of ladder.json has them."""
+
+
 def cloze(
     run: options.RunFolder,
     file: Annotated[
@@ -34,17 +38,20 @@ def cloze(
 
     opened = open_run(run)
     if file is None:
-        found, shown = _of_corpus(opened, data, device)
+        found, table, baselines = _of_corpus(opened, data, device)
     else:
-        found = _of_file(opened, file, device)
-        shown = found.to_json()
+        found, baselines = _of_file(opened, file, device), []
+        table = found.to_json()
     if json:
-        echo_json(shown)
+        echo_json(table)
     else:
-        _show(found, shown.get("baselines", []))
+        _show(found, baselines)
 
 
-def _of_corpus(run: Run, data: Path | None, device: str) -> tuple[ClozeResult, dict[str, Any]]:
+def _of_corpus(
+    run: Run, data: Path | None, device: str
+) -> tuple[ClozeResult, dict[str, object], Baselines]:
+    """The figures, the JSON that `--json` prints, and what baselines got."""
     from escada.evaluation.baselines.cloze import guesses
     from escada.evaluation.task import Subject
     from escada.evaluation.tasks.cloze import CLOZE, SPLIT, cloze_items
@@ -55,10 +62,10 @@ def _of_corpus(run: Run, data: Path | None, device: str) -> tuple[ClozeResult, d
     found = Subject(run, corpus, device=device).need(CLOZE)
     items = cloze_items(corpus.documents(SPLIT))
     baselines = [*guesses(corpus, items), *_ngrams_of_climb(run, len(items))]
-    return found, read_json(CLOZE.path(run)) | {"baselines": baselines}
+    return found, {**read_json(CLOZE.path(run)), "baselines": baselines}, baselines
 
 
-def _ngrams_of_climb(run: Run, items: int) -> list[dict[str, Any]]:
+def _ngrams_of_climb(run: Run, items: int) -> Baselines:
     """What the n-gram model of the run's climb, which takes long to fit, got at these passages."""
     from escada.files import read_json
     from escada.ladder.climb import LADDER
@@ -67,7 +74,7 @@ def _ngrams_of_climb(run: Run, items: int) -> list[dict[str, Any]]:
     ladder = read_json(path) if path.exists() else {}
     if ladder.get("corpus", {}).get("hash") != run.corpus_hash:
         return []
-    rows: list[dict[str, Any]] = ladder.get("cloze_baselines", [])
+    rows: Baselines = ladder.get("cloze_baselines", [])
     return [row for row in rows if row["key"] == "kneser_ney" and row["items"] == items]
 
 
@@ -83,7 +90,7 @@ def _of_file(run: Run, file: Path, device: str) -> ClozeResult:
     return found.summary(profile=profile, split=str(file))
 
 
-def _show(found: ClozeResult, baselines: list[dict[str, Any]]) -> None:
+def _show(found: ClozeResult, baselines: Baselines) -> None:
     echo(f"words written  {_with_interval(found.accuracy, found.ci95, '.2%')}")
     if found.bits_per_word is not None:
         bits = _with_interval(found.bits_per_word, found.bits_per_word_ci95, ".2f")

@@ -1,0 +1,1 @@
+"""The verbs that measure runs, compare them and judge what they write."""
