@@ -27,7 +27,8 @@ RUNG |= {"perplexity": 3.0, "tokens_per_second": 5.0, "training_flops": 1e9}
 RUNG |= {"macro_bits_per_byte": 2.1, "groups": 9, "effective_groups": 3.5}
 RUNG |= {"peak_memory_bytes": 1, "training_seconds": 1.0}
 FOUND = {"bits_per_byte": 2.0, "ci95": None, "perplexity": 3.0, "accuracy": 0.5, "documents": 1}
-FOUND |= {"bytes": 5, "tokens": 3, "profile": "reference", "unknown": 0, "protocol": "document"}
+FOUND |= {"bytes": 5, "tokens": 3, "profile": "reference", "unknown": 0}
+FOUND |= {"protocol": "document/carried-state"}
 FOUND |= {"context_tokens": None, "tokens_per_second": 5.0, "groups": 1}
 FOUND |= {"effective_groups": 1.0, "ci95_borrowed": [], "ci95_leaves_out": []}
 FOUND |= {"macro_bits_per_byte": 2.0, "macro_ci95": None, "corpus_hash": None, "by_source": {}}
@@ -126,7 +127,7 @@ def test_a_plan(capsys, name):
     machine = replace(unknown_gpu(2**30, spec), title=name)
     found = make_plan(spec, shape_of(spec, 213), TEXT, machine, load_prices())
     plan._show(replace(found, total_steps=None))
-    assert len(lines(capsys)) == 11
+    assert len(lines(capsys)) == 18
 
 
 @many
