@@ -118,18 +118,17 @@ class Place:
         return file.resolve().parents[name.count(".") + (file.name == "__init__.py")]
 
 
-def needed(name: str, extra: str) -> Any:
+def needed(name: str, extra: str, otherwise: str = "") -> Any:
     """An optional package.
 
     Raises:
-        EscadaError: it is not installed; names the extra that installs it.
+        EscadaError: it is not installed: names the extra that installs it.
     """
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise EscadaError(
-            f"{error.name} is not installed", fix=f"pip install 'escada[{extra}]'"
-        ) from error
+        fix = f"pip install 'escada[{extra}]'" + (f", or {otherwise}" if otherwise else "")
+        raise EscadaError(f"{error.name} is not installed", fix=fix) from error
 
 
 def add_folder(folder: Path) -> None:

@@ -166,7 +166,7 @@ def test_a_model_that_states_no_export_is_not_exported_as_the_one_that_it_is_mad
 
 def test_a_data_source_is_prepared_and_known_by_its_code(folder, tmp_path):
     corpus = prepare("my_source", tmp_path / "corpus", documents=1500)
-    assert Corpus.open(corpus.path).manifest["licences"]["numbers"]["name"] == "CC0 1.0"
+    assert Corpus.open(corpus.path).manifest.licences["numbers"].name == "CC0 1.0"
     assert next(iter(corpus.documents("train"))).text.endswith(".")
 
 

@@ -11,21 +11,23 @@ from hypothesis import strategies as st
 from escada.errors import EscadaError
 from escada.text.batches import WindowBatches
 from escada.text.permutation import Permutation
-from escada.text.shards import TokenStream
+from escada.text.shards import StartsFile, StreamManifest, TokenStream
 
 
 class Positions(TokenStream):
     """A stream in which every token is its own position."""
 
     def __init__(self, n_tokens, shard_tokens=10**9):
-        manifest = {
-            "n_tokens": n_tokens,
-            "n_documents": 1,
-            "vocab_size": n_tokens,
-            "tokenizer_hash": "",
-            "corpus_hash": "",
-            "hash": "",
-        }
+        manifest = StreamManifest(
+            dtype="<u4",
+            n_tokens=n_tokens,
+            n_documents=1,
+            vocab_size=n_tokens,
+            tokenizer_hash="",
+            corpus_hash="",
+            document_starts=StartsFile(file="", bytes=0, sha256=""),
+            shards=[],
+        )
         tokens = np.arange(n_tokens, dtype=np.uint32)
         parts = [tokens[i : i + shard_tokens] for i in range(0, n_tokens, shard_tokens)]
         super().__init__("here", manifest, np.zeros(1, dtype=np.int64), parts)

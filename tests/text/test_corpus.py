@@ -16,7 +16,7 @@ from escada.errors import EscadaError
 from escada.text import corpus as corpus_module
 from escada.text.corpus import Corpus, default_corpus_path, prepare
 from escada.text.sources import dante
-from escada.text.statistics import corpus_statistics, percentile
+from escada.text.statistics import DocumentBytes, corpus_statistics
 
 runner = CliRunner()
 
@@ -57,7 +57,7 @@ def test_a_prepared_corpus_holds_every_document_once_and_clean(source: str, tmp_
     assert not groups["validation"] & groups["test"]
     for split in SPLITS:
         expected = sum(len(d.text.encode()) for d in corpus.documents(split))
-        assert corpus.text_bytes(split) == expected == corpus.manifest["splits"][split]["bytes"]
+        assert corpus.text_bytes(split) == expected == corpus.manifest.splits[split].bytes
     assert sorted(p.name for p in corpus.path.iterdir()) == [
         ".lock",
         "manifest.json",
@@ -72,17 +72,17 @@ def test_the_manifest_tells_sources_counts_and_losses(tmp_path: Path):
     extra = [{"text": sentence(0) + " fim."}, {"text": sentence(1) + " fim!!"}, {"text": " \u200b"}]
     path.write_text(path.read_text() + "\n" + "\n".join(map(json.dumps, extra)))
     manifest = prepare(str(path), tmp_path / "c").manifest
-    assert manifest["read"] == {
+    assert manifest.read.model_dump() == {
         "documents": 63,
         "empty": 1,
         "exact_duplicates": 1,
         "near_duplicates": 1,
     }
-    assert manifest["documents"] == 60
-    assert manifest["schema_version"] == 1
-    counted = sum(part["documents"] for s in manifest["by_source"].values() for part in s.values())
+    assert manifest.documents == 60
+    assert manifest.schema_version == 1
+    counted = sum(part.documents for s in manifest.by_source.values() for part in s.values())
     assert counted == 60
-    assert manifest["source_identity"]["sha256"]
+    assert manifest.source_identity["sha256"]
 
 
 def test_preparing_again_does_nothing(source: str, tmp_path: Path):
@@ -118,7 +118,7 @@ def test_a_corpus_is_made_again_when_anything_changed(
     else:
         monkeypatch.setattr(corpus_module, "code_hash", lambda *_, **__: "other")
     again = prepare(source, out, **options)
-    assert again.manifest["key"] != first.manifest["key"]
+    assert again.manifest.key != first.manifest.key
     assert (again.hash == first.hash) == (changed == "code")
     assert not (out / "tokens").exists()
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".c")] == []
@@ -149,7 +149,7 @@ def test_a_foreign_folder_is_never_touched(source: str, tmp_path: Path):
 
 def test_an_empty_folder_may_be_filled(source: str, tmp_path: Path):
     (tmp_path / "c").mkdir()
-    assert prepare(source, tmp_path / "c").manifest["documents"] == 200
+    assert prepare(source, tmp_path / "c").manifest.documents == 200
 
 
 def test_a_failed_preparation_leaves_the_old_corpus(source: str, tmp_path: Path):
@@ -203,7 +203,7 @@ def test_unknown_split_and_profile_are_named(source: str, tmp_path: Path):
 
 def test_statistics_count_what_is_there(source: str, tmp_path: Path):
     corpus = prepare(source, tmp_path / "c")
-    found = corpus_statistics(corpus)
+    found = corpus_statistics(corpus).model_dump()
     train = list(corpus.documents("train"))
     part = found["splits"]["train"]
     assert part["documents"] == len(train)
@@ -216,11 +216,10 @@ def test_statistics_count_what_is_there(source: str, tmp_path: Path):
     assert found["characters"]["train_rare"] == sum(n < 3 for n in characters.values())
 
 
-def test_percentile_is_the_nearest_rank():
-    values = list(range(1, 101))
-    assert [percentile(values, p) for p in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
-    assert percentile([7], 0.5) == 7
-    assert percentile([], 0.5) == 0
+def test_sizes_of_documents_are_by_nearest_rank():
+    assert DocumentBytes.of(range(1, 101)) == DocumentBytes(p50=50, p95=95, p99=99, max=100)
+    assert DocumentBytes.of([7]) == DocumentBytes(p50=7, p95=7, p99=7, max=7)
+    assert DocumentBytes.of([]).max == 0
 
 
 def test_data_verbs_prepare_and_describe(source: str, tmp_path: Path):
@@ -249,12 +248,12 @@ def test_the_default_corpus_is_what_the_docs_say_and_its_test_split_is_unseen(tm
 
     corpus = prepare("default", tmp_path / "c", source_file=default_wheel())
     manifest = corpus.manifest
-    assert manifest["read"]["documents"] == 12_642
-    theses = {split: manifest["by_source"]["petrogold"][split]["groups"] for split in SPLITS}
+    assert manifest.read.documents == 12_642
+    theses = {split: manifest.by_source["petrogold"][split].groups for split in SPLITS}
     assert theses == {"train": 9, "validation": 5, "test": 5}
     assert corpus.hash.startswith("b55c20edefce")
     assert [corpus.text_bytes(split) for split in SPLITS] == [3_037_875, 426_470, 506_079]
-    removed = [manifest["across_splits"][split]["removed_documents"] for split in SPLITS[1:]]
+    removed = [getattr(manifest.across_splits, split).removed_documents for split in SPLITS[1:]]
     assert removed == [71, 69]
 
     # Two sets that share 3/4 of their union share one of the rarest quarter (and one) of each: so

@@ -172,7 +172,7 @@ def check(corpus: Corpus) -> None:
 
 def test_no_held_out_document_of_a_corpus_has_a_near_duplicate_in_training(tmp_path: Path):
     corpus = prepare(str(planted(tmp_path / "notas.jsonl")), tmp_path / "c")
-    across = corpus.manifest["across_splits"]
+    across = corpus.manifest.model_dump()["across_splits"]
     for name in ("validation", "test"):
         assert across[name]["removed_documents"] > 0
         assert across[name]["removed_bytes"] > 0
@@ -197,16 +197,17 @@ def test_a_source_of_copies_only_keeps_them_and_they_are_counted(tmp_path: Path)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     corpus = prepare(str(path), tmp_path / "c")
     for name in ("validation", "test"):
-        assert corpus.manifest["across_splits"][name]["kept_copies"] >= 1
-        assert corpus.manifest["splits"][name]["documents"] >= 1
+        assert getattr(corpus.manifest.across_splits, name).kept_copies >= 1
+        assert corpus.manifest.splits[name].documents >= 1
 
 
 @pytest.mark.parametrize("kept", [0, 3])
 def test_data_verbs_say_what_was_removed_and_what_was_kept_across_splits(kept: int, tmp_path: Path):
     corpus = prepare(str(planted(tmp_path / "notas.jsonl")), tmp_path / "c")
-    across = corpus.manifest["across_splits"]
+    manifest = corpus.manifest.model_dump(mode="json")
+    across = manifest["across_splits"]
     across["test"]["kept_copies"] = kept
-    write_json(corpus.path / MANIFEST, corpus.manifest)
+    write_json(corpus.path / MANIFEST, manifest)
     said = CliRunner().invoke(data.app, ["stats", str(corpus.path)]).output.replace("\n", " ")
     for split in ("validation", "test"):
         count, size = across[split]["removed_documents"], across[split]["removed_bytes"]
@@ -222,6 +223,7 @@ def test_data_verbs_say_what_was_removed_and_what_was_kept_across_splits(kept: i
 
 def test_a_corpus_from_before_copies_were_looked_for_says_so(tmp_path: Path):
     corpus = prepare(str(planted(tmp_path / "notas.jsonl")), tmp_path / "c")
-    del corpus.manifest["across_splits"]
-    write_json(corpus.path / MANIFEST, corpus.manifest)
+    manifest = corpus.manifest.model_dump(mode="json")
+    del manifest["across_splits"]
+    write_json(corpus.path / MANIFEST, manifest)
     assert "not looked for" in CliRunner().invoke(data.app, ["stats", str(corpus.path)]).output

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from escada.text import dedup
-from escada.text.dedup import THRESHOLD, DedupCounts, comparison_form, shingles, unique
-from escada.text.documents import Document
+from escada.text.dedup import THRESHOLD, comparison_form, shingles, unique
+from escada.text.documents import Document, DocumentCounts
 
 WORDS = "casa rio vento livro mar noite pedra caminho festa janela cidade chuva tempo".split()
 
@@ -18,8 +18,8 @@ def documents(*texts: str) -> list[Document]:
     return [Document(str(i), "s", str(i), text) for i, text in enumerate(texts)]
 
 
-def kept(*texts: str) -> tuple[list[str], DedupCounts]:
-    counts = DedupCounts()
+def kept(*texts: str) -> tuple[list[str], DocumentCounts]:
+    counts = DocumentCounts()
     return [d.text for d in unique(documents(*texts), counts)], counts
 
 
@@ -36,7 +36,7 @@ def jaccard(one: str, other: str) -> float:
 def test_exact_duplicates_fall_and_the_first_stays():
     texts, counts = kept("um texto qualquer", "outro texto bem diferente", "um texto qualquer")
     assert texts == ["um texto qualquer", "outro texto bem diferente"]
-    assert (counts.exact, counts.near) == (1, 0)
+    assert (counts.exact_duplicates, counts.near_duplicates) == (1, 0)
 
 
 def test_a_retweet_is_its_tweet():
@@ -52,14 +52,14 @@ def test_one_changed_word_in_many_is_a_near_duplicate():
     assert jaccard(text, changed) > THRESHOLD + 0.1
     texts, counts = kept(text, changed)
     assert texts == [text]
-    assert (counts.exact, counts.near) == (0, 1)
+    assert (counts.exact_duplicates, counts.near_duplicates) == (0, 1)
 
 
 def test_a_text_that_shares_half_stays():
     one, other = sentence(1, 40), sentence(2, 40)
     mixed = " ".join(one.split()[:20] + other.split()[:20])
     assert jaccard(one, mixed) < THRESHOLD - 0.15
-    assert kept(one, mixed)[1] == DedupCounts()
+    assert kept(one, mixed)[1] == DocumentCounts()
 
 
 def test_texts_of_mentions_and_signs_alone_are_not_one():
@@ -71,7 +71,7 @@ def test_duplicates_are_found_across_batches():
     texts = [sentence(i) for i in range(1500)]
     found, counts = kept(*texts, *(text.upper() for text in texts), *texts)
     assert found == texts
-    assert (counts.exact, counts.near) == (1500, 1500)
+    assert (counts.exact_duplicates, counts.near_duplicates) == (1500, 1500)
 
 
 def test_of_a_thousand_near_duplicates_none_above_the_threshold_is_missed():
@@ -90,9 +90,9 @@ def test_of_a_thousand_near_duplicates_none_above_the_threshold_is_missed():
 @given(st.lists(st.text(max_size=40), max_size=30))
 def test_deduplicating_again_removes_nothing(texts: list[str]):
     first, counts = kept(*texts)
-    assert len(first) + counts.exact + counts.near == len(texts)
+    assert len(first) + counts.exact_duplicates + counts.near_duplicates == len(texts)
     again, none = kept(*first)
-    assert (again, none) == (first, DedupCounts())
+    assert (again, none) == (first, DocumentCounts())
 
 
 @pytest.mark.parametrize("later", [0, 3000])

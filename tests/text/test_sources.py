@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from escada.errors import EscadaError
-from escada.text.sources import DEFAULT_OPTIONS, brwac, open_source
-from escada.text.sources.base import host
+from escada.text.sources import DEFAULT_OPTIONS, ReadCounts, brwac, open_source
+from escada.text.sources.intake import Intake, host
 
 
 def texts(path: Path, **options):
@@ -225,6 +225,7 @@ def test_a_shard_of_the_hub_marks_its_lines_with_end(tmp_path: Path):
     assert documents[0].id == "brwac-clean-1.txt.gz:1"
 
 
+INTAKE = Intake(brwac.SOURCE, DEFAULT_OPTIONS, ReadCounts(), brwac.ROWS)
 PARAGRAPHS = [["Título"], ["Uma frase.", "Outra frase."]]
 
 
@@ -239,9 +240,7 @@ PARAGRAPHS = [["Título"], ["Uma frase.", "Outra frase."]]
 )
 def test_paragraphs_are_joined_by_newlines_and_sentences_by_spaces(text: object):
     row = {"doc_id": "netg-1afc73", "title": "t", "uri": "http://www.a.com.br/b", "text": text}
-    document = brwac.document_of_row(
-        row, place="1", source="brwac", where="row", options=DEFAULT_OPTIONS
-    )
+    document = INTAKE.document(row, "1", "row")
     assert document.text == "Título\nUma frase. Outra frase."
     assert (document.id, document.group) == ("netg-1afc73", "a.com.br")
 
@@ -258,12 +257,12 @@ def test_the_hub_loader_reads_a_data_set_of_the_same_form(tmp_path: Path):
         for i in range(5)
     ]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    documents = list(brwac.read_hub(3, name=str(tmp_path)))
+    documents = list(brwac.read_hub(INTAKE, 3, name=str(tmp_path)))
     assert [d.id for d in documents] == ["netg-0", "netg-1", "netg-2"]
     assert documents[0].text == "Título\nUma frase. Outra frase."
     assert documents[2].group == "s2.br"
     with pytest.raises(EscadaError, match="cannot be opened"):
-        list(brwac.read_hub(name=str(tmp_path / "nothing")))
+        list(brwac.read_hub(INTAKE, name=str(tmp_path / "nothing")))
 
 
 def test_without_the_extra_the_hub_loader_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):

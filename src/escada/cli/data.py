@@ -16,6 +16,8 @@ from escada.terminal import Column, bar, echo, echo_json, print_table
 
 if TYPE_CHECKING:
     from escada.text.corpus import Corpus
+    from escada.text.manifest import AcrossSplits
+    from escada.text.statistics import CorpusStatistics
 
 app = typer.Typer(help="Prepare and describe the documents.", no_args_is_help=True)
 
@@ -93,7 +95,7 @@ def stats(
     corpus = Corpus.open(folder)
     statistics = corpus_statistics(corpus)
     if json:
-        echo_json(statistics)
+        echo_json(statistics.model_dump(mode="json"))
     else:
         _print_statistics(corpus, statistics)
 
@@ -126,69 +128,69 @@ def _progress() -> Generator[Callable[[int, int | None], None]]:
 
 
 def _print_summary(corpus: Corpus) -> None:
-    manifest, read = corpus.manifest, corpus.manifest["read"]
-    fell = read["empty"] + read["exact_duplicates"] + read["near_duplicates"]
+    manifest, read = corpus.manifest, corpus.manifest.read
     echo(
-        f"{corpus.path}: {counted(manifest['documents'], 'document')}, "
-        f"{counted(manifest['bytes'], 'byte')}, "
+        f"{corpus.path}: {counted(manifest.documents, 'document')}, "
+        f"{counted(manifest.bytes, 'byte')}, "
         f"profile {corpus.profile}, hash {corpus.hash[:12]}"
     )
     echo(
-        f"{read['documents']:,} read, {fell:,} left out: {read['empty']:,} empty, "
-        f"{read['exact_duplicates']:,} exact and {read['near_duplicates']:,} near-duplicates"
+        f"{read.documents:,} read, {read.left_out:,} left out: {read.empty:,} empty, "
+        f"{read.exact_duplicates:,} exact and {read.near_duplicates:,} near-duplicates"
     )
-    _print_copies(manifest)
+    _print_copies(manifest.across_splits)
     _table(
         ("source", "split", "documents", "groups", "bytes"),
         [
-            (source, split, part["documents"], part["groups"], part["bytes"])
-            for source, parts in manifest["by_source"].items()
+            (source, split, part.documents, part.groups, part.bytes)
+            for source, parts in manifest.by_source.items()
             for split, part in parts.items()
         ],
     )
-    for source, licence in manifest["licences"].items():
-        echo(f"licence of {source}: {licence['name']} ({licence['note']})")
+    for source, licence in manifest.licences.items():
+        echo(f"licence of {source}: {licence.name} ({licence.note})")
 
 
-def _print_copies(manifest: dict[str, Any]) -> None:
+def _print_copies(across: AcrossSplits | None) -> None:
     """What was done about held-out documents with a copy in another split."""
-    across = manifest.get("across_splits")
     if across is None:
         echo("copies across splits: not looked for; prepare the corpus again")
         return
-    parts = {split: across[split] for split in ("validation", "test")}
+    parts = across.by_split()
     removed = ", ".join(
-        f"{part['removed_documents']:,} of {split} ({counted(part['removed_bytes'], 'byte')})"
+        f"{part.removed_documents:,} of {split} ({counted(part.removed_bytes, 'byte')})"
         for split, part in parts.items()
     )
     echo(f"held-out documents removed as copies of another split's: {removed}")
-    if any(part["kept_copies"] for part in parts.values()):
-        kept = ", ".join(f"{part['kept_copies']:,} of {split}" for split, part in parts.items())
+    if any(part.kept_copies for part in parts.values()):
+        kept = ", ".join(f"{part.kept_copies:,} of {split}" for split, part in parts.items())
         echo(f"copies kept, since their source would have too few groups without them: {kept}")
 
 
-def _print_statistics(corpus: Corpus, statistics: dict[str, Any]) -> None:
+def _print_statistics(corpus: Corpus, statistics: CorpusStatistics) -> None:
     columns = ("documents", "groups", "bytes", "characters", "words")
     echo(f"{corpus.path}: profile {corpus.profile}, hash {corpus.hash[:12]}")
-    _print_copies(corpus.manifest)
-    parts = {"all": statistics["splits"], **statistics["by_source"]}
+    _print_copies(statistics.across_splits)
+    parts = {"all": statistics.splits, **statistics.by_source}
     _table(
         ("source", "split", *columns, "P50 bytes", "P95 bytes", "P99 bytes"),
         [
             (
                 source,
                 split,
-                *(part[name] for name in columns),
-                *(part["document_bytes"][name] for name in ("p50", "p95", "p99")),
+                *(getattr(part, name) for name in columns),
+                part.document_bytes.p50,
+                part.document_bytes.p95,
+                part.document_bytes.p99,
             )
             for source, splits in parts.items()
             for split, part in splits.items()
         ],
     )
-    found = statistics["characters"]
-    unseen = ", ".join(f"{n:,} of {split}" for split, n in found["unseen_or_rare"].items())
+    found = statistics.characters
+    unseen = ", ".join(f"{n:,} of {split}" for split, n in found.unseen_or_rare.items())
     echo(
-        f"{found['train_distinct']:,} different characters in train, {found['train_rare']:,} of "
+        f"{found.train_distinct:,} different characters in train, {found.train_rare:,} of "
         f"them fewer than 3 times; too seldom or never there: {unseen}"
     )
 

@@ -213,7 +213,7 @@ def _head(plan: Plan) -> dict[str, Any]:
             "hash": plan.corpus.hash,
             "profile": plan.corpus.profile,
             "bytes": {s: plan.corpus.text_bytes(s) for s in ("train", "validation", "test")},
-            **{k: manifest.get(k) for k in ("source", "documents", "licences")},
+            **manifest.model_dump(mode="json", include={"source", "documents", "licences"}),
         },
         **corpus_controls(plan.corpus, plan.out / CONTROLS),
         "machine": environment(),

@@ -19,11 +19,12 @@ import contextlib
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
-from typing import Any
+
+from pydantic import ValidationError
 
 from escada.choices import SPLITS
 from escada.code_hash import code_hash
@@ -43,13 +44,13 @@ from escada.text import decontamination, dedup, tables
 from escada.text.cleaning import MIN_LINE_CHARACTERS, check_profile
 from escada.text.decontamination import contaminated
 from escada.text.documents import Document
+from escada.text.manifest import KIND, AcrossSplits, Copies, Manifest, Size, SplitFile
 from escada.text.reading import Progress, ReferenceCounts, reference_documents
 from escada.text.sources import DEFAULT_OPTIONS, RowOptions, Source, open_source
 from escada.text.splitting import least_held_out_groups, split_corpus
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
-_KIND = "escada corpus"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Corpus:
     """A prepared folder, found whole."""
 
     path: Path
-    manifest: dict[str, Any] = field(repr=False)
+    manifest: Manifest = field(repr=False)
 
     @classmethod
     def open(cls, path: Path) -> Corpus:
@@ -78,30 +79,31 @@ class Corpus:
                 where=path,
                 fix=f"prepare it first: escada data prepare --source {path} --out DIR",
             )
-        manifest = read_json(path / MANIFEST)
-        if manifest.get("kind") != _KIND or manifest.get("schema_version") != SCHEMA_VERSION:
+        try:
+            manifest = Manifest.model_validate(read_json(path / MANIFEST))
+        except ValidationError as error:
             fix = "prepare the corpus again in another folder"
             raise EscadaError(
                 "not a corpus of this version of escada", where=path / MANIFEST, fix=fix
-            )
+            ) from error
         corpus = cls(path, manifest)
         for split in SPLITS:
             file, remedy = corpus._file(split), "remove the folder and prepare the corpus again"
             if not file.is_file():
                 raise EscadaError("a file of the corpus is missing", where=file, fix=remedy)
-            if sha256_file(file) != manifest["splits"][split]["sha256"]:
+            if sha256_file(file) != manifest.splits[split].sha256:
                 raise EscadaError("corrupted: another checksum", where=file, fix=remedy)
         return corpus
 
     @property
     def hash(self) -> str:
         """SHA-256 of the profile and of every document of every split."""
-        return self.manifest["hash"]
+        return self.manifest.hash
 
     @property
     def profile(self) -> str:
         """The cleaning that the documents went through."""
-        return self.manifest["profile"]
+        return self.manifest.profile
 
     def _file(self, split: str) -> Path:
         if split not in SPLITS:
@@ -115,7 +117,7 @@ class Corpus:
     def text_bytes(self, split: str) -> int:
         """UTF-8 bytes of a split's reference text."""
         self._file(split)
-        return self.manifest["splits"][split]["bytes"]
+        return self.manifest.splits[split].bytes
 
 
 def default_corpus_path(profile: str) -> Path:
@@ -202,7 +204,7 @@ def _is_made(folder: Path, key: str) -> bool:
         raise EscadaError("not a folder", where=folder, fix="choose another --out")
     found = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
     manifest = read_json(folder / MANIFEST) if MANIFEST in found else {}
-    if found and (manifest.get("kind") != _KIND or not found <= _OWN_FILES):
+    if found and (manifest.get("kind") != KIND or not found <= _OWN_FILES):
         raise EscadaError(
             "the folder holds something else than a prepared corpus; nothing was overwritten",
             where=folder,
@@ -245,7 +247,8 @@ def _make(
             weights[document.source][document.group] += file.add(document)
     if not weights:
         raise EscadaError(
-            f"empty corpus: of {counted(counts.read, 'document')} none has any text after cleaning",
+            f"empty corpus: of {counted(counts.read.documents, 'document')} none has any text "
+            "after cleaning",
             where=source.name,
             fix="give files that hold text"
             if profile == "reference"
@@ -259,43 +262,29 @@ def _make(
     staging.unlink()
     n_groups = {name: len(groups) for name, groups in weights.items()}
     across_splits = _remove_copies(folder, splits, n_groups)
-    files = {split: splits[split].file for split in SPLITS}
-    by_source = {
-        name: {split: splits[split].tally(name) for split in SPLITS} for name in sorted(weights)
-    }
-    contents = {split: files[split].content_hash for split in SPLITS}
-    manifest = {
-        "schema_version": SCHEMA_VERSION,
-        "kind": _KIND,
-        "hash": content_hash({"profile": profile, "splits": contents}),
-        "key": key,
-        "source": source.name,
-        "source_identity": dict(source.identity),
-        "profile": profile,
-        "limit": limit,
-        "documents": sum(files[split].n_documents for split in SPLITS),
-        "bytes": sum(files[split].n_bytes for split in SPLITS),
-        "read": counts.documents(),
-        **counts.source.to_json(),
-        "deduplication": dedup.SETTINGS,
-        "across_splits": across_splits,
-        "licences": {
-            name: asdict(licence) for name, licence in source.licences.items() if name in weights
+    files = {split: splits[split].file_entry(folder, split) for split in SPLITS}
+    contents = {split: file.content_sha256 for split, file in files.items()}
+    manifest = Manifest(
+        hash=content_hash({"profile": profile, "splits": contents}),
+        key=key,
+        source=source.name,
+        source_identity=dict(source.identity),
+        profile=profile,
+        limit=limit,
+        documents=sum(file.documents for file in files.values()),
+        bytes=sum(file.bytes for file in files.values()),
+        read=counts.read,
+        **dict(counts.source),
+        deduplication=dedup.SETTINGS,
+        across_splits=across_splits,
+        licences={name: one for name, one in source.licences.items() if name in weights},
+        splits=files,
+        by_source={
+            name: {split: splits[split].size_of(name) for split in SPLITS}
+            for name in sorted(weights)
         },
-        "splits": {
-            split: {
-                "file": f"{split}.parquet",
-                "sha256": sha256_file(folder / f"{split}.parquet"),
-                "content_sha256": contents[split],
-                "documents": files[split].n_documents,
-                "groups": sum(parts[split]["groups"] for parts in by_source.values()),
-                "bytes": files[split].n_bytes,
-            }
-            for split in SPLITS
-        },
-        "by_source": by_source,
-    }
-    write_json(folder / MANIFEST, manifest)
+    )
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
 
 
 class _Split:
@@ -311,13 +300,21 @@ class _Split:
         self._groups[document.source].add(document.group)
         self._counts[document.source].update(documents=1, bytes=n_bytes)
 
-    def tally(self, source: str) -> dict[str, int]:
-        counts, groups = self._counts[source], self._groups[source]
-        return {
-            "documents": counts["documents"],
-            "groups": len(groups),
-            "bytes": counts["bytes"],
-        }
+    def size_of(self, source: str) -> Size:
+        counts = self._counts[source]
+        groups = len(self._groups[source])
+        return Size(documents=counts["documents"], groups=groups, bytes=counts["bytes"])
+
+    def file_entry(self, folder: Path, split: str) -> SplitFile:
+        name = f"{split}.parquet"
+        return SplitFile(
+            file=name,
+            sha256=sha256_file(folder / name),
+            content_sha256=self.file.content_hash,
+            documents=self.file.n_documents,
+            groups=sum(map(len, self._groups.values())),
+            bytes=self.file.n_bytes,
+        )
 
 
 @contextlib.contextmanager
@@ -328,14 +325,14 @@ def _writing(folder: Path, split: str) -> Generator[_Split]:
 
 def _remove_copies(
     folder: Path, splits: dict[str, _Split], n_groups: Mapping[str, int]
-) -> dict[str, Any]:
+) -> AcrossSplits:
     """Take out of the held-out splits what training has a copy of, and of validation also what
-    test has, and say for the manifest how much that was.
+    test has.
 
     A source that would be left with too few groups in a split keeps its copies there: they are
     counted, and whoever reads the figures is told.
     """
-    counts: dict[str, Any] = {}
+    counts: dict[str, Copies] = {}
 
     def others(*names: str) -> Callable[[], Iterator[Document]]:
         return lambda: chain.from_iterable(tables.read(folder / f"{n}.parquet") for n in names)
@@ -358,12 +355,19 @@ def _remove_copies(
                     n_kept += int(is_copy)
         staged.unlink()
         after = splits[split].file
-        counts[split] = {
-            "removed_documents": before.n_documents - after.n_documents,
-            "removed_bytes": before.n_bytes - after.n_bytes,
-            "kept_copies": n_kept,
-        }
-    return {**decontamination.SETTINGS, **counts}
+        counts[split] = Copies(
+            removed_documents=before.n_documents - after.n_documents,
+            removed_bytes=before.n_bytes - after.n_bytes,
+            kept_copies=n_kept,
+        )
+    return AcrossSplits(
+        threshold=decontamination.THRESHOLD,
+        shingle_characters=dedup.SHINGLE_CHARACTERS,
+        run_characters=decontamination.RUN_CHARACTERS,
+        most_copies=decontamination.MOST_COPIES,
+        test=counts["test"],
+        validation=counts["validation"],
+    )
 
 
 def _sources_in_need(

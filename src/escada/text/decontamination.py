@@ -36,14 +36,6 @@ BLOCK_CHARACTERS = 2**26
 _BATCH = 1024
 _VIEWS: tuple[Callable[[str], str], ...] = (comparison_form, str.casefold)
 """What is compared of a text: its words, and all of it but its case."""
-SETTINGS = {
-    "threshold": THRESHOLD,
-    "shingle_characters": SHINGLE_CHARACTERS,
-    "run_characters": RUN_CHARACTERS,
-    "most_copies": MOST_COPIES,
-}
-"""For a manifest: what counts as a copy."""
-
 Hashes = NDArray[np.uint64]
 
 

@@ -21,14 +21,13 @@ import hashlib
 import importlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from escada.text.documents import Document
+from escada.text.documents import Document, DocumentCounts
 
 _rensa: Any = importlib.import_module("rensa")
 """Its names come from Rust, without types."""
@@ -52,14 +51,6 @@ SETTINGS = {
 
 _UNCOMPARED = re.compile(r"(?:https?://|www\.)\S+|@\w+|\brt\b(?=\s*(?:@|$))")
 _WORDS = re.compile(r"\w+")
-
-
-@dataclass
-class DedupCounts:
-    """How many documents fell, and why."""
-
-    exact: int = 0
-    near: int = 0
 
 
 def comparison_form(text: str) -> str:
@@ -159,7 +150,7 @@ def _fingerprint(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "big")
 
 
-def unique(documents: Iterable[Document], counts: DedupCounts) -> Iterator[Document]:
+def unique(documents: Iterable[Document], counts: DocumentCounts) -> Iterator[Document]:
     """The documents that say something new, in their order.
 
     Args:
@@ -174,7 +165,7 @@ def unique(documents: Iterable[Document], counts: DedupCounts) -> Iterator[Docum
         for document in batch:
             mark = _fingerprint(document.text)
             if mark in seen:
-                counts.exact += 1
+                counts.exact_duplicates += 1
             else:
                 seen.add(mark)
                 new.append(document)
@@ -185,4 +176,4 @@ def unique(documents: Iterable[Document], counts: DedupCounts) -> Iterator[Docum
             if index.add_if_new(signature_M):
                 yield document
             else:
-                counts.near += 1
+                counts.near_duplicates += 1

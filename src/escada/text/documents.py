@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -27,3 +29,17 @@ class Document:
     def n_bytes(self) -> int:
         """UTF-8 bytes of the text."""
         return len(self.text.encode("utf-8"))
+
+
+class DocumentCounts(BaseModel):
+    """How many documents were read, and how many of them were left out for which reason."""
+
+    documents: int = 0
+    empty: int = 0
+    exact_duplicates: int = 0
+    near_duplicates: int = 0
+
+    @property
+    def left_out(self) -> int:
+        """For any reason."""
+        return self.empty + self.exact_duplicates + self.near_duplicates

@@ -6,12 +6,12 @@ therefore of the documents that a corpus of the same file would hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from escada.text.cleaning import clean
-from escada.text.dedup import DedupCounts, unique
-from escada.text.documents import Document
+from escada.text.dedup import unique
+from escada.text.documents import Document, DocumentCounts
 from escada.text.sources import ReadCounts, Source
 
 Progress = Callable[[int, int | None], None]
@@ -23,25 +23,12 @@ class ReferenceCounts:
     """What happened to the documents on their way in.
 
     Attributes:
-        read: documents that the source gave.
-        empty: those without any text after cleaning.
-        dedup: those that say what an earlier one said.
-        source: what the source left out, skipped and renamed.
+        read: how many there were, and how many are left out.
+        source: what the source itself left out, skipped and renamed.
     """
 
-    read: int = 0
-    empty: int = 0
-    dedup: DedupCounts = field(default_factory=DedupCounts)
+    read: DocumentCounts = field(default_factory=DocumentCounts)
     source: ReadCounts = field(default_factory=ReadCounts)
-
-    def documents(self) -> dict[str, int]:
-        """How many documents were read, and how many fell for which reason."""
-        return {
-            "documents": self.read,
-            "empty": self.empty,
-            "exact_duplicates": self.dedup.exact,
-            "near_duplicates": self.dedup.near,
-        }
 
 
 def reference_documents(
@@ -58,22 +45,15 @@ def reference_documents(
     Raises:
         EscadaError: what `Source.documents` raises, or an unknown profile.
     """
-    read = source.documents(counts.source)
-    return unique(_cleaned(read, profile, counts, source.total, progress), counts.dedup)
 
+    def cleaned() -> Iterator[Document]:
+        for document in source.documents(counts.source):
+            counts.read.documents += 1
+            if progress is not None:
+                progress(counts.read.documents, source.total)
+            if text := clean(document.text, profile):
+                yield replace(document, text=text)
+            else:
+                counts.read.empty += 1
 
-def _cleaned(
-    documents: Iterable[Document],
-    profile: str,
-    counts: ReferenceCounts,
-    total: int | None,
-    progress: Progress | None,
-) -> Iterator[Document]:
-    for document in documents:
-        counts.read += 1
-        if progress is not None:
-            progress(counts.read, total)
-        if text := clean(document.text, profile):
-            yield replace(document, text=text)
-        else:
-            counts.empty += 1
+    return unique(cleaned(), counts.read)

@@ -17,10 +17,11 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from escada.errors import EscadaError
 from escada.files import content_hash, new_directory, read_json, sha256_file, write_json
@@ -36,6 +37,43 @@ CHUNK_CHARACTERS = 2_000_000
 Shard = NDArray[np.uint16] | NDArray[np.uint32]
 ProgressCallback = Callable[[int, int], None]
 """Called now and then with the documents and tokens written so far."""
+
+
+class StartsFile(BaseModel):
+    """Of the documents' starts."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+class ShardFile(BaseModel):
+    """Of a part of the stream."""
+
+    file: str
+    tokens: int = 0
+    sha256: str = ""
+
+
+class StreamManifest(BaseModel):
+    """manifest.json, but for the hash of all this."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    dtype: str
+    n_tokens: int
+    n_documents: int
+    vocab_size: int
+    tokenizer_hash: str
+    corpus_hash: str
+    document_starts: StartsFile
+    shards: list[ShardFile]
+
+    @property
+    def hash(self) -> str:
+        """Of the content: the same tokens from the same source, the same hash."""
+        return content_hash(self.model_dump())
 
 
 class TokenStream:
@@ -55,18 +93,18 @@ class TokenStream:
     def __init__(
         self,
         path: Path,
-        manifest: dict[str, Any],
+        manifest: StreamManifest,
         document_starts: NDArray[np.int64],
         shards: list[Shard],
     ) -> None:
         self.path = path
-        self.n_tokens = int(manifest["n_tokens"])
-        self.n_documents = int(manifest["n_documents"])
+        self.n_tokens = manifest.n_tokens
+        self.n_documents = manifest.n_documents
         self.document_starts = document_starts
-        self.vocab_size = int(manifest["vocab_size"])
-        self.tokenizer_hash = str(manifest["tokenizer_hash"])
-        self.corpus_hash = str(manifest["corpus_hash"])
-        self.hash = str(manifest["hash"])
+        self.vocab_size = manifest.vocab_size
+        self.tokenizer_hash = manifest.tokenizer_hash
+        self.corpus_hash = manifest.corpus_hash
+        self.hash = manifest.hash
         self._shards = shards
         self._shard_starts = np.cumsum([0] + [len(shard) for shard in shards])
 
@@ -84,25 +122,29 @@ class TokenStream:
         """
         if not (folder / MANIFEST).exists():
             raise EscadaError("no tokens here", where=folder, fix=f"it would hold {MANIFEST}")
-        manifest = read_json(folder / MANIFEST)
-        if manifest.get("schema_version") != SCHEMA_VERSION:
+        table = read_json(folder / MANIFEST)
+        if (version := table.get("schema_version")) != SCHEMA_VERSION:
             raise EscadaError(
-                f"tokens of schema version {manifest.get('schema_version')}, this escada reads "
-                f"{SCHEMA_VERSION}",
+                f"tokens of schema version {version}, this escada reads {SCHEMA_VERSION}",
                 where=folder,
                 fix="remove the folder; it is made again when it is needed",
             )
-        if _hash(manifest) != manifest.get("hash"):
+        expected = table.pop("hash", None)
+        try:
+            manifest = StreamManifest.model_validate(table)
+        except ValidationError as error:
+            raise _damaged("corrupted manifest", folder / MANIFEST, folder) from error
+        if manifest.hash != expected:
             raise _damaged("corrupted manifest", folder / MANIFEST, folder)
-        dtype = np.dtype(manifest["dtype"])
-        starts_entry = manifest["document_starts"]
-        _check(folder, starts_entry, starts_entry["bytes"], verify)
-        starts = np.load(folder / starts_entry["file"], allow_pickle=False)
+        dtype = np.dtype(manifest.dtype)
+        entry = manifest.document_starts
+        _check(folder, entry, entry.bytes, verify)
+        starts = np.load(folder / entry.file, allow_pickle=False)
         shards: list[Shard] = []
-        for entry in manifest["shards"]:
-            _check(folder, entry, entry["tokens"] * dtype.itemsize, verify)
+        for entry in manifest.shards:
+            _check(folder, entry, entry.tokens * dtype.itemsize, verify)
             # A plain array over the map: np.memmap's own class makes each slice ten times dearer.
-            shards.append(np.asarray(np.memmap(folder / entry["file"], dtype=dtype, mode="r")))
+            shards.append(np.asarray(np.memmap(folder / entry.file, dtype=dtype, mode="r")))
         return cls(folder, manifest, starts, shards)
 
     def read(self, start: int, length: int) -> NDArray[np.int64]:
@@ -184,18 +226,17 @@ def write_stream(
                     progress(n_documents, n_tokens)
         if not n_documents:
             raise EscadaError("no documents to tokenise", where=folder, fix="prepare more text")
-        manifest: dict[str, Any] = {
-            "schema_version": SCHEMA_VERSION,
-            "dtype": dtype.str,
-            "n_tokens": n_tokens,
-            "n_documents": n_documents,
-            "vocab_size": tokenizer.vocab_size,
-            "tokenizer_hash": tokenizer.hash,
-            "corpus_hash": corpus_hash,
-            "document_starts": _write_starts(temporary, np.concatenate(starts)),
-            "shards": writer.entries,
-        }
-        write_json(temporary / MANIFEST, {"hash": _hash(manifest), **manifest})
+        manifest = StreamManifest(
+            dtype=dtype.str,
+            n_tokens=n_tokens,
+            n_documents=n_documents,
+            vocab_size=tokenizer.vocab_size,
+            tokenizer_hash=tokenizer.hash,
+            corpus_hash=corpus_hash,
+            document_starts=_write_starts(temporary, np.concatenate(starts)),
+            shards=writer.entries,
+        )
+        write_json(temporary / MANIFEST, {"hash": manifest.hash, **manifest.model_dump()})
     return TokenStream.open(folder, verify=False)
 
 
@@ -203,7 +244,7 @@ class _ShardWriter:
     """Cuts a stream of ids into files of `shard_tokens` and hashes them on the way."""
 
     def __init__(self, folder: Path, dtype: np.dtype[Any], shard_tokens: int) -> None:
-        self.entries: list[dict[str, Any]] = []
+        self.entries: list[ShardFile] = []
         self._folder, self._dtype, self._shard_tokens = folder, dtype, shard_tokens
         self._file: BinaryIO | None = None
         self._sha256 = hashlib.sha256()
@@ -220,22 +261,22 @@ class _ShardWriter:
                 name = f"train-{len(self.entries):05d}.bin"
                 self._file = (self._folder / name).open("wb")
                 self._sha256 = hashlib.sha256()
-                self.entries.append({"file": name, "tokens": 0, "sha256": ""})
+                self.entries.append(ShardFile(file=name))
             entry = self.entries[-1]
-            part = ids[: self._shard_tokens - entry["tokens"]]
+            part = ids[: self._shard_tokens - entry.tokens]
             data = part.tobytes()
             self._file.write(data)
             self._sha256.update(data)
-            entry["tokens"] += len(part)
+            entry.tokens += len(part)
             ids = ids[len(part) :]
-            if entry["tokens"] == self._shard_tokens:
+            if entry.tokens == self._shard_tokens:
                 self._close()
 
     def _close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
-            self.entries[-1]["sha256"] = self._sha256.hexdigest()
+            self.entries[-1].sha256 = self._sha256.hexdigest()
 
 
 def _chunks(documents: Iterable[str]) -> Iterator[list[str]]:
@@ -265,31 +306,22 @@ def _pack(texts: list[str], tokenizer: Tokenizer) -> tuple[NDArray[np.int32], ND
     return packed, np.array([len(ids) + 2 for ids in encoded], dtype=np.int64)
 
 
-def _write_starts(folder: Path, starts: NDArray[np.int64]) -> dict[str, Any]:
+def _write_starts(folder: Path, starts: NDArray[np.int64]) -> StartsFile:
     buffer = io.BytesIO()
     np.save(buffer, starts.astype("<i8"), allow_pickle=False)
     data = buffer.getvalue()
     (folder / DOCUMENT_STARTS).write_bytes(data)
-    return {
-        "file": DOCUMENT_STARTS,
-        "bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
+    digest = hashlib.sha256(data).hexdigest()
+    return StartsFile(file=DOCUMENT_STARTS, bytes=len(data), sha256=digest)
 
 
-def _hash(manifest: dict[str, Any]) -> str:
-    return content_hash({key: value for key, value in manifest.items() if key != "hash"})
-
-
-def _check(folder: Path, entry: dict[str, Any], n_bytes: int, verify: bool) -> None:
-    path = folder / cast(str, entry["file"])
+def _check(folder: Path, entry: StartsFile | ShardFile, n_bytes: int, verify: bool) -> None:
+    path = folder / entry.file
     if not path.exists():
         raise _damaged("missing shard", path, folder)
-    if path.stat().st_size != n_bytes:
-        raise _damaged(
-            f"truncated shard: {path.stat().st_size} bytes instead of {n_bytes}", path, folder
-        )
-    if verify and sha256_file(path) != entry["sha256"]:
+    if (size := path.stat().st_size) != n_bytes:
+        raise _damaged(f"truncated shard: {size} bytes instead of {n_bytes}", path, folder)
+    if verify and sha256_file(path) != entry.sha256:
         raise _damaged("corrupted shard: content and checksum differ", path, folder)
 
 

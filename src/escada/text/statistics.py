@@ -7,40 +7,72 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
 
 from escada.choices import SPLITS
 from escada.text.corpus import Corpus
+from escada.text.manifest import AcrossSplits, Size
 
-SCHEMA_VERSION = 1
 RARE = 3
 """A character seen fewer times in training becomes UNK for a character tokenizer by default."""
 
 
-def percentile(values: Sequence[int], share: float) -> int:
-    """The smallest value that at least `share` of the values do not exceed (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)] if ordered else 0
+class DocumentBytes(BaseModel):
+    """Sizes of documents: nearest-rank percentiles, and the largest."""
+
+    p50: int = 0
+    p95: int = 0
+    p99: int = 0
+    max: int = 0
+
+    @classmethod
+    def of(cls, sizes: Sequence[int]) -> DocumentBytes:
+        """Of the sizes of some documents; 0 where there are none."""
+        if not sizes:
+            return cls()
+        p50, p95, p99, largest = np.percentile(sizes, [50, 95, 99, 100], method="inverted_cdf")
+        return cls(p50=p50, p95=p95, p99=p99, max=largest)
 
 
-def _sizes(document_bytes: Sequence[int]) -> dict[str, int]:
-    return {f"p{p}": percentile(document_bytes, p / 100) for p in (50, 95, 99)} | {
-        "max": max(document_bytes, default=0)
-    }
+class TextCounts(Size):
+    """How much text there is; words are what stands between blanks."""
+
+    characters: int
+    words: int
+    lines: int
+    document_bytes: DocumentBytes
 
 
-def corpus_statistics(corpus: Corpus) -> dict[str, Any]:
-    """Counts of a corpus, as JSON values.
+class CharacterCounts(BaseModel):
+    """What a character model will meet.
 
-    Returns:
-        `splits` and `by_source` (source → split): documents, groups, bytes, characters, words (what
-        stands between blanks), lines, and `document_bytes` with P50, P95, P99 and the maximum. With
-        `characters`: how many different ones training has, how many of them fewer than `RARE`
-        times, and how many of each held-out split's characters training has too seldom. With
-        `across_splits`: the manifest's counts of held-out documents with a copy in another split;
-        None for a corpus prepared before they were looked for.
+    Attributes:
+        train_distinct: different characters in training.
+        train_rare: those of them seen fewer than `RARE` times.
+        unseen_or_rare: how many characters of each held-out split training has too seldom.
     """
-    names = ("documents", "bytes", "characters", "words", "lines")
+
+    train_distinct: int
+    train_rare: int
+    unseen_or_rare: dict[str, int]
+
+
+class CorpusStatistics(BaseModel):
+    """Counts of a corpus; `across_splits` are the manifest's, `by_source` is source, then split."""
+
+    schema_version: int = 1
+    corpus_hash: str
+    profile: str
+    across_splits: AcrossSplits | None
+    splits: dict[str, TextCounts]
+    by_source: dict[str, dict[str, TextCounts]]
+    characters: CharacterCounts
+
+
+def corpus_statistics(corpus: Corpus) -> CorpusStatistics:
+    """Count a corpus."""
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     sizes: dict[tuple[str, str], list[int]] = defaultdict(list)
     groups: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -48,43 +80,42 @@ def corpus_statistics(corpus: Corpus) -> dict[str, Any]:
     for split in SPLITS:
         for document in corpus.documents(split):
             place, text = (document.source, split), document.text
-            size = document.n_bytes
             counts[place].update(
-                documents=1,
-                bytes=size,
-                characters=len(text),
-                words=len(text.split()),
-                lines=text.count("\n") + 1,
+                characters=len(text), words=len(text.split()), lines=text.count("\n") + 1
             )
-            sizes[place].append(size)
+            sizes[place].append(document.n_bytes)
             groups[place].add(document.group)
             characters[split].update(text)
     sources = sorted({source for source, _ in counts})
 
-    def entry(places: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        return {
-            **{name: sum(counts[place][name] for place in places) for name in names},
-            "groups": sum(len(groups[place]) for place in places),
-            "document_bytes": _sizes([size for place in places for size in sizes[place]]),
-        }
+    def text_counts(*places: tuple[str, str]) -> TextCounts:
+        all_sizes = [size for place in places for size in sizes[place]]
+        return TextCounts(
+            documents=len(all_sizes),
+            groups=sum(len(groups[place]) for place in places),
+            bytes=sum(all_sizes),
+            characters=sum(counts[place]["characters"] for place in places),
+            words=sum(counts[place]["words"] for place in places),
+            lines=sum(counts[place]["lines"] for place in places),
+            document_bytes=DocumentBytes.of(all_sizes),
+        )
 
     train = characters["train"]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "corpus_hash": corpus.hash,
-        "profile": corpus.profile,
-        "across_splits": corpus.manifest.get("across_splits"),
-        "splits": {split: entry([(source, split) for source in sources]) for split in SPLITS},
-        "by_source": {
-            source: {split: entry([(source, split)]) for split in SPLITS} for source in sources
+    return CorpusStatistics(
+        corpus_hash=corpus.hash,
+        profile=corpus.profile,
+        across_splits=corpus.manifest.across_splits,
+        splits={split: text_counts(*((source, split) for source in sources)) for split in SPLITS},
+        by_source={
+            source: {split: text_counts((source, split)) for split in SPLITS} for source in sources
         },
-        "characters": {
-            "train_distinct": len(train),
-            "train_rare": sum(count < RARE for count in train.values()),
-            "unseen_or_rare": {
+        characters=CharacterCounts(
+            train_distinct=len(train),
+            train_rare=sum(count < RARE for count in train.values()),
+            unseen_or_rare={
                 split: sum(n for char, n in characters[split].items() if train[char] < RARE)
                 for split in SPLITS
                 if split != "train"
             },
-        },
-    }
+        ),
+    )

@@ -131,7 +131,7 @@ def start(
             "stream_hash": stream.hash,
             "training_tokens": stream.n_tokens,
             "training_bytes": corpus.text_bytes("train"),
-            **{name: corpus.manifest.get(name) for name in ("source", "licences", "documents")},
+            **corpus.manifest.model_dump(mode="json", include={"source", "licences", "documents"}),
         },
         recorded={
             "dry_run": dry_run,

@@ -213,9 +213,9 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> Found:
     profile = run.spec.text.profile
     counts = ReferenceCounts()
     documents = list(reference_documents(open_source(text, options=options), profile, counts))
-    read = counts.documents()
+    read = counts.read
     if not documents:
-        what = f"no text to measure: none is left of {read['documents']} after cleaning"
+        what = f"no text to measure: none is left of {read.documents} after cleaning"
         raise EscadaError(what, where=text, fix="check the file")
     found, _ = measure(
         run.load_model(device=resolve_device(device)),
@@ -226,16 +226,16 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> Found:
         corpus_hash=None,
         split=text,
     )
-    if fell := read["documents"] - len(documents):
+    if read.left_out:
         echo(
-            f"not measured: {fell:,} of {counted(read['documents'], 'document')} "
-            f"({read['empty']:,} empty, {read['exact_duplicates']:,} exact and "
-            f"{read['near_duplicates']:,} near-duplicates)",
+            f"not measured: {read.left_out:,} of {counted(read.documents, 'document')} "
+            f"({read.empty:,} empty, {read.exact_duplicates:,} exact and "
+            f"{read.near_duplicates:,} near-duplicates)",
             err=True,
         )
-    not_read = counts.source.to_json()
-    reading.say_what_was_not_read(not_read)
-    return found, found.to_json() | {"read": read, **not_read}
+    reading.say_what_was_not_read(counts.source)
+    not_read = counts.source.model_dump()
+    return found, found.to_json() | {"read": read.model_dump(), **not_read}
 
 
 def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> Found:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +10,7 @@ from escada.errors import counted
 from escada.terminal import echo
 
 if TYPE_CHECKING:
-    from escada.text.sources import RowOptions
+    from escada.text.sources import ReadCounts, RowOptions
 
 TextColumn = Annotated[
     str | None,
@@ -50,22 +49,17 @@ def row_options(
     return RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows)
 
 
-def say_what_was_not_read(counts: Mapping[str, Any]) -> None:
-    """Say on standard error what a source left out, skipped and renamed.
-
-    Args:
-        counts: as `ReadCounts.to_json` gives them; a corpus of an older version has none.
-    """
+def say_what_was_not_read(counts: ReadCounts) -> None:
+    """Say on standard error what a source left out, skipped and renamed."""
     from escada.text.sources.walk import NOT_UTF8
 
-    for reason, files in counts.get("left_out", {}).items():
-        more = ", …" if files["count"] > len(files["names"]) else ""
-        names = ", ".join(files["names"]) + more
-        echo(f"left out, {reason}: {files['count']:,} ({names})", err=True)
+    for reason, files in counts.left_out.items():
+        more = ", …" if files.count > len(files.names) else ""
+        echo(f"left out, {reason}: {files.count:,} ({', '.join(files.names)}{more})", err=True)
         if reason == NOT_UTF8:
             echo("  to have them read: iconv -f cp1252 -t utf-8 FILE > NEW, for each", err=True)
-    if skipped := counts.get("skipped_rows"):
-        first = counts["first_skipped_row"]
-        echo(f"skipped {counted(skipped, 'bad row')}; the first: {first}", err=True)
-    if repeated := counts.get("repeated_ids"):
-        echo(f"repeated ids, told apart by #2, #3, …: {repeated:,}", err=True)
+    if counts.skipped_rows:
+        first = counts.first_skipped_row
+        echo(f"skipped {counted(counts.skipped_rows, 'bad row')}; the first: {first}", err=True)
+    if counts.repeated_ids:
+        echo(f"repeated ids, told apart by #2, #3, …: {counts.repeated_ids:,}", err=True)

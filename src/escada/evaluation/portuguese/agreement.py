@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from escada.code_hash import code_hash
 from escada.errors import EscadaError
@@ -109,8 +108,7 @@ def agreement_pairs(corpus: Corpus, *, source_file: Path | None = None) -> list[
 
 def has_pairs(corpus: Corpus) -> bool:
     """Whether pairs can be built: of the default corpus, whose treebanks are annotated."""
-    identity: Mapping[str, Any] = corpus.manifest.get("source_identity", {})
-    return identity.get("wheel_sha256") == dante.SHA256
+    return corpus.manifest.source_identity.get("wheel_sha256") == dante.SHA256
 
 
 def check_corpus(corpus: Corpus) -> None:

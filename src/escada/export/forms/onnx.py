@@ -55,7 +55,7 @@ from tokenizers import Tokenizer
 
 tokenizer = Tokenizer.from_file("tokenizer.json")
 tokenizer.encode_special_tokens = True  # "<s>" in a text is three characters
-facts = json.load(open("config.json"))
+config = json.load(open("config.json"))
 graph = onnxruntime.InferenceSession("model.onnx")
 ids = np.array([tokenizer.encode("Era uma vez").ids])
 {read}
@@ -66,7 +66,7 @@ ids = np.array([tokenizer.encode("Era uma vez").ids])
 _READ_FROM_START = """\
 logits, = graph.run(None, {"ids": ids})"""
 _READ_FROM_STATE = """\
-zeros = np.zeros((2, facts["state_layers"], 1, facts["state_width"]), np.float32)
+zeros = np.zeros((2, config["state_layers"], 1, config["state_width"]), np.float32)
 logits, state = graph.run(None, {"ids": ids, "state": zeros})"""
 
 

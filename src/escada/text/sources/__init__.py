@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from escada.code_hash import bare_code
 from escada.errors import EscadaError, nearest
@@ -15,19 +14,18 @@ from escada.files import content_hash
 from escada.text.documents import Document
 from escada.text.sources import brwac, dante
 from escada.text.sources.base import (
-    Intake,
+    FileIdentity,
     Licence,
     ReadCounts,
     RowOptions,
     Source,
-    file_identity,
     files_identity,
-    plain_intake,
 )
 from escada.text.sources.files import SUFFIXES, read_file, read_files, source_name
+from escada.text.sources.intake import PLAIN, Intake
 from escada.text.sources.opening import printable
 from escada.text.sources.rows import suffix_of
-from escada.text.sources.walk import files_below, unknown_form
+from escada.text.sources.walk import Found, files_below, unknown_form
 
 __all__ = ["DEFAULT_OPTIONS", "Licence", "ReadCounts", "RowOptions", "Source", "open_source"]
 
@@ -73,70 +71,70 @@ def open_source(
             documents,
         )
     if name == "brwac":
-        return _brwac(source_file, documents, options)
+        licences = {brwac.SOURCE: brwac.LICENCE}
+        if source_file is None:
+            return replace(_hub(documents, options), licences=licences)
+        found = _of_files(source_file, documents, options, is_brwac=True)
+        return replace(found, name=name, licences=licences)
     if source_file is not None:
         fix = "leave it out, or name the source 'default' or 'brwac'"
         raise EscadaError(f"a source file has no meaning for {name!r}", fix=fix)
-    return _path(name, documents, options)
-
-
-def _brwac(source_file: Path | None, documents: int | None, options: RowOptions) -> Source:
-    licences = {brwac.SOURCE: brwac.LICENCE}
-    if source_file is None:
-        total = min(documents or brwac.DOCUMENTS, brwac.DOCUMENTS)
-
-        def read_hub(counts: ReadCounts) -> Iterator[Document]:
-            return brwac.read_hub(documents, intake=brwac.brwac_intake(options, counts))
-
-        identity = {"hub": brwac.HUB_NAME} | _identity(options)
-        return Source("brwac", identity, read_hub, licences, total)
-    files, identity, left_out = _found(source_file)
-
-    def read(counts: ReadCounts) -> Iterator[Document]:
-        for reason, place in left_out:
-            counts.leave_out(reason, place)
-        intake = brwac.brwac_intake(options, counts)
-        stream = (
-            document
-            for place, file in files.items()
-            for document in _read_brwac(file, place, intake)
-        )
-        return islice(stream, documents)
-
-    return Source("brwac", identity | _identity(options), read, licences)
-
-
-def _read_brwac(path: Path, place: str, intake: Intake) -> Iterator[Document]:
-    if suffix_of(path) == ".txt":
-        return brwac.read_shard(path, place)
-    return read_file(path, place, intake)
-
-
-def _path(name: str, documents: int | None, options: RowOptions) -> Source:
     try:
         path = Path(name).expanduser()
     except RuntimeError as error:  # "~" without a home, "~ana" without such a user
         fix = "give the whole path"
         raise EscadaError("no home folder is known for this path", where=name, fix=fix) from error
-    if not path.exists():
-        if ADDED.is_there(name):
-            return _added(name, documents)
-        looks_like_name = "/" not in name and "." not in name
-        hint = nearest(name, NAMES) if looks_like_name else "check the path"
-        raise EscadaError("source not found", where=name, fix=hint)
-    files, identity, left_out = _found(path)
+    if path.exists():
+        return replace(_of_files(path, documents, options), name=printable(name))
+    if ADDED.is_there(name):
+        return _added(name, documents)
+    looks_like_name = "/" not in name and "." not in name
+    hint = nearest(name, NAMES) if looks_like_name else "check the path"
+    raise EscadaError("source not found", where=name, fix=hint)
+
+
+def _hub(documents: int | None, options: RowOptions) -> Source:
+    def read(counts: ReadCounts) -> Iterator[Document]:
+        return brwac.read_hub(Intake(brwac.SOURCE, options, counts, brwac.ROWS), documents)
+
+    total = min(documents or brwac.DOCUMENTS, brwac.DOCUMENTS)
+    return Source("brwac", {"hub": brwac.HUB_NAME} | _identity(options), read, total=total)
+
+
+def _of_files(
+    path: Path, documents: int | None, options: RowOptions, *, is_brwac: bool = False
+) -> Source:
+    """The source of a file, or of the files below a folder.
+
+    Raises:
+        EscadaError: missing, or of no known form.
+    """
+    identity: dict[str, object]
+    if path.is_dir():
+        found = files_below(path, SUFFIXES)
+        identity = files_identity(found.files)
+    else:
+        if path.exists() and suffix_of(path) not in SUFFIXES:
+            raise unknown_form(path, SUFFIXES)
+        found = Found({printable(path.name): path}, [])
+        identity = asdict(FileIdentity.of(path))
+    source = brwac.SOURCE if is_brwac else printable(source_name(path))
 
     def read(counts: ReadCounts) -> Iterator[Document]:
-        for reason, place in left_out:
+        for reason, place in found.left_out:
             counts.leave_out(reason, place)
-        intake = plain_intake(printable(source_name(path)), options, counts)
-        if path.is_dir():
-            stream = read_files(files, intake)
-        else:
-            stream = read_file(path, printable(path.name), intake)
-        return islice(stream, documents)
+        intake = Intake(source, options, counts, brwac.ROWS if is_brwac else PLAIN)
+        if path.is_dir() and not is_brwac:
+            return islice(read_files(found.files, intake), documents)
+        parts = (
+            brwac.read_shard(file, place)
+            if is_brwac and suffix_of(file) == ".txt"
+            else read_file(file, place, intake)
+            for place, file in found.files.items()
+        )
+        return islice(chain.from_iterable(parts), documents)
 
-    return Source(printable(name), identity | _identity(options), read)
+    return Source(source, identity | _identity(options), read)
 
 
 def _added(name: str, documents: int | None) -> Source:
@@ -155,20 +153,6 @@ def _added(name: str, documents: int | None) -> Source:
     return replace(source, name=name, identity={**source.identity, **identity}, read=read)
 
 
-def _found(path: Path) -> tuple[dict[str, Path], dict[str, Any], list[tuple[str, str]]]:
-    """The files of a source by their places, what they are known by, and what is left out.
-
-    Raises:
-        EscadaError: missing, or of no known form.
-    """
-    if path.is_dir():
-        found = files_below(path, SUFFIXES)
-        return found.files, files_identity(found.files), found.left_out
-    if path.exists() and suffix_of(path) not in SUFFIXES:
-        raise unknown_form(path, SUFFIXES)
-    return {printable(path.name): path}, file_identity(path), []
-
-
-def _identity(options: RowOptions) -> dict[str, Any]:
+def _identity(options: RowOptions) -> dict[str, object]:
     """What the options add to what a source is known by."""
     return {"rows": asdict(options)} if options != DEFAULT_OPTIONS else {}

@@ -17,21 +17,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from escada.errors import EscadaError
+from escada.extensions import needed
 from escada.text.documents import Document
-from escada.text.sources.base import (
-    Intake,
-    Licence,
-    ReadCounts,
-    RowOptions,
-    host,
-    name_in,
-    not_text,
-    text_of,
-)
+from escada.text.sources.base import Licence
+from escada.text.sources.intake import Intake, RowKind, host
 from escada.text.sources.opening import lines
+from escada.text.sources.rows import Row
 
 HUB_NAME = "nlpufg/brwac"
 SOURCE = "brwac"
@@ -41,47 +35,9 @@ LICENCE = Licence("academic use only", "BrWaC is for academic, non-commercial us
 
 END_MARK = "<END>"
 """What stands between the lines of a document in `nlpufg/brwac`."""
-_COLUMNS = ("text", "id", "doc_id", "source", "group", "uri", "url")
 
 _ATTRIBUTE = re.compile(r'(\w+)="(.*?)"(?=\s|>|/)')
 _MARK = re.compile(r"</?(?:doc|p|s|g|head|div)\b[^>]*/?>|</?(?:doc|text)\b.*>")
-
-
-def brwac_intake(options: RowOptions, counts: ReadCounts) -> Intake:
-    """For BrWaC's own files."""
-    return Intake(SOURCE, options, counts, document_of_row, (*options.named, *_COLUMNS))
-
-
-def document_of_row(
-    row: Mapping[str, Any], *, place: str, source: str, where: object, options: RowOptions
-) -> Document:
-    """A document from a row of BrWaC.
-
-    Args:
-        row: `doc_id`, `uri` (its site is the group) and `text`: a string with `END_MARK` between
-            its lines, or paragraphs, each a list of sentences. Sentences are joined by spaces,
-            paragraphs by newlines. `id`, `source` and `group` are known, too.
-        place: the id of a row without one.
-        source: of a row without one.
-        where: for errors.
-        options: which columns are what.
-
-    Raises:
-        EscadaError: no text in the row, or no column that `options` names.
-    """
-    for column in options.named[1:]:
-        text_of(row, column, where)
-    value = text_of(row, options.text, where)
-    text = _joined(value)
-    if text is None:
-        raise not_text(options.text, value, where, known="a string nor paragraphs")
-    uri = name_in(row, "uri", "url")
-    return Document(
-        name_in(row, *([options.id_column] if options.id_column else ("id", "doc_id"))) or place,
-        name_in(row, options.source_column or "source") or source,
-        name_in(row, options.group_column or "group") or (host(uri) if uri else None) or "",
-        text,
-    )
 
 
 def _joined(value: object) -> str | None:
@@ -110,39 +66,39 @@ def _joined(value: object) -> str | None:
     return "\n".join(paragraphs)
 
 
+ROWS = RowKind(
+    text_of=_joined,
+    texts="a string nor paragraphs",
+    ids=("id", "doc_id"),
+    addresses=("uri", "url"),
+)
+"""A text has `END_MARK` between its lines, or is paragraphs, each a list of sentences, which are
+joined by spaces, and the paragraphs by newlines."""
+
+
 def read_hub(
-    limit: int | None = None, *, name: str = HUB_NAME, intake: Intake | None = None
+    intake: Intake, limit: int | None = None, *, name: str = HUB_NAME
 ) -> Iterator[Document]:
     """Stream the hub's data set, without keeping a copy.
 
     Args:
+        intake: how rows become documents, and what is counted.
         limit: read no more documents than this.
         name: a data set on the hub or, for `datasets`, a local folder of the same form.
-        intake: which columns are what, and what is counted.
 
     Raises:
         EscadaError: the `brwac` extra is not installed, or the hub cannot be reached.
     """
+    file = "give a file of it with --source-file"
+    datasets = needed("datasets", "brwac", otherwise=file)
     try:
-        import datasets  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
-    except ModuleNotFoundError as error:
-        raise EscadaError(
-            "BrWaC comes from the hub through the package 'datasets', which is not installed",
-            fix="pip install 'escada[brwac]', or give a file of it with --source-file",
-        ) from error
-    load = cast(Callable[..., Iterable[Mapping[str, Any]]], datasets.load_dataset)  # pyright: ignore[reportUnknownMemberType]
-    try:
-        rows = load(name, split="train", streaming=True)
+        rows: Iterable[Row] = datasets.load_dataset(name, split="train", streaming=True)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise EscadaError(
-            f"the data set cannot be opened: {reason}",
-            where=name,
-            fix="check the network, or give a file of it with --source-file",
-        ) from error
-    used = intake or brwac_intake(RowOptions(), ReadCounts())
+        what = f"the data set cannot be opened: {reason}"
+        raise EscadaError(what, where=name, fix=f"check the network, or {file}") from error
     numbered = ((n, f"{name}, row {n}", row) for n, row in enumerate(rows, start=1))
-    yield from islice(used.documents(numbered, lambda number: str(number)), limit)
+    yield from islice(intake.documents(numbered, ""), limit)
 
 
 def read_shard(path: Path, place: str, source: str = SOURCE) -> Iterator[Document]:
@@ -212,7 +168,7 @@ def _read_columns(
         yield document
 
 
-def read_vert(path: Path, place: str, source: str = SOURCE) -> Iterator[Document]:
+def read_vert(path: Path, place: str, source: str) -> Iterator[Document]:
     """The `.vert` release: the token is the line's first column."""
     return _read_columns(path, place, source, lambda line: line.split("\t", 1)[0].strip() or None)
 
@@ -222,6 +178,6 @@ def _second_column(line: str) -> str | None:
     return columns[1] if len(columns) > 1 and columns[0].isdigit() else None
 
 
-def read_conll(path: Path, place: str, source: str = SOURCE) -> Iterator[Document]:
+def read_conll(path: Path, place: str, source: str) -> Iterator[Document]:
     """The `.conll` release: the token is the second column, marks may stand behind `# `."""
     return _read_columns(path, place, source, _second_column)

@@ -22,9 +22,9 @@ from escada.errors import EscadaError
 from escada.files import parse_json
 from escada.text.documents import Document
 from escada.text.sources import rows, walk
-from escada.text.sources.base import Intake
 from escada.text.sources.brwac import read_conll, read_vert
 from escada.text.sources.conllu import read_treebank
+from escada.text.sources.intake import Intake
 from escada.text.sources.opening import NotUtf8Error, lines, without_packing
 from escada.text.sources.rows import read_rows, suffix_of
 
@@ -56,11 +56,9 @@ def read_file(path: Path, place: str, intake: Intake) -> Iterator[Document]:
     """
     suffix = suffix_of(path)
     if suffix in rows.SUFFIXES:
-        options = intake.options
-        found = read_rows(
-            path, columns=intake.columns, required=options.named, on_bad_row=intake.on_bad_row
-        )
-        return intake.documents(found, lambda number: f"{place}:{number}")
+        named, columns = intake.options.named, intake.columns
+        found = read_rows(path, columns=columns, required=named, on_bad_row=intake.on_bad_row)
+        return intake.documents(found, f"{place}:")
     if suffix == ".vert":
         return read_vert(path, place, intake.source)
     if suffix == ".conll":

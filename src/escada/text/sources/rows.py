@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from escada.errors import EscadaError, nearest
 from escada.files import parse_json
@@ -41,8 +41,8 @@ SUFFIXES = (*JSON_LINES, *DELIMITED, *PARQUET)
 Row = dict[str, Any]
 NumberedRow = tuple[int, str, Row]
 """Its number, where it stands, the row."""
-OnBadRow = Callable[[EscadaError], None]
-"""Raises the error, or takes note of it and returns: then the row is skipped."""
+_Checked = Iterator[tuple[int, str, Row | EscadaError]]
+"""A bad row is the error that says what is wrong with it."""
 
 _JSON_LINE = 'each line is one object, such as {"text": "Era uma vez"}'
 _LIST_OPENS = re.compile(rb"\s*\[\s*(\{|\]?\s*$)")
@@ -55,11 +55,6 @@ _QUOTE = "put a field that holds the separator, a quote or a line end in quotes"
 NAME_THE_COLUMN = "name the column of the text 'text', or say which it is with --text-column"
 
 
-def fail(error: EscadaError) -> NoReturn:
-    """What happens to a bad row where none may be skipped."""
-    raise error
-
-
 def suffix_of(path: Path) -> str:
     """The suffix that tells the form, in lower case, that of a packing set aside."""
     return Path(without_packing(path.name)).suffix.lower()
@@ -70,7 +65,7 @@ def read_rows(
     *,
     columns: Collection[str] | None = None,
     required: Sequence[str] = (),
-    on_bad_row: OnBadRow = fail,
+    on_bad_row: Callable[[EscadaError], None] | None = None,
 ) -> Iterator[NumberedRow]:
     """The rows of a file, streamed (a JSON list is held whole).
 
@@ -78,20 +73,28 @@ def read_rows(
         path: its suffix tells the form.
         columns: of a Parquet file read these alone; None: all.
         required: columns that a CSV or Parquet file must have; the rows of JSON are not checked.
-        on_bad_row: called with what is wrong with a row.
+        on_bad_row: called with what is wrong with a row, which is then skipped; None: it is raised.
 
     Raises:
-        EscadaError: missing, not such a file, damaged, or what `on_bad_row` raises.
+        EscadaError: missing, not such a file, damaged, or a bad row.
     """
     suffix = suffix_of(path)
     if suffix in PARQUET:
-        return _parquet_rows(path, columns, required, on_bad_row)
-    if suffix in DELIMITED:
-        return _delimited_rows(path, required, on_bad_row)
-    if suffix in JSON_LINES:
-        return _json_rows(path, on_bad_row)
-    known = " ".join(SUFFIXES)
-    raise EscadaError(f"unknown form {suffix or path.name!r}", where=path, fix=f"use {known}")
+        rows = _parquet_rows(path, columns, required)
+    elif suffix in DELIMITED:
+        rows = _delimited_rows(path, required)
+    elif suffix in JSON_LINES:
+        rows = _json_rows(path)
+    else:
+        known = " ".join(SUFFIXES)
+        raise EscadaError(f"unknown form {suffix or path.name!r}", where=path, fix=f"use {known}")
+    for number, where, row in rows:
+        if not isinstance(row, EscadaError):
+            yield number, where, row
+        elif on_bad_row is None:
+            raise row
+        else:
+            on_bad_row(row)
 
 
 def _check_columns(present: Sequence[str], required: Sequence[str], where: object) -> None:
@@ -106,7 +109,7 @@ def _check_columns(present: Sequence[str], required: Sequence[str], where: objec
         raise EscadaError(f"two columns are named {min(twice)!r}", where=where, fix="rename one")
 
 
-def _json_rows(path: Path, on_bad_row: OnBadRow) -> Iterator[NumberedRow]:
+def _json_rows(path: Path) -> _Checked:
     stream = enumerate(byte_lines(path), start=1)
     begun = False
     for number, (offset, data) in stream:
@@ -114,8 +117,7 @@ def _json_rows(path: Path, on_bad_row: OnBadRow) -> Iterator[NumberedRow]:
             continue
         if not begun and _LIST_OPENS.match(data):
             rest = (decode(data, path, offset) for _, (offset, data) in stream)
-            text = decode(data, path, offset) + "".join(rest)
-            yield from _list_rows(text, path, on_bad_row)
+            yield from _list_rows(decode(data, path, offset) + "".join(rest), path)
             return
         begun = True
         where = f"{printable(path)}:{number}"
@@ -125,31 +127,23 @@ def _json_rows(path: Path, on_bad_row: OnBadRow) -> Iterator[NumberedRow]:
                 continue
             row = _object(parse_json(line, where, _JSON_LINE), where)
         except EscadaError as error:
-            on_bad_row(error)
-        else:
-            yield number, where, row
+            row = error
+        yield number, where, row
 
 
-def _list_rows(text: str, path: Path, on_bad_row: OnBadRow) -> Iterator[NumberedRow]:
-    for number, value in enumerate(cast(list[Any], parse_json(text, path)), start=1):
+def _list_rows(text: str, path: Path) -> _Checked:
+    for number, value in enumerate(cast(list[object], parse_json(text, path)), start=1):
         where = f"{printable(path)}, row {number}"
-        try:
-            row = _object(value, where)
-        except EscadaError as error:
-            on_bad_row(error)
-        else:
-            yield number, where, row
+        yield number, where, _object(value, where)
 
 
-def _object(value: object, where: str) -> Row:
-    if not isinstance(value, dict):
-        raise EscadaError("expected a JSON object", where=where, fix=_JSON_LINE)
-    return cast(Row, value)
+def _object(value: object, where: str) -> Row | EscadaError:
+    if isinstance(value, dict):
+        return cast(Row, value)
+    return EscadaError("expected a JSON object", where=where, fix=_JSON_LINE)
 
 
-def _delimited_rows(
-    path: Path, required: Sequence[str], on_bad_row: OnBadRow
-) -> Iterator[NumberedRow]:
+def _delimited_rows(path: Path, required: Sequence[str]) -> _Checked:
     csv.field_size_limit(_LONGEST_FIELD)
     lines = (data.decode("utf-8", "surrogateescape") for _, data in byte_lines(path))
     before, first = next(((n, line) for n, line in enumerate(lines) if line.strip()), (0, ""))
@@ -167,7 +161,7 @@ def _delimited_rows(
             bad = EscadaError(f"not a CSV record: {error}", where=where, fix=_QUOTE)
             if not names or "unexpected end" in str(error):  # an open quote swallows what follows
                 raise bad from error
-            on_bad_row(bad)
+            yield number, where, bad
             continue
         if fields is None:
             return
@@ -179,12 +173,7 @@ def _delimited_rows(
             _check_columns(names, required, where)
             continue
         number += 1
-        try:
-            row = _record(names, fields, where)
-        except EscadaError as error:
-            on_bad_row(error)
-        else:
-            yield number, where, row
+        yield number, where, _record(names, fields, where)
 
 
 def _delimiter(line: str, columns: Collection[str]) -> str:
@@ -197,14 +186,14 @@ def _delimiter(line: str, columns: Collection[str]) -> str:
     return max(_DELIMITERS, key=worth)
 
 
-def _record(names: list[str], fields: list[str], where: str) -> Row:
+def _record(names: list[str], fields: list[str], where: str) -> Row | EscadaError:
     if len(fields) != len(names):
-        raise EscadaError(
-            f"{len(fields)} fields where {len(names)} columns are named",
-            where=where,
-            fix=_QUOTE,
-        )
-    _check_utf8(fields, where)
+        what = f"{len(fields)} fields where {len(names)} columns are named"
+        return EscadaError(what, where=where, fix=_QUOTE)
+    try:
+        _check_utf8(fields, where)
+    except EscadaError as error:
+        return error
     return dict(zip(names, fields, strict=True))
 
 
@@ -214,9 +203,7 @@ def _check_utf8(fields: list[str], where: str) -> None:
             decode(field.encode("utf-8", "surrogateescape"), Path(where), 0)
 
 
-def _parquet_rows(
-    path: Path, columns: Collection[str] | None, required: Sequence[str], on_bad_row: OnBadRow
-) -> Iterator[NumberedRow]:
+def _parquet_rows(path: Path, columns: Collection[str] | None, required: Sequence[str]) -> _Checked:
     import pyarrow.parquet as parquet
     from pyarrow import ArrowException  # pyright: ignore[reportUnknownVariableType]
 
@@ -234,9 +221,8 @@ def _parquet_rows(
                     try:
                         row = {name: _decoded(values[name][i], name, where) for name in wanted}
                     except EscadaError as error:
-                        on_bad_row(error)
-                    else:
-                        yield number, where, row
+                        row = error
+                    yield number, where, row
     except UnicodeDecodeError as error:
         raise EscadaError(f"not UTF-8 after row {number}: {error}", where=path) from error
     except (ArrowException, OSError) as error:  # pyright: ignore[reportUnknownVariableType]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from escada.files import content_hash
 from escada.spec import TokenizerSpec
-from escada.text.tokenizers.contract import Ids, write_metadata
+from escada.text.tokenizers.contract import Ids, checked_ids, write_metadata
 
 
 class ByteTokenizer:
@@ -37,9 +37,7 @@ class ByteTokenizer:
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
         """Text of some ids. BOS and EOS vanish; bytes that are not UTF-8 become U+FFFD."""
-        array = np.asarray(ids, dtype=np.int64)
-        if array.size and (array.min() < 0 or array.max() >= self.vocab_size):
-            raise IndexError(f"id outside [0, {self.vocab_size})")
+        array = checked_ids(ids, self.vocab_size)
         return array[array < 256].astype(np.uint8).tobytes().decode("utf-8", errors="replace")
 
     def token_text(self, token: int) -> str | bytes:
@@ -50,7 +48,7 @@ class ByteTokenizer:
         """Write `tokenizer.json`."""
         write_metadata(folder, self._content())
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, object]:
         return {"kind": self.kind, "vocab_size": self.vocab_size}
 
 
@@ -59,6 +57,6 @@ def train(spec: TokenizerSpec, documents: Iterable[str]) -> ByteTokenizer:
     return ByteTokenizer()
 
 
-def load(folder: Path, content: dict[str, Any]) -> ByteTokenizer:
+def load(folder: Path, content: Mapping[str, Any]) -> ByteTokenizer:
     """There is nothing to read."""
     return ByteTokenizer()

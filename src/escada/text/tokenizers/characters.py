@@ -9,10 +9,10 @@ code lossless again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from escada.errors import EscadaError
 from escada.files import content_hash
 from escada.spec import TokenizerSpec
-from escada.text.tokenizers.contract import REPLACEMENT, Ids, write_metadata
+from escada.text.tokenizers.contract import REPLACEMENT, Ids, checked_ids, write_metadata
 
 UNICODE_SCALARS = 1_112_064
 """Code points that text can hold: 0x110000 less 2,048 surrogates."""
@@ -77,11 +77,6 @@ class CharacterTokenizer:
             )
         return cls((chr(point) for point in kept.tolist()), min_count=min_count)
 
-    @classmethod
-    def from_content(cls, content: dict[str, Any]) -> CharacterTokenizer:
-        """The tokenizer whose metadata this is."""
-        return cls(cast(str, content["characters"]), min_count=int(content["min_count"]))
-
     @property
     def unknown_bits(self) -> float:
         """log2 of the characters that the vocabulary lacks."""
@@ -104,9 +99,7 @@ class CharacterTokenizer:
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
         """Text of some ids. BOS and EOS vanish; UNK becomes U+FFFD."""
-        array = np.asarray(ids, dtype=np.int64)
-        if array.size and (array.min() < 0 or array.max() >= self.vocab_size):
-            raise IndexError(f"id outside [0, {self.vocab_size})")
+        array = checked_ids(ids, self.vocab_size)
         array = array[(array != self.bos_id) & (array != self.eos_id)]
         return self._point_of_id[array].astype("<u4").tobytes().decode("utf-32-le")
 
@@ -118,7 +111,7 @@ class CharacterTokenizer:
         """Write `tokenizer.json`."""
         write_metadata(folder, self._content())
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, object]:
         return {
             "kind": self.kind,
             "vocab_size": self.vocab_size,
@@ -150,6 +143,6 @@ def train(spec: TokenizerSpec, documents: Iterable[str]) -> CharacterTokenizer:
     return CharacterTokenizer.train(documents, min_count=spec.min_count)
 
 
-def load(folder: Path, content: dict[str, Any]) -> CharacterTokenizer:
+def load(folder: Path, content: Mapping[str, Any]) -> CharacterTokenizer:
     """The tokenizer of a metadata file."""
-    return CharacterTokenizer.from_content(content)
+    return CharacterTokenizer(content["characters"], min_count=content["min_count"])

@@ -8,7 +8,7 @@ like others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -86,7 +86,7 @@ class Tokenizer(Protocol):
         ...
 
 
-def write_metadata(folder: Path, content: dict[str, Any]) -> None:
+def write_metadata(folder: Path, content: Mapping[str, object]) -> None:
     """Write `tokenizer.json`: the content, its schema version and its hash."""
     write_json(
         folder / METADATA,
@@ -114,6 +114,20 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     if content_hash(content) != expected:
         raise corrupted(path)
     return content
+
+
+def checked_ids(
+    ids: Sequence[int] | NDArray[np.integer[Any]], vocab_size: int
+) -> NDArray[np.int64]:
+    """Ids as an array.
+
+    Raises:
+        IndexError: one outside the vocabulary.
+    """
+    array = np.asarray(ids, dtype=np.int64)
+    if array.size and (array.min() < 0 or array.max() >= vocab_size):
+        raise IndexError(f"id outside [0, {vocab_size})")
+    return array
 
 
 def corrupted(path: Path) -> EscadaError:

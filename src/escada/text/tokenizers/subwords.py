@@ -26,7 +26,7 @@ import io
 import os
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from escada.errors import EscadaError
 from escada.files import content_hash, write_bytes
 from escada.spec import TokenizerSpec
-from escada.text.tokenizers.contract import REPLACEMENT, Ids, corrupted, write_metadata
+from escada.text.tokenizers.contract import REPLACEMENT, Ids, checked_ids, corrupted, write_metadata
 
 MODEL = "tokenizer.model"
 UNK_ID, BOS_ID, EOS_ID, NEWLINE_ID, BYTE_0_ID = 0, 1, 2, 3, 4
@@ -154,15 +154,13 @@ class SubwordTokenizer:
         """
         if spec.vocab_size is None:
             raise EscadaError(f"tokenizer.vocab_size is needed for {kind!r}")
+        coverage = spec.character_coverage
         return cls.train(
-            documents,
-            kind=kind,
-            vocab_size=spec.vocab_size,
-            character_coverage=spec.character_coverage,
+            documents, kind=kind, vocab_size=spec.vocab_size, character_coverage=coverage
         )
 
     @classmethod
-    def load(cls, folder: Path, content: dict[str, Any]) -> SubwordTokenizer:
+    def load(cls, folder: Path, content: Mapping[str, Any]) -> SubwordTokenizer:
         """The tokenizer of a folder whose metadata is `content`.
 
         Raises:
@@ -221,9 +219,7 @@ class SubwordTokenizer:
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
         """Text of some ids. BOS and EOS vanish; UNK and bytes that are not UTF-8 become U+FFFD."""
-        wanted = [int(token) for token in ids]
-        if wanted and (min(wanted) < 0 or max(wanted) >= self.vocab_size):
-            raise IndexError(f"id outside [0, {self.vocab_size})")
+        wanted = checked_ids(ids, self.vocab_size).tolist()
         return cast(str, self._processor.decode(wanted)) if wanted else ""
 
     def token_text(self, token: int) -> str | bytes:
@@ -239,7 +235,7 @@ class SubwordTokenizer:
         write_bytes(folder / MODEL, self.model)
         write_metadata(folder, self._content())
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, object]:
         return {
             "kind": self.kind,
             "vocab_size": self.vocab_size,

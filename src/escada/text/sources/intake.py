@@ -1,0 +1,135 @@
+"""How the rows of a source's files become documents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from escada.errors import EscadaError
+from escada.text.documents import Document
+from escada.text.sources.base import ReadCounts, RowOptions
+from escada.text.sources.rows import NAME_THE_COLUMN, NumberedRow, Row
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True)
+class RowKind:
+    """Where a document's parts stand in rows of one kind, as far as the user names no columns.
+
+    Attributes:
+        text_of: the text that a value is; None: it is none.
+        texts: what a text may be, for an error.
+        ids: columns of the id: the first that holds one counts.
+        addresses: columns of an address, whose site is the group of a row without one.
+    """
+
+    text_of: Callable[[object], str | None] = _string
+    texts: str = "a string nor UTF-8 bytes"
+    ids: tuple[str, ...] = ("id",)
+    addresses: tuple[str, ...] = ()
+
+
+PLAIN = RowKind()
+"""Rows of a user's own files."""
+
+
+@dataclass(frozen=True)
+class Intake:
+    """How the files of one source become documents.
+
+    Attributes:
+        source: of documents that name none.
+        options: which columns the user says are what.
+        counts: what is left out and skipped.
+        rows: which columns are what otherwise.
+    """
+
+    source: str
+    options: RowOptions
+    counts: ReadCounts
+    rows: RowKind = PLAIN
+
+    @property
+    def columns(self) -> list[str]:
+        """All that may be looked at."""
+        return [*self.options.named, *self.rows.ids, "group", "source", *self.rows.addresses]
+
+    def on_bad_row(self, error: EscadaError) -> None:
+        """Count a bad row, or end with it.
+
+        Raises:
+            EscadaError: the user did not ask to skip bad rows.
+        """
+        if not self.options.skip_bad_rows:
+            raise error
+        self.counts.skip_row(error)
+
+    def documents(self, rows: Iterable[NumberedRow], place: str) -> Iterator[Document]:
+        """The documents of rows, without the bad ones.
+
+        Args:
+            rows: see `rows.read_rows`.
+            place: before a row's number, the id of a row without one.
+
+        Raises:
+            EscadaError: what `on_bad_row` raises.
+        """
+        for number, where, row in rows:
+            try:
+                document = self.document(row, f"{place}{number}", where)
+            except EscadaError as error:
+                self.on_bad_row(error)
+            else:
+                yield document
+
+    def document(self, row: Row, place: str, where: object) -> Document:
+        """A row's document.
+
+        Raises:
+            EscadaError: no text in the row, or no column that the options name.
+        """
+        options = self.options
+        for column in options.named:
+            if column not in row:
+                known = ", ".join(map(str, row)) or "none"
+                what = f"no {column!r} in the row; its columns: {known}"
+                raise EscadaError(what, where=where, fix=NAME_THE_COLUMN)
+        text = self.rows.text_of(value := row[options.text])
+        if text is None:
+            raise EscadaError(
+                f"{options.text!r} is neither {self.rows.texts} but {type(value).__name__}",
+                where=where,
+                fix="give text in quotes, or add --skip-bad-rows",
+            )
+        group = _name(row, options.group_column or "group") or ""
+        if options.group_column is not None and "://" in group:
+            group = host(group) or group
+        if not group and (address := _name(row, *self.rows.addresses)):
+            group = host(address) or ""
+        ids = self.rows.ids if options.id_column is None else (options.id_column,)
+        source = _name(row, options.source_column or "source") or self.source
+        return Document(_name(row, *ids) or place, source, group, text)
+
+
+def _name(row: Mapping[str, object], *columns: str) -> str | None:
+    """The first of some columns that holds a name, as text; None when none does."""
+    for column in columns:
+        value = row.get(column)
+        if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+            continue
+        return str(value).encode("utf-8", "replace").decode("utf-8")
+    return None
+
+
+def host(uri: str) -> str | None:
+    """The site of an address, without `www.`; None when it has none."""
+    try:
+        name = urlsplit(uri if "://" in uri else f"//{uri}").hostname
+    except ValueError:
+        return None
+    return name.removeprefix("www.") if name else None
