@@ -13,54 +13,24 @@ module is imported only when a spec is loaded, and offers `Config` (a `ModelConf
 
 from __future__ import annotations
 
-import difflib
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast, get_args
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializeAsAny,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from escada.budget import Budget, BudgetField, Warmup, WarmupField
-from escada.errors import EscadaError, decimal_comma, nearest
+from escada.errors import EscadaError, nearest
 from escada.extensions import Place, add_folder
 from escada.files import content_hash
-
-Table = dict[str, Any]
-"""A TOML table before it is checked."""
+from escada.sections import Section, Table, field_keys, overlay, parse_assignment, validated
 
 SCHEMA_VERSION = 1
 FULL = "full"
 """The name of the preset that a spec file is without any overlay."""
-
-
-class Section(BaseModel):
-    """A table of a spec: strict, frozen, no unknown keys, finite numbers."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _truth_is_no_number(cls, value: object, field: ValidationInfo) -> object:
-        """Refuse `true` for a number, which Python would take for 1."""
-        annotation = cls.model_fields[str(field.field_name)].annotation
-        if isinstance(value, bool) and bool not in (annotation, *get_args(annotation)):
-            raise ValueError("true and false are no values of this key")
-        return value
 
 
 class Bilingual(Section):
@@ -266,54 +236,6 @@ def chosen(spec: Spec) -> list[tuple[Place, str]]:
     ]
 
 
-_S = TypeVar("_S", bound=BaseModel)
-
-
-def _validate(
-    section: type[_S], table: object, key: str, where: object, known_keys: Sequence[str]
-) -> _S:
-    """Check one table; the first problem becomes one clear line."""
-    try:
-        return section.model_validate(table)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        path = ".".join(str(part) for part in (key, *problem["loc"]) if part != "")
-        if problem["type"] == "extra_forbidden":
-            message = f"unknown key {path!r}"
-            raise EscadaError(message, where=where, fix=_nearest_key(path, known_keys)) from error
-        shown = problem["msg"].removeprefix("Value error, ")
-        got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
-        fix = "add it" if problem["type"] == "missing" else "change it there or with --set"
-        if isinstance(problem["input"], str) and (point := decimal_comma(problem["input"])):
-            fix = point
-        raise EscadaError(f"{path}: {shown}{got}", where=where, fix=fix) from error
-
-
-def _keys(section: type[BaseModel], prefix: str) -> list[str]:
-    """The full keys of a section's fields, those of its own sections included."""
-    keys: list[str] = []
-    for name, field in section.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            keys += _keys(inner, f"{prefix}{name}.")
-        else:
-            keys.append(f"{prefix}{name}")
-    return keys
-
-
-def _nearest_key(path: str, known: Sequence[str]) -> str:
-    """What an unknown key may mean: the same name elsewhere, one like it, or those beside it."""
-    table, _, name = path.rpartition(".")
-    tables = sorted({key.partition(".")[0] for key in known if "." in key})
-    beside = [key for key in known if key.rpartition(".")[0] == table] + ([] if table else tables)
-    for keys, cutoff in ((known, 1.0), (beside, 0.5), (known, 0.7)):
-        names = [key.rpartition(".")[2] for key in keys]
-        for close in difflib.get_close_matches(name, names, n=1, cutoff=cutoff):
-            meant = [key for key in keys if key.rpartition(".")[2] == close]
-            return "did you mean " + " or ".join(map(repr, meant)) + "?"
-    return "known: " + ", ".join(sorted(beside))
-
-
 def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
     """Check a resolved table (no presets left in it).
 
@@ -327,14 +249,14 @@ def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
         raise EscadaError("the spec has no model.kind", where=where, fix="add [model] kind = …")
     # All but the model first: its module imports torch, for which a typing error need not wait.
     model_keys = [f"model.{key}" for key in model_table]
-    written = list(dict.fromkeys([*_keys(Spec, ""), *model_keys]))
+    written = list(dict.fromkeys([*field_keys(Spec), *model_keys]))
     plain = {"model": ModelConfig(kind=str(model_table["kind"]))}
-    _validate(Spec, sections | plain, "", where, written)
+    validated(Spec, sections | plain, where, written)
     module = MODELS.load(str(model_table["kind"]))
     config_type = cast(type[ModelConfig], module.Config)
-    known = list(dict.fromkeys([*_keys(Spec, ""), *_keys(config_type, "model.")]))
-    config = _validate(config_type, model_table, "model", where, known)
-    spec = _validate(Spec, sections | {"model": config}, "", where, known)
+    known = list(dict.fromkeys([*field_keys(Spec), *field_keys(config_type, "model.")]))
+    config = validated(config_type, model_table, where, known, key="model")
+    spec = validated(Spec, sections | {"model": config}, where, known)
     _check_together(spec, where)
     return spec
 
@@ -372,33 +294,6 @@ def _check_together(spec: Spec, where: object) -> None:
             where=where,
             fix="lower the one or raise the other",
         )
-
-
-def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
-    """`base` with the values of `over` laid on it, table by table."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        if isinstance(below, dict) and isinstance(value, dict):
-            value = overlay(cast(Table, below), cast(Table, value))
-        merged[key] = value
-    return merged
-
-
-def _override(text: str) -> Table:
-    """`a.b=value` as nested tables; the value is read as TOML, else as a string."""
-    key, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"\s*[A-Za-z_][\w.]*\s*", key):
-        raise EscadaError(
-            f"--set {text!r} is not KEY=VALUE", fix="write for example train.learning_rate=3e-4"
-        )
-    try:
-        parsed: Any = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    for part in reversed(key.strip().split(".")):
-        parsed = {part: parsed}
-    return parsed
 
 
 @cache
@@ -498,8 +393,10 @@ def load_spec(rung: str, *, preset: str = FULL, overrides: Sequence[str] = ()) -
             )
         table = overlay(table, presets[preset])
     for text in overrides:
-        over = _override(text)
-        if "preset" in over:
+        key, value = parse_assignment(text, "--set", "train.learning_rate=3e-4")
+        if key.partition(".")[0] == "preset":
             raise EscadaError(f"--set {text!r} chooses no preset", fix="use --preset NAME")
-        table = overlay(table, over)
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        table = overlay(table, value)
     return parse_spec(overlay(table, {"preset": preset}), where)

@@ -95,9 +95,9 @@ def test_a_counter_that_stops_answering_keeps_its_figure_and_says_so_once(rapl):
     root, files = rapl
     meter = EnergyMeter.of(CPU, CostSettings(), rapl=root)
     files["package-0"].write_text("6500000\n")
-    meter.read()
+    meter.parts()
     files["package-0"].unlink()
-    meter.read()
+    meter.parts()
     assert meter.parts()[0].joules == pytest.approx(1.5)
     assert [note for note in meter.notes if "stopped answering" in note] == meter.notes
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Literal, cast
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from escada.errors import EscadaError, nearest
 
@@ -25,61 +26,64 @@ _SAME_MEMORY = 0.1
 """Two cards of one name are taken for the same when their memory differs by less than this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rent:
+class _Read(BaseModel):
+    """Figures that somebody published, with the place and the day that they were read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    date: str
+
+
+class Rent(_Read):
     """What someone asks for an hour of one GPU."""
 
     usd_per_hour: float
-    source: str
-    date: str
 
 
-@dataclass(frozen=True, slots=True)
-class Efficiency:
+class Efficiency(_Read):
     """The fraction of its peak that an architecture is assumed to reach with d_model = 768."""
 
     fraction: float
-    source: str
-    date: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """Where the figures of a GPU were read."""
-
-    source: str
-    date: str
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A GPU, by its maker's sheet.
+class Device(BaseModel):
+    """A GPU, by its maker's sheet: a row of the table.
 
     Attributes:
         name: as in the table, such as `rtx3060-12gb`.
         title: as its maker writes it.
-        memory_bytes: all of it; the driver and the context keep some hundred MB for themselves.
-        flop_per_second: dense peak by precision; a precision that is missing is not in hardware.
-        bytes_per_second: to and from its memory.
-        board_watts: power limit of the whole board, as shipped.
+        architecture: its maker's name for it.
         efficiency: assumed for its architecture.
+        memory_mib: all of it; the driver and the context keep some hundred MB for themselves.
+        tflops: dense peak by precision; a precision that is missing is not in hardware.
+        gb_per_s: to and from its memory.
+        watts: power limit of the whole board, as shipped.
         sheet: where the figures were read.
         usual: how people come by it.
         rent: a public price, where one was found.
-        torch_names: what `torch.cuda.get_device_name` calls it.
+        torch: what `torch.cuda.get_device_name` calls it.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     title: str
-    memory_bytes: int
-    flop_per_second: Mapping[str, float]
-    bytes_per_second: float
-    board_watts: float
+    architecture: str
     efficiency: Efficiency
-    sheet: Sheet
+    memory_mib: int
+    tflops: dict[str, float]
+    gb_per_s: float
+    watts: float
+    sheet: _Read
     usual: Ownership
-    rent: Rent | None
-    torch_names: tuple[str, ...]
+    rent: Rent | None = None
+    torch: tuple[str, ...]
+
+    @property
+    def memory_bytes(self) -> int:
+        """All of it."""
+        return self.memory_mib * 2**20
 
     def peak_flop_per_second(self, precision: Precision) -> float:
         """Dense peak of the sheet in this precision.
@@ -87,18 +91,18 @@ class Device:
         Raises:
             EscadaError: the device has no such arithmetic in hardware.
         """
-        if precision not in self.flop_per_second:
+        if precision not in self.tflops:
             raise EscadaError(
                 f"{self.title} has no {precision} in hardware",
                 where=self.name,
                 fix="choose fp16 or fp32",
             )
-        return self.flop_per_second[precision]
+        return self.tflops[precision] * 1e12
 
     @property
     def training_precision(self) -> Precision:
         """What `train.precision = auto` comes to on it."""
-        return "bf16" if "bf16" in self.flop_per_second else "fp16"
+        return "bf16" if "bf16" in self.tflops else "fp16"
 
 
 @cache
@@ -106,27 +110,11 @@ def known_devices() -> Mapping[str, Device]:
     """The table, by name."""
     text = resources.files("escada.cost").joinpath("devices.toml").read_text(encoding="utf-8")
     table = tomllib.loads(text)
-    assumed = {name: Efficiency(**row) for name, row in table.pop("efficiency").items()}
+    efficiency = table.pop("efficiency")
     return {
-        name: _device(name, cast(dict[str, Any], row), assumed[row["architecture"]])
+        name: Device(name=name, efficiency=efficiency[row["architecture"]], **row)
         for name, row in table.items()
     }
-
-
-def _device(name: str, row: Mapping[str, Any], efficiency: Efficiency) -> Device:
-    return Device(
-        name=name,
-        title=row["title"],
-        memory_bytes=row["memory_mib"] * 2**20,
-        flop_per_second={precision: peak * 1e12 for precision, peak in row["tflops"].items()},
-        bytes_per_second=row["gb_per_s"] * 1e9,
-        board_watts=row["watts"],
-        efficiency=efficiency,
-        sheet=Sheet(**row["sheet"]),
-        usual=row["usual"],
-        rent=Rent(**row["rent"]) if "rent" in row else None,
-        torch_names=tuple(row["torch"]),
-    )
 
 
 def device(name: str) -> Device:
@@ -153,7 +141,7 @@ def device_of(torch_name: str, memory_bytes: int) -> Device | None:
         memory_bytes: `torch.cuda.get_device_properties(…).total_memory`; tells a card of 8 GB from
             one of 16 GB that has the same name.
     """
-    named = [found for found in known_devices().values() if torch_name in found.torch_names]
+    named = [found for found in known_devices().values() if torch_name in found.torch]
     near = min(named, key=lambda found: abs(found.memory_bytes - memory_bytes), default=None)
     if near is None or abs(near.memory_bytes - memory_bytes) > _SAME_MEMORY * near.memory_bytes:
         return None

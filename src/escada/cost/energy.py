@@ -1,8 +1,7 @@
 """The energy of a training, from the counters of the hardware where they can be read.
 
     meter = EnergyMeter.of(hardware, settings)
-    …                                          # meter.read() now and then
-    meter.parts()                              # joules by part, each with its method
+    meter.parts()                              # joules by part so far, each with its method
 
 A GPU counts its own millijoules (NVML, from Volta on), a processor its microjoules (RAPL). Where a
 counter is missing, the part is *estimated* as watts × time, and says so and with which assumption;
@@ -17,7 +16,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,7 +36,7 @@ class Counter(Protocol):
     """Joules since it was made."""
 
     def joules(self) -> float:
-        """Read it; for a counter that wraps around, often enough to miss no round.
+        """Read it: where it wraps around, at every checkpoint, which misses no round.
 
         Raises:
             OSError: it can no longer be read.
@@ -64,15 +63,6 @@ class Part:
     basis: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    part: str
-    method: str
-    estimated: bool
-    basis: str
-    counter: Counter
-
-
 class EnergyMeter:
     """Counters that run from now on.
 
@@ -80,9 +70,8 @@ class EnergyMeter:
         notes: what could not be measured, and why; a sentence each.
     """
 
-    def __init__(self, sources: Sequence[_Source], notes: Sequence[str]) -> None:
-        self._sources, self.notes = tuple(sources), list(notes)
-        self._joules = [0.0] * len(self._sources)
+    def __init__(self, counters: Sequence[tuple[Part, Counter]], notes: Sequence[str]) -> None:
+        self._counters, self.notes = list(counters), list(notes)
 
     @classmethod
     def of(
@@ -101,44 +90,37 @@ class EnergyMeter:
             rapl: the folder of the processor's counters.
             clock: seconds, for an estimate.
         """
-        sources: list[_Source] = []
+        counters: list[tuple[Part, Counter]] = []
         notes: list[str] = []
         found = rapl_counters(rapl)
         if not isinstance(found, str):
             basis = "the processor and its memory as far as it counts that, all programs together"
-            sources.append(_Source("cpu", "rapl", False, basis, found))
+            counters.append((Part("cpu", "rapl", 0.0, False, basis), found))
         elif hardware.kind == "cpu":
             watts, basis = _cpu_watts(hardware, settings)
-            sources.append(_Source("cpu", "watts", True, basis, Watts(watts, clock)))
+            counters.append((Part("cpu", "watts", 0.0, True, basis), Watts(watts, clock)))
             notes.append(f"the processor's energy is estimated: {found}")
         else:
             notes.append(f"the processor beside the GPU is not counted: {found}")
         if hardware.kind == "cuda":
-            sources += _gpu(hardware, settings, clock, notes)
+            counters += _gpu(hardware, settings, clock, notes)
         if hardware.count > hardware.here:
             notes.append("the energy of other machines is not counted")
-        return cls(sources, notes)
-
-    def read(self) -> None:
-        """Read the counters, so that none wraps around unseen."""
-        self.parts()
+        return cls(counters, notes)
 
     def parts(self) -> list[Part]:
         """What each part has drawn so far.
 
         A counter that stops answering keeps its last figure, and `notes` says so.
         """
-        for number, source in enumerate(self._sources):
+        for number, (part, counter) in enumerate(self._counters):
             try:
-                self._joules[number] = source.counter.joules()
+                self._counters[number] = replace(part, joules=counter.joules()), counter
             except OSError as error:
-                note = f"the counter {source.method} stopped answering: {error}"
+                note = f"the counter {part.method} stopped answering: {error}"
                 if note not in self.notes:
                     self.notes.append(note)
-        return [
-            Part(source.part, source.method, joules, source.estimated, source.basis)
-            for source, joules in zip(self._sources, self._joules, strict=True)
-        ]
+        return [part for part, _ in self._counters]
 
 
 def _cpu_watts(hardware: Hardware, settings: CostSettings) -> tuple[float, str]:
@@ -150,20 +132,21 @@ def _cpu_watts(hardware: Hardware, settings: CostSettings) -> tuple[float, str]:
 
 def _gpu(
     hardware: Hardware, settings: CostSettings, clock: Callable[[], float], notes: list[str]
-) -> list[_Source]:
+) -> list[tuple[Part, Counter]]:
     found = nvml_counter(hardware.uuids)
     if not isinstance(found, str):
-        return [_Source("gpu", "nvml", False, "the whole board, all programs together", found)]
+        basis = "the whole board, all programs together"
+        return [(Part("gpu", "nvml", 0.0, False, basis), found)]
     if settings.device_watts is not None:
         watts, basis = settings.device_watts, f"{settings.device_watts:g} W, the user's"
     elif hardware.device is not None:
-        watts = hardware.device.board_watts
+        watts = hardware.device.watts
         basis = f"{watts:g} W, the board's power limit"
     else:
         notes.append(f"the GPU's energy is unknown: {found}; set device_watts for an estimate")
         return []
     notes.append(f"the GPU's energy is estimated: {found}")
-    return [_Source("gpu", "watts", True, basis, Watts(watts * hardware.here, clock))]
+    return [(Part("gpu", "watts", 0.0, True, basis), Watts(watts * hardware.here, clock))]
 
 
 class Watts:

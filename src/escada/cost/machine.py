@@ -15,7 +15,7 @@ from typing import Literal
 from escada.cost.devices import Device, Precision, device
 from escada.errors import EscadaError
 from escada.models.saved import Setting
-from escada.spec import Spec
+from escada.spec import MODELS, Spec
 
 WIDTH = 768
 """d_model of the Transformer that the table's efficiencies are of: GPT-2's."""
@@ -25,9 +25,6 @@ d_model 384: 22.4 ms for 16,384 tokens, 0.158 of its peak, where d_model 768 rea
 (github.com/karpathy/nanoGPT issue 178, read 2026-11-30; 894 ms for 40 micro-batches)."""
 MOST = 0.5
 """No model is taken to reach more."""
-RECURRENT = 0.5
-"""An LSTM waits for its own last step: it is taken to reach half of the table's. Assumed, not
-checked against a source."""
 GPU_RESERVE_BYTES = 3 * 2**28
 """Of a GPU's memory, 0.75 GiB that a training cannot have: driver, CUDA's context, holes in torch's
 cache. Assumed."""
@@ -139,7 +136,7 @@ def known_gpu(name: str, spec: Spec, *, watts: float | None = None) -> Machine:
         setting=Setting(precision, "cuda"),
         memory_bytes=gpu.memory_bytes - GPU_RESERVE_BYTES,
         gpu=gpu,
-        watts=watts or gpu.board_watts,
+        watts=watts or gpu.watts,
         watts_basis="the user's device_watts" if watts else "the board's power limit",
         pace=Pace("assumed", note, flop_per_second=share * peak),
     )
@@ -147,8 +144,9 @@ def known_gpu(name: str, spec: Spec, *, watts: float | None = None) -> Machine:
 
 def assumed_efficiency(gpu: Device, spec: Spec) -> float:
     """The fraction of its peak that the GPU is assumed to reach in the training of this rung."""
-    if spec.model.kind == "recurrent":
-        return gpu.efficiency.fraction * RECURRENT
+    stated: float | None = getattr(MODELS.load(spec.model.kind), "PLANNED_EFFICIENCY", None)
+    if stated is not None:
+        return gpu.efficiency.fraction * stated
     width = getattr(spec.model, "d_model", WIDTH)
     return min(MOST, gpu.efficiency.fraction * (width / WIDTH) ** NARROWER)
 

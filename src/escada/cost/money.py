@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from platformdirs import user_config_path
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from escada.cost.devices import Device, Ownership
 from escada.errors import EscadaError, nearest
 from escada.files import disk_errors, read_toml
-from escada.spec import Section
+from escada.sections import Section, Table, field_keys, parse_assignment, validated
 
 DEFAULT_GRID = "brazil"
 
@@ -150,7 +150,7 @@ class Prices:
 
 
 @cache
-def _table() -> dict[str, Any]:
+def _table() -> Table:
     text = resources.files("escada.cost").joinpath("prices.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
@@ -185,7 +185,7 @@ def load_prices(overrides: Sequence[str] = ()) -> Prices:
     """
     path = _settings_path()
     settings = CostSettings() if path is None else _settings(_read(path), path)
-    given = dict(_override(text) for text in overrides)
+    given = dict(parse_assignment(text, "cost setting", "brl_per_usd=5.5") for text in overrides)
     over = _settings(given, "command line")
     kept = settings.model_dump(exclude_none=True)
     for one, other in _ALTERNATIVES:
@@ -202,43 +202,19 @@ _ALTERNATIVES = (
 """Two ways to say one thing: together in one place they are a contradiction."""
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Table:
     if not path.exists():
         raise EscadaError("file not found", where=path, fix="check ESCADA_COST")
     with disk_errors(path):
         return read_toml(path, "fix it")
 
 
-def _override(text: str) -> tuple[str, Any]:
-    key, equals, value = (part.strip() for part in text.partition("="))
-    if not equals or not key:
-        raise EscadaError(
-            f"cost setting {text!r} is not KEY=VALUE", fix="write for example brl_per_usd=5.5"
-        )
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
-
-
-def _settings(table: Mapping[str, Any], where: object) -> CostSettings:
-    for key in table:
-        if key not in CostSettings.model_fields:
-            fix = nearest(key, CostSettings.model_fields)
-            raise EscadaError(f"unknown key {key!r}", where=where, fix=fix)
+def _settings(table: Table, where: object) -> CostSettings:
     for one, other in _ALTERNATIVES:
         if one in table and other in table:
             fix = "keep one of them"
             raise EscadaError(f"{one} and {other} are both set", where=where, fix=fix)
-    try:
-        settings = CostSettings.model_validate(dict(table))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        raise EscadaError(
-            f"{key}: {message}, got {problem['input']!r}", where=where, fix="change it"
-        ) from error
+    settings = validated(CostSettings, table, where, field_keys(CostSettings), fix="change it")
     if settings.grid is not None and settings.grid not in known_grids():
         raise EscadaError(
             f"unknown grid {settings.grid!r}",

@@ -12,7 +12,6 @@ docs/planner.md has the formulas and how near they come.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.cost.footprint import (
@@ -110,7 +109,7 @@ class TrainingPlan:
             return None
         return self.prices.bill(hours=self.hours, kwh=self.kwh, device=self.machine.gpu)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON."""
         spec, tokens, bill = self.spec, self.training_tokens, self.bill
         per_parameter = None if tokens is None else tokens / self.parameters

@@ -29,6 +29,8 @@ from escada.models.saved import FP32_BYTES, SavedBytes, Setting, linear_weights
 from escada.spec import ModelConfig
 
 EXPORTS = ("transformers", "onnx")
+PLANNED_EFFICIENCY = 0.5
+"""Of a Transformer's on a GPU: an LSTM waits for its own last step. Assumed, without a source."""
 SLOW_COMPILED = "cuDNN's kernels are nearly all of a recurrent step"
 INPUT_STD = 2.0
 """Of what the first layer reads, and so of its first gates before their sigmoids. With less, an

@@ -9,7 +9,6 @@ runs/2026-11-23-v5-laptop-3fa9c1/
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,74 +32,34 @@ def read_whole(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     return table
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
     """The paths of one run."""
 
-    path: Path
-
-    @property
-    def spec(self) -> Path:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.spec = path / "spec.toml"
         """The resolved spec."""
-        return self.path / "spec.toml"
-
-    @property
-    def record(self) -> Path:
-        """Status, identity and totals."""
-        return self.path / "record.json"
-
-    @property
-    def lock(self) -> Path:
+        self.record = path / "record.json"
+        """Status, identity and totals: see `escada.runs.record`."""
+        self.lock = path / ".training.lock"
         """Held by the process that trains the run: see `escada.files.exclusive`."""
-        return self.path / ".training.lock"
-
-    @property
-    def environment(self) -> Path:
+        self.environment = path / "env.json"
         """Versions and machine."""
-        return self.path / "env.json"
-
-    @property
-    def data(self) -> Path:
+        self.data = path / "data.json"
         """Hashes of the corpus, the tokenizer and the shards."""
-        return self.path / "data.json"
-
-    @property
-    def tokenizer(self) -> Path:
-        """The tokenizer's folder."""
-        return self.path / "tokenizer"
-
-    @property
-    def metrics(self) -> Path:
+        self.tokenizer = path / "tokenizer"
+        self.metrics = path / "metrics.jsonl"
         """One JSON object a line; the CSV beside it holds the same rows."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def tensorboard(self) -> Path:
-        """Event files."""
-        return self.path / "tensorboard"
-
-    @property
-    def checkpoints(self) -> Path:
+        self.tensorboard = path / "tensorboard"
+        self.checkpoints = path / "checkpoints"
         """Weights and training states."""
-        return self.path / "checkpoints"
-
-    @property
-    def samples(self) -> Path:
+        self.samples = path / "samples" / "samples.json"
         """The texts that the run wrote for the default prompts."""
-        return self.path / "samples" / "samples.json"
-
-    @property
-    def card(self) -> Path:
-        """The model card."""
-        return self.path / "README.md"
-
-    @property
-    def cost(self) -> Path:
-        """What the training cost."""
-        return self.path / "cost.json"
+        self.card = path / "README.md"
+        self.cost = path / "cost.json"
 
     def evaluation(self, split: str) -> Path:
-        """The ruler's figures on a split."""
+        """The ruler's figures on a split, or a task's of that name."""
         return self.path / "evaluation" / f"{split}.json"
 
     def document_scores(self, split: str) -> Path:

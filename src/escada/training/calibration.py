@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import torch
 
@@ -11,6 +10,7 @@ from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.runs.device import synchronize
 from escada.runs.run import Run
 from escada.training.loop import Training
+from escada.training.plan import predicted_cost
 
 CALIBRATION_SECONDS = 3.0
 CALIBRATION_WARMUP_STEPS = 2
@@ -20,46 +20,48 @@ DRY_RUN_STEPS = 1_000
 DRY_RUN_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedSteps:
-    """How long a training is, fixed before its schedule starts.
+def fixed_steps(run: Run, probe: Training) -> dict[str, object]:
+    """How long a training is, fixed before its schedule starts, and what that is expected to cost.
 
-    Attributes:
-        total_steps: that are trained.
-        budget_steps: that the budget pays for; more than those in a dry run.
-        seconds_per_step: as measured; None where nothing was.
-    """
-
-    total_steps: int
-    budget_steps: int
-    seconds_per_step: float | None
-
-
-def plan_steps(run: Run, probe: Training, steps_per_epoch: float) -> PlannedSteps:
-    """Fix the number of steps, and measure a step where that is wanted.
-
-    It is where time decides, and in a training so long that the seconds do not count: then only to
-    have a prediction of its hours.
+    A step is measured where time decides, and in a training so long that the seconds do not count:
+    then only to have a prediction of its hours.
 
     Args:
         run: its spec has the budget; a dry run gets fewer steps.
         probe: a training that is thrown away.
-        steps_per_epoch: of the run's batches.
+
+    Returns:
+        Values for the run's record.
     """
-    train, dry_run = run.spec.train, run.record.dry_run
+    record, train, batches = run.record, run.spec.train, probe.batches
     seconds = None
-    if train.budget.unit == "seconds" or dry_run:
+    if train.budget.unit == "seconds" or record.dry_run:
         seconds = _seconds_per_step(probe)
     of_budget = train.budget.steps(
-        steps_per_epoch=steps_per_epoch,
+        steps_per_epoch=batches.steps_per_epoch,
         targets_per_step=targets_per_step(train),
         flops_per_step=training_flops_per_step(probe.model, train),
         seconds_per_step=seconds,
     )
     if seconds is None and of_budget >= LONG_TRAINING_STEPS:
         seconds = _seconds_per_step(probe)
-    steps = dry_run_steps(of_budget, seconds) if dry_run and seconds else of_budget
-    return PlannedSteps(steps, of_budget, seconds)
+    steps = dry_run_steps(of_budget, seconds) if record.dry_run and seconds else of_budget
+    before = record.continued_from.step if record.continued_from else 0
+    return {
+        "parameters": probe.model.parameter_count(),
+        "predicted": predicted_cost(
+            run.spec,
+            probe.model,
+            batches.stream.n_tokens,
+            probe.setup.device,
+            probe.setup.precision,
+            total_steps=steps,
+            seconds_per_step=seconds,
+        ),
+        "total_steps": before + steps,
+        **({"planned_steps": of_budget} if record.dry_run else {}),
+        **({"calibrated_seconds_per_step": seconds} if seconds is not None else {}),
+    }
 
 
 def dry_run_steps(steps: int, seconds_per_step: float) -> int:

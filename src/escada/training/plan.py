@@ -98,7 +98,7 @@ def machine_here(
         watts = settings.cpu_watts or WATTS_PER_THREAD * found.threads
         basis = f"{WATTS_PER_THREAD:g} W a thread, assumed"
     else:
-        watts = settings.device_watts or (found.device.board_watts if found.device else None)
+        watts = settings.device_watts or (found.device.watts if found.device else None)
         basis = "the board's power limit" if found.device else "not known"
     if settings.cpu_watts or settings.device_watts:
         basis = "the user's"

@@ -37,7 +37,7 @@ from escada.text.batches import WindowBatches
 from escada.text.corpus import Corpus
 from escada.text.shards import TokenStream
 from escada.text.token_cache import prepare_tokens
-from escada.training.calibration import plan_steps
+from escada.training.calibration import fixed_steps
 from escada.training.continuing import (
     at_last_checkpoint,
     carry_over,
@@ -49,7 +49,6 @@ from escada.training.distributed import ALONE, World, interruptions
 from escada.training.loop import Interrupted, Training, ruler_validation
 from escada.training.memory import SMALLER, choose_micro_batch, settle_host_memory, shape_of
 from escada.training.metrics import Log, MetricsLog, NoLog
-from escada.training.plan import predicted_cost
 from escada.training.precision import ResolvedPrecision
 from escada.training.setup import Setup, check_same_setup, resolve_setup, setup_changes
 from escada.training.state import TrainingState
@@ -313,7 +312,7 @@ def _train(
     if setup.compiling.on:
         say(f"{spec.name}: compiling the training step")
     meter = Meter(run, device)
-    save_meter = meter.save if world.first else _nothing
+    save_meter = meter.save if world.first else lambda: None
     kept = settle_host_memory(
         spec,
         shape_of(spec, run.tokenizer.vocab_size),
@@ -331,7 +330,7 @@ def _train(
     if run.record.total_steps is None:
         if spec.train.budget.unit == "seconds" or run.record.dry_run:
             say(f"{spec.name}: calibrating: a few steps are timed and thrown away")
-        _fix_steps(run, new_training(1_000_000))
+        _note(run, world, **fixed_steps(run, new_training(1_000_000)))
     training = at_last_checkpoint(run, new_training, device)
     if resumed is not None:
         _note(run, world, **setup_changes(run.record, resumed, training.state.step))
@@ -350,32 +349,6 @@ def _train(
             raise
     _account(training, meter, "finished")
     return run
-
-
-def _fix_steps(run: Run, probe: Training) -> None:
-    """Put the number of steps into the record, and what they are expected to cost."""
-    planned = plan_steps(run, probe, probe.batches.steps_per_epoch)
-    predicted = predicted_cost(
-        run.spec,
-        probe.model,
-        probe.batches.stream.n_tokens,
-        probe.setup.device,
-        probe.setup.precision,
-        total_steps=planned.total_steps,
-        seconds_per_step=planned.seconds_per_step,
-    )
-    before = run.record.continued_from.step if run.record.continued_from else 0
-    steps: dict[str, object] = {"total_steps": planned.total_steps + before}
-    if run.record.dry_run:
-        steps["planned_steps"] = planned.budget_steps
-    if planned.seconds_per_step is not None:
-        steps["calibrated_seconds_per_step"] = planned.seconds_per_step
-    parameters = probe.model.parameter_count()
-    _note(run, probe.world, parameters=parameters, predicted=predicted, **steps)
-
-
-def _nothing() -> None:
-    """What the other processes do where the first one saves the meter."""
 
 
 def _account(training: Training, meter: Meter, status: str) -> None:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from escada.runs.run import Run
 
 
+Row = dict[str, Any]
+"""As `compare_recipes` gives it; its parts by source too."""
+
+
 def compare(
     runs: options.RunsOrClimbs,
     split: options.Split = "test",
@@ -78,7 +82,7 @@ def _runs_of(folder: Path) -> list[Run]:
     return [open_run(folder / row["run"]) for row in read_json(folder / LADDER)["rungs"]]
 
 
-def _show(rows: list[dict[str, Any]], metric: str) -> None:
+def _show(rows: list[Row], metric: str) -> None:
     heads = ("a", "b", "difference", "95 % interval", "p", "verdict", "scope")
     shown: list[tuple[str, ...]] = []
     sources: list[int] = []
@@ -108,12 +112,12 @@ def _show(rows: list[dict[str, Any]], metric: str) -> None:
             echo(sentence)
 
 
-def _part(part: dict[str, Any]) -> tuple[str, str, str, str]:
+def _part(part: Row) -> tuple[str, str, str, str]:
     p_value = _p_value(part["p_value"])
     return f"{part['difference']:+.4f}", _interval(part["ci95"]), p_value, part["verdict"]
 
 
-def _notes(row: dict[str, Any]) -> Iterator[str]:
+def _notes(row: Row) -> Iterator[str]:
     """What a verdict alone would hide."""
     pair = f"{row['a']} against {row['b']}"
     if row["sources_disagree"]:
@@ -139,7 +143,7 @@ def _p_value(p_value: float | None) -> str:
     return f"{p_value:.4f}" if p_value >= 0.0001 else "<0.0001"
 
 
-def _scope(row: dict[str, Any]) -> str:
+def _scope(row: Row) -> str:
     if row["scope"] == "run":
         return "these two runs"
     error, seeds = row["standard_error"], row["seeds"]

@@ -23,6 +23,10 @@ PROBES_IN_WORDS = {
 }
 
 
+Verdict = dict[str, Any]
+"""As `escada.judge.review` gives it; its rows too."""
+
+
 def judge(
     runs: options.Runs,
     base_url: Annotated[
@@ -167,7 +171,7 @@ def _progress_in_words(progress: ReviewProgress) -> str:
     return f"{progress.settled:,}/{progress.total:,} questions{retries}{ahead}"
 
 
-def _show(found: dict[str, Any], folder: Path) -> None:
+def _show(found: Verdict, folder: Path) -> None:
     """The verdict for a person: first whether to believe it."""
     who = "bits per byte under" if found["kind"] == "reference" else "judged by"
     echo(f"{who} {found['model']}: {'reliable' if found['reliable'] else 'NOT RELIABLE'}")
@@ -213,7 +217,7 @@ def _percents(interval: list[float]) -> str:
     return f"[{interval[0]:.0%}, {interval[1]:.0%}]"
 
 
-def _rating(row: dict[str, Any]) -> str:
+def _rating(row: Verdict) -> str:
     if row["rating"] is None:
         return "-"
     interval = row["ci95"]
@@ -222,7 +226,7 @@ def _rating(row: dict[str, Any]) -> str:
     )
 
 
-def _marks(row: dict[str, Any], with_marks: bool) -> str:
+def _marks(row: Verdict, with_marks: bool) -> str:
     if not with_marks:
         bits = row["bits_per_byte"]
         return "-" if bits is None else f"{bits['mean']:>13.3f}"

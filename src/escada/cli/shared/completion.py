@@ -12,9 +12,9 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from importlib import resources
+from importlib.resources.abc import Traversable
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 RUNS = "runs/"
 CORPORA = "data/"
@@ -82,7 +82,7 @@ def _beginning(values: Iterable[str], incomplete: str) -> list[str]:
     return [value for value in values if value.startswith(incomplete)]
 
 
-def _rung_files() -> dict[str, Any]:
+def _rung_files() -> dict[str, Traversable]:
     files = resources.files("escada.rungs").iterdir()
     return {f.name.removesuffix(".toml"): f for f in files if f.name.endswith(".toml")}
 

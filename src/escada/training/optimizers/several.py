@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+Table = dict[str, Any]
+"""A group of parameters with its settings, or a whole state, as torch has them."""
+
 
 class Several(torch.optim.Optimizer):
     """The groups and the state of its parts, in their order."""
@@ -26,10 +29,10 @@ class Several(torch.optim.Optimizer):
             vars(part)["found_inf"] = self.found_inf
             part.step()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Table:
         """As one optimizer's: parameters are numbered through all parts."""
         state: dict[int, Any] = {}
-        groups: list[dict[str, Any]] = []
+        groups: list[Table] = []
         first = 0
         for part in self.parts:
             table = part.state_dict()
@@ -41,9 +44,9 @@ class Several(torch.optim.Optimizer):
             first = _end(groups)
         return {"state": state, "param_groups": groups}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Table) -> None:
         """Give each part what is its own."""
-        groups: list[dict[str, Any]] = state_dict["param_groups"]
+        groups: list[Table] = state_dict["param_groups"]
         first = 0
         for part in self.parts:
             own, groups = groups[: len(part.param_groups)], groups[len(part.param_groups) :]
@@ -65,6 +68,6 @@ class Several(torch.optim.Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
-def _end(groups: Sequence[dict[str, Any]]) -> int:
+def _end(groups: Sequence[Table]) -> int:
     """One more than the last parameter's number."""
     return max((number for group in groups for number in group["params"]), default=-1) + 1
