@@ -1,7 +1,7 @@
-"""The one kind of error that a user can mend.
+"""The one kind of error that a user can fix.
 
 Anything a user can cause (a missing file, an unknown key, a full disk) is raised as `EscadaError`
-with three parts: what went wrong, where, and how to mend it. The command line prints it as one line
+with three parts: what went wrong, where, and how to fix it. The command line prints it as one line
 and exits with code 2. Every other exception is a bug and keeps its traceback.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 
 class EscadaError(Exception):
-    """Something that the user can mend.
+    """Something that the user can fix.
 
     Args:
         what: the problem, without a full stop.

@@ -86,7 +86,7 @@ class Runs:
                     * (torch.randn_like(parameter))
                 )
         checkpoint = Checkpoint(
-            step=1, weights=weights_of(model), training={}, facts={}, spec_hash=spec.hash
+            step=1, weights=weights_of(model), training={}, scalars={}, spec_hash=spec.hash
         )
         save_checkpoint(run.layout.checkpoints, checkpoint, best=True)
         return run

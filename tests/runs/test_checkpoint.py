@@ -27,7 +27,7 @@ def checkpoint(step, size=4, spec_hash="a"):
         spec_hash=spec_hash,
         weights={"w": torch.full((size,), float(step))},
         training={"m": torch.arange(size)},
-        facts={"step": step, "seconds": 0.25},
+        scalars={"step": step, "seconds": 0.25},
     )
 
 
@@ -41,7 +41,7 @@ def test_what_was_saved_is_loaded(tmp_path):
     assert loaded.step == 3
     assert torch.equal(loaded.weights["w"], torch.full((4,), 3.0))
     assert torch.equal(loaded.training["m"], torch.arange(4))
-    assert loaded.facts == {"step": 3, "seconds": 0.25}
+    assert loaded.scalars == {"step": 3, "seconds": 0.25}
 
 
 def test_only_the_last_and_the_best_are_kept(tmp_path):
@@ -137,14 +137,14 @@ def test_an_index_that_is_gone_is_read_from_the_checkpoints(tmp_path):
     for step, best in ((1, False), (2, True), (5, False)):
         kept = checkpoint(step)
         save_checkpoint(
-            tmp_path, replace(kept, facts={"best_step": 2 if step > 1 else 0}), best=best
+            tmp_path, replace(kept, scalars={"best_step": 2 if step > 1 else 0}), best=best
         )
     (tmp_path / "index.json").unlink()
     assert (load(tmp_path, "last").step, load(tmp_path, "best").step) == (5, 2)
     save_checkpoint(tmp_path, checkpoint(6), best=False)
     assert (load(tmp_path, "last").step, load(tmp_path, "best").step) == (6, 2)
     other = tmp_path / "other"
-    save_checkpoint(other, replace(checkpoint(7), facts={"best_step": 2}), best=False)
+    save_checkpoint(other, replace(checkpoint(7), scalars={"best_step": 2}), best=False)
     (other / "index.json").unlink()
     with pytest.raises(EscadaError, match="the best checkpoint, step-00000002"):
         load(other)

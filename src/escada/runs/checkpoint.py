@@ -30,7 +30,7 @@ from escada.runs.layout import RESTORE, read_whole
 SCHEMA_VERSION = 1
 Which = Literal["last", "best"]
 
-_MODEL, _TRAINING, _FACTS, _INDEX = (
+_MODEL, _TRAINING, _SCALARS, _INDEX = (
     "model.safetensors",
     "training.safetensors",
     "checkpoint.json",
@@ -47,14 +47,14 @@ class Checkpoint:
         spec_hash: of the spec that the weights belong to.
         weights: parameters and buffers by name, tied ones once.
         training: tensors of the optimizer and the scaler.
-        facts: JSON scalars, such as seconds and the best loss so far.
+        scalars: of the training, such as seconds and the best loss so far.
     """
 
     step: int
     spec_hash: str
     weights: Mapping[str, Tensor]
     training: Mapping[str, Tensor]
-    facts: Mapping[str, Any]
+    scalars: Mapping[str, Any]
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
@@ -96,13 +96,13 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None
             _write(new / _MODEL, checkpoint.weights)
             _write(new / _TRAINING, checkpoint.training)
             write_json(
-                new / _FACTS,
+                new / _SCALARS,
                 {
                     "schema_version": SCHEMA_VERSION,
                     "step": checkpoint.step,
                     "spec_hash": checkpoint.spec_hash,
                     "sha256": {file: sha256_file(new / file) for file in (_MODEL, _TRAINING)},
-                    "facts": dict(checkpoint.facts),
+                    "facts": dict(checkpoint.scalars),
                 },
             )
     index["last"] = name
@@ -127,7 +127,7 @@ def has_checkpoint(folder: Path) -> bool:
 
 def _whole(folder: Path) -> list[str]:
     """The names of the checkpoints that lie there, by step: a folder appears whole."""
-    return sorted(path.parent.name for path in folder.glob(f"step-*/{_FACTS}"))
+    return sorted(path.parent.name for path in folder.glob(f"step-*/{_SCALARS}"))
 
 
 def _read_index(folder: Path) -> dict[str, str]:
@@ -143,7 +143,7 @@ def _read_index(folder: Path) -> dict[str, str]:
         table = read_whole(folder / _INDEX, ("last", "best"))
         return {which: str(table[which]) for which in ("last", "best")}
     names = _whole(folder)
-    best = read_whole(folder / names[-1] / _FACTS, ("facts",))["facts"].get("best_step") or None
+    best = read_whole(folder / names[-1] / _SCALARS, ("facts",))["facts"].get("best_step") or None
     found = {"last": names[-1], "best": _name(best) if best else names[-1]}
     if found["best"] not in names:
         raise EscadaError(
@@ -167,7 +167,7 @@ def checkpoint_path(folder: Path, which: Which) -> Path:
     if not has_checkpoint(folder):
         raise EscadaError("no checkpoint yet", where=folder, fix="train or resume the run first")
     path = folder / str(_read_index(folder)[which])
-    if not (path / _FACTS).is_file():
+    if not (path / _SCALARS).is_file():
         raise EscadaError("the checkpoint is missing", where=path, fix=RESTORE)
     return path
 
@@ -193,7 +193,7 @@ def load_checkpoint(
 
 
 def _load(path: Path, *, spec_hash: str, device: torch.device, training: bool) -> Checkpoint:
-    table = read_whole(path / _FACTS, ("step", "spec_hash", "sha256", "facts"))
+    table = read_whole(path / _SCALARS, ("step", "spec_hash", "sha256", "facts"))
     if table["spec_hash"] != spec_hash:
         raise EscadaError(
             "the checkpoint belongs to another spec",
@@ -217,5 +217,5 @@ def _load(path: Path, *, spec_hash: str, device: torch.device, training: bool) -
         spec_hash=str(table["spec_hash"]),
         weights=loaded[_MODEL],
         training=loaded.get(_TRAINING, {}),
-        facts=table["facts"],
+        scalars=table["facts"],
     )

@@ -53,7 +53,7 @@ def at_last_checkpoint(
     checkpoint = load_checkpoint(
         run.layout.checkpoints, "last", spec_hash=run.spec.hash, device=device, training=True
     )
-    training = new_training(steps, TrainingState(**checkpoint.facts))
+    training = new_training(steps, TrainingState(**checkpoint.scalars))
     load_weights(training.model, checkpoint.weights, run.path)
     training.restore(checkpoint)
     return training
@@ -142,7 +142,7 @@ def carry_over(source: Run, run: Run) -> None:
         training=True,
     )
     state = replace(
-        TrainingState(**last.facts),
+        TrainingState(**last.scalars),
         best_bits_per_byte=None,
         best_step=0,
         validations_without_gain=0,
@@ -150,5 +150,5 @@ def carry_over(source: Run, run: Run) -> None:
     )
     if source.layout.cost.exists():
         write_json(run.layout.cost, read_json(source.layout.cost))
-    began = replace(last, spec_hash=run.spec.hash, facts=asdict(state))
+    began = replace(last, spec_hash=run.spec.hash, scalars=asdict(state))
     save_checkpoint(run.layout.checkpoints, began, best=False)

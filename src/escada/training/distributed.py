@@ -204,16 +204,16 @@ def interruptions(world: World) -> Generator[Callable[[], bool]]:
     Not with several processes: `torchrun` passes on what it gets, and may do so twice. It ends
     those that have not stopped after half a minute.
     """
-    asked = False
+    stopping = False
 
-    def ask() -> None:
-        nonlocal asked
-        if asked and world.size == 1:
+    def stop() -> None:
+        nonlocal stopping
+        if stopping and world.size == 1:
             raise KeyboardInterrupt
-        asked = True
+        stopping = True
 
-    with on_stop(ask):
-        yield lambda: asked
+    with on_stop(stop):
+        yield lambda: stopping
 
 
 @contextmanager

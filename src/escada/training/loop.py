@@ -256,7 +256,7 @@ class Training:
                     spec_hash=self.spec.hash,
                     weights=weights_of(self.model),
                     training=training_tensors(self.stepper.optimizer, self.stepper.scaler),
-                    facts=asdict(self.state),
+                    scalars=asdict(self.state),
                 ),
                 best=best,
             )

@@ -201,10 +201,11 @@ def _show(found: Verdict, folder: Path) -> None:
                 f"Probes: {text} in {probe['share']:.0%} {_percents(probe['ci95'])} of "
                 f"{counted(probe['pairs'], 'pair')}"
             )
-    asked = found["questions"]
+    questions = found["questions"]
     usd = "" if found["usd"] is None or not with_marks else f", {found['usd']:.4f} USD"
     echo(
-        f"{asked['answered']:,} of {asked['total']:,} answered, {asked['unusable']:,} unusable; "
+        f"{questions['answered']:,} of {questions['total']:,} answered, "
+        f"{questions['unusable']:,} unusable; "
         f"{counted(found['calls'], 'call')}, {found['tokens']['input']:,} + "
         f"{found['tokens']['output']:,} tokens{usd}"
     )

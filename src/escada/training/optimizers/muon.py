@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from escada.models.contract import LanguageModel
 from escada.models.roles import ROLES, Role, parameter_roles
 from escada.spec import TrainSpec
-from escada.training.optimizers.several import Several, Table
+from escada.training.optimizers.several import Several, TorchTable
 
 MOMENTUM = 0.95
 FIRST_MOMENTUM = 0.85
@@ -38,7 +38,7 @@ def build(model: LanguageModel, train: TrainSpec) -> torch.optim.Optimizer:
         named: float | None = getattr(train.rates, role)
         return train.learning_rate if named is None else named
 
-    def groups(wanted: Iterable[Role]) -> list[Table]:
+    def groups(wanted: Iterable[Role]) -> list[TorchTable]:
         return [{"params": roles[role], "lr": rate(role)} for role in wanted if roles[role]]
 
     parts: list[torch.optim.Optimizer] = []
@@ -83,7 +83,7 @@ class Muon(torch.optim.Optimizer):
         weight_decay: decoupled, as in AdamW.
     """
 
-    def __init__(self, groups: list[Table], steps: int, weight_decay: float) -> None:
+    def __init__(self, groups: list[TorchTable], steps: int, weight_decay: float) -> None:
         super().__init__(groups, {"weight_decay": weight_decay})
         self.newton_schulz_steps = steps
         self.found_inf: Tensor | None = None
@@ -148,7 +148,7 @@ class RowAdagrad(torch.optim.Optimizer):
 
     FIRST_SUM = 1e-8
 
-    def __init__(self, groups: list[Table]) -> None:
+    def __init__(self, groups: list[TorchTable]) -> None:
         super().__init__(groups, {})
         self.found_inf: Tensor | None = None
 

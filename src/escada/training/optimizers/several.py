@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Table = dict[str, Any]
+TorchTable = dict[str, Any]
 """A group of parameters with its settings, or a whole state, as torch has them."""
 
 
@@ -29,10 +29,10 @@ class Several(torch.optim.Optimizer):
             vars(part)["found_inf"] = self.found_inf
             part.step()
 
-    def state_dict(self) -> Table:
+    def state_dict(self) -> TorchTable:
         """As one optimizer's: parameters are numbered through all parts."""
         state: dict[int, Any] = {}
-        groups: list[Table] = []
+        groups: list[TorchTable] = []
         first = 0
         for part in self.parts:
             table = part.state_dict()
@@ -44,9 +44,9 @@ class Several(torch.optim.Optimizer):
             first = _end(groups)
         return {"state": state, "param_groups": groups}
 
-    def load_state_dict(self, state_dict: Table) -> None:
+    def load_state_dict(self, state_dict: TorchTable) -> None:
         """Give each part what is its own."""
-        groups: list[Table] = state_dict["param_groups"]
+        groups: list[TorchTable] = state_dict["param_groups"]
         first = 0
         for part in self.parts:
             own, groups = groups[: len(part.param_groups)], groups[len(part.param_groups) :]
@@ -68,6 +68,6 @@ class Several(torch.optim.Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
-def _end(groups: Sequence[Table]) -> int:
+def _end(groups: Sequence[TorchTable]) -> int:
     """One more than the last parameter's number."""
     return max((number for group in groups for number in group["params"]), default=-1) + 1
