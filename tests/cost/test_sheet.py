@@ -50,24 +50,24 @@ def test_sessions_add_up():
         ],
         load_prices(["electricity_usd_per_kwh=0.2", "brl_per_usd=5", "grid_g_per_kwh=100"]),
     )
-    assert found["wall_hours"] == pytest.approx(4)
-    assert found["validation_hours"] == pytest.approx(0.3)
-    assert found["kwh"] == pytest.approx(0.5)
-    assert [(row["part"], row["kwh"]) for row in found["energy"]] == [("cpu", pytest.approx(0.5))]
-    assert found["energy_estimated"] is True
-    assert (found["usd"], found["brl"]) == (pytest.approx(0.1), pytest.approx(0.5))
-    assert found["co2_g"] == pytest.approx(50)
-    assert found["money_basis"] == "electricity"
-    assert found["notes"] == ["a note"]
+    assert found.wall_hours == pytest.approx(4)
+    assert found.validation_hours == pytest.approx(0.3)
+    assert found.kwh == pytest.approx(0.5)
+    assert [(row.part, row.kwh) for row in found.energy] == [("cpu", pytest.approx(0.5))]
+    assert found.energy_estimated is True
+    assert (found.usd, found.brl) == (pytest.approx(0.1), pytest.approx(0.5))
+    assert found.co2_g == pytest.approx(50)
+    assert found.money_basis == "electricity"
+    assert found.notes == ["a note"]
 
 
 def test_a_session_on_rented_gpus_costs_their_hours():
     # 2 GPUs for 1.5 h at 0.35 USD
     parts = [part("gpu", KWH, "nvml")]
     found = account([session(RENTED, 1.5, parts)], load_prices())
-    assert (found["money_basis"], found["usd"]) == ("rent", pytest.approx(1.05))
-    assert found["kwh"] == pytest.approx(1)
-    assert found["energy_estimated"] is False
+    assert (found.money_basis, found.usd) == ("rent", pytest.approx(1.05))
+    assert found.kwh == pytest.approx(1)
+    assert found.energy_estimated is False
 
 
 def test_sessions_here_and_there_are_billed_each_in_its_way():
@@ -78,16 +78,16 @@ def test_sessions_here_and_there_are_billed_each_in_its_way():
         ],
         load_prices(["electricity_usd_per_kwh=0.2"]),
     )
-    assert found["money_basis"] == "rent and electricity"
-    assert found["usd"] == pytest.approx(0.1 + 0.7)
-    prices = [(row["basis"], row["value"]) for row in found["money_prices"]]
+    assert found.money_basis == "rent and electricity"
+    assert found.usd == pytest.approx(0.1 + 0.7)
+    prices = [(row["basis"], row["value"]) for row in found.money_prices]
     assert prices == [("electricity", 0.2), ("rent", 0.35)]
 
 
 def test_an_energy_without_the_gpu_is_unknown_and_so_is_its_co2():
     beside = [part("cpu", 0.5 * KWH, "rapl")]
     found = account([session(RENTED, 1, beside)], load_prices(["ownership=owned"]))
-    assert (found["kwh"], found["co2_g"], found["usd"]) == (None, None, None)
+    assert (found.kwh, found.co2_g, found.usd) == (None, None, None)
 
 
 SIZES = ["model.d_hidden=8", "model.d_embedding=4", "train.batch_sequences=2"]
@@ -105,19 +105,19 @@ def spec(monkeypatch, tmp_path):
 def test_a_finished_run_has_a_sheet_with_every_figure(spec, corpus_path, tmp_path):
     run = start(spec, Corpus.open(corpus_path), tmp_path / "runs", device="cpu")
     sheet = read_sheet(run.layout.cost)
-    assert sheet["status"] == "finished"
-    assert set(COST) <= set(sheet)
-    assert set(COMPARED) <= set(sheet)
-    assert sheet["tokens"]["seen"] == sheet["tokens"]["trained"] == 40 * 2 * 16
-    assert sheet["tokens"]["unique"] <= sheet["tokens"]["seen"]
-    assert 0 < sheet["utilisation"] < 1
-    assert 0 < sheet["hours"] + sheet["validation_hours"] < sheet["wall_hours"]
+    assert sheet.status == "finished"
+    assert set(COST) <= set(dict(sheet))
+    assert set(COMPARED) <= set(dict(sheet))
+    assert sheet.tokens.seen == sheet.tokens.trained == 40 * 2 * 16
+    assert sheet.tokens.unique <= sheet.tokens.seen
+    assert 0 < sheet.utilisation < 1
+    assert 0 < sheet.hours + sheet.validation_hours < sheet.wall_hours
     for key in ("training_seconds", "training_flops", "training_tokens", "peak_memory_bytes"):
-        assert sheet[key] == getattr(run.record, key)
+        assert getattr(sheet, key) == getattr(run.record, key)
     # the assumed watts of one thread or more, over the whole sitting
-    assert sheet["kwh"] >= 0.01 * sheet["wall_hours"] * 0.99
+    assert sheet.kwh >= 0.01 * sheet.wall_hours * 0.99
     (row,) = catalogue(tmp_path / "runs")
-    assert row["cost"]["kwh"] == sheet["kwh"]
+    assert row["cost"]["kwh"] == sheet.kwh
     said = in_one_line(sheet)
     assert "kWh (estimated)" in said
     assert "grid: brazil" in said
@@ -127,7 +127,7 @@ def test_what_was_predicted_stays_beside_what_was_measured(spec, corpus_path, tm
     run = stopped_after(spec, corpus_path, tmp_path, checks=20)
     run.update(predicted=PredictedCost(hours=1.5, kwh=0.1))
     resume(run.path)
-    assert read_sheet(run.layout.cost)["predicted"] == {"hours": 1.5, "kwh": 0.1}
+    assert read_sheet(run.layout.cost).predicted == PredictedCost(hours=1.5, kwh=0.1)
 
 
 def stopped_after(spec, corpus_path, tmp_path, checks):
@@ -154,15 +154,15 @@ def stopped_after(spec, corpus_path, tmp_path, checks):
 def test_energy_and_hours_of_an_interrupted_training_add_up(spec, corpus_path, tmp_path):
     run = stopped_after(spec, corpus_path, tmp_path, checks=15)
     first = read_sheet(run.layout.cost)
-    assert (first["status"], first["step"]) == ("interrupted", 15)
-    assert first["tokens"]["seen"] == 15 * 2 * 16
+    assert (first.status, first.step) == ("interrupted", 15)
+    assert first.tokens.seen == 15 * 2 * 16
     whole = read_sheet(resume(run.path).layout.cost)
-    assert [s["from_step"] for s in whole["sessions"]] == [0, 15]
-    assert whole["tokens"]["seen"] == 40 * 2 * 16
-    later = whole["sessions"][1]
-    assert whole["wall_hours"] == pytest.approx(first["wall_hours"] + later["wall_seconds"] / 3600)
-    joules = later["energy"][0]["joules"]
-    assert whole["kwh"] == pytest.approx(first["kwh"] + joules / KWH)
+    assert [s.from_step for s in whole.sessions] == [0, 15]
+    assert whole.tokens.seen == 40 * 2 * 16
+    later = whole.sessions[1]
+    assert whole.wall_hours == pytest.approx(first.wall_hours + later.wall_seconds / 3600)
+    joules = later.energy[0].joules
+    assert whole.kwh == pytest.approx(first.kwh + joules / KWH)
 
 
 def test_a_killed_session_counts_up_to_its_last_checkpoint(spec, corpus_path, tmp_path):
@@ -172,8 +172,8 @@ def test_a_killed_session_counts_up_to_its_last_checkpoint(spec, corpus_path, tm
     write_json(run.layout.cost, former | {"status": "training", "predicted": None})
     assert read_sheet(run.layout.cost) is None  # as after a kill, some versions ago
     whole = read_sheet(resume(run.path).layout.cost)
-    assert whole["wall_hours"] * 3600 > ledger["sessions"][0]["wall_seconds"]
-    assert len(whole["sessions"]) == 2
+    assert whole.wall_hours * 3600 > ledger["sessions"][0]["wall_seconds"]
+    assert len(whole.sessions) == 2
 
 
 def test_a_run_begun_by_an_older_version_says_from_where_it_was_metered(
@@ -182,7 +182,7 @@ def test_a_run_begun_by_an_older_version_says_from_where_it_was_metered(
     run = stopped_after(spec, corpus_path, tmp_path, checks=15)
     write_json(run.layout.cost, {"schema_version": 1, "step": 15})
     assert read_sheet(run.layout.cost) is None
-    assert read_sheet(resume(run.path).layout.cost)["metered_from_step"] == 15
+    assert read_sheet(resume(run.path).layout.cost).metered_from_step == 15
 
 
 def test_every_checkpoint_leaves_the_sessions_on_disk(spec, corpus_path, tmp_path, monkeypatch):

@@ -9,18 +9,23 @@ made of. docs/cost.md has the formulas. What cannot be known is null, and `notes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypedDict, cast
+
+from pydantic import BaseModel, ValidationError
 
 from escada.cost.devices import Precision, known_devices
 from escada.cost.energy import Part
+from escada.cost.hardware import RecordedHardware
 from escada.cost.meter import SCHEMA_VERSION, Meter, Session, with_present_names
 from escada.cost.money import Bill, Prices
 from escada.cost.peak import Peak, cached_peak, measured_peak
 from escada.cost.tokens import count_tokens
+from escada.errors import EscadaError
 from escada.files import read_json, write_json
+from escada.runs.layout import RESTORE
+from escada.runs.record import PredictedCost
 from escada.runs.run import Run
 from escada.text.batches import WindowBatches
 
@@ -29,7 +34,7 @@ COMPARED = ("hours", "kwh", "usd", "brl", "memory_bytes", "tokens_per_second")
 """What a plan may have predicted and a sheet has measured, under the same names in both."""
 
 
-class TrainingTotals(TypedDict):
+class TrainingTotals(BaseModel):
     """What a training has come to, for its record and its sheet."""
 
     step: int
@@ -47,26 +52,7 @@ class TrainingTotals(TypedDict):
     """Of this process's device."""
 
 
-class Utilisation(TypedDict):
-    """How much of what its devices can do a training got out of them."""
-
-    flop_per_second: float | None
-    peak_flop_per_second: float | None
-    utilisation: float | None
-    peak: Mapping[str, object] | None
-
-
-class MemoryHeld(TypedDict):
-    """The most that any session held."""
-
-    memory_bytes: int | None
-    """The GPU's, where there is one."""
-    host_memory_bytes: int | None
-    device_memory_bytes: int | None
-    device_reserved_bytes: int | None
-
-
-class EnergyPart(TypedDict):
+class EnergyPart(BaseModel):
     """Energy by part and method, over the sessions."""
 
     part: str
@@ -77,7 +63,7 @@ class EnergyPart(TypedDict):
     kwh: float
 
 
-class Account(TypedDict):
+class Account(BaseModel):
     """Hours, energy, money and CO2; a sum with an unknown part is None."""
 
     wall_hours: float
@@ -89,53 +75,80 @@ class Account(TypedDict):
     usd: float | None
     brl: float | None
     money_basis: str
-    money_prices: list[Mapping[str, object]]
+    money_prices: list[dict[str, object]]
+    """What was paid for and at which price, each once."""
     co2_g: float | None
     grid: str
     grid_g_per_kwh: float
     notes: list[str]
 
 
-class CostSheet(TrainingTotals, Utilisation, MemoryHeld, Account):
+class TokenRates(BaseModel):
+    """Tokens (see `escada.cost.tokens`), and those of a second of training."""
+
+    unique: int
+    seen: int
+    trained: int
+    stream: int
+    unique_per_second: float | None
+    seen_per_second: float | None
+    trained_per_second: float | None
+
+
+class CostSheet(TrainingTotals, Account):
     """A whole cost.json."""
 
-    schema_version: int
+    schema_version: int = SCHEMA_VERSION
     status: str
-    tokens: Mapping[str, float | None]
     hours: float
-    prices: Mapping[str, object]
-    predicted: Mapping[str, object] | None
-    device: Mapping[str, object]
-    sessions: Sequence[Mapping[str, object]]
+    tokens: TokenRates
+    memory_bytes: int | None
+    """The most that any session held: of the GPU, where there is one, else of the process."""
+    host_memory_bytes: int | None
+    device_memory_bytes: int | None
+    device_reserved_bytes: int | None
+    flop_per_second: float | None
+    peak_flop_per_second: float | None
+    """Measured, of all its devices."""
+    utilisation: float | None
+    """The share that the training got of that."""
+    peak: Peak | None
+    prices: dict[str, object]
+    predicted: PredictedCost | None
+    device: RecordedHardware
+    sessions: list[Session]
 
 
 def read_sheet(path: Path) -> CostSheet | None:
     """A whole sheet; None when the training goes on, or an older version wrote the file.
 
     Raises:
-        EscadaError: it is no JSON.
+        EscadaError: it is no JSON, or damaged.
     """
-    if not path.exists():
+    table = with_present_names(read_json(path)) if path.exists() else {}
+    if table.get("schema_version") != SCHEMA_VERSION or "hours" not in table:
         return None
-    table = with_present_names(read_json(path))
-    whole = table.get("schema_version") == SCHEMA_VERSION and "hours" in table
-    return cast(CostSheet, table) if whole else None
+    try:
+        return CostSheet.model_validate(table)
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise EscadaError(f"damaged: {key}", where=path, fix=RESTORE) from error
 
 
 def in_one_line(sheet: CostSheet) -> str:
     """What a training cost, for a terminal, and what of it was not measured."""
-    kwh = "energy unknown" if sheet["kwh"] is None else f"{sheet['kwh']:.3g} kWh"
-    if sheet["kwh"] is not None and sheet["energy_estimated"]:
+    kwh = "energy unknown" if sheet.kwh is None else f"{sheet.kwh:.3g} kWh"
+    if sheet.kwh is not None and sheet.energy_estimated:
         kwh += " (estimated)"
     usd = "price unknown"
-    if sheet["usd"] is not None:
-        usd = f"USD {sheet['usd']:.2g}, BRL {sheet['brl']:.2g} ({sheet['money_basis']})"
-    parts = [f"{sheet['wall_hours']:.3g} h", kwh, usd]
-    if sheet["co2_g"] is not None:
-        parts.append(f"{sheet['co2_g']:.2g} g of CO2 (grid: {sheet['grid']})")
-    if sheet["utilisation"] is not None:
-        parts.append(f"{sheet['utilisation']:.0%} of the measured peak")
-    return "; ".join(["cost: " + ", ".join(parts), *sheet["notes"]])
+    if sheet.usd is not None:
+        usd = f"USD {sheet.usd:.2g}, BRL {sheet.brl:.2g} ({sheet.money_basis})"
+    parts = [f"{sheet.wall_hours:.3g} h", kwh, usd]
+    if sheet.co2_g is not None:
+        parts.append(f"{sheet.co2_g:.2g} g of CO2 (grid: {sheet.grid})")
+    if sheet.utilisation is not None:
+        parts.append(f"{sheet.utilisation:.0%} of the measured peak")
+    return "; ".join(["cost: " + ", ".join(parts), *sheet.notes])
 
 
 def write_sheet(
@@ -164,27 +177,41 @@ def write_sheet(
         EscadaError: the disk is full.
     """
     sessions = meter.sessions()  # before the peak is measured, which is no part of the training
-    rate = _rate(totals["training_flops"], totals["training_seconds"])
-    peak = cached_peak(meter.hardware, precision)
+    hardware, seconds = meter.hardware, totals.training_seconds
+    rate = _rate(totals.training_flops, seconds)
+    peak = cached_peak(hardware, precision)
     if status == "finished":  # who interrupts a training does not want to wait
-        reached = (rate or 0.0) / meter.hardware.processes
-        peak = measured_peak(meter.device, meter.hardware, precision, at_least=reached)
-    predicted = run.record.predicted or meter.predicted
-    sheet: CostSheet = {
-        "schema_version": SCHEMA_VERSION,
-        "status": status,
-        **totals,
-        "tokens": _tokens(batches, totals),
-        **_memory(sessions),
-        **_utilisation(rate, peak, meter.hardware.processes),
-        **account(sessions, meter.prices),
-        "hours": totals["training_seconds"] / 3600,
-        "prices": meter.prices.to_json(),
-        "predicted": predicted.model_dump(exclude_unset=True) if predicted else None,
-        "device": asdict(meter.hardware.recorded()),
-        "sessions": [asdict(session) for session in sessions],
-    }
-    write_json(run.layout.cost, sheet)
+        reached = (rate or 0.0) / hardware.processes
+        peak = measured_peak(meter.device, hardware, precision, at_least=reached)
+    peak_rate = None if peak is None else peak.flop_per_second * hardware.processes
+    tokens = count_tokens(batches, totals.step)
+    host_memory = _most(session.host_memory_bytes for session in sessions)
+    device_memory = _most(session.device_memory_bytes for session in sessions)
+    sheet = CostSheet(
+        status=status,
+        **dict(totals),
+        **dict(account(sessions, meter.prices)),
+        hours=seconds / 3600,
+        tokens=TokenRates(
+            **asdict(tokens),
+            unique_per_second=_rate(tokens.unique, seconds),
+            seen_per_second=_rate(tokens.seen, seconds),
+            trained_per_second=_rate(tokens.trained, seconds),
+        ),
+        memory_bytes=host_memory if device_memory is None else device_memory,
+        host_memory_bytes=host_memory,
+        device_memory_bytes=device_memory,
+        device_reserved_bytes=_most(session.device_reserved_bytes for session in sessions),
+        flop_per_second=rate,
+        peak_flop_per_second=peak_rate,
+        utilisation=None if rate is None or peak_rate is None else rate / peak_rate,
+        peak=peak,
+        prices=meter.prices.to_json(),
+        predicted=run.record.predicted or meter.predicted,
+        device=hardware.recorded(),
+        sessions=sessions,
+    )
+    write_json(run.layout.cost, sheet.model_dump(mode="json"))
     return sheet
 
 
@@ -192,39 +219,8 @@ def _rate(amount: float, seconds: float) -> float | None:
     return amount / seconds if seconds else None
 
 
-def _utilisation(rate: float | None, peak: Peak | None, processes: int) -> Utilisation:
-    of_all = None if peak is None else peak.flop_per_second * processes
-    return {
-        "flop_per_second": rate,
-        "peak_flop_per_second": of_all,
-        "utilisation": None if rate is None or of_all is None else rate / of_all,
-        "peak": None if peak is None else asdict(peak),
-    }
-
-
-def _tokens(batches: WindowBatches, totals: TrainingTotals) -> dict[str, float | None]:
-    found = count_tokens(batches, totals["step"])
-    counts = {"unique": found.unique, "seen": found.seen, "trained": found.trained}
-    seconds = totals["training_seconds"]
-    return {
-        **counts,
-        "stream": found.stream,
-        **{f"{name}_per_second": _rate(number, seconds) for name, number in counts.items()},
-    }
-
-
-def _memory(sessions: Sequence[Session]) -> MemoryHeld:
-    def most(found: Iterable[int | None]) -> int | None:
-        return max((size for size in found if size is not None), default=None)
-
-    host = most(session.host_memory_bytes for session in sessions)
-    device = most(session.device_memory_bytes for session in sessions)
-    return {
-        "memory_bytes": host if device is None else device,
-        "host_memory_bytes": host,
-        "device_memory_bytes": device,
-        "device_reserved_bytes": most(session.device_reserved_bytes for session in sessions),
-    }
+def _most(sizes: Iterable[int | None]) -> int | None:
+    return max((size for size in sizes if size is not None), default=None)
 
 
 def account(sessions: Sequence[Session], prices: Prices) -> Account:
@@ -237,22 +233,25 @@ def account(sessions: Sequence[Session], prices: Prices) -> Account:
     bills = [_bill(s, energy, prices) for s, energy in zip(sessions, energies, strict=True)]
     bases = {bill.basis for bill in bills}
     parts = [part for session in sessions for part in session.energy]
-    return {
-        "wall_hours": sum(s.wall_seconds for s in sessions) / 3600,
-        "validation_hours": sum(s.validation_seconds for s in sessions) / 3600,
-        "kwh": kwh,
-        "energy_estimated": any(part.estimated for part in parts),
-        "energy": _by_part(parts),
-        "metered_from_step": sessions[0].from_step,
-        "usd": _sum([bill.usd for bill in bills]),
-        "brl": _sum([bill.brl for bill in bills]),
-        "money_basis": bases.pop() if len(bases) == 1 else "rent and electricity",
-        "money_prices": _prices_of(bills),
-        "co2_g": None if kwh is None else prices.co2_g(kwh),
-        "grid": prices.grid,
-        "grid_g_per_kwh": prices.grid_g_per_kwh.value,
-        "notes": list(dict.fromkeys(note for s in sessions for note in s.notes)),
-    }
+    paid = {(bill.basis, bill.price.value): bill for bill in bills if bill.price is not None}
+    return Account(
+        wall_hours=sum(s.wall_seconds for s in sessions) / 3600,
+        validation_hours=sum(s.validation_seconds for s in sessions) / 3600,
+        kwh=kwh,
+        energy_estimated=any(part.estimated for part in parts),
+        energy=_by_part(parts),
+        metered_from_step=sessions[0].from_step,
+        usd=_sum([bill.usd for bill in bills]),
+        brl=_sum([bill.brl for bill in bills]),
+        money_basis=bases.pop() if len(bases) == 1 else "rent and electricity",
+        money_prices=[
+            {"basis": bill.basis, **asdict(bill.price)} for bill in paid.values() if bill.price
+        ],
+        co2_g=None if kwh is None else prices.co2_g(kwh),
+        grid=prices.grid,
+        grid_g_per_kwh=prices.grid_g_per_kwh.value,
+        notes=list(dict.fromkeys(note for s in sessions for note in s.notes)),
+    )
 
 
 def _kwh(session: Session) -> float | None:
@@ -273,33 +272,22 @@ def _bill(session: Session, kwh: float | None, prices: Prices) -> Bill:
     )
 
 
-def _prices_of(bills: Sequence[Bill]) -> list[Mapping[str, object]]:
-    """What was paid for and at which price, each once."""
-    kinds: dict[tuple[str, float], Mapping[str, object]] = {
-        (bill.basis, bill.price.value): {"basis": bill.basis, **asdict(bill.price)}
-        for bill in bills
-        if bill.price is not None
-    }
-    return list(kinds.values())
-
-
 def _by_part(parts: Sequence[Part]) -> list[EnergyPart]:
-    added: dict[tuple[str, str, str], EnergyPart] = {}
+    joules: dict[tuple[str, str, bool, str], float] = {}
     for part in parts:
-        row = added.setdefault(
-            (part.part, part.method, part.basis),
-            {
-                "part": part.part,
-                "method": part.method,
-                "joules": 0.0,
-                "estimated": part.estimated,
-                "basis": part.basis,
-                "kwh": 0.0,
-            },
+        row = (part.part, part.method, part.estimated, part.basis)
+        joules[row] = joules.get(row, 0.0) + part.joules
+    return [
+        EnergyPart(
+            part=name,
+            method=method,
+            joules=amount,
+            estimated=estimated,
+            basis=basis,
+            kwh=amount / JOULES_PER_KWH,
         )
-        row["joules"] += part.joules
-        row["kwh"] = row["joules"] / JOULES_PER_KWH
-    return list(added.values())
+        for (name, method, estimated, basis), amount in joules.items()
+    ]
 
 
 def _sum(amounts: Sequence[float | None]) -> float | None:

@@ -130,8 +130,7 @@ def _cost(run: Run) -> dict[str, Any] | None:
     sheet = read_sheet(run.layout.cost)
     if sheet is None:
         return None
-    figures = dict(sheet)
-    return {name: figures.get(name) for name in _COST}
+    return sheet.model_dump(mode="json", include=set(_COST))
 
 
 def _unknown_in_training(run: Run, corpus: Corpus) -> int:

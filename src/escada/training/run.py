@@ -354,7 +354,7 @@ def _train(
 def _account(training: Training, meter: Meter, status: str) -> None:
     """The totals into the record, then the cost sheet; of several processes, by the first."""
     totals = training.totals()
-    _note(training.run, training.world, status=status, **totals)
+    _note(training.run, training.world, status=status, **dict(totals))
     if training.world.first:
         precision = training.setup.precision.name
         write_sheet(
