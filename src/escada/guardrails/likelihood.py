@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from escada.errors import EscadaError
+from escada.generation.batch import never_chosen
 from escada.generation.decoding import Decoder
 from escada.generation.inference import exact_inference
 from escada.generation.samplers import SamplerSettings, filtered_logits, softmax
@@ -111,7 +112,7 @@ def _replay_batch(
     """Rows of one batch, longest first, so that those at their end are the last."""
     if not rows:
         return
-    banned = [tokenizer.bos_id] + ([] if tokenizer.unk_id is None else [tokenizer.unk_id])
+    banned = never_chosen(tokenizer)
     seen_BV = np.zeros((len(rows), model.vocab_size), dtype=np.bool_)
     for b, row in enumerate(rows):
         seen_BV[b, row.prompt_ids] = True

@@ -1,4 +1,4 @@
-"""What every model of the ladder promises, and all that the rest of the house knows of one.
+"""What every model of the ladder promises, and all that the rest of escada knows of one.
 
 A training tries the promises before its first step: `escada.generation.contract_check`.
 

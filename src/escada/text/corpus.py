@@ -15,10 +15,10 @@ once from there into the splits.
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from importlib import metadata
 from itertools import chain
@@ -242,7 +242,7 @@ def _make(
     counts = ReferenceCounts()
     staging = folder / "all.parquet"
     weights: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    with tables.writer(staging) as file:
+    with closing(tables.Writer(staging)) as file:
         for document in reference_documents(source, profile, counts, progress):
             weights[document.source][document.group] += file.add(document)
     if not weights:
@@ -255,14 +255,14 @@ def _make(
             else f"profile {profile} drops lines of fewer than {MIN_LINE_CHARACTERS} characters",
         )
     split_of = split_corpus(weights, source.name)
-    with contextlib.ExitStack() as stack:
-        splits = {split: stack.enter_context(_writing(folder, split)) for split in SPLITS}
+    with ExitStack() as stack:
+        splits = {split: stack.enter_context(closing(_Split(folder, split))) for split in SPLITS}
         for document in tables.read(staging):
             splits[split_of[document.source, document.group]].add(document)
     staging.unlink()
     n_groups = {name: len(groups) for name, groups in weights.items()}
     across_splits = _remove_copies(folder, splits, n_groups)
-    files = {split: splits[split].file_entry(folder, split) for split in SPLITS}
+    files = {split: splits[split].file_entry() for split in SPLITS}
     contents = {split: file.content_sha256 for split, file in files.items()}
     manifest = Manifest(
         hash=content_hash({"profile": profile, "splits": contents}),
@@ -290,8 +290,9 @@ def _make(
 class _Split:
     """The file of a split while it is written, and what is in it, by source."""
 
-    def __init__(self, file: tables.Writer) -> None:
-        self.file = file
+    def __init__(self, folder: Path, split: str) -> None:
+        self.path = folder / f"{split}.parquet"
+        self.file = tables.Writer(self.path)
         self._groups: dict[str, set[str]] = defaultdict(set)
         self._counts: dict[str, Counter[str]] = defaultdict(Counter)
 
@@ -300,27 +301,23 @@ class _Split:
         self._groups[document.source].add(document.group)
         self._counts[document.source].update(documents=1, bytes=n_bytes)
 
+    def close(self) -> None:
+        self.file.close()
+
     def size_of(self, source: str) -> Size:
         counts = self._counts[source]
         groups = len(self._groups[source])
         return Size(documents=counts["documents"], groups=groups, bytes=counts["bytes"])
 
-    def file_entry(self, folder: Path, split: str) -> SplitFile:
-        name = f"{split}.parquet"
+    def file_entry(self) -> SplitFile:
         return SplitFile(
-            file=name,
-            sha256=sha256_file(folder / name),
+            file=self.path.name,
+            sha256=sha256_file(self.path),
             content_sha256=self.file.content_hash,
             documents=self.file.n_documents,
             groups=sum(map(len, self._groups.values())),
             bytes=self.file.n_bytes,
         )
-
-
-@contextlib.contextmanager
-def _writing(folder: Path, split: str) -> Generator[_Split]:
-    with tables.writer(folder / f"{split}.parquet") as file:
-        yield _Split(file)
 
 
 def _remove_copies(
@@ -341,13 +338,13 @@ def _remove_copies(
     copied = contaminated(held_out(), others("train"))
     n_test = splits["test"].file.n_documents
     for split, flags in (("test", copied[:n_test]), ("validation", copied[n_test:])):
-        path = folder / f"{split}.parquet"
+        path = splits[split].path
         if split == "validation":
             flags = flags | contaminated(tables.read(path), others("test"))
         kept = _sources_in_need(zip(tables.read(path), flags, strict=True), n_groups)
         before = splits[split].file
         staged = path.rename(folder / f"{split}.staged.parquet")
-        with _writing(folder, split) as splits[split]:
+        with closing(_Split(folder, split)) as splits[split]:
             n_kept = 0
             for document, is_copy in zip(tables.read(staged), flags, strict=True):
                 if not is_copy or document.source in kept:

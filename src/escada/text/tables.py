@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +18,7 @@ _GROUP_DOCUMENTS = 8192
 
 
 class Writer:
-    """Appends documents to a Parquet file, and keeps their count, bytes and hash."""
+    """Appends documents to a Parquet file until it is closed; keeps their count, bytes and hash."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
@@ -66,16 +65,6 @@ class Writer:
         if self._rows:
             self._flush()
         self._file.close()
-
-
-@contextlib.contextmanager
-def writer(path: Path) -> Generator[Writer]:
-    """A writer that is closed in the end, also when something goes wrong."""
-    file = Writer(path)
-    try:
-        yield file
-    finally:
-        file.close()
 
 
 def read(path: Path) -> Iterator[Document]:

@@ -7,7 +7,9 @@ One file is one form, of this folder or anywhere on the path. It offers
     TOLERANCE                             the largest difference of a logit that is rounding
     NUMBERS                               what numbers the matrices may have, the usual first
 
-of which only `export` must be there: without `load` and `TOLERANCE` it cannot be checked. A model's
+`out` is a folder or a file that appears whole or not at all, `which` of the run's checkpoints is
+written, `overwrite` says whether an older export that lies there is replaced. Only `export` must be
+there: without `load` and `TOLERANCE` a form cannot be checked. A model's
 file says which of this folder's forms its kind has (`EXPORTS`).
 """
 

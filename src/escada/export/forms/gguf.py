@@ -28,10 +28,8 @@ from escada.export.target import export_file
 from escada.export.tokenizer import pieces_and_scores
 from escada.extensions import needed
 from escada.models import transformer
-from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which
 from escada.runs.run import Run
-from escada.text.tokenizers import Tokenizer
 from escada.text.tokenizers.subwords import BYTE_0_ID, NEWLINE_ID, UNK_ID, SubwordTokenizer
 
 Numbers = Literal["f32", "f16"]
@@ -60,14 +58,7 @@ def export(
     overwrite: bool = False,
     numbers: Numbers = "f32",
 ) -> Path:
-    """Write the file, whole or not at all.
-
-    Args:
-        run: with a checkpoint.
-        out: the file.
-        which: of the run's checkpoints.
-        overwrite: replace a file that lies there.
-        numbers: of the matrices.
+    """Write the file; see `forms`. `numbers` are those of the matrices.
 
     Returns:
         `out`.
@@ -76,14 +67,24 @@ def export(
         EscadaError: an architecture or a tokenizer that llama.cpp does not know, no checkpoint, the
             package gguf is missing, or something lies there.
     """
-    tokenizer = run.tokenizer
-    model = _gpt2(run.load_model(which), run.spec.name)
-    subwords = _bpe(tokenizer)
+    model, tokenizer = run.load_model(which), run.tokenizer
+    if not isinstance(model, transformer.Model):
+        kind = str(getattr(run.spec.model, "cell", run.spec.model.kind)).upper()
+        raise EscadaError(
+            f"{run.spec.name} cannot be a GGUF file: llama.cpp has no {kind} language models",
+            fix="v5 and v_final can; use --to transformers or --to onnx for this one",
+        )
+    if not isinstance(tokenizer, SubwordTokenizer) or tokenizer.kind != "bpe":
+        raise EscadaError(
+            f"a tokenizer of kind {tokenizer.kind!r} has no form in a GGUF file that gives the "
+            "same ids",
+            fix="only bpe has; use --to transformers or --to onnx",
+        )
     gguf = needed("gguf", "export")
     with export_file(out, overwrite, _MAGIC) as path:
         writer = gguf.GGUFWriter(path, "gpt2")
         _write_model(writer, gguf, run, model, numbers)
-        _write_tokenizer(writer, subwords)
+        _write_tokenizer(writer, tokenizer)
         for name, value in gguf_tensors(model, numbers).items():
             writer.add_tensor(name, value)
         writer.write_header_to_file()
@@ -159,30 +160,6 @@ def _name(name: str) -> str:
     _, _, layer, part = name.split(".", 3)
     inner, _, kind = part.rpartition(".")
     return f"blk.{layer}.{_BLOCK_NAMES[inner]}.{kind}"
-
-
-def _gpt2(model: LanguageModel, rung: str) -> transformer.Model:
-    if not isinstance(model, transformer.Model):
-        raise EscadaError(
-            f"{rung} cannot be a GGUF file: llama.cpp has no {_kind(model)} language models",
-            fix="v5 and v_final can; use --to transformers or --to onnx for this one",
-        )
-    return model
-
-
-def _kind(model: LanguageModel) -> str:
-    cell = getattr(getattr(model, "config", None), "cell", None)
-    return str(cell).upper() if cell else type(model).__module__
-
-
-def _bpe(tokenizer: Tokenizer) -> SubwordTokenizer:
-    if not isinstance(tokenizer, SubwordTokenizer) or tokenizer.kind != "bpe":
-        raise EscadaError(
-            f"a tokenizer of kind {tokenizer.kind!r} has no form in a GGUF file that gives the "
-            "same ids",
-            fix="only bpe has; use --to transformers or --to onnx",
-        )
-    return tokenizer
 
 
 def _write_model(

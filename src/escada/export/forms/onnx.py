@@ -85,13 +85,7 @@ class FromState(nn.Module):
 
 
 def export(run: Run, out: Path, which: Which = "best", overwrite: bool = False) -> Path:
-    """Write the folder, whole or not at all.
-
-    Args:
-        run: with a checkpoint.
-        out: the folder.
-        which: of the run's checkpoints.
-        overwrite: replace an older export that lies there.
+    """Write the folder; see `forms`.
 
     Returns:
         `out`.

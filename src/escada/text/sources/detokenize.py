@@ -195,7 +195,7 @@ def is_spaced_out(text: str) -> bool:
     return len(apart) > len(attached)
 
 
-def mend_news(text: str, tokens: Sequence[Token], *, expanded: bool) -> str:
+def restore_news(text: str, tokens: Sequence[Token], *, expanded: bool) -> str:
     """A sentence of porttinari, whose every sign and clitic stands apart.
 
     Args:
@@ -208,14 +208,14 @@ def mend_news(text: str, tokens: Sequence[Token], *, expanded: bool) -> str:
     return rejoin_signs(rejoin_contractions(text) if expanded else text)
 
 
-def mend_thesis(text: str) -> str:
+def restore_thesis(text: str) -> str:
     """A sentence of petrogold: a few were cut into tokens, some signs come from a symbol font."""
     text = _DOUBLED_STOP.sub(" .", text.translate(_SYMBOL_FONT))
     return rejoin_signs(text) if is_spaced_out(text) else text
 
 
-def mend_tweet(text: str) -> str:
-    """A tweet without addresses and entities, and, where somebody cut it into tokens, mended."""
+def restore_tweet(text: str) -> str:
+    """A tweet without addresses and entities, and, where somebody cut it into tokens, rejoined."""
     text = rejoin_contractions(remove_addresses(html.unescape(text)))
     if is_spaced_out(text):
         text = rejoin_signs(text)

@@ -152,7 +152,6 @@ def _unpack(raw: io.BufferedReader, packing: str) -> io.BufferedReader:
 
 def _refuse_other_kinds(head: bytes, path: Path) -> None:
     """Name a file that is no text by its first bytes."""
-    kind: tuple[str, str] | None = None
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         kind = _kind_of_zip(path)
     elif head[_TAR_AT : _TAR_AT + 5] == b"ustar":
