@@ -14,6 +14,7 @@ from escada.cost.planner import make_plan, predicted_cost_of
 from escada.cost.sheet import COMPARED
 from escada.cost.tokens import TrainingText, bytes_per_token, training_text
 from escada.errors import EscadaError
+from escada.models import transformer
 from escada.spec import load_spec
 from escada.training.memory import shape_of
 
@@ -147,6 +148,13 @@ def test_what_does_not_fit_is_warned_of_with_the_micro_batch_that_does():
     assert f"train.micro_batch_sequences={largest} fits" in plan.to_json()["warnings"][0]
     mended = plan_of(overrides=[f"train.micro_batch_sequences={largest}", fits_not[1]])
     assert mended.fits
+
+
+def test_a_kind_of_model_may_state_its_own_efficiency(monkeypatch):
+    usual = plan_of().seconds_per_step
+    half = (384 / 768) ** 0.8 / 2
+    monkeypatch.setattr(transformer, "PLANNED_EFFICIENCY", half, raising=False)
+    assert plan_of().seconds_per_step == pytest.approx(2 * usual)
 
 
 def test_auto_takes_the_largest_micro_batch_that_fits():

@@ -8,6 +8,7 @@ from escada.cost.hardware import RecordedHardware
 from escada.cost.meter import Session
 from escada.cost.money import load_prices
 from escada.cost.sheet import COMPARED, account, in_one_line, read_sheet
+from escada.errors import EscadaError
 from escada.files import read_json, write_json
 from escada.runs.catalogue import COST, catalogue
 from escada.runs.record import PredictedCost
@@ -121,6 +122,12 @@ def test_a_finished_run_has_a_sheet_with_every_figure(spec, corpus_path, tmp_pat
     said = in_one_line(sheet)
     assert "kWh (estimated)" in said
     assert "grid: brazil" in said
+
+
+def test_a_damaged_sheet_says_what_is_wrong_with_it(tmp_path):
+    write_json(tmp_path / "cost.json", {"schema_version": 2, "hours": 1.0, "wall_hours": "long"})
+    with pytest.raises(EscadaError, match=r"damaged: .*cost\.json"):
+        read_sheet(tmp_path / "cost.json")
 
 
 def test_what_was_predicted_stays_beside_what_was_measured(spec, corpus_path, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from escada.cli.shared import options
+from escada.files import cache_directory
 from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ def doctor(json: options.Json = False) -> None:
 
     import torch
 
-    from escada.files import cache_directory
     from escada.models.saved import setting_of
     from escada.runs.device import resolve_device
     from escada.runs.environment import environment

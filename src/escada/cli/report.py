@@ -11,6 +11,7 @@ import typer
 
 from escada.choices import Code
 from escada.cli.shared import options
+from escada.errors import EscadaError
 from escada.terminal import echo, echo_over
 
 
@@ -65,7 +66,6 @@ def report(
 
     With --latex, --markdown, --csv or --roadmap only those are written.
     """
-    from escada.errors import EscadaError
 
     files, more = (latex, markdown, csv, roadmap), sections or []
     if watch and any(files):
@@ -139,7 +139,6 @@ def _seconds(text: str) -> float:
     Raises:
         EscadaError: it is no duration, or none that can be kept.
     """
-    from escada.errors import EscadaError
 
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|)\s*", text)
     seconds = float(found[1]) * (60 if found[2] == "min" else 1) if found else 0.0

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from escada.cli.shared import options
+from escada.errors import EscadaError
 from escada.terminal import echo, echo_json, print_table
 
 
@@ -16,7 +17,6 @@ def runs(
     json: options.Json = False,
 ) -> None:
     """List the runs below a folder, climbs included."""
-    from escada.errors import EscadaError
     from escada.runs.catalogue import catalogue
 
     if folder.is_file():

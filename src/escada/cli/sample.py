@@ -10,7 +10,7 @@ import typer
 
 from escada.choices import Weights
 from escada.cli.shared import options
-from escada.errors import counted
+from escada.errors import EscadaError, counted
 from escada.terminal import bar, echo, echo_json, echo_styled, echo_text
 
 if TYPE_CHECKING:
@@ -73,7 +73,6 @@ def sample(
     """Generate text from prompts, each sample with its bits per token under the model."""
     from dataclasses import asdict
 
-    from escada.errors import EscadaError
     from escada.generation.batch import Batch
     from escada.generation.decoding import generate, requests
     from escada.generation.prompts import load_prompts

@@ -10,6 +10,8 @@ import typer
 
 from escada import choices
 from escada.cli.shared import completion, options
+from escada.errors import EscadaError
+from escada.files import new_directory
 from escada.terminal import echo, echo_json, echo_text
 
 if TYPE_CHECKING:
@@ -44,8 +46,6 @@ def train(
     profile: options.CorpusProfile = "reference",
 ) -> None:
     """Train a tokenizer on the training split of a corpus."""
-    from escada.errors import EscadaError
-    from escada.files import new_directory
     from escada.spec import TOKENIZERS, TokenizerSpec
     from escada.text.tokenizers import train_tokenizer
 
@@ -76,7 +76,6 @@ def encode(
     profile: Profile = None,
 ) -> None:
     """Print the ids of a text on one line; of --pieces, one a line."""
-    from escada.errors import EscadaError
 
     if text is not None and file is not None:
         raise EscadaError("both a text and a file", where="--file", fix="give one of them")
@@ -100,7 +99,6 @@ def decode(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids; without them, stdin.")] = None,
 ) -> None:
     """Print the text of some ids."""
-    from escada.errors import EscadaError
 
     used = _open(tokenizer)
     given = ids or sys.stdin.read().split()
@@ -162,7 +160,6 @@ def _open(folder: Path) -> Tokenizer:
 
 def _read(text: str | None, file: Path | None) -> str:
     """The user's text, which must be Unicode."""
-    from escada.errors import EscadaError
 
     try:
         if file is not None:

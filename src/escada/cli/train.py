@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from escada.cli.shared import completion, options
+from escada.errors import EscadaError
 from escada.signals import INTERRUPTED
 from escada.terminal import echo
 
@@ -47,7 +48,6 @@ def train(
 ) -> None:
     """Train a rung in a new run folder, whose path is the last line printed."""
     from escada.budget import Budget
-    from escada.errors import EscadaError
     from escada.spec import load_spec
 
     # What can be wrong is looked at before torch is loaded, which takes seconds.
@@ -93,7 +93,6 @@ def _check_continuing(run: Path, budget: str | None, *others: object) -> None:
     Raises:
         EscadaError: says which.
     """
-    from escada.errors import EscadaError
 
     if budget is None:
         raise EscadaError(

@@ -9,6 +9,7 @@ import typer
 
 from escada.cli.shared import options
 from escada.errors import counted
+from escada.files import read_json
 from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def _of_corpus(
     from escada.evaluation.baselines.cloze import guesses
     from escada.evaluation.task import Subject
     from escada.evaluation.tasks.cloze import CLOZE, SPLIT, cloze_items
-    from escada.files import read_json
     from escada.runs.corpus import corpus_of
 
     corpus = corpus_of(run, data)
@@ -67,7 +67,6 @@ def _of_corpus(
 
 def _ngrams_of_climb(run: Run, items: int) -> Baselines:
     """What the n-gram model of the run's climb, which takes long to fit, got at these passages."""
-    from escada.files import read_json
     from escada.ladder.climb import LADDER
 
     path = run.path.parent / LADDER

@@ -9,6 +9,8 @@ import typer
 
 from escada.choices import Metric
 from escada.cli.shared import options
+from escada.errors import EscadaError
+from escada.files import read_json
 from escada.terminal import echo, echo_json, print_table
 
 if TYPE_CHECKING:
@@ -38,7 +40,6 @@ def compare(
     Run folders are compared each with every later one; runs that differ only in their seed are one
     recipe.
     """
-    from escada.errors import EscadaError
     from escada.evaluation.task import Subject, complete
     from escada.evaluation.tasks.documents import Documents
     from escada.ladder.comparison import all_pairs, compare_recipes, group, ladder_pairs
@@ -70,7 +71,6 @@ LADDER = "ladder.json"
 
 def _runs_of(folder: Path) -> list[Run]:
     """One run, or those of a climb in the order of its ladder."""
-    from escada.files import read_json
     from escada.runs.run import open_run
 
     if not (folder / LADDER).is_file():

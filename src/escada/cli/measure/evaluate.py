@@ -12,6 +12,7 @@ from escada.choices import Scored
 from escada.cli.measure import windows
 from escada.cli.shared import completion, options, reading
 from escada.errors import EscadaError, counted
+from escada.files import read_json
 from escada.terminal import echo, echo_json, shortened
 
 if TYPE_CHECKING:
@@ -161,7 +162,6 @@ def _of_split(run: Run, split: str, data: Path | None, device: str) -> Found:
     """The figures of a split of the run's own corpus, from its folder if they are there."""
     from escada.evaluation.task import Subject, complete, read
     from escada.evaluation.tasks.documents import Documents
-    from escada.files import read_json
     from escada.report.writers.card import write_card
     from escada.runs.corpus import corpus_of
 
@@ -175,7 +175,6 @@ def _of_split(run: Run, split: str, data: Path | None, device: str) -> Found:
 def _named_tasks(run: Run, names: list[str], data: Path | None, device: str, json: bool) -> None:
     """Print what the tasks found; they are evaluated where that was not done."""
     from escada.evaluation.task import Subject, evaluate, find_tasks, read
-    from escada.files import read_json
     from escada.report.writers.card import write_card
     from escada.runs.corpus import corpus_of
 

@@ -10,6 +10,7 @@ import typer
 
 from escada.cli.shared import options
 from escada.errors import counted
+from escada.files import read_json
 from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ def guard(
 ) -> None:
     """Judge a run's samples by controls; the exit code is 1 if they cannot be trusted."""
     from escada.evaluation.task import Subject, parse
-    from escada.files import read_json
     from escada.guardrails.task import Guardrails, GuardrailsResult, guard_samples
     from escada.guardrails.texts import read_samples
     from escada.guardrails.verdicts import with_roadmap_limits

@@ -9,6 +9,7 @@ import typer
 
 from escada.cli.shared import options
 from escada.errors import counted
+from escada.files import read_json
 from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ def pairs(
     if file is None:
         from escada.evaluation.task import Subject
         from escada.evaluation.tasks.minimal_pairs import MinimalPairs
-        from escada.files import read_json
         from escada.runs.corpus import corpus_of
 
         task = MinimalPairs(source_file)

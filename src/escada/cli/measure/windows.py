@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from escada.choices import Scored
 from escada.errors import EscadaError, counted
+from escada.files import read_json
 from escada.terminal import LiveProgress, duration, echo, echo_json
 
 if TYPE_CHECKING:
@@ -73,7 +74,6 @@ def measure(
     """Print the figures of a split, from the run's folder if they are there."""
     from escada.evaluation.task import Subject
     from escada.evaluation.tasks.windows import Windows
-    from escada.files import read_json
     from escada.runs.corpus import corpus_of
 
     with LiveProgress("windows") as live:

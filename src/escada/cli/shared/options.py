@@ -10,6 +10,7 @@ import typer
 
 from escada import choices
 from escada.cli.shared import completion
+from escada.errors import EscadaError
 
 if TYPE_CHECKING:
     from escada.text.corpus import Corpus
@@ -49,7 +50,6 @@ def _folder_meant(context: typer.Context, given: Path) -> Path:
 
 def _tokenizer_meant(context: typer.Context, given: Path) -> Path:
     """A tokenizer's folder as it is; else that of the run that has this name."""
-    from escada.errors import EscadaError
 
     try:
         return _folder_meant(context, given)
@@ -176,7 +176,6 @@ def check_paths(data: Path | None, out: Path) -> None:
     Raises:
         EscadaError: no corpus at `data`, or no folder can be made at `out`.
     """
-    from escada.errors import EscadaError
     from escada.text.corpus import Corpus
 
     if data is not None:
