@@ -119,11 +119,12 @@ def test_json_stays_json_on_a_terminal_of_any_encoding(monkeypatch, encoding):
 def test_nothing_that_is_printed_raises_and_a_row_stays_a_row(encoding, text, number):
     with pytest.MonkeyPatch.context() as patch:
         stream = tty(patch, encoding)
+        patch.setattr(sys, "stderr", stream)
         terminal.print_what_can_be_shown()
         terminal.print_table(COLUMNS, [(text, number), (text, number)])
         terminal.echo(text)
         terminal.echo_styled([(text, None), (text, "bold")])
-        terminal.print_line(terminal.console(), text)
+        LiveProgress("reading").say(text)
         out = written(stream).replace("\x1b[1m", "").replace("\x1b[0m", "")
     lines = out.split("\n")
     texts = 2 * text.count("\n")  # the styled text keeps its own line breaks
@@ -142,3 +143,9 @@ def test_progress_without_a_terminal_is_a_line_now_and_then_and_one_at_the_end(c
         for done in (1, 2, 3, 4):
             live.update(done, 4, f"{done} of 4")
     assert capsys.readouterr().err.splitlines() == ["judge  2 of 4", "judge  4 of 4"]
+
+
+def test_a_passing_progress_says_nothing_when_it_has_ended(capsys):
+    with LiveProgress("reading", passing=True) as live:
+        live.update(4, 4, "4 documents")
+    assert capsys.readouterr().err == ""

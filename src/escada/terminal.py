@@ -3,7 +3,6 @@
     echo(f"{path}: {count:,} documents")
     echo_json(found)
     print_table([("source", "left"), ("bytes", "right")], rows)
-    with bar(TextColumn("reading"), BarColumn()) as progress: …
     with LiveProgress("judge") as live: live.update(12, 40, "12/40 questions")
 
 Names, paths, prompts and samples come from users. They are never read as markup, emoji codes or
@@ -26,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, ProgressColumn
 
 Column = tuple[str, Literal["left", "right"]]
 """The head of a column and where its cells are set."""
@@ -127,45 +125,45 @@ def console(*, err: bool = False) -> Console:
     return Console(stderr=err, markup=False, highlight=False, emoji=False)
 
 
-def bar(*columns: ProgressColumn, transient: bool = True) -> Progress:
-    """A bar on standard error where that is a terminal; elsewhere it shows nothing."""
-    from rich.progress import Progress
-
-    shown = console(err=True)
-    return Progress(*columns, console=shown, transient=transient, disable=not shown.is_terminal)
-
-
 class LiveProgress:
     """How far something long is: a bar on standard error where that is a terminal.
 
     Elsewhere a line every ten seconds, and one at the end.
+
+    Args:
+        label: what is being done.
+        passing: the bar goes when it has ended, and no line says that it has.
     """
 
-    def __init__(self, label: str) -> None:
-        from rich.progress import BarColumn, TextColumn
+    def __init__(self, label: str, *, passing: bool = False) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
 
-        self._label = label
-        self._bar = bar(
+        self._label, self._passing = label, passing
+        self._console = console(err=True)
+        self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[status]}", markup=False),
-            transient=False,
+            console=self._console,
+            transient=passing,
+            disable=not self._console.is_terminal,
         )
         self._task = self._bar.add_task(label, total=None, status="")
         self._last = time.monotonic()
 
-    def update(self, done: int, total: int, status: str) -> None:
+    def update(self, done: int, total: int | None, status: str) -> None:
         """So much is done of all; `status` says it in words, with what else is known."""
         self._bar.update(self._task, completed=done, total=total, status=status)
-        now = time.monotonic()
-        due = done == total or now - self._last >= PLAIN_SECONDS
-        if due and not self._bar.console.is_terminal:
+        now, ended = time.monotonic(), done == total and not self._passing
+        if not self._console.is_terminal and (ended or now - self._last >= PLAIN_SECONDS):
             self._last = now
             self.say(f"{self._label}  {status}")
 
     def say(self, text: str) -> None:
-        """A sentence above the bar."""
-        print_line(self._bar.console, text)
+        """A sentence of any length above the bar."""
+        from rich.text import Text
+
+        self._console.print(Text(in_line(text)), soft_wrap=True)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -182,13 +180,6 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def print_line(shown: Console, text: str) -> None:
-    """Print a line of any length on a console, above its bar if it has one."""
-    from rich.text import Text
-
-    shown.print(Text(in_line(text)), soft_wrap=True)
 
 
 def print_table(

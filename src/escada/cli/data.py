@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Generator
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ import typer
 from escada.choices import Profile
 from escada.cli.shared import completion, options, reading
 from escada.errors import EscadaError, counted
-from escada.terminal import Column, bar, echo, echo_json, print_table
+from escada.terminal import Column, LiveProgress, duration, echo, echo_json, print_table
 
 if TYPE_CHECKING:
     from escada.text.corpus import Corpus
@@ -67,7 +66,15 @@ def prepare(
         text_column, id_column, group_column, source_column, skip_bad_rows
     )
 
-    with _progress() as progress:
+    with LiveProgress("reading", passing=True) as live:
+        began = time.monotonic()
+
+        def progress(done: int, total: int | None) -> None:
+            if done % 64 == 0:
+                rate = done / max(time.monotonic() - began, 1e-9)
+                left = f", {duration((total - done) / rate)} left" if total and rate else ""
+                live.update(done, total, f"{done:,} documents, {rate:,.0f}/s{left}")
+
         corpus = prepare_corpus(
             source,
             out,
@@ -98,33 +105,6 @@ def stats(
         echo_json(statistics.model_dump(mode="json"))
     else:
         _print_statistics(corpus, statistics)
-
-
-@contextlib.contextmanager
-def _progress() -> Generator[Callable[[int, int | None], None]]:
-    """A bar on the terminal with documents a second and the time that is left, where known."""
-    import time
-
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    columns = (
-        TextColumn("reading"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("documents, {task.fields[rate]:,.0f}/s, left"),
-        TimeLeft(),
-    )
-    with bar(*columns) as shown:
-        task = shown.add_task("", total=None, rate=0.0)
-        start = time.monotonic()
-
-        def update(done: int, total: int | None) -> None:
-            if done % 64 == 0:
-                rate = done / max(time.monotonic() - start, 1e-9)
-                shown.update(task, completed=done, total=total, rate=rate)
-
-        yield update
 
 
 def _print_summary(corpus: Corpus) -> None:

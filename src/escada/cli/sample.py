@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +9,7 @@ import typer
 from escada.choices import Weights
 from escada.cli.shared import options
 from escada.errors import EscadaError, counted
-from escada.terminal import bar, echo, echo_json, echo_styled, echo_text
+from escada.terminal import LiveProgress, echo, echo_json, echo_styled, echo_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +112,15 @@ def sample(
         cleaned = [text for text in cleaned for _ in range(n)]
         _print_stream(events, cleaned, opened.tokenizer, with_tokens=logprobs is not None)
         return
-    with _progress(len(prompts) * n, max_tokens) as progress:
+    count = len(prompts) * n
+    if count > 1:
+        echo(
+            f"writing {count:,} samples together, of at most {counted(max_tokens, 'token')} each "
+            "(--stream shows one after the other as it is written)",
+            err=True,
+        )
+    with LiveProgress("writing", passing=True) as live:
+        most = count * max_tokens
         samples = generate(
             model,
             opened.tokenizer,
@@ -125,7 +131,7 @@ def sample(
             seed=seed,
             profile=profile,
             weights=weights,
-            progress=progress,
+            progress=lambda done: live.update(done, most, f"{done:,} of at most {most:,} tokens"),
         )
     if json:
         table = {
@@ -155,22 +161,6 @@ def sample(
         echo_text(
             f"  [{counted(len(one.ids), 'token')}, {one.bits_per_token:.2f} bits per token]\n"
         )
-
-
-@contextlib.contextmanager
-def _progress(samples: int, max_tokens: int) -> Generator[Callable[[int], None]]:
-    """Say what is being written, where it is not shown as it comes, and count its tokens."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-
-    if samples > 1:
-        echo(
-            f"writing {samples:,} samples together, of at most {counted(max_tokens, 'token')} each "
-            "(--stream shows one after the other as it is written)",
-            err=True,
-        )
-    with bar(BarColumn(), MofNCompleteColumn(), TextColumn("tokens at most")) as shown:
-        task = shown.add_task("", total=samples * max_tokens)
-        yield lambda count: shown.update(task, completed=count)
 
 
 def _print_stream(
