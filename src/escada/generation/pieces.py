@@ -101,15 +101,10 @@ class TextPieces:
 
 def unfinished_bytes(data: bytes) -> int:
     """Bytes at the end that begin a UTF-8 character which more bytes could make whole: 0 to 3."""
-    for count in range(1, min(3, len(data)) + 1):
-        if data[-count] & 0b1100_0000 == 0b1000_0000:
-            continue  # not the first byte of its character
-        try:
-            _, used = codecs.utf_8_decode(data[-count:], "strict", False)
-        except UnicodeDecodeError:
-            return 0
-        return count - used
-    return 0
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(data)
+    waiting, _ = decoder.getstate()
+    return len(waiting)
 
 
 def _overlap(text: str, stop: str) -> int:

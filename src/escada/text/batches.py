@@ -18,6 +18,7 @@ Shapes: B sequences in a batch, T tokens in a window.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -78,9 +79,9 @@ class WindowBatches:
         self.spacing_tokens = window_tokens if objective == "all" else stride_tokens
         self.windows_per_epoch = -(-stream.n_tokens // self.spacing_tokens)
         self.targets_per_step = batch_sequences * (window_tokens if objective == "all" else 1)
-        # A block larger than an epoch would work out epochs that nobody asked for.
+        # A block larger than an epoch would compute epochs that may never come.
         self._block_windows = max(batch_sequences, min(_MOST_AT_ONCE, self.windows_per_epoch))
-        self._block: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, dtype=np.int64))
+        self._block_starts = lru_cache(maxsize=1)(self._starts_of_block)
 
     @property
     def steps_per_epoch(self) -> float:
@@ -123,18 +124,10 @@ class WindowBatches:
             number += len(part)
         return np.concatenate(parts)
 
-    def _block_starts(self, block: int) -> NDArray[np.int64]:
-        """Positions of the windows of a block; the last block is remembered."""
-        held, starts = self._block
-        if held != block:
-            starts = self._compute_starts(block * self._block_windows)
-            self._block = (block, starts)
-        return starts
-
-    def _compute_starts(self, first: int) -> NDArray[np.int64]:
-        epochs, places = np.divmod(
-            np.arange(first, first + self._block_windows), self.windows_per_epoch
-        )
+    def _starts_of_block(self, block: int) -> NDArray[np.int64]:
+        """Positions of the windows of a block."""
+        numbers = block * self._block_windows + np.arange(self._block_windows)
+        epochs, places = np.divmod(numbers, self.windows_per_epoch)
         starts = np.empty(len(epochs), dtype=np.int64)
         for epoch in np.unique(epochs):
             here = epochs == epoch

@@ -101,7 +101,7 @@ def align(text: str, tokens: Tokens) -> list[Place] | None:
         if text[cursor : cursor + 1] == " ":
             cursor += 1
         place, used = _next_place(text, cursor, tokens, i)
-        if place is None and text[cursor : cursor + 1] == "-":  # manter-se: mending's hyphen
+        if place is None and text[cursor : cursor + 1] == "-":  # manter-se: detokenize's hyphen
             place, used = _next_place(text, cursor + 1, tokens, i)
         if place is None:
             return None

@@ -14,8 +14,10 @@ without an id is named by its place: the file's path below the source, a colon, 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain, groupby, islice
 from pathlib import Path
 
 from escada.errors import EscadaError
@@ -98,30 +100,17 @@ def read_files(files: Mapping[str, Path], intake: Intake) -> Iterator[Document]:
 def _read_blocks(path: Path, place: str, intake: Intake) -> Iterator[Document]:
     """The blocks of a text file between blank lines; in a file without blank lines, its lines."""
     _refuse_rows(path, intake.options.text)
-    has_blocks = _has_inner_blank_line(path)
-    block: list[str] = []
-    number = 0
-    for line in lines(path):
-        if line.strip():
-            block.append(line)
-        if block and (not has_blocks or not line.strip()):
-            number += 1
-            yield Document(f"{place}:{number}", intake.source, "", "\n".join(block))
-            block = []
-    if block:
-        yield Document(f"{place}:{number + 1}", intake.source, "", "\n".join(block))
+    has_blocks = next(islice(_blocks(path), 1, None), None) is not None
+    blocks = _blocks(path)
+    texts = map("\n".join, blocks) if has_blocks else chain.from_iterable(blocks)
+    for number, text in enumerate(texts, start=1):
+        yield Document(f"{place}:{number}", intake.source, "", text)
 
 
-def _has_inner_blank_line(path: Path) -> bool:
-    blank = text = False
-    for line in lines(path):
-        if not line.strip():
-            blank = text
-        elif blank:
-            return True
-        else:
-            text = True
-    return False
+def _blocks(path: Path) -> Iterator[Iterator[str]]:
+    """The lines between blank lines, and those at the ends; streamed, so to be read in order."""
+    parts = groupby(lines(path), key=lambda line: bool(line.strip()))
+    return (block for has_text, block in parts if has_text)
 
 
 def _refuse_rows(path: Path, column: str) -> None:
@@ -135,22 +124,14 @@ def _refuse_rows(path: Path, column: str) -> None:
     except NotUtf8Error:
         return
     kind = None
-    if first.lstrip().startswith("{") and _is_json(first):
-        kind = "JSON lines", ".jsonl"
-    elif any(_names_columns(first.split(sign), column) for sign in _DELIMITERS):
-        kind = "a table", ".tsv" if "\t" in first else ".csv"
+    if first.lstrip().startswith("{"):
+        with contextlib.suppress(EscadaError):
+            parse_json(first, path)
+            kind = "JSON lines", ".jsonl"
+    for sign in _DELIMITERS:
+        names = [name.strip('"') for name in first.split(sign)]
+        if len(names) > 1 and column in names and all(map(_COLUMN.fullmatch, names)):
+            kind = "a table", ".tsv" if "\t" in first else ".csv"
     if kind is not None:
         fix = f"let its name end in {kind[1]}"
         raise EscadaError(f"this is no plain text but {kind[0]}", where=path, fix=fix)
-
-
-def _names_columns(fields: list[str], column: str) -> bool:
-    bare = [field.strip('"') for field in fields]
-    return len(bare) > 1 and column in bare and all(map(_COLUMN.fullmatch, bare))
-
-
-def _is_json(line: str) -> bool:
-    try:
-        return isinstance(parse_json(line, "a line"), dict)
-    except EscadaError:
-        return False

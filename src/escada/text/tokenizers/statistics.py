@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -57,7 +57,8 @@ def tokenizer_statistics(tokenizer: Tokenizer, texts: Iterable[str]) -> Tokenize
     n_bytes = n_characters = n_words = 0
     lengths: list[int] = []
     uses_V = np.zeros(tokenizer.vocab_size, dtype=np.int64)
-    for chunk in _chunks(texts):
+    remaining = iter(texts)
+    while chunk := list(islice(remaining, _DOCUMENTS_AT_ONCE)):
         encoded = tokenizer.encode_batch(chunk)
         n_bytes += sum(len(text.encode("utf-8")) for text in chunk)
         n_characters += sum(len(text) for text in chunk)
@@ -100,9 +101,3 @@ def _kinds_of_pieces(tokenizer: Tokenizer) -> tuple[NDArray[np.bool_], NDArray[n
         for token, piece in enumerate(pieces)
     ]
     return np.array(is_byte, dtype=np.bool_), np.array(is_short, dtype=np.bool_)
-
-
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    remaining = iter(texts)
-    while chunk := list(islice(remaining, _DOCUMENTS_AT_ONCE)):
-        yield chunk
