@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import Any
 
-from escada.files import read_json, write_text
-from escada.ladder.baseline_comparison import best_baseline
+from escada.evaluation.baselines.corpus_controls import BaselineRow
+from escada.files import write_text
+from escada.report.data import read_ladder
+from escada.report.schema import Ladder, RungRow
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
@@ -27,54 +28,51 @@ CONTROLS = ("character Kneser-Ney n-grams", "xz after the training text", "chara
 BLOCK = re.compile(r"(?<=<!-- figures: ladder -->\n)(.*?)(?=<!-- /figures: ladder -->)", re.DOTALL)
 
 
-def against_best_baseline(ladder: dict[str, Any]) -> dict[str, str]:
+def against_best_baseline(ladder: Ladder) -> dict[str, str]:
     """Rung → the verdict of the paired test against the baseline of fewest bits per byte."""
-    best = best_baseline(ladder["baselines"])["key"]
-    return {row["a"]: row["verdict"] for row in ladder["baseline_comparisons"] if row["b"] == best}
+    best = ladder.best_baseline.key
+    return {row.a: row.verdict for row in ladder.baseline_comparisons if row.b == best}
 
 
-def readme_rows(
-    ladder: dict[str, Any], names: tuple[str, str, str], verdicts: dict[str, str]
-) -> list[str]:
+def readme_rows(ladder: Ladder, names: tuple[str, str, str], verdicts: dict[str, str]) -> list[str]:
     """A row for each rung and for three controls."""
     against = against_best_baseline(ladder)
     rows = [
-        f"| {rung['name']} | {rung['bits_per_byte']:.3f} | {_interval(rung)} "
-        f"| {verdicts[against[rung['name']]]} "
-        f"| {rung['parameters'] / 1e6:.2f} M | {rung['lexicon_share']:.0%} "
-        f"| {rung['minimal_pairs']['accuracy']:.0%} |".replace("%", " %")
-        for rung in ladder["rungs"]
+        f"| {rung.name} | {rung.bits_per_byte:.3f} | {_interval(rung)} "
+        f"| {verdicts[against[rung.name]]} "
+        f"| {rung.parameters / 1e6:.2f} M | {rung.lexicon_share:.0%} "
+        f"| {rung.minimal_pairs.accuracy:.0%} |".replace("%", " %")
+        for rung in ladder.rungs
     ]
-    controls = {row["name"]: row for row in ladder["baselines"]}
+    controls = {row.name: row for row in ladder.baselines}
     for name, control in zip(names, CONTROLS, strict=True):
         row = controls[control]
-        right = (row.get("minimal_pairs") or {}).get("accuracy")
-        pairs = "" if right is None else f"{100 * right:.0f} %"
-        interval = _interval(row) if row.get("ci95") else ""
-        rows.append(f"| {name} | {row['bits_per_byte']:.3f} | {interval} | | | | {pairs} |")
+        pairs = f"{100 * row.minimal_pairs.accuracy:.0f} %" if row.minimal_pairs else ""
+        interval = _interval(row) if row.ci95 else ""
+        rows.append(f"| {name} | {row.bits_per_byte:.3f} | {interval} | | | | {pairs} |")
     return rows
 
 
-def result_rows(ladder: dict[str, Any]) -> list[str]:
+def result_rows(ladder: Ladder) -> list[str]:
     """A row for each rung, with its comparison and cost."""
     beside = against_best_baseline(ladder)
-    steps = {row["a"]: row for row in reversed(ladder["comparisons"])}
+    steps = {row.a: row for row in reversed(ladder.comparisons)}
     rows: list[str] = []
-    for rung in ladder["rungs"]:
-        step = steps.get(rung["name"])
+    for rung in ladder.rungs:
+        step = steps.get(rung.name)
         against = "| | | | |"
         if step is not None:
-            low, high = step["ci95"]
+            low, high = step.ci95
             against = (
-                f"| {step['b']} | {step['difference']:+.3f} [{low:+.3f}, {high:+.3f}] "
-                f"| {_p_value(step['p_value'])} | {step['verdict']} |"
+                f"| {step.b} | {step.difference:+.3f} [{low:+.3f}, {high:+.3f}] "
+                f"| {_p_value(step.p_value)} | {step.verdict} |"
             )
-        low, high = rung["ci95"]
+        low, high = rung.ci95
         rows.append(
-            f"| {rung['name']} | {rung['bits_per_byte']:.3f} | {low:.3f}, {high:.3f} "
-            f"| {rung['train_bits_per_byte']:.3f} {against} {beside[rung['name']]} "
-            f"| {rung['tokens_per_second']:,.0f} | {rung['training_flops']:.2e} "
-            f"| {rung['training_seconds']:.0f} |"
+            f"| {rung.name} | {rung.bits_per_byte:.3f} | {low:.3f}, {high:.3f} "
+            f"| {rung.train_bits_per_byte:.3f} {against} {beside[rung.name]} "
+            f"| {rung.tokens_per_second:,.0f} | {rung.training_flops:.2e} "
+            f"| {rung.training_seconds:.0f} |"
         )
     return rows
 
@@ -83,8 +81,8 @@ def _p_value(value: float) -> str:
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def _interval(row: dict[str, Any]) -> str:
-    low, high = row["ci95"]
+def _interval(row: RungRow | BaselineRow) -> str:
+    low, high = row.ci95
     return f"{low:.3f} – {high:.3f}"
 
 
@@ -106,7 +104,7 @@ def main() -> None:
     """Write the pages."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("climb", type=Path)
-    ladder = read_json(parser.parse_args().climb / "ladder.json")
+    ladder = read_ladder(parser.parse_args().climb)
     for name, controls in PAGES.items():
         path = ROOT / name
         rows = readme_rows(ladder, controls, VERDICTS[name])

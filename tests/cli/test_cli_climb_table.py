@@ -1,5 +1,6 @@
 """The table after a climb: what the intervals rest on, and each rung against the best baseline."""
 
+from escada.report.schema import Ladder
 from escada.report.writers.terminal import show_ladder
 
 RUNG = {
@@ -25,7 +26,7 @@ def shown(capsys, **of_first):
         for (a, b), verdict in verdicts.items()
     ]
     ladder = {"schema_version": 1, "rungs": rungs, "baselines": BASELINES}
-    show_ladder(ladder | {"baseline_comparisons": compared})
+    show_ladder(Ladder.model_validate(ladder | {"baseline_comparisons": compared}))
     return capsys.readouterr().out.split("\n")
 
 

@@ -15,6 +15,7 @@ from escada.cost.tokens import TrainingText
 from escada.evaluation.tasks.documents import DocumentsResult
 from escada.evaluation.text_score import TextScore
 from escada.guardrails.task import GuardrailsResult
+from escada.report.schema import ComparisonRow, Ladder
 from escada.report.writers import terminal
 from escada.spec import load_spec
 from escada.training.memory import shape_of
@@ -66,7 +67,7 @@ def test_a_climb_s_table(capsys, name):
     compared = [{"a": name, "b": "xz", "verdict": "worse", "difference": 0.1}]
     compared[0] |= {"ci95": None, "p_value": None}
     ladder = {"schema_version": 1, "rungs": [rung], "baselines": [baseline]}
-    terminal.show_ladder(ladder | {"baseline_comparisons": compared})
+    terminal.show_ladder(Ladder.model_validate(ladder | {"baseline_comparisons": compared}))
     assert len([line for line in lines(capsys) if "2.000" in line]) == 2
 
 
@@ -75,7 +76,7 @@ def test_a_climb_s_table(capsys, name):
 def test_a_comparison(capsys, name):
     source = {name: PART}
     row = ROW | {"a": name, "b": name, "scope": "run", "by_source": source}
-    compare._show([row | NOTED], "bits_per_byte")
+    compare._show([ComparisonRow.model_validate(row | NOTED)], "bits_per_byte")
     assert len([line for line in lines(capsys) if "+0.1000" in line]) == 2
 
 

@@ -25,18 +25,18 @@ def measured(corpus_path, tmp_path_factory):
 
 def test_every_baseline_is_there_with_its_settings(measured):
     _, _, found = measured
-    assert [baseline["key"] for baseline in found["baselines"]] == KEYS
-    for baseline in found["baselines"]:
-        assert 0 < baseline["bits_per_byte"] < 10
-        assert baseline["settings"]
-        if baseline["ci95"] is not None:
-            low, high = baseline["ci95"]
-            assert low < baseline["bits_per_byte"] < high
-    assert found["human"]["lexicon_share"] > found["noise"]["lexicon_share"]
+    assert [baseline.key for baseline in found.baselines] == KEYS
+    for baseline in found.baselines:
+        assert 0 < baseline.bits_per_byte < 10
+        assert baseline.settings
+        if baseline.ci95 is not None:
+            low, high = baseline.ci95
+            assert low < baseline.bits_per_byte < high
+    assert found.human.lexicon_share > found.noise.lexicon_share
 
 
 def test_who_knows_more_needs_fewer_bits(measured):
-    bits = {baseline["key"]: baseline["bits_per_byte"] for baseline in measured[2]["baselines"]}
+    bits = {baseline.key: baseline.bits_per_byte for baseline in measured[2].baselines}
     assert bits["kneser_ney"] < bits["bigram"] < bits["unigram"] < bits["uniform"]
     assert bits["xz_train"] < bits["xz"] < bits["uniform"]
     assert bits["kneser_ney"] < bits["xz_train"]
@@ -45,15 +45,15 @@ def test_who_knows_more_needs_fewer_bits(measured):
 def test_uniform_charges_log2_v_for_each_character_and_end(measured):
     corpus, _, found = measured
     test = list(corpus.documents("test"))
-    uniform = next(b for b in found["baselines"] if b["key"] == "uniform")
+    uniform = next(b for b in found.baselines if b.key == "uniform")
     targets = sum(len(document.text) + 1 for document in test)
-    bits = targets * math.log2(uniform["settings"]["vocab_size"])
+    bits = targets * math.log2(uniform.settings["vocab_size"])
     n_bytes = sum(document.n_bytes for document in test)
-    assert uniform["bits_per_byte"] == pytest.approx(bits / n_bytes)  # no character is unknown
+    assert uniform.bits_per_byte == pytest.approx(bits / n_bytes)  # no character is unknown
 
 
 def test_the_order_was_chosen_on_validation_documents(measured):
-    settings = measured[2]["baselines"][0]["settings"]
+    settings = measured[2].baselines[0].settings
     figures = settings["validation_bits_per_byte"]
     assert min(figures, key=figures.get) == str(settings["order"])
     assert list(figures) == [str(order) for order in range(3, 21)]
@@ -63,7 +63,7 @@ def test_a_second_call_measures_nothing(measured, monkeypatch):
     corpus, path, found = measured
     monkeypatch.setattr(controls, "_measure", lambda _: pytest.fail("measured again"))
     again = corpus_controls(corpus, path)
-    assert again["baselines"][0]["bits_per_byte"] == found["baselines"][0]["bits_per_byte"]
+    assert again.baselines[0].bits_per_byte == found.baselines[0].bits_per_byte
 
 
 def test_without_the_scores_beside_it_the_file_is_not_whole(measured, tmp_path, monkeypatch):
@@ -86,7 +86,7 @@ def test_the_ngrams_are_paired_with_another_model_by_document(measured):
     training = [document.text for document in corpus.documents("train")]
     tokenizer = character_tokenizer(training)
     scores = control_scores(path)
-    assert bits_per_byte(scores) == pytest.approx(found["baselines"][0]["bits_per_byte"])
+    assert bits_per_byte(scores) == pytest.approx(found.baselines[0].bits_per_byte)
     other = score_documents(
         bigram_model(tokenizer, training), tokenizer, list(corpus.documents("test"))
     )
@@ -96,15 +96,15 @@ def test_the_ngrams_are_paired_with_another_model_by_document(measured):
 
 def test_sums_are_kept_of_every_baseline_that_reads_documents_apart(measured):
     _, path, found = measured
-    splits = {row["key"]: row["scored_splits"] for row in found["baselines"]}
+    splits = {row.key: row.scored_splits for row in found.baselines}
     apart = {key for key, kept in splits.items() if "test" in kept}
     assert apart == {"kneser_ney", "bigram", "unigram", "uniform", "zstd_dictionary"}
-    for row in found["baselines"]:
-        if row["key"] in apart:
-            scores = control_scores(path, row["key"])
-            assert bits_per_byte(scores) == pytest.approx(row["bits_per_byte"])
+    for row in found.baselines:
+        if row.key in apart:
+            scores = control_scores(path, row.key)
+            assert bits_per_byte(scores) == pytest.approx(row.bits_per_byte)
         else:
-            assert row["ci95"] is None
+            assert row.ci95 is None
 
 
 def test_scores_before_any_climb_are_named_as_missing(tmp_path):
@@ -125,6 +125,6 @@ def test_of_a_larger_corpus_some_documents_are_read_from_its_whole_length(corpus
 @pytest.mark.parametrize("code", ["en", "pt"])
 def test_the_report_knows_every_baseline_and_protocol(measured, code):
     messages = read_catalogue(code)
-    for baseline in measured[2]["baselines"]:
-        assert f"baseline.{baseline['key']}" in messages
-        assert f"protocol.{baseline['protocol']}" in messages
+    for baseline in measured[2].baselines:
+        assert f"baseline.{baseline.key}" in messages
+        assert f"protocol.{baseline.protocol}" in messages

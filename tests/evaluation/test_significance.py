@@ -102,7 +102,7 @@ def test_what_two_seeds_would_move_is_no_difference_between_recipes(recipe):
     one = compare(Recipe("a", a.scores[:1], "t"), Recipe("b", b.scores[:1], "t"))
     assert (one.scope, one.verdict) == ("run", "better")
     both = compare(a, b)
-    assert (both.scope, both.verdict, both.seeds) == ("recipe", "undecided", (2, 2))
+    assert (both.scope, both.verdict) == ("recipe", "undecided")
     assert both.standard_error.seeds > 5 * both.standard_error.documents
     assert both.ci95[0] < 0 < both.ci95[1]
 
@@ -162,7 +162,7 @@ def test_a_baseline_without_chance_needs_no_seeds(recipe):
     assert compare(a, baseline).scope == "run"
     fixed = Recipe("bigram", baseline.scores, "t", deterministic=True)
     row = compare(a, fixed)
-    assert (row.scope, row.verdict, row.seeds) == ("recipe", "better", (3, 1))
+    assert (row.scope, row.verdict) == ("recipe", "better")
     assert row.standard_error.seeds > 0
 
 

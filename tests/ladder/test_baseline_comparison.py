@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from escada.evaluation.baselines.corpus_controls import document_scores_path
+from escada.evaluation.baselines.corpus_controls import BaselineRow, document_scores_path
 from escada.evaluation.baselines.corpus_controls import pair_rows_path as pair_rows_of_control
 from escada.evaluation.significance import Recipe, compare, compare_answers
 from escada.evaluation.tasks.documents import write_scores
@@ -74,7 +74,8 @@ def control(tmp_path, scores_of):
         }
         for split in splits:
             write_scores(document_scores_path(controls, key, split), made[split])
-        return {"key": key, "bits_per_byte": 2.0, "scored_splits": list(splits), **more}
+        of = {"key": key, "name": key, "bits_per_byte": 2.0, "scored_splits": splits}
+        return BaselineRow(**(of | more))
 
     return controls, keep
 
@@ -85,12 +86,12 @@ def test_a_row_says_what_the_test_of_rungs_says(rung, control, scores_of):
     same = compare(
         Recipe("v4", [of_test(scores_of, 0)], "t", [of_validation(scores_of, 0)]),
         Recipe("b", [of_test(scores_of, 0.1, 1)], "u", [of_validation(scores_of, 0.1, 1)]),
-    ).to_json()
-    assert (row["a"], row["b"], row["verdict"]) == ("v4", "bigram", "better")
-    assert row["difference"] == pytest.approx(-0.1, abs=0.02)
+    )
+    assert (row.a, row.b, row.verdict) == ("v4", "bigram", "better")
+    assert row.difference == pytest.approx(-0.1, abs=0.02)
     for name in ("difference", "ci95", "p_value", "effective_groups", "by_source", "borrowed"):
-        assert row[name] == same[name], name
-    assert row["borrowed"] == ("s0", "s1")
+        assert getattr(row, name) == getattr(same, name), name
+    assert row.borrowed == ("s0", "s1")
 
 
 def test_a_small_difference_shows_because_documents_are_paired(rung, control):
@@ -98,31 +99,31 @@ def test_a_small_difference_shows_because_documents_are_paired(rung, control):
     controls, keep = control
     baselines = [keep("kneser_ney", -0.03), keep("bigram", 0.03), keep("xz", 0.001)]
     rows = compare_with_baselines([rung], baselines, controls)
-    assert [row["verdict"] for row in rows] == ["worse", "better", "undecided"]
+    assert [row.verdict for row in rows] == ["worse", "better", "undecided"]
 
 
 def test_without_sums_of_validation_nothing_is_borrowed(rung, control):
     controls, keep = control
     (row,) = compare_with_baselines([rung], [keep("zstd", 0.1, splits=["test"])], controls)
-    assert row["borrowed"] == ()
+    assert row.borrowed == ()
 
 
 def test_a_compressor_of_one_stream_counts_as_a_fixed_rate(rung, control, scores_of):
     controls, keep = control
     rate = 1.9
-    stream = keep("xz", 0, splits=()) | {"bits_per_byte": rate}
+    stream = keep("xz", 0, splits=(), bits_per_byte=rate)
     (row,) = compare_with_baselines([rung], [stream], controls)
     own = of_test(scores_of, 0)
     figure = own.nats.sum() / own.bytes.sum() / math.log(2)
-    assert row["difference"] == pytest.approx(figure - rate)
+    assert row.difference == pytest.approx(figure - rate)
     at_rate = replace(own, nats=own.bytes * rate * math.log(2))
     beside = of_validation(scores_of, 0)
     beside_at_rate = replace(beside, nats=beside.bytes * rate * math.log(2))
     same = compare(
         Recipe("v4", [own], "t", [beside]), Recipe("xz", [at_rate], "", [beside_at_rate])
     )
-    assert row["ci95"] == pytest.approx(same.ci95)
-    low, high = row["ci95"]
+    assert row.ci95 == pytest.approx(same.ci95)
+    low, high = row.ci95
     assert high - low > 0.05, "the rung's own spread over documents is not lost"
 
 
@@ -142,49 +143,48 @@ def test_seeds_of_the_rung_are_averaged_and_their_spread_is_added(tmp_path, cont
         compare_with_baselines([RecipeRuns("v4", some)], [baseline], controls)[0]
         for some in (runs[1:2], runs)
     )
-    assert (one["scope"], three["scope"]) == ("run", "recipe")
-    assert three["difference"] == pytest.approx(one["difference"])
-    assert (one["verdict"], three["verdict"]) == ("better", "undecided")
+    assert (one.scope, three.scope) == ("run", "recipe")
+    assert three.difference == pytest.approx(one.difference)
+    assert (one.verdict, three.verdict) == ("better", "undecided")
 
 
 def test_pairs_are_compared_question_by_question(rung, control):
     controls, keep = control
     a, b = [1] * 40 + [0] * 8 + [1] * 2, [1] * 30 + [0] * 20
-    asked = keep("kneser_ney", 0.1, minimal_pairs={})
+    asked = keep("kneser_ney", 0.1, minimal_pairs={"accuracy": 0.5})
     write_json_lines(PAIRS.rows(rung.runs[0]), pair_rows(a))
     write_json_lines(pair_rows_of_control(controls, "kneser_ney"), pair_rows(b))
     (row,) = compare_with_baselines([rung], [asked], controls)
     groups = [f"g{i // 2}" for i in range(50)]
     same = compare_answers(["s"] * 50, groups, np.array(a, float), np.array(b, float))
-    found = row["minimal_pairs"]
-    assert (found["difference"], found["verdict"]) == (pytest.approx(12 / 50), "better")
-    assert found["ci95"] == pytest.approx(same.ci95)
+    found = row.minimal_pairs
+    assert (found.difference, found.verdict) == (pytest.approx(12 / 50), "better")
+    assert found.ci95 == pytest.approx(same.ci95)
     write_json_lines(PAIRS.rows(rung.runs[0]), pair_rows(b))
     write_json_lines(pair_rows_of_control(controls, "kneser_ney"), pair_rows(a))
     (row,) = compare_with_baselines([rung], [asked], controls)
-    assert row["minimal_pairs"]["verdict"] == "worse"
+    assert row.minimal_pairs.verdict == "worse"
 
 
 def test_other_questions_are_not_compared(rung, control):
     controls, keep = control
-    asked = keep("kneser_ney", 0.1, minimal_pairs={})
+    asked = keep("kneser_ney", 0.1, minimal_pairs={"accuracy": 0.5})
     write_json_lines(pair_rows_of_control(controls, "kneser_ney"), pair_rows([1, 0, 1, 1]))
     (row,) = compare_with_baselines([rung], [asked], controls)
-    assert row["minimal_pairs"] is None, "the rung was not asked"
+    assert row.minimal_pairs is None, "the rung was not asked"
     write_json_lines(PAIRS.rows(rung.runs[0]), pair_rows([1, 1, 1, 1], ids=list("abcd")))
     (row,) = compare_with_baselines([rung], [asked], controls)
-    assert row["minimal_pairs"] is None, "it was asked others"
+    assert row.minimal_pairs is None, "it was asked others"
 
 
 def test_each_run_keeps_what_is_said_of_its_rung_and_the_best_baseline(rung, control):
     controls, keep = control
-    rows = [keep("bigram", 0.3) | {"name": "bigram"}, keep("kneser_ney", -0.2)]
-    rows[1] |= {"name": "n-grams", "bits_per_byte": 1.9}
+    best = keep("kneser_ney", -0.2, name="n-grams", bits_per_byte=1.9)
     of = {"corpus_hash": "c", "weights": "best", "weights_sha256": "w"}
     (run,) = rung.runs
     write_json(run.layout.evaluation("test"), of)
-    compared = compare_with_baselines([rung], rows, controls)
-    keep_best_baseline([rung], rows, compared)
+    compared = compare_with_baselines([rung], [keep("bigram", 0.3), best], controls)
+    keep_best_baseline([rung], best, compared)
     found = read_json(run.layout.evaluation("best-baseline"))
     assert found["baseline"] == {"key": "kneser_ney", "name": "n-grams", "bits_per_byte": 1.9}
     assert (found["verdict"], found["scope"]) == ("worse", "run")

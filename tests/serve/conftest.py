@@ -20,7 +20,7 @@ from escada.generation.batch import Batch
 from escada.serve.limits import Limits
 from escada.serve.models import LoadedModel
 from escada.serve.schema import LadderRung
-from escada.serve.server import bind, run, server_at
+from escada.serve.server import Server, bind, run
 from escada.serve.service import Service
 from escada.text.tokenizers.bytes import ByteTokenizer
 from escada.text.tokenizers.characters import CharacterTokenizer
@@ -128,10 +128,8 @@ def running(models=None, limits=None, grace_seconds=5.0, **options) -> Iterator[
     tokens = options.pop("tokens", ())
     address = bind("127.0.0.1", 0, tokens=tokens)
     ready = threading.Event()
-    server = server_at(
-        service, address, tokens=tokens, grace_seconds=grace_seconds, ready=ready.set
-    )
-    thread = threading.Thread(target=run, args=(server, address))
+    server = Server(service, address, tokens=tokens, grace_seconds=grace_seconds, ready=ready.set)
+    thread = threading.Thread(target=run, args=(server,))
     host, port = address.socket.getsockname()[:2]
     thread.start()
     try:

@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 from escada.cli.serve import serve
 from escada.errors import EscadaError
 from escada.runs.run import open_run
-from escada.serve.limits import Limits
 from escada.serve.models import ladder_rung, named, open_models, runs_at
 from escada.serve.server import bind
 
@@ -141,8 +140,3 @@ def test_an_unknown_host_is_an_error():
         bind("no such host", 0, tokens=["a"])
     with pytest.raises(EscadaError, match="not an address of this machine"):
         bind("192.0.2.1", 0, tokens=["a"])
-
-
-def test_limits_below_one_are_an_error():
-    with pytest.raises(EscadaError, match="--max-rows is 0"):
-        Limits(max_rows=0)

@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 
 from escada.cli.shared import options
+from escada.serve.limits import Limits
 from escada.terminal import echo
+
+LIMITS = Limits()
 
 
 def serve(
@@ -30,22 +33,22 @@ def serve(
     ] = None,
     max_rows: Annotated[
         int, typer.Option(help="Samples that a model writes at the same time.", min=1, max=4096)
-    ] = 64,
+    ] = LIMITS.max_rows,
     max_queue: Annotated[
         int, typer.Option(help="Samples that may wait.", min=1, max=1_000_000)
-    ] = 256,
+    ] = LIMITS.max_queue,
     max_prompt_tokens: Annotated[
         int, typer.Option(help="Maximum tokens per prompt.", min=1, max=1_000_000)
-    ] = 2048,
+    ] = LIMITS.max_prompt_tokens,
     max_tokens: Annotated[
         int, typer.Option(help="Maximum tokens per sample.", min=1, max=1_000_000)
-    ] = 1024,
+    ] = LIMITS.max_tokens,
     max_n: Annotated[
         int, typer.Option(help="Maximum samples per request, all its prompts together.", min=1)
-    ] = 16,
+    ] = LIMITS.max_n,
     max_body_bytes: Annotated[
         int, typer.Option(help="Maximum bytes of a request's body.", min=1024)
-    ] = 256 * 1024,
+    ] = LIMITS.max_body_bytes,
     grace_seconds: Annotated[
         float, typer.Option(help="Shutdown grace period for running requests.", min=0.0)
     ] = 20.0,
@@ -53,9 +56,8 @@ def serve(
 ) -> None:
     """Serve runs: an OpenAI-compatible API, and at / a page to try them side by side."""
     from escada.serve.app import Service
-    from escada.serve.limits import Limits
     from escada.serve.models import open_models
-    from escada.serve.server import bind, run, server_at
+    from escada.serve.server import Server, bind, run
 
     limits = Limits(
         max_prompt_tokens=max_prompt_tokens,
@@ -73,5 +75,4 @@ def serve(
         echo(f"Serving {', '.join(models)} at {address.url} (Ctrl-C stops)", err=True)
 
     service = Service(models, limits)
-    server = server_at(service, address, tokens=tokens, grace_seconds=grace_seconds, ready=ready)
-    run(server, address)
+    run(Server(service, address, tokens=tokens, grace_seconds=grace_seconds, ready=ready))

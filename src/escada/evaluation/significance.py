@@ -24,11 +24,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from escada.choices import METRICS, Metric
 from escada.errors import EscadaError, nearest
@@ -36,7 +37,6 @@ from escada.evaluation.ruler import DocumentScores
 from escada.evaluation.statistics import (
     LEVEL,
     Estimate,
-    Interval,
     Items,
     added,
     by_source,
@@ -44,6 +44,7 @@ from escada.evaluation.statistics import (
     macro,
     overall,
 )
+from escada.typed_json import Interval, JsonObject
 
 Floats = NDArray[np.float64]
 Scope = Literal["run", "recipe"]
@@ -70,16 +71,14 @@ class Recipe:
     deterministic: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StandardError:
+class StandardError(JsonObject):
     """Of a difference, in parts; the seeds' is None where there is one only."""
 
-    documents: float | None
-    seeds: float | None
+    documents: float | None = None
+    seeds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(JsonObject):
     """A difference and what can be said of it; over few groups, little.
 
     Attributes:
@@ -92,20 +91,24 @@ class Difference:
     """
 
     difference: float
-    ci95: Interval | None
-    p_value: float | None
-    verdict: Verdict
-    groups: int
-    effective_groups: float
+    ci95: Interval | None = None
+    p_value: float | None = None
+    verdict: Verdict = "undecided"
+    groups: int | None = None
+    effective_groups: float | None = None
 
     @classmethod
     def of(cls, found: Estimate) -> Difference:
         """What an estimate of a difference says."""
         p_value = None if found.alone else found.p_value
-        ci95 = None if found.alone else found.ci95
-        verdict = verdict_of(found.value, p_value)
-        groups = (found.groups, found.effective_groups)
-        return cls(found.value, ci95, p_value, verdict, *groups)
+        return Difference(
+            difference=found.value,
+            ci95=None if found.alone else found.ci95,
+            p_value=p_value,
+            verdict=verdict_of(found.value, p_value),
+            groups=found.groups,
+            effective_groups=found.effective_groups,
+        )
 
 
 def verdict_of(difference: float, p_value: float | None) -> Verdict:
@@ -115,19 +118,12 @@ def verdict_of(difference: float, p_value: float | None) -> Verdict:
     return "better" if difference < 0 else "worse"
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Difference):
     """`a` against `b`: their figures, the difference a - b, and what can be said of it.
 
     Attributes:
         scope: whether the statement is about these runs or about their recipes.
-        difference: negative where `a` is better.
         relative: the difference over the figure of `b`.
-        ci95: None where no source has two groups, or one has a single group ("n = 1").
-        p_value: two-sided; None likewise.
-        verdict: of `a`.
-        groups: of documents.
-        effective_groups: equal groups which would inform as much (Kish).
         standard_error: apart for documents and seeds.
         by_source: the same on each source's documents, as runs (seeds averaged).
         macro: the mean of the sources' differences, as runs.
@@ -138,29 +134,18 @@ class Comparison:
 
     a: str
     b: str
-    metric: Metric
-    scope: Scope
-    seeds: tuple[int, int]
-    figure_a: float
-    figure_b: float
-    difference: float
-    relative: float
-    ci95: Interval | None
-    p_value: float | None
-    significant: bool
-    verdict: Verdict
-    groups: int
-    effective_groups: float
-    standard_error: StandardError
-    by_source: dict[str, Difference]
-    macro: Difference
-    sources_disagree: bool
-    alone: tuple[str, ...]
-    borrowed: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+    metric: Metric = "bits_per_byte"
+    scope: Scope = "run"
+    figure_a: float | None = None
+    figure_b: float | None = None
+    relative: float | None = None
+    significant: bool = False
+    standard_error: StandardError = StandardError()
+    by_source: dict[str, Difference] = Field(default_factory=dict[str, Difference])
+    macro: Difference | None = None
+    sources_disagree: bool = False
+    alone: tuple[str, ...] = ()
+    borrowed: tuple[str, ...] = ()
 
 
 def compare(a: Recipe, b: Recipe, metric: Metric = "bits_per_byte") -> Comparison:
@@ -195,23 +180,17 @@ def compare(a: Recipe, b: Recipe, metric: Metric = "bits_per_byte") -> Compariso
         b=b.name,
         metric=metric,
         scope=scope,
-        seeds=(len(figures_a), len(figures_b)),
         figure_a=float(figures_a.mean()),
         figure_b=float(figures_b.mean()),
-        difference=all_documents.difference,
         relative=all_documents.difference / float(figures_b.mean()),
-        ci95=all_documents.ci95,
-        p_value=all_documents.p_value,
         significant=all_documents.verdict != "undecided",
-        verdict=all_documents.verdict,
-        groups=all_documents.groups,
-        effective_groups=all_documents.effective_groups,
-        standard_error=StandardError(documents.error, seeds),
+        standard_error=StandardError(documents=documents.error, seeds=seeds),
         by_source=each,
         macro=Difference.of(macro(sources)),
         sources_disagree={"better", "worse"} <= {part.verdict for part in each.values()},
         alone=found.alone,
         borrowed=found.borrowed,
+        **dict(all_documents),
     )
 
 
@@ -251,7 +230,8 @@ def compare_answers(
     right = Items(sources, groups, a_N - b_N, np.ones(len(a_N)), questions=True)
     found = estimate(right)
     told = Difference.of(found)
-    return replace(told, verdict=verdict_of(-told.difference, told.p_value))
+    verdict = verdict_of(-told.difference, told.p_value)
+    return told.model_copy(update={"verdict": verdict})
 
 
 def _same_documents(scores: DocumentScores, other: DocumentScores) -> bool:

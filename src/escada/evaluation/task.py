@@ -20,9 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from typing import Any, ClassVar, Generic, TypeVar
 
 from escada.code_hash import code_hash
 from escada.errors import EscadaError
@@ -35,6 +33,7 @@ from escada.runs.layout import read_whole
 from escada.runs.run import Run
 from escada.spec import MODELS, TOKENIZERS
 from escada.text.corpus import Corpus
+from escada.typed_json import Interval, JsonObject, parse
 
 MEASURES = tuple(
     f"escada.{name}"
@@ -51,20 +50,8 @@ ELSEWHERE = ("escada.guardrails.task",)
 """Modules with tasks of every climb that lie beside `evaluation/tasks/`."""
 
 
-def _upright(interval: tuple[float, float]) -> tuple[float, float]:
-    if interval[0] > interval[1]:
-        raise ValueError(f"interval upside down: {interval[0]} > {interval[1]}")
-    return interval
-
-
-Interval = Annotated[tuple[float, float], AfterValidator(_upright)]
-"""Low and high end of a 95 % interval."""
-
-
-class Figure(BaseModel):
+class Figure(JsonObject):
     """One number that a task found, for readers that know nothing else of it."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     name: str
     value: float
@@ -72,13 +59,8 @@ class Figure(BaseModel):
     ci95: Interval | None = None
 
 
-class Result(BaseModel):
-    """What a task found: the one description of its JSON.
-
-    Finite numbers only. What came into a result later has a default, so that earlier runs open.
-    """
-
-    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+class Result(JsonObject):
+    """What a task found: the one description of its JSON."""
 
     schema_version: int = 1
 
@@ -92,7 +74,6 @@ class Result(BaseModel):
 
 
 R = TypeVar("R", bound=Result)
-M = TypeVar("M", bound=BaseModel)
 _R = TypeVar("_R", bound=Result)
 
 
@@ -264,21 +245,6 @@ def foreign_figures(run: Run) -> dict[str, list[Figure]]:
         for path, table in tables.items()
         if "figures" in table and table["weights_sha256"] == weights_hash(run, table["weights"])
     }
-
-
-def parse(kind: type[M], table: object, where: object) -> M:
-    """JSON as a result.
-
-    Raises:
-        EscadaError: names the place, the key and the first problem.
-    """
-    try:
-        return kind.model_validate(table)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        raise EscadaError(f"{key}: {message}", where=where) from error
 
 
 @cache

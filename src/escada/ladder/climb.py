@@ -17,16 +17,19 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from pydantic import JsonValue
 
 from escada.budget import Budget
 from escada.errors import EscadaError
-from escada.evaluation.baselines.corpus_controls import corpus_controls
+from escada.evaluation.baselines.corpus_controls import CorpusControls, corpus_controls
 from escada.evaluation.task import Task
 from escada.files import make_directory, read_json, write_json
 from escada.ladder.baseline_comparison import compare_with_baselines, keep_best_baseline
 from escada.ladder.comparison import compare_recipes, group, ladder_pairs
-from escada.ladder.row import review, rung_row
+from escada.ladder.row import review, rung_row, step_of
+from escada.report.schema import CorpusSummary, Ladder, RungRow
 from escada.report.writers.card import write_card
 from escada.runs.device import resolve_device
 from escada.runs.environment import environment
@@ -67,7 +70,7 @@ class ClimbInterrupted(Exception):  # noqa: N818 - a request of the user, not an
     """The user asked to stop; the same command goes on with the climb."""
 
 
-def climb(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
+def climb(plan: Plan, say: Callable[[str], None]) -> Ladder:
     """Train, judge and sample every rung of the plan; write ladder.json after each.
 
     Args:
@@ -101,28 +104,58 @@ def _planned(plan: Plan, specs: Mapping[str, Spec]) -> list[Planned]:
     ]
 
 
-def _climb(plan: Plan, specs: Mapping[str, Spec], say: Callable[[str], None]) -> dict[str, Any]:
+def _climb(plan: Plan, specs: Mapping[str, Spec], say: Callable[[str], None]) -> Ladder:
     say("controls: baselines, human text and noise")
-    ladder = _head(plan)
+    controls = corpus_controls(plan.corpus, plan.out / CONTROLS)
     runs: list[Run] = []
+    rows: list[RungRow] = []
+    ladder: Ladder | None = None
     for seed in plan.seeds:
         for rung, spec in specs.items():
             run = _trained(plan, rung, spec, seed, say)
-            review(run, plan.corpus, say, device=plan.device, also=plan.tasks)
+            measured = review(run, plan.corpus, say, device=plan.device, also=plan.tasks)
             runs.append(run)
-            recipes = group(runs)
-            comparisons = compare_recipes(ladder_pairs(recipes))
-            ladder["comparisons"] = comparisons
-            compared = compare_with_baselines(recipes, ladder["baselines"], plan.out / CONTROLS)
-            ladder["baseline_comparisons"] = compared
-            keep_best_baseline(recipes, ladder["baselines"], compared)
-            for measured in runs:
-                write_card(measured)
-            ladder["rungs"] = [
-                rung_row(run, plan.corpus, plan.out, comparisons, plan.tasks) for run in runs
-            ]
-            write_json(plan.out / LADDER, ladder)
+            rows.append(rung_row(run, plan.corpus, plan.out, plan.tasks))
+            is_last = len(runs) == len(plan.seeds) * len(specs)
+            if measured or is_last:  # where nothing is new, once at the end is enough
+                ladder = _ladder(plan, controls, runs, rows)
+                write_json(plan.out / LADDER, ladder.model_dump(mode="json"))
+    assert ladder is not None
     return ladder
+
+
+def _ladder(
+    plan: Plan, controls: CorpusControls, runs: Sequence[Run], rows: Sequence[RungRow]
+) -> Ladder:
+    """The runs compared among themselves and with the baselines; their cards are written anew."""
+    recipes = group(runs)
+    comparisons = compare_recipes(ladder_pairs(recipes))
+    compared = compare_with_baselines(recipes, controls.baselines, plan.out / CONTROLS)
+    keep_best_baseline(recipes, controls.best_baseline, compared)
+    for run in runs:
+        write_card(run)
+    manifest = plan.corpus.manifest
+    return Ladder(
+        **dict(controls),
+        schema_version=SCHEMA_VERSION,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        preset=plan.preset,
+        budget=None if plan.budget is None else str(plan.budget),
+        seed=plan.seeds[0],
+        seeds=tuple(plan.seeds),
+        corpus=CorpusSummary(
+            hash=plan.corpus.hash,
+            profile=plan.corpus.profile,
+            bytes={s: plan.corpus.text_bytes(s) for s in ("train", "validation", "test")},
+            **manifest.model_dump(include={"source", "documents", "licences"}),
+        ),
+        machine=cast(dict[str, JsonValue], environment()),
+        comparisons=comparisons,
+        baseline_comparisons=compared,
+        rungs=[
+            row.model_copy(update={"beats_previous": step_of(row, comparisons)}) for row in rows
+        ],
+    )
 
 
 def _claim(out: Path) -> None:
@@ -197,27 +230,3 @@ def _find(out: Path, key: str) -> Run | None:
     """The run of that key, finished ones first; rehearsals are not runs of the ladder."""
     candidates = [run for run in find_runs(out, key) if not run.record.dry_run]
     return max(candidates, key=lambda run: run.finished, default=None)
-
-
-def _head(plan: Plan) -> dict[str, Any]:
-    """All of ladder.json but its rungs."""
-    manifest = plan.corpus.manifest
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "preset": plan.preset,
-        "budget": None if plan.budget is None else str(plan.budget),
-        "seed": plan.seeds[0],
-        "seeds": list(plan.seeds),
-        "corpus": {
-            "hash": plan.corpus.hash,
-            "profile": plan.corpus.profile,
-            "bytes": {s: plan.corpus.text_bytes(s) for s in ("train", "validation", "test")},
-            **manifest.model_dump(mode="json", include={"source", "documents", "licences"}),
-        },
-        **corpus_controls(plan.corpus, plan.out / CONTROLS),
-        "machine": environment(),
-        "comparisons": [],
-        "baseline_comparisons": [],
-        "rungs": [],
-    }

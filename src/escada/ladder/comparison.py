@@ -10,9 +10,8 @@ is measured here; what a folder does not hold is None in the row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from escada.evaluation.task import read, read_if_there
 from escada.evaluation.tasks.documents import BESIDE, Documents
 from escada.evaluation.tasks.minimal_pairs import PAIRS
 from escada.guardrails.task import GUARDRAILS
+from escada.report.schema import ComparisonRow, CostRatio, Sides
 from escada.runs.run import Run
 from escada.spec import read_spec_table, rung_names
 
@@ -124,8 +124,8 @@ def compare_recipes(
     *,
     split: str = "test",
     metric: Metric = "bits_per_byte",
-) -> list[dict[str, Any]]:
-    """A row for each pair, as plain JSON values.
+) -> list[ComparisonRow]:
+    """A row for each pair.
 
     Raises:
         EscadaError: a run was not measured on the split, or `significance.compare` refuses.
@@ -133,17 +133,17 @@ def compare_recipes(
     return [_row(a, b, split, metric) for a, b in pairs]
 
 
-def _row(a: RecipeRuns, b: RecipeRuns, split: str, metric: Metric) -> dict[str, Any]:
-    row = compare(recipe_of(a, split), recipe_of(b, split), metric).to_json()
-    return row | {
-        "seeds": {"a": a.seeds, "b": b.seeds},
-        "runs": {"a": [run.name for run in a.runs], "b": [run.name for run in b.runs]},
-        "split": split,
-        "protocols": {"a": _protocol(a, split), "b": _protocol(b, split)},
-        "minimal_pairs": _side_by_side(a, b, _pairs_accuracy),
-        "guardrails": _side_by_side(a, b, _guardrails),
-        "cost": {name: _cost(a, b, name) for name in COSTS},
-    }
+def _row(a: RecipeRuns, b: RecipeRuns, split: str, metric: Metric) -> ComparisonRow:
+    return ComparisonRow(
+        **dict(compare(recipe_of(a, split), recipe_of(b, split), metric)),
+        seeds=Sides(a=a.seeds, b=b.seeds),
+        runs=Sides(a=[run.name for run in a.runs], b=[run.name for run in b.runs]),
+        split=split,
+        protocols=Sides(a=_protocol(a, split), b=_protocol(b, split)),
+        minimal_pairs=Sides(a=_pairs_accuracy(a), b=_pairs_accuracy(b)),
+        guardrails=Sides(a=_guardrails(a), b=_guardrails(b)),
+        cost={name: _cost(a, b, name) for name in COSTS},
+    )
 
 
 def recipe_of(recipe: RecipeRuns, split: str) -> Recipe:
@@ -163,12 +163,6 @@ def _protocol(recipe: RecipeRuns, split: str) -> str:
     return read(recipe.runs[0], Documents(split)).protocol
 
 
-def _side_by_side(
-    a: RecipeRuns, b: RecipeRuns, read: Callable[[RecipeRuns], object]
-) -> dict[str, object]:
-    return {"a": read(a), "b": read(b)}
-
-
 def _pairs_accuracy(recipe: RecipeRuns) -> float | None:
     """Mean over seeds; None if a run has none."""
     return _mean([r and r.accuracy for r in (read_if_there(run, PAIRS) for run in recipe.runs)])
@@ -180,10 +174,10 @@ def _guardrails(recipe: RecipeRuns) -> str | None:
     return next((v for v in ("fail", "invalid", "pass") if v in found), None)
 
 
-def _cost(a: RecipeRuns, b: RecipeRuns, name: str) -> dict[str, float | None]:
-    """Means over seeds, and how many times as much `a` took."""
+def _cost(a: RecipeRuns, b: RecipeRuns, name: str) -> CostRatio:
+    """Means over seeds."""
     of_a, of_b = (_mean([getattr(run.record, name) for run in recipe.runs]) for recipe in (a, b))
-    return {"a": of_a, "b": of_b, "ratio": of_a / of_b if of_a and of_b else None}
+    return CostRatio(a=of_a, b=of_b, ratio=of_a / of_b if of_a and of_b else None)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

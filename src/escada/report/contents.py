@@ -11,7 +11,7 @@ from escada.report.data import Climb, RunFiles
 from escada.report.findings import Findings, find
 from escada.report.i18n import NOTHING, Language
 from escada.report.results import JudgeVerdict
-from escada.report.schema import CostSheet, Ladder, RungRow
+from escada.report.schema import CostFigures, Ladder, RungRow
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Contents:
         """The sources of the test documents, in alphabetical order."""
         return sorted({source for rung in self.ladder.rungs for source in rung.by_source})
 
-    def cost(self, rung: RungRow) -> CostSheet | None:
+    def cost(self, rung: RungRow) -> CostFigures | None:
         """A rung's cost sheet, wherever it is."""
         run = self.runs.get(rung.name)
         return run.cost if run else rung.cost

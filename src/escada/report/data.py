@@ -10,21 +10,22 @@ and said on the page. The folder of one run is read as a ladder of one rung.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
+from escada.cost.meter import SCHEMA_VERSION as COST_SCHEMA_VERSION
 from escada.errors import EscadaError
 from escada.files import read_json, read_json_lines, read_toml
-from escada.report.results import JsonObject, JudgeVerdict, SeedRun
-from escada.report.schema import CostSheet, CurvePoint, Ladder, Machine, RungRow, WrittenSample
+from escada.report.results import CurvePoint, JudgeVerdict, Machine, WrittenSample
+from escada.report.schema import CostFigures, Ladder, RungRow, SeedRun
 from escada.runs.record import read_record
+from escada.typed_json import JsonObject, parse
 
 SCHEMA_VERSION = 1
-COST_SCHEMA_VERSION = 2
 LADDER_FILE = "ladder.json"
 RECORD_FILE = "record.json"
 JUDGE_FILE = "judge/verdict.json"
@@ -41,7 +42,7 @@ class RunFiles:
     environment: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     machine: Machine = field(default_factory=Machine)
     missing: tuple[str, ...] = ()
-    cost: CostSheet | None = None
+    cost: CostFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +81,15 @@ def read_climb(folder: Path, ladder: Ladder | None = None) -> Climb:
 def read_ladder(folder: Path) -> Ladder:
     """Read `folder/ladder.json`; the folder of one run is read as a ladder of one rung.
 
+    Further seeds of a rung are in the row of its first.
+
     Raises:
         EscadaError: no such file, another version, or a figure that cannot be one.
     """
-    path = folder / LADDER_FILE
-    if path.is_file():
-        return ladder_of(read_json(path), path)
+    if (folder / LADDER_FILE).is_file():
+        return by_rung(read_rows(folder), folder / LADDER_FILE)
     if (folder / RECORD_FILE).is_file():
-        return ladder_of(ladder_of_run(folder), folder / RECORD_FILE)
+        return ladder_of_run(folder)
     raise EscadaError(
         f"no {LADDER_FILE} here",
         where=folder,
@@ -95,21 +97,27 @@ def read_ladder(folder: Path) -> Ladder:
     )
 
 
-def ladder_of(table: Mapping[str, object], where: Path) -> Ladder:
-    """The content of a ladder.json, checked.
+def read_rows(folder: Path) -> Ladder:
+    """`folder/ladder.json` as it is: a row for each run.
 
     Raises:
-        EscadaError: it is of another version, or a figure cannot be one.
+        EscadaError: see `read_ladder`.
     """
-    check_version(table, where)
-    ladder = _by_rung(check(Ladder, table, where), where)
+    path = folder / LADDER_FILE
+    table = read_json(path)
+    check_version(table, path)
+    ladder = check(Ladder, table, path)
     for rung in ladder.rungs:
-        _check_step(rung, where)
+        _check_step(rung, path)
     return ladder
 
 
-def _by_rung(ladder: Ladder, path: Path) -> Ladder:
-    """One row a rung: further seeds of a rung are put into the row of its first."""
+def by_rung(ladder: Ladder, path: Path) -> Ladder:
+    """One row a rung: further seeds of a rung are put into the row of its first.
+
+    Raises:
+        EscadaError: a rung has a seed twice.
+    """
     rows: dict[str, RungRow] = {}
     for row in ladder.rungs:
         first = rows.get(row.name)
@@ -141,39 +149,44 @@ def _check_step(rung: RungRow, path: Path) -> None:
         )
 
 
-def ladder_of_run(folder: Path) -> dict[str, Any]:
-    """One run in the shape of ladder.json; nothing is checked here.
+def ladder_of_run(folder: Path, run: str = ".") -> Ladder:
+    """One run, finished or not, as a ladder of one rung.
+
+    Args:
+        folder: of the run.
+        run: what the row calls it.
 
     Raises:
-        EscadaError: a file of the run is not JSON or TOML.
+        EscadaError: a file of the run is not JSON or TOML, or a figure cannot be one.
     """
-    record = read_record(folder / RECORD_FILE)
+    path = folder / RECORD_FILE
+    record = read_record(path)
     recorded = record.to_json()
 
-    def optional(name: str, read: Callable[[Path], dict[str, Any]] = read_json) -> dict[str, Any]:
-        return read(folder / name) if (folder / name).is_file() else {}
+    def there(name: str) -> dict[str, JsonValue]:
+        return read_json(folder / name) if (folder / name).is_file() else {}
 
-    spec = optional("spec.toml", read_toml)
-    test = optional("evaluation/test.json")
+    spec = read_toml(folder / "spec.toml") if (folder / "spec.toml").is_file() else {}
+    test = there("evaluation/test.json")
     about = dict(spec.get("about", {}))
     rung = {
         **recorded,
         **{key: value for key, value in test.items() if key not in ("key", "tokens_per_second")},
-        "run": ".",
-        "follows": about.pop("follows", None),
+        "run": run,
+        "follows": about.get("follows"),
         "about": about or None,
-        "validation_bits_per_byte": optional("evaluation/validation.json").get("bits_per_byte"),
+        "validation_bits_per_byte": there("evaluation/validation.json").get("bits_per_byte"),
         "evaluation_tokens_per_second": test.get("tokens_per_second"),
         "unknown_characters": test.get("unknown", {}),
-        "lexicon_share": optional("samples/samples.json").get("lexicon_share"),
-        "train_bits_per_byte": optional("evaluation/train-sample.json").get("bits_per_byte"),
-        "minimal_pairs": optional("evaluation/pairs.json") or None,
-        "cloze": optional("evaluation/cloze.json") or None,
-        "guardrails": optional("evaluation/guardrails.json") or None,
+        "lexicon_share": there("samples/samples.json").get("lexicon_share"),
+        "train_bits_per_byte": there("evaluation/train-sample.json").get("bits_per_byte"),
+        "minimal_pairs": there("evaluation/pairs.json") or None,
+        "cloze": there("evaluation/cloze.json") or None,
+        "guardrails": there("evaluation/guardrails.json") or None,
         "precision": record.precision.name,
         "device": record.setup.device,
     }
-    return {
+    ladder = {
         **{key: recorded[key] for key in ("schema_version", "created", "preset", "budget", "seed")},
         "corpus": {
             "hash": record.corpus_hash,
@@ -182,6 +195,7 @@ def ladder_of_run(folder: Path) -> dict[str, Any]:
         },
         "rungs": [rung],
     }
+    return check(Ladder, ladder, path)
 
 
 def read_curve(path: Path) -> list[CurvePoint]:
@@ -229,18 +243,16 @@ def read_run(folder: Path, rung: RungRow) -> RunFiles:
     return RunFiles(run, curve, samples, sampler, environment, machine, tuple(missing), cost)
 
 
-def read_costs(path: Path) -> CostSheet | None:
-    """The cost sheet at `path`; None when there is none yet, or one of an older version.
+def read_costs(path: Path) -> CostFigures | None:
+    """The figures of the cost sheet at `path`; None when there is none yet, or an older version.
 
     Raises:
         EscadaError: it is there and cannot be read.
     """
-    if not path.is_file():
-        return None
-    table = read_json(path)
+    table = read_json(path) if path.is_file() else {}
     if table.get("schema_version") != COST_SCHEMA_VERSION or "hours" not in table:
         return None
-    return check(CostSheet, table, path)
+    return check(CostFigures, table, path)
 
 
 def read_judge(folder: Path) -> JudgeVerdict | None:
@@ -261,18 +273,12 @@ _Object = TypeVar("_Object", bound=JsonObject)
 
 
 def check(kind: type[_Object], value: object, where: object) -> _Object:
-    """One JSON value as an object of that kind.
+    """One JSON value as an object of that kind, its texts such as any page can carry.
 
     Raises:
         EscadaError: names the file, the key and the first problem.
     """
-    try:
-        return kind.model_validate(_showable(value))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        raise EscadaError(f"{key}: {message}", where=where) from error
+    return parse(kind, _showable_json(value), where)
 
 
 _CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}
@@ -282,15 +288,20 @@ _NOT_SHOWABLE = dict.fromkeys((*_CONTROLS, *_SURROGATES, *_DIRECTIONS), "\ufffd"
 """What no UTF-8 carries, no SVG may hold, or turns the rest of a line around."""
 
 
-def _showable(value: object) -> object:
-    """A JSON value whose texts any page, figure or table can carry."""
+def showable(text: str) -> str:
+    """A text that any page, figure or table can carry."""
+    return text.translate(_NOT_SHOWABLE)
+
+
+def _showable_json(value: object) -> object:
+    """A JSON value with such texts alone."""
     if isinstance(value, str):
-        return value.translate(_NOT_SHOWABLE)
+        return showable(value)
     if isinstance(value, dict):
         table = cast(dict[str, object], value)
-        return {key.translate(_NOT_SHOWABLE): _showable(inner) for key, inner in table.items()}
+        return {showable(key): _showable_json(inner) for key, inner in table.items()}
     if isinstance(value, list):
-        return [_showable(inner) for inner in cast(list[object], value)]
+        return [_showable_json(inner) for inner in cast(list[object], value)]
     return value
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from escada.budget import Budget
-from escada.report.results import ComparisonRow
-from escada.report.schema import BaselineRow, Ladder, RungRow, StepComparison
+from escada.evaluation.baselines.corpus_controls import BaselineRow
+from escada.report.schema import Ladder, RungRow, StepComparison
 
 BUDGET_TOLERANCE = 0.15
 """Share of a budget in time that a training may miss before it is said."""
@@ -25,7 +25,7 @@ class Step:
     rung: RungRow
     against: str
     outcome: Outcome
-    facts: StepComparison | None
+    comparison: StepComparison | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Findings:
 
 
 def _step(rung: RungRow, rungs: Sequence[RungRow]) -> Step | None:
-    facts = rung.beats_previous
-    name = facts.against if facts else rung.follows
+    found = rung.beats_previous
+    name = found.against if found else rung.follows
     if name is None:
         return None
     other = next((r for r in rungs if r.name == name), None)
@@ -70,9 +70,9 @@ def _step(rung: RungRow, rungs: Sequence[RungRow]) -> Step | None:
         return Step(rung, name, "unmeasured", None)
     if rung.text != other.text:
         return Step(rung, name, "other_text", None)
-    if facts is None:
+    if found is None:
         return Step(rung, name, "uncompared", None)
-    return Step(rung, name, facts.verdict, facts)
+    return Step(rung, name, found.verdict, found)
 
 
 def _main_text(rungs: Sequence[RungRow]) -> tuple[str | None, str | None]:
@@ -81,21 +81,13 @@ def _main_text(rungs: Sequence[RungRow]) -> tuple[str | None, str | None]:
     return max(texts, key=texts.count)
 
 
-def _clear(
-    best: RungRow | None,
-    other: RungRow | None,
-    steps: Sequence[Step],
-    comparisons: Sequence[ComparisonRow],
-) -> bool:
-    if best is None or other is None:
-        return False
+def _are_apart(a: str, b: str, steps: Sequence[Step], ladder: Ladder) -> bool:
+    """Whether two rungs are told apart by their paired difference."""
     for step in steps:
-        if {step.rung.name, step.against} == {best.name, other.name} and step.facts is not None:
+        if {step.rung.name, step.against} == {a, b} and step.comparison is not None:
             return step.outcome != "undecided"
-    for row in comparisons:
-        if {row.a, row.b} == {best.name, other.name}:
-            return row.significant
-    return False
+    row = ladder.comparison(a, b) or ladder.comparison(b, a)
+    return row is not None and row.significant
 
 
 def _off_budget(ladder: Ladder) -> list[RungRow]:
@@ -117,8 +109,7 @@ def find(ladder: Ladder) -> Findings:
     measured = [rung for rung in ladder.rungs if rung.bits_per_byte is not None]
     same = [rung for rung in measured if rung.text == _main_text(measured)]
     ranked = sorted(same, key=lambda rung: rung.bits_per_byte or 0.0)
-    best = ranked[0] if ranked else None
-    runner_up = ranked[1] if len(ranked) > 1 else None
+    best, runner_up = (*ranked, None, None)[:2]
     steps = [step for rung in ladder.rungs if (step := _step(rung, ladder.rungs)) is not None]
     outcomes = {step.outcome for step in steps}
     monotone = None
@@ -130,7 +121,7 @@ def find(ladder: Ladder) -> Findings:
     return Findings(
         best=best,
         runner_up=runner_up,
-        clear=_clear(best, runner_up, steps, ladder.comparisons),
+        clear=bool(best and runner_up and _are_apart(best.name, runner_up.name, steps, ladder)),
         steps=steps,
         monotone=monotone,
         unfinished=[rung for rung in ladder.rungs if rung.bits_per_byte is None],

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from escada.report.data import Climb
 from escada.report.i18n import Language
-from escada.report.schema import Ladder, Machine, RungRow
+from escada.report.results import Machine
+from escada.report.schema import Ladder, RungRow
 
 _NAMED_TIMES = 8
 """Rungs whose times are named one by one; of more, the shortest and the longest."""

@@ -11,12 +11,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, cast
+from typing import cast
 
 from escada.budget import Budget
 from escada.choices import Code
-from escada.evaluation.task import Interval
-from escada.report.results import TestedBaseline
+from escada.report.schema import TestedBaseline
+from escada.typed_json import Interval
 
 NOTHING = "–"
 """What is shown for a figure that was not measured."""
@@ -31,10 +31,10 @@ def read_catalogue(code: Code) -> dict[str, str]:
     file = resources.files("escada.report").joinpath("messages").joinpath(f"{code}.toml")
     messages: dict[str, str] = {}
 
-    def flatten(prefix: str, table: Mapping[str, Any]) -> None:
+    def flatten(prefix: str, table: Mapping[str, object]) -> None:
         for key, value in table.items():
             if isinstance(value, dict):
-                flatten(f"{prefix}{key}.", cast(dict[str, Any], value))
+                flatten(f"{prefix}{key}.", cast(Mapping[str, object], value))
             else:
                 messages[prefix + key] = str(value)
 
@@ -193,12 +193,15 @@ class Language:
         amount, unit = (grams, "g") if grams < 1000 else (grams / 1000, "kg")
         return f"{self.significant(amount)}{_SPACE}{unit}"
 
+    def amount(self, money: float | None) -> str:
+        """`1.20`, and more decimals only where it would be nothing without them."""
+        if money is None or money >= 1 or money == 0:
+            return self.number(money, 2)
+        return self.significant(money)
+
     def money(self, amount: float | None, sign: str) -> str:
-        """`US$ 1.20`, and more decimals only where it would be nothing without them."""
-        if amount is None:
-            return NOTHING
-        shown = self.number(amount, 2) if amount >= 1 or amount == 0 else self.significant(amount)
-        return f"{sign}{_SPACE}{shown}"
+        """`US$ 1.20`."""
+        return NOTHING if amount is None else f"{sign}{_SPACE}{self.amount(amount)}"
 
     def budget(self, written: str) -> str:
         """A budget as readers write it: `60 s`, `50,000 steps`; `1 época`, `3 épocas`."""

@@ -20,7 +20,7 @@ import psutil
 
 from escada.errors import EscadaError
 from escada.files import read_json, read_json_lines
-from escada.report.data import LADDER_FILE, RECORD_FILE, ladder_of, ladder_of_run
+from escada.report.data import LADDER_FILE, RECORD_FILE, by_rung, ladder_of_run, read_rows
 from escada.report.i18n import Language
 from escada.report.progress import Progress
 from escada.report.schema import Ladder
@@ -85,20 +85,19 @@ def live_ladder(folder: Path) -> Ladder | None:
     Raises:
         EscadaError: a file is damaged.
     """
-    there = (folder / LADDER_FILE).is_file()
-    table = read_json(folder / LADDER_FILE) if there else {}
-    rows = {row["key"]: row for row in table.get("rungs", [])}
     planned = read_plan(folder)
+    ladder = _reviewed(folder)
+    rows = {row.key: row for row in ladder.rungs} if ladder else {}
     for run, path in _begun(folder, planned):
         if run.key not in rows:
-            alone = ladder_of_run(path)
-            table = alone | table  # what is known of corpus and budget before the first ladder
-            rows[run.key] = alone["rungs"][0] | {"run": path.name}
-    if not rows:
+            alone = ladder_of_run(path, path.name)
+            rows[run.key] = alone.rungs[0]
+            ladder = ladder or alone  # what it knows of corpus and budget
+    if ladder is None:
         return None
     order = {run.key: place for place, run in enumerate(planned)}
-    table["rungs"] = sorted(rows.values(), key=lambda row: order.get(row["key"], len(order)))
-    return ladder_of(table, folder / LADDER_FILE)
+    rungs = sorted(rows.values(), key=lambda row: order.get(row.key or "", len(order)))
+    return by_rung(ladder.model_copy(update={"rungs": rungs}), folder / LADDER_FILE)
 
 
 def progress(folder: Path) -> Progress:
@@ -108,9 +107,8 @@ def progress(folder: Path) -> Progress:
         EscadaError: a file is damaged.
     """
     planned = read_plan(folder)
-    done: set[str] = set()
-    if (folder / LADDER_FILE).is_file():
-        done = {row["key"] for row in read_json(folder / LADDER_FILE).get("rungs", [])}
+    ladder = _reviewed(folder)
+    done = {row.key for row in ladder.rungs} if ladder else set[str | None]()
     count = sum(run.key in done for run in planned)
     for run, path in _begun(folder, planned):
         if run.key not in done:
@@ -119,6 +117,11 @@ def progress(folder: Path) -> Progress:
             total = record.get("total_steps")
             return Progress(count, len(planned), run.name, step, total, bits)
     return Progress(count, len(planned), None)
+
+
+def _reviewed(folder: Path) -> Ladder | None:
+    """The rungs that are in ladder.json, if there is one."""
+    return read_rows(folder) if (folder / LADDER_FILE).is_file() else None
 
 
 def _begun(folder: Path, planned: list[Planned]) -> Iterator[tuple[Planned, Path]]:

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from escada.evaluation.task import Interval
-from escada.report.findings import Findings, Step
+from escada.evaluation.significance import Difference
+from escada.report.findings import Findings
 from escada.report.i18n import Language
 from escada.report.schema import Ladder, RungRow
+from escada.typed_json import Interval
 
 Outcome = Literal["met", "missed", "open"]
 FLOOR = "bigram"
@@ -95,28 +96,20 @@ def _goals(rung: RungRow, ladder: Ladder, findings: Findings) -> Iterator[Goal]:
     if step is None:
         yield from _floor(rung, ladder)
         return
-    yield _of_step(step)
+    yield _fewer_bits(rung, step.against, step.comparison)
     others = rung.about.also_against if rung.about else ()
     for name in others:
         if name != step.against and any(other.name == name for other in ladder.rungs):
-            yield _of_comparison(rung, name, ladder)
+            yield _fewer_bits(rung, name, ladder.comparison(rung.name, name))
     yield from _steps(rung, step.against, ladder)
 
 
-def _of_step(step: Step) -> Goal:
-    name = step.rung.name
-    if step.facts is None:
-        return Goal("unmeasured", name, step.against, "open")
-    outcome = _OF_VERDICT[step.facts.verdict]
-    return Goal("rung", name, step.against, outcome, step.facts.difference, step.facts.ci95)
-
-
-def _of_comparison(rung: RungRow, against: str, ladder: Ladder) -> Goal:
-    for row in ladder.comparisons:
-        if (row.a, row.b) == (rung.name, against):
-            outcome = _OF_VERDICT[row.verdict]
-            return Goal("rung", rung.name, against, outcome, row.difference, row.ci95)
-    return Goal("unmeasured", rung.name, against, "open")
+def _fewer_bits(rung: RungRow, against: str, found: Difference | None) -> Goal:
+    """Than another rung."""
+    if found is None:
+        return Goal("unmeasured", rung.name, against, "open")
+    outcome = _OF_VERDICT[found.verdict]
+    return Goal("rung", rung.name, against, outcome, found.difference, found.ci95)
 
 
 def _floor(rung: RungRow, ladder: Ladder) -> Iterator[Goal]:
@@ -124,14 +117,8 @@ def _floor(rung: RungRow, ladder: Ladder) -> Iterator[Goal]:
     floor = next((baseline for baseline in ladder.baselines if baseline.key == FLOOR), None)
     if floor is None:
         return
-    bits = rung.bits_per_byte
-    if bits is None:
-        yield Goal("unmeasured", rung.name, floor.key, "open")
-        return
-    found = next(
-        (row for row in ladder.baseline_comparisons if (row.a, row.b) == (rung.name, FLOOR)), None
-    )
-    if found is None:
+    bits, found = rung.bits_per_byte, ladder.against_baseline(rung.name, FLOOR)
+    if bits is None or found is None:
         yield Goal("unmeasured", rung.name, floor.key, "open")
         return
     outcome = _OF_VERDICT[found.verdict]

@@ -1,108 +1,56 @@
-"""Comparisons, seeds and the judge, as ladder.json and judge/verdict.json hold them.
+"""What lies beside a ladder.json: curves, samples and machines of runs, the verdict of a judge.
 
-Every class is one JSON object; keys that the report does not show are ignored. What a task found
-is described by its own file (`PairsResult`, `ClozeResult`, `GuardrailsResult`).
+Every class is one JSON object, as far as the report shows it.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from pydantic import Field, JsonValue
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from escada.evaluation.task import Interval
-from escada.evaluation.tasks.cloze import ClozeResult
-from escada.evaluation.tasks.minimal_pairs import PairsResult
-
-Verdict = Literal["better", "worse", "undecided"]
-"""Of a rung set beside another."""
+from escada.typed_json import Interval, JsonObject
 
 
-class JsonObject(BaseModel):
-    """A JSON object of the ladder: finite numbers only; keys that are not shown are ignored."""
+class WrittenSample(JsonObject):
+    """One continuation that a model wrote."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
-
-
-class ClozeBaseline(ClozeResult):
-    """What one gets at the last words of passages without a model of the ladder."""
-
-    key: str
-    name: str
-    word: str | None = None
+    prompt_id: str
+    prompt: str
+    text: str
+    category: str = ""
+    finished: bool | None = None
+    bits_per_token: float | None = None
 
 
-class TestedBaseline(JsonObject):
-    """What a baseline got at the minimal pairs, and at the last words of passages."""
+class Machine(JsonObject):
+    """The computer of a run, as its env.json names it."""
 
-    key: str
-    name: str
-    minimal_pairs: PairsResult | None
-    cloze: ClozeBaseline | None
+    cpu: str | None = None
+    cores: int | None = None
+    memory_bytes: float | None = None
+    gpus: tuple[str, ...] = ()
+    packages: dict[str, str | None] = Field(default_factory=dict)
+    git: dict[str, JsonValue] | None = None
 
+    @property
+    def git_commit(self) -> str | None:
+        """Of the source tree that ran, where that was known."""
+        commit = (self.git or {}).get("commit")
+        return str(commit) if commit else None
 
-class SeedRun(JsonObject):
-    """One of a rung's runs, when it was trained with several seeds."""
-
-    seed: int | None = None
-    run: str
-    bits_per_byte: float | None = None
-
-
-class SourceDifference(JsonObject):
-    """A difference on the documents of one source."""
-
-    difference: float
-    ci95: Interval | None = None
-    p_value: float | None = None
-    verdict: Verdict | None = None
+    @property
+    def processor(self) -> str:
+        """The GPUs, or the CPU where there is none; empty if unknown."""
+        return ", ".join(self.gpus) or self.cpu or ""
 
 
-class StandardError(JsonObject):
-    """A standard error in its parts."""
+class CurvePoint(JsonObject):
+    """A validation during training; seconds, tokens and FLOPs are of training so far."""
 
-    documents: float | None = None
-    seeds: float | None = None
-
-
-class SideBySide(JsonObject):
-    """One figure of both rungs, and their ratio."""
-
-    a: float | None = None
-    b: float | None = None
-    ratio: float | None = None
-
-
-class ComparisonRow(JsonObject):
-    """A rung against another: `a` less `b`, so that negative is better."""
-
-    a: str
-    b: str
-    scope: str
-    difference: float
-    relative: float
-    ci95: Interval | None
-    p_value: float | None
-    significant: bool
-    verdict: Verdict
-    standard_error: StandardError = StandardError()
-    by_source: dict[str, SourceDifference] = Field(default_factory=dict)
-    sources_disagree: bool = False
-    alone: tuple[str, ...] = ()
-    minimal_pairs: SideBySide = SideBySide()
-    cost: dict[str, SideBySide] = Field(default_factory=dict)
-
-
-class BaselineComparison(JsonObject):
-    """A rung against a baseline, on the documents and, of some, on the minimal pairs."""
-
-    a: str
-    b: str
-    difference: float
-    ci95: Interval | None
-    p_value: float | None
-    verdict: Verdict
-    minimal_pairs: SourceDifference | None = None
+    step: int
+    seconds: float
+    tokens: float
+    flops: float
+    bits_per_byte: float
 
 
 class MeanScore(JsonObject):

@@ -1,51 +1,99 @@
-"""The JSON that the report reads: ladder.json, and what it takes from the folder of a run.
+"""ladder.json: what a climb writes, and the report, the service and `escada compare` read.
 
-Every class is one JSON object: numbers are finite, intervals upright, and keys that the report does
-not show are ignored. A figure that was not measured, or could not be known, is None.
+Every class is one JSON object: numbers are finite, intervals upright, unknown keys are ignored. A
+figure that was not measured, or could not be known, is None.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import BeforeValidator, Field, JsonValue
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
 
-from escada.evaluation.task import Figure, Interval
+from escada.evaluation.baselines.cloze import ClozeBaseline
+from escada.evaluation.baselines.corpus_controls import BaselineRow, CorpusControls
+from escada.evaluation.significance import Comparison, Difference, Scope
+from escada.evaluation.task import Figure
 from escada.evaluation.tasks.cloze import ClozeResult
+from escada.evaluation.tasks.documents import SourceFigure, TokenizerOf
 from escada.evaluation.tasks.minimal_pairs import PairsResult
 from escada.guardrails.task import GuardrailsResult
-from escada.report.results import (
-    BaselineComparison,
-    ClozeBaseline,
-    ComparisonRow,
-    JsonObject,
-    SeedRun,
-    TestedBaseline,
-    Verdict,
-)
+from escada.runs.record import PredictedCost
 from escada.spec import About
+from escada.typed_json import Interval, JsonObject
+
+T = TypeVar("T")
+
+
+class Sides(JsonObject, Generic[T]):
+    """The same of both sides of a comparison."""
+
+    a: T
+    b: T
+
+
+class CostRatio(JsonObject):
+    """A cost of both sides, and how many times as much `a` took."""
+
+    a: float | None = None
+    b: float | None = None
+    ratio: float | None = None
+
+
+class ComparisonRow(Comparison):
+    """Rung `a` against rung `b`, and what else was measured of both; means over their seeds."""
+
+    seeds: Sides[list[int]] | None = None
+    runs: Sides[list[str]] | None = None
+    split: str = "test"
+    protocols: Sides[str] | None = None
+    minimal_pairs: Sides[float | None] = Sides[float | None](a=None, b=None)
+    """Accuracies."""
+    guardrails: Sides[str | None] = Sides[str | None](a=None, b=None)
+    """The worst verdicts of the runs."""
+    cost: dict[str, CostRatio] = Field(default_factory=dict[str, CostRatio])
+
+
+class BaselineComparison(Comparison):
+    """Rung `a` against baseline `b`, on the documents and, of some, on the minimal pairs."""
+
+    minimal_pairs: Difference | None = None
+
+
+class BestBaseline(Difference):
+    """best-baseline.json of a run: its rung against the baseline of fewest bits per byte.
+
+    `corpus_hash`, `weights` and `weights_sha256` are those of the figure that was compared.
+    """
+
+    schema_version: int = 1
+    corpus_hash: str
+    weights: str
+    weights_sha256: str
+    baseline: BaselineRow
+    scope: Scope
+
+
+class StepComparison(Difference):
+    """A rung set beside the one that it follows, or the nearest below that: negative is better."""
+
+    against: str
+    scope: Scope = "run"
+    sources_disagree: bool = False
 
 
 class TokenCounts(JsonObject):
     """Tokens of the stream read at least once, input tokens read, and predictions trained."""
+
+    model_config = ConfigDict(extra="allow")
 
     unique: int
     seen: int
     trained: int
 
 
-class PlannedCost(JsonObject):
-    """What the plan had said, as far as it did."""
-
-    hours: float | None = None
-    kwh: float | None = None
-    usd: float | None = None
-    brl: float | None = None
-    memory_bytes: float | None = None
-
-
-class CostSheet(JsonObject):
-    """A cost sheet; what could not be known is None."""
+class CostFigures(JsonObject):
+    """What a row keeps of its run's cost sheet (`escada.cost.sheet`): figures, not their parts."""
 
     tokens: TokenCounts
     hours: float
@@ -62,34 +110,20 @@ class CostSheet(JsonObject):
     co2_g: float | None = None
     grid: str | None = None
     grid_g_per_kwh: float | None = None
-    predicted: PlannedCost | None = None
+    predicted: PredictedCost | None = None
+
+
+class SeedRun(JsonObject):
+    """One of a rung's runs, when it was trained with several seeds."""
+
+    seed: int | None = None
+    run: str
+    bits_per_byte: float | None = None
 
 
 def _by_split(count: object) -> object:
     """A count alone is that of the test documents."""
     return {"test": count} if isinstance(count, int) else count
-
-
-class TokenizerSummary(JsonObject):
-    """How a rung cuts text."""
-
-    kind: str
-    vocab_size: int
-
-
-class StepComparison(JsonObject):
-    """A rung set beside the one that it follows, paired by document.
-
-    `difference` is this rung's bits per byte less the other's: negative is better.
-    """
-
-    against: str
-    difference: float
-    ci95: Interval | None
-    verdict: Verdict
-    p_value: float | None = None
-    scope: str = "run"
-    sources_disagree: bool = False
 
 
 class RungRow(JsonObject):
@@ -98,7 +132,7 @@ class RungRow(JsonObject):
     name: str
     run: str
     status: str
-    tokenizer: TokenizerSummary
+    tokenizer: TokenizerOf
     follows: str | None = None
     about: About | None = None
     preset: str | None = None
@@ -116,7 +150,9 @@ class RungRow(JsonObject):
     macro_bits_per_byte: float | None = None
     macro_ci95: Interval | None = None
     ci95_leaves_out: tuple[str, ...] = ()
+    ci95_borrowed: tuple[str, ...] = ()
     by_source: dict[str, float] = Field(default_factory=dict)
+    sources: dict[str, SourceFigure] = Field(default_factory=dict[str, SourceFigure])
     validation_bits_per_byte: float | None = None
     train_bits_per_byte: float | None = None
     training_tokens: float | None = None
@@ -135,31 +171,20 @@ class RungRow(JsonObject):
     device: str | None = None
     spec_hash: str | None = None
     key: str | None = None
-    cost: CostSheet | None = None
+    cost: CostFigures | None = None
     beats_previous: StepComparison | None = None
     minimal_pairs: PairsResult | None = None
     cloze: ClozeResult | None = None
     guardrails: GuardrailsResult | None = None
     tasks: dict[str, list[Figure]] = Field(default_factory=dict[str, list[Figure]])
     """Figures of tasks from outside the package, by the names of the tasks."""
-    other_seeds: tuple[SeedRun, ...] = ()
+    other_seeds: tuple[SeedRun, ...] = Field(default=(), exclude=True)
     """Further runs of the same recipe; the figures above are those of the first."""
 
     @property
     def text(self) -> tuple[str | None, str | None]:
         """What was read: figures of two rungs are compared only when this is equal."""
         return self.profile, self.corpus_hash
-
-
-class BaselineRow(JsonObject):
-    """A control on the same test documents, such as a character bigram model."""
-
-    key: str
-    name: str
-    bits_per_byte: float
-    ci95: Interval | None = None
-    protocol: str | None = None
-    minimal_pairs: PairsResult | None = None
 
 
 class CorpusSummary(JsonObject):
@@ -173,13 +198,16 @@ class CorpusSummary(JsonObject):
     licences: dict[str, str | dict[str, str]] | list[str] | str | None = None
 
 
-class LexiconShare(JsonObject):
-    """Share of words found in the lexicon (0 to 1), for the ceiling and the floor of samples."""
+class TestedBaseline(JsonObject):
+    """What a baseline got at the minimal pairs, and at the last words of passages."""
 
-    lexicon_share: float | None = None
+    key: str
+    name: str
+    minimal_pairs: PairsResult | None
+    cloze: ClozeBaseline | None
 
 
-class Ladder(JsonObject):
+class Ladder(CorpusControls):
     """A whole climb."""
 
     schema_version: int
@@ -187,15 +215,20 @@ class Ladder(JsonObject):
     preset: str | None = None
     budget: str | None = None
     seed: int | None = None
+    seeds: tuple[int, ...] = ()
     corpus: CorpusSummary = CorpusSummary()
-    baselines: list[BaselineRow] = Field(default_factory=list[BaselineRow])
-    human: LexiconShare | None = None
-    noise: LexiconShare | None = None
     machine: dict[str, JsonValue] = Field(default_factory=dict)
     comparisons: list[ComparisonRow] = Field(default_factory=list[ComparisonRow])
     baseline_comparisons: list[BaselineComparison] = Field(default_factory=list[BaselineComparison])
-    cloze_baselines: list[ClozeBaseline] = Field(default_factory=list[ClozeBaseline])
     rungs: list[RungRow] = Field(min_length=1)
+
+    def comparison(self, a: str, b: str) -> ComparisonRow | None:
+        """The row of rung `a` against rung `b`."""
+        return next((row for row in self.comparisons if (row.a, row.b) == (a, b)), None)
+
+    def against_baseline(self, rung: str, key: str) -> BaselineComparison | None:
+        """The row of a rung against a baseline."""
+        return next((r for r in self.baseline_comparisons if (r.a, r.b) == (rung, key)), None)
 
     @property
     def tested_baselines(self) -> list[TestedBaseline]:
@@ -211,46 +244,3 @@ class Ladder(JsonObject):
             )
             for key in dict.fromkeys([*pairs, *cloze])
         ]
-
-
-class WrittenSample(JsonObject):
-    """One continuation that a model wrote."""
-
-    prompt_id: str
-    prompt: str
-    text: str
-    category: str = ""
-    finished: bool | None = None
-    bits_per_token: float | None = None
-
-
-class Machine(JsonObject):
-    """The computer of a run, as its env.json names it."""
-
-    cpu: str | None = None
-    cores: int | None = None
-    memory_bytes: float | None = None
-    gpus: tuple[str, ...] = ()
-    packages: dict[str, str | None] = Field(default_factory=dict)
-    git: dict[str, JsonValue] | None = None
-
-    @property
-    def git_commit(self) -> str | None:
-        """Of the source tree that ran, where that was known."""
-        commit = (self.git or {}).get("commit")
-        return str(commit) if commit else None
-
-    @property
-    def processor(self) -> str:
-        """The GPUs, or the CPU where there is none; empty if unknown."""
-        return ", ".join(self.gpus) or self.cpu or ""
-
-
-class CurvePoint(JsonObject):
-    """A validation during training; seconds, tokens and FLOPs are of training so far."""
-
-    step: int
-    seconds: float
-    tokens: float
-    flops: float
-    bits_per_byte: float

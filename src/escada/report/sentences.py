@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from escada.evaluation.baselines.corpus_controls import BaselineRow
 from escada.report.findings import BUDGET_TOLERANCE, Findings, Step
 from escada.report.i18n import NOTHING, Language
-from escada.report.schema import BaselineRow, Ladder, RungRow
+from escada.report.schema import Ladder, RungRow
 
 _PROPER = "Transformer"
 """A word that keeps its capital inside a sentence."""
-ICONS = {"better": "↓", "worse": "↑", "undecided": "≈", "none": ""}
+ICONS = {"better": "↓", "worse": "↑", "undecided": "≈"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,6 @@ class Verdict:
     """What is said of one step: its kind (a CSS class), a few words for a pill, the sentence."""
 
     kind: str
-    icon: str
     pill: str
     sentence: str
 
@@ -72,7 +72,7 @@ def measure(ladder: Ladder, findings: Findings, language: Language) -> str:
     text = language.say("headline.measure")
     if findings.best is None or not ladder.baselines:
         return text
-    strongest = min(ladder.baselines, key=lambda baseline: baseline.bits_per_byte)
+    strongest = ladder.best_baseline
     beside = language.say(
         "headline.against_strongest",
         baseline=language.baseline(strongest.key, strongest.name),
@@ -138,13 +138,13 @@ def _of_steps(findings: Findings, language: Language) -> list[tuple[str, str]]:
     elif findings.monotone is False:
         worse = pairs("worse", "headline.broken_pair")
         lines.append(("bad", language.say("headline.broken", pairs=worse)))
-    elif any(step.facts is not None for step in findings.steps):
+    elif any(step.comparison is not None for step in findings.steps):
         lines.append(("open", language.say("headline.open")))
     disagreeing = language.names(
         [
             language.say("headline.undecided_pair", name=step.rung.name, against=step.against)
             for step in findings.steps
-            if step.facts is not None and step.facts.sources_disagree
+            if step.comparison is not None and step.comparison.sources_disagree
         ]
     )
     if disagreeing:
@@ -158,22 +158,18 @@ def verdict(rung: RungRow, findings: Findings, language: Language) -> Verdict:
     """What is said of the step up to `rung`."""
     step = next((step for step in findings.steps if step.rung.name == rung.name), None)
     if step is None:
-        return Verdict("none", "", "", language.say("steps.first"))
+        return Verdict("none", "", language.say("steps.first"))
     names = {"name": rung.name, "against": step.against}
-    if step.facts is None:
+    if step.comparison is None:
         sentence = language.say(f"steps.{step.outcome}", **names)
-        return Verdict("none", "", language.say("steps.none_pill"), sentence)
-    return Verdict(
-        step.outcome,
-        ICONS[step.outcome],
-        language.say(f"steps.{step.outcome}_pill", against=step.against),
-        _compared(step, language, names),
-    )
+        return Verdict("none", language.say("steps.none_pill"), sentence)
+    pill = language.say(f"steps.{step.outcome}_pill", against=step.against)
+    return Verdict(step.outcome, f"{ICONS[step.outcome]} {pill}", _compared(step, language, names))
 
 
 def _compared(step: Step, language: Language, names: dict[str, str]) -> str:
-    assert step.facts is not None
-    difference, interval = step.facts.difference, step.facts.ci95
+    assert step.comparison is not None
+    difference, interval = step.comparison.difference, step.comparison.ci95
     key = f"steps.{step.outcome}"
     if step.outcome == "undecided":
         key += "_fewer" if difference < 0 else "_more"

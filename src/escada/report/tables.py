@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, TypeVar
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from escada.report.i18n import NOTHING
 from escada.report.schema import RungRow
@@ -197,9 +198,31 @@ def rung_rows(filled: Sequence[Filled[RungRow]], rungs: Iterable[RungRow]) -> li
     return [Row(cells_of(filled, rung), (Source.of(rung),)) for rung in rungs]
 
 
+def figure(key: str, heading: str, write: Callable[[float | None], str]) -> Filled[Any]:
+    """A column of the items' figure of that name, as `write` shows it."""
+
+    def fill(item: object) -> Cell:
+        value = getattr(item, key)
+        return Cell(write(value), value)
+
+    return Column(key, heading), fill
+
+
 def csv_only(key: str, value: Callable[[_Item], Value]) -> Filled[_Item]:
     """A column for CSV alone, for what a page has no room for."""
     return Column(key), lambda item: Cell("", value(item))
+
+
+def csv_attributes(*keys: str) -> list[Filled[Any]]:
+    """Columns for CSV alone, of the items' attributes of these names."""
+    return [csv_only(key, attrgetter(key)) for key in keys]
+
+
+def page_table(
+    key: str, label: str, columns: Sequence[Column], rows: Sequence[Row], kind: str = ""
+) -> Table:
+    """A table for the page alone, with all its columns."""
+    return Table(key, label, columns, rows, page=[column.key for column in columns], kind=kind)
 
 
 def control_row(columns: Sequence[Column], cells: Mapping[str, Cell]) -> Row:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from escada.errors import EscadaError
-
 STOP_STRINGS = 4
 """As in OpenAI's API."""
 STOP_CHARACTERS = 200
@@ -17,7 +15,7 @@ LOGPROBS = 20
 class Limits:
     """Limits of a service.
 
-    Args:
+    Attributes:
         max_prompt_tokens: of one prompt, BOS included.
         max_tokens: that one sample may write.
         max_n: samples of one request, all its prompts together.
@@ -25,9 +23,6 @@ class Limits:
         max_queue: samples that wait, of all models together.
         max_body_bytes: of a request.
         body_seconds: within which a request's body must be here.
-
-    Raises:
-        EscadaError: a limit below 1.
     """
 
     max_prompt_tokens: int = 2048
@@ -37,9 +32,3 @@ class Limits:
     max_queue: int = 256
     max_body_bytes: int = 256 * 1024
     body_seconds: float = 30.0
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if getattr(self, name) < 1:
-                option = "--" + name.replace("_", "-")
-                raise EscadaError(f"{option} is {getattr(self, name)}", fix="at least 1 is needed")

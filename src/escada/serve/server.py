@@ -98,7 +98,8 @@ class Server(uvicorn.Server):
 
     Args:
         service: what is served.
-        config: of uvicorn.
+        address: from `bind`.
+        tokens: any of which opens.
         grace_seconds: for answers that run when the end is asked for.
         ready: called once requests are taken.
     """
@@ -106,12 +107,31 @@ class Server(uvicorn.Server):
     def __init__(
         self,
         service: Service,
-        config: uvicorn.Config,
+        address: Address,
         *,
-        grace_seconds: float,
+        tokens: Sequence[str] = (),
+        grace_seconds: float = 20.0,
         ready: Callable[[], None],
     ) -> None:
+        app = create_app(
+            service, tokens=tokens, only_this_machine=address.only_this_machine, host=address.host
+        )
+        config = uvicorn.Config(
+            app,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="on",
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,  # anybody can write them
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=LAST_SECONDS,
+        )
         super().__init__(config)
+        self.address = address
         self._service, self._grace_seconds, self._ready = service, grace_seconds, ready
         self._deadline: float | None = None
 
@@ -152,49 +172,14 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def server_at(
-    service: Service,
-    address: Address,
-    *,
-    tokens: Sequence[str] = (),
-    grace_seconds: float = 20.0,
-    ready: Callable[[], None],
-) -> Server:
-    """A server that is not running yet.
-
-    Args:
-        service: what it serves.
-        address: from `bind`.
-        tokens: any of which opens.
-        grace_seconds, ready: see `Server`.
-    """
-    app = create_app(
-        service, tokens=tokens, only_this_machine=address.only_this_machine, host=address.host
-    )
-    config = uvicorn.Config(
-        app,
-        loop="asyncio",
-        http="h11",
-        ws="none",
-        lifespan="on",
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,  # anybody can write them
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=LAST_SECONDS,
-    )
-    return Server(service, config, grace_seconds=grace_seconds, ready=ready)
-
-
-def run(server: Server, address: Address) -> None:
+def run(server: Server) -> None:
     """Answer until a signal asks to stop.
 
     Raises:
         EscadaError: somebody else began to listen there meanwhile.
         RuntimeError: the scheduler broke.
     """
+    address = server.address
     with address.socket:
         try:
             address.socket.listen(BACKLOG)

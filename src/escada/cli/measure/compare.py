@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,11 +16,9 @@ from escada.terminal import echo, echo_json, print_table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from escada.evaluation.significance import Difference
+    from escada.report.schema import ComparisonRow
     from escada.runs.run import Run
-
-
-Row = dict[str, Any]
-"""As `compare_recipes` gives it; its parts by source too."""
 
 
 def compare(
@@ -60,7 +58,12 @@ def compare(
     pairs = ladder_pairs(recipes, split) if ladder else all_pairs(recipes)
     rows = compare_recipes(pairs, split=split, metric=metric)
     if json:
-        table = {"schema_version": 2, "metric": metric, "split": split, "rows": rows}
+        table = {
+            "schema_version": 2,
+            "metric": metric,
+            "split": split,
+            "rows": [row.model_dump(mode="json") for row in rows],
+        }
         echo_json(table)
     else:
         _show(rows, metric)
@@ -78,29 +81,21 @@ def _runs_of(folder: Path) -> list[Run]:
     return [open_run(folder / row["run"]) for row in read_json(folder / LADDER)["rungs"]]
 
 
-def _show(rows: list[Row], metric: str) -> None:
+def _show(rows: list[ComparisonRow], metric: str) -> None:
     heads = ("a", "b", "difference", "95 % interval", "p", "verdict", "scope")
     shown: list[tuple[str, ...]] = []
     sources: list[int] = []
     for row in rows:
-        shown.append(
-            (
-                row["a"],
-                row["b"],
-                f"{row['difference']:+.4f} ({row['relative']:+.1%})",
-                _interval(row["ci95"]),
-                _p_value(row["p_value"]),
-                row["verdict"],
-                _scope(row),
-            )
-        )
-        for source, part in row["by_source"].items():
+        difference, *rest = _part(row)
+        relative = "" if row.relative is None else f" ({row.relative:+.1%})"
+        shown.append((row.a, row.b, difference + relative, *rest, _scope(row)))
+        for source, part in row.by_source.items():
             sources.append(len(shown))
-            groups = "n = 1" if part["groups"] == 1 else f"{part['groups']} groups"
+            groups = "n = 1" if part.groups == 1 else f"{part.groups} groups"
             shown.append(("", source, *_part(part), groups))
-        if len(row["by_source"]) > 1:
+        if len(row.by_source) > 1 and row.macro:
             sources.append(len(shown))
-            shown.append(("", "mean of sources", *_part(row["macro"]), "each source alike"))
+            shown.append(("", "mean of sources", *_part(row.macro), "each source alike"))
     title = f"{metric}, paired by document (negative: a is better)"
     print_table([(head, "left") for head in heads], shown, title=title, dim=sources)
     for row in rows:
@@ -108,42 +103,36 @@ def _show(rows: list[Row], metric: str) -> None:
             echo(sentence)
 
 
-def _part(part: Row) -> tuple[str, str, str, str]:
-    p_value = _p_value(part["p_value"])
-    return f"{part['difference']:+.4f}", _interval(part["ci95"]), p_value, part["verdict"]
+def _part(part: Difference) -> tuple[str, str, str, str]:
+    interval = "–" if part.ci95 is None else f"{part.ci95[0]:+.4f}, {part.ci95[1]:+.4f}"
+    p_value = "–" if part.p_value is None else f"{part.p_value:.4f}"
+    if part.p_value is not None and part.p_value < 0.0001:
+        p_value = "<0.0001"
+    return f"{part.difference:+.4f}", interval, p_value, part.verdict
 
 
-def _notes(row: Row) -> Iterator[str]:
+def _notes(row: ComparisonRow) -> Iterator[str]:
     """What a verdict alone would hide."""
-    pair = f"{row['a']} against {row['b']}"
-    if row["sources_disagree"]:
+    pair = f"{row.a} against {row.b}"
+    if row.sources_disagree:
         better, worse = (
-            ", ".join(s for s, part in row["by_source"].items() if part["verdict"] == verdict)
+            ", ".join(s for s, part in row.by_source.items() if part.verdict == verdict)
             for verdict in ("better", "worse")
         )
         yield f"{pair}: sources disagree: better on {better}, worse on {worse}."
-    if row["alone"]:
+    if row.alone:
         yield (
-            f"{pair}: n = 1 in {', '.join(row['alone'])}: nothing says how its other groups would "
+            f"{pair}: n = 1 in {', '.join(row.alone)}: nothing says how its other groups would "
             "come out, so there is no verdict over all documents."
         )
 
 
-def _interval(interval: list[float] | None) -> str:
-    return "–" if interval is None else f"{interval[0]:+.4f}, {interval[1]:+.4f}"
-
-
-def _p_value(p_value: float | None) -> str:
-    if p_value is None:
-        return "–"
-    return f"{p_value:.4f}" if p_value >= 0.0001 else "<0.0001"
-
-
-def _scope(row: Row) -> str:
-    if row["scope"] == "run":
+def _scope(row: ComparisonRow) -> str:
+    if row.scope == "run" or row.seeds is None:
         return "these two runs"
-    error, seeds = row["standard_error"], row["seeds"]
-    return (
-        f"recipes, {len(seeds['a'])} + {len(seeds['b'])} seeds "
-        f"(± {error['documents']:.3f} documents, {error['seeds']:.3f} seeds)"
+    documents, seeds = (
+        "–" if error is None else f"{error:.3f}"
+        for error in (row.standard_error.documents, row.standard_error.seeds)
     )
+    counts = f"{len(row.seeds.a)} + {len(row.seeds.b)} seeds"
+    return f"recipes, {counts} (± {documents} documents, {seeds} seeds)"

@@ -21,6 +21,7 @@ import numpy as np
 from escada.evaluation.tasks.cloze import (
     SPLIT,
     ClozeItem,
+    ClozeResult,
     cloze_items,
     estimate_over,
     is_content_word,
@@ -32,6 +33,14 @@ from escada.text.corpus import Corpus
 from escada.text.tokenizers import Tokenizer
 
 _WORD = re.compile(r"[^\W\d_]+")
+
+
+class ClozeBaseline(ClozeResult):
+    """A row of `cloze_baselines`; `word` is the one that is always given."""
+
+    key: str
+    name: str
+    word: str | None = None
 
 
 def cloze_baselines(

@@ -18,6 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field, JsonValue
+
 from escada.code_hash import code_hash
 from escada.evaluation.baselines.byte_ngrams import (
     bigram_model,
@@ -25,7 +27,7 @@ from escada.evaluation.baselines.byte_ngrams import (
     uniform_model,
     unigram_model,
 )
-from escada.evaluation.baselines.cloze import cloze_baselines
+from escada.evaluation.baselines.cloze import ClozeBaseline, cloze_baselines
 from escada.evaluation.baselines.compressors import (
     Compressed,
     xz_after_training,
@@ -39,7 +41,7 @@ from escada.evaluation.ruler import DocumentScores, bits_per_byte, score_documen
 from escada.evaluation.statistics import Items, estimate
 from escada.evaluation.task import MAKES_DOCUMENTS, MEASURES
 from escada.evaluation.tasks.documents import BESIDE, has_few_groups, read_scores, write_scores
-from escada.evaluation.tasks.minimal_pairs import PairScores, score_pairs
+from escada.evaluation.tasks.minimal_pairs import PairScores, PairsResult, score_pairs
 from escada.files import content_hash, read_json, write_json, write_json_lines
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
@@ -47,6 +49,7 @@ from escada.models.contract import LanguageModel
 from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
+from escada.typed_json import Interval, JsonObject, parse
 
 SCHEMA_VERSION = 2
 NOISE_SAMPLES, NOISE_TOKENS = 20, 400
@@ -60,21 +63,55 @@ MOST_VALIDATION_BYTES = 2**22
 """The same for the choice of the order."""
 
 
-def corpus_controls(corpus: Corpus, path: Path) -> dict[str, Any]:
+class BaselineRow(JsonObject):
+    """What ladder.json says of a baseline on the test documents.
+
+    Attributes:
+        seconds: what it took, learning included.
+        scored_splits: whose sums per document are kept.
+    """
+
+    name: str
+    key: str
+    bits_per_byte: float
+    ci95: Interval | None = None
+    protocol: str | None = None
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+    seconds: float | None = None
+    scored_splits: tuple[str, ...] = ()
+    minimal_pairs: PairsResult | None = None
+
+
+class LexiconShare(JsonObject):
+    """Share of words found in the lexicon (0 to 1), for the ceiling and the floor of samples."""
+
+    lexicon_share: float | None = None
+
+
+class CorpusControls(JsonObject):
+    """All that is measured once for a corpus."""
+
+    baselines: list[BaselineRow] = Field(default_factory=list[BaselineRow])
+    cloze_baselines: list[ClozeBaseline] = Field(default_factory=list[ClozeBaseline])
+    human: LexiconShare | None = None
+    noise: LexiconShare | None = None
+
+    @property
+    def best_baseline(self) -> BaselineRow:
+        """The one of fewest bits per byte; there must be one."""
+        return min(self.baselines, key=lambda baseline: baseline.bits_per_byte)
+
+
+def corpus_controls(corpus: Corpus, path: Path) -> CorpusControls:
     """Baselines on the test split, and the lexicon's share of human text and of noise.
 
     Args:
         corpus: of the climb.
         path: where the answer is kept; it is read back while corpus and code are the same.
-
-    Returns:
-        `baselines`, a list of name, key, bits_per_byte, ci95, protocol, settings, seconds (what it
-        took, learning included), scored_splits (whose sums per document are kept) and, of some,
-        minimal_pairs; `cloze_baselines`; `human` and `noise`, each with a lexicon_share.
     """
     key = _key(corpus)
     if path.exists() and (kept := read_json(path)).get("key") == key and _is_whole(path, kept):
-        return kept["controls"]
+        return parse(CorpusControls, kept["controls"], path)
     controls, measured = _measure(corpus)
     for name, baseline in measured.items():
         for split, scores in baseline.scores.items():
@@ -82,7 +119,7 @@ def corpus_controls(corpus: Corpus, path: Path) -> dict[str, Any]:
         if baseline.pairs is not None:
             write_json_lines(pair_rows_path(path, name), baseline.pairs.rows())
     write_json(path, {"schema_version": SCHEMA_VERSION, "key": key, "controls": controls})
-    return controls
+    return CorpusControls.model_validate(controls)
 
 
 def control_scores(path: Path, key: str = "kneser_ney", split: str = "test") -> DocumentScores:
@@ -263,7 +300,7 @@ def _compressors(
 def _row(
     name: str, key: str, scores: Mapping[str, DocumentScores], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """What ladder.json says of a baseline, with the interval that its sums per document allow."""
+    """A baseline's row, with the interval that its sums per document allow."""
     row: dict[str, Any] = {"name": name, "key": key, "ci95": None, "settings": settings}
     row["scored_splits"] = list(scores)
     if "test" in scores:

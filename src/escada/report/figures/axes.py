@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from escada.report.figures.labels import Place, around
 from escada.report.figures.palette import light
 from escada.report.i18n import Language
+from escada.report.schema import RungRow
 
 MARKERS = "osD^vPX*"
 
@@ -74,6 +75,19 @@ def seconds(value: float, language: Language) -> str:
 def power_tick(value: float, language: Language) -> str:
     """`10¹²`, `2 × 10¹²`."""
     return language.power(value).replace(f"{language.decimal}0", "").removeprefix("1\u202f×\u202f")
+
+
+def rung_ticks(axes: Any, rungs: Sequence[RungRow], *, crowded: bool, fontsize: int) -> None:
+    """The names of rungs below an axis, turned where it is crowded."""
+    axes.set_xticks(
+        range(len(rungs)),
+        [shortened(rung.name) for rung in rungs],
+        rotation=35 if crowded else 0,
+        ha="right" if crowded else "center",
+        rotation_mode="anchor" if crowded else "default",
+        fontsize=fontsize,
+        color=light("ink"),
+    )
 
 
 def empty(axes: Any, figure: Figure, language: Language) -> Figure:

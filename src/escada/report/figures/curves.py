@@ -22,6 +22,7 @@ from escada.report.figures.axes import (
     name_room,
     new,
     power_tick,
+    rung_ticks,
     seconds,
     shortened,
 )
@@ -29,7 +30,8 @@ from escada.report.figures.labels import Label, Place, place
 from escada.report.figures.palette import light, rung_roles
 from escada.report.figures.svg import drawing_style
 from escada.report.i18n import Language
-from escada.report.schema import CurvePoint, Ladder, RungRow
+from escada.report.results import CurvePoint
+from escada.report.schema import Ladder, RungRow
 
 
 def draw_curves(
@@ -136,15 +138,7 @@ def draw_sources(ladder: Ladder, language: Language, *, width: int = 400) -> Fig
         bits_axis(axes, language)
         axes.set_ylim(*axes.get_ylim())
         crowded = (width - 130) / len(rungs) < 7 * max(len(rung.name) for rung in rungs)
-        axes.set_xticks(
-            range(len(rungs)),
-            [shortened(rung.name) for rung in rungs],
-            rotation=35 if crowded else 0,
-            ha="right" if crowded else "center",
-            rotation_mode="anchor" if crowded else "default",
-            color=light("ink"),
-            fontsize=10,
-        )
+        rung_ticks(axes, rungs, crowded=crowded, fontsize=10)
         place(figure, axes, ends)
     return figure
 
@@ -165,12 +159,13 @@ def draw_lexicon(ladder: Ladder, language: Language, *, width: int = 400) -> Fig
             beside = [Place((1.0, i), 8, 0)]
             labels.append(Label(language.percent(share), beside, {"fontsize": 10.5}))
         marks = [("human", ladder.human), ("noise", ladder.noise)]
-        for key, facts in marks:
-            if facts is not None and facts.lexicon_share is not None:
-                axes.axvline(facts.lexicon_share, color=light("muted"), lw=1.2, ls=(0, (6, 3)))
-                text = f"{language.say(f'figures.{key}')} {language.percent(facts.lexicon_share)}"
-                align = "right" if facts.lexicon_share > 0.5 else "left"
-                above = [Place((facts.lexicon_share, -0.6), 0, up, align) for up in (10, 24)]
+        for key, mark in marks:
+            share = mark.lexicon_share if mark else None
+            if share is not None:
+                axes.axvline(share, color=light("muted"), lw=1.2, ls=(0, (6, 3)))
+                text = f"{language.say(f'figures.{key}')} {language.percent(share)}"
+                align = "right" if share > 0.5 else "left"
+                above = [Place((share, -0.6), 0, up, align) for up in (10, 24)]
                 labels.append(Label(text, above, {"color": light("muted"), "fontsize": 10}))
         axes.set_yticks(
             range(len(rungs)), [shortened(rung.name) for rung in rungs], color=light("ink")

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from escada.evaluation.task import Interval
 from escada.report.data import RunFiles
 from escada.report.figures.axes import (
     MARKERS,
@@ -25,6 +24,7 @@ from escada.report.figures.palette import light, rung_roles
 from escada.report.figures.svg import drawing_style
 from escada.report.i18n import Language
 from escada.report.schema import Ladder
+from escada.typed_json import Interval
 
 Price = Literal["flops", "money"]
 PRICES: tuple[Price, ...] = ("flops", "money")

@@ -10,13 +10,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from escada.report.figures.axes import bits_axis, new, shortened
+from escada.evaluation.baselines.corpus_controls import BaselineRow
+from escada.report.figures.axes import bits_axis, new, rung_ticks, shortened
 from escada.report.figures.labels import Label, Place, place
 from escada.report.figures.palette import light, rung_roles
 from escada.report.figures.svg import drawing_style
 from escada.report.findings import Findings, Step
 from escada.report.i18n import Language
-from escada.report.schema import BaselineRow, Ladder, RungRow
+from escada.report.schema import Ladder, RungRow
 
 _RISER = {"better": "-", "worse": "-", "undecided": (0, (4, 2))}
 """Line style of a step; its colour is that of the verdict, and the page says it in words."""
@@ -45,20 +46,12 @@ def draw_ladder(
         lines = _draw_baselines(axes, values, ladder, language)
         index = {rung.name: i for i, rung in enumerate(rungs)}
         for step in findings.steps:
-            if step.facts is not None:
+            if step.comparison is not None:
                 _draw_riser(axes, step, index, ladder)
         for rung in measured:
             _draw_tread(axes, rung, index[rung.name], light(roles[rung.name]))
         crowded = width / len(rungs) < 0.68 * small * max(len(rung.name) for rung in rungs)
-        axes.set_xticks(
-            range(len(rungs)),
-            [shortened(rung.name) for rung in rungs],
-            rotation=35 if crowded else 0,
-            ha="right" if crowded else "center",
-            rotation_mode="anchor" if crowded else "default",
-            fontsize=small,
-            color=light("ink"),
-        )
+        rung_ticks(axes, rungs, crowded=crowded, fontsize=small)
         digits = 3 if width >= 440 else 2
         labels = [
             _figure_label(rung, index[rung.name], language, small, digits) for rung in measured
@@ -75,7 +68,7 @@ def draw_ladder(
 
 def _draw_riser(axes: Any, step: Step, index: dict[str, int], ladder: Ladder) -> None:
     """From the tread of the rung that this one follows to its own."""
-    assert step.facts is not None
+    assert step.comparison is not None
     bits = {rung.name: rung.bits_per_byte for rung in ladder.rungs}
     i, j = index[step.against], index[step.rung.name]
     near, far = (i + _HALF, j - _HALF) if i < j else (i - _HALF, j + _HALF)
@@ -86,7 +79,7 @@ def _draw_riser(axes: Any, step: Step, index: dict[str, int], ladder: Ladder) ->
         [low, high],
         color=light(step.outcome),
         lw=2,
-        linestyle=_RISER[step.facts.verdict],
+        linestyle=_RISER[step.comparison.verdict],
     )
 
 
@@ -177,8 +170,7 @@ def _draw_baselines(
     near = _near(ladder, min(values), max(values))
     lines = [(_label(baseline, language), baseline.bits_per_byte) for baseline in near]
     if ladder.baselines and not near:
-        lowest = min(ladder.baselines, key=lambda baseline: baseline.bits_per_byte)
-        label = language.say("figures.above_scale", baseline=_label(lowest, language))
+        label = language.say("figures.above_scale", baseline=_label(ladder.best_baseline, language))
         lines = [(label, axes.get_ylim()[1])]
     for _, y in lines:
         axes.axhline(y, color=light("muted"), lw=1.2, ls=(0, (6, 3)), clip_on=False)

@@ -9,8 +9,15 @@ from escada.report.blocks import Block, Figure, Group, Heading, Section, Text
 from escada.report.contents import Contents
 from escada.report.figures.frontier import PRICES, Price, draw_frontier, points, price_text
 from escada.report.i18n import NOTHING
-from escada.report.schema import CostSheet, PlannedCost, RungRow
-from escada.report.sections.words import cost_notes, rung_cell, tokenizer, values_alt
+from escada.report.schema import CostFigures, RungRow
+from escada.report.sections.words import (
+    cost_notes,
+    rung_cell,
+    rung_column,
+    rung_names,
+    tokenizer,
+    values_alt,
+)
 from escada.report.tables import (
     Cell,
     Column,
@@ -21,9 +28,13 @@ from escada.report.tables import (
     Table,
     cells_of,
     columns_of,
+    csv_attributes,
     csv_only,
+    figure,
+    page_table,
     rung_rows,
 )
+from escada.runs.record import PredictedCost
 
 
 def section(contents: Contents) -> Section:
@@ -63,7 +74,7 @@ def _training(contents: Contents) -> Table:
         return Column(key, heading), fill
 
     filled: list[Filled[RungRow]] = [
-        (Column("rung", say("ladder.rung"), numeric=False), rung_cell),
+        rung_names(t),
         bar("training_seconds", say("ladder.time"), t.duration),
         bar("training_flops", say("ladder.flops"), t.power),
         bar("peak_memory_bytes", say("ladder.memory"), t.memory),
@@ -84,9 +95,7 @@ def _training(contents: Contents) -> Table:
 
 def _page_table(key: str, label: str, filled: list[Filled[RungRow]], contents: Contents) -> Table:
     """A table of every rung, for the page alone."""
-    columns = columns_of(filled)
-    rows = rung_rows(filled, contents.ladder.rungs)
-    return Table(key, label, columns, rows, page=[column.key for column in columns])
+    return page_table(key, label, columns_of(filled), rung_rows(filled, contents.ladder.rungs))
 
 
 def _sheet(contents: Contents) -> Iterator[Block]:
@@ -106,26 +115,26 @@ def costs_table(contents: Contents) -> Table:
     def planned(text: str, value: float | None) -> list[Detail]:
         return [] if value is None else [Detail(say("costs.predicted", value=text))]
 
-    def hours(cost: CostSheet) -> Cell:
+    def hours(cost: CostFigures) -> Cell:
         plan = _plan(cost).hours
         details = planned(t.duration(3600 * (plan or 0)), plan)
         return Cell(t.duration(3600 * cost.hours), cost.hours, details=details)
 
-    def memory(value: float | None, cost: CostSheet, *, is_planned: bool) -> Cell:
+    def memory(value: float | None, cost: CostFigures, *, is_planned: bool) -> Cell:
         plan = _plan(cost).memory_bytes
         details = planned(t.memory(plan), plan) if is_planned else []
         return Cell(t.memory(value), value, details=details)
 
-    def energy(cost: CostSheet) -> Cell:
+    def energy(cost: CostFigures) -> Cell:
         plan = _plan(cost).kwh
         return Cell(t.energy(cost.kwh), cost.kwh, details=planned(t.energy(plan), plan))
 
-    def money(cost: CostSheet) -> Cell:
+    def money(cost: CostFigures) -> Cell:
         plan = _plan(cost).brl
         usd = Detail(t.money(cost.usd, "US$"))
         return Cell(t.money(cost.brl, "R$"), details=[usd, *planned(t.money(plan, "R$"), plan)])
 
-    filled: list[Filled[CostSheet]] = [
+    filled: list[Filled[CostFigures]] = [
         (Column("hours", say("costs.training_time")), hours),
         (
             Column("wall_hours", say("tables.wall_time")),
@@ -139,10 +148,7 @@ def costs_table(contents: Contents) -> Table:
             Column("seen_tokens", say("costs.seen")),
             lambda c: Cell(t.compact(c.tokens.seen), c.tokens.seen),
         ),
-        (
-            Column("utilisation", say("tables.utilisation")),
-            lambda c: Cell(t.percent(c.utilisation), c.utilisation),
-        ),
+        figure("utilisation", say("tables.utilisation"), t.percent),
         (
             Column("host_memory_bytes", say("costs.memory_host")),
             lambda c: memory(c.host_memory_bytes, c, is_planned=c.device_memory_bytes is None),
@@ -153,17 +159,14 @@ def costs_table(contents: Contents) -> Table:
                 c.device_memory_bytes, c, is_planned=c.device_memory_bytes is not None
             ),
         ),
-        (
-            Column("memory_bytes", say("tables.memory")),
-            lambda c: Cell(t.memory(c.memory_bytes), c.memory_bytes),
-        ),
+        figure("memory_bytes", say("tables.memory"), t.memory),
         (Column("kwh", say("costs.energy")), energy),
         (Column("money", say("costs.money"), csv=False), money),
-        (Column("co2_g", "CO₂"), lambda c: Cell(t.mass(c.co2_g), c.co2_g)),
-        (Column("usd", "US$"), lambda c: Cell(t.money(c.usd, "").strip(), c.usd)),
-        (Column("brl", "R$"), lambda c: Cell(t.money(c.brl, "").strip(), c.brl)),
+        figure("co2_g", "CO₂", t.mass),
+        figure("usd", "US$", t.amount),
+        figure("brl", "R$", t.amount),
         csv_only("energy_estimated", lambda c: str(c.energy_estimated)),
-        csv_only("grid", lambda c: c.grid),
+        *csv_attributes("grid"),
     ]
     rows = [
         Row([rung_cell(rung), *cells_of(filled, cost)], (Source.of(rung),))
@@ -173,7 +176,7 @@ def costs_table(contents: Contents) -> Table:
     return Table(
         "costs",
         say("tables.costs"),
-        [Column("rung", say("ladder.rung"), numeric=False), *columns_of(filled)],
+        [rung_column(t), *columns_of(filled)],
         rows,
         [say("tables.costs_note"), *cost_notes(contents), contents.origin],
         page=(
@@ -185,8 +188,8 @@ def costs_table(contents: Contents) -> Table:
     )
 
 
-def _plan(cost: CostSheet) -> PlannedCost:
-    return cost.predicted or PlannedCost()
+def _plan(cost: CostFigures) -> PredictedCost:
+    return cost.predicted or PredictedCost()
 
 
 def _frontier(contents: Contents) -> Iterator[Block]:
@@ -214,19 +217,11 @@ def _priced(contents: Contents, over: Price) -> Figure | None:
     ]
     rungs = {rung.name: rung for rung in ladder.rungs}
     price = "training_flops" if over == "flops" else say("tables.currency")
-    rows = [
-        Row(
-            [
-                Cell("", value)
-                for value in (
-                    *(point.name, rungs[point.name].key),
-                    *(point.price, point.bits, point.interval),
-                )
-            ],
-            (Source.of(rungs[point.name]),),
-        )
-        for point in found
-    ]
+    rows: list[Row] = []
+    for point in found:
+        rung = rungs[point.name]
+        values = (point.name, rung.key, point.price, point.bits, point.interval)
+        rows.append(Row([Cell("", value) for value in values], (Source.of(rung),)))
     keys = ("name", "key", price, "bits_per_byte", "ci95")
     return Figure(
         f"frontier-{over}",
@@ -247,9 +242,6 @@ def _fit(contents: Contents) -> Table:
         value = None if validation is None or train is None else validation - train
         return Cell(t.bits(value), value)
 
-    def bits(key: str, heading: str) -> Filled[RungRow]:
-        return Column(key, heading), lambda r: Cell(t.bits(getattr(r, key)), getattr(r, key))
-
     def unknown(split: str) -> Filled[RungRow]:
         return (
             Column(f"unknown_{split}", say(f"costs.unknown_{split}")),
@@ -259,15 +251,12 @@ def _fit(contents: Contents) -> Table:
         )
 
     filled: list[Filled[RungRow]] = [
-        (Column("rung", say("ladder.rung"), numeric=False), rung_cell),
-        bits("train_bits_per_byte", say("costs.train")),
-        bits("validation_bits_per_byte", say("costs.validation")),
-        bits("bits_per_byte", say("costs.test")),
+        rung_names(t),
+        figure("train_bits_per_byte", say("costs.train"), t.bits),
+        figure("validation_bits_per_byte", say("costs.validation"), t.bits),
+        figure("bits_per_byte", say("costs.test"), t.bits),
         (Column("gap", say("costs.gap")), gap),
-        (
-            Column("accuracy", say("costs.accuracy")),
-            lambda r: Cell(t.percent(r.accuracy), r.accuracy),
-        ),
+        figure("accuracy", say("costs.accuracy"), t.percent),
         (
             Column("tokenizer", say("costs.tokenizer"), numeric=False),
             lambda r: Cell(tokenizer(r, t), r.tokenizer.vocab_size),

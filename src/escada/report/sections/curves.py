@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
+from operator import attrgetter
 from typing import Literal, get_args
 
 from escada.report.blocks import Block, Figure, Group, Section, Text
 from escada.report.contents import Contents
 from escada.report.figures.curves import draw_curves
-from escada.report.schema import CurvePoint
-from escada.report.sections.words import rung_cell, values_alt
-from escada.report.tables import Cell, Column, Detail, Row, Source, Table
+from escada.report.results import CurvePoint
+from escada.report.sections.words import rung_cell, rung_column, values_alt
+from escada.report.tables import Cell, Column, Detail, Row, Source, Table, page_table
 
 Over = Literal["seconds", "tokens", "flops"]
 
@@ -72,24 +72,21 @@ def _table(contents: Contents, over: Over) -> Table:
         if (curve := contents.runs[rung.name].curve)
     ]
     columns = [
-        Column("rung", say("ladder.rung"), numeric=False),
+        rung_column(t),
         *(Column(name, say(f"curves.{name}")) for name in ("first", "half", "last")),
     ]
-    keys = [column.key for column in columns]
-    return Table(f"curves-{over}", say(f"curves.over_{over}"), columns, rows, page=keys)
+    return page_table(f"curves-{over}", say(f"curves.over_{over}"), columns, rows)
 
 
 def _data(contents: Contents) -> Table:
     """Every point of every curve."""
     keys = ("name", "key", "step", "tokens", "seconds", "flops", "bits_per_byte")
-
-    def rows() -> Iterator[Row]:
-        for rung in contents.ladder.rungs:
-            for point in contents.runs[rung.name].curve:
-                values = (
-                    *(rung.name, rung.key, point.step, point.tokens),
-                    *(point.seconds, point.flops, point.bits_per_byte),
-                )
-                yield Row([Cell("", value) for value in values], (Source.of(rung),))
-
-    return Table("curves", "", [Column(key) for key in keys], list(rows()))
+    rows = [
+        Row(
+            [Cell("", value) for value in (rung.name, rung.key, *attrgetter(*keys[2:])(point))],
+            (Source.of(rung),),
+        )
+        for rung in contents.ladder.rungs
+        for point in contents.runs[rung.name].curve
+    ]
+    return Table("curves", "", [Column(key) for key in keys], rows)

@@ -11,7 +11,7 @@ from escada.report.blocks import Block, Details, Section, Text
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING
 from escada.report.schema import RungRow
-from escada.report.sections.words import rung_cell, status, tokenizer
+from escada.report.sections.words import rung_names, status, tokenizer
 from escada.report.tables import (
     Cell,
     Column,
@@ -19,7 +19,10 @@ from escada.report.tables import (
     Row,
     Table,
     columns_of,
+    csv_attributes,
     csv_only,
+    figure,
+    page_table,
     rung_rows,
 )
 
@@ -48,15 +51,15 @@ def runs_table(contents: Contents) -> Table:
         return Cell(f"{name}, {rung.precision or NOTHING}", f"{name}, {rung.precision}")
 
     filled: list[Filled[RungRow]] = [
-        (Column("rung", say("ladder.rung"), numeric=False), rung_cell),
+        rung_names(t),
         (
             Column("vocab_size", say("costs.tokenizer"), numeric=False),
             lambda r: Cell(tokenizer(r, t), r.tokenizer.vocab_size),
         ),
-        (Column("seed", say("tables.seed")), lambda r: Cell(t.number(r.seed), r.seed)),
+        figure("seed", say("tables.seed"), t.number),
         (Column("key", say("environment.key"), numeric=False), lambda r: code(r.key)),
         (Column("spec_hash", say("environment.spec"), numeric=False), lambda r: code(r.spec_hash)),
-        csv_only("corpus_hash", lambda r: r.corpus_hash),
+        *csv_attributes("corpus_hash"),
         (Column("machine", say("tables.machine"), numeric=False, width=0.2), machine),
         (
             Column("run", say("environment.run"), numeric=False),
@@ -109,9 +112,7 @@ def _machines(contents: Contents) -> Iterator[Block]:
         if values:
             title = say(f"environment.{key}")
             rows = [Row([Cell(name, name, "code"), Cell(v, v)]) for name, v in values.items()]
-            page = ("name", "value")
-            table = Table(key, title, columns, rows, page=page, kind="pairs")
-            yield Details(title, [table])
+            yield Details(title, [page_table(key, title, columns, rows, kind="pairs")])
 
 
 def _flat(value: JsonValue, prefix: str = "") -> dict[str, str]:

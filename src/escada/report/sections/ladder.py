@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from escada.evaluation.baselines.corpus_controls import BaselineRow
 from escada.report.blocks import Figure, Section, Text
 from escada.report.contents import Contents
 from escada.report.figures.ladder import draw_ladder
 from escada.report.i18n import NOTHING, Language
-from escada.report.schema import BaselineRow, RungRow
+from escada.report.schema import RungRow
 from escada.report.sections.words import (
     rung_cell,
+    rung_column,
     status,
     tokenizer,
     tokenizer_kind,
@@ -28,7 +30,9 @@ from escada.report.tables import (
     cells_of,
     columns_of,
     control_row,
+    csv_attributes,
     csv_only,
+    figure,
 )
 
 _NARROW = 360
@@ -63,9 +67,8 @@ def ladder_table(contents: Contents) -> Table:
     paid, sign = say("tables.currency"), t.currency_sign
     several = len(contents.ladder.rungs) > 1
 
-    def money(rung: RungRow, code: str) -> float | None:
-        cost = contents.cost(rung)
-        return {"usd": cost.usd, "brl": cost.brl}[code] if cost else None
+    def cost(rung: RungRow, key: str) -> float | None:
+        return getattr(contents.cost(rung), key, None)
 
     def is_best(rung: RungRow) -> bool:
         return findings.best is not None and findings.best.name == rung.name
@@ -90,24 +93,18 @@ def ladder_table(contents: Contents) -> Table:
         )
 
     filled: list[Filled[RungRow]] = [
-        (Column("rung", say("ladder.rung"), numeric=False), name),
+        (rung_column(t), name),
         (
             Column("tokenizer", say("costs.tokenizer"), numeric=False),
             lambda r: Cell(tokenizer_kind(r, t), f"{r.tokenizer.kind} {r.tokenizer.vocab_size}"),
         ),
-        (
-            Column("parameters", say("tables.parameters")),
-            lambda r: Cell(t.compact(r.parameters), r.parameters),
-        ),
+        figure("parameters", say("tables.parameters"), t.compact),
         (Column("bits_per_byte", say("tables.bits"), emphasis=True), bits),
         (
             Column("ci95", say("tables.interval")),
             lambda r: Cell(t.interval(r.ci95) or NOTHING, r.ci95),
         ),
-        (
-            Column("training_tokens", say("tables.tokens")),
-            lambda r: Cell(t.compact(r.training_tokens), r.training_tokens),
-        ),
+        figure("training_tokens", say("tables.tokens"), t.compact),
         (
             Column("training_seconds", say("ladder.time")),
             lambda r: Cell(
@@ -116,44 +113,28 @@ def ladder_table(contents: Contents) -> Table:
                 tone="off" if r in findings.off_budget else "",
             ),
         ),
-        (
-            Column("training_flops", say("ladder.flops")),
-            lambda r: Cell(t.power(r.training_flops), r.training_flops),
-        ),
+        figure("training_flops", say("ladder.flops"), t.power),
         (
             Column(f"money_{paid}", say("tables.money", sign=sign)),
-            lambda r: Cell(t.money(money(r, paid), "").strip(), money(r, paid)),
+            lambda r: Cell(t.amount(cost(r, paid)), cost(r, paid)),
         ),
-        csv_only("usd", lambda r: money(r, "usd")),
-        csv_only("brl", lambda r: money(r, "brl")),
-        csv_only("kwh", lambda r: c.kwh if (c := contents.cost(r)) else None),
-        csv_only("wall_hours", lambda r: c.wall_hours if (c := contents.cost(r)) else None),
-        (
-            Column("peak_memory_bytes", say("ladder.memory")),
-            lambda r: Cell(t.memory(r.peak_memory_bytes), r.peak_memory_bytes),
+        *(
+            csv_only(key, lambda r, key=key: cost(r, key))
+            for key in ("usd", "brl", "kwh", "wall_hours")
         ),
+        figure("peak_memory_bytes", say("ladder.memory"), t.memory),
         (
             Column("perplexity", say("ladder.perplexity")),
             lambda r: Cell(
                 t.significant(r.perplexity), r.perplexity, details=[Detail(tokenizer(r, t))]
             ),
         ),
-        csv_only("accuracy", lambda r: r.accuracy),
-        csv_only("validation_bits_per_byte", lambda r: r.validation_bits_per_byte),
-        csv_only("train_bits_per_byte", lambda r: r.train_bits_per_byte),
-        csv_only("seed", lambda r: r.seed),
-        csv_only("status", lambda r: r.status),
-        csv_only("protocol", lambda r: r.protocol),
-        csv_only("run", lambda r: r.run),
-        csv_only("key", lambda r: r.key),
-        csv_only("spec_hash", lambda r: r.spec_hash),
-        (
-            Column("tokens_per_second", say("ladder.tokens_per_second")),
-            lambda r: Cell(t.compact(r.tokens_per_second), r.tokens_per_second),
-        ),
+        *csv_attributes("accuracy", "validation_bits_per_byte", "train_bits_per_byte"),
+        *csv_attributes("seed", "status", "protocol", "run", "key", "spec_hash"),
+        figure("tokens_per_second", say("ladder.tokens_per_second"), t.compact),
     ]
-    costs = [cost for rung in contents.ladder.rungs if (cost := contents.cost(rung))]
-    bases = {cost.money_basis for cost in costs}
+    costs = [sheet for rung in contents.ladder.rungs if (sheet := contents.cost(rung))]
+    bases = {sheet.money_basis for sheet in costs}
     notes = [say("tables.ladder_note")]
     notes += [say(f"tables.money_{basis}") for basis in ("electricity", "rent") if basis in bases]
     return Table(

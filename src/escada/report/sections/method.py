@@ -8,8 +8,8 @@ from escada.report.blocks import Block, Heading, Section, Terms, Text
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING, Language
 from escada.report.schema import CorpusSummary
-from escada.report.sections.words import rung_cell
-from escada.report.tables import Cell, Column, Row, Table
+from escada.report.sections.words import rung_cell, rung_column
+from escada.report.tables import Cell, Column, Row, Table, page_table
 
 
 def section(contents: Contents) -> Section:
@@ -93,10 +93,9 @@ def _protocols(contents: Contents) -> Table:
         for baseline in ladder.baselines
     ]
     columns = [
-        Column("rung", say("ladder.rung"), numeric=False),
+        rung_column(t),
         Column("protocol", say("method.protocol"), numeric=False),
         Column("profile", say("method.profile"), numeric=False),
         Column("corpus_hash", say("method.hash"), numeric=False),
     ]
-    page = [column.key for column in columns]
-    return Table("protocols", say("method.protocols"), columns, rows, page=page)
+    return page_table("protocols", say("method.protocols"), columns, rows)

@@ -7,7 +7,7 @@ from escada.report.blocks import Section
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING, Language
 from escada.report.schema import RungRow
-from escada.report.sections.words import rung_cell
+from escada.report.sections.words import rung_cell, rung_column
 from escada.report.tables import Cell, Column, Detail, Row, Source, Table
 
 
@@ -18,7 +18,7 @@ def section(contents: Contents) -> Section | None:
     found = {key: figure for figures in by_rung.values() for key, figure in figures.items()}
     if not found:
         return None
-    columns = [Column("rung", say("ladder.rung"), numeric=False)]
+    columns = [rung_column(t)]
     for key, figure in found.items():
         columns += [Column(key, key, detail=figure.unit), Column(f"{key}_ci95")]
     rows = [

@@ -21,9 +21,10 @@ from escada.report.blocks import (
 from escada.report.contents import Contents
 from escada.report.data import RunFiles
 from escada.report.figures.curves import draw_lexicon
-from escada.report.schema import RungRow, WrittenSample
-from escada.report.sections.words import lexicon_controls, rung_cell, values_alt
-from escada.report.tables import Cell, Column, Row, Table, control_row
+from escada.report.results import WrittenSample
+from escada.report.schema import RungRow
+from escada.report.sections.words import lexicon_controls, rung_cell, rung_column, values_alt
+from escada.report.tables import Cell, Column, Row, control_row, page_table
 
 _OPENING_CHARACTERS = 90
 
@@ -110,10 +111,7 @@ def _failing(rung: RungRow, contents: Contents) -> str:
 def _lexicon(contents: Contents) -> Figure:
     t, say, ladder = contents.language, contents.language.say, contents.ladder
     controls = lexicon_controls(contents)
-    columns = [
-        Column("rung", say("ladder.rung"), numeric=False),
-        Column("lexicon_share", say("samples.share")),
-    ]
+    columns = [rung_column(t), Column("lexicon_share", say("samples.share"))]
     rows = [
         Row([rung_cell(rung), Cell(t.percent(rung.lexicon_share), rung.lexicon_share)])
         for rung in ladder.rungs
@@ -136,11 +134,5 @@ def _lexicon(contents: Contents) -> Figure:
         say("samples.lexicon_caption"),
         values_alt("samples.lexicon_alt", shares, t),
         partial(draw_lexicon, ladder, t),
-        table=Table(
-            "lexicon",
-            say("samples.lexicon"),
-            columns,
-            rows,
-            page=[column.key for column in columns],
-        ),
+        table=page_table("lexicon", say("samples.lexicon"), columns, rows),
     )

@@ -8,7 +8,7 @@ from escada.report.blocks import Block, Figure, Group, Section, Text
 from escada.report.contents import Contents
 from escada.report.figures.curves import draw_sources
 from escada.report.schema import RungRow
-from escada.report.sections.words import rung_cell, values_alt
+from escada.report.sections.words import rung_names, values_alt
 from escada.report.tables import (
     Cell,
     Column,
@@ -16,7 +16,8 @@ from escada.report.tables import (
     Filled,
     Table,
     columns_of,
-    csv_only,
+    csv_attributes,
+    figure,
     rung_rows,
 )
 
@@ -35,7 +36,7 @@ def sources_table(contents: Contents) -> Table:
     """A row for each measured rung, a column for each source."""
     t, say, sources = contents.language, contents.language.say, contents.sources
     filled: list[Filled[RungRow]] = [
-        (Column("rung", say("ladder.rung"), numeric=False), rung_cell),
+        rung_names(t),
         *(
             (
                 Column(source, source),
@@ -53,13 +54,8 @@ def sources_table(contents: Contents) -> Table:
                 details=[Detail(t.interval(r.macro_ci95))],
             ),
         ),
-        (
-            Column("bits_per_byte", say("tables.all_sources")),
-            lambda r: Cell(t.bits(r.bits_per_byte), r.bits_per_byte),
-        ),
-        csv_only("macro_ci95", lambda r: r.macro_ci95),
-        csv_only("groups", lambda r: r.groups),
-        csv_only("effective_groups", lambda r: r.effective_groups),
+        figure("bits_per_byte", say("tables.all_sources"), t.bits),
+        *csv_attributes("macro_ci95", "groups", "effective_groups"),
     ]
     page = ("rung", *sources, "macro_bits_per_byte")
     return Table(

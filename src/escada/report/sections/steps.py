@@ -10,9 +10,8 @@ from escada.report.blocks import Block, Heading, Section, StepCard, StepCards, T
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING
 from escada.report.objectives import objectives
-from escada.report.results import ComparisonRow, SeedRun
-from escada.report.schema import RungRow
-from escada.report.sections.words import difference_cell, rung_cell
+from escada.report.schema import ComparisonRow, RungRow, SeedRun
+from escada.report.sections.words import difference_cell, rung_cell, rung_column, rung_names
 from escada.report.sentences import verdict
 from escada.report.tables import (
     Cell,
@@ -24,7 +23,9 @@ from escada.report.tables import (
     Table,
     cells_of,
     columns_of,
-    csv_only,
+    csv_attributes,
+    figure,
+    page_table,
     rung_rows,
 )
 
@@ -55,9 +56,8 @@ def _cards(contents: Contents) -> Iterator[StepCard]:
     t, say, findings = contents.language, contents.language.say, contents.findings
     for rung in contents.ladder.rungs:
         found, about = verdict(rung, findings, t), rung.about
-        pill = f"{found.icon} {found.pill}".strip()
         title = getattr(about.title, t.code) if about else ""
-        card = StepCard(rung.name, title, found.kind, pill, found.sentence)
+        card = StepCard(rung.name, title, found.kind, found.pill, found.sentence)
         if about:
             goals = objectives(rung, contents.ladder, findings)
             said = " ".join(goal.sentence(t) for goal in goals.goals)
@@ -92,7 +92,7 @@ def objectives_table(contents: Contents) -> Table:
         ]
         rows.append(Row(cells, (Source.of(rung),)))
     columns = [
-        Column("rung", say("ladder.rung"), numeric=False),
+        rung_column(contents.language),
         Column("objective", say("steps.objective"), numeric=False, width=0.24),
         Column("expected", say("steps.expected"), numeric=False, width=0.18),
         Column("measured", say("objectives.measured"), numeric=False, width=0.28),
@@ -141,7 +141,7 @@ def comparisons_table(contents: Contents) -> Table:
         return Cell(say(f"compare.{key}"), tone="verdict-cell")
 
     filled: list[Filled[ComparisonRow]] = [
-        (Column("rung", say("ladder.rung"), numeric=False), lambda c: Cell(c.a, c.a)),
+        (rung_column(t), lambda c: Cell(c.a, c.a)),
         (Column("against", say("tables.against"), numeric=False), lambda c: Cell(c.b, c.b)),
         (
             Column("difference", say("tables.difference"), emphasis=True),
@@ -151,13 +151,13 @@ def comparisons_table(contents: Contents) -> Table:
             Column("ci95", say("tables.interval")),
             lambda c: Cell(t.interval(c.ci95) or NOTHING, c.ci95),
         ),
-        (Column("p_value", "p"), lambda c: Cell(t.p_value(c.p_value), c.p_value)),
+        figure("p_value", "p", t.p_value),
         (
             Column("verdict", say("guard.verdict"), numeric=False),
             lambda c: Cell(say(f"tables.verdict_{c.verdict}"), c.verdict),
         ),
         (Column("scope", say("compare.scope"), numeric=False), scope),
-        csv_only("relative", lambda c: c.relative),
+        *csv_attributes("relative"),
         (
             Column("pair", say("compare.pair"), numeric=False, csv=False),
             lambda c: Cell(say("compare.against", a=c.a, b=c.b)),
@@ -228,9 +228,8 @@ def _by_source(contents: Contents) -> Table:
     ]
     columns = [Column("pair", say("compare.pair"), numeric=False)]
     columns += [Column(source, source) for source in contents.sources]
-    page = ("pair", *contents.sources)
     caption = say("compare.by_source")
-    return Table("comparisons_by_source", caption, columns, rows, page=page, kind="comparisons")
+    return page_table("comparisons_by_source", caption, columns, rows, kind="comparisons")
 
 
 def _seeds(contents: Contents) -> Iterator[Block]:
@@ -248,7 +247,7 @@ def _seeds(contents: Contents) -> Iterator[Block]:
         return Cell(t.bits(value), value)
 
     filled: list[Filled[RungRow]] = [
-        (Column("rung", say("ladder.rung"), numeric=False), rung_cell),
+        rung_names(t),
         (Column("mean", say("compare.mean")), lambda r: over_all(r, statistics.mean)),
         (
             Column("standard_deviation", say("compare.spread")),

@@ -15,6 +15,7 @@ from escada.report.schema import RungRow
 from escada.report.sections.words import (
     lexicon_controls,
     rung_cell,
+    rung_column,
     share_cell,
     share_interval,
 )
@@ -28,6 +29,8 @@ from escada.report.tables import (
     Table,
     columns_of,
     control_row,
+    figure,
+    page_table,
     rung_rows,
 )
 
@@ -73,17 +76,14 @@ def summary_of_tests(contents: Contents) -> Table:
         return Cell(_said(rung.guardrails.verdict, t), rung.guardrails.verdict)
 
     filled: list[Filled[RungRow]] = [
-        (Column("rung", say("ladder.rung"), numeric=False, width=0.22), rung_cell),
+        (rung_column(t, width=0.22), rung_cell),
         *(
             (column, lambda r, key=column.key: _pair_cells(r.minimal_pairs, t, phenomena)[key])
             for column in _pair_columns(phenomena, t)
         ),
         (Column("cloze", say("tables.cloze")), lambda r: share_cell(r.cloze, t)),
         (Column("cloze_ci95"), lambda r: share_interval(r.cloze, t)),
-        (
-            Column("lexicon_share", say("tables.lexicon")),
-            lambda r: Cell(t.percent(r.lexicon_share), r.lexicon_share),
-        ),
+        figure("lexicon_share", say("tables.lexicon"), t.percent),
         (Column("guardrails", say("tables.guardrails_short"), numeric=False), verdict),
     ]
     columns = columns_of(filled)
@@ -173,15 +173,8 @@ def _against_the_n_grams(contents: Contents) -> Iterator[Text]:
     if not tested or not controls:
         return
     (rung, own), key = tested[-1], max(controls, key=lambda key: controls[key].accuracy)
-    found = next(
-        (
-            row.minimal_pairs
-            for row in ladder.baseline_comparisons
-            if (row.a, row.b) == (rung.name, key)
-        ),
-        None,
-    )
-    if found is None:
+    row = ladder.against_baseline(rung.name, key)
+    if row is None or row.minimal_pairs is None:
         return
     a, b = (
         f"{t.percent(one.accuracy)} {t.percents(one.ci95)}".strip() for one in (own, controls[key])
@@ -189,7 +182,7 @@ def _against_the_n_grams(contents: Contents) -> Iterator[Text]:
     tone, message = {
         "worse": ("bad", "tests.below"),
         "better": ("good", "tests.above"),
-    }.get(found.verdict or "", ("open", "tests.not_above"))
+    }.get(row.minimal_pairs.verdict, ("open", "tests.not_above"))
     yield Text(t.say(message, name=rung.name, a=a, b=b), f"finding {tone}")
 
 
@@ -201,7 +194,7 @@ def _guardrails(contents: Contents) -> Iterator[Block]:
         return
     names = list(dict.fromkeys(name for _, found in guarded for name in found.guardrails))
     columns = [
-        Column("rung", say("ladder.rung"), numeric=False),
+        rung_column(t),
         Column("verdict", say("guard.verdict"), numeric=False, emphasis=True),
         *(Column(name, t.messages.get(f"guardrail.{name}", name)) for name in names),
     ]
@@ -269,7 +262,7 @@ def _judge(contents: Contents) -> Iterator[Block]:
     ]
     yield Text(trust + "".join(reasons), "finding good" if judge.reliable else "warning")
     columns = [
-        Column("rung", say("ladder.rung"), numeric=False),
+        rung_column(t),
         Column("rating", say("judge.rating"), emphasis=True),
         Column("mark", say("judge.mark")),
     ]
@@ -290,5 +283,4 @@ def _judge(contents: Contents) -> Iterator[Block]:
         control_row(columns, cells(row, t.messages.get(f"judge.{row.name}", row.name)))
         for row in judge.controls.values()
     ]
-    page = [column.key for column in columns]
-    yield Table("judge", say("judge.title"), columns, rows, page=page)
+    yield page_table("judge", say("judge.title"), columns, rows)

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from escada.evaluation.task import Interval
 from escada.evaluation.tasks.cloze import ClozeResult
 from escada.evaluation.tasks.minimal_pairs import Share
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING, Language
 from escada.report.schema import RungRow
-from escada.report.tables import Cell, Detail
+from escada.report.tables import Cell, Column, Detail, Filled
+from escada.typed_json import Interval
 
 
 def rung_cell(rung: RungRow) -> Cell:
     """A rung's name, in its colour where there are colours."""
     return Cell(rung.name, rung.name, style="rung")
+
+
+def rung_column(language: Language, width: float | None = None) -> Column:
+    """The column of rungs' names; `width` as in `Column`."""
+    return Column("rung", language.say("ladder.rung"), numeric=False, width=width)
+
+
+def rung_names(language: Language) -> Filled[RungRow]:
+    """The same, filled."""
+    return rung_column(language), rung_cell
 
 
 def share_cell(share: Share | ClozeResult | None, language: Language) -> Cell:

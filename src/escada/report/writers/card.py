@@ -12,20 +12,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Template
 
 from escada.cost.sheet import COMPARED, read_sheet
 from escada.evaluation.task import foreign_figures, weights_hash
 from escada.evaluation.tasks.documents import TRAIN_SAMPLE
 from escada.files import read_json, sha256_file, write_text
+from escada.report.data import showable
+from escada.report.schema import BestBaseline
 from escada.report.writers.markdown_csv import plain
+from escada.report.writers.templates import environment
 from escada.runs.checkpoint import has_checkpoint
 from escada.runs.record import read_record
 from escada.runs.run import Run
 from escada.runs.time_budget import budget_seconds
+from escada.typed_json import parse
 
 HUB_LICENCES = {
     "CC BY 4.0": "cc-by-4.0",
@@ -61,14 +66,13 @@ def write_card(run: Run) -> Path:
 
 def card_text(run: Run) -> str:
     """The card in Markdown, from the run's files and nothing else."""
-    templates = Environment(
-        loader=PackageLoader("escada.report"),
-        undefined=StrictUndefined,
-        autoescape=False,  # Markdown; what a model wrote stands in fences, see _shown
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    return _template().render(_values(run))
+
+
+@cache
+def _template() -> Template:
+    # Markdown: texts of users are escaped by `plain`, what a model wrote stands in fences (_shown).
+    templates = environment(autoescape=False, keep_trailing_newline=True)
     templates.filters |= {
         "whole": _whole,
         "decimal": _decimal,
@@ -77,7 +81,7 @@ def card_text(run: Run) -> str:
         "pt": _portuguese,
         "plain": _plain,
     }
-    return templates.get_template("card.md.j2").render(_values(run))
+    return templates.get_template("card.md.j2")
 
 
 def _values(run: Run) -> dict[str, object]:
@@ -113,11 +117,15 @@ def _values(run: Run) -> dict[str, object]:
     }
 
 
-def _optional(path: Path) -> dict[str, Any]:
+Json = Mapping[str, Any]
+"""A file as it lies there: those of earlier versions lack keys, of which the card says nothing."""
+
+
+def _optional(path: Path) -> Json:
     return read_json(path) if path.exists() else {}
 
 
-def _current(run: Run, path: Path) -> dict[str, Any] | None:
+def _current(run: Run, path: Path) -> Json | None:
     """A result, if it is there and of the weights that the run has now."""
     found = _optional(path)
     which = found.get("weights")
@@ -126,30 +134,28 @@ def _current(run: Run, path: Path) -> dict[str, Any] | None:
     return found if found.get("weights_sha256") == weights_hash(run, which) else None
 
 
-def _best_baseline(run: Run, test: dict[str, Any] | None) -> dict[str, Any] | None:
+def _best_baseline(run: Run, test: Json | None) -> BestBaseline | None:
     """What the paired test says of this run and the best baseline, on the documents shown."""
-    found = _current(run, run.layout.evaluation(BEST_BASELINE))
-    if found is None or test is None or found["corpus_hash"] != test["corpus_hash"]:
+    path = run.layout.evaluation(BEST_BASELINE)
+    if test is None or _current(run, path) is None:
         return None
-    return found
+    found = parse(BestBaseline, read_json(path), path)
+    return found if found.corpus_hash == test["corpus_hash"] else None
 
 
 def _shown(samples: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """The first sample of each kind of prompt, each with a fence that its text cannot close."""
     firsts: dict[str, dict[str, str]] = {}
     for sample in samples:
-        text = f"{sample['prompt']}⟩{sample['text']}".translate(_CONTROLS)
+        text = showable(f"{sample['prompt']}⟩{sample['text']}")
         tildes = max((len(run) for run in re.findall("~+", text)), default=0)
         fence = "~" * max(3, tildes + 1)
         firsts.setdefault(sample["category"], {"text": text, "fence": fence})
     return list(firsts.values())
 
 
-_CONTROLS = dict.fromkeys({*range(32), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}, "\ufffd")
-
-
-def _guardrails(run: Run, samples: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What the guardrails say of these samples, if they were asked about these."""
+def _guardrails(run: Run, samples: Json | None) -> Json | None:
+    """What the guardrails say of these samples, if they read these."""
     found = _optional(run.layout.evaluation("guardrails"))
     if samples is None or found.get("samples", {}).get("sha256") != sha256_file(run.layout.samples):
         return None
@@ -191,4 +197,4 @@ def _portuguese(text: str) -> str:
 
 def _plain(text: object) -> str:
     """A text of a user's in one line that Markdown shows as it stands."""
-    return plain(" ".join(str(text).split()).translate(_CONTROLS))
+    return plain(showable(" ".join(str(text).split())))

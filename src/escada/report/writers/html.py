@@ -17,15 +17,14 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from escada import __version__
 from escada.choices import CODES, Code
 from escada.files import write_bytes, write_text
 from escada.report.blocks import Figure, Section
 from escada.report.contents import Contents
-from escada.report.data import read_climb, read_ladder
+from escada.report.data import read_climb, read_ladder, showable
 from escada.report.figures.palette import rung_roles, variables
 from escada.report.figures.svg import inline, render_png, render_svg, standalone
 from escada.report.findings import find
@@ -35,8 +34,7 @@ from escada.report.progress import Progress
 from escada.report.schema import Ladder
 from escada.report.sections import sections_of
 from escada.report.sentences import headline, measure
-
-_CONTROLS = dict.fromkeys({*range(32), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}, "\ufffd")
+from escada.report.writers.templates import environment, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,23 +141,9 @@ def conclusions(folder: Path, code: Code = "en") -> list[str]:
 
 @cache
 def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader("escada.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=visible,
-    )
+    templates = environment(autoescape=True, finalize=visible)
     templates.filters["form"] = lambda block: type(block).__name__
     return templates
-
-
-def visible(value: object) -> object:
-    """Text with its control characters shown as U+FFFD; anything else unchanged."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return value.translate(_CONTROLS)
-    return value
 
 
 def _static(name: str) -> str:
@@ -192,7 +176,7 @@ def _body(contents: Contents, sections: Sequence[Section], drawn: dict[str, str]
 
 def _drawn(figure: Figure, code: Code, out: Path, *, png: bool) -> dict[str, str]:
     """Draw a figure, keep it as SVG and PNG, and return what goes into the page by its name."""
-    alt = html.escape(str(visible(figure.alt)))
+    alt = html.escape(showable(figure.alt))
     drawing = figure.draw()
     svg = render_svg(drawing)
     write_text(out / f"{figure.name}.{code}.svg", standalone(svg))

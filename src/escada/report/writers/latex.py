@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from escada import __version__
 from escada.choices import Code
 from escada.report.blocks import Figure
@@ -29,6 +27,7 @@ from escada.report.tables import Table
 from escada.report.writers.markdown_csv import csv_text
 from escada.report.writers.output import MARK, write_ours
 from escada.report.writers.print_figures import on_paper, render_pdf, render_pgf, width_points
+from escada.report.writers.templates import environment
 from escada.report.writers.tex import PACKAGES, table_tex, tex
 
 TEXT_WIDTH_CM = 16.0
@@ -90,28 +89,14 @@ def write_latex(
         "created": tex(created),
         "parts": parts,
     }
+    # Signs that are none of TeX's; values have been through tex().
+    signs = {"block": ("<%", "%>"), "variable": ("<<", ">>"), "comment": ("<#", "#>")}
+    options = {f"{name}_start_string": start for name, (start, _) in signs.items()}
+    options |= {f"{name}_end_string": end for name, (_, end) in signs.items()}
+    templates = environment(autoescape=False, keep_trailing_newline=True, **options)
     for name in ("thesis-snippet.tex", "thesis.tex"):
-        text = _templates().get_template(f"{name}.j2").render(values)
-        write_ours(out / name, text)
+        write_ours(out / name, templates.get_template(f"{name}.j2").render(values))
     return out / "thesis.tex"
-
-
-def _templates() -> Environment:
-    """Templates whose signs are none of TeX's."""
-    return Environment(
-        loader=PackageLoader("escada.report"),
-        autoescape=False,  # values have been through tex()
-        undefined=StrictUndefined,
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
 
 
 def _write_figure(figure: Figure, width: int, out: Path) -> None:

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from escada.report.findings import Findings, find
 from escada.report.i18n import NOTHING, Language
 from escada.report.objectives import objectives
-from escada.report.schema import Ladder, Machine, RungRow
+from escada.report.results import Machine
+from escada.report.schema import Ladder, RungRow
 from escada.report.tables import Cell, Column, Row, Source, Table
 from escada.report.writers.markdown_csv import markdown_table, plain
 from escada.report.writers.output import MARK

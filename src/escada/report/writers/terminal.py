@@ -5,12 +5,12 @@ Figures are written in ASCII with metric suffixes: a terminal may show no others
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Literal
 
 from escada.errors import counted
-from escada.report.data import LADDER_FILE, check
-from escada.report.schema import BaselineRow, Ladder, RungRow
+from escada.evaluation.baselines.corpus_controls import BaselineRow
+from escada.report.schema import Ladder, RungRow
 from escada.report.tables import Cell, Column, Filled, Row, Table, columns_of, rung_rows
 from escada.runs.time_budget import time_in_words, time_warning
 from escada.terminal import echo, print_table
@@ -25,22 +25,14 @@ def show_table(table: Table) -> None:
     print_table(columns, rows, title=table.caption)
 
 
-def show_ladder(ladder: Mapping[str, object]) -> None:
-    """Print a climb's runs and baselines, a line each, and what the columns are of.
-
-    Args:
-        ladder: the content of ladder.json, with a row for each run of a rung.
-
-    Raises:
-        EscadaError: a figure cannot be one.
-    """
-    found = check(Ladder, ladder, LADDER_FILE)
-    show_table(_table(found))
-    for note in _notes(found):
+def show_ladder(ladder: Ladder) -> None:
+    """Print a climb's runs and baselines, a line each, and what the columns are of."""
+    show_table(_table(ladder))
+    for note in _notes(ladder):
         echo(note)
-    for rung in found.rungs:
+    for rung in ladder.rungs:
         seconds, given = rung.training_seconds or 0.0, rung.budget_seconds
-        if warning := time_warning(_name(rung, found), seconds, given):
+        if warning := time_warning(_name(rung, ladder), seconds, given):
             echo(f"warning: {warning}", err=True)
 
 
@@ -55,7 +47,8 @@ def engineering(value: float | None) -> str:
 
 
 def _table(ladder: Ladder) -> Table:
-    verdicts = _against_best_baseline(ladder)
+    best = ladder.best_baseline.key
+    verdicts = {row.a: row.verdict for row in ladder.baseline_comparisons if row.b == best}
 
     def memory(rung: RungRow) -> str:
         size = rung.peak_memory_bytes
@@ -107,16 +100,6 @@ def _step(rung: RungRow) -> str:
     return f"≈ {step.against}" if undecided else f"{step.verdict} than {step.against}"
 
 
-def _best(ladder: Ladder) -> BaselineRow:
-    return min(ladder.baselines, key=lambda baseline: baseline.bits_per_byte)
-
-
-def _against_best_baseline(ladder: Ladder) -> dict[str, str]:
-    """The verdicts of the paired test against the baseline of fewest bits per byte."""
-    best = _best(ladder).key
-    return {row.a: row.verdict for row in ladder.baseline_comparisons if row.b == best}
-
-
 def _notes(ladder: Ladder) -> Iterator[str]:
     """What the columns are of; the documents, and so their groups, are the same for all rungs."""
     first = ladder.rungs[0]
@@ -126,7 +109,7 @@ def _notes(ladder: Ladder) -> Iterator[str]:
     )
     if alone := first.ci95_leaves_out:
         yield f"n = 1 ({', '.join(alone)}): the intervals leave out how other groups would vary"
-    yield f"best baseline: {_best(ladder).name}, compared by the paired test of the rungs"
+    yield f"best baseline: {ladder.best_baseline.name}, compared by the paired test of the rungs"
 
 
 def _with_interval(row: RungRow | BaselineRow) -> str:

@@ -1,0 +1,43 @@
+"""When a climb compares its runs: once for each run that is new, else once."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from escada.files import read_json
+from escada.ladder import climb as module
+from escada.ladder.climb import Plan, climb
+from escada.report.schema import Ladder
+
+ROW = {"status": "finished", "run": "r", "tokenizer": {"kind": "bpe", "vocab_size": 4}}
+
+
+@pytest.mark.parametrize(
+    ("measured", "compared"),
+    [((), [3]), (("v1",), [1, 3]), (("v2", "v3"), [2, 3]), (("v3",), [3])],
+)
+def test_runs_are_compared_where_one_is_new_and_at_the_end(
+    tmp_path, monkeypatch, measured, compared
+):
+    counts = []
+
+    def ladder(plan, controls, runs, rows):
+        counts.append(len(runs))
+        return Ladder(schema_version=1, rungs=[ROW | {"name": name} for name in rows])
+
+    of_rung = {
+        "_trained": lambda plan, rung, *_: rung,
+        "review": lambda run, *_, **__: run in measured,
+        "rung_row": lambda run, *_: run,
+    }
+    for name, stub in of_rung.items():
+        monkeypatch.setattr(module, name, stub)
+    monkeypatch.setattr(module, "_ladder", ladder)
+    monkeypatch.setattr(module, "corpus_controls", lambda *_: None)
+    monkeypatch.setattr(module, "check_profile", lambda *_: None)
+    corpus = SimpleNamespace(hash="c")
+    plan = Plan(["v1", "v2", "v3"], "laptop", None, corpus, tmp_path, device="cpu")
+    climb(plan, lambda _: None)
+    assert counts == compared
+    written = read_json(tmp_path / "ladder.json")["rungs"]
+    assert [row["name"] for row in written] == ["v1", "v2", "v3"]
