@@ -10,7 +10,7 @@ rate, so that the interval is that of the rung alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,11 +43,16 @@ def compare_with_baselines(
         baselines: rows of `corpus_controls`.
         controls: the file that they are kept in.
     """
+    scores = {
+        (baseline.key, split): control_scores(controls, baseline.key, split)
+        for baseline in baselines
+        for split in baseline.scored_splits
+    }
     rows: list[BaselineComparison] = []
     for recipe in recipes:
         rung = recipe_of(recipe, "test")
         for baseline in baselines:
-            found = compare(rung, _as_recipe(baseline, rung, controls))
+            found = compare(rung, _as_recipe(baseline, rung, scores))
             pairs = _pairs(recipe, baseline, controls)
             rows.append(BaselineComparison(**dict(found), minimal_pairs=pairs))
     return rows
@@ -83,14 +88,16 @@ def keep_best_baseline(
             write_json(run.layout.evaluation(BEST_BASELINE), table)
 
 
-def _as_recipe(baseline: BaselineRow, rung: Recipe, controls: Path) -> Recipe:
-    splits = baseline.scored_splits
-    if not splits:
+def _as_recipe(
+    baseline: BaselineRow, rung: Recipe, kept: Mapping[tuple[str, str], DocumentScores]
+) -> Recipe:
+    """A baseline as a recipe; `kept` are sums per document by key and split."""
+    if not baseline.scored_splits:
         scores = [_at_a_rate(rung.scores[0], baseline.bits_per_byte)]
         beside = [_at_a_rate(one, baseline.bits_per_byte) for one in rung.beside[:1]]
     else:
-        scores = [control_scores(controls, baseline.key)]
-        beside = [control_scores(controls, baseline.key, BESIDE)] if BESIDE in splits else []
+        scores = [kept[baseline.key, "test"]]
+        beside = [kept[key] for key in ((baseline.key, BESIDE),) if key in kept]
     return Recipe(baseline.key, scores, "", beside, deterministic=True)
 
 

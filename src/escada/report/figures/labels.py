@@ -96,7 +96,8 @@ def place(figure: Figure, axes: Any, labels: Sequence[Label]) -> None:
     """
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # what is measured now must stay where it is
+    # What is measured now must stay where it is; "none" would have each file laid out once more.
+    figure.set_layout_engine(None)
     taken = _taken(figure, axes, renderer)
     for label in labels:
         text = axes.annotate(
