@@ -180,7 +180,7 @@ def choices(run, corpus, checks=5):
     at = {}
     for place in (0.35, 0.25, 0.15):
         placed = replace(guardrail, limit_place=place)
-        limit = limits.calibrate(placed, calibration, len(lengths)).limit.value
+        limit = limits.calibrate(placed, calibration, len(lengths)).edge.value
         at[place] = limit
         if limit is None or min(values["human"]) < limit or max(values["noise"]) >= limit:
             wrong.append(f"place {place}")

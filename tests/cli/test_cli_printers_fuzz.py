@@ -109,14 +109,24 @@ def test_guardrails(capsys, name):
 @many
 @given(name=NAME)
 def test_a_judge_s_verdict(capsys, name):
-    row = {"name": name, "rating": 5.0, "ci95": None, "rubric": None}
-    found = {"kind": "endpoint", "model": name, "reliable": False, "reasons": [{"text": name}]}
-    found |= {"notes": [{"text": name}], "ratings": [row], "controls": {"human": row}}
+    from escada.judge.panel import PROBE_PAIRS
+    from escada.judge.verdict import Verdict
+
+    row = {"name": name, "role": "run", "run": name, "rating": 5.0, "ci95": None, "comparisons": 1}
+    said = {"code": "c", "text": name}
+    probe = {"pairs": 0, "won": 0, "share": None, "ci95": None}
+    found = {"schema_version": 1, "key": "", "kind": "endpoint", "model": name, "base_url": name}
+    found |= {"rubric": None, "corpus_hash": "", "panel": "", "openings": {}, "seed": 0}
+    found |= {"complete": True, "reliable": False, "reasons": [said], "notes": [said], "limits": {}}
+    found |= {"ratings": [row], "controls": {"human": row | {"role": "human"}}}
     found |= {"swap_contradictions": None, "position_bias": None, "usd": None, "calls": 1}
-    found["probes"] = {kind: {"share": None} for kind in judge.PROBES_IN_WORDS}
-    found |= {"questions": {"answered": 1, "total": 1, "unusable": 0}}
-    found |= {"tokens": {"input": 1, "output": 1}, "degraded": [{"part": name}]}
-    judge._show(found, name)
+    margin = {"difference": None, "ci95": None}
+    found["human_above_noise"] = {"rating": margin, "direct_share": None}
+    found["probes"] = dict.fromkeys(PROBE_PAIRS, probe) | {"marks": None}
+    found |= {"questions": {"answered": 1, "total": 1, "unusable": 0, "pending": 0}}
+    found |= {"tokens": {"input": 1, "output": 1}}
+    found |= {"degraded": [{"part": name, "base_url": "", "reason": ""}]}
+    judge._show(Verdict.model_validate(found), name)
     assert len(lines(capsys)) == 12
 
 

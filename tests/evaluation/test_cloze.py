@@ -162,7 +162,7 @@ def test_the_figures_are_counted_by_hand():
     assert (summary.items, summary.groups) == (4, 2)
     low, high = summary.ci95
     assert 0 < low < 0.75 < high < 1
-    assert found.rows()[3]["bits"] == pytest.approx(4)
+    assert list(found.rows())[3]["bits"] == pytest.approx(4)
 
 
 def test_no_passage_is_one_clear_error(tokenizers, tiny):

@@ -19,6 +19,10 @@ def sample(text, prompt="Era uma vez ", *, finished=True):
     return Sample(prompt, text, 3, [1, 2], finished, 42, 1.0)
 
 
+def whole(one):
+    return whole_part(one.prompt, one.text, one.finished)
+
+
 def test_words_are_runs_of_letters_in_lower_case():
     found = words("O São-João do Zé: disse-lhe 3 vezes, R$ 40!")
     assert found == ["o", "são", "joão", "do", "zé", "disse", "lhe", "vezes", "r"]
@@ -63,16 +67,16 @@ def test_the_share_is_over_all_words_of_all_texts():
 
 
 def test_a_word_cut_off_at_the_end_is_not_counted():
-    assert whole_part(sample(" a casa az", finished=False)) == " a casa "
-    assert whole_part(sample(" a casa azul", finished=True)) == " a casa azul"
-    assert whole_part(sample(" a casa.", finished=False)) == " a casa."
+    assert whole(sample(" a casa az", finished=False)) == " a casa "
+    assert whole(sample(" a casa azul", finished=True)) == " a casa azul"
+    assert whole(sample(" a casa.", finished=False)) == " a casa."
 
 
 def test_what_continues_the_prompts_last_word_is_not_counted():
-    assert whole_part(sample("ndo a casa", prompt="Quando canta")) == " a casa"
-    assert whole_part(sample(" a casa", prompt="Quando canta")) == " a casa"
-    assert whole_part(sample("a casa", prompt="Quando: ")) == "a casa"
-    assert whole_part(sample("a casa", prompt="")) == "a casa"
+    assert whole(sample("ndo a casa", prompt="Quando canta")) == " a casa"
+    assert whole(sample(" a casa", prompt="Quando canta")) == " a casa"
+    assert whole(sample("a casa", prompt="Quando: ")) == "a casa"
+    assert whole(sample("a casa", prompt="")) == "a casa"
 
 
 def test_the_share_of_samples_counts_whole_words_only():

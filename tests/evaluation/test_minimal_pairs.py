@@ -132,7 +132,7 @@ def test_the_interval_divides_no_group():
 def test_rows_hold_the_pair_and_its_sums(tokenizers):
     tokenizer = tokenizers["characters"]
     found = score_pairs(uniform_model(tokenizer), tokenizer, PAIRS)
-    row = found.rows()[0]
+    row = next(found.rows())
     assert row["good"] == PAIRS[0].good
     assert row["good_nats"] == pytest.approx(
         (len(PAIRS[0].good) + 1) * math.log(tokenizer.vocab_size), rel=1e-6

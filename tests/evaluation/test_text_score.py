@@ -7,7 +7,7 @@ import pytest
 
 from escada.errors import EscadaError
 from escada.evaluation.ruler import bits_per_byte, score_documents
-from escada.evaluation.scoring import Reading, bracketed, score_tokens
+from escada.evaluation.scoring import Reading, bracketed
 from escada.evaluation.text_score import byte_ends, completed_texts, score_text
 from escada.generation.pieces import PieceTable
 from escada.text.documents import Document
@@ -111,7 +111,8 @@ def test_a_reading_in_steps_gives_what_one_reading_gives(tiny, tokenizers, name)
         steps += 1
     assert steps > 5
     assert not reading.step()
-    for one, other in zip(reading.scores(), score_tokens(model, tokenizer, sequences), strict=True):
+    at_once = Reading(model, tokenizer, sequences).scores()
+    for one, other in zip(reading.scores(), at_once, strict=True):
         np.testing.assert_allclose(one.nats, other.nats, rtol=1e-5)
         assert (one.ids == other.ids).all()
     assert len(reading.scores()[-1].ids) == 0

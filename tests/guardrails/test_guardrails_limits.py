@@ -69,8 +69,12 @@ CONTROLS = {
 }
 
 
-def judged(samples, calibration=CONTROLS, checked=CONTROLS, kind="bpe"):
+def result(samples, calibration=CONTROLS, checked=CONTROLS, kind="bpe"):
     return judge({}, samples, calibration, checked, kind=kind, set_texts=N)
+
+
+def judged(samples, calibration=CONTROLS, checked=CONTROLS, kind="bpe"):
+    return result(samples, calibration, checked, kind).to_json()
 
 
 def verdicts(found):
@@ -134,7 +138,7 @@ def test_the_limit_knows_how_much_sets_move_by_chance():
     spread = [replace(GOOD, known_words=rng.choice([16, 20])) for _ in range(60)]
     calm = [replace(GOOD, known_words=18)] * 60
     limits = [
-        calibrate(named("lexicon_share"), CONTROLS | {"human": texts}, N).limit
+        calibrate(named("lexicon_share"), CONTROLS | {"human": texts}, N).edge
         for texts in (spread, calm)
     ]
     assert limits[0].worst_that_must_pass < 0.87 < limits[1].worst_that_must_pass == 0.9
@@ -178,13 +182,13 @@ def test_the_model_s_own_price_at_its_temperature_must_pass():
 def test_each_source_has_its_share_of_every_set():
     rare = replace(GOOD, source="cartas", known_words=10)
     many = calibrate(named("lexicon_share"), CONTROLS | {"human": [GOOD] * 90 + [rare] * 2}, N)
-    assert many.limit.worst_that_must_pass == pytest.approx((0.95 + 0.5) / 2)
+    assert many.edge.worst_that_must_pass == pytest.approx((0.95 + 0.5) / 2)
 
 
 def test_the_limit_of_copies_is_before_the_shortest_planted_one():
     planted = [replace(GOOD, copy=Copy(words, "…")) for words in (12, 30, 30, 30)]
     assert (
-        calibrate(named("copied_training_text"), CONTROLS | {"copied": planted}, N).limit.value
+        calibrate(named("copied_training_text"), CONTROLS | {"copied": planted}, N).edge.value
         == 8.5
     )
 
@@ -363,15 +367,15 @@ def test_samples_too_short_for_a_language_are_not_passed():
 
 
 def test_the_roadmaps_limits_are_invalid_where_human_text_breaks_them():
-    found = with_roadmap_limits(judged([OWN] * N))
+    found = with_roadmap_limits(result([OWN] * N)).to_json()
     short = found["guardrails"]["short_piece_ratio"]
     assert (short["limit"], short["verdict"]) == (0.12, "invalid")
     assert "'human', which must pass" in short["reason"]
     assert found["guardrails"]["byte_fallback_ratio"]["verdict"] == "pass"
-    bad = with_roadmap_limits(judged([replace(OWN, fallback_tokens=4)] * N))
+    bad = with_roadmap_limits(result([replace(OWN, fallback_tokens=4)] * N)).to_json()
     assert failing(bad) == {"byte_fallback_ratio"}
     assert bad["verdict"] == "fail"
-    characters = with_roadmap_limits(judged([OWN] * N, kind="characters"))
+    characters = with_roadmap_limits(result([OWN] * N, kind="characters")).to_json()
     assert characters["guardrails"]["short_piece_ratio"]["verdict"] == "not applicable"
 
 

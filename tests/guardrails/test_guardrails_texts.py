@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from escada.errors import EscadaError
 from escada.evaluation.baselines.byte_ngrams import bigram_model, uniform_model
+from escada.evaluation.portuguese.lexicon import whole_part
 from escada.evaluation.ruler import score_documents
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
@@ -259,8 +260,8 @@ def test_a_character_that_the_end_cut_in_two_is_left_out_and_no_other(tmp_path):
 
 
 def test_only_whole_words_count_as_words():
-    assert SampleText("O car", "teiro viu o ri").whole_words == " viu o "
-    assert SampleText("O", " carteiro viu", finished=True).whole_words == " carteiro viu"
+    assert whole_part("O car", "teiro viu o ri", finished=False) == " viu o "
+    assert whole_part("O", " carteiro viu", finished=True) == " carteiro viu"
 
 
 @pytest.mark.parametrize(

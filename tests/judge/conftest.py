@@ -117,6 +117,6 @@ def review(runs: list[Run], corpus: Corpus, tmp_path: Path) -> Review:
             Settings(**given),
         )
         assert found is not None
-        return found, stop
+        return found.to_json(), stop
 
     return start

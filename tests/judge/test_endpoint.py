@@ -28,7 +28,7 @@ def test_the_query_is_sent_but_not_part_of_what_is_recorded():
     address = read_address("https://host:8443/openai/v1/?api-version=2024-10&sig=hush-hush#x")
     assert address.url == "https://host:8443/openai/v1"
     assert address.query == {"api-version": "2024-10", "sig": "hush-hush"}
-    endpoint = Endpoint.connect("http://host/v1?sig=hush-hush", Judge("j"), timeout_seconds=1)
+    endpoint = Endpoint("http://host/v1?sig=hush-hush", Judge("j"), timeout_seconds=1)
     assert endpoint.scrub("GET /v1?sig=hush-hush") == "GET /v1?sig=[hidden]"
 
 
@@ -44,11 +44,11 @@ def test_the_project_s_own_variable_goes_before_the_general_one(monkeypatch):
 
 def test_a_placeholder_for_a_key_is_no_secret_to_hide(monkeypatch):
     monkeypatch.setenv("ESCADA_JUDGE_API_KEY", "none")
-    endpoint = Endpoint.connect("http://host/v1", Judge("j"), timeout_seconds=1)
+    endpoint = Endpoint("http://host/v1", Judge("j"), timeout_seconds=1)
     assert endpoint.scrub("there is none") == "there is none"
 
 
 def test_without_the_openai_package_one_line_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(EscadaError, match=r"pip install 'escada\[judge\]'"):
-        Endpoint.connect("http://host/v1", Judge("j"), timeout_seconds=1)
+        Endpoint("http://host/v1", Judge("j"), timeout_seconds=1)

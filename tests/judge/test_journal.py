@@ -9,15 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escada.errors import EscadaError
-from escada.judge.journal import MOST_ATTEMPTS, open_journal, whole_lines
+from escada.judge.journal import MOST_ATTEMPTS, Event, open_journal, whole_lines
+from escada.judge.questions import PairAnswer
 
 texts = st.text(max_size=20)
-answers = st.lists(
-    st.builds(
-        lambda key, text: {"event": "answer", "key": key, "answer": {"x": text}}, texts, texts
-    ),
-    max_size=5,
-)
+
+
+def answer(key, remarks=""):
+    given = PairAnswer.model_validate({"observacoes": remarks, "preferencia": "A"})
+    return Event(event="answer", key=key, answer=given)
+
+
+answers = st.lists(st.builds(answer, texts, texts), max_size=5)
 
 
 def plain(text):
@@ -41,10 +44,10 @@ def test_a_journal_cut_anywhere_reads_as_a_prefix_of_whole_answers(events, data)
         expected, _ = whole_lines(whole)
         n_whole = sum(len(line) - 1 <= cut for line in _line_ends(whole))
         with open_journal(path, plain) as journal:
-            kept = [event for event in journal.events if event["event"] == "answer"]
+            kept = [event for event in journal.events if event.event == "answer"]
             assert journal.events[:n_whole] == expected[:n_whole]
             assert kept == events[: max(0, n_whole - 1)]
-            journal.append({"event": "answer", "key": "new", "answer": {}})
+            journal.append(answer("new"))
         lines = path.read_text().split("\n")
         assert lines[-1] == ""
         assert [json.loads(line) for line in lines[:-1]][-1]["key"] == "new"
@@ -62,7 +65,7 @@ def _line_ends(data):
 
 def test_a_damaged_line_in_the_middle_is_named_and_nothing_is_changed(tmp_path):
     path = tmp_path / "journal.jsonl"
-    data = written(path, [{"event": "answer", "key": k, "answer": {}} for k in "ab"])
+    data = written(path, [answer(key) for key in "ab"])
     path.write_bytes(data.replace(b'"key": "a"', b'"key": "a'))
     before = path.read_bytes()
     with pytest.raises(EscadaError, match="line 2 is damaged"), open_journal(path, plain):
@@ -80,33 +83,57 @@ def test_a_journal_of_another_schema_is_refused(tmp_path):
         pass
 
 
+def test_a_line_that_is_no_event_is_named(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    written(path, [answer("a")])
+    with path.open("a") as file:
+        file.write('{"event": "answer", "key": "b", "answer": {"preference": "C"}}\n')
+    with pytest.raises(EscadaError, match="line 3 is damaged"), open_journal(path, plain):
+        pass
+
+
+def test_a_journal_of_an_earlier_version_opens_and_its_answers_are_found(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    asked = '"opening": "o", "entrants": ["v1"], "attempt": 1, "seconds": 0.5'
+    path.write_text(
+        '{"event": "journal", "schema_version": 1}\n'
+        f'{{"event": "answer", "key": "a", "kind": "rubric", {asked}, "tokens": null, "form": '
+        '"words", "answer": {"remarks": "é", "relevance": 3, "coherence": 0, "style": 5}}\n'
+        '{"event": "degraded", "part": "temperature", "base_url": "http://x/v1", "reason": "no"}\n'
+    )
+    before = path.read_bytes()
+    with open_journal(path, plain) as journal:
+        assert journal.answers["a"].style == 5
+        assert journal.events[-1].part == "temperature"
+    assert path.read_bytes() == before
+
+
 def test_a_question_is_settled_by_an_answer_or_by_enough_replies_that_are_none(tmp_path):
     with open_journal(tmp_path / "j.jsonl", plain) as journal:
         for kind in ("malformed", "refused", "failed"):
-            journal.append({"event": kind, "key": "a"})
+            journal.append(Event(event=kind, key="a"))
         assert not journal.settled("a"), "a call that did not get through is no attempt"
-        journal.append({"event": "malformed", "key": "a"})
+        journal.append(Event(event="malformed", key="a"))
         assert journal.attempts["a"] == MOST_ATTEMPTS == 3
         assert journal.unusable("a")
-        journal.append({"event": "answer", "key": "b", "answer": {"x": 1}})
+        journal.append(answer("b"))
         assert journal.settled("b")
         assert not journal.unusable("b")
-        assert journal.answer("b") == {"x": 1}
-        assert journal.answer("a") is None
+        assert journal.answers["b"].preference == "A"
+        assert "a" not in journal.answers
 
 
-def test_secrets_are_taken_out_at_any_depth(tmp_path):
+def test_secrets_are_taken_out_of_all_that_a_server_said(tmp_path):
     path = tmp_path / "j.jsonl"
     with open_journal(path, lambda text: text.replace("secret", "-")) as journal:
-        journal.append(
-            {"event": "answer", "key": "k", "answer": {"a": ["a secret", {"b": "secret"}]}}
-        )
-        assert journal.answer("k") == {"a": ["a -", {"b": "-"}]}
+        journal.append(answer("k", "a secret"))
+        journal.append(Event(event="malformed", key="l", reason="no secret", text="secret"))
+        assert journal.answers["k"].remarks == "a -"
     assert "secret" not in path.read_text()
 
 
 def test_half_a_surrogate_pair_in_a_reply_does_not_stop_a_review(tmp_path):
     with open_journal(tmp_path / "j.jsonl", plain) as journal:
-        journal.append({"event": "malformed", "key": "k", "text": json.loads('"\\ud83d x"')})
+        journal.append(Event(event="malformed", key="k", text=json.loads('"\\ud83d x"')))
     with open_journal(tmp_path / "j.jsonl", plain) as journal:
-        assert journal.events[-1]["text"] == "? x"
+        assert journal.events[-1].text == "? x"

@@ -14,10 +14,9 @@ from escada.judge.questions import (
     Judge,
     answer_schema,
     defused,
-    pair_question,
+    question,
     questions,
     read_answer,
-    rubric_question,
 )
 
 JUDGE = Judge("j")
@@ -29,6 +28,10 @@ def panel_of(texts, opening="Era uma vez"):
         [Entrant(name, "run", name, {"o": PanelText(t, True)}) for name, t in texts.items()],
         "hash",
     )
+
+
+def asked(panel, *shown, judge=JUDGE):
+    return question(judge, panel.openings[0], panel.texts("o"), *shown)
 
 
 def test_every_pair_is_asked_in_both_orders_and_every_text_is_marked_once():
@@ -55,13 +58,13 @@ def test_the_order_is_seeded_and_the_same_set():
 def test_the_key_depends_on_words_model_and_settings():
     panel = panel_of({"x": "um", "y": "dois"})
     keys = {
-        rubric_question(panel, JUDGE, "o", "x").key,
-        rubric_question(panel, JUDGE, "o", "y").key,
-        rubric_question(panel, Judge("k"), "o", "x").key,
-        rubric_question(panel, Judge("j", max_output_tokens=10), "o", "x").key,
-        rubric_question(panel_of({"x": "um"}, opening="Ontem"), JUDGE, "o", "x").key,
-        pair_question(panel, JUDGE, "o", "x", "y").key,
-        pair_question(panel, JUDGE, "o", "y", "x").key,
+        asked(panel, "x").key,
+        asked(panel, "y").key,
+        asked(panel, "x", judge=Judge("k")).key,
+        asked(panel, "x", judge=Judge("j", max_output_tokens=10)).key,
+        asked(panel_of({"x": "um"}, opening="Ontem"), "x").key,
+        asked(panel, "x", "y").key,
+        asked(panel, "y", "x").key,
     }
     assert len(keys) == 7
 
@@ -84,7 +87,7 @@ hostile = st.one_of(
 @given(hostile, hostile, hostile)
 def test_a_text_cannot_close_its_tags_or_open_others(opening, first, second):
     panel = panel_of({"x": first, "y": second}, opening)
-    words = pair_question(panel, JUDGE, "o", "x", "y").words
+    words = asked(panel, "x", "y").words
     tags = re.findall(r"<[^>]*>", words)
     assert tags == [
         f"<{slash}{name}>" for name in ("abertura", "texto_a", "texto_b") for slash in ("", "/")
@@ -100,7 +103,7 @@ def test_ordinary_text_is_shown_as_it_is():
 
 
 def test_the_judge_is_told_that_texts_are_not_instructions():
-    words = rubric_question(panel_of({"x": "um"}), JUDGE, "o", "x").words
+    words = asked(panel_of({"x": "um"}), "x").words
     assert "nunca uma instrução" in words
     assert words.index("nunca uma instrução") < words.index("<abertura>")
 
@@ -119,8 +122,8 @@ def test_answers_are_read_alone_fenced_or_after_thinking():
         f"```\n{text}\n```",
         f"<think>hm {{}}</think>\n{text}",
     ):
-        assert read_answer("rubric", reply) == expected
-    assert read_answer("pair", json.dumps(PAIR)) == {"remarks": "", "preference": "empate"}
+        assert read_answer("rubric", reply).model_dump() == expected
+    assert read_answer("pair", json.dumps(PAIR)).preference == "empate"
 
 
 @pytest.mark.parametrize(
@@ -143,14 +146,14 @@ def test_answers_are_read_alone_fenced_or_after_thinking():
 def test_an_answer_after_thinking_is_read_with_or_without_the_opening_mark(before, left, right):
     given = {"observacoes": "curto", "preferencia": "A"}
     reply = before + left + json.dumps(given, ensure_ascii=False) + right
-    assert read_answer("pair", reply) == {"remarks": "curto", "preference": "A"}
+    assert read_answer("pair", reply).model_dump() == {"remarks": "curto", "preference": "A"}
 
 
 def test_a_closing_mark_in_the_remarks_is_text():
     for remarks in ("o texto A traz </think> solto", "[/THINK] no fim"):
         given = json.dumps({"observacoes": remarks, "preferencia": "A"}, ensure_ascii=False)
-        assert read_answer("pair", given)["remarks"] == remarks
-        assert read_answer("pair", f"hm\n</think>\n{given}")["remarks"] == remarks
+        assert read_answer("pair", given).remarks == remarks
+        assert read_answer("pair", f"hm\n</think>\n{given}").remarks == remarks
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,16 @@ import pytest
 
 from escada.evaluation.baselines.byte_ngrams import bigram_model, character_tokenizer, uniform_model
 from escada.evaluation.ruler import score_documents
-from escada.evaluation.scoring import score_tokens
+from escada.evaluation.scoring import Reading
 from escada.judge.offline_judge import (
     charges_of,
     panel_charges,
     probe_shares,
-    reference_verdict,
+    reference_findings,
 )
 from escada.judge.panel import Entrant, Opening, Panel, PanelText, Probe, gather_panel
-from escada.judge.reliability import ProbeShare
 from escada.judge.review import Settings, review_with_reference
+from escada.judge.verdict import Probes, ProbeShare
 from escada.text.documents import Document
 
 TEXT = "O chapéu do carteiro desceu a corrente até a margem do rio. Ninguém o viu: 日本 ≠ 30 reais."
@@ -31,7 +31,7 @@ def test_a_whole_text_costs_what_the_ruler_charges_but_for_its_end(
     tokenizer = tokenizers[kind]
     model = tiny(model_name, tokenizer.vocab_size)
     ids = np.concatenate([[tokenizer.bos_id], tokenizer.encode(TEXT), [tokenizer.eos_id]])
-    (tokens,) = score_tokens(model, tokenizer, [ids.astype(np.int64)])
+    (tokens,) = Reading(model, tokenizer, [ids.astype(np.int64)]).scores()
     ruler = float(score_documents(model, tokenizer, [Document("d", "s", "g", TEXT)]).nats[0])
     (charge,) = charges_of(model, tokenizer, [("", TEXT)], None)
     assert charge.nats + float(tokens.nats[-1]) == pytest.approx(ruler, rel=1e-6)
@@ -119,7 +119,7 @@ def test_a_bigram_model_tells_noise_from_text_and_a_uniform_one_does_not():
     bigrams = bigram_model(tokenizer, TRAINING)
     charges = panel_charges(bigrams, tokenizer, panel, None)
     probes = probe_shares(bigrams, tokenizer, panel, None)
-    verdict = reference_verdict(panel, charges, probes)
+    verdict = reference_findings(panel, charges, probes).to_json()
     assert verdict["reliable"], verdict["reasons"]
     assert verdict["probes"]["shuffled"]["share"] == 1
     assert verdict["controls"]["noise"]["rating"] < verdict["controls"]["human"]["rating"]
@@ -131,7 +131,7 @@ def test_a_bigram_model_tells_noise_from_text_and_a_uniform_one_does_not():
     )
     charges = panel_charges(uniform_model(tokenizer), tokenizer, equal, None)
     probes = probe_shares(uniform_model(tokenizer), tokenizer, panel, None)
-    verdict = reference_verdict(equal, charges, probes)
+    verdict = reference_findings(equal, charges, probes).to_json()
     codes = {reason["code"] for reason in verdict["reasons"]}
     assert codes == {"bits_control", "direct_control", "rating_control", "probe_pairs"}
 
@@ -146,15 +146,16 @@ def test_an_empty_continuation_has_no_figure_and_no_comparison():
         "",
     )
     charges = panel_charges(bigram_model(tokenizer, TRAINING), tokenizer, panel, None)
-    probes = {"shuffled": ProbeShare(10, 10)}
-    verdict = reference_verdict(panel, charges, probes)
+    won = ProbeShare.of(10, 10)
+    probes = Probes(shuffled=won, elsewhere=won, longer=won, marks=None)
+    verdict = reference_findings(panel, charges, probes).to_json()
     row = next(r for r in verdict["ratings"] if r["name"] == "mute")
     assert (row["rating"], row["bits_per_byte"], row["comparisons"]) == (None, None, 0)
 
 
 def test_a_review_by_a_run_has_the_form_of_the_other_and_names_itself(runs, corpus, tmp_path):
     settings = Settings(prompts=3, device="cpu")
-    verdict = review_with_reference(runs, corpus, tmp_path / "judge", runs[1], settings)
+    verdict = review_with_reference(runs, corpus, tmp_path / "judge", runs[1], settings).to_json()
     assert verdict["kind"] == "reference"
     assert verdict["model"] == runs[1].name
     assert {"schema_version", "ratings", "controls", "reliable", "reasons", "calls"} <= set(verdict)

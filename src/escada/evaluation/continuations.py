@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from escada.evaluation.scoring import check_scores, score_tokens
+from escada.evaluation.scoring import Reading, check_scores
 from escada.models.contract import LanguageModel
 from escada.text.tokenizers import Tokenizer
 
@@ -49,8 +49,6 @@ def score_continuations(
     """Score each continuation after its context, from BOS.
 
     Args:
-        model: left in the mode that it came in.
-        tokenizer: the model's.
         contexts: cleaned as the model's text was; an empty one opens a document.
         continuations: appended as they are: the space between belongs to them.
         context_tokens: W of models without a state; None: the model's own.
@@ -62,7 +60,7 @@ def score_continuations(
     whole = [a + b for a, b in zip(contexts, continuations, strict=True)]
     ids_of_contexts, ids_of_whole = tokenizer.encode_batch(contexts), tokenizer.encode_batch(whole)
     end = [tokenizer.eos_id] if with_eos else []
-    scores = score_tokens(
+    scores = Reading(
         model,
         tokenizer,
         [np.concatenate([[tokenizer.bos_id], ids, end]).astype(np.int64) for ids in ids_of_whole],
@@ -71,7 +69,7 @@ def score_continuations(
             for context, ids in zip(ids_of_contexts, ids_of_whole, strict=True)
         ],
         context_tokens=context_tokens,
-    )
+    ).scores()
     check_scores(scores, [f"a text that ends in {text[-40:]!r}" for text in whole])
     return [
         Continuation(float(one.nats.sum()), len(one.ids), bool(one.correct.all())) for one in scores

@@ -24,14 +24,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from escada.errors import EscadaError
-from escada.evaluation.scoring import bracketed, check_scores, score_tokens, window_of
+from escada.evaluation.scoring import Reading, bracketed, check_scores, window_of
 from escada.files import read_json_lines, write_json_lines
 from escada.models.contract import LanguageModel
 from escada.text.documents import Document
@@ -98,35 +97,28 @@ def score_documents(
     *,
     context_tokens: int | None = None,
     batch_tokens: int | None = None,
-    device: torch.device | str | None = None,
 ) -> DocumentScores:
     """Score each document alone.
 
     Args:
-        model: left in the mode that it came in.
-        tokenizer: the model's.
         documents: their texts are reference text.
         context_tokens: W of models without a state; None: the model's own. A model that carries its
             state has no use for it.
-        batch_tokens: most tokens of one forward pass; None: as suits the device, and no more than
-            keep its logits within 128 MiB.
-        device: checked against that of the weights, if given.
+        batch_tokens: most tokens of one forward pass; None: see `Reading`.
 
     Raises:
         EscadaError: W below 2 or beyond the model's context, or a figure that is not finite.
     """
     began = time.perf_counter()
     window = window_of(model, context_tokens)
-    if device is not None and torch.device(device).type != model.device.type:
-        raise ValueError(f"the weights lie on {model.device}, not on {device}")
     encoded = tokenizer.encode_batch([document.text for document in documents])
-    scores = score_tokens(
+    scores = Reading(
         model,
         tokenizer,
         [bracketed(ids, tokenizer) for ids in encoded],
         context_tokens=context_tokens,
         batch_tokens=batch_tokens,
-    )
+    ).scores()
     check_scores(scores, [f"document {document.id}" for document in documents])
     return DocumentScores(
         ids=[document.id for document in documents],
@@ -136,7 +128,7 @@ def score_documents(
         bytes=np.array([len(d.text.encode()) for d in documents], dtype=np.int64),
         tokens=np.array([len(one.ids) for one in scores], dtype=np.int64),
         correct=np.array([one.correct.sum() for one in scores], dtype=np.int64),
-        unknown=np.array([_count(ids, tokenizer.unk_id) for ids in encoded], dtype=np.int64),
+        unknown=np.array([np.sum(ids == tokenizer.unk_id) for ids in encoded], dtype=np.int64),
         protocol=protocol_of(window),
         context_tokens=window,
         seconds=time.perf_counter() - began,
@@ -148,31 +140,23 @@ def protocol_of(window: int | None) -> Protocol:
     return "document/carried-state" if window is None else "document/half-window"
 
 
-def _count(ids: NDArray[np.int32], unk_id: int | None) -> int:
-    return 0 if unk_id is None else int(np.count_nonzero(ids == unk_id))
-
-
 def write_scores(path: Path, scores: DocumentScores) -> None:
     """One JSON object a line, after a first line with the protocol."""
-    head: dict[str, Any] = {
+    head = {
         "schema_version": SCHEMA_VERSION,
         "protocol": scores.protocol,
         "context_tokens": scores.context_tokens,
         "seconds": scores.seconds,
     }
-    columns = zip(
-        scores.ids,
-        scores.sources,
-        scores.groups,
-        *(c.tolist() for c in (scores.nats, scores.bytes, scores.tokens, scores.correct)),
-        scores.unknown.tolist(),
-        strict=True,
+    sums = (scores.nats, scores.bytes, scores.tokens, scores.correct, scores.unknown)
+    columns = (scores.ids, scores.sources, scores.groups, *(column.tolist() for column in sums))
+    rows = (
+        dict[str, object](zip(_COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)
     )
-    rows = [dict[str, Any](zip(_COLUMNS, values, strict=True)) for values in columns]
     write_json_lines(path, [head, *rows])
 
 
-_COLUMNS = ("id", "source", "group", "nats", "bytes", "tokens", "correct", "unknown")
+_COLUMNS: list[str] = ["id", "source", "group", "nats", "bytes", "tokens", "correct", "unknown"]
 
 
 def read_scores(path: Path) -> DocumentScores:

@@ -1,15 +1,16 @@
 """What a model charges for each token of sequences: the one reading behind the ruler's figures.
 
-    scores = score_tokens(model, tokenizer, [sequence], context_tokens=128)
-    scores[0].nats
+    (scores,) = Reading(model, tokenizer, [sequence], context_tokens=128).scores()
+    scores.nats
 
 A sequence begins with BOS; every token after it, or from some place on, is a target and charged
 once. A model with a state carries it through the sequence; the others slide a window by half its
 length, so that the context of a target is what decoding would have kept (`context_start`). An UNK
 pays the model's nats and `unknown_bits`. Logits are fp32, sums float64; no padding, batch or order
-enters beyond rounding.
+enters beyond rounding. The model is left in the mode that it came in.
 
-`Reading` does the same one forward pass at a time, for those who have other work in between.
+The roadmap's windows, which are read alone and charged for what follows them, are
+`score_stream_windows`.
 
     B  rows     T  tokens     V  vocabulary     W  context_tokens     N  targets
 """
@@ -65,21 +66,10 @@ class TokenScores:
     alternatives: tuple[Alternatives, ...] = ()
 
 
-def score_tokens(
-    model: LanguageModel,
-    tokenizer: Tokenizer,
-    sequences: Sequence[Integers],
-    *,
-    first_targets: Sequence[int] | None = None,
-    context_tokens: int | None = None,
-    batch_tokens: int | None = None,
-    alternatives: int = 0,
-) -> list[TokenScores]:
-    """Charge every target of every sequence.
+class Reading:
+    """Charges every target of every sequence, one forward pass at a time.
 
     Args:
-        model: left in the mode that it came in.
-        tokenizer: the model's.
         sequences: ids from BOS on.
         first_targets: the place in each sequence from which on it is charged, at least 1; what
             stands before is context. None: 1.
@@ -88,29 +78,9 @@ def score_tokens(
             keep its logits within 128 MiB.
         alternatives: how many of the most probable tokens are named at each target.
 
-    Returns:
-        One for each sequence. Its nats may be infinite or not a number: see `check_scores`.
-
     Raises:
         EscadaError: see `window_of`.
     """
-    read = Reading(
-        model,
-        tokenizer,
-        sequences,
-        first_targets=first_targets,
-        context_tokens=context_tokens,
-        batch_tokens=batch_tokens,
-        alternatives=alternatives,
-    )
-    with exact_inference(model):
-        while read.step():
-            pass
-    return read.scores()
-
-
-class Reading:
-    """`score_tokens`, one forward pass at a time; see there for the arguments and errors."""
 
     def __init__(
         self,
@@ -127,10 +97,11 @@ class Reading:
         firsts = [1] * len(sequences) if first_targets is None else first_targets
         self._targets = [ids[first:] for ids, first in zip(sequences, firsts, strict=True)]
         window = window_of(model, context_tokens)
-        limit = batch_tokens or _batch_tokens(model)
+        most = BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])
+        limit = batch_tokens or min(most, tokens_at_once(model.vocab_size))
         lengths = np.array([len(ids) for ids in self._targets], dtype=np.int64)
         self._ends = np.cumsum(lengths, dtype=np.int64)
-        targets = int(self._ends[-1]) if len(lengths) else 0
+        targets = int(lengths.sum())
         self._charges = _Charges(
             self._ends - lengths,
             firsts,
@@ -151,7 +122,14 @@ class Reading:
             return next(self._passes, None) is not None
 
     def scores(self) -> list[TokenScores]:
-        """What was charged, once nothing is left to read."""
+        """Read what is left to read.
+
+        Returns:
+            One for each sequence. Its nats may be infinite or not a number: see `check_scores`.
+        """
+        with exact_inference(self._model):
+            while self.step():
+                pass
         price = self._tokenizer.unknown_bits * math.log(2)
         found: list[TokenScores] = []
         for ids, begin, end in zip(self._targets, self._charges.begins, self._ends, strict=True):
@@ -200,11 +178,6 @@ def window_of(model: LanguageModel, context_tokens: int | None) -> int | None:
     if not 2 <= context_tokens <= longest:
         raise EscadaError(f"context_tokens is {context_tokens}", fix=f"choose from 2 to {longest}")
     return context_tokens
-
-
-def _batch_tokens(model: LanguageModel) -> int:
-    most = BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])
-    return min(most, tokens_at_once(model.vocab_size))
 
 
 @dataclass(slots=True)
@@ -387,3 +360,22 @@ def _after(contexts: Sequence[int], ids_BT: Tensor) -> Tensor:
     """Which positions stand behind as many as only are context in their row, (B, T)."""
     contexts_B = torch.tensor(contexts, device=ids_BT.device)
     return torch.arange(ids_BT.shape[1], device=ids_BT.device) >= contexts_B[:, None]
+
+
+def score_stream_windows(
+    model: LanguageModel, ids_N: Tensor, ends_B: Integers, window_tokens: int, *, last_only: bool
+) -> tuple[Tensor, Tensor]:
+    """What `target_scores` says of the targets of windows of one stream, (B, T) each.
+
+    Args:
+        model: in evaluation mode.
+        ids_N: the stream, on the model's device.
+        ends_B: where the token after each window stands.
+        window_tokens: W, read from a fresh state.
+        last_only: charge that token only (T is 1), not one after each position (T is W).
+    """
+    places_BW1 = ends_B[:, None] + np.arange(-window_tokens, 1)
+    ids_BW1 = ids_N[torch.as_tensor(places_BW1, device=ids_N.device)].long()
+    if last_only:
+        return target_scores(model.last_logits(ids_BW1[:, :-1])[:, None], ids_BW1[:, -1:])
+    return target_scores(model(ids_BW1[:, :-1]), ids_BW1[:, 1:])

@@ -135,7 +135,7 @@ class Estimate:
 
     @property
     def share_ci95(self) -> Interval | None:
-        """Of a share of right answers: Wilson's interval (1927), which stays within 0 and 1.
+        """Of a share of right answers (`wilson_interval`).
 
         The answers count as many as would give this variance if they were independent. Where all
         are right, or none, they count as the effective number of groups.
@@ -147,11 +147,7 @@ class Estimate:
             count = self.effective_groups
         else:
             count = spread / self.variance if self.variance else self.total
-        square = _t(self.freedom) ** 2
-        middle = (self.value + square / (2 * count)) / (1 + square / count)
-        within = square * (spread / count + square / (4 * count**2))
-        reach = math.sqrt(within) / (1 + square / count)
-        return max(0.0, middle - reach), min(1.0, middle + reach)
+        return wilson_interval(self.value, count, _t(self.freedom))
 
     @property
     def p_value(self) -> float | None:
@@ -167,7 +163,7 @@ def by_source(items: Items, beside: Items | None = None) -> dict[str, Estimate]:
     """The ratio of each source that has a denominator, by name.
 
     Args:
-        items: what was asked.
+        items: to estimate from.
         beside: items of another held-out split, from whose groups a source with few borrows.
     """
     other = {} if beside is None else beside.by_group()
@@ -268,6 +264,15 @@ def added(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
     if variance == 0:
         return 0.0, min(freedom for _, freedom in parts)
     return variance, variance**2 / sum(part**2 / freedom for part, freedom in parts)
+
+
+def wilson_interval(share: float, count: float, quantile: float) -> Interval:
+    """Of a share of `count` independent cases (Wilson 1927); it stays within 0 and 1."""
+    square, spread = quantile**2, share * (1 - share)
+    middle = (share + square / (2 * count)) / (1 + square / count)
+    within = square * (spread / count + square / (4 * count**2))
+    reach = math.sqrt(within) / (1 + square / count)
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def _t(freedom: float) -> float:

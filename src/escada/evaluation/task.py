@@ -82,9 +82,7 @@ class Subject:
     """A run that tasks are evaluated of.
 
     Attributes:
-        run: with a checkpoint.
         corpus: of the profile that the run reads.
-        which: of its checkpoints.
         device: `auto`, `cpu`, `cuda` …
 
     Raises:
@@ -283,8 +281,6 @@ def result_key(run: Run, which: Which, module: str, **of: object) -> str:
     """Hash of the weights, of `of`, and of the code that makes the result.
 
     Args:
-        run: with a checkpoint.
-        which: of its checkpoints.
         module: name of the one that makes the result; its code counts, and what it imports.
         of: JSON values that the result depends on: hashes of documents, settings.
     """

@@ -19,10 +19,10 @@ from escada.errors import EscadaError
 from escada.evaluation.ruler import Protocol, protocol_of
 from escada.evaluation.scoring import (
     Integers,
+    Reading,
     TokenScores,
     bracketed,
     check_scores,
-    score_tokens,
     window_of,
 )
 from escada.generation.pieces import PieceTable, token_name
@@ -76,7 +76,6 @@ class TextScore(_Frozen):
         text: that was scored: cleaned by the profile.
         profile: of the cleaning.
         tokenizer: its kind.
-        vocab_size: of the tokenizer.
         protocol, context_tokens: of the ruler.
         tokens: of the text, and EOS.
         bytes: UTF-8 bytes of the text.
@@ -111,10 +110,7 @@ def score_text(
     """Score one text as the ruler scores a document.
 
     Args:
-        model: left in the mode that it came in.
-        tokenizer: the model's.
         text: any; cleaned here by the profile.
-        profile: of the run's cleaning.
         context_tokens: W of models without a state; None: the model's own.
         alternatives: how many of the most probable tokens each token names.
 
@@ -122,13 +118,13 @@ def score_text(
         EscadaError: nothing is left of the text, or the figure is not finite.
     """
     cleaned = clean_prompt(text, profile)
-    (scores,) = score_tokens(
+    (scores,) = Reading(
         model,
         tokenizer,
         [sequence_of(cleaned, tokenizer)],
         context_tokens=context_tokens,
         alternatives=alternatives,
-    )
+    ).scores()
     window = window_of(model, context_tokens)
     return text_score(scores, cleaned, tokenizer, profile=profile, window=window)
 

@@ -30,12 +30,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from escada.choices import Scored
 from escada.errors import EscadaError, counted
 from escada.evaluation.sampling import evenly, proportionally
-from escada.evaluation.scoring import target_scores
+from escada.evaluation.scoring import bracketed, score_stream_windows
 from escada.generation.inference import exact_inference, tokens_at_once
 from escada.models.contract import LanguageModel
 from escada.spec import Spec
@@ -90,7 +89,7 @@ def default_settings(spec: Spec) -> WindowSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class WindowSample:
     """The part of the windows that a time budget left room for.
 
     Attributes:
@@ -137,7 +136,7 @@ class WindowScores:
     windows: int
     available: int
     left_out: int
-    sample: Sample | None
+    sample: WindowSample | None
     seconds: float
 
 
@@ -165,13 +164,11 @@ def score_windows(
     settings: WindowSettings,
     *,
     batch_tokens: int | None = None,
-    progress: ProgressCallback | None = None,
+    progress: ProgressCallback = lambda _: None,
 ) -> WindowScores:
     """Score the windows of documents that are read as one stream.
 
     Args:
-        model: left in the mode that it came in.
-        tokenizer: the model's.
         documents: their texts are reference text; their order is that of the stream.
         settings: of the protocol.
         batch_tokens: most tokens of one forward pass; None: as suits the device.
@@ -181,49 +178,59 @@ def score_windows(
         EscadaError: a window that the model cannot read or that the text does not fill, a budget
             too small for `LEAST_WINDOWS`, or a figure that is not finite.
     """
-    _check_window(model, settings.window_tokens)
-    stream = _pack(documents, tokenizer)
-    ends_M = np.arange(settings.window_tokens, len(stream.ids_N), settings.window_stride)
-    kept_M = stream.ids_N[ends_M] != tokenizer.bos_id
+    longest = model.context_tokens
+    if longest is not None and settings.window_tokens > longest:
+        raise EscadaError(
+            f"the model reads {longest} tokens at once, not {settings.window_tokens}",
+            where="--window-tokens",
+            fix=f"choose from 1 to {longest}",
+        )
+    reader = _Reader(model, tokenizer, documents, settings, batch_tokens)
+    ids_N = reader.ids_N
+    ends_M = np.arange(settings.window_tokens, len(ids_N), settings.window_stride)
+    kept_M = ids_N[ends_M] != tokenizer.bos_id
     left_out = int(np.count_nonzero(~kept_M))
     available_M = ends_M[kept_M]
     if not len(available_M):
         raise EscadaError(
-            f"the text has {counted(len(stream.ids_N), 'token')}, a window and its target need "
+            f"the text has {counted(len(ids_N), 'token')}, a window and its target need "
             f"{settings.window_tokens + 1}",
             fix="choose a smaller --window-tokens or a larger split",
         )
     ends_M = available_M[evenly(len(available_M), settings.max_windows)]
     weights_M, sample = np.ones(len(ends_M)), None
-    sums = _Sums(len(documents))
     with exact_inference(model):
-        reader = _Reader(model, tokenizer, stream, settings, batch_tokens)
         rate, spent = reader.calibrate(ends_M)
         if settings.budget_seconds is not None:
             wanted = int(rate * (settings.budget_seconds - spent))
             if wanted < len(ends_M):
-                ends_M, weights_M, sample = _sample(
-                    stream, documents, ends_M, wanted, settings.budget_seconds
-                )
+                sources_M = np.array([d.source for d in documents])[reader.document_of_N[ends_M]]
+                chosen, weights_M, sample = _sample(sources_M, wanted, settings.budget_seconds)
+                ends_M = ends_M[chosen]
         began = time.perf_counter()
-        _report(progress, Progress(0, len(ends_M), rate))
+        progress(Progress(0, len(ends_M), rate))
         for first in range(0, len(ends_M), reader.batch_windows):
             batch = slice(first, first + reader.batch_windows)
-            reader.charge(ends_M[batch], weights_M[batch], sums)
+            reader.charge(ends_M[batch], weights_M[batch])
             done = min(first + reader.batch_windows, len(ends_M))
-            speed = done / (time.perf_counter() - began)
-            _report(progress, Progress(done, len(ends_M), speed))
+            progress(Progress(done, len(ends_M), done / (time.perf_counter() - began)))
         seconds = time.perf_counter() - began
-    sums.check(documents)
+    bad = np.flatnonzero(~np.isfinite(reader.nats_D))
+    if len(bad):
+        raise EscadaError(
+            "the model's score is not a finite number",
+            where=f"windows that end in document {documents[int(bad[0])].id}",
+            fix="its training diverged or its weights are damaged: use another checkpoint",
+        )
     return WindowScores(
         settings=settings,
         sources=[document.source for document in documents],
         groups=[document.group for document in documents],
-        nats=sums.nats_D,
-        correct=sums.correct_D,
-        weights=sums.weights_D,
-        targets=sums.targets,
-        unknown=sums.unknown,
+        nats=reader.nats_D,
+        correct=reader.correct_D,
+        weights=reader.weights_D,
+        targets=reader.targets,
+        unknown=reader.unknown,
         windows=len(ends_M),
         available=len(available_M),
         left_out=left_out,
@@ -232,135 +239,83 @@ def score_windows(
     )
 
 
-def _check_window(model: LanguageModel, window_tokens: int) -> None:
-    longest = model.context_tokens
-    if longest is not None and window_tokens > longest:
-        raise EscadaError(
-            f"the model reads {longest} tokens at once, not {window_tokens}",
-            where="--window-tokens",
-            fix=f"choose from 1 to {longest}",
-        )
-
-
-def _report(progress: ProgressCallback | None, where: Progress) -> None:
-    if progress is not None:
-        progress(where)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stream:
-    """The packed tokens of a split, and which document each belongs to."""
-
-    ids_N: NDArray[np.int32]
-    document_of_N: NDArray[np.int32]
-
-
-def _pack(documents: Sequence[Document], tokenizer: Tokenizer) -> _Stream:
-    bos = np.array([tokenizer.bos_id], dtype=np.int32)
-    eos = np.array([tokenizer.eos_id], dtype=np.int32)
-    encoded = tokenizer.encode_batch([document.text for document in documents])
-    parts = [part for ids in encoded for part in (bos, ids, eos)]
-    lengths_D = np.array([len(ids) + 2 for ids in encoded], dtype=np.int64)
-    return _Stream(
-        np.concatenate(parts) if parts else np.empty(0, dtype=np.int32),
-        np.repeat(np.arange(len(documents), dtype=np.int32), lengths_D),
-    )
-
-
 def _sample(
-    stream: _Stream, documents: Sequence[Document], ends_M: Integers, wanted: int, budget: float
-) -> tuple[Integers, Floats, Sample]:
-    """The windows that fit a budget, by the source of the document that holds the target."""
+    sources_M: NDArray[np.str_], wanted: int, budget_seconds: float
+) -> tuple[Integers, Floats, WindowSample]:
+    """Windows that fit a budget, by the source of the target's document, and their weights."""
     if wanted < LEAST_WINDOWS:
         raise EscadaError(
-            f"{budget:g} s leave time for {counted(max(wanted, 0), 'window')} "
+            f"{budget_seconds:g} s leave time for {counted(max(wanted, 0), 'window')} "
             "after the calibration",
             where="--budget",
             fix=f"give more, for at least {LEAST_WINDOWS}",
         )
-    names, sources_D = np.unique([d.source for d in documents], return_inverse=True)
-    sources_M = sources_D[stream.document_of_N[ends_M]]
-    drawn, weights = proportionally(sources_M, wanted)
-    counts = np.bincount(sources_M[drawn], minlength=len(names))
-    of_each = {str(name): int(n) for name, n in zip(names, counts, strict=True) if n}
-    return ends_M[drawn], weights, Sample(budget, len(ends_M), of_each)
-
-
-class _Sums:
-    """What each document has been charged so far."""
-
-    def __init__(self, n_documents: int) -> None:
-        self.nats_D = np.zeros(n_documents)
-        self.correct_D = np.zeros(n_documents)
-        self.weights_D = np.zeros(n_documents)
-        self.targets = 0
-        self.unknown = 0
-
-    def check(self, documents: Sequence[Document]) -> None:
-        """Raise if a sum is not finite."""
-        bad = np.flatnonzero(~np.isfinite(self.nats_D))
-        if len(bad):
-            raise EscadaError(
-                "the model's score is not a finite number",
-                where=f"windows that end in document {documents[int(bad[0])].id}",
-                fix="its training diverged or its weights are damaged: use another checkpoint",
-            )
+    names, source_M = np.unique(sources_M, return_inverse=True)
+    chosen, weights = proportionally(source_M, wanted)
+    counts = np.bincount(source_M[chosen], minlength=len(names)).tolist()
+    of_each = {str(name): n for name, n in zip(names, counts, strict=True)}
+    return chosen, weights, WindowSample(budget_seconds, len(sources_M), of_each)
 
 
 class _Reader:
-    """Reads windows of the stream, which lies on the device of the weights."""
+    """The packed tokens of documents, and what the windows read so far charge to each document."""
 
     def __init__(
         self,
         model: LanguageModel,
         tokenizer: Tokenizer,
-        stream: _Stream,
+        documents: Sequence[Document],
         settings: WindowSettings,
         batch_tokens: int | None,
     ) -> None:
-        device = model.device
-        self.model, self.tokenizer, self.stream = model, tokenizer, stream
-        self.window, self.last_only = settings.window_tokens, settings.score == "last"
-        self.ids_N = torch.as_tensor(stream.ids_N, device=device)
-        # Where a window's tokens and its last target lie, seen from that target.
-        self.places_W1 = torch.arange(-self.window, 1, device=device)
-        limit = batch_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cpu"])
-        if not self.last_only:
+        self.model, self.tokenizer, self.settings = model, tokenizer, settings
+        encoded = tokenizer.encode_batch([document.text for document in documents])
+        parts = [bracketed(ids, tokenizer) for ids in encoded]
+        self.ids_N = np.concatenate([np.empty(0, dtype=np.int64), *parts])
+        lengths_D = np.array([len(ids) for ids in parts], dtype=np.int64)
+        self.document_of_N = np.repeat(np.arange(len(parts)), lengths_D)
+        self.on_device_N = torch.as_tensor(self.ids_N, device=model.device)
+        limit = batch_tokens or BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])
+        if settings.score == "all":
             limit = min(limit, tokens_at_once(model.vocab_size))
-        self.batch_windows = max(1, limit // self.window)
+        self.batch_windows = max(1, limit // settings.window_tokens)
+        self.nats_D, self.correct_D, self.weights_D = np.zeros((3, len(documents)))
+        self.targets = self.unknown = 0
 
-    def read(self, ends_B: Integers) -> tuple[Tensor, Tensor]:
+    def read(self, ends_B: Integers) -> tuple[Floats, NDArray[np.bool_]]:
         """Nats and rightness of the targets of the windows before `ends_B`, (B, T) each."""
-        ends = torch.as_tensor(ends_B, device=self.ids_N.device)
-        ids_BW1 = self.ids_N[ends[:, None] + self.places_W1].long()
-        if self.last_only:
-            return target_scores(self.model.last_logits(ids_BW1[:, :-1])[:, None], ids_BW1[:, -1:])
-        return target_scores(self.model(ids_BW1[:, :-1]), ids_BW1[:, 1:])
+        nats_BT, correct_BT = score_stream_windows(
+            self.model,
+            self.on_device_N,
+            ends_B,
+            self.settings.window_tokens,
+            last_only=self.settings.score == "last",
+        )
+        return nats_BT.cpu().numpy(), correct_BT.cpu().numpy()
 
-    def charge(self, ends_B: Integers, weights_B: Floats, sums: _Sums) -> None:
+    def charge(self, ends_B: Integers, weights_B: Floats) -> None:
         """Add the targets of some windows to the documents that they stand in."""
-        nats, correct = self.read(ends_B)
-        nats_BT: Floats = nats.cpu().numpy()
-        places_BT = ends_B[:, None] + np.arange(1 - nats.shape[1], 1)
-        targets_BT = self.stream.ids_N[places_BT]
+        nats_BT, correct_BT = self.read(ends_B)
+        places_BT = ends_B[:, None] + np.arange(1 - int(nats_BT.shape[1]), 1)
+        targets_BT = self.ids_N[places_BT]
         weights_BT = np.where(targets_BT != self.tokenizer.bos_id, weights_B[:, None], 0.0)
-        documents_BT = self.stream.document_of_N[places_BT]
-        np.add.at(sums.nats_D, documents_BT, weights_BT * nats_BT)
-        np.add.at(sums.correct_D, documents_BT, weights_BT * correct.cpu().numpy())
-        np.add.at(sums.weights_D, documents_BT, weights_BT)
-        sums.targets += int(np.count_nonzero(weights_BT))
+        documents_BT = self.document_of_N[places_BT]
+        np.add.at(self.nats_D, documents_BT, weights_BT * nats_BT)
+        np.add.at(self.correct_D, documents_BT, weights_BT * correct_BT)
+        np.add.at(self.weights_D, documents_BT, weights_BT)
+        self.targets += int(np.count_nonzero(weights_BT))
         if self.tokenizer.unk_id is not None:
-            sums.unknown += int(np.count_nonzero(targets_BT == self.tokenizer.unk_id))
+            self.unknown += int(np.count_nonzero(targets_BT == self.tokenizer.unk_id))
 
     def calibrate(self, ends_M: Integers) -> tuple[float, float]:
         """Windows a second, from some that are read to no other end; and the seconds it took."""
         began = time.perf_counter()
         batch = ends_M[: self.batch_windows]
-        self.read(batch)[0].cpu()  # the first is slow: memory and kernels are made ready
+        self.read(batch)  # the first is slow: memory and kernels are made ready
         warm = now = time.perf_counter()
         done = 0
         while not done or (now - began < CALIBRATION_SECONDS and done < len(ends_M)):
-            self.read(batch)[0].cpu()  # copied back, so that the clock waits for a GPU
+            self.read(batch)
             done += len(batch)
             now = time.perf_counter()
         return done / (now - warm), now - began

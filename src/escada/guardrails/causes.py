@@ -5,50 +5,41 @@ A cause is named from the pattern of the verdicts, in a sentence with the figure
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypedDict
+from collections.abc import Mapping, Sequence
 
 from escada.guardrails.evidence import ENOUGH
 from escada.guardrails.language import PORTUGUESE
 from escada.guardrails.limits import TOO_LITTLE
+from escada.guardrails.results import CauseFound, GuardrailsResult
 
 MOJIBAKE_SHARE = 0.2
 """From this share of texts with signs of a wrong decoding on, mojibake is named."""
+SHOWN_CHARACTERS = 80
+"""Of a copied passage."""
 
 
-class Cause(TypedDict):
-    """A likely cause.
+def name_causes(found: GuardrailsResult) -> list[CauseFound]:
+    """The causes of failures, by verdicts, controls and evidence.
 
-    `cause` is `uniform`, `another_writer`, `one_sign`, `loop`, `copy`, `language`, `mojibake`,
-    `undertrained`, `too_little` or the name of a guardrail that fails alone; `shown_by` are the
-    guardrails that fail by it.
+    That samples are not the model's is said only where several kinds of evidence agree. Every
+    guardrail that fails stands in the `shown_by` of some cause.
     """
-
-    cause: str
-    text: str
-    shown_by: list[str]
-
-
-def name_causes(found: Mapping[str, Any]) -> list[Cause]:
-    """The causes of a result that has `guardrails`, `origin`, `controls` and `evidence`.
-
-    That samples are not the model's is said only where several kinds of evidence agree.
-
-    Every guardrail that fails stands in the `shown_by` of some cause.
-    """
-    records = {**found["guardrails"], "origin": found["origin"]}
-    failed = [name for name, record in records.items() if record["verdict"] == "fail"]
+    all_found = found.all_guardrails()
+    failed = [name for name, one in all_found.items() if one.verdict == "fail"]
     if not failed:
         return []
-    causes: list[Cause] = []
+    causes: list[CauseFound] = []
 
     def name(cause: str, text: str, *shown_by: str) -> None:
         if of_it := [n for n in shown_by if n in failed]:
-            causes.append({"cause": cause, "text": text, "shown_by": of_it})
+            causes.append(CauseFound(cause=cause, text=text, shown_by=of_it))
+
+    def unexplained(names: Sequence[str]) -> list[str]:
+        return [n for n in names if not any(n in cause.shown_by for cause in causes)]
 
     too_little = [name for name in failed if name in TOO_LITTLE]
     improbable = "self_likelihood" in failed or "origin" in failed
-    stranger = improbable and len(found["evidence"]) >= ENOUGH
+    stranger = improbable and len(found.evidence) >= ENOUGH
     if stranger and _nearer_to_noise(found):
         name(
             "uniform",
@@ -68,7 +59,7 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
             "sampler that does not always follow the logits, or were changed afterwards",
             *("self_likelihood", "origin"),
         )
-    elif improbable and found["evidence"]:
+    elif improbable and found.evidence:
         name(
             "one_sign",
             "the model finds the samples less probable than expected: "
@@ -78,33 +69,37 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
             *("self_likelihood", "origin"),
         )
     if "repetition" in failed:
-        worst = records["repetition"]["details"]
+        worst = all_found["repetition"].details
         name(
             "loop",
             f"a loop: {worst['repeated_share']:.0%} of sample {worst['sample']} is repetition",
             "repetition",
         )
     if "copied_training_text" in failed:
-        longest = records["copied_training_text"]["details"]
+        longest = all_found["copied_training_text"].details
+        passage = " ".join(longest["passage"].split())
+        if len(passage) > SHOWN_CHARACTERS:
+            passage = passage[: SHOWN_CHARACTERS - 1] + "…"
         name(
             "copy",
             f"a copy of the training text: sample {longest['sample']} holds "
-            f"{longest['characters']} characters of it, “{_shortened(longest['passage'])}”",
+            f"{longest['characters']} characters of it, “{passage}”",
             "copied_training_text",
         )
-    if records["self_likelihood"]["details"]["mojibake_share"] >= MOJIBAKE_SHARE:
+    if all_found["self_likelihood"].details["mojibake_share"] >= MOJIBAKE_SHARE:
         name(
             "mojibake",
             "mojibake: the text was decoded with the wrong table, as Ã§ for ç",
             *("self_likelihood", "origin", "byte_fallback_ratio", "lexicon_share"),
             *("portuguese_words", "language"),
         )
-    languages = records["language"].get("details", {}).get("languages", {})
-    strange = "language" in failed and _strange(languages)
+    languages: Mapping[str, int] = all_found["language"].details.get("languages", {})
+    strange = "language" in failed and next(iter(languages), PORTUGUESE) != PORTUGUESE
     if (strange or "portuguese_words" in failed) and "lexicon_share" not in failed:
+        counts = ", ".join(f"{code} ({times})" for code, times in languages.items())
         name(
             "language",
-            f"the wrong language: texts are identified as {_counts(languages)}",
+            f"the wrong language: texts are identified as {counts}",
             *("portuguese_words", "language", "short_piece_ratio", "byte_fallback_ratio"),
         )
     gibberish = (
@@ -116,71 +111,49 @@ def name_causes(found: Mapping[str, Any]) -> list[Cause]:
         "self_likelihood",
         *too_little,
     )
-    own = found["controls"]["own"]
-    if records["origin"]["verdict"] == "pass":
+    own = found.controls["own"]
+    if all_found["origin"].verdict == "pass":
         name(
             "undertrained",
             "the model itself writes so: the samples were drawn from it, and it has learned too "
             "little to write like the text it was trained on",
-            *(n for n in gibberish if not _explained(n, causes)),
+            *unexplained(gibberish),
         )
-    elif not found["evidence"]:
+    elif not found.evidence:
         name(
             "undertrained",
             "the model writes the same now: it has learned too little to write like the text it "
             "was trained on",
-            *(n for n in gibberish if not _explained(n, causes) and _fails(own, n)),
+            *(n for n in unexplained(gibberish) if n in own and own[n].verdict == "fail"),
         )
     name(
         "too_little",
         "the language's words and turns of phrase are missing: less of them than in human text",
-        *(n for n in too_little if not _explained(n, causes)),
+        *unexplained(too_little),
     )
-    for guardrail in failed:
-        if not _explained(guardrail, causes):
-            name(guardrail, records[guardrail]["cause"], guardrail)
+    for guardrail in unexplained(failed):
+        name(guardrail, all_found[guardrail].cause or "", guardrail)
     return causes
 
 
-def _fails(control: Mapping[str, Any], guardrail: str) -> bool:
-    return control.get(guardrail, {}).get("verdict") == "fail"
+def _likelihoods(found: GuardrailsResult) -> list[float]:
+    """Bits per token of the samples, and of the controls own, human and noise."""
+    of_all = (found.guardrails, *(found.controls[name] for name in ("own", "human", "noise")))
+    values = [one["self_likelihood"].value for one in of_all]
+    return [value for value in values if value is not None]
 
 
-def _explained(guardrail: str, causes: list[Cause]) -> bool:
-    return any(guardrail in cause["shown_by"] for cause in causes)
-
-
-def _strange(languages: Mapping[str, int]) -> bool:
-    """Whether another language than Portuguese is the most frequent."""
-    return next(iter(languages), PORTUGUESE) != PORTUGUESE
-
-
-def _nearer_to_noise(found: Mapping[str, Any]) -> bool:
+def _nearer_to_noise(found: GuardrailsResult) -> bool:
     """Whether the model finds the samples as improbable as noise rather than as human text."""
-    human, noise = (
-        found["controls"][name]["self_likelihood"]["value"] for name in ("human", "noise")
-    )
-    return found["guardrails"]["self_likelihood"]["value"] > (human + noise) / 2
+    samples, _, human, noise = _likelihoods(found)
+    return samples > (human + noise) / 2
 
 
-def _likelihood_in_words(found: Mapping[str, Any]) -> str:
-    record = found["guardrails"]["self_likelihood"]
-    controls = found["controls"]
-    own, human, noise = (
-        controls[name]["self_likelihood"]["value"] for name in ("own", "human", "noise")
-    )
-    stored = found.get("stored_bits_per_token")
+def _likelihood_in_words(found: GuardrailsResult) -> str:
+    samples, own, human, noise = _likelihoods(found)
+    stored = found.stored_bits_per_token
     said = "" if stored is None else f" (the file says {stored:.2f})"
     return (
-        f"the model charges {record['value']:.2f} bits per token for them{said}, {own:.2f} for "
+        f"the model charges {samples:.2f} bits per token for them{said}, {own:.2f} for "
         f"what it writes now, {human:.2f} for human text, {noise:.2f} for noise"
     )
-
-
-def _shortened(text: str, characters: int = 80) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= characters else text[: characters - 1] + "…"
-
-
-def _counts(languages: Mapping[str, int]) -> str:
-    return ", ".join(f"{code} ({times})" for code, times in languages.items())

@@ -30,6 +30,7 @@ from escada.errors import EscadaError
 from escada.generation.decoding import generate
 from escada.guardrails.texts import SampleFile, SampleText, without_cut_character
 from escada.models.contract import LanguageModel
+from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
@@ -165,17 +166,18 @@ def noise(
     ]
 
 
-def shuffled_words(texts: Sequence[SampleText], *, seed: int) -> list[SampleText]:
+def with_shuffled_words(text: str, rng: random.Random) -> str:
     """The words between blanks in another order; the blanks stay where they are."""
+    found = re.findall(r"\S+", text)
+    rng.shuffle(found)
+    order = iter(found)
+    return re.sub(r"\S+", lambda _: next(order), text)
+
+
+def shuffled_words(texts: Sequence[SampleText], *, seed: int) -> list[SampleText]:
+    """The words of each text in another order."""
     rng = random.Random(seed)
-
-    def shuffle(text: str) -> str:
-        found = re.findall(r"\S+", text)
-        rng.shuffle(found)
-        order = iter(found)
-        return re.sub(r"\S+", lambda _: next(order), text)
-
-    return [replace(one, text=shuffle(one.text)) for one in texts]
+    return [replace(one, text=with_shuffled_words(one.text, rng)) for one in texts]
 
 
 def shuffled_characters(texts: Sequence[SampleText], *, seed: int) -> list[SampleText]:
@@ -211,6 +213,23 @@ def _endless(language: str, number: int) -> Iterator[str]:
     text = LANGUAGES[language]
     starts = [0, *(found.end() for found in re.finditer(r"\. ", text))][:-1]
     return itertools.islice(itertools.cycle(text), starts[number % len(starts)], None)
+
+
+def others(
+    corpus: Corpus, split: str, tokenizer: Tokenizer, lengths: Sequence[int], seed: int
+) -> dict[str, list[SampleText]]:
+    """All controls but `own`, by name, a text for each length in tokens."""
+    texts = human(corpus.documents(split), tokenizer, lengths, seed=seed)
+    return {
+        "human": texts,
+        "noise": noise(texts, tokenizer, lengths, seed=seed),
+        "shuffled_words": shuffled_words(texts, seed=seed),
+        "shuffled_characters": shuffled_characters(texts, seed=seed),
+        "looped": looped(texts),
+        "copied": copied(corpus.documents("train"), len(lengths), seed=seed),
+        "verbatim": human(corpus.documents("train"), tokenizer, lengths, seed=seed),
+        **{language: foreign(texts, language) for language in LANGUAGES},
+    }
 
 
 def own(

@@ -15,9 +15,8 @@ does one of few steps, or one whose prompts are unlike its training text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
 
 import numpy as np
 
@@ -29,8 +28,7 @@ from escada.guardrails.limits import (
     guardrails,
 )
 from escada.guardrails.measures import TextMeasures
-
-Kind = Literal["origin", "self_likelihood", "unlike_own", "stored", "sampler"]
+from escada.guardrails.results import Evidence, GuardrailsResult
 
 ENOUGH = 2
 """Kinds of evidence from which on another writer is named."""
@@ -51,30 +49,28 @@ that are encoded otherwise than they were sampled."""
 
 
 def evidence(
-    found: Mapping[str, Any],
+    found: GuardrailsResult,
     samples: Sequence[TextMeasures],
     own: Sequence[TextMeasures],
     *,
     kind: str,
     set_texts: int,
-) -> list[Kind]:
+) -> list[Evidence]:
     """Which kinds there are.
 
     Args:
-        found: has `guardrails`, `origin` and `controls`, with their verdicts.
+        found: with the verdicts of guardrails and controls.
         samples: that are judged.
         own: texts that the model wrote now, more of them than a set holds.
-        kind: of the tokenizer.
         set_texts: texts of a set.
     """
-    kinds: list[Kind] = []
-    if found["origin"]["verdict"] == "fail":
+    kinds: list[Evidence] = []
+    if found.all_guardrails()["origin"].verdict == "fail":
         kinds.append("origin")
-    own_improbable = found["controls"]["own"]["self_likelihood"].get("verdict") == "fail"
+    own_improbable = found.controls["own"]["self_likelihood"].verdict == "fail"
     broken = own_improbable and _overspends(own, set_texts)
-    if found["guardrails"]["self_likelihood"]["verdict"] == "fail" and (
-        broken or not own_improbable
-    ):
+    improbable = found.guardrails["self_likelihood"].verdict == "fail"
+    if improbable and (broken or not own_improbable):
         kinds.append("self_likelihood")
     named = [one for one in guardrails() if one.name in COMPARED and applies(one.name, kind)]
     if any(_outside(one, samples, own, set_texts) for one in named):

@@ -70,8 +70,6 @@ def replay(
     """Read texts as if the model had written them.
 
     Args:
-        model: left in the mode that it came in.
-        tokenizer: the model's.
         continuations: of prompts.
         settings: of the sampler that is said to have written them.
         batch_rows: texts read together.

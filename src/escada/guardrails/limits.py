@@ -33,6 +33,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from escada.extensions import Place
 from escada.guardrails.language import PORTUGUESE
@@ -61,16 +62,16 @@ class Guardrail:
     Attributes:
         name: in the result.
         meaning: one sentence.
-        unit: of the value.
         direction: of values that pass.
-        summing: how the texts of a set make one figure: `ratio` of sums, the `longest` of all, or
-            the value that the `worst tenth` of the texts reaches.
         of_text: numerator and denominator of one text; the denominator counts for `ratio` only.
         cause: the likely one when it fails.
+        must_fail: controls that have to fail beyond the limit; on others it has nothing to say.
+        unit: of the value.
+        summing: how the texts of a set make one figure: `ratio` of sums, the `longest` of all, or
+            the value that the `worst tenth` of the texts reaches.
         must_pass: the control that has to pass.
         also_must_pass: another control that has to, and what is figured of its texts, which can be
             another figure than of the samples; None: the same.
-        must_fail: controls that have to fail beyond the limit; on others it has nothing to say.
         limit_place: where the limit lies, on the way from what must pass (0) to what must fail (1).
         checked: controls that must fail at the check, though they do not draw the limit.
         wanted: controls that have to fail where the limit can be drawn before them.
@@ -78,13 +79,13 @@ class Guardrail:
 
     name: str
     meaning: str
-    unit: str
     direction: Direction
-    summing: Summing
     of_text: Callable[[TextMeasures], tuple[float, float]]
     cause: str
-    must_pass: str
     must_fail: tuple[str, ...]
+    unit: str = "share"
+    summing: Summing = "ratio"
+    must_pass: str = "human"
     also_must_pass: tuple[str, Callable[[TextMeasures], tuple[float, float]] | None] | None = None
     limit_place: float = 0.5
     checked: tuple[str, ...] = ()
@@ -131,8 +132,7 @@ def _drawn_sets(sources: Sequence[str], set_texts: int) -> NDArray[np.int64]:
     return np.stack([rng.choice(column, DRAWN_SETS) for column in columns], axis=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(BaseModel):
     """A limit, and where it comes from.
 
     Attributes:
@@ -141,6 +141,8 @@ class Edge:
         best_that_must_fail: of the drawn sets of the control that comes nearest.
         nearest: that control's name.
     """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     value: float | None
     worst_that_must_pass: float | None
@@ -153,14 +155,14 @@ class Calibration:
     """What a guardrail lets pass.
 
     Attributes:
-        limit: on the side that the guardrail's `direction` names.
+        edge: the limit, on the side that the guardrail's `direction` names.
         must_fail: the controls that it holds off.
         not_told_apart: controls that the limit was wanted to hold off, and cannot.
     """
 
-    limit: Edge
-    must_fail: tuple[str, ...]
-    not_told_apart: tuple[str, ...]
+    edge: Edge
+    must_fail: list[str]
+    not_told_apart: list[str]
 
 
 def calibrate(
@@ -192,9 +194,9 @@ def calibrate(
     wanted = {name: extreme(name, alone, EXTREME_SHARE) for name in guardrail.wanted}
     best |= {name: value for name, value in wanted.items() if worst < value}
     return Calibration(
-        limit=_edge(sign, worst, best, guardrail.limit_place),
-        must_fail=(*best, *guardrail.checked),
-        not_told_apart=tuple(name for name in wanted if name not in best),
+        edge=_edge(sign, worst, best, guardrail.limit_place),
+        must_fail=[*best, *guardrail.checked],
+        not_told_apart=[name for name in wanted if name not in best],
     )
 
 
@@ -264,36 +266,27 @@ def guardrails() -> list[Guardrail]:
         Guardrail(
             "byte_fallback_ratio",
             "share of the tokens that are bytes of a character without a piece of its own",
-            "share",
             "at most",
-            "ratio",
             lambda text: (text.fallback_tokens, text.tokens),
             "characters that the training text lacks, or bytes that form none",
-            "human",
             ("noise",),
             also_must_pass=VERBATIM,
         ),
         Guardrail(
             "short_piece_ratio",
             "share of the tokens that stand for at most two characters",
-            "share",
             "at most",
-            "ratio",
             lambda text: (text.short_tokens, text.tokens),
             "letters that do not form words",
-            "human",
             ("shuffled_characters",),
             also_must_pass=VERBATIM,
         ),
         Guardrail(
             "common_short_pieces",
             "share of the tokens that stand for at most two characters: a, de, e, commas",
-            "share",
             "at least",
-            "ratio",
             lambda text: (text.short_tokens, text.tokens),
             "too few of the short words and signs that every text has",
-            "human",
             ("noise",),
             also_must_pass=VERBATIM,
             limit_place=NEAR_NOISE,
@@ -301,24 +294,18 @@ def guardrails() -> list[Guardrail]:
         Guardrail(
             "lexicon_share",
             "share of the words that are in the Portuguese lexicon",
-            "share",
             "at least",
-            "ratio",
             lambda text: (text.known_words, text.words),
             "strings that are not words: a model that has learned too little, or a broken sampler",
-            "human",
             ("noise", "shuffled_characters"),
             also_must_pass=VERBATIM,
         ),
         Guardrail(
             "portuguese_words",
             "of the words that are clearly more frequent in one language, the share of Portuguese",
-            "share",
             "at least",
-            "ratio",
             lambda text: (text.portuguese_words, text.portuguese_words + text.other_words),
             "another language, or none",
-            "human",
             ("english", "spanish"),
             also_must_pass=VERBATIM,
             wanted=("galician", "noise", "shuffled_characters"),
@@ -326,24 +313,19 @@ def guardrails() -> list[Guardrail]:
         Guardrail(
             "repetition",
             "how much of a text repeats itself, in the tenth of the texts that do it most",
-            "share",
             "at most",
-            "worst tenth",
             lambda text: (text.repetition.repeated_share, 1),
             "a loop: the same phrase again and again",
-            "human",
             ("looped",),
+            summing="worst tenth",
             also_must_pass=VERBATIM,
         ),
         Guardrail(
             "recurring_words",
             "words that came before in the text, and its longest repeat, as shares of it",
-            "share",
             "at least",
-            "ratio",
             lambda text: (text.repetition.recurring_share * text.characters, text.characters),
             "words that hardly ever come back, as they do in every text",
-            "human",
             ("noise",),
             also_must_pass=VERBATIM,
             limit_place=NEAR_NOISE,
@@ -351,36 +333,31 @@ def guardrails() -> list[Guardrail]:
         Guardrail(
             "copied_training_text",
             "words of the longest passage that stands in the training text",
-            "words",
             "at most",
-            "longest",
             lambda text: (text.copy.words, 1),
             "a copy of the training text: learned by heart, or put there by hand",
-            "human",
             ("copied",),
+            unit="words",
+            summing="longest",
         ),
         Guardrail(
             "shared_phrases",
             "words of the longest turn of phrase that the training text has too",
-            "words",
             "at least",
-            "longest",
             lambda text: (text.copy.words, 1),
             "no turn of phrase of the language: the contrary of a copy",
-            "human",
             ("noise",),
+            unit="words",
+            summing="longest",
             also_must_pass=VERBATIM,
             limit_place=NEAR_NOISE,
         ),
         Guardrail(
             "language",
             "share of the pieces of text, of two or three words, identified as Portuguese",
-            "share",
             "at least",
-            "ratio",
             lambda text: (text.languages[PORTUGUESE], text.languages.total()),
             "another language, or none",
-            "human",
             ("english", "spanish", "shuffled_characters"),
             also_must_pass=VERBATIM,
             limit_place=LANGUAGE_PLACE,
@@ -389,13 +366,11 @@ def guardrails() -> list[Guardrail]:
         Guardrail(
             "self_likelihood",
             "bits per token that the model charges for the text, encoded anew",
-            "bits per token",
             "at most",
-            "ratio",
             lambda text: (text.likelihood.bits, text.likelihood.tokens),
             "text that this model finds improbable",
-            "human",
             ("noise", "shuffled_characters"),
+            unit="bits per token",
             also_must_pass=("human", expected_bits),
             wanted=("shuffled_words",),
         ),
@@ -405,13 +380,12 @@ def guardrails() -> list[Guardrail]:
 ORIGIN = Guardrail(
     "origin",
     "bits per token beyond what the model, with these sampler settings, would have spent",
-    "bits per token",
     "at most",
-    "ratio",
     lambda text: (text.likelihood.excess_bits, text.likelihood.tokens),
     "text that this model, with these sampler settings, would hardly have drawn",
-    "own",
     ("noise", "shuffled_characters"),
+    unit="bits per token",
+    must_pass="own",
     wanted=("human", "shuffled_words"),
 )
 """Not of the text but of its writer: human text is good text, and yet it must fail, where the

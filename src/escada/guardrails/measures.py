@@ -1,19 +1,24 @@
 """Everything that is measured of one text; the guardrails only sum it up.
 
-facts = Measurer(model, tokenizer, settings, training)(continuations)
+measured = measure(model, tokenizer, settings, training, continuations)
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import ftfy
 import numpy as np
 from numpy.typing import NDArray
 
-from escada.evaluation.portuguese.lexicon import lexicon, word_language, words
+from escada.evaluation.portuguese.lexicon import (
+    lexicon,
+    whole_part,
+    word_language,
+    words,
+)
 from escada.generation.samplers import SamplerSettings
 from escada.guardrails.copying import Copy, longest_copies
 from escada.guardrails.language import languages
@@ -69,57 +74,52 @@ class TextMeasures:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Measurer:
-    """What texts are measured with; the same for samples and controls.
+def measure(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    settings: SamplerSettings,
+    training: Iterable[str],
+    continuations: Sequence[SampleText],
+) -> list[TextMeasures]:
+    """Measure texts, with one pass over the training text for all of them.
 
-    Attributes:
+    Args:
         model: that is said to have written the samples.
-        tokenizer: the model's.
-        settings: of the sampler.
-        training: streams the texts of the training split.
+        training: texts of the training split, streamed.
+        continuations: samples and controls.
+
+    Raises:
+        EscadaError: a logit or a score is not finite.
     """
-
-    model: LanguageModel
-    tokenizer: Tokenizer
-    settings: SamplerSettings
-    training: Callable[[], Iterable[str]]
-
-    def __call__(self, continuations: Sequence[SampleText]) -> list[TextMeasures]:
-        """Measure texts, with one pass over the training text for all of them.
-
-        Raises:
-            EscadaError: a logit or a score is not finite.
-        """
-        texts = [one.text for one in continuations]
-        is_byte_V, is_short_V = kinds_of_pieces(self.tokenizer)
-        encoded = self.tokenizer.encode_batch(texts)
-        copies = longest_copies(texts, self.training())
-        likelihoods = replay(self.model, self.tokenizer, continuations, self.settings)
-        known = lexicon()
-        return [
-            TextMeasures(
-                source=one.source,
-                characters=len(one.text),
-                tokens=len(ids),
-                fallback_tokens=int(is_byte_V[ids].sum()),
-                short_tokens=int(is_short_V[ids].sum()),
-                words=len(whole := words(one.whole_words)),
-                known_words=sum(word in known for word in whole),
-                portuguese_words=sum(word_language(word) == "pt" for word in whole),
-                other_words=sum(word_language(word) == "other" for word in whole),
-                repetition=repetition(one.text),
-                copy=copy,
-                languages=languages(one.text),
-                mojibake=ftfy.fix_encoding(one.text) != one.text,
-                likelihood=likelihood,
-                stored_bits=one.stored_bits,
-                text=one.text,
-            )
-            for one, ids, copy, likelihood in zip(
-                continuations, encoded, copies, likelihoods, strict=True
-            )
-        ]
+    texts = [one.text for one in continuations]
+    is_byte_V, is_short_V = kinds_of_pieces(tokenizer)
+    encoded = tokenizer.encode_batch(texts)
+    copies = longest_copies(texts, training)
+    likelihoods = replay(model, tokenizer, continuations, settings)
+    known = lexicon()
+    return [
+        TextMeasures(
+            source=one.source,
+            characters=len(one.text),
+            tokens=len(ids),
+            fallback_tokens=int(is_byte_V[ids].sum()),
+            short_tokens=int(is_short_V[ids].sum()),
+            words=len(whole := words(whole_part(one.prompt, one.text, one.finished))),
+            known_words=sum(word in known for word in whole),
+            portuguese_words=sum(word_language(word) == "pt" for word in whole),
+            other_words=sum(word_language(word) == "other" for word in whole),
+            repetition=repetition(one.text),
+            copy=copy,
+            languages=languages(one.text),
+            mojibake=ftfy.fix_encoding(one.text) != one.text,
+            likelihood=likelihood,
+            stored_bits=one.stored_bits,
+            text=one.text,
+        )
+        for one, ids, copy, likelihood in zip(
+            continuations, encoded, copies, likelihoods, strict=True
+        )
+    ]
 
 
 def kinds_of_pieces(tokenizer: Tokenizer) -> tuple[Mask, Mask]:

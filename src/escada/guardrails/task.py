@@ -6,21 +6,20 @@ Subject(run, corpus).need(GUARDRAILS).verdict     # "pass", "fail" or "invalid"
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from importlib import metadata
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field
+from itertools import islice
 
 from escada.code_hash import code_hash
 from escada.errors import EscadaError
-from escada.evaluation.task import MEASURES, Figure, Interval, Result, Subject, Task, complete
+from escada.evaluation.task import MEASURES, Subject, Task, complete
 from escada.evaluation.tasks.documents import TEST
 from escada.evaluation.tasks.samples import SAMPLES
 from escada.guardrails import controls
 from escada.guardrails.limits import ADDED, Guardrail, guardrails
-from escada.guardrails.measures import Measurer, TextMeasures
+from escada.guardrails.measures import measure
+from escada.guardrails.results import SCHEMA_VERSION, GuardrailsResult, JudgedSamples
 from escada.guardrails.texts import (
     SampleFile,
     SampleText,
@@ -28,13 +27,8 @@ from escada.guardrails.texts import (
     stored_bits_per_token,
 )
 from escada.guardrails.verdicts import judge
-from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which
-from escada.runs.run import Run
-from escada.text.corpus import Corpus
-from escada.text.tokenizers import Tokenizer
 
-SCHEMA_VERSION = 1
 NAME = "guardrails"
 MOST_SAMPLES = 100
 """Of a longer file, as many, evenly spread, are judged."""
@@ -42,105 +36,7 @@ CALIBRATION_SETS = 3
 """Texts for the limits, in sets of as many as there are samples; more if the samples are few."""
 LEAST_CALIBRATION_TEXTS = 40
 CALIBRATION_SEED, CONTROL_SEED = 1, 2
-_PARTS_OF_RESULTS = ("ftfy", "py3langid", "wordfreq")
-
-
-class JudgedSamples(BaseModel):
-    """Which samples were judged.
-
-    Attributes:
-        sha256: of their file.
-        there: how many it holds.
-        judged: how many of them were read.
-        empty: without text.
-        settings: of the sampler.
-    """
-
-    sha256: str
-    there: int
-    judged: int
-    empty: int
-    settings: dict[str, Any] = Field(default_factory=dict)
-
-
-class GuardrailFound(BaseModel):
-    """One guardrail of the samples; see `verdicts` for what the fields say."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    name: str = ""
-    meaning: str = ""
-    unit: str = ""
-    direction: str
-    cause: str | None = None
-    must_pass: str | None = None
-    must_fail: list[str] = Field(default_factory=list[str])
-    also_must_pass: str | None = None
-    not_told_apart: list[str] = Field(default_factory=list[str])
-    value: float | None
-    ci95: Interval | None = None
-    limit: float | None
-    calibration: dict[str, Any] | None = None
-    details: dict[str, Any] = Field(default_factory=dict)
-    verdict: str
-    reason: str | None = None
-
-
-class ControlFound(BaseModel):
-    """What a control got from a guardrail."""
-
-    value: float | None
-    verdict: str | None = None
-
-
-class CauseFound(BaseModel):
-    """What probably happened where guardrails fail (`causes`)."""
-
-    cause: str
-    text: str
-    shown_by: list[str] = Field(default_factory=list[str])
-
-
-class GuardrailsResult(Result):
-    """All guardrails of a run's samples, and what the controls got from them.
-
-    Attributes:
-        run: its name.
-        weights: the checkpoint that wrote the samples.
-        samples: which they are.
-        vocabulary: ids of the tokenizer.
-        log2_vocabulary: bits per token of uniform noise.
-        held_out_bits_per_token: of the model on the test documents.
-        stored_bits_per_token: of the samples, as their file says.
-        guardrails: by name.
-        origin: whether the sampler could have drawn them.
-        controls: by control and guardrail.
-        evidence: kinds that speak for another writer.
-        verdict: `pass`, `fail` or `invalid`.
-        causes: of the failures.
-    """
-
-    run: str = ""
-    weights: Which = "best"
-    samples: JudgedSamples | None = None
-    vocabulary: int | None = None
-    log2_vocabulary: float | None = None
-    held_out_bits_per_token: float | None = None
-    stored_bits_per_token: float | None = None
-    guardrails: dict[str, GuardrailFound]
-    origin: GuardrailFound | None = None
-    controls: dict[str, dict[str, ControlFound]] = Field(default_factory=dict)
-    evidence: list[str] = Field(default_factory=list[str])
-    verdict: str
-    causes: list[CauseFound] = Field(default_factory=list[CauseFound])
-
-    def figures(self) -> list[Figure]:
-        """The value of each that applies."""
-        return [
-            Figure(name=one.name, value=one.value, unit=one.unit, ci95=one.ci95)
-            for one in self.guardrails.values()
-            if one.value is not None
-        ]
+_PACKAGES = ("ftfy", "py3langid", "wordfreq")
 
 
 class Guardrails(Task[GuardrailsResult]):
@@ -175,15 +71,12 @@ class Guardrails(Task[GuardrailsResult]):
 
     def depends_on(self, subject: Subject) -> Mapping[str, object]:
         """The samples' file, and packages that decide words and languages."""
+        also = {name: code_hash(name, within=MEASURES) for name in self.also}
         return {
             "corpus": subject.corpus.hash,
             "samples": self._samples(subject).sha256,
-            "packages": {name: metadata.version(name) for name in _PARTS_OF_RESULTS},
-            **(
-                {"also": {name: code_hash(name, within=MEASURES) for name in self.also}}
-                if self.also
-                else {}
-            ),
+            "packages": {name: metadata.version(name) for name in _PACKAGES},
+            **({"also": also} if also else {}),
         }
 
     def sentence(self, found: GuardrailsResult) -> str:
@@ -217,7 +110,6 @@ def guard_samples(
 
     Args:
         subject: the run that is said to have written them.
-        samples: of a file.
         also: guardrails beside those of escada.
 
     Raises:
@@ -236,99 +128,49 @@ def guard_samples(
     held_out = math.log2(subject.need(TEST).perplexity)
     there = len(samples.continuations)
     samples = replace(samples, continuations=_some(samples.continuations))
-    model = subject.model
-    measurer = Measurer(
-        model,
-        run.tokenizer,
-        samples.settings,
-        lambda: (document.text for document in corpus.documents("train")),
+    model, tokenizer = subject.model, run.tokenizer
+    written = [one.text for one in samples.continuations if one.text]
+    lengths = [len(ids) for ids in tokenizer.encode_batch(written)]
+    sets = max(CALIBRATION_SETS, math.ceil(LEAST_CALIBRATION_TEXTS / len(lengths)))
+    own, *own_for_limits = controls.own(
+        samples, model, tokenizer, n=1 + sets, profile=corpus.profile
     )
-    makers = _Makers(run, corpus, samples, model, run.tokenizer)
-    sets = max(CALIBRATION_SETS, math.ceil(LEAST_CALIBRATION_TEXTS / len(makers.lengths)))
-    own, *own_for_limits = makers.own(1 + sets)
-    calibration = makers.texts("validation", sets, CALIBRATION_SEED)
+    calibration = controls.others(corpus, "validation", tokenizer, lengths * sets, CALIBRATION_SEED)
     calibration["own"] = [one for texts in own_for_limits for one in texts]
-    checked = makers.texts("test", 1, CONTROL_SEED) | {"own": own}
+    checked = controls.others(corpus, "test", tokenizer, lengths, CONTROL_SEED) | {"own": own}
     # All texts together, so that the training text is read once.
     groups = [samples.continuations, *calibration.values(), *checked.values()]
-    measured = iter(measurer([one for texts in groups for one in texts]))
-    of_samples, *of_controls = [_take(measured, len(texts)) for texts in groups]
-    known = {
+    training = (document.text for document in corpus.documents("train"))
+    texts = [one for group in groups for one in group]
+    measured = iter(measure(model, tokenizer, samples.settings, training, texts))
+    of_samples, *of_controls = [list(islice(measured, len(group))) for group in groups]
+    about = {
         "schema_version": SCHEMA_VERSION,
         "run": run.name,
         "weights": samples.weights,
-        "samples": {
-            "sha256": samples.sha256,
-            "there": there,
-            "judged": len(of_samples),
-            "empty": sum(not one.text for one in samples.continuations),
-            "settings": asdict(samples.settings),
-        },
-        "vocabulary": run.tokenizer.vocab_size,
-        "log2_vocabulary": math.log2(run.tokenizer.vocab_size),
+        "samples": JudgedSamples(
+            sha256=samples.sha256,
+            there=there,
+            judged=len(of_samples),
+            empty=sum(not one.text for one in samples.continuations),
+            settings=asdict(samples.settings),
+        ),
+        "vocabulary": tokenizer.vocab_size,
+        "log2_vocabulary": math.log2(tokenizer.vocab_size),
         "held_out_bits_per_token": held_out,
         "stored_bits_per_token": stored_bits_per_token(samples.continuations),
     }
-    found = judge(
-        known,
+    return judge(
+        about,
         of_samples,
         dict(zip(calibration, of_controls, strict=False)),
         dict(zip(checked, of_controls[len(calibration) :], strict=True)),
-        kind=run.tokenizer.kind,
-        set_texts=len(makers.lengths),
+        kind=tokenizer.kind,
+        set_texts=len(lengths),
         also=also,
     )
-    return GuardrailsResult.model_validate(found)
 
 
 def _some(texts: Sequence[SampleText]) -> list[SampleText]:
     step = max(1, len(texts) / MOST_SAMPLES)
     return [texts[int(number * step)] for number in range(min(len(texts), MOST_SAMPLES))]
-
-
-def _take(measured: Iterator[TextMeasures], n: int) -> list[TextMeasures]:
-    return [next(measured) for _ in range(n)]
-
-
-@dataclass(frozen=True)
-class _Makers:
-    """The controls of some samples of a run."""
-
-    run: Run
-    corpus: Corpus
-    samples: SampleFile
-    model: LanguageModel
-    tokenizer: Tokenizer
-
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each sample that holds text."""
-        texts = [one.text for one in self.samples.continuations if one.text]
-        return [len(ids) for ids in self.tokenizer.encode_batch(texts)]
-
-    def own(self, sets: int) -> list[list[SampleText]]:
-        """Sets of fresh samples."""
-        return controls.own(
-            self.samples,
-            self.model,
-            self.tokenizer,
-            n=sets,
-            profile=self.corpus.profile,
-        )
-
-    def texts(self, split: str, sets: int, seed: int) -> dict[str, list[SampleText]]:
-        """All other controls, `sets` times as many texts as there are samples."""
-        tokenizer, lengths = self.tokenizer, self.lengths * sets
-        human = controls.human(self.corpus.documents(split), tokenizer, lengths, seed=seed)
-        return {
-            "human": human,
-            "noise": controls.noise(human, tokenizer, lengths, seed=seed),
-            "shuffled_words": controls.shuffled_words(human, seed=seed),
-            "shuffled_characters": controls.shuffled_characters(human, seed=seed),
-            "looped": controls.looped(human),
-            "copied": controls.copied(self.corpus.documents("train"), len(lengths), seed=seed),
-            "verbatim": controls.human(
-                self.corpus.documents("train"), tokenizer, lengths, seed=seed
-            ),
-            **{language: controls.foreign(human, language) for language in controls.LANGUAGES},
-        }

@@ -6,16 +6,15 @@ come from a sampler that is broken: what such a sampler says of its own tokens i
 
 from __future__ import annotations
 
-import hashlib
-import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, FiniteFloat, ValidationError
 
 from escada.errors import EscadaError
-from escada.files import read_json
+from escada.files import read_json, sha256_file
 from escada.generation.samplers import SamplerSettings
 from escada.runs.checkpoint import Which
 from escada.text.tokenizers.contract import REPLACEMENT
@@ -50,12 +49,6 @@ class SampleText:
             return None
         return self.stored_bits_per_token * self.stored_tokens
 
-    @property
-    def whole_words(self) -> str:
-        """The text without what continues the prompt's last word, or was cut off at the end."""
-        text = re.sub(r"^\w+", "", self.text) if re.search(r"\w$", self.prompt) else self.text
-        return text if self.finished else re.sub(r"\w+$", "", text)
-
 
 def without_cut_character(text: str) -> str:
     """A text that was cut off, without the bytes of a character that the cut divided.
@@ -71,7 +64,6 @@ class SampleFile:
 
     Attributes:
         continuations: at least one; those that hold no text are still among them.
-        settings: of the sampler.
         max_tokens: most tokens of one; a sample of as many was cut off.
         seed: of the random streams.
         weights: the checkpoint that wrote them.
@@ -86,52 +78,61 @@ class SampleFile:
     sha256: str
 
 
+def _encodable(text: str) -> str:
+    text.encode("utf-8")  # a lone surrogate, which JSON can hold, is a ValueError
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_encodable)]
+
+
+class _Row(BaseModel):
+    prompt: _Text
+    text: _Text
+    finished: bool
+    bits_per_token: FiniteFloat | None = None
+    tokens: int | None = None
+
+
+class _Table(BaseModel):
+    samples: list[_Row]
+    settings: dict[str, Any]
+    max_tokens: int
+    seed: int
+    weights: str | None = None
+
+
 def read_samples(path: Path) -> SampleFile:
     """Read a run's `samples.json`, or what `escada sample --json` printed.
 
     Raises:
         EscadaError: missing, not such a file, or without any text.
     """
-    table = read_json(path)
     try:
-        rows = cast(list[Any], table["samples"])
-        found = SampleFile(
-            continuations=[_continuation(row) for row in rows],
-            settings=SamplerSettings(**table["settings"]),
-            max_tokens=int(table["max_tokens"]),
-            seed=int(table["seed"]),
-            weights="last" if table.get("weights") == "last" else "best",
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        table = _Table.model_validate(read_json(path))
+        settings = SamplerSettings(**table.settings)
+    except (ValidationError, TypeError) as error:
         raise EscadaError("not a file of samples", where=path, fix=MAKE_SAMPLES) from error
-    if not any(one.text for one in found.continuations):
+    continuations = [
+        SampleText(
+            prompt=row.prompt,
+            text=row.text if row.finished else without_cut_character(row.text),
+            finished=row.finished,
+            stored_bits_per_token=row.bits_per_token,
+            stored_tokens=row.tokens,
+        )
+        for row in table.samples
+    ]
+    if not any(one.text for one in continuations):
         raise EscadaError("the samples hold no text to judge", where=path, fix=MAKE_SAMPLES)
-    return found
-
-
-def _continuation(row: Any) -> SampleText:
-    if not isinstance(row, dict):
-        raise TypeError("not a sample")
-    facts = cast(dict[str, Any], row)
-    stored = facts.get("bits_per_token")
-    if stored is not None and not math.isfinite(stored):
-        raise ValueError("not a number of bits")
-    one = SampleText(
-        prompt=_text(facts["prompt"]),
-        text=_text(facts["text"]),
-        finished=bool(facts["finished"]),
-        stored_bits_per_token=stored,
-        stored_tokens=facts.get("tokens"),
+    return SampleFile(
+        continuations,
+        settings=settings,
+        max_tokens=table.max_tokens,
+        seed=table.seed,
+        weights="last" if table.weights == "last" else "best",
+        sha256=sha256_file(path),
     )
-    return one if one.finished else replace(one, text=without_cut_character(one.text))
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    value.encode("utf-8")  # a lone surrogate, which JSON can hold, is a ValueError
-    return value
 
 
 def stored_bits_per_token(continuations: Sequence[SampleText]) -> float | None:

@@ -1,38 +1,28 @@
 """From measured texts to verdicts: what passes, what fails, and what cannot be said.
 
-The result is plain JSON, because it is stored, and because limits can be laid over it later
-(`with_roadmap_limits`) without measuring anything anew.
+Limits can be laid over a stored result later (`with_roadmap_limits`) without measuring anything.
 """
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
 from escada.guardrails.causes import name_causes
 from escada.guardrails.evidence import evidence
-from escada.guardrails.limits import (
-    ORIGIN,
-    Guardrail,
-    applies,
-    calibrate,
-    guardrails,
-)
+from escada.guardrails.limits import ORIGIN, Guardrail, applies, calibrate, guardrails
 from escada.guardrails.measures import TextMeasures
-from escada.guardrails.repetition import LONGEST_N
+from escada.guardrails.results import ControlFound, GuardrailFound, GuardrailsResult, in_words
 
 Texts = Sequence[TextMeasures]
-Record = dict[str, Any]
+Controls = Mapping[str, Mapping[str, ControlFound]]
 
 ROADMAP_LIMITS = {"byte_fallback_ratio": 0.03, "short_piece_ratio": 0.12}
 """What the roadmap asks of samples, whatever the tokenizer."""
 
 
 def judge(
-    facts: Record,
+    about: Mapping[str, object],
     samples: Texts,
     calibration: Mapping[str, Texts],
     controls: Mapping[str, Texts],
@@ -40,172 +30,129 @@ def judge(
     kind: str,
     set_texts: int,
     also: Sequence[Guardrail] = (),
-) -> Record:
+) -> GuardrailsResult:
     """Judge samples.
 
     Args:
-        facts: of the run and its samples; they stand at the head of the result.
+        about: fields of the result that say what is judged.
         samples: of the model.
         calibration: texts of each control, by name, for the limits.
         controls: as many texts of each as there are samples, for the check.
-        kind: of the tokenizer.
         set_texts: texts of a set.
         also: guardrails beside those of escada.
-
-    Returns:
-        The facts with `guardrails`, `origin`, `controls`, `evidence`, `verdict` and `causes`.
     """
-    records: dict[str, Record] = {}
-    values: dict[str, Record] = {name: {} for name in controls}
+    found: dict[str, GuardrailFound] = {}
+    values: dict[str, dict[str, ControlFound]] = {name: {} for name in controls}
     for guardrail in (*guardrails(), *also, ORIGIN):
-        record = _described(guardrail)
-        records[guardrail.name] = record
-        if not applies(guardrail.name, kind):
-            reason = f"tokens of kind {kind!r} are no subword pieces"
-            record |= {
-                "value": None,
-                "ci95": None,
-                "limit": None,
-                "verdict": "not applicable",
-                "reason": reason,
-            }
-            continue
-        found = calibrate(guardrail, calibration, set_texts)
-        record |= {
-            "value": guardrail.value(samples),
-            "ci95": guardrail.interval(samples),
-            "limit": found.limit.value,
-            "must_fail": list(found.must_fail),
-            "not_told_apart": list(found.not_told_apart),
-            "calibration": asdict(found.limit),
-            "details": _details(guardrail.name, samples),
-        }
-        for name, texts in controls.items():
-            values[name][guardrail.name] = {"value": guardrail.value(texts)}
-        _settle(record, values)
-    origin = records.pop(ORIGIN.name)
-    found = facts | {"guardrails": records, "origin": origin, "controls": values}
-    kinds = evidence(found, samples, calibration["own"], kind=kind, set_texts=set_texts)
-    return conclude(found | {"evidence": kinds})
+        one = GuardrailFound(
+            name=guardrail.name,
+            meaning=guardrail.meaning,
+            unit=guardrail.unit,
+            direction=guardrail.direction,
+            cause=guardrail.cause,
+            must_pass=guardrail.must_pass,
+            must_fail=list(guardrail.must_fail),
+            also_must_pass=guardrail.also_must_pass[0] if guardrail.also_must_pass else None,
+            value=None,
+            limit=None,
+            verdict="not applicable",
+            reason=f"tokens of kind {kind!r} are no subword pieces",
+        )
+        found[one.name] = one
+        if applies(one.name, kind):
+            limit = calibrate(guardrail, calibration, set_texts)
+            one.value, one.ci95 = guardrail.value(samples), guardrail.interval(samples)
+            one.limit, one.calibration = limit.edge.value, limit.edge
+            one.must_fail, one.not_told_apart = limit.must_fail, limit.not_told_apart
+            one.details = _details(one.name, samples)
+            for name, texts in controls.items():
+                values[name][one.name] = ControlFound(value=guardrail.value(texts))
+            _settle(one, values)
+    origin = found.pop(ORIGIN.name)
+    result = GuardrailsResult.model_validate(
+        {**about, "guardrails": found, "origin": origin, "controls": values, "verdict": "invalid"}
+    )
+    kinds = evidence(result, samples, calibration["own"], kind=kind, set_texts=set_texts)
+    return _concluded(result.model_copy(update={"evidence": kinds}))
 
 
-def conclude(found: Record) -> Record:
-    """The same with its verdict and causes, from what the guardrails say.
-
-    Verdicts: `fail` if any guardrail fails; else `pass` if any passes; else `invalid`.
-    """
-    verdicts = {record["verdict"] for record in (*found["guardrails"].values(), found["origin"])}
+def _concluded(found: GuardrailsResult) -> GuardrailsResult:
+    """With its verdict and causes: `fail` if any guardrail fails; else `pass` if any passes."""
+    verdicts = {one.verdict for one in found.all_guardrails().values()}
     verdict = next((v for v in ("fail", "pass") if v in verdicts), "invalid")
-    return found | {"verdict": verdict, "causes": name_causes(found)}
+    return found.model_copy(update={"verdict": verdict, "causes": name_causes(found)})
 
 
-def with_roadmap_limits(found: Record) -> Record:
+def with_roadmap_limits(found: GuardrailsResult) -> GuardrailsResult:
     """The same result under the roadmap's fixed limits.
 
     Human text contradicts them for most tokenizers; then they are invalid, as any other limit would
     be.
     """
-    found = copy.deepcopy(found)
+    found = found.model_copy(deep=True)
     for name, limit in ROADMAP_LIMITS.items():
-        record = found["guardrails"][name]
-        if record["verdict"] != "not applicable":
-            record |= {"limit": limit, "calibration": None}
-            _settle(record, found["controls"])
-    return conclude(found)
+        one = found.guardrails[name]
+        if one.verdict != "not applicable":
+            one.limit, one.calibration = limit, None
+            _settle(one, found.controls)
+    return _concluded(found)
 
 
-def _described(guardrail: Guardrail) -> Record:
-    return {
-        "name": guardrail.name,
-        "meaning": guardrail.meaning,
-        "unit": guardrail.unit,
-        "direction": guardrail.direction,
-        "cause": guardrail.cause,
-        "must_pass": guardrail.must_pass,
-        "must_fail": list(guardrail.must_fail),
-        "also_must_pass": guardrail.also_must_pass[0] if guardrail.also_must_pass else None,
-    }
-
-
-def _settle(record: Record, controls: Mapping[str, Record]) -> None:
+def _settle(one: GuardrailFound, controls: Controls) -> None:
     """Write the verdicts of a guardrail's controls and, if they do not contradict, its own."""
-    unlimited = record["limit"] is None
     for values in controls.values():
-        one = values[record["name"]]
-        one["verdict"] = None if unlimited else _verdict(record, one)
-    record |= {"verdict": "invalid", "reason": _contradiction(record, controls)}
-    if record["reason"] is None:
-        record["verdict"] = _verdict(record, record) or "not applicable"
-        if record["value"] is None:
-            record["reason"] = "nothing in the samples is long enough to judge"
+        values[one.name].verdict = one.judge(values[one.name].value)
+    one.reason = _contradiction(one, controls)
+    if one.reason is not None:
+        one.verdict = "invalid"
+    elif one.value is None:
+        one.verdict = "not applicable"
+        one.reason = "nothing in the samples is long enough to judge"
+    else:
+        one.verdict = one.judge(one.value) or "not applicable"
 
 
-def _contradiction(record: Record, controls: Mapping[str, Record]) -> str | None:
+def _contradiction(one: GuardrailFound, controls: Controls) -> str | None:
     """Why the guardrail is ignored; None if it is not."""
-    edge = record["calibration"]
-    if edge is not None and edge["value"] is None:
-        worst, best = edge["worst_that_must_pass"], edge["best_that_must_fail"]
+    edge = one.calibration
+    if edge is not None and edge.value is None:
+        worst, best = edge.worst_that_must_pass, edge.best_that_must_fail
         if worst is None or best is None:
             return "the controls hold nothing that is long enough to judge"
         return (
-            f"sets that must pass ({record['must_pass']}) reach {worst:.3g}, sets that must fail "
-            f"({edge['nearest']}) {best:.3g}: this figure does not tell them apart"
+            f"sets that must pass ({one.must_pass}) reach {worst:.3g}, sets that must fail "
+            f"({edge.nearest}) {best:.3g}: this figure does not tell them apart"
         )
-    wanted = {record["must_pass"]: "pass"} | dict.fromkeys(record["must_fail"], "fail")
-    for name, verdict in wanted.items():
-        one = controls[name][record["name"]]
-        if one["verdict"] != verdict:
-            value = in_words(one["value"]) if one["value"] is not None else "no value"
+    wanted_of = {one.must_pass or "": "pass"} | dict.fromkeys(one.must_fail, "fail")
+    for name, wanted in wanted_of.items():
+        control = controls[name][one.name]
+        if control.verdict != wanted:
+            value = "no value" if control.value is None else in_words(control.value)
             return (
-                f"the control {name!r}, which must {verdict}, does not: {value}, against a limit "
-                f"of {limit_in_words(record)}"
+                f"the control {name!r}, which must {wanted}, does not: {value}, against a limit "
+                f"of {one.limit_in_words}"
             )
     return None
 
 
-def _verdict(record: Record, values: Record) -> str | None:
-    limit, value = record["limit"], values["value"]
-    if value is None:
-        return None
-    return (
-        "fail" if (value > limit if record["direction"] == "at most" else value < limit) else "pass"
-    )
-
-
-def limit_in_words(record: Record) -> str:
-    """What passes: "at most 0.31"."""
-    return f"{record['direction']} {in_words(record['limit'])}"
-
-
-def in_words(value: float | None) -> str:
-    """A figure of a guardrail; a dash where there is none."""
-    return "–" if value is None else f"{value:.3g}"
-
-
-def _details(name: str, samples: Texts) -> Record:
+def _details(name: str, samples: Texts) -> dict[str, object]:
     """What a reader wants to see beside the value; `sample` counts from 0."""
     if name == "repetition":
         worst = max(range(len(samples)), key=lambda i: samples[i].repetition.repeated_share)
-        of_worst = asdict(samples[worst].repetition)
+        repetition = samples[worst].repetition
         distinct = zip(*(one.repetition.distinct for one in samples), strict=True)
+        means = [sum(shares) / len(samples) for shares in distinct]
         return {
-            **{
-                f"distinct_{n}": sum(shares) / len(samples)
-                for n, shares in zip(range(1, LONGEST_N + 1), distinct, strict=True)
-            },
+            **{f"distinct_{n}": mean for n, mean in enumerate(means, start=1)},
             "sample": worst,
-            "repeated_share": samples[worst].repetition.repeated_share,
-            "longest_repeat_words": of_worst["longest_repeat_words"],
-            "longest_repeat_characters": of_worst["longest_repeat_characters"],
+            "repeated_share": repetition.repeated_share,
+            "longest_repeat_words": repetition.longest_repeat_words,
+            "longest_repeat_characters": repetition.longest_repeat_characters,
         }
     if name == "copied_training_text":
         longest = max(range(len(samples)), key=lambda i: samples[i].copy.words)
-        passage = samples[longest].copy
-        return {
-            "sample": longest,
-            "passage": passage.passage,
-            "characters": passage.characters,
-        }
+        copy = samples[longest].copy
+        return {"sample": longest, "passage": copy.passage, "characters": copy.characters}
     if name == "portuguese_words":
         return {
             "portuguese": sum(one.portuguese_words for one in samples),

@@ -1,6 +1,6 @@
 """All calls of a review: a few at a time, tried again when that may help, stopped in order.
 
-    reason = asyncio.run(JudgeClient(endpoint, journal, budget, …).ask(questions))
+    reason = asyncio.run(JudgeClient(endpoint, journal, settings).ask(questions))
 
 Retries are made here and nowhere else. A call that may succeed later is repeated after a wait that
 doubles each time, with jitter, and is never shorter than the server asked for; when one call is
@@ -8,10 +8,10 @@ told to wait, all wait. A question that fails so too often ends the review: the 
 which says nothing of the question. A reply of another form is asked for again a few times and then
 given up. Each call leaves a line in the journal, so a review can stop anywhere.
 
-Until the first answer one question is asked at a time: an address that is not a chat API, a model
+Until the first answer one question is sent at a time: an address that is not a chat API, a model
 that is not there or thinks beyond the limit is noticed after a few calls, and said.
 
-Stopping (Ctrl-C, the budget, an error) means that nothing new is asked; replies on their way are
+Stopping (Ctrl-C, the budget, an error) means that no new question is sent; replies on their way are
 waited for, since they are paid for. A second Ctrl-C drops them.
 """
 
@@ -23,8 +23,8 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from escada.errors import EscadaError
 from escada.judge.budget import CallBudget
@@ -37,7 +37,7 @@ from escada.judge.endpoint import (
     Tokens,
     form_part,
 )
-from escada.judge.journal import Journal
+from escada.judge.journal import Event, Journal
 from escada.judge.questions import Question, read_answer
 from escada.signals import on_stop
 
@@ -79,7 +79,6 @@ class ReviewProgress:
 
     settled: int
     total: int
-    calls: int
     retries: int
     per_second: float
 
@@ -89,27 +88,51 @@ class ReviewProgress:
         return (self.total - self.settled) / self.per_second if self.per_second else None
 
 
-@dataclass
-class JudgeClient:
-    """One invocation's calls. `ask` is used once."""
+@dataclass(frozen=True)
+class Settings:
+    """How a review is made; none of it decides an answer but `prompts` and `seed`.
 
-    endpoint: Endpoint
-    journal: Journal
-    budget: CallBudget
-    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    Attributes:
+        prompts: stored samples of each run to judge; None: all.
+        seed: of held-out openings, noise, the order of questions, and the bootstrap.
+        device: for what runs write, and for a reference.
+        concurrency: calls at a time.
+        timeout_seconds: of a call.
+        retry_policy: for calls that fail.
+        budget: of this invocation.
+        progress: told where the review is.
+        say: told what a person should know.
+    """
+
+    prompts: int | None = None
+    seed: int = 0
+    device: str = "auto"
     concurrency: int = 4
+    timeout_seconds: float = 120.0
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    budget: CallBudget = field(default_factory=CallBudget)
     progress: Callable[[ReviewProgress], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
 
-    _queue: deque[Question] = field(default_factory=deque[Question])
-    _stop: Stop = "done"
-    _error: EscadaError | None = None
-    _not_before: float = 0.0
-    _in_flight: int = 0
-    _retries: int = 0
-    _answered: int = 0
-    _refusals: int = 0
-    _useless: int = 0
+
+class JudgeClient:
+    """One invocation's calls. `ask` is used once.
+
+    Args:
+        journal: open; every call is recorded there.
+        settings: of the review.
+    """
+
+    def __init__(self, endpoint: Endpoint, journal: Journal, settings: Settings) -> None:
+        self.endpoint, self.journal, self.settings = endpoint, journal, settings
+        self.budget = settings.budget
+        self._queue: deque[Question] = deque()
+        self._stopping, self._came_back = asyncio.Event(), asyncio.Event()
+        self._stop: Stop = "done"
+        self._error: EscadaError | None = None
+        self._not_before = 0.0  # until when the server asked all calls to wait
+        self._in_flight = self._retries = 0
+        self._answered = self._refusals = self._useless = 0
 
     async def ask(self, questions: Sequence[Question]) -> Stop:
         """Ask what has no answer yet.
@@ -120,42 +143,36 @@ class JudgeClient:
         Raises:
             EscadaError: the endpoint is down or wants something else; what was answered is kept.
         """
-        self._stopping, self._came_back = asyncio.Event(), asyncio.Event()
         self._began = time.monotonic()
         self._total = len(questions)
         self._queue.extend(q for q in questions if not self.journal.settled(q.key))
         self._settled = self._total - len(self._queue)
-        self._restore_dropped()
+        for event in self.journal.events:  # what this server refused in an earlier invocation
+            if event.part is not None and event.base_url == self.endpoint.address.url:
+                self.endpoint.dropped.add(event.part)
         self._report()
         with self._interruptions():
-            async with contextlib.AsyncExitStack() as stack:
-                stack.push_async_callback(self.endpoint.close)
-                workers = [self._work() for _ in range(max(1, self.concurrency))]
-                try:
-                    await self._probe()
-                    await asyncio.gather(*workers)
-                except asyncio.CancelledError:
-                    self._stop = "interrupted"
+            try:
+                await self._work(until_an_answer=True)
+                await asyncio.gather(*(self._work() for _ in range(self.settings.concurrency)))
+            except asyncio.CancelledError:
+                self._stop = "interrupted"
+            finally:
+                await self.endpoint.close()
         if self._error:
             raise self._error
         return self._stop
 
-    async def _probe(self) -> None:
-        """One question at a time until the first answer: a wrong address costs a call or two."""
-        while self._queue and not self._answered and not self._stopping.is_set():
-            await self._settle_next()
-
-    async def _work(self) -> None:
-        """One of a few that take questions from the queue."""
+    async def _work(self, *, until_an_answer: bool = False) -> None:
+        """Take questions from the queue, one after another."""
         while self._queue and not self._stopping.is_set():
-            await self._settle_next()
-
-    async def _settle_next(self) -> None:
-        try:
-            await self._settle(self._queue.popleft())
-        except EscadaError as error:
-            self._error = self._error or error
-            self._stopping.set()
+            if until_an_answer and self._answered:
+                return
+            try:
+                await self._settle(self._queue.popleft())
+            except EscadaError as error:
+                self._error = self._error or error
+                self._stopping.set()
 
     async def _settle(self, question: Question) -> None:
         """Ask one question until it has an answer, is given up, or all stops."""
@@ -194,47 +211,59 @@ class JudgeClient:
         Raises:
             RetryableError: recorded; worth another try.
         """
-        attempt = self.journal.attempts.get(question.key, 0) + 1
-        call = _event_of(question) | {"attempt": attempt}
+        event = Event(
+            event="failed",
+            key=question.key,
+            kind=question.kind,
+            opening=question.opening,
+            entrants=question.entrants,
+            attempt=self.journal.attempts[question.key] + 1,
+        )
         began = time.monotonic()
         self._in_flight += 1
         try:
-            reply = await self.endpoint.ask(question, attempt)
+            reply = await self.endpoint.ask(question, event.attempt)
         except RetryableError as error:
             self.budget.settle(reserved, None if error.maybe_billed else Tokens(0, 0))
-            self.journal.append({"event": "failed", **call, "reason": error.reason})
+            self._record(event, error.reason)
             raise
         except RefusedError as refusal:
             self.budget.settle(reserved, Tokens(0, 0))
-            self._refused(call, refusal)
+            self._refused(event, refusal)
         except EscadaError as error:
-            self.journal.append({"event": "failed", **call, "reason": error.what})
+            self._record(event, error.what)
             raise
         else:
             self.budget.settle(reserved, reply.tokens)
-            call["seconds"] = round(time.monotonic() - began, 3)
-            self._replied(question, call, reply)
+            event.seconds = round(time.monotonic() - began, 3)
+            event.tokens, event.form = reply.tokens, reply.form
+            self._replied(event, reply)
         finally:
             self._in_flight -= 1
             self._came_back.set()
 
-    def _replied(self, question: Question, call: dict[str, Any], reply: Reply) -> None:
-        call |= {"tokens": asdict(reply.tokens) if reply.tokens else None, "form": reply.form}
+    def _record(self, event: Event, reason: str) -> None:
+        event.reason = reason
+        self.journal.append(event)
+
+    def _replied(self, event: Event, reply: Reply) -> None:
         try:
             if reply.problem:
                 raise ValueError(reply.problem)
-            answer = read_answer(question.kind, reply.text)
+            event.answer = read_answer(event.kind, reply.text)
         except ValueError as error:
-            text, reason = reply.text[:RECORDED_CHARACTERS], str(error)
             # a page before any answer is the address's fault, and not held against the question
-            event = "failed" if reply.elsewhere and not self._answered else "malformed"
-            self.journal.append({"event": event, **call, "reason": reason, "text": text})
+            if self._answered or not reply.elsewhere:
+                event.event = "malformed"
+            event.text = reply.text[:RECORDED_CHARACTERS]
+            self._record(event, str(error))
             if not self._answered:
                 self._useless += 1
-                self._stop_if_useless(reply, reason)
+                self._stop_if_useless(reply, str(error))
         else:
             self._answered += 1
-            self.journal.append({"event": "answer", **call, "answer": answer})
+            event.event = "answer"
+            self.journal.append(event)
 
     def _stop_if_useless(self, reply: Reply, reason: str) -> None:
         """End a review whose first replies are all no answers, before it has cost more.
@@ -266,28 +295,26 @@ class JudgeClient:
             fix=fix,
         )
 
-    def _refused(self, call: dict[str, Any], refusal: RefusedError) -> None:
+    def _refused(self, event: Event, refusal: RefusedError) -> None:
         """Leave out what the server refuses; a question that it refuses as such is given up."""
-        part = refusal.part
-        nothing_yet = not self._answered
-        if part is None and nothing_yet:
+        part, reason, url = refusal.part, refusal.reason, self.endpoint.address.url
+        if part is None and not self._answered:
             part = form_part(self.endpoint.dropped)  # some servers do not say what they refuse
         if part is not None:
-            self.journal.append({"event": "failed", **call, "reason": str(refusal)})
-            if self.endpoint.do_without(part):
-                url, reason = self.endpoint.address.url, str(refusal)
-                event = {"event": "degraded", "part": part, "base_url": url, "reason": reason}
-                self.journal.append(event)
-                self.say(f"The server refuses {part}; going on without it ({reason})")
+            self._record(event, reason)
+            if part not in self.endpoint.dropped:
+                self.endpoint.dropped.add(part)
+                degraded = Event(event="degraded", part=part, base_url=url, reason=reason)
+                self.journal.append(degraded)
+                self.settings.say(f"The server refuses {part}; going on without it ({reason})")
             return
         self._refusals += 1
         # before anything was answered, the fault may be the request's: that is not held against it
-        event = "failed" if nothing_yet else "refused"
-        self.journal.append({"event": event, **call, "reason": str(refusal)})
-        if nothing_yet and self._refusals >= REFUSALS_BEFORE_ANY_ANSWER:
-            raise EscadaError(
-                f"the endpoint refuses every question ({refusal})", where=self.endpoint.address.url
-            )
+        if self._answered:
+            event.event = "refused"
+        self._record(event, reason)
+        if not self._answered and self._refusals >= REFUSALS_BEFORE_ANY_ANSWER:
+            raise EscadaError(f"the endpoint refuses every question ({reason})", where=url)
 
     async def _wait_for(self, error: RetryableError, failures: int) -> None:
         """Wait before another try, with all others if the server asked for it.
@@ -295,27 +322,23 @@ class JudgeClient:
         Raises:
             EscadaError: tried often enough, or the server asks for too long a wait.
         """
-        policy, asked_for = self.retry_policy, error.wait_seconds
-        later = "what was answered is kept: run the same command later"
-        where = self.endpoint.address.url
+        policy, asked_for = self.settings.retry_policy, error.wait_seconds
+        problem = None
         if failures >= policy.attempts:
-            raise EscadaError(
-                f"the endpoint failed {failures} times in a row ({error.reason})",
-                where=where,
-                fix=later,
-            )
-        if asked_for is not None and asked_for > policy.longest_wait_seconds:
-            raise EscadaError(
-                f"the endpoint asks for a wait of {asked_for:.0f} s", where=where, fix=later
-            )
+            problem = f"the endpoint failed {failures} times in a row ({error.reason})"
+        elif asked_for is not None and asked_for > policy.longest_wait_seconds:
+            problem = f"the endpoint asks for a wait of {asked_for:.0f} s"
+        where = self.endpoint.address.url
+        if problem:
+            later = "what was answered is kept: run the same command later"
+            raise EscadaError(problem, where=where, fix=later)
         self._retries += 1
         if self._retries == 1:
-            self.say(f"{where}: {error.reason}; trying again")
-        wait = policy.wait_seconds(failures, asked_for, random.random())
+            self.settings.say(f"{where}: {error.reason}; trying again")
         if asked_for is not None:
             self._not_before = max(self._not_before, time.monotonic() + asked_for)
         self._report()
-        await self._pause(wait)
+        await self._pause(policy.wait_seconds(failures, asked_for, random.random()))
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not beyond the wish to stop."""
@@ -328,19 +351,10 @@ class JudgeClient:
             self._stop = why
         self._stopping.set()
 
-    def _restore_dropped(self) -> None:
-        """What this server was found to refuse by an earlier invocation."""
-        for event in self.journal.events:
-            here = event.get("base_url") == self.endpoint.address.url
-            if event["event"] == "degraded" and here:
-                self.endpoint.do_without(event["part"])
-
     def _report(self) -> None:
         seconds = time.monotonic() - self._began
         pace = self._answered / seconds if seconds else 0.0
-        self.progress(
-            ReviewProgress(self._settled, self._total, self.budget.calls, self._retries, pace)
-        )
+        self.settings.progress(ReviewProgress(self._settled, self._total, self._retries, pace))
 
     @contextlib.contextmanager
     def _interruptions(self) -> Generator[None]:
@@ -353,19 +367,10 @@ class JudgeClient:
                 task.cancel()
                 return
             self._end("interrupted")
-            self.say(
+            self.settings.say(
                 f"Stopping: waiting for {self._in_flight} replies on their way "
                 "(Ctrl-C again drops them)"
             )
 
         with on_stop(lambda: loop.call_soon_threadsafe(interrupt)):
             yield
-
-
-def _event_of(question: Question) -> dict[str, Any]:
-    return {
-        "key": question.key,
-        "kind": question.kind,
-        "opening": question.opening,
-        "entrants": list(question.entrants),
-    }

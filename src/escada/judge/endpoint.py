@@ -1,17 +1,18 @@
-"""One call of an OpenAI-compatible endpoint, and what became of it.
+"""One call of an OpenAI-compatible endpoint.
 
-    endpoint = Endpoint.connect(base_url, judge, timeout_seconds=120)
+    endpoint = Endpoint(base_url, judge, timeout_seconds=120)
     reply = await endpoint.ask(question, attempt=1)
 
 A call ends in one of four ways: a `Reply`, whose text may still be no answer; `RetryableError`,
 which is worth another try (429, 5xx, time-outs, connections that break); `RefusedError`, the server
 will not take this request; or an `EscadaError`, nothing more can be had here (no such model, no
-permission).
+permission). The openai client brings transport, authentication and error classes; retries are made
+in `client`, which records every call.
 
 Some servers refuse a part of the request: a temperature, the name of the limit, or the form of the
 answer, which is asked for as a JSON schema, else as a JSON object (with the schema, which some
 servers enforce), else in words only. Such a `RefusedError` names the part, and
-`Endpoint.do_without` drops it; whoever calls that records it.
+whoever calls adds it to `Endpoint.dropped`, and records that.
 
 The key comes from the environment only, is held by the openai client, and every text that comes
 from the server or an error passes `Endpoint.scrub` before anything else sees it.
@@ -20,14 +21,15 @@ from the server or an error passes `Endpoint.scrub` before anything else sees it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email.utils
 import logging
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from pydantic import BaseModel, Field, ValidationError
@@ -36,7 +38,7 @@ from escada.errors import EscadaError
 from escada.judge.questions import Judge, Question, again_message, answer_schema
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import APIStatusError
 
 KEY_VARIABLES = ("ESCADA_JUDGE_API_KEY", "OPENAI_API_KEY")
 """Where the key is looked for; the first that is set counts, and an empty one means no key."""
@@ -77,17 +79,18 @@ def read_address(base_url: str) -> Address:
     """
     try:
         parts = urlsplit(base_url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise EscadaError("--base-url is not an address") from error
-    if parts.scheme not in ("http", "https") or not host:
-        raise EscadaError("--base-url is not an address", fix="such as http://localhost:8000/v1")
+        _ = parts.port  # read for its check
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("not http")
+    except ValueError:
+        raise EscadaError(
+            "--base-url is not an address", fix="such as http://localhost:8000/v1"
+        ) from None
     if "@" in parts.netloc:
         raise EscadaError(
             "--base-url carries a user or password, which would be seen by others",
             fix=f"leave them out and set {KEY_VARIABLES[0]}",
         )
-    del port
     url = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
     return Address(url, dict(parse_qsl(parts.query, keep_blank_values=True)))
 
@@ -110,12 +113,14 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back.
+    """A response of the server.
 
-    `form` is how the form was asked for (`json_schema`, `json_object`, `words`).
-
-    `problem` says why `text` cannot be a whole answer, if so; `elsewhere` that it does not come
-    from a chat API at all, but is a web page.
+    Attributes:
+        text: that the model wrote, or the whole response if that is no chat completion.
+        tokens: None if the server does not count them.
+        form: how the form of the answer was asked for.
+        problem: why `text` cannot be a whole answer; None if it may be one.
+        elsewhere: it does not come from a chat API at all, but is a web page.
     """
 
     text: str
@@ -125,8 +130,9 @@ class Reply:
     elsewhere: bool = False
 
 
+@dataclass(eq=False)
 class RetryableError(Exception):
-    """The call failed in a way that may pass.
+    """The call failed, and another may succeed.
 
     Attributes:
         reason: short, scrubbed.
@@ -134,18 +140,17 @@ class RetryableError(Exception):
         maybe_billed: the server may have done the work.
     """
 
-    def __init__(self, reason: str, wait_seconds: float | None, maybe_billed: bool) -> None:
-        super().__init__(reason)
-        self.reason, self.wait_seconds, self.maybe_billed = reason, wait_seconds, maybe_billed
+    reason: str
+    wait_seconds: float | None = None
+    maybe_billed: bool = False
 
 
+@dataclass(eq=False)
 class RefusedError(Exception):
     """The server will not take this request; `part` is what it names as the reason, if it does."""
 
-    def __init__(self, reason: str, part: Part | None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.part: Part | None = part
+    reason: str
+    part: Part | None
 
 
 class _Usage(BaseModel):
@@ -194,31 +199,23 @@ class _Completion(BaseModel):
 
 
 class Endpoint:
-    """An endpoint that questions are put to. Use `connect`."""
+    """An endpoint that questions are put to; nothing is sent before `ask`.
 
-    def __init__(
-        self,
-        client: AsyncOpenAI,
-        address: Address,
-        judge: Judge,
-        timeout_seconds: float,
-        secrets: Sequence[str],
-    ) -> None:
-        self._client = client
-        self.address = address
+    Args:
+        base_url: see `read_address`.
+        judge: the model there.
+        timeout_seconds: of a call.
+
+    Raises:
+        EscadaError: see `read_address`; or the openai package is missing.
+    """
+
+    def __init__(self, base_url: str, judge: Judge, *, timeout_seconds: float) -> None:
+        self.address = read_address(base_url)
         self.judge = judge
         self.timeout_seconds = timeout_seconds
-        self._secrets = sorted({s for s in secrets if len(s) >= LEAST_SECRET}, key=len)[::-1]
-        self.dropped: frozenset[Part] = frozenset()
-
-    @classmethod
-    def connect(cls, base_url: str, judge: Judge, *, timeout_seconds: float) -> Self:
-        """Make the client; nothing is sent yet.
-
-        Raises:
-            EscadaError: see `read_address`; or the openai package is missing.
-        """
-        address = read_address(base_url)
+        self.dropped: set[Part] = set()
+        """What every later request does without."""
         try:
             import openai
         except ImportError as error:
@@ -228,14 +225,15 @@ class Endpoint:
         # its debug log, switched on by OPENAI_LOG, shows whole requests, and replies unscrubbed
         logging.getLogger("openai").setLevel(logging.WARNING)
         key = key_from_environment()
-        client = openai.AsyncOpenAI(
-            base_url=address.url,
+        self._client = openai.AsyncOpenAI(
+            base_url=self.address.url,
             api_key=key or "none",  # the client insists on one
-            default_query=address.query,
+            default_query=self.address.query,
             max_retries=0,  # retries are made in one place, client.py
-            timeout=timeout_seconds,
+            timeout=None,  # that of `asyncio` in `ask` covers the whole call
         )
-        return cls(client, address, judge, timeout_seconds, [key or "", *address.query.values()])
+        secrets = {s for s in (key or "", *self.address.query.values()) if len(s) >= LEAST_SECRET}
+        self._secrets = sorted(secrets, key=len, reverse=True)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -247,13 +245,6 @@ class Endpoint:
             text = text.replace(secret, HIDDEN)
         return text
 
-    def do_without(self, part: Part) -> bool:
-        """Leave a part out of every later request; False if it was left out already."""
-        if part in self.dropped:
-            return False
-        self.dropped = frozenset([*self.dropped, part])
-        return True
-
     async def ask(self, question: Question, attempt: int) -> Reply:
         """One call; see the module for how it may end.
 
@@ -264,25 +255,27 @@ class Endpoint:
         """
         import openai
 
-        sent = self.dropped
+        dropped = frozenset(self.dropped)  # another call may add to it meanwhile
         create: Any = self._client.chat.completions.with_raw_response.create
         try:
             async with asyncio.timeout(self.timeout_seconds):
-                response = await create(**self._request(question, attempt, sent))
-        except (TimeoutError, openai.APITimeoutError):
+                response = await create(**self._request(question, attempt, dropped))
+        except TimeoutError:
             # `from None`: the chain would print the request of the client in a traceback
-            raise RetryableError("no answer in time", None, maybe_billed=True) from None
+            raise RetryableError("no answer in time", maybe_billed=True) from None
         except openai.APIConnectionError as error:
             cause = type(error.__cause__ or error).__name__
-            raise RetryableError(f"connection failed ({cause})", None, maybe_billed=True) from None
+            raise RetryableError(f"connection failed ({cause})", maybe_billed=True) from None
         except openai.APIStatusError as error:
-            raise self._of_status(error, sent) from None
-        return self._read(str(response.text), _form(sent))
+            raise self._of_status(error, dropped) from None
+        return _read(str(response.text), _form(dropped))
 
-    def _request(self, question: Question, attempt: int, dropped: frozenset[Part]) -> Any:
+    def _request(
+        self, question: Question, attempt: int, dropped: frozenset[Part]
+    ) -> dict[str, object]:
         words = question.words if attempt == 1 else f"{question.words}\n\n{again_message()}"
         limit = "max_completion_tokens" if "max_tokens" in dropped else "max_tokens"
-        request: dict[str, Any] = {
+        request: dict[str, object] = {
             "model": self.judge.model,
             "messages": [{"role": "user", "content": words}],
             limit: self.judge.max_output_tokens,
@@ -297,71 +290,66 @@ class Endpoint:
             request["response_format"] = {"type": form, "schema": schema}
         return request
 
-    def _of_status(self, error: Any, sent: frozenset[Part]) -> Exception:
+    def _of_status(self, error: APIStatusError, dropped: frozenset[Part]) -> Exception:
         """What an HTTP status other than success means."""
-        status = int(error.status_code)
-        message = str(error.message).removeprefix(f"Error code: {status} - ")
+        status, where = error.status_code, self.address.url
+        message = error.message.removeprefix(f"Error code: {status} - ")
         said = self.scrub(" ".join(message.split()))[:300]
         reason = f"HTTP {status}: {said}"
-        where = self.address.url
         if status in (401, 403):
             return EscadaError(
                 f"the endpoint wants another key ({reason})",
                 where=where,
                 fix="set " + " or ".join(KEY_VARIABLES),
             )
-        if status == 404 or _is_unknown_model(error, said):
+        unknown_model = error.code in ("model_not_found", "invalid_model", "model_not_exist") or (
+            status in (400, 422) and _UNKNOWN_MODEL.search(said)  # some do not give a code
+        )
+        if status == 404 or unknown_model:
             return EscadaError(
                 f"the endpoint knows no such path or model ({reason})",
                 where=where,
                 fix="check --base-url, which mostly ends in /v1, and --model",
             )
-        if getattr(error, "code", None) == "insufficient_quota":
+        if error.code == "insufficient_quota":
             return EscadaError(
                 f"the account has no money left ({reason})",
                 where=where,
                 fix="what was answered is kept: run the same command later",
             )
+        part = _named_part(error.message, dropped)
+        if status >= 500 and part in ("json_schema", "json_object"):
+            return RefusedError(reason, part)  # some servers call it a fault of their own
         if status in (408, 409, 425, 429) or status >= 500:
-            wait = _retry_after(error.response.headers)
-            part = _named_part(str(error.message), sent)
-            if status >= 500 and part in ("json_schema", "json_object"):
-                return RefusedError(reason, part)  # some servers call it a fault of their own
-            return RetryableError(reason, wait, maybe_billed=False)
-        return RefusedError(reason, _named_part(str(error.message), sent))
-
-    def _read(self, body: str, form: Form) -> Reply:
-        if body.lstrip("\ufeff \t\r\n").startswith("<"):
-            return Reply(body, None, form, "a web page, not a chat completion", elsewhere=True)
-        try:
-            completion = _Completion.model_validate_json(body)
-        except ValidationError:
-            return Reply(body, None, form, "the server's reply is no chat completion")
-        choice, usage = completion.choices[0], completion.usage
-        tokens = Tokens(usage.prompt_tokens, usage.completion_tokens) if usage else None
-        text, problem = choice.message.text, None
-        if choice.finish_reason == "length":
-            problem = CUT_OFF
-        elif not text.strip():
-            problem = choice.message.why_empty
-        return Reply(text, tokens, form, problem)
+            return RetryableError(reason, _retry_after(error.response.headers.get("retry-after")))
+        return RefusedError(reason, part)
 
 
-def _is_unknown_model(error: Any, said: str) -> bool:
-    """Whether a refusal is of the model's name, which some servers answer with 400."""
-    if getattr(error, "code", None) in ("model_not_found", "invalid_model", "model_not_exist"):
-        return True
-    return error.status_code in (400, 422) and _UNKNOWN_MODEL.search(said) is not None
+def _read(body: str, form: Form) -> Reply:
+    if body.lstrip("\ufeff \t\r\n").startswith("<"):
+        return Reply(body, None, form, "a web page, not a chat completion", elsewhere=True)
+    try:
+        completion = _Completion.model_validate_json(body)
+    except ValidationError:
+        return Reply(body, None, form, "the server's reply is no chat completion")
+    choice, usage = completion.choices[0], completion.usage
+    tokens = Tokens(usage.prompt_tokens, usage.completion_tokens) if usage else None
+    text, problem = choice.message.text, None
+    if choice.finish_reason == "length":
+        problem = CUT_OFF
+    elif not text.strip():
+        problem = choice.message.why_empty
+    return Reply(text, tokens, form, problem)
 
 
-def _form(dropped: frozenset[Part]) -> Form:
+def _form(dropped: Set[Part]) -> Form:
     """How the form of an answer is asked for."""
     if "json_schema" not in dropped:
         return "json_schema"
     return "words" if "json_object" in dropped else "json_object"
 
 
-def form_part(dropped: frozenset[Part]) -> Part | None:
+def form_part(dropped: Set[Part]) -> Part | None:
     """What to drop so that less of a form is asked for; None when it is in words already."""
     form = _form(dropped)
     return None if form == "words" else form
@@ -379,16 +367,12 @@ def _named_part(said: str, dropped: frozenset[Part]) -> Part | None:
     return None
 
 
-def _retry_after(headers: Any) -> float | None:
+def _retry_after(value: str | None) -> float | None:
     """Seconds from a Retry-After header: a number or a date (RFC 9110, 10.2.3)."""
-    value = headers.get("retry-after")
     if value is None:
         return None
-    try:
+    with contextlib.suppress(ValueError):
         return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
+    with contextlib.suppress(ValueError):
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
+    return None

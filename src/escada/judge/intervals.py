@@ -3,7 +3,7 @@
 Openings are many, much alike in size and drawn apart, which is what this needs; documents are not
 (`escada.evaluation.statistics`).
 
-    G  openings
+    N  items     G  openings
 """
 
 from __future__ import annotations
@@ -15,20 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Floats = NDArray[np.float64]
-Interval = tuple[float, float]
+from escada.evaluation.statistics import Interval
 
-DRAWS_AT_ONCE = 2**22
-"""Drawn openings held at a time: 32 MiB each of numerators and denominators."""
+Floats = NDArray[np.float64]
 
 
 def ratio_interval(
-    keys: Iterable[Hashable],
-    numerators: Floats,
-    denominators: NDArray[np.number[Any]],
+    openings: Iterable[Hashable],
+    numerators_N: Floats,
+    denominators_N: NDArray[np.number[Any]],
     *,
+    seed: int,
     resamples: int = 2000,
-    seed: int = 0,
     level: float = 0.95,
 ) -> Interval | None:
     """Percentiles of resampled ratios of sums, such as nats over bytes or right answers over pairs.
@@ -36,20 +34,20 @@ def ratio_interval(
     Openings whose denominators sum to 0 have no figure of their own and are not drawn.
 
     Args:
-        keys: the opening of each item, (N,).
-        numerators: of each item, (N,).
-        denominators: of each item, (N,).
-        resamples: how often the openings are drawn.
+        openings: of each item.
+        numerators_N: of each item.
+        denominators_N: of each item.
         seed: of the drawing.
+        resamples: how often the openings are drawn.
         level: share of the resampled ratios within the interval.
 
     Returns:
         None when there are fewer than two openings.
     """
     numbers: dict[Hashable, int] = {}
-    opening_N = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
-    above_G = np.bincount(opening_N, weights=numerators, minlength=len(numbers))
-    below_G = np.bincount(opening_N, weights=denominators, minlength=len(numbers))
+    opening_N = np.array([numbers.setdefault(one, len(numbers)) for one in openings], dtype=int)
+    above_G = np.bincount(opening_N, weights=numerators_N, minlength=len(numbers))
+    below_G = np.bincount(opening_N, weights=denominators_N, minlength=len(numbers))
     above_G, below_G = above_G[below_G > 0], below_G[below_G > 0]
     if len(below_G) < 2:
         return None
@@ -59,12 +57,11 @@ def ratio_interval(
         paired=True,
         method="percentile",
         n_resamples=resamples,
-        batch=max(1, DRAWS_AT_ONCE // len(below_G)),
         confidence_level=level,
         rng=np.random.default_rng(seed),
     )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
-def _ratio(above_G: Floats, below_G: Floats, axis: int = -1) -> Floats:
+def _ratio(above_G: Floats, below_G: Floats, axis: int) -> Floats:
     return above_G.sum(axis=axis) / below_G.sum(axis=axis)

@@ -18,37 +18,27 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from escada.evaluation.scoring import check_scores, score_tokens
+from escada.evaluation.scoring import Reading, check_scores
 from escada.judge import reliability
 from escada.judge.intervals import ratio_interval
-from escada.judge.panel import (
-    HUMAN,
-    NOISE,
-    PROBE_PAIRS,
-    Panel,
-    ProbeKind,
-    ProbeText,
-)
-from escada.judge.ratings import Game, rate
-from escada.judge.reliability import Difference, ProbeShare, ReliabilityLimits
+from escada.judge.panel import HUMAN, NOISE, PROBE_PAIRS, Panel, ProbeKind
+from escada.judge.ratings import Game
 from escada.judge.verdict import (
-    direct_share,
-    divided,
-    mean,
-    notes_on,
-    rating_difference,
-    rows,
+    Counts,
+    Findings,
+    HumanAboveNoise,
+    Margin,
+    Mean,
+    Probes,
+    ProbeShare,
+    standings,
     stratum,
 )
 from escada.models.contract import LanguageModel
 from escada.text.tokenizers import Tokenizer
-
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +70,6 @@ def charges_of(
     """What the ruler charges for each text after BOS and its opening.
 
     Args:
-        model: of the reference run.
-        tokenizer: its own.
         texts: openings, which are context and not charged, each with the text that is, without EOS.
         context_tokens: the ruler's window, for a model without a state.
 
@@ -90,7 +78,7 @@ def charges_of(
     """
     openings = tokenizer.encode_batch([opening for opening, _ in texts])
     charged = tokenizer.encode_batch([text for _, text in texts])
-    scores = score_tokens(
+    scores = Reading(
         model,
         tokenizer,
         [
@@ -99,7 +87,7 @@ def charges_of(
         ],
         first_targets=[1 + len(before) for before in openings],
         context_tokens=context_tokens,
-    )
+    ).scores()
     check_scores(scores, [f"the reference model on {text[:40]!r}" for _, text in texts])
     return [
         Charge(float(one.nats.sum()), len(text.encode()))
@@ -128,10 +116,10 @@ def panel_charges(
 
 def probe_shares(
     model: LanguageModel, tokenizer: Tokenizer, panel: Panel, context_tokens: int | None
-) -> dict[ProbeKind, ProbeShare]:
+) -> Probes:
     """In how many probes of each kind the better text costs fewer bits per byte."""
 
-    def bits(name: ProbeText) -> list[float]:
+    def bits(name: str) -> list[float]:
         texts = [(probe.opening.text, probe.texts[name]) for probe in panel.probes]
         return [one.bits_per_byte for one in charges_of(model, tokenizer, texts, context_tokens)]
 
@@ -139,89 +127,68 @@ def probe_shares(
     for kind, (better, worse) in PROBE_PAIRS.items():
         both = zip(bits(better), bits(worse), strict=True)
         won = sum(a < b and not math.isclose(a, b, rel_tol=TIE) for a, b in both)
-        found[kind] = ProbeShare(len(panel.probes), won)
-    return found
+        found[kind] = ProbeShare.of(len(panel.probes), won)
+    return Probes(**found, marks=None)
 
 
-def reference_verdict(
-    panel: Panel, charges: Charges, probes: Mapping[ProbeKind, ProbeShare], *, seed: int = 0
-) -> dict[str, Any]:
-    """What the charges decide of a verdict; the keys of an endpoint's, where they apply.
+def reference_findings(
+    panel: Panel, charges: Charges, probes: Probes, *, seed: int = 0
+) -> Findings:
+    """What the charges decide of a verdict; what an endpoint finds, where it applies.
 
     Of the probes a reference is held to the order of words: that is what likelihood can see. How
     often it knows a text's own continuation is said.
     """
-    games = _games(panel, charges)
-    ratings = rate(games, len(panel.entrants), seed=seed)
-    limits = ReliabilityLimits()
-    bits_apart = _bits_difference(charges, seed)
-    ratings_apart = rating_difference(panel, ratings)
-    direct = direct_share(panel, games)
+    bits = {
+        name: {"rubric": None, "bits_per_byte": _bits(of_opening, seed)}
+        for name, of_opening in charges.items()
+    }
+    found = standings(panel, _games(panel, charges), bits, seed)
+    human, noise = charges[HUMAN], charges[NOISE]
+    apart = {o: noise[o].bits_per_byte - human[o].bits_per_byte for o in human if o in noise}
+    bits_margin = Margin.of(apart, seed)
     reasons = [
-        *reliability.bits_control(bits_apart),
-        *reliability.direct_control(direct, limits),
-        *reliability.rating_control(ratings_apart),
-        *reliability.probe_pairs(probes, limits, ["shuffled"]),
+        *reliability.bits_control(bits_margin),
+        *reliability.comparison_controls(found.direct_share, found.margin),
+        *reliability.probe_pairs(probes, ["shuffled"]),
     ]
-    table = [
-        row | {"bits_per_byte": _bits(list(charges[row["name"]].items()), seed)}
-        for row in rows(panel, ratings, {}, seed)
-    ]
-    parts = divided(panel, table)
     texts = sum(len(panel.texts(opening.id)) for opening in panel.openings)
     charged = sum(len(of_opening) for of_opening in charges.values())
-    return {
-        "complete": True,
-        "reliable": not reasons,
-        "reasons": reasons,
-        "notes": notes_on(parts),
-        "limits": {"direct_share": limits.direct_share, "probe_share": limits.probe_share},
-        **parts,
-        "human_above_noise": {
-            "bits_per_byte": bits_apart.to_json(),
-            "rating": ratings_apart.to_json(),
-            "direct_share": direct,
-        },
-        "position_bias": None,
-        "swap_contradictions": None,
-        "probes": {kind: one.to_json() for kind, one in probes.items()} | {"marks": None},
-        "questions": {
-            "total": texts,
-            "answered": charged,
-            "unusable": texts - charged,
-            "pending": 0,
-        },
-    }
+    return Findings(
+        complete=True,
+        reliable=not reasons,
+        reasons=reasons,
+        notes=found.notes,
+        limits={name: reliability.LIMITS[name] for name in ("direct_share", "probe_share")},
+        ratings=found.ratings,
+        controls=found.controls,
+        human_above_noise=HumanAboveNoise(
+            bits_per_byte=bits_margin, rating=found.margin, direct_share=found.direct_share
+        ),
+        position_bias=None,
+        swap_contradictions=None,
+        probes=probes,
+        questions=Counts(total=texts, answered=charged, unusable=texts - charged, pending=0),
+    )
 
 
 def _games(panel: Panel, charges: Charges) -> list[Game]:
-    place = {entrant.name: i for i, entrant in enumerate(panel.entrants)}
+    places = {entrant.name: place for place, entrant in enumerate(panel.entrants)}
     games: list[Game] = []
     for opening in panel.openings:
         charged = [name for name in panel.texts(opening.id) if opening.id in charges[name]]
         for one, other in itertools.combinations(charged, 2):
             a, b = (charges[name][opening.id].bits_per_byte for name in (one, other))
             score = 0.5 if math.isclose(a, b, rel_tol=TIE) else float(a < b)
-            games.append(Game(opening.id, stratum(opening), place[one], place[other], score))
+            games.append(Game(opening.id, stratum(opening), places[one], places[other], score))
     return games
 
 
-def _bits(charged: Sequence[tuple[str, Charge]], seed: int) -> dict[str, Any] | None:
+def _bits(charged: Mapping[str, Charge], seed: int) -> Mean | None:
     """Bits of all texts over bytes of all texts, with its interval over openings."""
     if not charged:
         return None
-    nats = np.array([charge.nats for _, charge in charged])
-    n_bytes = np.array([charge.bytes for _, charge in charged])
-    bits = nats / math.log(2)
-    interval = ratio_interval([opening for opening, _ in charged], bits, n_bytes, seed=seed)
-    return {"mean": float(bits.sum() / n_bytes.sum()), "ci95": interval}
-
-
-def _bits_difference(charges: Mapping[str, Mapping[str, Charge]], seed: int) -> Difference:
-    """Noise above human text in bits per byte, mean over the openings that both have."""
-    human, noise = charges[HUMAN], charges[NOISE]
-    apart = {o: noise[o].bits_per_byte - human[o].bits_per_byte for o in human if o in noise}
-    if not apart:
-        return Difference(None, None)
-    found = mean(apart, seed)
-    return Difference(found["mean"], found["ci95"])
+    bits = np.array([charge.nats for charge in charged.values()]) / math.log(2)
+    n_bytes = np.array([charge.bytes for charge in charged.values()])
+    interval = ratio_interval(charged, bits, n_bytes, seed=seed)
+    return Mean(mean=float(bits.sum() / n_bytes.sum()), ci95=interval)

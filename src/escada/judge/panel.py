@@ -18,13 +18,11 @@ all are cut to the shortest that did not end by itself. One that did end is show
 from __future__ import annotations
 
 import hashlib
+import math
 import random
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from escada.errors import EscadaError
 from escada.evaluation.baselines.byte_ngrams import character_tokenizer, uniform_model
@@ -33,7 +31,7 @@ from escada.evaluation.tasks.samples import SAMPLE_SEED, SAMPLE_TOKENS, SAMPLES
 from escada.files import read_json, write_json
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
-from escada.runs.corpus import corpus_of
+from escada.guardrails.controls import with_shuffled_words
 from escada.runs.device import resolve_device
 from escada.runs.run import Run
 from escada.text.corpus import Corpus
@@ -53,15 +51,14 @@ LEAST_PROBE_WORDS = 12
 SHORT_SHARE = 2 / 3
 """Of the human text that is shown beside longer shuffled words."""
 
-ProbeText = Literal["human", "short", "shuffled", "elsewhere"]
 ProbeKind = Literal["shuffled", "elsewhere", "longer"]
-PROBE_PAIRS: dict[ProbeKind, tuple[ProbeText, ProbeText]] = {
+PROBE_PAIRS: dict[ProbeKind, tuple[str, str]] = {
     "shuffled": ("human", "shuffled"),
     "elsewhere": ("human", "elsewhere"),
     "longer": ("short", "shuffled"),
 }
 """Of each kind of probe, the better text and the worse."""
-PROBE_MARKS: tuple[ProbeText, ProbeText] = ("human", "shuffled")
+PROBE_MARKS = ("human", "shuffled")
 """The texts of a probe that get marks, the better first."""
 
 Role = Literal["run", "human", "noise"]
@@ -96,10 +93,11 @@ class Entrant:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Texts after one opening of which it is known which is better."""
+    """Texts after one opening of which it is known which is better: `human`, `short`, `shuffled`
+    and `elsewhere`."""
 
     opening: Opening
-    texts: Mapping[ProbeText, str]
+    texts: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -116,23 +114,8 @@ class Panel:
         if len(set(names)) != len(names):
             raise ValueError(f"names of entrants are not distinct: {names}")
 
-    def opening(self, name: str) -> Opening:
-        """The opening of that id."""
-        return self._openings[name]
-
     def texts(self, opening: str) -> dict[str, str]:
         """The texts that are shown of an opening, by entrant, all cut to one length."""
-        return self._texts[opening]
-
-    @cached_property
-    def _openings(self) -> dict[str, Opening]:
-        return {opening.id: opening for opening in self.openings}
-
-    @cached_property
-    def _texts(self) -> dict[str, dict[str, str]]:
-        return {opening.id: self._shown(opening.id) for opening in self.openings}
-
-    def _shown(self, opening: str) -> dict[str, str]:
         written = {
             entrant.name: entrant.continuations[opening]
             for entrant in self.entrants
@@ -142,7 +125,7 @@ class Panel:
         length = min(running_on, default=None)
         return {name: one.text[:length] for name, one in written.items()}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What was shown of whom: with the journal, all that a reader needs to check a verdict."""
         return {
             "schema_version": SCHEMA_VERSION,
@@ -155,11 +138,6 @@ class Panel:
         }
 
 
-def held_out_count(prompts: int) -> int:
-    """Held-out openings beside so many default prompts: half as many, rounded up."""
-    return -(-prompts // 2)
-
-
 def gather_panel(
     runs: Sequence[Run],
     corpus: Corpus,
@@ -168,14 +146,13 @@ def gather_panel(
     seed: int = 0,
     device: str = "auto",
 ) -> Panel:
-    """Let the runs write what they have not yet written, and add the controls.
+    """Generate what the runs have not yet written, and add the controls.
 
     Args:
         runs: trained on this corpus.
         corpus: held-out openings and human continuations come from its test split.
         prompts: how many of the stored samples, spread over them; None: all.
         seed: of the choice of documents and of the noise.
-        device: to write on.
 
     Raises:
         EscadaError: a run twice, a run of another corpus, or no document that is long enough.
@@ -184,7 +161,7 @@ def gather_panel(
     stored = [Subject(run, corpus, device=device).need(SAMPLES).samples for run in runs]
     chosen = _spread([row.prompt_id for row in stored[0]], prompts)
     prompt_texts = {row.prompt_id: row.prompt for row in stored[0]}
-    held_out, human = _held_out(corpus, held_out_count(len(chosen)), seed)
+    held_out, human = _held_out(corpus, math.ceil(len(chosen) / 2), seed)
     openings = [Opening(name, prompt_texts[name], held_out=False) for name in chosen] + held_out
     entrants: list[Entrant] = []
     for run, name, rows in zip(runs, _names(runs), stored, strict=True):
@@ -221,8 +198,6 @@ def _spread(ids: Sequence[str], count: int | None) -> list[str]:
     """`count` of the ids, evenly spread, so that every category of prompts has its share."""
     if count is None or count >= len(ids):
         return list(ids)
-    if count < 1:
-        raise EscadaError(f"prompts is {count}", fix="at least 1 is needed")
     return [ids[(2 * i + 1) * len(ids) // (2 * count)] for i in range(count)]
 
 
@@ -258,23 +233,14 @@ def _probes(corpus: Corpus, seed: int) -> list[Probe]:
         elsewhere = strange[0][2]
         human = text[: len(elsewhere)]
         opening = Opening(f"probe/{document.source}/{document.id}", document.text[:cut], True)
-        texts: dict[ProbeText, str] = {
+        texts = {
             "human": human,
             "short": human[: round(SHORT_SHARE * len(human))],
-            "shuffled": _shuffled(human, seed),
+            "shuffled": with_shuffled_words(human, random.Random(f"{seed}\n{human}")),
             "elsewhere": elsewhere[: len(human)],
         }
         probes.append(Probe(opening, texts))
     return probes
-
-
-def _shuffled(text: str, seed: int) -> str:
-    """The same words in another order, with the blanks where they were."""
-    words = re.findall(r"\S+", text)
-    random.Random(f"{seed}\n{text}").shuffle(words)
-    order = iter(words)
-    blanks = re.split(r"\S+", text)
-    return "".join(blank + next(order, "") for blank in blanks)
 
 
 def _held_out(corpus: Corpus, count: int, seed: int) -> tuple[list[Opening], dict[str, PanelText]]:
@@ -362,8 +328,3 @@ def _noise(corpus: Corpus, openings: Sequence[Opening], seed: int) -> dict[str, 
             texts[opening.id] += sample.text
         rounds += 1
     return {name: PanelText(text, ended=False) for name, text in texts.items()}
-
-
-def open_corpus_of(runs: Sequence[Run], data: Path | None) -> Corpus:
-    """The corpus that the first run was trained from, or the folder that it was moved to."""
-    return corpus_of(runs[0], data)

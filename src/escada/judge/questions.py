@@ -5,7 +5,7 @@ one continuation, and which of two continuations of one opening is better. Every
 twice, with the order swapped. Nothing in a question names a rung.
 
 A question's key is a hash of every word that is sent, of the form of the answer, the judge's model
-and the settings; not of the endpoint's address. An answer is found again by it.
+and the settings; not of the endpoint's address. Its answer is found again by it.
 
 Samples are untrusted text. They stand between tags that they cannot close or open, because they
 cannot hold the signs for it (see `defused`), and the judge is told that nothing between those tags
@@ -18,25 +18,18 @@ import hashlib
 import itertools
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import jinja2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from escada.errors import EscadaError
 from escada.files import content_hash, parse_json
-from escada.judge.panel import (
-    PROBE_MARKS,
-    PROBE_PAIRS,
-    Opening,
-    Panel,
-    Probe,
-    ProbeText,
-)
+from escada.judge.panel import PROBE_MARKS, PROBE_PAIRS, Opening, Panel
 
 
 def _whole(value: object) -> object:
@@ -47,8 +40,6 @@ def _whole(value: object) -> object:
 
 Mark = Annotated[Literal[0, 1, 2, 3, 4, 5], BeforeValidator(_whole)]
 Kind = Literal["rubric", "pair"]
-MARKS = {"relevance": "relevancia", "coherence": "coerencia", "style": "estilo"}
-"""The rubric's criteria and what the judge calls them."""
 
 
 class RubricAnswer(BaseModel):
@@ -69,7 +60,8 @@ class PairAnswer(BaseModel):
     preference: Literal["A", "B", "empate"] = Field(alias="preferencia")
 
 
-ANSWERS: dict[Kind, type[BaseModel]] = {"rubric": RubricAnswer, "pair": PairAnswer}
+Answer = RubricAnswer | PairAnswer
+ANSWERS: dict[Kind, type[Answer]] = {"rubric": RubricAnswer, "pair": PairAnswer}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +75,7 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing to ask.
+    """One question to the judge.
 
     Attributes:
         key: hash of all that decides the answer.
@@ -102,27 +94,38 @@ class Question:
     words: str
 
 
+class _Prompts(BaseModel):
+    """prompts.toml."""
+
+    model_config = ConfigDict(extra="forbid")
+    version: int
+    preamble: str
+    rubric: str
+    pair: str
+    again: str
+
+
 @cache
-def _texts() -> dict[str, Any]:
+def _prompts() -> _Prompts:
     source = resources.files("escada.judge").joinpath("prompts.toml")
-    return tomllib.loads(source.read_text(encoding="utf-8"))
+    return _Prompts.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
 
 
 @cache
 def _template(kind: Kind) -> jinja2.Template:
     # no escaping: this is not HTML, and `defused` has taken the signs that matter
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
-    return environment.from_string(_texts()[kind])
+    return environment.from_string(_prompts().rubric if kind == "rubric" else _prompts().pair)
 
 
-def rubric_version() -> dict[str, object]:
+def rubric_version() -> dict[str, int | str]:
     """Number and hash of the words that the judge reads."""
-    return {"version": _texts()["version"], "sha256": content_hash(_texts())}
+    return {"version": _prompts().version, "sha256": content_hash(_prompts().model_dump())}
 
 
 def again_message() -> str:
     """What is added to a question whose answer had not the form."""
-    return str(_texts()["again"]).strip()
+    return _prompts().again.strip()
 
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -142,79 +145,23 @@ def defused(text: str) -> str:
 
 
 @cache
-def answer_schema(kind: Kind) -> dict[str, Any]:
+def answer_schema(kind: Kind) -> dict[str, object]:
     """The JSON schema of an answer, for endpoints that take one."""
     return ANSWERS[kind].model_json_schema(by_alias=True)
 
 
-def questions(panel: Panel, judge: Judge, seed: int = 0) -> list[Question]:
-    """Every question of a review, each once, in a seeded order.
+def question(judge: Judge, opening: Opening, texts: Mapping[str, str], *shown: str) -> Question:
+    """Marks for one continuation, or which of two is better, shown in this order.
 
-    The order is mixed so that a review that stops early has seen a bit of everything.
+    Args:
+        opening: of the texts.
+        texts: continuations by the names of their authors, or a probe's by kind.
+        shown: one name or two.
     """
-    found = {question.key: question for question in _all_questions(panel, judge)}
-    return sorted(
-        found.values(), key=lambda q: hashlib.sha256(f"{seed}\n{q.key}".encode()).digest()
-    )
-
-
-def rubric_question(panel: Panel, judge: Judge, opening: str, entrant: str) -> Question:
-    """Marks for one continuation."""
-    texts = {"text": panel.texts(opening)[entrant]}
-    return _question("rubric", judge, panel.opening(opening), (entrant,), texts)
-
-
-def pair_question(panel: Panel, judge: Judge, opening: str, first: str, second: str) -> Question:
-    """Which of two continuations is better, shown in this order."""
-    shown = panel.texts(opening)
-    texts = {"first": shown[first], "second": shown[second]}
-    return _question("pair", judge, panel.opening(opening), (first, second), texts)
-
-
-def probe_pair_question(
-    probe: Probe, judge: Judge, first: ProbeText, second: ProbeText
-) -> Question:
-    """Which of two texts of a probe is better, shown in this order."""
-    texts = {"first": probe.texts[first], "second": probe.texts[second]}
-    return _question("pair", judge, probe.opening, (first, second), texts)
-
-
-def probe_rubric_question(probe: Probe, judge: Judge, name: ProbeText) -> Question:
-    """Marks for a text of a probe."""
-    return _question("rubric", judge, probe.opening, (name,), {"text": probe.texts[name]})
-
-
-def _all_questions(panel: Panel, judge: Judge) -> Iterator[Question]:
-    for opening in panel.openings:
-        names = list(panel.texts(opening.id))
-        for name in names:
-            yield rubric_question(panel, judge, opening.id, name)
-        for first, second in itertools.permutations(names, 2):
-            yield pair_question(panel, judge, opening.id, first, second)
-    for probe in panel.probes:
-        for name in PROBE_MARKS:
-            yield probe_rubric_question(probe, judge, name)
-        for better, worse in PROBE_PAIRS.values():
-            yield probe_pair_question(probe, judge, better, worse)
-            yield probe_pair_question(probe, judge, worse, better)
-
-
-def _question(
-    kind: Kind,
-    judge: Judge,
-    opening: Opening,
-    entrants: tuple[str, ...],
-    texts: dict[str, str],
-) -> Question:
-    question = (
-        _template(kind)
-        .render(
-            opening=defused(opening.text),
-            **{name: defused(text) for name, text in texts.items()},
-        )
-        .strip()
-    )
-    words = f"{str(_texts()['preamble']).strip()}\n\n{question}"
+    kind, places = ("rubric", ["text"]) if len(shown) == 1 else ("pair", ["first", "second"])
+    filled = {place: defused(texts[name]) for place, name in zip(places, shown, strict=True)}
+    words = _template(kind).render(opening=defused(opening.text), **filled).strip()
+    words = f"{_prompts().preamble.strip()}\n\n{words}"
     key = content_hash(
         {
             "words": words,
@@ -225,7 +172,31 @@ def _question(
             "temperature": judge.temperature,
         }
     )
-    return Question(key, kind, opening.id, entrants, words)
+    return Question(key, kind, opening.id, shown, words)
+
+
+def questions(panel: Panel, judge: Judge, seed: int = 0) -> list[Question]:
+    """Every question of a review, each once, in a seeded order.
+
+    The order is mixed so that a review that stops early has seen a bit of everything.
+    """
+    found = {one.key: one for one in _all_questions(panel, judge)}
+    return sorted(
+        found.values(), key=lambda q: hashlib.sha256(f"{seed}\n{q.key}".encode()).digest()
+    )
+
+
+def _all_questions(panel: Panel, judge: Judge) -> Iterator[Question]:
+    for opening in panel.openings:
+        texts = panel.texts(opening.id)
+        for shown in [*((name,) for name in texts), *itertools.permutations(texts, 2)]:
+            yield question(judge, opening, texts, *shown)
+    for probe in panel.probes:
+        for name in PROBE_MARKS:
+            yield question(judge, probe.opening, probe.texts, name)
+        for better, worse in PROBE_PAIRS.values():
+            yield question(judge, probe.opening, probe.texts, better, worse)
+            yield question(judge, probe.opening, probe.texts, worse, better)
 
 
 END_OF_THINKING = re.compile(
@@ -240,7 +211,7 @@ _END_OF_MESSAGE = re.compile(r"(?:<\|(?:return|end|im_end|eot_id)\|>|</s>)\s*$")
 _FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```", flags=re.DOTALL | re.IGNORECASE)
 
 
-def read_answer(kind: Kind, text: str) -> dict[str, Any]:
+def read_answer(kind: Kind, text: str) -> Answer:
     """The validated answer in a judge's reply.
 
     The reply is the JSON object, alone or in one fence of code; or the same after the thinking that
@@ -250,16 +221,16 @@ def read_answer(kind: Kind, text: str) -> dict[str, Any]:
     Raises:
         ValueError: it is not, or has another form; the message says which.
     """
-    value = _json_object(text)
+    value = _json_value(text)
     try:
-        return ANSWERS[kind].model_validate(value).model_dump()
+        return ANSWERS[kind].model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"another form: {where or 'answer'}: {first['msg']}") from error
 
 
-def _json_object(reply: str) -> object:
+def _json_value(reply: str) -> object:
     """What the whole reply is as JSON, or else what follows the first closing mark that fits."""
     starts = [0, *(mark.end() for mark in END_OF_THINKING.finditer(reply))]
     for start in starts:

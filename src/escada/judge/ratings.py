@@ -23,6 +23,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 Floats = NDArray[np.float64]
 
@@ -73,8 +74,8 @@ def log_strengths(wins_NN: Floats) -> Floats:
     won_N = wins_NN.sum(axis=-1) + VIRTUAL_GAMES / 2
     logs_N: Floats = np.zeros(wins_NN.shape[:-1])
     for _ in range(MOST_STEPS):
-        chance_NN = _sigmoid(logs_N[..., :, None] - logs_N[..., None, :])
-        virtual_N = _sigmoid(logs_N)
+        chance_NN = expit(logs_N[..., :, None] - logs_N[..., None, :])
+        virtual_N = expit(logs_N)
         gradient_N = won_N - (games_NN * chance_NN).sum(axis=-1) - VIRTUAL_GAMES * virtual_N
         weight_NN = games_NN * chance_NN * (1 - chance_NN)
         own_N = weight_NN.sum(axis=-1) + VIRTUAL_GAMES * virtual_N * (1 - virtual_N)
@@ -85,10 +86,6 @@ def log_strengths(wins_NN: Floats) -> Floats:
         if longest_1.max() < TOLERANCE:
             return logs_N
     raise ArithmeticError("Bradley-Terry: no convergence")
-
-
-def _sigmoid(x: Floats) -> Floats:
-    return np.asarray(0.5 * (1 + np.tanh(x / 2)))
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from escada.text.batches import WindowBatches
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 from escada.training.distributed import Agreement, seed_step
-from escada.training.metrics import Log, Row
+from escada.training.metrics import Log, Measured
 from escada.training.schedules import rate_factor
 from escada.training.setup import Setup
 from escada.training.state import TrainingState, restore_training, training_tensors
@@ -41,9 +41,6 @@ from escada.training.step import Stepper
 
 LOG_ROWS = 200
 CHECKPOINT_SECONDS = 60.0
-
-Show = Callable[[int, str], None]
-"""Shows a step and its figures."""
 
 
 class Interrupted(Exception):  # noqa: N818 - a request of the user, not an error
@@ -64,7 +61,7 @@ class Validation:
 
 
 def ruler_validation(
-    spec: Spec, tokenizer: Tokenizer, documents: list[Document], device: torch.device
+    spec: Spec, tokenizer: Tokenizer, documents: list[Document]
 ) -> Callable[[LanguageModel], Validation]:
     """A function that scores a model on `documents` in fp32, as the ruler does."""
 
@@ -74,7 +71,6 @@ def ruler_validation(
             tokenizer,
             documents,
             context_tokens=spec.evaluation.context_tokens or spec.train.window_tokens,
-            device=device,
         )
         loss = float(scores.nats.sum()) / int(scores.tokens.sum())
         assert math.isfinite(loss)
@@ -140,7 +136,7 @@ class Training:
         self,
         log: Log,
         validate: Callable[[LanguageModel], Validation],
-        show: Show,
+        show: Callable[[int, str], None],
         interrupted: Callable[[], bool],
         save_meter: Callable[[], None] = lambda: None,
     ) -> None:
@@ -205,9 +201,7 @@ class Training:
         steps, seconds = state.unlogged_steps, state.unlogged_seconds
         loss = state.unlogged_nats / (steps * self.targets_per_step)
         tokens_per_second = steps * self.targets_per_step / seconds
-        row: Row = {
-            "kind": "train",
-            "step": state.step,
+        measured: Measured = {
             "seconds": state.seconds,
             "tokens": state.step * self.targets_per_step,
             "flops": state.step * self.flops_per_step,
@@ -220,8 +214,8 @@ class Training:
         }
         norm = self.stepper.gradient_norm.item()
         if math.isfinite(norm):  # not that of a step that loss scaling skips for being too large
-            row["gradient_norm"] = norm
-        log(row)
+            measured["gradient_norm"] = norm
+        log.write("train", state.step, **measured)
         state.unlogged_nats, state.unlogged_steps, state.unlogged_seconds = 0.0, 0, 0.0
         self.stepper.nats.zero_()
         return f"loss {loss:.3f}  {tokens_per_second:,.0f} tokens/s"
@@ -231,16 +225,14 @@ class Training:
         state = self.state
         found = self.world.from_first(validate(self.model) if self.world.first else None)
         assert found is not None
-        log(
-            {
-                "kind": "validation",
-                "step": state.step,
-                "seconds": state.seconds,
-                "tokens": state.step * self.targets_per_step,
-                "flops": state.step * self.flops_per_step,
-                "loss": found.loss,
-                "bits_per_byte": found.bits_per_byte,
-            }
+        log.write(
+            "validation",
+            state.step,
+            seconds=state.seconds,
+            tokens=state.step * self.targets_per_step,
+            flops=state.step * self.flops_per_step,
+            loss=found.loss,
+            bits_per_byte=found.bits_per_byte,
         )
         better = state.best_bits_per_byte is None or found.bits_per_byte < state.best_bits_per_byte
         if better:

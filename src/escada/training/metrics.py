@@ -10,10 +10,10 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Required, Self, TypedDict, cast
+from typing import Any, Protocol, Self, TypedDict, Unpack, cast
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
@@ -32,12 +32,9 @@ from escada.runs.layout import Layout
 _protobuf: Any = event_pb2  # its classes are made when it is imported, which type checkers miss
 
 
-class Row(TypedDict, total=False):
-    """One line of metrics.jsonl."""
+class Measured(TypedDict, total=False):
+    """What a row may say of a training besides its kind and its step."""
 
-    kind: Required[str]
-    """`train` or `validation`."""
-    step: Required[int]
     seconds: float
     tokens: float
     flops: float
@@ -50,9 +47,15 @@ class Row(TypedDict, total=False):
     memory_bytes: float
 
 
-Log = Callable[[Row], None]
-"""Takes the rows of a training."""
-COLUMNS = tuple(Row.__annotations__)
+class Row(Measured, total=True):
+    """One line of metrics.jsonl."""
+
+    kind: str
+    """`train` or `validation`."""
+    step: int
+
+
+COLUMNS = ("kind", "step", *Measured.__annotations__)
 """Of the CSV."""
 
 
@@ -73,6 +76,21 @@ def _csv_lines(rows: list[Row], header: bool) -> str:
     return buffer.getvalue()
 
 
+class Log(Protocol):
+    """Takes the rows of a training."""
+
+    def write(self, kind: str, step: int, **values: Unpack[Measured]) -> None:
+        """Add a row of kind `train` or `validation`."""
+        ...
+
+
+class NoLog:
+    """For a process that leaves the log to another."""
+
+    def write(self, kind: str, step: int, **values: Unpack[Measured]) -> None:
+        """See `Log`."""
+
+
 class MetricsLog:
     """Appends rows; every row is on disk (as far as the operating system) when `write` returns."""
 
@@ -87,23 +105,20 @@ class MetricsLog:
         self._csv = csv_path.open("a", encoding="utf-8")
         self._events = _Events(layout.tensorboard, step)
 
-    def write(self, row: Row) -> None:
-        """Add a row.
+    def write(self, kind: str, step: int, **values: Unpack[Measured]) -> None:
+        """Add a row of kind `train` or `validation`.
 
         Raises:
             EscadaError: the disk is full.
         """
+        row: Row = {"kind": kind, "step": step, **values}
         with disk_errors(self._path, "the last checkpoint survives"):
             self._json.write(json_line(row))
             self._json.flush()
             self._csv.write(_csv_lines([row], header=False))
             self._csv.flush()
-            scalars = {
-                f"{row['kind']}/{name}": cast(float, value)
-                for name, value in row.items()
-                if name not in ("kind", "step")
-            }
-            self._events.add(scalars, row["step"])
+            scalars = cast(Mapping[str, float], values)
+            self._events.add({f"{kind}/{name}": value for name, value in scalars.items()}, step)
 
     def __enter__(self) -> Self:
         return self

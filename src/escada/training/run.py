@@ -46,9 +46,9 @@ from escada.training.continuing import (
     end_of,
 )
 from escada.training.distributed import ALONE, World, interruptions
-from escada.training.loop import Interrupted, Show, Training, ruler_validation
+from escada.training.loop import Interrupted, Training, ruler_validation
 from escada.training.memory import SMALLER, choose_micro_batch, settle_host_memory, shape_of
-from escada.training.metrics import Log, MetricsLog
+from escada.training.metrics import Log, MetricsLog, NoLog
 from escada.training.precision import ResolvedPrecision
 from escada.training.setup import Setup, check_same_setup, resolve_setup, setup_changes
 from escada.training.state import TrainingState
@@ -338,7 +338,6 @@ def _train(
         spec,
         run.tokenizer,
         document_sample(corpus, "validation", spec.train.validation_bytes),
-        device,
     )
     with _watched(training) as (log, show), interruptions(world) as interrupted:
         _note(run, world, status="training")
@@ -363,12 +362,10 @@ def _account(training: Training, meter: Meter, status: str) -> None:
 
 
 @contextmanager
-def _watched(
-    training: Training,
-) -> Generator[tuple[Log, Show]]:
+def _watched(training: Training) -> Generator[tuple[Log, Callable[[int, str], None]]]:
     """The log and the display of a training; of several processes, only the first has them."""
     if not training.world.first:
-        yield lambda _row: None, lambda _step, _figures: None
+        yield NoLog(), lambda _step, _figures: None
         return
     spec, first, total = training.spec, training.state.step, training.total_steps
     begun = time.monotonic()
@@ -382,4 +379,4 @@ def _watched(
             said = f"{step:,}/{total:,} steps  {figures}  {duration(left)} left"
             live.update(step, total, said)
 
-        yield log.write, show
+        yield log, show

@@ -47,10 +47,8 @@ def compare(
     recipes = group(opened)
     ladder = any((folder / LADDER).is_file() for folder in runs)
     if len(recipes) < 2:
-        alone = f"only one run is named, {opened[0].name}"
-        alike = f"the {len(opened)} runs named differ in their seeds only"
         raise EscadaError(
-            f"nothing to compare: {alone if len(opened) == 1 else alike}",
+            _nothing_to_compare(opened),
             fix="name two runs of different rungs, or a climb of several",
         )
     for run in opened:
@@ -70,6 +68,12 @@ def compare(
 
 
 LADDER = "ladder.json"
+
+
+def _nothing_to_compare(opened: list[Run]) -> str:
+    if len(opened) == 1:
+        return f"nothing to compare: only one run is named, {opened[0].name}"
+    return f"nothing to compare: the {len(opened)} runs named differ in their seeds only"
 
 
 def _runs_of(folder: Path) -> list[Run]:

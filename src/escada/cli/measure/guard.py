@@ -14,7 +14,7 @@ from escada.files import read_json
 from escada.terminal import echo, echo_json
 
 if TYPE_CHECKING:
-    from escada.guardrails.task import ControlFound, GuardrailFound, GuardrailsResult
+    from escada.guardrails.results import ControlFound, GuardrailFound, GuardrailsResult
 
 Row = tuple[str, str, str, str, str, str]
 FAILED = 1
@@ -44,8 +44,8 @@ def guard(
     json: options.Json = False,
 ) -> None:
     """Judge a run's samples by controls; the exit code is 1 if they cannot be trusted."""
-    from escada.evaluation.task import Subject, parse
-    from escada.guardrails.task import Guardrails, GuardrailsResult, guard_samples
+    from escada.evaluation.task import Subject
+    from escada.guardrails.task import Guardrails, guard_samples
     from escada.guardrails.texts import read_samples
     from escada.guardrails.verdicts import with_roadmap_limits
     from escada.runs.corpus import corpus_of
@@ -54,17 +54,16 @@ def guard(
     opened = open_run(run)
     subject = Subject(opened, corpus_of(opened, data), device=device)
     task = Guardrails(guardrail or ())
+    stored: dict[str, object] = {}
     if samples is None:
-        subject.need(task)
-        table = read_json(task.path(opened))
+        found = subject.need(task)
+        stored = read_json(task.path(opened))
     else:
-        also = list(task.also.values())
-        table = guard_samples(subject, read_samples(samples), also).to_json()
+        found = guard_samples(subject, read_samples(samples), list(task.also.values()))
     if roadmap_limits:
-        table = with_roadmap_limits(table)
-    found = parse(GuardrailsResult, table, run)
+        found = with_roadmap_limits(found)
     if json:
-        echo_json(table)
+        echo_json(stored | found.to_json())
     else:
         _show(found)
     if found.verdict != "pass":
@@ -72,7 +71,7 @@ def guard(
 
 
 def _show(found: GuardrailsResult) -> None:
-    rows = [*found.guardrails.values(), *([found.origin] if found.origin else [])]
+    rows = list(found.all_guardrails().values())
     head = ("", "samples [95 %]", "limit", "must pass", "must fail", "verdict")
     table = [head, *(_row(one, found.controls) for one in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]
@@ -92,7 +91,7 @@ def _show(found: GuardrailsResult) -> None:
 
 
 def _row(one: GuardrailFound, controls: Mapping[str, Mapping[str, ControlFound]]) -> Row:
-    from escada.guardrails.verdicts import in_words
+    from escada.guardrails.results import in_words
 
     if one.verdict == "not applicable":
         return (one.name, "–", "–", "–", "–", one.verdict)
@@ -101,11 +100,11 @@ def _row(one: GuardrailFound, controls: Mapping[str, Mapping[str, ControlFound]]
         return f"{name} {in_words(controls[name][one.name].value)}"
 
     interval = f" [{in_words(one.ci95[0])}, {in_words(one.ci95[1])}]" if one.ci95 else ""
-    nearest = [one.calibration["nearest"]] if one.calibration else one.must_fail
+    nearest = [one.calibration.nearest] if one.calibration else one.must_fail
     return (
         one.name,
         in_words(one.value) + interval,
-        "–" if one.limit is None else f"{one.direction} {in_words(one.limit)}",
+        "–" if one.limit is None else one.limit_in_words,
         control(one.must_pass) if one.must_pass else "–",
         ", ".join(map(control, nearest)),
         one.verdict,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,16 +15,14 @@ from escada.terminal import LiveProgress, duration, echo, echo_json
 if TYPE_CHECKING:
     from escada.judge.budget import CallBudget
     from escada.judge.client import ReviewProgress
+    from escada.judge.verdict import Rated, Verdict
 
-PROBES_IN_WORDS = {
-    "shuffled": "human text won against its own words shuffled",
-    "elsewhere": "a text's own continuation won against another document's",
-    "longer": "human text won against longer shuffled words",
-}
-
-
-Verdict = dict[str, Any]
-"""As `escada.judge.review` gives it; its rows too."""
+PROBES_IN_WORDS = (
+    "human text won against its own words shuffled",
+    "a text's own continuation won against another document's",
+    "human text won against longer shuffled words",
+)
+"""`shuffled`, `elsewhere` and `longer`."""
 
 
 def judge(
@@ -81,7 +79,6 @@ def judge(
     """
     from escada.judge.client import RetryPolicy
     from escada.judge.endpoint import read_address
-    from escada.judge.panel import open_corpus_of
     from escada.judge.questions import Judge
     from escada.judge.review import (
         Settings,
@@ -89,6 +86,7 @@ def judge(
         review_with_endpoint,
         review_with_reference,
     )
+    from escada.runs.corpus import corpus_of
     from escada.runs.run import open_run
 
     name = _judge_name(base_url, model, reference)
@@ -99,7 +97,7 @@ def judge(
     )
     opened = [open_run(run) for run in runs]
     folder = out or default_folder(opened)
-    corpus = open_corpus_of(opened, data)
+    corpus = corpus_of(opened[0], data)
     with LiveProgress("judge") as live:
 
         def show(progress: ReviewProgress) -> None:
@@ -130,7 +128,7 @@ def judge(
     if stop == "budget":
         echo(f"Stopped by the budget; saved in {folder}. The same command goes on.", err=True)
     if json:
-        echo_json(found)
+        echo_json(found.to_json())
     else:
         _show(found, folder)
 
@@ -173,66 +171,61 @@ def _progress_in_words(progress: ReviewProgress) -> str:
 
 def _show(found: Verdict, folder: Path) -> None:
     """The verdict for a person: first whether to believe it."""
-    who = "bits per byte under" if found["kind"] == "reference" else "judged by"
-    echo(f"{who} {found['model']}: {'reliable' if found['reliable'] else 'NOT RELIABLE'}")
-    for reason in found["reasons"]:
-        echo(f"  - {reason['text']}")
-    for note in found["notes"]:
-        echo(f"  note: {note['text']}")
+    with_marks = found.kind == "endpoint"
+    who = "judged by" if with_marks else "bits per byte under"
+    echo(f"{who} {found.model}: {'reliable' if found.reliable else 'NOT RELIABLE'}")
+    for reason in found.reasons:
+        echo(f"  - {reason.text}")
+    for note in found.notes:
+        echo(f"  note: {note.text}")
     echo()
-    with_marks = found["kind"] == "endpoint"
     marks = "relevance  coherence      style" if with_marks else "bits per byte"
     echo(f"{'':12} {'rating [95 %]':>22}  {marks}")
-    for row in [*found["ratings"], *found["controls"].values()]:
-        echo(f"{row['name'][:12]:12} {_rating(row):>22}  {_marks(row, with_marks)}")
+    for row in [*found.ratings, *found.controls.values()]:
+        echo(f"{row.name[:12]:12} {_rating(row):>22}  {_marks(row, with_marks)}")
     echo()
     echo("Ratings are on Elo's scale, 0 the mean; marks from 0 to 5. human and noise are controls.")
-    swaps, bias = found["swap_contradictions"], found["position_bias"]
-    if swaps and swaps["share"] is not None:
+    swaps, bias = found.swap_contradictions, found.position_bias
+    if swaps and bias and swaps.share is not None and swaps.ci95 is not None:
         echo(
-            f"Order: {swaps['share']:.0%} {_percents(swaps['ci95'])} of {swaps['decided']:,} "
+            f"Order: {swaps.share:.0%} {_percents(swaps.ci95)} of {swaps.decided:,} "
             "decided pairs without noise contradicted when swapped; the first text was preferred "
-            f"in {bias['first_share']:.0%} of the decisions."
+            f"in {bias.first_share:.0%} of the decisions."
         )
-    for kind, text in PROBES_IN_WORDS.items():
-        probe = found["probes"][kind]
-        if probe["share"] is not None:
+    probes = (found.probes.shuffled, found.probes.elsewhere, found.probes.longer)
+    for probe, text in zip(probes, PROBES_IN_WORDS, strict=True):
+        if probe.share is not None and probe.ci95 is not None:
             echo(
-                f"Probes: {text} in {probe['share']:.0%} {_percents(probe['ci95'])} of "
-                f"{counted(probe['pairs'], 'pair')}"
+                f"Probes: {text} in {probe.share:.0%} {_percents(probe.ci95)} of "
+                f"{counted(probe.pairs, 'pair')}"
             )
-    questions = found["questions"]
-    usd = "" if found["usd"] is None or not with_marks else f", {found['usd']:.4f} USD"
+    questions = found.questions
+    usd = "" if found.usd is None or not with_marks else f", {found.usd:.4f} USD"
     echo(
-        f"{questions['answered']:,} of {questions['total']:,} answered, "
-        f"{questions['unusable']:,} unusable; "
-        f"{counted(found['calls'], 'call')}, {found['tokens']['input']:,} + "
-        f"{found['tokens']['output']:,} tokens{usd}"
+        f"{questions.answered:,} of {questions.total:,} answered, {questions.unusable:,} unusable; "
+        f"{counted(found.calls, 'call')}, {found.tokens.input:,} + "
+        f"{found.tokens.output:,} tokens{usd}"
     )
-    for one in found.get("degraded", []):
-        echo(f"Without {one['part']}, which the server refused.")
+    for one in found.degraded:
+        echo(f"Without {one.part}, which the server refused.")
     echo(f"Written to {folder}")
 
 
-def _percents(interval: list[float]) -> str:
+def _percents(interval: tuple[float, float]) -> str:
     return f"[{interval[0]:.0%}, {interval[1]:.0%}]"
 
 
-def _rating(row: Verdict) -> str:
-    if row["rating"] is None:
+def _rating(row: Rated) -> str:
+    if row.rating is None:
         return "-"
-    interval = row["ci95"]
-    return f"{row['rating']:+.0f}" + (
-        f" [{interval[0]:+.0f}, {interval[1]:+.0f}]" if interval else ""
-    )
+    interval = f" [{row.ci95[0]:+.0f}, {row.ci95[1]:+.0f}]" if row.ci95 else ""
+    return f"{row.rating:+.0f}{interval}"
 
 
-def _marks(row: Verdict, with_marks: bool) -> str:
+def _marks(row: Rated, with_marks: bool) -> str:
     if not with_marks:
-        bits = row["bits_per_byte"]
-        return "-" if bits is None else f"{bits['mean']:>13.3f}"
-    given = row["rubric"]
-    if given is None:
+        return "-" if row.bits_per_byte is None else f"{row.bits_per_byte.mean:>13.3f}"
+    if row.rubric is None:
         return "-"
-    names = ("relevance", "coherence", "style")
-    return "  ".join(f"{given[name]['mean']:>9.2f}" for name in names)
+    marks = (row.rubric.relevance, row.rubric.coherence, row.rubric.style)
+    return "  ".join(f"{mark.mean:>9.2f}" for mark in marks)

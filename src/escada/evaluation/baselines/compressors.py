@@ -23,7 +23,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import zstandard
@@ -54,7 +53,7 @@ class Compressed:
 
     bits_per_byte: float
     protocol: str
-    settings: dict[str, Any]
+    settings: dict[str, int | str]
     scores: DocumentScores | None = None
 
 
@@ -177,7 +176,7 @@ def _xz(data: bytes, window_bytes: int) -> bytes:
     return lzma.compress(data, format=lzma.FORMAT_RAW, filters=xz_filters(window_bytes))
 
 
-def _xz_settings(window_bytes: int) -> dict[str, Any]:
+def _xz_settings(window_bytes: int) -> dict[str, int | str]:
     named = {key: value for key, value in xz_filters(window_bytes)[0].items() if key != "id"}
     return {"filter": "LZMA2", **named}
 

@@ -1,4 +1,4 @@
-"""A language model that others trained, by the ruler of this house.
+"""A language model that others trained, by the same ruler.
 
     model, tokenizer = load_pretrained("gemma3-270m")
     found, scores = measure(model, tokenizer, documents, split="test", profile=…, corpus_hash=…)
@@ -6,9 +6,9 @@
 It says how far the ladder has to go, not who is better: such a model has read thousands of times
 more text, perhaps the test documents too, and in other languages.
 
-A causal model of the transformers library and its tokenizer stand behind the contracts of this
-house, so that nothing is special about how they are measured: BOS, text and EOS of each document
-alone, windows that slide by half. The weights come from an installed package or a folder; nothing
+A causal model of the transformers library and its tokenizer stand behind escada's contracts, so
+that nothing is special about how they are measured: BOS, text and EOS of each document alone,
+windows that slide by half. The weights come from an installed package or a folder; nothing
 is ever fetched.
 
     B  rows     T  tokens     V  vocabulary
@@ -141,11 +141,12 @@ def load_pretrained(name: str) -> tuple[PretrainedModel, PretrainedTokenizer]:
     os.environ["HF_HUB_OFFLINE"] = "1"
     transformers = _module("transformers")
     folder, options = _files(name)
-    options |= {"local_files_only": True}
     try:
-        backend: Any = transformers.AutoTokenizer.from_pretrained(folder, **options)
+        backend: Any = transformers.AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, **options
+        )
         causal_lm: Any = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, **options
+            folder, local_files_only=True, dtype=torch.float32, **options
         )
     except (OSError, ValueError, ImportError) as error:
         raise EscadaError(f"transformers cannot read the model: {error}", where=folder) from error
@@ -157,7 +158,7 @@ def load_pretrained(name: str) -> tuple[PretrainedModel, PretrainedTokenizer]:
     )
 
 
-def _files(name: str) -> tuple[Path, dict[str, Any]]:
+def _files(name: str) -> tuple[Path, dict[str, str]]:
     """The folder of a model, and how transformers is told to read it."""
     if name in PACKAGES:
         package = _module(PACKAGES[name])

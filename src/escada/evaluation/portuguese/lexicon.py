@@ -90,19 +90,15 @@ def lexicon_share(texts: Iterable[str]) -> float:
 
 def samples_lexicon_share(samples: Iterable[Sample]) -> float:
     """Share of the words that the samples wrote whole; 0 if they wrote none."""
-    return _share(word for sample in samples for word in words(whole_part(sample)))
+    whole = (whole_part(one.prompt, one.text, one.finished) for one in samples)
+    return _share(word for text in whole for word in words(text))
 
 
-def whole_part(sample: Sample) -> str:
+def whole_part(prompt: str, text: str, finished: bool) -> str:
     """A sample's text without what continues the prompt's last word, or was cut off at the end."""
-    text = sample.text
-    if _runs_on(sample.prompt[-1:]):
+    if re.search(r"\w\Z", prompt):
         text = re.sub(r"^\w+", "", text)
-    return text if sample.finished else re.sub(r"\w+$", "", text)
-
-
-def _runs_on(character: str) -> bool:
-    return re.fullmatch(r"\w", character) is not None
+    return text if finished else re.sub(r"\w+$", "", text)
 
 
 def _share(found: Iterable[str]) -> float:

@@ -36,11 +36,7 @@ SLIP_SHARE = 0.05
 
 
 class Paradigms:
-    """Forms by lemma and features, and the readings of each form.
-
-    Args:
-        words: of all sentences.
-    """
+    """Forms by lemma and features, and the readings of each form."""
 
     def __init__(self, words: Iterable[Word]) -> None:
         self._forms: dict[Cell, Counter[str]] = defaultdict(Counter)

@@ -31,7 +31,6 @@ def read_pairs(path: Path, profile: str) -> list[Pair]:
     """Minimal pairs.
 
     Args:
-        path: of the file.
         profile: that both sentences are cleaned by.
 
     Raises:
@@ -67,7 +66,6 @@ def read_cloze(path: Path, profile: str) -> list[ClozeItem]:
     """Texts and their last words.
 
     Args:
-        path: of the file.
         profile: that text and word are cleaned by.
 
     Raises:

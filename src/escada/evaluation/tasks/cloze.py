@@ -160,7 +160,7 @@ class ClozeScores:
     """What a model made of each item, in their order.
 
     Attributes:
-        items: what was asked.
+        items: that were scored.
         written: the model's greedy continuation.
         right: whether that was the word.
         nats: charged for the space and the word.
@@ -202,10 +202,11 @@ class ClozeScores:
             **known,
         )
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One row an item; contexts are left out."""
-        return [
-            {
+    def rows(self) -> Iterator[dict[str, object]]:
+        """One row per item; contexts are left out."""
+        columns = (self.written, self.right.tolist(), self.nats.tolist())
+        for item, written, right, nats in zip(self.items, *columns, strict=True):
+            yield {
                 "id": item.id,
                 "source": item.source,
                 "group": item.group,
@@ -214,10 +215,6 @@ class ClozeScores:
                 "right": right,
                 "bits": nats / math.log(2),
             }
-            for item, written, right, nats in zip(
-                self.items, self.written, self.right.tolist(), self.nats.tolist(), strict=True
-            )
-        ]
 
 
 def estimate_over(items: Sequence[ClozeItem], values: NDArray[np.float64]) -> Estimate:
@@ -233,7 +230,6 @@ def score_cloze(
 
     Args:
         model: any of the ladder, or a baseline behind the same contract.
-        tokenizer: the model's.
         items: their texts cleaned as the model's text was.
         profile: of that cleaning.
 

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from pydantic import BaseModel
 
 from escada.evaluation.ruler import (
@@ -141,17 +140,11 @@ def measure(
     corpus_hash: str | None,
     split: str,
     batch_tokens: int | None = None,
-    device: torch.device | str | None = None,
     beside: DocumentScores | None = None,
 ) -> tuple[DocumentsResult, DocumentScores]:
     """Score documents and sum up; see `score_documents` and `summarise` for arguments, errors."""
     scores = score_documents(
-        model,
-        tokenizer,
-        documents,
-        context_tokens=context_tokens,
-        batch_tokens=batch_tokens,
-        device=device,
+        model, tokenizer, documents, context_tokens=context_tokens, batch_tokens=batch_tokens
     )
     found = summarise(
         scores, tokenizer, profile=profile, corpus_hash=corpus_hash, split=split, beside=beside
@@ -272,7 +265,7 @@ class TrainSample(Documents):
     """The ruler on a fixed sample of the training documents.
 
     About as many bytes as the validation split holds, so that the two figures can be set side by
-    side: how far they lie apart says how much was learnt by heart.
+    side: how far they lie apart says how much was memorised.
     """
 
     def __init__(self) -> None:

@@ -2,8 +2,7 @@
 
     results = evaluate_tasks(run, ["tasks/minha_tarefa.yaml", "lambada_openai_mt_stablelm_pt"])
 
-Needs the extra `lm-eval`. The harness asks three things of a model; each is answered as the rest of
-the house would:
+Needs the extra `lm-eval`. The harness asks three things of a model:
 
 - log-likelihood of a continuation after a context: `score_continuations`. Both are cleaned together
   by the run's profile and cut into tokens as one text, from BOS; the continuation is every token
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from escada.errors import EscadaError
-from escada.evaluation.continuations import score_continuations
+from escada.evaluation.continuations import Continuation, score_continuations
 from escada.evaluation.task import result_key, ruler_context
 from escada.files import content_hash, write_json
 from escada.generation.decoding import generate
@@ -71,7 +70,6 @@ class HarnessModel(_Harness):
 
     Args:
         model: any of the ladder, or a baseline behind the same contract.
-        tokenizer: the model's.
         profile: that the model's text was cleaned by.
         context_tokens: see `score_continuations`.
     """
@@ -92,41 +90,36 @@ class HarnessModel(_Harness):
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
         """Log-probability (nats) of each continuation, and whether it is the greedy one."""
-        split = [self._split(*cast(tuple[str, str], request.args)) for request in requests]
-        found = score_continuations(
+        split = [self._split(*request.args) for request in requests]
+        return [(-one.nats, one.greedy) for one in self._score(split)]
+
+    def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
+        """Log-probability (nats) of each whole text."""
+        texts = [clean_prompt(request.args[0], self._profile) for request in requests]
+        return [-one.nats for one in self._score([("", text) for text in texts])]
+
+    def _score(self, split: Sequence[tuple[str, str]]) -> list[Continuation]:
+        return score_continuations(
             self._model,
             self._tokenizer,
             [context for context, _ in split],
             [continuation for _, continuation in split],
             context_tokens=self._context_tokens,
         )
-        return [(-one.nats, one.greedy) for one in found]
-
-    def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
-        """Log-probability (nats) of each whole text."""
-        texts = [clean_prompt(request.args[0], self._profile) for request in requests]
-        found = score_continuations(
-            self._model,
-            self._tokenizer,
-            [""] * len(texts),
-            texts,
-            context_tokens=self._context_tokens,
-        )
-        return [-one.nats for one in found]
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
         """What the model writes after each context, up to the first of the task's stop strings."""
         return [self._generate(*request.args) for request in requests]
 
-    def _generate(self, context: str, asked: Mapping[str, Any]) -> str:
-        until = cast("str | list[str]", asked.get("until") or [])
+    def _generate(self, context: str, arguments: Mapping[str, Any]) -> str:
+        until = cast("str | list[str]", arguments.get("until") or [])
         stops = [until] if isinstance(until, str) else until
         sample = generate(
             self._model,
             self._tokenizer,
             [context],
-            sampler_settings(asked),
-            max_tokens=int(asked.get("max_gen_toks") or NEW_TOKENS),
+            sampler_settings(arguments),
+            max_tokens=int(arguments.get("max_gen_toks") or NEW_TOKENS),
             seed=SAMPLE_SEED,
             profile=self._profile,
         )[0]
@@ -143,13 +136,15 @@ class HarnessModel(_Harness):
         return whole[:common], whole[common:]
 
 
-def sampler_settings(asked: Mapping[str, Any]) -> SamplerSettings:
+def sampler_settings(arguments: Mapping[str, Any]) -> SamplerSettings:
     """The sampler that a task's generation arguments ask for; greedy when they do not sample."""
-    temperature = float(asked.get("temperature") or 0)
-    if not asked.get("do_sample") or temperature == 0:
+    temperature = float(arguments.get("temperature") or 0)
+    if not arguments.get("do_sample") or temperature == 0:
         return SamplerSettings(greedy=True)
     return settings_as_written(
-        temperature=temperature, top_k=asked.get("top_k"), top_p=float(asked.get("top_p") or 1)
+        temperature=temperature,
+        top_k=arguments.get("top_k"),
+        top_p=float(arguments.get("top_p") or 1),
     )
 
 
@@ -160,17 +155,14 @@ def evaluate_tasks(
     which: Which = "best",
     device: str = "auto",
     limit: int | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Evaluate a run on tasks of the harness, anew each time, into its folder.
 
     Writes `evaluation/lm-eval-TASK.json` for each task, with all metrics of the harness.
 
     Args:
-        run: with a checkpoint.
         tasks: names that the harness knows, or paths of YAML files. Relative paths of data in such
             a file start from the working directory.
-        which: of its checkpoints.
-        device: auto, cpu or cuda.
         limit: most examples of a task; None: all.
 
     Returns:
@@ -203,14 +195,14 @@ def evaluate_tasks(
     )
     version = importlib.metadata.version("lm-eval")
     head = {"schema_version": SCHEMA_VERSION, "lm_eval_version": version}
-    metrics: dict[str, dict[str, Any]] = {}
+    metrics: dict[str, object] = {}
     for name, values in found["results"].items():
         metrics[name] = {key: _plain(value) for key, value in values.items()}
         examples = found.get("n-samples", {}).get(name)
-        asked = {"task": name, "metrics": metrics[name], "examples": examples}
-        key = result_key(run, which, __name__, **{**asked, "lm_eval": version})
+        of_task = {"task": name, "metrics": metrics[name], "examples": examples}
+        key = result_key(run, which, __name__, **of_task, lm_eval=version)
         path = run.layout.evaluation(f"lm-eval-{_file_name(name)}")
-        write_json(path, {**head, **asked, "weights": which, "key": key})
+        write_json(path, {**head, **of_task, "weights": which, "key": key})
     return {**head, "tasks": metrics}
 
 

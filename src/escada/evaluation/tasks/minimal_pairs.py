@@ -14,7 +14,7 @@ Intervals are over groups within their sources (`statistics`), in Wilson's form,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ class PairScores:
     """Both sentences of each pair, in the order of the pairs.
 
     Attributes:
-        pairs: what was asked.
+        pairs: that were scored.
         good_nats: charged to the good sentence.
         bad_nats: charged to the bad one.
         right: 1, 0, or 0.5 where the two cannot be told apart.
@@ -165,13 +165,11 @@ class PairScores:
             **known,
         )
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One row a pair, with its sums."""
+    def rows(self) -> Iterator[dict[str, object]]:
+        """One row per pair, with its sums."""
         columns = (self.good_nats.tolist(), self.bad_nats.tolist(), self.right.tolist())
-        return [
-            {**asdict(pair), "good_nats": good, "bad_nats": bad, "right": right}
-            for pair, good, bad, right in zip(self.pairs, *columns, strict=True)
-        ]
+        for pair, good, bad, right in zip(self.pairs, *columns, strict=True):
+            yield {**asdict(pair), "good_nats": good, "bad_nats": bad, "right": right}
 
     def _shares(self, name_of: Callable[[Pair], str | None]) -> dict[str, Share]:
         names = [name_of(pair) for pair in self.pairs]
@@ -181,11 +179,11 @@ class PairScores:
         }
 
     def _share(self, which: Sequence[int]) -> Share:
-        asked, right = [self.pairs[i] for i in which], self.right[list(which)]
+        pairs, right = [self.pairs[i] for i in which], self.right[list(which)]
         found = estimate(
             Items(
-                [pair.source for pair in asked],
-                [pair.group for pair in asked],
+                [pair.source for pair in pairs],
+                [pair.group for pair in pairs],
                 right,
                 np.ones(len(right)),
                 questions=True,
@@ -212,7 +210,6 @@ def score_pairs(
 
     Args:
         model: any of the ladder, or a baseline behind the same contract.
-        tokenizer: the model's.
         pairs: cleaned as the model's text was.
         context_tokens: see `score_documents`.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -38,14 +37,13 @@ class SamplesResult(Result):
     """The continuations, how they were drawn, and how many of their words are words.
 
     Attributes:
-        settings: of the sampler.
         max_tokens: most of one sample.
         seed: of the draws.
         lexicon_share: of the words, 0 to 1 (`portuguese.lexicon`).
         samples: one for each prompt.
     """
 
-    settings: dict[str, Any]
+    settings: dict[str, object]
     max_tokens: int
     seed: int
     lexicon_share: float

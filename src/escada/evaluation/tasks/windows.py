@@ -17,7 +17,7 @@ from escada.evaluation.task import Figure, Interval, Result, Subject, Task, is_d
 from escada.evaluation.tasks.documents import TokenizerOf
 from escada.evaluation.windows import (
     ProgressCallback,
-    Sample,
+    WindowSample,
     WindowScores,
     WindowSettings,
     default_settings,
@@ -68,7 +68,7 @@ class WindowsResult(Result):
     windows_left_out: int
     targets: int
     unknown: int
-    sample: Sample | None
+    sample: WindowSample | None
     loss: float
     loss_ci95: Interval | None
     perplexity: float
@@ -152,7 +152,7 @@ class Windows(Task[WindowsResult]):
         self,
         split: str,
         settings: WindowSettings | None = None,
-        progress: ProgressCallback | None = None,
+        progress: ProgressCallback = lambda _: None,
     ) -> None:
         self.name = f"windows-{split}"
         self.split, self.settings, self.progress = split, settings, progress

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from escada.evaluation.tasks.minimal_pairs import PairsResult, Share
-from escada.guardrails.task import GuardrailFound
+from escada.guardrails.results import GuardrailFound
 from escada.report.blocks import Block, Heading, Section, Text
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING, Language
