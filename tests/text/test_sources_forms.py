@@ -105,6 +105,16 @@ def test_what_is_brwacs_is_text_and_columns_like_any_other_elsewhere(tmp_path: P
     assert (document.text, document.id, document.group) == ("a tag\nfecha\n".strip(), "x", "a.br")
 
 
+def test_of_addresses_in_a_group_column_the_site_is_the_group_in_brwac_too(tmp_path: Path):
+    path = jsonl(tmp_path / "a.jsonl", {"text": "um", "page": "http://www.a.br/1"})
+    options = RowOptions(group_column="page")
+    for source in (
+        open_source(str(path), options=options),
+        open_source("brwac", source_file=path, options=options),
+    ):
+        assert [document.group for document in source] == ["a.br"]
+
+
 @pytest.mark.parametrize("text", [["um", "dois"], {"paragraphs": [["um"]]}])
 def test_paragraphs_are_no_text_of_a_users_file(tmp_path: Path, text):
     with pytest.raises(EscadaError, match="neither a string nor UTF-8 bytes"):
