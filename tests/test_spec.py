@@ -28,7 +28,17 @@ def test_every_rung_loads_and_its_resolved_table_reads_back_to_the_same_hash(run
 
 
 def test_the_rungs_are_in_the_order_of_the_ladder():
-    assert rung_names() == ["v1", "v2", "v3", "v4", "v4_gru", "v5", "v_final", "v_next"]
+    assert rung_names() == [
+        "v1",
+        "v2",
+        "v3",
+        "v4",
+        "v4_gru",
+        "v5",
+        "v_final",
+        "v_next",
+        "v_next_counts",
+    ]
 
 
 def test_a_rung_stands_behind_the_one_that_it_follows_and_none_is_left_out():

@@ -66,7 +66,7 @@ def ask(folder: Path, *lines: str) -> list[list[str]]:
 def test_verbs_and_values_complete_in_bash(folder):
     asked = {
         "escada tra": ["train"],
-        "escada train v_": ["v_final", "v_next"],
+        "escada train v_": ["v_final", "v_next", "v_next_counts"],
         "escada plan v5 --gpu rtx306": ["rtx3060-12gb"],
         "escada climb v1 --preset ": ["full", "laptop"],
         "escada resume ": ["v4", "runs/one", "runs/demo/three", "runs/demo/two"],

@@ -130,12 +130,13 @@ class Task(ABC, Generic[R]):
     every_climb: ClassVar[bool] = True
 
     @property
-    def is_foreign(self) -> bool:
-        """Whether it comes from outside this package: its figures are then shown as they are."""
+    def shows_figures(self) -> bool:
+        """Whether its figures are shown as they are, the report having no place of its own for it:
+        so of a task from outside this package."""
         return not type(self).__module__.startswith("escada.")
 
-    def applies(self, corpus: Corpus) -> bool:
-        """Whether a corpus holds what the task needs."""
+    def applies(self, subject: Subject) -> bool:
+        """Whether run and corpus hold what the task needs; loads no model."""
         return True
 
     def path(self, run: Run) -> Path:
@@ -193,7 +194,7 @@ def evaluate(
     Returns:
         The names of those that were evaluated.
     """
-    due = [task for task in tasks if task.applies(subject.corpus) and not task.is_done(subject)]
+    due = [task for task in tasks if task.applies(subject) and not task.is_done(subject)]
     for task in due:
         # Another task may have needed it, and evaluated it, in the meantime.
         complete(subject, task)
@@ -213,7 +214,7 @@ def complete(subject: Subject, task: Task[Any]) -> bool:
         "weights": which,
         "weights_sha256": weights_hash(subject.run, which),
     }
-    if task.is_foreign:
+    if task.shows_figures:
         stored["figures"] = [figure.model_dump(mode="json") for figure in found.figures()]
     write_json(task.path(subject.run), found.to_json() | stored)
     return True

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from escada.errors import EscadaError
@@ -118,9 +120,49 @@ class LanguageModel(nn.Module, ABC):
         """
         return counted(self, window_tokens, setting)
 
+    def parts(self) -> Mapping[str, LanguageModel]:
+        """Of a mixture, the models that it mixes, each to be measured alone; else nothing."""
+        return {}
+
+    def make_room(self, weights: Mapping[str, Tensor]) -> None:
+        """Give every buffer the size that it has in `weights`, which are copied in afterwards.
+
+        Only a model whose buffers grow with its training text has anything to do here.
+        """
+
     def parameter_count(self) -> int:
         """Parameters, tied ones once."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+class ReadsTrainingText(ABC):
+    """What a model adds to the contract that takes more from its training text than gradients."""
+
+    @abstractmethod
+    def read_training_text(self, ids_N: NDArray[np.int64], groups_N: NDArray[np.int64]) -> None:
+        """Take what the model wants, before its first step and before a resumed one.
+
+        Args:
+            ids_N: the whole text, `BOS text EOS BOS …`.
+            groups_N: the number of the group that each token belongs to.
+
+        Raises:
+            EscadaError: the text does not suit the model.
+        """
+
+    @abstractmethod
+    def training_nats(self, ids_BT: Tensor, starts_B: Tensor) -> Tensor:
+        """Nats of the targets of windows of that text, in place of the cross-entropy of `forward`.
+
+        Before `read_training_text` too, where only time and memory are asked for.
+
+        Args:
+            ids_BT: windows with the token after each, (B, T + 1).
+            starts_B: where they begin in the text, which is read in a circle.
+
+        Returns:
+            Shape (B, T).
+        """
 
 
 def build_model(config: ModelConfig, vocab_size: int, seed: int) -> LanguageModel:

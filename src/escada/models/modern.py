@@ -195,11 +195,11 @@ class Model(LanguageModel):
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         """See `LanguageModel.forward`."""
-        return self.output(self._read(ids_BT, self.fresh_state(len(ids_BT))))
+        return self.output(self.read(ids_BT, self.fresh_state(len(ids_BT))))
 
     def last_logits(self, ids_BT: Tensor) -> Tensor:
         """See `LanguageModel.last_logits`."""
-        return self.output(self._read(ids_BT, self.fresh_state(len(ids_BT)))[:, -1])
+        return self.output(self.read(ids_BT, self.fresh_state(len(ids_BT)))[:, -1])
 
     def fresh_state(self, batch_size: int) -> ModernState:
         """See `LanguageModel.fresh_state`."""
@@ -219,9 +219,9 @@ class Model(LanguageModel):
     def advance(self, ids_BT: Tensor, state: DecodingState) -> Tensor:
         """See `LanguageModel.advance`."""
         assert isinstance(state, ModernState)
-        return self.output(self._read(ids_BT, state))
+        return self.output(self.read(ids_BT, state))
 
-    def _read(self, ids_BT: Tensor, state: ModernState) -> Tensor:
+    def read(self, ids_BT: Tensor, state: ModernState) -> Tensor:
         """What the logits read (B, T, D); `state` becomes the one after the last token."""
         config, T = self.config, ids_BT.shape[1]
         back = config.convolution_tokens - 1

@@ -10,6 +10,8 @@
 | `output` | the matrix that gives the logits |
 | `matrices` | every other matrix, that is, parameter of two dimensions |
 | `vectors` | norms, biases, filters and whatever else is no matrix |
+
+A module whose class has a `role` says it for its own parameters.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ def parameter_roles(model: nn.Module) -> dict[Role, list[nn.Parameter]]:
             named[id(module.weight)] = "tables" if module.sparse else "embeddings"
         elif isinstance(module, nn.Linear) and module.out_features == vocab_size:
             named.setdefault(id(module.weight), "output")
+        if (role := getattr(type(module), "role", None)) is not None:
+            named |= {id(parameter): role for parameter in module.parameters(recurse=False)}
     roles: dict[Role, list[nn.Parameter]] = {role: [] for role in ROLES}
     for parameter in model.parameters():
         usual: Role = "matrices" if parameter.ndim == 2 else "vectors"

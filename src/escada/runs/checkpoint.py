@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from escada.errors import EscadaError
 from escada.files import new_directory, sha256_file, write_json
+from escada.models.contract import LanguageModel
 from escada.runs.layout import RESTORE, read_whole
 
 SCHEMA_VERSION = 1
@@ -70,6 +71,8 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], where: object)
     Raises:
         EscadaError: another set of names or shapes.
     """
+    if isinstance(model, LanguageModel):
+        model.make_room(weights)
     own = weights_of(model)
     if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in weights.items()}:
         raise EscadaError("the weights are of a model of another shape", where=where, fix=RESTORE)

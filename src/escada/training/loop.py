@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.cost.memory import peak_memory_bytes
@@ -37,7 +36,7 @@ from escada.training.metrics import Log, Measured
 from escada.training.schedules import rate_factor
 from escada.training.setup import Setup
 from escada.training.state import TrainingState, restore_training, training_tensors
-from escada.training.step import Stepper
+from escada.training.step import Stepper, Windows
 
 LOG_ROWS = 200
 CHECKPOINT_SECONDS = 60.0
@@ -121,8 +120,8 @@ class Training:
         state.step += 1
         state.unlogged_steps += 1
 
-    def _micro_batches(self, step: int) -> tuple[Tensor, ...]:
-        """This process's rows of the windows of a step, on the device: some times (B, T + 1)."""
+    def _micro_batches(self, step: int) -> list[Windows]:
+        """This process's rows of the windows of a step, on the device."""
         rows, device = self.share.sequences, self.setup.device
         first = step * self.train.batch_sequences + self.world.rank * rows
         starts = self.batches.starts(first, rows)
@@ -130,7 +129,12 @@ class Training:
         if device.type == "cuda":
             ids_BT = ids_BT.pin_memory()  # a copy from other memory would wait for the GPU
         ids_BT = ids_BT.to(device, non_blocking=True)
-        return torch.split(ids_BT, self.share.micro_batch_sequences)
+        windows = zip(
+            torch.split(ids_BT, self.share.micro_batch_sequences),
+            torch.split(torch.from_numpy(starts), self.share.micro_batch_sequences),
+            strict=True,
+        )
+        return list(windows)
 
     def go(
         self,

@@ -17,7 +17,9 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from escada.cost.meter import Meter
 from escada.cost.sheet import write_sheet
@@ -25,6 +27,7 @@ from escada.errors import EscadaError
 from escada.evaluation.sampling import document_sample
 from escada.files import exclusive
 from escada.generation.contract_check import check_contract
+from escada.models.contract import ReadsTrainingText
 from escada.models.saved import setting_of
 from escada.runs.corpus import corpus_of
 from escada.runs.device import memory_errors
@@ -299,6 +302,17 @@ def _windows(spec: Spec, stream: TokenStream, seed: int) -> WindowBatches:
     )
 
 
+def token_groups(corpus: Corpus, stream: TokenStream) -> NDArray[np.int64]:
+    """The number of the group that each token of the training text belongs to."""
+    numbers: dict[tuple[str, str], int] = {}
+    group_D = [
+        numbers.setdefault((document.source, document.group), len(numbers))
+        for document in corpus.documents("train")
+    ]
+    lengths_D = np.diff(stream.document_starts, append=stream.n_tokens)
+    return np.repeat(np.array(group_D), lengths_D)
+
+
 def _train(
     run: Run,
     corpus: Corpus,
@@ -325,6 +339,10 @@ def _train(
 
     def new_training(steps: int, state: TrainingState | None = None) -> Training:
         model = run.new_model().to(device)
+        if isinstance(model, ReadsTrainingText):
+            say(f"{spec.name}: reading the training text")
+            stream = batches.stream
+            model.read_training_text(stream.read(0, stream.n_tokens), token_groups(corpus, stream))
         return Training(run, model, batches, setup, total_steps=steps, state=state)
 
     if run.record.total_steps is None:

@@ -2,7 +2,7 @@
 
     stepper = Stepper(model, spec.train, setup)
     stepper.set_rates(factor)          # the schedule's, on the optimizer's own rates
-    stepper.add_gradient(ids_BT)       # forward and backward pass of a micro-batch, some times
+    stepper.add_gradient(windows)      # forward and backward pass of a micro-batch, some times
     stepper.clip()
     stepper.update()                   # refused, if anything is not finite
 
@@ -15,16 +15,21 @@ Shapes: B sequences of a micro-batch, T tokens in a window, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from escada.cost.flops import targets_per_step
-from escada.models.contract import LanguageModel
+from escada.models.contract import LanguageModel, ReadsTrainingText
 from escada.runs.device import sum_type
 from escada.spec import TrainSpec
 from escada.training.compilation import compile_errors
 from escada.training.optimizers import build_optimizer
 from escada.training.setup import Setup
+
+Windows = tuple[Tensor, Tensor]
+"""Ids of a micro-batch's windows, (B, T + 1), and where each begins in the training text, (B,)."""
 
 
 class Objective(nn.Module):
@@ -40,8 +45,11 @@ class Objective(nn.Module):
         self.last_only = train.objective == "last"
         self.label_smoothing = train.label_smoothing
 
-    def forward(self, ids_BT: Tensor) -> Tensor:
-        """Nats summed over the trained targets of windows (B, T + 1), a scalar."""
+    def forward(self, ids_BT: Tensor, starts_B: Tensor) -> Tensor:
+        """Nats summed over the trained targets of `Windows`, a scalar."""
+        if isinstance(self.model, ReadsTrainingText):
+            nats_BT = self.model.training_nats(ids_BT, starts_B)
+            return (nats_BT[:, -1:] if self.last_only else nats_BT).sum()
         targets_BT = ids_BT[:, 1:]
         logits_BTV = self.model(ids_BT[:, :-1])
         if self.last_only:
@@ -77,14 +85,14 @@ class Stepper:
         # Processes average their gradients, where the step wants the sum.
         self._divisor = targets_per_step(train) / setup.world.size
 
-    def rehearse(self, ids_BT: Tensor) -> None:
+    def rehearse(self, windows: Windows) -> None:
         """A micro-batch without a step, before any clock runs.
 
         It compiles, and lets DistributedDataParallel put its buckets in the order in which
         gradients come: from then on, and after a resume too, every step sums in the same order.
         """
         with compile_errors():
-            self._nats_of(ids_BT).backward()
+            self._nats_of(windows).backward()
         self.optimizer.zero_grad(set_to_none=True)
 
     def set_rates(self, factor: float) -> None:
@@ -92,22 +100,22 @@ class Stepper:
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
-    def accumulate(self, micro_batches: tuple[Tensor, ...]) -> None:
-        """The gradient of the step's mean loss, summed over micro-batches of windows (B, T + 1)."""
+    def accumulate(self, micro_batches: Sequence[Windows]) -> None:
+        """The gradient of the step's mean loss, summed over micro-batches."""
         self.optimizer.zero_grad(set_to_none=True)
-        for number, ids_BT in enumerate(micro_batches, start=1):
-            self.add_gradient(ids_BT, more_to_come=number < len(micro_batches))
+        for number, windows in enumerate(micro_batches, start=1):
+            self.add_gradient(windows, more_to_come=number < len(micro_batches))
 
-    def add_gradient(self, ids_BT: Tensor, *, more_to_come: bool = False) -> None:
+    def add_gradient(self, windows: Windows, *, more_to_come: bool = False) -> None:
         """Forward and backward pass; processes exchange gradients when no more are to come."""
         with self.setup.world.keep_local(self.objective, local=more_to_come):
-            nats = self._nats_of(ids_BT)
+            nats = self._nats_of(windows)
             self.scaler.scale(nats / self._divisor).backward()
         self.nats += nats.detach()
 
-    def _nats_of(self, ids_BT: Tensor) -> Tensor:
+    def _nats_of(self, windows: Windows) -> Tensor:
         with self.setup.precision.autocast(self.setup.device):
-            return self.objective(ids_BT)
+            return self.objective(*windows)
 
     def clip(self) -> None:
         """Measure the gradient's norm, and scale the gradient down where the spec limits it."""

@@ -180,9 +180,10 @@ def _named_tasks(run: Run, names: list[str], data: Path | None, device: str, jso
 
     tasks = [task for name in names for task in find_tasks(name)]
     subject = Subject(run, corpus_of(run, data), device=device)
-    if refused := [task.name for task in tasks if not task.applies(subject.corpus)]:
+    if refused := [task.name for task in tasks if not task.applies(subject)]:
         raise EscadaError(
-            f"the corpus holds nothing for the task {refused[0]!r}", where=subject.corpus.path
+            f"run and corpus hold nothing for the task {refused[0]!r}",
+            where=f"{run.path}, {subject.corpus.path}",
         )
     if evaluate(subject, tasks, lambda done: echo(done, err=True)):
         write_card(run)

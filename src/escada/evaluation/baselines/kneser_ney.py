@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from escada.models.kneser_ney import KneserNey, Table, ngram_rows, single_tokens
-from escada.models.ngram_counts import NOT_SEEN, Integers, Level, count_ngrams
+from escada.models.ngrams.kneser_ney import KneserNey, Table, ngram_rows, single_tokens
+from escada.models.ngrams.levels import NOT_SEEN, Integers, Level, count_ngrams
 from escada.text.tokenizers import Tokenizer
 
 SHORTEST_ORDER, LONGEST_ORDER = 3, 20

@@ -38,7 +38,6 @@ from escada.generation.decoding import Sample, generate
 from escada.generation.samplers import SamplerSettings
 from escada.models.contract import LanguageModel
 from escada.runs.run import Run
-from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
@@ -274,9 +273,9 @@ class Cloze(Task[ClozeResult]):
     result = ClozeResult
     done = "last words guessed"
 
-    def applies(self, corpus: Corpus) -> bool:
+    def applies(self, subject: Subject) -> bool:
         """Whether the held-out documents are long enough to leave out a last word."""
-        return bool(cloze_items(corpus.documents(SPLIT)))
+        return bool(cloze_items(subject.corpus.documents(SPLIT)))
 
     def rows(self, run: Run) -> Path:
         """What was written for each item."""

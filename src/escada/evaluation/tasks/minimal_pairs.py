@@ -247,9 +247,9 @@ class MinimalPairs(Task[PairsResult]):
     def __init__(self, source_file: Path | None = None) -> None:
         self.source_file = source_file
 
-    def applies(self, corpus: Corpus) -> bool:
+    def applies(self, subject: Subject) -> bool:
         """Only the default corpus has annotated treebanks."""
-        return has_pairs(corpus)
+        return has_pairs(subject.corpus)
 
     def rows(self, run: Run) -> Path:
         """The sums of each pair."""

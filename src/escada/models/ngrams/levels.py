@@ -49,6 +49,10 @@ class Level:
     def __len__(self) -> int:
         return len(self.keys_N)
 
+    def adjusted(self) -> NDArray[np.int32]:
+        """What Kneser-Ney counts of a shorter n-gram: its kinds or, if it has none, its count."""
+        return np.where(self.kinds_N > 0, self.kinds_N, self.counts_N)
+
     def find(self, contexts_N: Integers, tokens_N: Integers, vocab_size: int) -> Integers:
         """Rows of the n-grams of these contexts (rows one level below) and last tokens.
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from escada.models.contract import DecodingState, LanguageModel
-from escada.models.ngram_counts import NOT_SEEN, Integers, Level
+from escada.models.ngrams.levels import NOT_SEEN, Integers, Level
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int32]
@@ -68,20 +68,20 @@ class Table:
         probabilities_E: discounted, given the context.
         starts_C: E of each context's first n-gram, and where the last one ends: (C + 1,).
         rests_C: the weight of the shorter context; 1 for a context that nothing was seen after.
+        totals_C: what was counted after each context.
     """
 
     tokens_E: Counts
     probabilities_E: Floats
     starts_C: Integers
     rests_C: Floats
+    totals_C: Floats
 
     @classmethod
     def of(cls, levels: Sequence[Level], length: int, *, longest: bool) -> Self:
         """The n-grams of a length, counted as the longest or as a shorter one."""
         level, n_contexts = levels[length - 1], len(levels[length - 2])
-        counts_E = level.counts_N
-        if not longest:
-            counts_E = np.where(level.kinds_N > 0, level.kinds_N, counts_E)
+        counts_E = level.counts_N if longest else level.adjusted()
         context_E, tokens_E = np.divmod(level.keys_N, len(levels[0]))
         discount_E = discounts(counts_E)[np.minimum(counts_E, 3)]
         total_C = np.bincount(context_E, weights=counts_E, minlength=n_contexts)
@@ -92,6 +92,7 @@ class Table:
             probabilities_E=(counts_E - discount_E) / total_C[context_E],
             starts_C=np.concatenate([[0], np.cumsum(sizes_C)]),
             rests_C=np.where(sizes_C > 0, taken_C / np.maximum(total_C, 1), 1.0),
+            totals_C=total_C.astype(np.float64),
         )
 
     def interpolate(self, shorter_N: Floats, contexts_N: Integers, rows_N: Integers) -> Floats:
@@ -116,7 +117,7 @@ class Table:
 
 def single_tokens(level: Level, bos_id: int) -> Floats:
     """Probabilities without a context, over all that can follow: (V,)."""
-    counts_V = level.kinds_N.copy()
+    counts_V = level.adjusted()
     counts_V[bos_id] = 0
     discount_V = discounts(counts_V)[np.minimum(counts_V, 3)]
     total = max(int(counts_V.sum()), 1)
