@@ -1,1 +1,1 @@
-"""A climb: several rungs trained under one budget, compared, and set into one row per run."""
+"""A climb: train several rungs under one budget, compare them, and summarise each run in a row."""

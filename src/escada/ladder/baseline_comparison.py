@@ -1,10 +1,10 @@
-"""Rungs against baselines, by the test that rungs are compared with among themselves.
+"""Compare rungs with the baselines, by the same paired test as between rungs.
 
     rows = compare_with_baselines(recipes, controls.baselines, out / "controls.json")
 
-What a baseline was charged for each document is taken from beside the controls. A compressor that
-reads the documents in one stream has no such sums: its figure stands for every document, as a fixed
-rate, so that the interval is that of the rung alone.
+Per-document sums of a baseline are stored next to the controls file. A compressor that reads all
+documents as one stream has none: every document gets its overall rate, so the interval reflects
+the rung's variance alone.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ SCHEMA_VERSION = 1
 def compare_with_baselines(
     recipes: Sequence[RecipeRuns], baselines: Sequence[BaselineRow], controls: Path
 ) -> list[BaselineComparison]:
-    """A row for each rung and baseline; the rung is `a`.
+    """One row per rung and baseline; the rung is `a`.
 
     Args:
-        recipes: measured on test documents.
+        recipes: rungs evaluated on the test documents.
         baselines: rows of `corpus_controls`.
-        controls: the file that they are kept in.
+        controls: path of the controls file.
     """
     scores = {
         (baseline.key, split): control_scores(controls, baseline.key, split)
@@ -61,13 +61,7 @@ def compare_with_baselines(
 def keep_best_baseline(
     recipes: Sequence[RecipeRuns], best: BaselineRow, rows: Sequence[BaselineComparison]
 ) -> None:
-    """Write into each run's folder, for its card, what the rows say of it and the best baseline.
-
-    Args:
-        recipes: whose runs they are.
-        best: of the baselines.
-        rows: of `compare_with_baselines`.
-    """
+    """Write each rung's comparison with the best baseline into its run folders, for the card."""
     of_best = {row.a: row for row in rows if row.b == best.key}
     baseline = BaselineRow(key=best.key, name=best.name, bits_per_byte=best.bits_per_byte)
     for recipe in recipes:
@@ -91,7 +85,7 @@ def keep_best_baseline(
 def _as_recipe(
     baseline: BaselineRow, rung: Recipe, kept: Mapping[tuple[str, str], DocumentScores]
 ) -> Recipe:
-    """A baseline as a recipe; `kept` are sums per document by key and split."""
+    """A baseline as a recipe; `kept` has document sums by (baseline key, split)."""
     if not baseline.scored_splits:
         scores = [_at_a_rate(rung.scores[0], baseline.bits_per_byte)]
         beside = [_at_a_rate(one, baseline.bits_per_byte) for one in rung.beside[:1]]
@@ -106,7 +100,7 @@ def _at_a_rate(scores: DocumentScores, bits_per_byte: float) -> DocumentScores:
 
 
 def _pairs(a: RecipeRuns, baseline: BaselineRow, controls: Path) -> Difference | None:
-    """The difference in accuracy on the minimal pairs; None where one did not answer them."""
+    """The difference in minimal-pair accuracy; None unless both sides have the same pairs."""
     paths = [PAIRS.rows(run) for run in a.runs]
     if baseline.minimal_pairs is None or not all(path.exists() for path in paths):
         return None

@@ -1,13 +1,13 @@
-"""A climb: several rungs under one budget, on one corpus, judged by one ruler, in one report.
+"""A climb: several rungs under one budget, on one corpus, compared in one report.
 
     for each seed, for each rung:
         train (or resume, or recognise as done) → ruler → samples → pairs, cloze, guardrails
         → comparisons → ladder.json
     at the end:     the table, ladder.json and report/index.html
 
-Every step is recognised by the hash of its content, so a second climb retrains nothing and a climb
-that was stopped goes on where it was. Each training is a process of its own: its peak memory and
-its random state are its own, and a crash does not take the climb with it.
+Each step is identified by the hash of its content, so rerunning a climb trains nothing twice and an
+interrupted climb continues where it stopped. Each training runs in its own process, which isolates
+its peak memory, its random state and its crashes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a climb is asked to do."""
+    """What to climb and how."""
 
     rungs: Sequence[str]
     preset: str
@@ -58,24 +58,24 @@ class Plan:
     device: str = "auto"
     overrides: Sequence[str] = ()
     tasks: Sequence[Task[Any]] = ()
-    """Evaluated beside those of every climb."""
+    """In addition to the default tasks of a climb."""
 
     def spec(self, rung: str) -> Spec:
-        """A rung as this climb trains it."""
+        """The spec of a rung with this climb's preset, overrides and budget."""
         spec = load_spec(rung, preset=self.preset, overrides=self.overrides)
         return spec if self.budget is None else spec.with_budget(self.budget)
 
 
 class ClimbInterrupted(Exception):  # noqa: N818 - a request of the user, not an error
-    """The user asked to stop; the same command goes on with the climb."""
+    """The user asked to stop; rerunning the same command resumes the climb."""
 
 
 def climb(plan: Plan, say: Callable[[str], None]) -> Ladder:
-    """Train, judge and sample every rung of the plan; write ladder.json after each.
+    """Train, evaluate and sample every rung of the plan; write ladder.json after each.
 
     Args:
         plan: what to climb.
-        say: called with a sentence when something begins.
+        say: called with a progress message.
 
     Returns:
         The content of ladder.json.
@@ -96,7 +96,7 @@ def climb(plan: Plan, say: Callable[[str], None]) -> Ladder:
 
 
 def _planned(plan: Plan, specs: Mapping[str, Spec]) -> list[Planned]:
-    """The runs of the climb in their order, for whoever follows it."""
+    """The runs of the climb in order, for `escada report --watch`."""
     return [
         Planned(spec.name, seed, run_key(spec, seed=seed, corpus_hash=plan.corpus.hash))
         for seed in plan.seeds
@@ -117,7 +117,7 @@ def _climb(plan: Plan, specs: Mapping[str, Spec], say: Callable[[str], None]) ->
             runs.append(run)
             rows.append(rung_row(run, plan.corpus, plan.out, plan.tasks))
             is_last = len(runs) == len(plan.seeds) * len(specs)
-            if measured or is_last:  # where nothing is new, once at the end is enough
+            if measured or is_last:  # if nothing is new, writing it once at the end is enough
                 ladder = _ladder(plan, controls, runs, rows)
                 write_json(plan.out / LADDER, ladder.model_dump(mode="json"))
     assert ladder is not None
@@ -127,7 +127,7 @@ def _climb(plan: Plan, specs: Mapping[str, Spec], say: Callable[[str], None]) ->
 def _ladder(
     plan: Plan, controls: CorpusControls, runs: Sequence[Run], rows: Sequence[RungRow]
 ) -> Ladder:
-    """The runs compared among themselves and with the baselines; their cards are written anew."""
+    """Compare the runs with one another and with the baselines; rewrite their cards."""
     recipes = group(runs)
     comparisons = compare_recipes(ladder_pairs(recipes))
     compared = compare_with_baselines(recipes, controls.baselines, plan.out / CONTROLS)
@@ -159,10 +159,10 @@ def _ladder(
 
 
 def _claim(out: Path) -> None:
-    """Make the climb's folder; if it is there, nothing in it that is not a climb's is overwritten.
+    """Create the climb's folder.
 
     Raises:
-        EscadaError: files of these names lie there that no climb wrote.
+        EscadaError: it holds files of these names that no climb wrote.
     """
     make_directory(out)
     ours = {
@@ -171,7 +171,7 @@ def _claim(out: Path) -> None:
         if (out / name).exists()
     }
     if (out / REPORT).exists():
-        # A climb that wrote its ladder has a report, and so has one that was watched before.
+        # The report exists after the first ladder.json, or earlier if the climb was watched.
         ours[REPORT] = LADDER in ours or bool(read_plan(out))
     if foreign := [name for name, own in ours.items() if not own]:
         raise EscadaError(
@@ -211,22 +211,22 @@ def _trained(plan: Plan, rung: str, spec: Spec, seed: int, say: Callable[[str], 
 
 
 def _with_seed(plan: Plan, seed: int) -> str:
-    """Said only where there are several."""
+    """The seed for the message, if there are several."""
     return f", seed {seed}" if len(plan.seeds) > 1 else ""
 
 
 def _escada(arguments: Sequence[str]) -> int:
-    """Run a verb in a process of its own; on Ctrl-C wait until it has saved."""
-    # The path of the run, its last line, is for scripts; here it would only interrupt the story.
+    """Run an escada command in its own process; on Ctrl-C, let it save before it exits."""
+    # stdout is dropped: its last line, the run's path, is meant for scripts.
     process = start_apart([sys.executable, "-m", "escada", *arguments])
     while True:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            ask_to_stop(process)  # it saves and exits
+            ask_to_stop(process)  # it saves, then exits
 
 
 def _find(out: Path, key: str) -> Run | None:
-    """The run of that key, finished ones first; rehearsals are not runs of the ladder."""
+    """The run with that key, finished ones first; dry runs are ignored."""
     candidates = [run for run in find_runs(out, key) if not run.record.dry_run]
     return max(candidates, key=lambda run: run.finished, default=None)

@@ -1,11 +1,11 @@
-"""Runs beside one another: grouped into recipes, compared in pairs, with all that was measured.
+"""Group runs into recipes and compare recipes in pairs.
 
-    recipes = group(runs)                    # runs that differ in their seed only are one recipe
+    recipes = group(runs)                    # runs that differ only in seed form one recipe
     rows = compare_recipes(recipes, ladder_pairs(recipes), split="test")
 
-A row is what `significance.compare` says of bits per byte, and beside it what else the runs'
-folders hold: accuracy on the minimal pairs, verdicts of the guardrails, and what both cost. Nothing
-is measured here; what a folder does not hold is None in the row.
+A row is the result of `significance.compare` on bits per byte, plus minimal-pair accuracy,
+guardrail verdicts and costs from the run folders. Nothing is measured here; what a folder lacks is
+None.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ COSTS = ("parameters", "training_seconds", "training_flops", "training_tokens", 
 
 @dataclass(frozen=True, slots=True)
 class RecipeRuns:
-    """One rung's runs, a seed each, in the order of their seeds."""
+    """A rung's runs, one per seed, sorted by seed."""
 
     name: str
     runs: Sequence[Run]
 
     @property
     def seeds(self) -> list[int]:
-        """Of its runs."""
+        """The seeds of its runs."""
         return [run.seed for run in self.runs]
 
 
 def group(runs: Iterable[Run]) -> list[RecipeRuns]:
-    """Runs that differ in nothing but their seed become one recipe, in the order of their coming.
+    """Group runs that differ only in seed, keeping the order of first appearance.
 
-    A recipe is called what its rung is called; where two recipes share a name, by name and hash.
+    A recipe has its rung's name, or name@hash if two recipes share a name.
 
     Raises:
-        EscadaError: a run twice, or runs of different corpora.
+        EscadaError: a run given twice, or runs of different corpora.
     """
     by_recipe: dict[tuple[str, str], list[Run]] = {}
     corpora: dict[str, Run] = {}
@@ -84,10 +84,10 @@ def group(runs: Iterable[Run]) -> list[RecipeRuns]:
 def ladder_pairs(
     recipes: Sequence[RecipeRuns], split: str = "test"
 ) -> list[tuple[RecipeRuns, RecipeRuns]]:
-    """What a ladder asks: each rung against the one it follows and those that it names besides.
+    """The comparisons of a ladder: each rung with the one it follows and those in `also_against`.
 
-    Where the rung that one follows is absent, the nearest below it that is there stands in. Last
-    comes the best rung against the second, unless they were compared already.
+    If the rung it follows is absent, the nearest present one below it is used. The last pair is the
+    best rung against the second best, unless already listed.
     """
     by_rung = {recipe.runs[0].spec.name: recipe for recipe in recipes}
     pairs: list[tuple[RecipeRuns, RecipeRuns]] = []
@@ -125,10 +125,10 @@ def compare_recipes(
     split: str = "test",
     metric: Metric = "bits_per_byte",
 ) -> list[ComparisonRow]:
-    """A row for each pair.
+    """One row per pair.
 
     Raises:
-        EscadaError: a run was not measured on the split, or `significance.compare` refuses.
+        EscadaError: a run was not evaluated on the split, or `significance.compare` refuses.
     """
     return [_row(a, b, split, metric) for a, b in pairs]
 
@@ -147,10 +147,10 @@ def _row(a: RecipeRuns, b: RecipeRuns, split: str, metric: Metric) -> Comparison
 
 
 def recipe_of(recipe: RecipeRuns, split: str) -> Recipe:
-    """The sums per document of a rung's runs.
+    """A rung's runs with their sums per document.
 
     Raises:
-        EscadaError: a run was not measured on the split.
+        EscadaError: a run was not evaluated on the split.
     """
     scores = [read_scores(run.layout.document_scores(split)) for run in recipe.runs]
     beside: list[DocumentScores] = []
@@ -164,23 +164,23 @@ def _protocol(recipe: RecipeRuns, split: str) -> str:
 
 
 def _pairs_accuracy(recipe: RecipeRuns) -> float | None:
-    """Mean over seeds; None if a run has none."""
+    """Mean over seeds; None if any run has no result."""
     return _mean([r and r.accuracy for r in (read_if_there(run, PAIRS) for run in recipe.runs)])
 
 
 def _guardrails(recipe: RecipeRuns) -> str | None:
-    """The worst verdict of its runs."""
+    """The worst verdict over its runs."""
     found = [r and r.verdict for r in (read_if_there(run, GUARDRAILS) for run in recipe.runs)]
     return next((v for v in ("fail", "invalid", "pass") if v in found), None)
 
 
 def _cost(a: RecipeRuns, b: RecipeRuns, name: str) -> CostRatio:
-    """Means over seeds."""
+    """A cost of both recipes, averaged over seeds."""
     of_a, of_b = (_mean([getattr(run.record, name) for run in recipe.runs]) for recipe in (a, b))
     return CostRatio(a=of_a, b=of_b, ratio=of_a / of_b if of_a and of_b else None)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """None if any is."""
+    """The mean; None if any value is."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if len(known) == len(values) else None

@@ -1,7 +1,7 @@
-"""A run on its ladder: everything that is measured of it, and the row that sums it up.
+"""Evaluate a finished run of a climb, and summarise it in a row of ladder.json.
 
-review(run, corpus, say)               # makes what is not there yet
-row = rung_row(run, corpus, out)       # reads what is there
+review(run, corpus, say)               # evaluates what is missing
+row = rung_row(run, corpus, out)       # reads the results
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def review(
     device: str = "auto",
     also: Sequence[Task[Any]] = (),
 ) -> bool:
-    """Measure a finished run and let it write; False when all of it was done before.
+    """Evaluate and sample a finished run; False if everything was already done.
 
     Args:
         run: finished.
-        corpus: that it was trained on.
-        say: called with a sentence when something begins or is done.
+        corpus: the one it was trained on.
+        say: called with a progress message.
         device: `auto`, `cpu`, `cuda` …
-        also: tasks beside those of every climb, or in place of the one with the same name.
+        also: additional tasks; one replaces a default task of the same name.
     """
     name = run.spec.name
     say(f"{name}: evaluating")
@@ -44,13 +44,13 @@ def review(
 
 
 def rung_row(run: Run, corpus: Corpus, out: Path, also: Sequence[Task[Any]] = ()) -> RungRow:
-    """A run's figures, from its folder; what it is compared with comes later.
+    """A run's row, from its folder; `beats_previous` is filled in later.
 
     Args:
-        run: reviewed.
-        corpus: that it was trained on.
-        out: the climb's folder; the path of the run is told from there.
-        also: tasks whose figures stand under `tasks`, by name.
+        run: after `review`.
+        corpus: the one it was trained on.
+        out: the climb's folder; the run's path is relative to it.
+        also: additional tasks; their figures go into `tasks`, by task name.
     """
     (row,) = ladder_of_run(run.path, run.path.relative_to(out).as_posix()).rungs
     data = read_json(run.layout.data)
@@ -74,11 +74,11 @@ def rung_row(run: Run, corpus: Corpus, out: Path, also: Sequence[Task[Any]] = ()
 
 
 def step_of(row: RungRow, comparisons: Sequence[ComparisonRow]) -> StepComparison | None:
-    """The comparison with the rung that this one follows, or with the nearest below that.
+    """The comparison of a rung with the one it follows, or with the nearest present one below.
 
     Args:
-        row: of the rung.
-        comparisons: of `ladder_pairs`: the first one of a rung that follows another is its step.
+        row: the rung's row.
+        comparisons: from `ladder_pairs`, which lists this comparison first for each rung.
     """
     found = next((one for one in comparisons if one.a == row.name), None)
     if found is None or row.follows is None:
@@ -87,7 +87,7 @@ def step_of(row: RungRow, comparisons: Sequence[ComparisonRow]) -> StepCompariso
 
 
 def _unknown_in_training(run: Run, corpus: Corpus) -> int:
-    """Characters of the training split that the run's tokenizer cannot write."""
+    """Characters of the training split that the run's tokenizer maps to UNK."""
     tokenizer = run.tokenizer
     if tokenizer.unk_id is None:
         return 0
