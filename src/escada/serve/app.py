@@ -3,8 +3,8 @@
     service = Service(models, limits)
     app = create_app(service, tokens=["…"])
 
-`/v1/…` is OpenAI's form; `/escada/…`, `/` and `/static/…` are for the playground; `/health`,
-`/ready` and `/metrics` for those who run the service.
+`/v1/…` follows OpenAI's API; `/escada/…`, `/` and `/static/…` are the playground; `/health`,
+`/ready` and `/metrics` are for operators.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def create_app(
     only_this_machine: bool = True,
     host: str = "127.0.0.1",
 ) -> ASGIApp:
-    """The application, behind its middleware; see `SecurityMiddleware` for the arguments."""
+    """Build the application with its middleware; for the arguments see `SecurityMiddleware`."""
     app = FastAPI(
         title="escada",
         version=escada.__version__,
-        docs_url=None,  # they load scripts from elsewhere
+        docs_url=None,  # the docs pages load scripts from another host
         redoc_url=None,
         lifespan=service.lifespan,
     )
@@ -53,7 +53,7 @@ def create_app(
 
 
 def _describe(app: FastAPI, *, with_token: bool) -> None:
-    """The OpenAPI description as it is: wrong requests are answered 400, never 422."""
+    """Fix the OpenAPI description: invalid requests get 400, never 422; the token is declared."""
     describe = app.openapi
 
     def description() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Errors as OpenAI's API writes them, so that its clients raise what they always raise."""
+"""Errors in the format of OpenAI's API, so that its clients raise their usual exceptions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TYPES = {
 }
 _JSON_TYPE = re.compile(r"application/([\w.-]+\+)?json\s*(;|$)", re.IGNORECASE)
 _NOT_SUPPORTED = ("suffix", "presence_penalty", "frequency_penalty", "logit_bias")
-"""Fields that may only have the value that means nothing."""
+"""Fields accepted only with their neutral value."""
 _FIELD_MESSAGES = {
     **{name: f"{name} is not supported: leave it out." for name in _NOT_SUPPORTED},
     "best_of": "best_of is not supported: it must equal n.",
@@ -39,14 +39,12 @@ _FIELD_MESSAGES = {
 
 
 class ApiError(Exception):
-    """Something that the client is told.
+    """An error reported to the client.
 
     Args:
-        status: of HTTP.
-        message: a sentence.
-        param: the field of the request that it concerns.
-        code: a word for programs.
-        headers: of the response.
+        status: HTTP status code.
+        param: the request field it concerns.
+        code: machine-readable.
     """
 
     def __init__(
@@ -66,7 +64,7 @@ class ApiError(Exception):
         """The body, as `ErrorBody`."""
         kind = _TYPES.get(self.status, "invalid_request_error")
         content = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
-        # ASCII, because a message may quote what UTF-8 cannot carry: a lone surrogate.
+        # ASCII, because a message may quote a lone surrogate, which UTF-8 cannot encode.
         return json.dumps({"error": content}, ensure_ascii=True)
 
     def response(self) -> Response:
@@ -77,14 +75,14 @@ class ApiError(Exception):
 
 
 def shutting_down() -> ApiError:
-    """While the service ends."""
+    """503 while the service shuts down."""
     return ApiError(
         503, "The service is shutting down.", code="shutting_down", headers={"Retry-After": "5"}
     )
 
 
 def queue_full(retry_seconds: int) -> ApiError:
-    """When there is no place to wait."""
+    """429 when the queue is full."""
     return ApiError(
         429,
         f"Too many samples wait; try again in {retry_seconds} s.",
@@ -94,7 +92,7 @@ def queue_full(retry_seconds: int) -> ApiError:
 
 
 def validation_error(error: RequestValidationError, content_type: str) -> ApiError:
-    """The first problem of a body, of which the header says that it is `content_type`."""
+    """The first problem of an invalid body; `content_type` is its Content-Type header."""
     if not _JSON_TYPE.match(content_type):
         given = f"not {content_type!r}" if content_type else "and none was given"
         return ApiError(
@@ -120,7 +118,7 @@ def validation_error(error: RequestValidationError, content_type: str) -> ApiErr
 
 
 def http_error(request: Request, error: HTTPException) -> ApiError:
-    """A path or method that there is not, or a body that cannot be read."""
+    """An unknown path, a method that is not allowed, or a body that cannot be read."""
     if error.status_code == 404:
         message = f"There is nothing at {request.url.path}."
     elif error.status_code == 405:
@@ -131,7 +129,7 @@ def http_error(request: Request, error: HTTPException) -> ApiError:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every error in the one form."""
+    """Return every error in the same format."""
 
     @app.exception_handler(ApiError)
     async def api(request: Request, error: ApiError) -> Response:  # pyright: ignore[reportUnusedFunction]
@@ -149,5 +147,5 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]
-        del request, error  # starlette raises it again once this is sent: the log has it
+        del request, error  # starlette re-raises it after the response, so it is logged
         return ApiError(500, "Internal error.").response()

@@ -1,4 +1,4 @@
-"""What one user may ask for, so that there is something left for the others."""
+"""Limits per request and per service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 STOP_STRINGS = 4
 """As in OpenAI's API."""
 STOP_CHARACTERS = 200
-"""Of one stop string: text that may be its beginning is held back, so long ones delay a stream."""
+"""Of one stop string; text that may be its beginning is held back, so long ones delay a stream."""
 LOGPROBS = 20
 
 
@@ -17,12 +17,12 @@ class Limits:
 
     Attributes:
         max_prompt_tokens: of one prompt, BOS included.
-        max_tokens: that one sample may write.
-        max_n: samples of one request, all its prompts together.
-        max_rows: samples that a model writes at the same time.
-        max_queue: samples that wait, of all models together.
+        max_tokens: generated per sample.
+        max_n: samples per request, over all its prompts.
+        max_rows: samples a model generates at the same time.
+        max_queue: waiting samples, over all models.
         max_body_bytes: of a request.
-        body_seconds: within which a request's body must be here.
+        body_seconds: time limit for receiving a request's body.
     """
 
     max_prompt_tokens: int = 2048

@@ -1,4 +1,4 @@
-"""What a model thought of tokens, as OpenAI's `logprobs` has it."""
+"""Token log-probabilities in the format of OpenAI's `logprobs`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from escada.serve.schema import Logprobs
 
 
 def event_logprobs(table: PieceTable, event: Event, offset: int) -> Logprobs:
-    """Of one generated token, whose text begins at `offset`."""
+    """For one generated token; `offset` is where its text begins."""
     return Logprobs(
         tokens=[token_name(table, event.token)],
         token_logprobs=[-event.nats],
@@ -22,7 +22,7 @@ def event_logprobs(table: PieceTable, event: Event, offset: int) -> Logprobs:
 
 
 def prompt_logprobs(table: PieceTable, prompt: Prompt, scored: TokenScores) -> Logprobs:
-    """Of a prompt's tokens: of those that were given, or of its text's."""
+    """For a prompt's tokens: the ids given by the client, or those of its text."""
     values: list[float | None] = [-nats for nats in scored.nats.tolist()]
     named = scored.alternatives or [()] * len(scored.ids)
     tops: list[dict[str, float] | None] = [
@@ -31,7 +31,7 @@ def prompt_logprobs(table: PieceTable, prompt: Prompt, scored: TokenScores) -> L
             scored.ids.tolist(), scored.nats.tolist(), named, strict=True
         )
     ]
-    if len(prompt.given_ids) == len(prompt.ids):  # BOS too, before which there is nothing
+    if len(prompt.given_ids) == len(prompt.ids):  # BOS was given: it has none
         values, tops = [None, *values], [None, *tops]
     pieces = TextPieces(table)
     offsets, offset = list[int](), 0
@@ -49,10 +49,10 @@ def prompt_logprobs(table: PieceTable, prompt: Prompt, scored: TokenScores) -> L
 def _top_logprobs(
     table: PieceTable, token: int, nats: float, alternatives: Sequence[tuple[int, float]]
 ) -> dict[str, float]:
-    """The most probable tokens, and the one that stands there, the best first.
+    """The most probable tokens and the actual one, best first.
 
-    An UNK that is among the most probable keeps the model's own figure there, without the price of
-    its name: it is not a first choice.
+    If UNK is among the most probable, its entry is the model's own log-probability, without the
+    cost of naming the character.
     """
     named = {token: nats} | dict(alternatives)
     best_first = sorted(named.items(), key=lambda item: (item[1], item[0]))
@@ -60,7 +60,7 @@ def _top_logprobs(
 
 
 def merge_logprobs(parts: Sequence[Logprobs]) -> Logprobs:
-    """Several stretches of tokens as one."""
+    """Concatenate consecutive parts."""
     return Logprobs(
         tokens=[token for part in parts for token in part.tokens],
         token_logprobs=[value for part in parts for value in part.token_logprobs],

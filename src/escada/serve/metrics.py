@@ -1,4 +1,4 @@
-"""What Prometheus reads at `/metrics`, in a registry of its own."""
+"""Prometheus metrics for `/metrics`, in their own registry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEXT_TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 class Metrics:
     """Counts and times by model.
 
-    Only names of models that are served become labels, so strangers cannot make new series.
+    Only names of served models become labels, so clients cannot create new series.
     """
 
     def __init__(self) -> None:
@@ -56,20 +56,20 @@ class Metrics:
         )  # fmt: skip
 
     def first_token(self, model: str, seconds: float) -> None:
-        """A sample's first token came."""
+        """Record a sample's first token."""
         self._first.labels(model).observe(seconds)
         self.completion_tokens.labels(model).inc()
 
     def next_token(self, model: str, seconds: float) -> None:
-        """A sample's next token came."""
+        """Record a further token of a sample."""
         self._next.labels(model).observe(seconds)
         self.completion_tokens.labels(model).inc()
 
     def exposition(self, rows: Mapping[str, tuple[int, int]]) -> bytes:
-        """The text that Prometheus reads.
+        """The metrics in Prometheus's text format.
 
         Args:
-            rows: from the engine, by model: rows that decode, rows that wait.
+            rows: by model: running rows, waiting rows.
         """
         for model, (decoding, waiting) in rows.items():
             self.rows.labels(model).set(decoding)

@@ -1,11 +1,11 @@
-"""What is decided before a request reaches its route: Host, token, size of the body; and headers.
+"""Checks before a request reaches its route (Host, token, body size), and response headers.
 
-Host     on a loopback address only names of this machine are answered. Otherwise a page from
-         elsewhere could point its own name at 127.0.0.1 (DNS rebinding) and read the answers.
+Host     on a loopback address, only names of this machine are accepted: another site could point
+         its own name at 127.0.0.1 (DNS rebinding) and read the responses.
 token    compared in constant time. The page itself is public: it asks for the token.
-body     read whole before anything else, up to a limit, within a time.
-headers  on every answer. The policy allows the page nothing but what comes from here, and no
-         header allows other pages anything (no CORS).
+body     read completely before routing, up to a size limit and a time limit.
+headers  on every response. The Content-Security-Policy allows only same-origin resources, and
+         no CORS header is sent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from escada.serve.errors import ApiError
 from escada.serve.limits import Limits
 
 CLIENT = "escada.client"
-"""The key of a request's scope that holds whose turn it uses."""
+"""Key in the request scope: the client that fair queueing counts the request for."""
 HEADERS = {
     "content-security-policy": (
         "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; "
@@ -40,19 +40,19 @@ _HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 PUBLIC = ("/", "/favicon.ico", "/health", "/ready")
 STATIC = "/static"
 DISCARDED_BODIES = 16
-"""So many times the limit are read of a body that is too large, and thrown away."""
+"""Of a body that is too large, at most this many times the limit are read and discarded."""
 DISCARD_SECONDS = 1.0
 
 
 class SecurityMiddleware:
-    """An ASGI application around another; see the module docstring.
+    """ASGI middleware; see the module docstring.
 
     Args:
-        app: what is guarded.
-        limits: of bodies.
-        tokens: any of which opens; none: open to everybody.
-        only_this_machine: answer only to names of this machine, as on a loopback address.
-        host: that the user named; it is answered too.
+        app: the wrapped application.
+        limits: of request bodies.
+        tokens: any of them is accepted; none: no authentication.
+        only_this_machine: accept only Host names of this machine, as on a loopback address.
+        host: name given by the user; accepted as Host too.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class SecurityMiddleware:
         self._only_this_machine, self._host = only_this_machine, host.lower()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Handle one request."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":  # the server offers nothing else
+        if scope["type"] != "http":  # the server supports no other type
             raise AssertionError(f"a request of type {scope['type']}")
         send = _with_headers(send)
         try:
@@ -101,12 +101,12 @@ class SecurityMiddleware:
             )
 
     def _check_token(self, path: str, value: bytes) -> int:
-        """The number of the token that opened; 0 where none is needed."""
+        """The index of the matching token; 0 if none is needed."""
         if not self._tokens or path in PUBLIC or path.startswith(STATIC + "/"):
             return 0
         scheme, _, given = value.partition(b" ")
         given = given.strip()
-        # Each is compared, in a time that depends on none.
+        # Compare with every token, so that the time does not depend on which one matches.
         equal = [hmac.compare_digest(given, token) for token in self._tokens]
         if scheme.lower() != b"bearer" or not any(equal):
             raise ApiError(
@@ -118,7 +118,7 @@ class SecurityMiddleware:
         return equal.index(True)
 
     async def _whole_body(self, headers: dict[bytes, bytes], receive: Receive) -> Receive:
-        """Read the body; the route hears of it at once, and then of the client's leaving."""
+        """Read the body and return a `receive` that replays it, then reports disconnects."""
         limit = self._limits.max_body_bytes
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and len(length) < 20 and int(length) > limit:
@@ -152,10 +152,9 @@ class SecurityMiddleware:
 
 
 async def _discard(receive: Receive, most_bytes: int) -> None:
-    """Read what a client is still sending, for a while.
+    """Read and drop what a client is still sending, up to a limit.
 
-    A connection that is closed with unread bytes is reset, and the client may lose the answer that
-    says why.
+    Closing a connection with unread bytes resets it, and the client may lose the error response.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DISCARD_SECONDS):
@@ -188,13 +187,13 @@ _HOST = re.compile(r"(\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[^\[\]:@/]+))(:[0-9]+)?")
 
 
 def host_name(header: str) -> str:
-    """The name of a Host header, without port and brackets, in lower case; "" if it has no form."""
+    """The name in a Host header, without port and brackets, in lower case; "" if malformed."""
     match = _HOST.fullmatch(header.strip().lower())
     return (match["v6"] or match["name"]) if match else ""
 
 
 def is_this_machine(name: str) -> bool:
-    """Whether a name can only mean this machine: `localhost`, or a loopback address."""
+    """Whether a name always means this machine: `localhost` or a loopback address."""
     if name == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""The runs that are offered, each under its rung's name.
+"""The runs that are served, by model name.
 
 models = open_models([Path("climb")], weights=["v5=bf16"])
 models["v5"].batch
@@ -29,18 +29,16 @@ LADDER = "ladder.json"
 
 @dataclass(eq=False)
 class LoadedModel:
-    """A model that is served.
+    """A served model.
 
     Attributes:
-        name: that clients use.
-        tokenizer: the model's.
-        batch: decodes with it; for the engine's thread only.
-        profile: of the run's cleaning, which prompts go through too.
+        name: as clients use it.
+        batch: its decoder; to be used by the scheduler's thread only.
+        profile: cleaning profile of the run, applied to prompts too.
         created: Unix time of the run.
-        fingerprint: of all that decides what it writes.
-        rung: as the playground shows it.
-        ruler_context: W of the ruler for the run, for a model without a state; None: the model's.
-        pieces: what its tokens write, for the threads that build responses.
+        fingerprint: identifies run and weights.
+        ruler_context: the ruler's window for a stateless model, in tokens; None: the model's own.
+        pieces: text of its tokens, for the threads that build responses.
     """
 
     name: str
@@ -61,7 +59,7 @@ def find_model(models: Mapping[str, LoadedModel], name: str) -> LoadedModel:
     """A model by name.
 
     Raises:
-        ApiError: there is none.
+        ApiError: no such model.
     """
     if name not in models:
         raise ApiError(
@@ -83,7 +81,7 @@ def open_models(
     """Load runs, and all finished rungs of climbs.
 
     Args:
-        paths: folders of runs, or folders that hold runs.
+        paths: run folders, or folders that hold runs.
         weights: `KIND` for every model or `NAME=KIND` for one; see `with_weights`.
         max_rows: of each model's batch.
         device: `auto`, `cpu` or `cuda`.
@@ -92,7 +90,7 @@ def open_models(
         Models by name, in the order given.
 
     Raises:
-        EscadaError: no run, two of the same name, or weights that are not to be had.
+        EscadaError: no run, two of the same name, or weights of an unavailable kind.
     """
     runs = named([run for path in paths for run in runs_at(path)])
     kinds = _weights_by_name(weights, list(runs))
@@ -101,13 +99,12 @@ def open_models(
 
 
 def runs_at(path: Path) -> list[Run]:
-    """The run of a folder, or the finished ones that a climb's folder holds.
+    """The run of a folder, or the finished runs of a climb's folder.
 
-    A climb knows its runs; in a folder without `ladder.json` all finished ones count, rehearsals
-    aside.
+    In a folder without `ladder.json`, all finished runs except dry runs are taken.
 
     Raises:
-        EscadaError: neither.
+        EscadaError: no run there.
     """
     if (path / LADDER).exists():
         rows = read_json(path / LADDER).get("rungs", [])
@@ -127,7 +124,7 @@ def runs_at(path: Path) -> list[Run]:
 
 
 def named(runs: Sequence[Run]) -> dict[str, Run]:
-    """Runs by the name of their rung; where a rung has several, by rung and seed: `v5-seed1`.
+    """Runs by rung name, or by rung and seed (`v5-seed1`) if a rung has several.
 
     Raises:
         EscadaError: two runs of one rung and one seed.
@@ -151,7 +148,7 @@ def named(runs: Sequence[Run]) -> dict[str, Run]:
 
 def _weights_by_name(options: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     kinds = dict.fromkeys(names, "fp32")
-    for option in sorted(options, key=lambda text: "=" in text):  # those for one model come last
+    for option in sorted(options, key=lambda text: "=" in text):  # for one model: last, to override
         name, equals, kind = option.rpartition("=")
         if equals and name not in kinds:
             raise EscadaError(f"no model {name!r} is served", where="--weights",
@@ -186,14 +183,7 @@ def created_time(run: Run) -> int:
 
 
 def ladder_rung(run: Run, name: str, *, context_tokens: int | None, weights: str) -> LadderRung:
-    """A rung as the playground shows it.
-
-    Args:
-        run: the rung's.
-        name: under which it is served.
-        context_tokens: of its model.
-        weights: that it decodes with.
-    """
+    """A rung's description for the playground."""
     about, record = run.spec.about, run.record
     path = run.layout.evaluation("test")
     test = read_json(path) if path.exists() else {}

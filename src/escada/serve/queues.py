@@ -1,16 +1,14 @@
-"""Who waits for a model, and whose turn it is; for the scheduler.
+"""Per-model queues for the scheduler, and the order in which clients are served.
 
-Each model has two queues, one of texts to generate and one of texts to score, so that of both each
-gets as many seconds: however much one client has scored, a text that is being generated goes on.
+Each model has two queues, texts to generate and texts to score. Both get the same share of time, so
+scoring cannot starve generation.
 
-Within a queue, rows wait in a `FairQueue`: clients take turns; within a client, first come, first
-served. How much one client may hold of what all share (rows of a batch, places in the queue)
-follows one rule, `may_hold`: never more than he leaves free. So one client alone uses half of it, a
-second one half of the rest, and somebody who asks for one row finds a place at once, however much a
-single other client has asked for before.
+Within a queue, clients take turns (`FairQueue`); rows of one client are first come, first served.
+`may_hold` limits a client's share of batch rows and queue places: never more than it leaves free. A
+single client can therefore use half, a second one half of the rest, and a client that asks for one
+row finds a place at once.
 
-Source: the rule is that of buffers in network switches (Choudhury and Hahne 1998, dynamic
-thresholds).
+Source: dynamic thresholds for buffers in network switches (Choudhury and Hahne 1998).
 """
 
 from __future__ import annotations
@@ -30,18 +28,18 @@ T = TypeVar("T")
 Work = TypeVar("Work")
 
 PROMPT_TOKENS_AT_ONCE = 2048
-"""Read for rows that join before a step: the others wait that long for their next token."""
+"""Prompt tokens read per step for rows that join; running rows wait for them."""
 SCORING_STEP_TOKENS = 512
-"""Of one forward pass: others wait no longer than that for their next token."""
+"""Tokens per forward pass of scoring; bounds how long generation waits."""
 
 
 def may_hold(own: int, free: int, more: int = 1) -> bool:
-    """Whether a client who holds `own` may take `more` of the `free` ones."""
+    """Whether a client that holds `own` may take `more` of the `free` ones."""
     return own + more <= free
 
 
 class FairQueue(Generic[T]):
-    """Items by client, in turn.
+    """Items by client; clients are served round-robin.
 
     queue.push("a", row)
     client, row = queue.pop(lambda client: client != "b")
@@ -59,12 +57,12 @@ class FairQueue(Generic[T]):
         return len(self._waiting.get(client, ()))
 
     def push(self, client: str, item: T) -> None:
-        """Behind the client's other items; a client who had none comes last in turn."""
+        """Append to the client's items; a new client comes last in turn."""
         self._waiting.setdefault(client, deque()).append(item)
         self._size += 1
 
     def pop(self, allowed: Callable[[str], bool]) -> tuple[str, T] | None:
-        """The first item, in turn, of the clients that are allowed; None: there is none."""
+        """The next item among the allowed clients; None if there is none."""
         for client, items in self._waiting.items():
             if allowed(client):
                 item = items.popleft()
@@ -76,7 +74,7 @@ class FairQueue(Generic[T]):
         return None
 
     def remove(self, unwanted: Callable[[T], bool]) -> list[T]:
-        """Take items out, wherever they stand."""
+        """Remove and return all matching items."""
         removed: list[T] = []
         for client, items in list(self._waiting.items()):
             kept: deque[T] = deque()
@@ -92,12 +90,7 @@ class FairQueue(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job gets no more events.
-
-    Attributes:
-        message: for its client.
-        stopping: the service is shutting down; otherwise the model failed.
-    """
+    """Why a job gets no more events: the service is `stopping`, or the model failed."""
 
     message: str
     stopping: bool = False
@@ -109,7 +102,7 @@ class TextToScore:
 
     Attributes:
         sequence: its ids from BOS on.
-        alternatives: how many of the most probable tokens are named at each place.
+        alternatives: number of most probable tokens reported per position.
     """
 
     sequence: Integers
@@ -118,7 +111,7 @@ class TextToScore:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A text that was scored: the only event of its row."""
+    """The scores of a text: the only event of its row."""
 
     request: int
     scores: TokenScores
@@ -126,19 +119,18 @@ class Scored:
 
 
 Delivery = tuple[int, Event | Scored] | Failure
-"""A row's number within its job, and its event; or the end of all of them."""
+"""A row's number within its job and its event, or the failure of the whole job."""
 Receiver = Callable[[Sequence[Delivery]], None]
 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """The rows of one request, which the scheduler works on.
+    """The rows of one request.
 
     Attributes:
-        queue: that they are in.
-        client: whose they are.
-        receive: called, through the scheduler's `post`, with what is new of its rows.
-        submitted: on the clock of `time.perf_counter`.
+        queue: the queue they are in.
+        receive: called with new events, through the scheduler's `post`.
+        submitted: `time.perf_counter` at submission.
     """
 
     queue: ModelQueue[Any]
@@ -149,7 +141,7 @@ class Job:
 
 @dataclass(eq=False, slots=True)
 class Row(Generic[Work]):
-    """One text of a job: to be generated, or to be scored."""
+    """One text of a job, to generate or to score."""
 
     job: Job
     number: int
@@ -159,16 +151,13 @@ class Row(Generic[Work]):
 
 
 class ModelQueue(ABC, Generic[Work]):
-    """Rows of one kind for one model: those that wait, and those that the model works on.
-
-    Args:
-        name: of the model.
+    """Rows of one kind for one model, waiting or running.
 
     Attributes:
-        waiting: rows that the model does not work on yet.
-        rows: those that it works on, by their number there.
-        cancelled: jobs whose rows are to be taken out.
-        seconds: of the scheduler's thread, that this queue has had.
+        waiting: rows not started yet.
+        rows: running rows by their number in the batch.
+        cancelled: jobs whose running rows are to be removed.
+        seconds: scheduler time used by this queue.
     """
 
     def __init__(self, name: str) -> None:
@@ -180,39 +169,39 @@ class ModelQueue(ABC, Generic[Work]):
 
     @property
     def busy(self) -> bool:
-        """Whether there is something to do."""
+        """Whether any row is waiting or running."""
         return bool(self.rows or self.waiting)
 
     @abstractmethod
     def admit(self) -> None:
-        """Rows join, in turn of their clients."""
+        """Start waiting rows, in turn of their clients."""
 
     @abstractmethod
     def step(self) -> Sequence[Event | Scored]:
-        """One step of the model for the rows that have joined.
+        """One model step for the running rows.
 
         Raises:
-            EscadaError: a figure that is not finite, or memory runs out.
+            EscadaError: a non-finite value, or out of memory.
         """
 
     @abstractmethod
     def record(self, event: Any, row: Row[Work], now: float, metrics: Metrics) -> None:
-        """Tell the metrics of an event."""
+        """Record an event in the metrics."""
 
     @abstractmethod
     def release(self) -> None:
-        """Free the memory that is needed only while there are rows."""
+        """Free memory that is needed only while rows run."""
 
     def finish(self, number: int) -> None:
-        """A row is finished."""
+        """Remove a finished row."""
         del self.rows[number]
 
     def cancel(self, number: int) -> None:
-        """Take a row out before it is finished."""
+        """Remove an unfinished row."""
         self.finish(number)
 
     def drop_cancelled(self) -> None:
-        """Take out the rows that nobody waits for."""
+        """Remove the running rows of cancelled jobs."""
         if not self.cancelled:
             return
         for number, row in list(self.rows.items()):
@@ -223,7 +212,7 @@ class ModelQueue(ABC, Generic[Work]):
             self.release()
 
     def drop_all(self) -> set[Job]:
-        """Take out every row that the model works on: after an error none of them can go on."""
+        """Remove every running row, after an error, and return their jobs."""
         jobs = {row.job for row in self.rows.values()}
         for number in list(self.rows):
             self.cancel(number)
@@ -232,13 +221,7 @@ class ModelQueue(ABC, Generic[Work]):
 
 
 class GenerationQueue(ModelQueue[Request]):
-    """Texts to generate, decoded together in one batch.
-
-    Args:
-        name: of the model.
-        batch: made with `max_rows`.
-        max_rows: in the batch.
-    """
+    """Texts to generate, decoded together in one batch."""
 
     def __init__(self, name: str, batch: Batch, max_rows: int) -> None:
         super().__init__(name)
@@ -246,7 +229,7 @@ class GenerationQueue(ModelQueue[Request]):
         self._held: Counter[str] = Counter()  # rows in the batch by client
 
     def admit(self) -> None:
-        """Rows join as far as there is room, and no more than one long prompt is to be read."""
+        """Start rows while there is room, reading at most about one long prompt."""
 
         def allowed(client: str) -> bool:
             return may_hold(self._held[client], self._max_rows - len(self.rows))
@@ -264,7 +247,7 @@ class GenerationQueue(ModelQueue[Request]):
         return self._batch.step()
 
     def record(self, event: Event, row: Row[Request], now: float, metrics: Metrics) -> None:
-        """How long the token took."""
+        """Record the token's latency."""
         del event
         if row.last_event is None:
             metrics.first_token(self.name, now - row.job.submitted)
@@ -273,29 +256,26 @@ class GenerationQueue(ModelQueue[Request]):
         row.last_event = now
 
     def finish(self, number: int) -> None:
-        """A row is finished: its client may hold another one."""
+        """Remove a finished row; its client may start another."""
         client = self.rows.pop(number).job.client
         self._held[client] -= 1
         if not self._held[client]:
             del self._held[client]
 
     def cancel(self, number: int) -> None:
-        """Take a row out of the batch too."""
+        """Remove a row from the batch too."""
         self._batch.cancel(number)
         self.finish(number)
 
     def release(self) -> None:
-        """Give the batch's cache back, as a step without rows does."""
+        """Free the batch's cache, as a step without rows does."""
         self._batch.step()
 
 
 class ScoringQueue(ModelQueue[TextToScore]):
     """Texts to score, read together in forward passes of at most `SCORING_STEP_TOKENS`.
 
-    Args:
-        name: of the model.
-        batch: whose model reads.
-        context_tokens: of the ruler, for the run; None: the model's own.
+    `context_tokens` is the ruler's window for the run; None: the model's own.
     """
 
     def __init__(self, name: str, batch: Batch, context_tokens: int | None) -> None:
@@ -304,7 +284,7 @@ class ScoringQueue(ModelQueue[TextToScore]):
         self._reading: Reading | None = None
 
     def admit(self) -> None:
-        """Begin to read texts, together about as long as one long prompt."""
+        """Once the previous texts are done, start more: about one long prompt in total."""
         if self.rows:
             return
         tokens = 0
@@ -323,7 +303,7 @@ class ScoringQueue(ModelQueue[TextToScore]):
         )
 
     def step(self) -> list[Scored]:
-        """Read on; the scores come together, with the last step."""
+        """One forward pass; all scores are returned with the last one."""
         if self._reading is None or self._reading.step():
             return []
         scores = self._reading.scores()
@@ -331,10 +311,10 @@ class ScoringQueue(ModelQueue[TextToScore]):
         return [Scored(number, scores[number]) for number in self.rows]
 
     def record(self, event: Scored, row: Row[TextToScore], now: float, metrics: Metrics) -> None:
-        """How many tokens were scored."""
+        """Count the scored tokens."""
         del row, now
         metrics.scored_tokens.labels(self.name).inc(len(event.scores.ids))
 
     def release(self) -> None:
-        """Forget the texts."""
+        """Drop the texts."""
         self._reading = None

@@ -1,9 +1,9 @@
 """From a request's body to the rows that the scheduler works on.
 
-Prompts are treated as `escada sample` treats them: text is cleaned by the run's profile, BOS comes
-first, and random streams are those of `escada.generation.decoding`, so the same prompt, seed and
-settings give the same text there and here. A text longer than the model's context is no error for
-either: the older half is dropped when the context is full.
+Prompts are treated as in `escada sample`: text is cleaned by the run's profile, BOS comes first,
+and random streams come from `escada.generation.decoding`, so the same prompt, seed and settings
+give the same text in both. A text may exceed the model's context: the older half is dropped when
+the context is full.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Prompt:
     """A prompt as the model reads it.
 
     Attributes:
-        text: cleaned; of ids, what they decode to.
+        text: cleaned; for ids, their decoded text.
         ids: from BOS on.
-        given_ids: those that an echo names: without BOS, unless it was given.
+        given_ids: the ids that an echo reports: without BOS, unless the client gave it.
     """
 
     text: str
@@ -48,17 +48,17 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """What a request for completions asks of the scheduler.
+    """A validated completion request.
 
     Attributes:
-        rows: n for each prompt; none when nothing is to be generated.
-        prompts: as the model reads them, one for each text of the response.
-        n: texts of each prompt.
-        prompt_tokens: of all prompts, once each.
+        rows: n per prompt; empty if nothing is to be generated.
+        prompts: one for each text of the response.
+        n: texts per prompt.
+        prompt_tokens: over all prompts, each counted once.
         seed: given or drawn.
         echo: whether each text begins with its prompt.
-        logprobs: whether the response says what the model thought of each token.
-        to_score: each prompt once, if both: then its tokens are scored too.
+        logprobs: whether the response has log-probabilities.
+        to_score: each prompt once, if both echo and logprobs are set.
     """
 
     rows: list[Request]
@@ -72,10 +72,10 @@ class ParsedRequest:
 
 
 def parse_request(body: CompletionRequest, model: LoadedModel, limits: Limits) -> ParsedRequest:
-    """What a request for completions asks for.
+    """Validate a completion request.
 
     Raises:
-        ApiError: something that is refused.
+        ApiError: it is refused.
     """
     _refuse_unsupported(body)
     n, max_tokens = body.n or 1, 16 if body.max_tokens is None else body.max_tokens
@@ -108,7 +108,7 @@ def parse_request(body: CompletionRequest, model: LoadedModel, limits: Limits) -
     seed = secrets.randbelow(DRAWN_SEEDS) if body.seed is None else body.seed
     echo, logprobs, alternatives = bool(body.echo), body.logprobs is not None, body.logprobs or 0
     rows: list[Request] = []
-    samples: Counter[str] = Counter()  # by prompt: one that comes again is sampled anew
+    samples: Counter[str] = Counter()  # by prompt: a repeated prompt continues the numbering
     for prompt in prompts if max_tokens else ():
         for _ in range(n):
             stream = random_stream(seed, prompt.text, samples[prompt.text])
@@ -152,7 +152,7 @@ def _prompts(body: CompletionRequest, model: LoadedModel, limits: Limits) -> lis
         texts = [cast(list[int], given)]
     else:
         texts = cast("list[str | list[int]]", given)
-    if len(texts) > limits.max_n:  # before any work is done for them
+    if len(texts) > limits.max_n:  # before doing any work
         raise ApiError(
             400,
             f"{len(texts)} prompts; at most {limits.max_n} samples are allowed in one request.",
@@ -184,7 +184,7 @@ def _prompt(given: str | list[int], model: LoadedModel, limits: Limits) -> Promp
 def parse_score_request(
     body: ScoreRequest, model: LoadedModel, limits: Limits
 ) -> tuple[str, TextToScore]:
-    """The text of a request for its score, cleaned, and as the scheduler takes it.
+    """The cleaned text of a score request, and its row for the scheduler.
 
     Raises:
         ApiError: it is empty or too long.

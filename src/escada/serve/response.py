@@ -1,7 +1,7 @@
 """From the scheduler's events to a client's response: text, logprobs and usage, whole or streamed.
 
-A job's events arrive in a mailbox, which holds at most what the request may generate. A client that
-disconnects is noticed whether or not there is something to send, and its rows are cancelled.
+A job's events arrive in a mailbox, bounded by what the request may generate. A disconnect is
+noticed even when nothing is being sent, and cancels the client's rows.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ STREAM_END = b"data: [DONE]\n\n"
 
 
 class ClientDisconnected(Exception):  # noqa: N818
-    """There is nobody to answer."""
+    """The client disconnected; there is nobody to answer."""
 
 
 async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
-    """The result of some work, unless the client disconnects before.
+    """Await `work`, but cancel it if the client disconnects first.
 
     Raises:
         ClientDisconnected: the work was cancelled.
@@ -63,11 +63,11 @@ class Mailbox:
     """The events of a job, as they come from the scheduler.
 
     Args:
-        scheduler: that has the job.
-        submit: `Scheduler.submit` or `submit_scoring`, with all that they need but the receiver.
+        scheduler: runs the job.
+        submit: `Scheduler.submit` or `submit_scoring`, with all arguments but the receiver.
 
     Raises:
-        ApiError: there is no place in the queue, or the service stops.
+        ApiError: the queue is full, or the service is stopping.
     """
 
     def __init__(self, scheduler: Scheduler, submit: Callable[[Receiver], Job]) -> None:
@@ -81,10 +81,10 @@ class Mailbox:
             raise shutting_down() from stopped
 
     async def events(self) -> list[tuple[int, Event | Scored]]:
-        """What one step of the scheduler adds, with the number of each row.
+        """The events of one scheduler step, with the number of each row.
 
         Raises:
-            ApiError: the model failed, or the service stops.
+            ApiError: the model failed, or the service is stopping.
         """
         events: list[tuple[int, Event | Scored]] = []
         for delivery in await self._deliveries.get():
@@ -96,15 +96,15 @@ class Mailbox:
         return events
 
     def close(self) -> None:
-        """Cancel the rows that are not finished."""
+        """Cancel unfinished rows."""
         self._scheduler.cancel(self._job)
 
 
 async def scores_of(mailbox: Mailbox, texts: int) -> list[TokenScores]:
-    """The scores of a job's texts, in their order.
+    """The scores of a job's texts, in order.
 
     Raises:
-        ApiError: the model failed, or the service stops.
+        ApiError: the model failed, or the service is stopping.
     """
     found: dict[int, TokenScores] = {}
     while len(found) < texts:
@@ -115,21 +115,18 @@ async def scores_of(mailbox: Mailbox, texts: int) -> list[TokenScores]:
 
 
 class _Row:
-    """What one text of a response needs to know of its past."""
+    """State of one text of a response."""
 
     def __init__(self, table: PieceTable, echo: str, echoed: Logprobs | None) -> None:
-        self.echo, self.echoed = echo, echoed  # still to be sent
+        self.echo, self.echoed = echo, echoed  # not sent yet
         self.offset = len(echo)
-        self.pieces = TextPieces(table)  # without stop strings: tells where a token's text begins
+        self.pieces = TextPieces(table)  # no stop strings: for token offsets
 
 
 class CompletionBuilder:
-    """The response to one request, event by event.
+    """Builds the response to one request, event by event.
 
-    Args:
-        model: that generates.
-        request: parsed.
-        scores: of the request's `to_score`.
+    `scores` are those of the request's `to_score`.
     """
 
     def __init__(
@@ -151,12 +148,12 @@ class CompletionBuilder:
         self._unfinished = len(request.rows)
 
     async def choices(self, mailbox: Mailbox) -> AsyncIterator[list[Choice]]:
-        """What each step of the scheduler adds, until the last text is finished.
+        """The choices of each scheduler step, until the last text is finished.
 
         Raises:
-            ApiError: the model failed, or the service stops.
+            ApiError: the model failed, or the service is stopping.
         """
-        if not self._unfinished:  # nothing is to be generated: the prompts alone
+        if not self._unfinished:  # nothing to generate: return the prompts alone
             yield [
                 Choice(text=row.echo, index=number, logprobs=row.echoed, finish_reason="length")
                 for number, row in enumerate(self._rows)
@@ -169,7 +166,7 @@ class CompletionBuilder:
             ]
 
     def _choice(self, number: int, event: Event) -> Choice:
-        """The piece that an event adds to a text."""
+        """The text that an event adds."""
         row = self._rows[number]
         text, echoed = row.echo + event.text, row.echoed
         row.echo, row.echoed = "", None
@@ -185,14 +182,14 @@ class CompletionBuilder:
         return Choice(text=text, index=number, logprobs=logprobs, finish_reason=reason)
 
     def usage(self) -> Usage:
-        """Counts so far."""
+        """Token counts so far."""
         prompt, completion = self._request.prompt_tokens, self._completion_tokens
         return Usage(
             prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
         )
 
     def completion(self, choices: list[Choice], usage: Usage | None = None) -> Completion:
-        """Choices in their envelope."""
+        """Wrap choices in a `Completion`."""
         return Completion(
             id=self._id,
             created=self._created,
@@ -208,7 +205,7 @@ async def whole_completion(builder: CompletionBuilder, mailbox: Mailbox) -> Comp
     """The response in one piece.
 
     Raises:
-        ApiError: the model failed, or the service stops.
+        ApiError: the model failed, or the service is stopping.
     """
     pieces: dict[int, list[Choice]] = {}
     async for choices in builder.choices(mailbox):
@@ -225,7 +222,7 @@ async def completion_chunks(
     """The response as server-sent events.
 
     Raises:
-        ApiError: the model failed, or the service stops.
+        ApiError: the model failed, or the service is stopping.
     """
     left_out = None if include_usage else {"usage"}
     async for choices in builder.choices(mailbox):
@@ -242,11 +239,11 @@ def sse_event(json_text: str) -> bytes:
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events, the first of which is there.
+    """Server-sent events.
 
     Args:
-        first: of the events.
-        others: what comes after it; closed at the end, and as soon as the client disconnects.
+        first: already available, so that an earlier error still gets its HTTP status.
+        others: the rest; closed at the end, or when the client disconnects.
     """
 
     def __init__(self, first: bytes, others: AsyncGenerator[bytes]) -> None:
@@ -262,11 +259,11 @@ class EventStream(StreamingResponse):
         try:
             async for event in self._others:
                 yield event
-        except ApiError as error:  # too late for a status: it is the last event
+        except ApiError as error:  # the status has been sent: report it as the last event
             yield sse_event(error.json())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send all of it."""
+        """Send all events."""
         del scope
         async with contextlib.aclosing(self._others):
             with contextlib.suppress(ClientDisconnected):
@@ -274,7 +271,7 @@ class EventStream(StreamingResponse):
 
 
 def merge_choices(pieces: Sequence[Choice]) -> Choice:
-    """The pieces of one text as one choice."""
+    """Join the pieces of one text into one choice."""
     last = pieces[-1]
     parts = [piece.logprobs for piece in pieces if piece.logprobs is not None]
     return Choice(

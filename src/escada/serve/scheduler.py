@@ -1,4 +1,4 @@
-"""One thread that generates and scores for everybody.
+"""One thread that generates and scores for all clients.
 
     scheduler = Scheduler({"v1": batch}, limits, post=…, metrics=…)
     scheduler.start()
@@ -6,16 +6,15 @@
     job = scheduler.submit_scoring("v1", client, texts, receive)
     scheduler.cancel(job)
 
-All models share the thread. A step of a small model is mostly the starting of operators, for which
-Python runs one thread at a time anyhow; a thread for each model would set their operator threads
-against one another on the same cores and leave fewer for HTTP. The thread steps the busy queue (see
-`escada.serve.queues`) that has had the least time, so a fast model is not slowed to the pace of a
-slow one: it gets as many seconds, and so more tokens. A queue that becomes busy begins at the time
-of the one in service (start-time fair queueing, Goyal, Vin and Cheng 1996): its idleness is no
-credit, and what it had while no other was busy is no debt.
+All models share the thread. A step of a small model is mostly launching operators, which Python
+serialises anyway; one thread per model would make their operator threads compete for the same cores
+and leave fewer for HTTP. Each step goes to the busy queue (see `escada.serve.queues`) that has used
+the least time: models get equal time, so a fast model produces more tokens. A queue that becomes
+busy starts at the time of the one in service, so that idling earns no credit (start-time fair
+queueing, Goyal, Vin and Cheng 1996).
 
-Batches are touched by the scheduler's thread only; others talk to it under a lock, and hear from it
-through `post`, once a step.
+Only the scheduler's thread touches the batches; other threads talk to it under a lock and receive
+events through `post`, once per step.
 """
 
 from __future__ import annotations
@@ -50,11 +49,7 @@ MAX_RETRY_SECONDS = 60
 
 
 class QueueFull(Exception):  # noqa: N818 - an answer, not a mistake
-    """No place for a request.
-
-    Attributes:
-        retry_seconds: after which there may be one.
-    """
+    """No room for a request; there may be after `retry_seconds`."""
 
     def __init__(self, retry_seconds: int) -> None:
         super().__init__(f"the queue is full; try again in {retry_seconds} s")
@@ -62,7 +57,7 @@ class QueueFull(Exception):  # noqa: N818 - an answer, not a mistake
 
 
 class SchedulerStopped(Exception):  # noqa: N818
-    """The scheduler takes nothing any more."""
+    """The scheduler accepts no more requests."""
 
 
 class Scheduler:
@@ -70,13 +65,11 @@ class Scheduler:
 
     Args:
         batches: by model; each made with `limits.max_rows`.
-        contexts: W of the ruler by model, for scoring; a model without one has its own.
-        limits: of the service.
-        post: runs a function in the thread of those who receive.
-        metrics: told of tokens and times.
+        post: runs a function in the receivers' thread.
+        contexts: the ruler's window by model, for scoring; None: the model's own.
 
     Attributes:
-        broken: whether the thread ended by a bug.
+        broken: whether a bug ended the thread.
     """
 
     def __init__(
@@ -106,21 +99,21 @@ class Scheduler:
         self._changed = threading.Condition()
         self._stop: Failure | None = None
         self._clock = 0.0  # `seconds` of the queue in service
-        self._row_seconds = 1.0  # from joining to leaving, lately
+        self._row_seconds = 1.0  # running average from joining to leaving
         self._thread = threading.Thread(target=self._run, name="escada-scheduler", daemon=True)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Take nothing more; fail what is left, and end the thread."""
+        """Accept nothing more, fail what is left, and end the thread."""
         with self._changed:
             self._stop = self._stop or Failure("The service is shutting down.", stopping=True)
             self._changed.notify()
 
     def join(self) -> None:
-        """Wait for the end of the thread."""
+        """Wait until the thread has ended."""
         self._thread.join()
 
     def submit(
@@ -129,15 +122,15 @@ class Scheduler:
         """Queue texts to generate; from any thread.
 
         Raises:
-            QueueFull: there is no place, or the client holds more of them than are free.
-            SchedulerStopped: it stops, or broke.
+            QueueFull: the queue is full, or the client holds more of it than is free.
+            SchedulerStopped: it is stopping, or broken.
         """
         return self._submit(self._generation[model], client, requests, receive)
 
     def submit_scoring(
         self, model: str, client: str, texts: Sequence[TextToScore], receive: Receiver
     ) -> Job:
-        """Queue texts to score: `submit` for them."""
+        """Queue texts to score; otherwise as `submit`."""
         return self._submit(self._scoring[model], client, texts, receive)
 
     def _submit(
@@ -159,7 +152,7 @@ class Scheduler:
         return job
 
     def cancel(self, job: Job) -> None:
-        """Take out the rows of a job; from any thread. Nothing happens if it is finished."""
+        """Remove the rows of a job, if unfinished; from any thread."""
         with self._changed:
             queue = job.queue
             queue.waiting.remove(lambda row: row.job is job)
@@ -168,7 +161,7 @@ class Scheduler:
                 self._changed.notify()
 
     def rows(self) -> dict[str, tuple[int, int]]:
-        """By model: rows that are generated or scored, rows that wait."""
+        """By model: running rows, waiting rows."""
         with self._changed:
             return {
                 name: (len(one.rows) + len(other.rows), len(one.waiting) + len(other.waiting))
@@ -178,11 +171,11 @@ class Scheduler:
             }
 
     def _retry_seconds(self, ahead: int) -> int:
-        """About when half of the rows that are ahead have left."""
+        """Estimated time until half of the rows ahead are done."""
         seconds = ahead / 2 * self._row_seconds / self._limits.max_rows
         return min(MAX_RETRY_SECONDS, max(1, math.ceil(seconds)))
 
-    # What follows runs in the scheduler's thread.
+    # The methods below run in the scheduler's thread.
 
     def _run(self) -> None:
         try:
@@ -196,7 +189,7 @@ class Scheduler:
             self._fail_all()
 
     def _next_queue(self) -> ModelQueue[Any] | None:
-        """The busy queue that has had the least time, ready for a step."""
+        """The busy queue that has used the least time, with its waiting rows admitted."""
         with self._changed:
             while self._stop is None:
                 for queue in self._queues:
@@ -237,7 +230,7 @@ class Scheduler:
         self._deliver(news)
 
     def _fail_all(self) -> None:
-        """The end: nobody who still waits hears anything more."""
+        """Fail every remaining job."""
         with self._changed:
             failure = self._stop or Failure("The scheduler stopped.")
             rows: list[Row[Any]] = [row for queue in self._queues for row in queue.rows.values()]

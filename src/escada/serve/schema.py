@@ -1,8 +1,7 @@
-"""Requests and responses in the form of OpenAI's completions, with three settings more.
+"""Requests and responses in the format of OpenAI's completions API, with three more settings.
 
-What the API of that form has and this service has not (`suffix`, `best_of`, `logit_bias`,
-penalties by presence and frequency) is accepted with the value that means nothing, and refused
-otherwise: a response never leaves out in silence what was asked for.
+Fields that this service does not support (`suffix`, `best_of`, `logit_bias`, presence and frequency
+penalties) are accepted only with their neutral value, so nothing is ignored silently.
 
 Source: the description of OpenAI's API, POST /v1/completions.
 """
@@ -35,7 +34,7 @@ class StreamOptions(Strict):
     """How a stream ends."""
 
     include_usage: bool | None = None
-    """Send a last chunk with the counts of tokens."""
+    """Send a last chunk with the token counts."""
 
 
 class CompletionRequest(Strict):
@@ -43,28 +42,28 @@ class CompletionRequest(Strict):
 
     model: str
     prompt: Prompts | None = ""
-    """Text, or ids of tokens (BOS is put before them); one or a list. Empty: a new document."""
+    """Text or token ids (BOS is prepended); one prompt or a list. Empty: a new document."""
     max_tokens: Annotated[int, Field(ge=0)] | None = 16
-    """0, with echo: nothing is written; with logprobs too, the prompt is scored."""
+    """0, with echo: nothing is generated; with logprobs too, the prompt is scored."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 1.0
-    """0 takes the most probable token."""
+    """0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = 1.0
     n: Annotated[int, Field(ge=1)] | None = 1
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     logprobs: Annotated[int, Field(ge=0, le=LOGPROBS)] | None = None
     echo: bool | None = False
-    """Begin the text with the prompt as the model read it; with logprobs, of its tokens too."""
+    """Begin the text with the prompt as the model read it; with logprobs, score its tokens too."""
     stop: StopString | Annotated[list[StopString], Field(max_length=STOP_STRINGS)] | None = None
     seed: Annotated[int, Field(ge=-INT64, lt=INT64)] | None = None
     user: str | None = None
-    """Not used."""
+    """Ignored."""
     top_k: Annotated[int, Field(ge=0)] | None = None
     """0 is off."""
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Field(ge=1e-3, le=1e3)] | None = 1.0
     best_of: Annotated[int, Field(ge=1)] | None = None
-    """Only the value of n."""
+    """Must equal n."""
     suffix: Literal[""] | None = None
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = 0.0
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = 0.0
@@ -124,14 +123,14 @@ class ScoreRequest(Strict):
     model: str
     text: str
     alternatives: Annotated[int, Field(ge=0, le=LOGPROBS)] = 0
-    """How many of the most probable tokens are named at each place."""
+    """Number of most probable tokens reported per position."""
 
 
 class TokenizeRequest(Strict):
     """POST /tokenize, as vLLM has it."""
 
     model: str | None = None
-    """May be left out where one model is served."""
+    """Optional if one model is served."""
     prompt: str
     add_special_tokens: bool = True
     """Begin with BOS."""
@@ -209,7 +208,7 @@ class LadderRung(BaseModel):
     """One rung for the playground; what was not measured is null."""
 
     name: str
-    """Under which it is served."""
+    """As clients use it."""
     rung: str
     preset: str
     seed: int

@@ -1,7 +1,7 @@
-"""From a command line to a service that answers until it is told to stop.
+"""The server: bind an address, serve until a signal, shut down.
 
-On SIGTERM or SIGINT it takes nothing new (503), lets what runs finish for some seconds, fails the
-rest, and ends with exit code 0. A second signal ends it at once.
+SIGTERM or SIGINT: new requests get 503, running ones have a grace period to finish, the rest fail,
+and the exit code is 0. A second signal stops at once.
 """
 
 from __future__ import annotations
@@ -24,17 +24,16 @@ from escada.serve.service import Service
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 30
 LAST_SECONDS = 3
-"""For the last bytes of answers that were failed at the end of the grace time."""
+"""For the last bytes of responses that failed at the end of the grace period."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a service listens.
+    """A bound address, not listening yet.
 
     Attributes:
-        socket: bound, and not listening yet.
         host: as the user named it.
-        only_this_machine: whether nobody else can reach it.
+        only_this_machine: whether it is a loopback address.
     """
 
     socket: socket.socket
@@ -49,10 +48,11 @@ class Address:
 
 
 def bind(host: str, port: int, *, tokens: Sequence[str]) -> Address:
-    """Take an address before any model is loaded, so that a mistake shows at once.
+    """Bind an address before any model is loaded, so that a mistake shows at once.
 
     Raises:
-        EscadaError: the address is in use, forbidden or unknown, or open to others without a token.
+        EscadaError: the address is in use, forbidden or unknown, or reachable by others without a
+            token being set.
     """
     where = f"{host}:{port}"
     if "" in (token.strip() for token in tokens):
@@ -71,7 +71,7 @@ def bind(host: str, port: int, *, tokens: Sequence[str]) -> Address:
             fix="set ESCADA_TOKEN (or --token), or use --host 127.0.0.1",
         )
     bound = socket.socket(family, socket.SOCK_STREAM)
-    if sys.platform != "win32":  # there it would let others take the address too
+    if sys.platform != "win32":  # on Windows it would let other processes take the address
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind(address)
@@ -94,14 +94,12 @@ def _bind_error(error: OSError, where: str) -> EscadaError:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, with an end of our own.
+    """uvicorn with a graceful shutdown of our own.
 
     Args:
-        service: what is served.
-        address: from `bind`.
-        tokens: any of which opens.
-        grace_seconds: for answers that run when the end is asked for.
-        ready: called once requests are taken.
+        tokens: any of them is accepted.
+        grace_seconds: for running requests after the first signal.
+        ready: called once requests are accepted.
     """
 
     def __init__(
@@ -124,7 +122,7 @@ class Server(uvicorn.Server):
             lifespan="on",
             log_level="warning",
             access_log=False,
-            proxy_headers=False,  # anybody can write them
+            proxy_headers=False,  # clients can forge them
             server_header=False,
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -137,22 +135,22 @@ class Server(uvicorn.Server):
 
     @property
     def broken(self) -> bool:
-        """Whether it ended by a bug of ours."""
+        """Whether a bug stopped the scheduler."""
         return self._service.scheduler.broken
 
     def stop_scheduler(self) -> None:
-        """After a second signal uvicorn leaves without telling the application."""
+        """Stop the scheduler: after a second signal uvicorn skips the application's shutdown."""
         self._service.scheduler.stop()
         self._service.scheduler.join()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
+        """Start listening."""
         await super().startup(sockets)
         if self.started:
             self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal: begin to stop; a second one: stop."""
+        """First signal: shut down gracefully; second signal: stop at once."""
         del sig, frame
         if self._deadline is not None:
             self.should_exit = self.force_exit = True
@@ -160,12 +158,12 @@ class Server(uvicorn.Server):
         self._deadline = time.monotonic() + self._grace_seconds
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether it is time to leave."""
+        """Called ten times a second; True means exit."""
         if self.broken:
             return True
         if self._deadline is not None:
             if time.monotonic() > self._deadline:
-                self._service.scheduler.stop()  # who still waits is told so
+                self._service.scheduler.stop()  # which fails the requests still waiting
                 return True
             if not self._service.active:
                 return True
@@ -173,10 +171,10 @@ class Server(uvicorn.Server):
 
 
 def run(server: Server) -> None:
-    """Answer until a signal asks to stop.
+    """Serve until a signal asks to stop.
 
     Raises:
-        EscadaError: somebody else began to listen there meanwhile.
+        EscadaError: another process started listening there meanwhile.
         RuntimeError: the scheduler broke.
     """
     address = server.address

@@ -1,4 +1,4 @@
-"""The state behind the routes: the models, the scheduler that works with them, and the metrics."""
+"""The state behind the routes: models, scheduler and metrics."""
 
 from __future__ import annotations
 
@@ -34,19 +34,15 @@ from escada.serve.scheduler import Scheduler
 from escada.serve.schema import Completion, CompletionRequest, ScoreRequest
 
 CLIENT_CLOSED_REQUEST = 499
-"""nginx's status of a request whose client disconnected; nobody is there to read it."""
+"""nginx's status for a request whose client disconnected; only metrics see it."""
 
 
 class Service:
-    """Models and the one scheduler that works with them.
-
-    Args:
-        models: by name.
-        limits: for everybody.
+    """The models and the scheduler that runs them.
 
     Attributes:
-        active: requests for completions and scores that are being answered.
-        stopping: nothing new is taken.
+        active: completion and score requests in progress.
+        stopping: new requests are refused.
     """
 
     scheduler: Scheduler
@@ -64,7 +60,7 @@ class Service:
         loop = asyncio.get_running_loop()
 
         def post(call: Callable[[], None]) -> None:
-            # After a second signal the loop ends first: then nobody is left to hear of it.
+            # After a second signal the loop ends first, and there is no receiver left.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(call)
 
@@ -83,7 +79,7 @@ class Service:
             await asyncio.to_thread(self.scheduler.join)
 
     def count_active(self, app: ASGIApp, paths: Sequence[str]) -> ASGIApp:
-        """Middleware that knows how many requests to some paths are still to be answered."""
+        """Middleware that counts the requests in progress on `paths`."""
 
         async def count(scope: Scope, receive: Receive, send: Send) -> None:
             counts = scope["type"] == "http" and scope["path"] in paths
@@ -96,7 +92,7 @@ class Service:
         return count
 
     async def complete(self, body: CompletionRequest, request: Request) -> Response:
-        """Answer a request for completions.
+        """Answer a completion request.
 
         Raises:
             ApiError: it is refused, or failed before its first token.
@@ -129,14 +125,14 @@ class Service:
     async def _generation(
         self, body: CompletionRequest, model: LoadedModel, client: str
     ) -> AsyncGenerator[tuple[CompletionBuilder, Mailbox]]:
-        """A request's rows in the scheduler; at the end it is counted, by its status."""
+        """Submit a request's rows; at the end, count the request by its status."""
         status = 500
         try:
             if self.stopping:
                 raise shutting_down()
-            if self.active > self._most_active:  # none of these could find a place
+            if self.active > self._most_active:  # more than all queues and batches can hold
                 raise queue_full(1)
-            # Cleaning and encoding a long prompt takes milliseconds that the others need.
+            # Cleaning and encoding a long prompt takes milliseconds: keep it off the event loop.
             parsed = await asyncio.to_thread(parse_request, body, model, self.limits)
             scores = await self._scores(model, client, parsed.to_score)
             submit = partial(self.scheduler.submit, model.name, client, parsed.rows)
@@ -163,7 +159,7 @@ class Service:
             return await scores_of(mailbox, len(texts))
 
     async def score(self, body: ScoreRequest, request: Request) -> Response:
-        """Score one text of a client's, as `escada score` does.
+        """Score one text, as `escada score` does.
 
         Raises:
             ApiError: it is refused, or failed.

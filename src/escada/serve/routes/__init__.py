@@ -1,4 +1,4 @@
-"""The routes: for clients (`openai`, `tokenization`), the playground, and `operation`."""
+"""The routes: API (`openai`, `tokenization`), `playground`, and `operation`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCORE = "/escada/score"
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 415, 421, 429, 500, 503)
 }
-"""What may be answered instead, for the OpenAPI description."""
+"""Possible error statuses, for the OpenAPI description."""
 
 
 async def _service(request: Request) -> Service:

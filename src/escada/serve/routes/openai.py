@@ -1,4 +1,4 @@
-"""`/v1/…`, in OpenAI's form."""
+"""`/v1/…`, in the format of OpenAI's API."""
 
 from __future__ import annotations
 

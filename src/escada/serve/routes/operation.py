@@ -1,4 +1,4 @@
-"""For those who run the service: `/health`, `/ready` and `/metrics`."""
+"""For operators: `/health`, `/ready` and `/metrics`."""
 
 from __future__ import annotations
 

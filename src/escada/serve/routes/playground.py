@@ -1,7 +1,7 @@
-"""The playground: its files, from the package's `static` folder, and the routes of its own.
+"""The playground: static files from the package's `static` folder, and its own routes.
 
-A browser asks for each file each time (`no-cache`), and hears 304 where the hash of its copy is
-that of the file.
+Files are sent with `no-cache` and an ETag of their hash, so a browser revalidates each one and gets
+304 if its copy is current.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ CONTENT_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-"""By suffix, of everything that is sent; not asked of the system, whose answer varies."""
+"""By suffix, for every file sent; the system's MIME table varies between machines."""
 
 
 class PlaygroundFiles(StaticFiles):
-    """Starlette's static files, with types and hashes that depend on the file alone."""
+    """Starlette's static files, with content type and ETag that depend on the file alone."""
 
     def file_response(
         self,
@@ -41,10 +41,10 @@ class PlaygroundFiles(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """A file, or that the browser's copy of it is right.
+        """The file, or 304 if the browser's copy is current.
 
         Raises:
-            HTTPException: 404, if it is of another kind.
+            HTTPException: 404, if its type is not in `CONTENT_TYPES`.
         """
         path = Path(full_path)
         content_type = CONTENT_TYPES.get(path.suffix)

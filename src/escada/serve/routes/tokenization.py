@@ -1,7 +1,7 @@
-"""`/tokenize`, `/detokenize` and `/tokenizer_info`, in the form of vLLM's, which lm-eval speaks.
+"""`/tokenize`, `/detokenize` and `/tokenizer_info`, compatible with vLLM's, which lm-eval uses.
 
-A text is read as a prompt is: cleaned by the run's profile. So its ids, sent back as a prompt, are
-the text sent as a prompt.
+Text is cleaned by the run's profile, as a prompt is, so the ids can be sent back as a prompt in
+place of the text.
 
 Source: vLLM's `entrypoints/openai` (`TokenizeCompletionRequest`, `DetokenizeRequest`,
 `TokenizerInfoResponse`), and `RemoteTokenizer` in lm-eval 0.4.13.
@@ -83,7 +83,7 @@ def _only_or_named(models: Mapping[str, LoadedModel], name: str | None) -> Loade
     """The model of that name, or the only one.
 
     Raises:
-        ApiError: there is none, or the name is missing and there are several.
+        ApiError: no such model, or no name given and several are served.
     """
     if name is None and len(models) == 1:
         return next(iter(models.values()))
