@@ -1,17 +1,15 @@
-"""Windows of the token stream, shuffled and repeatable: batch number s is a function of s alone.
+"""Windows of the token stream, shuffled and repeatable: batch number s depends on s alone.
 
-The stream of N tokens is read as a circle. Epoch e draws an offset, a multiple of the stride below
-the window, and lays windows end to end from there, so that every token is a target once; over the
-epochs every offset has its turn. When the window does not divide N, the last window of the round
-reaches past the first one's start: fewer than `window_tokens` targets are then seen twice in the
-epoch, and at another place in the next one. The windows are visited in the order of a permutation
-that is computed, not stored.
+The stream of N tokens is circular. Each epoch draws an offset below the window size, a multiple of
+the stride, and lays windows end to end from there, so every token is a target once; over the epochs
+every offset is used. When the window does not divide N, the last window of an epoch overlaps the
+first one, and fewer than `window_tokens` targets are seen twice. The windows are visited in the
+order of a permutation that is computed, not stored.
 
-With `objective="last"` only the last target of a window is trained: the windows then start at every
-multiple of the stride, N / stride of them, in every epoch.
+With `objective="last"` only the last target of a window is trained. Windows then start at every
+multiple of the stride, N / stride of them per epoch.
 
-Nothing is kept between batches that a batch depends on. The position of a training is its step
-number.
+There is no state between batches: the step number is all that resuming needs.
 
 Shapes: B sequences in a batch, T tokens in a window.
 """
@@ -29,9 +27,9 @@ from escada.text.permutation import Permutation
 from escada.text.shards import TokenStream
 
 _MOST_AT_ONCE = 4096
-"""Window starts are computed in blocks of this many at most, which makes the permutation cheap."""
+"""Block size for computing window starts; large blocks make the permutation cheap."""
 _WINDOWS, _OFFSETS = 0, 1
-"""What a permutation is for; one of its keys."""
+"""Permutation keys: one for the order of the windows, one for the offsets."""
 
 
 class WindowBatches:
@@ -43,11 +41,7 @@ class WindowBatches:
         stride_tokens: grid of the offsets (of the window starts when `objective` is "last").
         batch_sequences: B.
         seed: of offsets and order.
-        objective: which targets of a window are trained, "all" or "last".
-
-    Attributes:
-        windows_per_epoch: windows that an epoch visits.
-        targets_per_step: trained predictions in a batch.
+        objective: which targets of a window are trained.
 
     Raises:
         EscadaError: the stream is not longer than a window.
@@ -79,21 +73,21 @@ class WindowBatches:
         self.spacing_tokens = window_tokens if objective == "all" else stride_tokens
         self.windows_per_epoch = -(-stream.n_tokens // self.spacing_tokens)
         self.targets_per_step = batch_sequences * (window_tokens if objective == "all" else 1)
-        # A block larger than an epoch would compute epochs that may never come.
+        # A block larger than an epoch would compute epochs that may never be used.
         self._block_windows = max(batch_sequences, min(_MOST_AT_ONCE, self.windows_per_epoch))
         self._block_starts = lru_cache(maxsize=1)(self._starts_of_block)
 
     @property
     def steps_per_epoch(self) -> float:
-        """Steps that visit every window once."""
+        """Steps to visit every window once; not always a whole number."""
         return self.windows_per_epoch / self.batch_sequences
 
     def epoch_of(self, step: int) -> int:
-        """The epoch that the first window of a step belongs to, from 0."""
+        """The epoch of a step's first window, from 0."""
         return step * self.batch_sequences // self.windows_per_epoch
 
     def offset_of(self, epoch: int) -> int:
-        """Where the first window of an epoch starts, in tokens; 0 when `objective` is "last"."""
+        """Start of an epoch's first window, in tokens; 0 when `objective` is "last"."""
         if self.objective == "last":
             return 0
         n_offsets = -(-self.window_tokens // self.stride_tokens)
@@ -102,10 +96,7 @@ class WindowBatches:
         return int(order(np.array([turn]))[0]) * self.stride_tokens
 
     def batch(self, step: int) -> NDArray[np.int64]:
-        """The windows of a step, each with the token after it.
-
-        Args:
-            step: from 0.
+        """The windows of a step (from 0), each with the token after it.
 
         Returns:
             int64, shape (B, T + 1): inputs are [:, :-1], targets [:, 1:].
@@ -114,7 +105,7 @@ class WindowBatches:
         return self.stream.windows(self.starts(first, self.batch_sequences), self.window_tokens + 1)
 
     def starts(self, first: int, count: int) -> NDArray[np.int64]:
-        """Positions of `count` windows, counted from the first of epoch 0; shape (count,)."""
+        """Start positions of `count` windows; `first` counts from epoch 0. Shape (count,)."""
         parts: list[NDArray[np.int64]] = []
         number, end = first, first + count
         while number < end:
@@ -125,7 +116,7 @@ class WindowBatches:
         return np.concatenate(parts)
 
     def _starts_of_block(self, block: int) -> NDArray[np.int64]:
-        """Positions of the windows of a block."""
+        """Start positions of all windows of a block."""
         numbers = block * self._block_windows + np.arange(self._block_windows)
         epochs, places = np.divmod(numbers, self.windows_per_epoch)
         starts = np.empty(len(epochs), dtype=np.int64)

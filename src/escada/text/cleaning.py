@@ -1,20 +1,20 @@
 """One normaliser for the corpus, the tokenizer's training, the prompts and the evaluation.
 
-A profile is a named, idempotent map from text to text: clean(clean(x)) = clean(x). Text that went
-through `reference` is *the* text of a document; its UTF-8 bytes are what bits per byte divides by.
+A profile is a named, idempotent map from text to text: clean(clean(x)) = clean(x). The output of
+`reference` is the reference text of a document, and its UTF-8 bytes are the denominator of bits per
+byte.
 
-`reference` repairs what a machine broke and leaves what a person wrote: mojibake (UTF-8 read as
-Latin-1 and the like) is undone line by line, canonically equal sequences take one form (NFC),
-control characters and invisible marks go, blanks become single spaces, three or more newlines
-become two. Case, digits, accents, quotes, ligatures, character width and newlines stay, and so does
-a literal U+2581, which SentencePiece uses for itself.
+`reference` repairs encoding damage and keeps what was written: mojibake (UTF-8 read as Latin-1 and
+the like) is undone line by line, text is normalised to NFC, control and invisible characters are
+removed, blanks become single spaces, three or more newlines become two. Case, digits, accents,
+quotes, ligatures, character width and newlines stay, as does a literal U+2581, SentencePiece's
+space marker.
 
-`roadmap` reproduces the preprocessing of the scripts that the roadmap was written for:
-compatibility forms folded (NFKC), no addresses, letters, digits and a list of signs only, lower
-case, each number written 0, lines dropped that have fewer than 40 characters or few letters, or are
-short and all capitals. (Those scripts let a number of one digit stand; the roadmap says that digits
-become 0, and so they do here.) It is another text: its figures are never set beside those of
-`reference` without saying so.
+`roadmap` reproduces the preprocessing of the roadmap's scripts: NFKC, no addresses, only letters,
+digits and a list of signs, lower case, each number replaced by 0 (the scripts kept one-digit
+numbers; the roadmap says that digits become 0). Lines are dropped when they are shorter than 40
+characters, have few letters, or are short and all capitals. Its figures are not comparable with
+those of `reference`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from escada.choices import PROFILES
 from escada.errors import EscadaError, nearest
 
 _MAX_ROUNDS = 64
-"""Far above what any text needs (mojibake five layers deep takes six); a guard against a bug."""
+"""A guard against bugs; five layers of mojibake take six rounds."""
 
 _MOJIBAKE = ftfy.TextFixerConfig(
     unescape_html=False,
@@ -48,34 +48,34 @@ _MOJIBAKE = ftfy.TextFixerConfig(
 
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\u2028\u2029]")
 _SPACES = "\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u2800"
-"""What is drawn as a blank: the tab, every other space of Unicode, the empty Braille cell."""
+"""Tab, every Unicode space but U+0020, and the empty Braille cell."""
 _C1 = re.compile("[\x80-\x9f]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _INVISIBLE = (
-    "\x00-\x08\x0e-\x1f\x7f-\x9f"  # controls, less tab and line ends
+    "\x00-\x08\x0e-\x1f\x7f-\x9f"  # controls, except tab and line ends
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\ufdd0-\ufdef\ufffe\uffff"  # noncharacters
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _ODD = re.compile(f"[{_SPACES}]+|[{_INVISIBLE}]+")
-"""Everything that `reference` turns into a space or nothing; most text has none of it."""
+"""All that `reference` turns into a space or removes; most text has none of it."""
 _BEYOND_ASCII_PAIR = re.compile("[\x80-\u266f\uf8ff\ufb01\ufb02\ufffd]{2}")
 _SIGN = "".join(
     sign
     for sign in bytes(range(0x80, 0xC0)).decode("windows-1252", errors="ignore")
     if sign in "ªºµˆ" or not sign.isalpha()
 )
-"""What the bytes that continue a UTF-8 sequence read as in Windows-1252, but for letters."""
+"""The UTF-8 continuation bytes as read in Windows-1252, without letters."""
 _LETTER = "A-Za-zÀ-ÖØ-öø-ÿ"
 _WORD_AND_SIGN = re.compile(
     f"(?<![{_LETTER}])([{_LETTER}]*[À-ÖØ-öø-ÿ])"
     f"(?=[{_SIGN}](?![{_LETTER}])|(?<![ÂÃ])[{_SIGN}]|\u00a0|[–—…·][A-ZÀ-ÖØ-Þ])"
 )
-"""A word that ends in an accented letter, before a sign. Where UTF-8 was broken in Portuguese there
-is an Â or Ã, and a letter after it: between those a sign is no word's end, unless it is a dash."""
+"""A word that ends in an accented letter, before a sign. Broken UTF-8 in Portuguese shows an Â or Ã
+and another letter after it; there a sign does not end a word, unless it is a dash."""
 _SURE_GAIN = 2.9
-"""Of frequency, as a power of ten: "à" is 3.0 more frequent than "ã", "só" 2.8 more than "sã"."""
+"""In log10 frequency: "à" is 3.0 more frequent than "ã", "só" 2.8 more than "sã"."""
 _SPACE_RUN = re.compile("  +")
 _SPACED_NEWLINE = re.compile(" *\n *")
 _UNTIDY_LINES = re.compile("\n(?: |\n\n)| \n")
@@ -83,20 +83,20 @@ _NEWLINE_RUN = re.compile("\n{3,}")
 
 
 def _windows_1252(match: re.Match[str]) -> str:
-    """A C1 control is a Windows-1252 sign that was read as Latin-1; five of them are nothing."""
+    """A C1 control is a Windows-1252 sign read as Latin-1; five of them are undefined."""
     return match[0].encode("latin-1").decode("windows-1252", errors="ignore")
 
 
 def _join_surrogates(text: str) -> str:
-    """Pairs become the character they encode; a lone one, which UTF-8 cannot carry, U+FFFD."""
+    """Join surrogate pairs; a lone surrogate, which UTF-8 cannot encode, becomes U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _may_be_mojibake(text: str) -> bool:
-    """A quick test that no mojibake fails; ftfy's own, thirty times slower, has the last word.
+    """A quick test without false negatives; ftfy's own, thirty times slower, decides.
 
-    Each byte of a UTF-8 sequence reads as a sign beyond ASCII, so two of them stand together,
-    unless the second was a no-break space that became a space. Portuguese's own are set aside.
+    Each byte of a UTF-8 sequence reads as a non-ASCII sign, so two stand together, unless the
+    second was a no-break space that became a space. Common Portuguese pairs are excluded.
     """
     if text.isascii():
         return False
@@ -114,10 +114,10 @@ def _repair_mojibake(text: str) -> str:
 
 
 def _repair_line(line: str) -> str:
-    """Undo mojibake, but for what may have been written so: "CAMPEÃ”" is no broken "CAMPEÔ".
+    """Undo mojibake, but keep what may be intended: "CAMPEÃ”" is not a broken "CAMPEÔ".
 
-    Words and signs that are as likely right as wrong stay, unless the whole line reads as UTF-8 and
-    something else in it is surely broken.
+    Ambiguous words and signs stay, unless the whole line reads as UTF-8 and another part of it is
+    clearly broken.
     """
     if not _is_suspicious(line):
         return line
@@ -138,10 +138,10 @@ def _is_suspicious(line: str) -> bool:
 
 
 def _is_as_written(match: re.Match[str]) -> bool:
-    """Whether a word and the sign after it may well be what was written.
+    """Whether a word and the sign after it may be intended.
 
-    They are not where the word ends in a capital for no reason ("nÃ£o"), nor where what the two
-    would decode to makes a word far more usual than the one that stands there ("JÃ¡": "já").
+    Not if the word ends in an unexpected capital ("nÃ£o"), nor if decoding the two makes a far more
+    frequent word ("JÃ¡": "já").
     """
     word, end = match[1], match.end()
     if not (word.isupper() or word[-1].islower()):
@@ -151,15 +151,15 @@ def _is_as_written(match: re.Match[str]) -> bool:
     if decoded is None:
         return word.isupper()
     if len(word) > 2 and word.isupper() and decoded.islower():
-        return True  # "IRMÃ®" is no "IRMî"
+        return True  # "IRMÃ®" is not "IRMî"
     frequency = zipf_frequency(word.lower(), "pt")
-    if not decoded.isalpha():  # "10Â°" and "â€”" are broken, but "IRMÃ—" is no "IRM×"
+    if not decoded.isalpha():  # "10Â°" and "â€”" are broken, but "IRMÃ—" is not "IRM×"
         return word[-1] not in "ÂÃâï" or (word.isupper() and len(word) > 1 and frequency > 0)
     return zipf_frequency((word[:-1] + decoded).lower(), "pt") - frequency < _SURE_GAIN
 
 
 def _decoded(sequence: str) -> str | None:
-    """The character whose UTF-8 bytes, read as Windows-1252, are `sequence`; None if it is none."""
+    """The character whose UTF-8 bytes read as `sequence` in Windows-1252, if there is one."""
     try:
         return sequence.encode("sloppy-windows-1252").decode("utf-8")
     except UnicodeError:
@@ -167,7 +167,7 @@ def _decoded(sequence: str) -> str | None:
 
 
 def _is_utf8_throughout(line: str) -> bool:
-    """Whether all of a line is UTF-8 that was read as Latin-1 or Windows-1252."""
+    """Whether the whole line is UTF-8 that was read as Latin-1 or Windows-1252."""
     for encoding in ("latin-1", "sloppy-windows-1252"):
         try:
             line.encode(encoding).decode("utf-8")
@@ -178,7 +178,7 @@ def _is_utf8_throughout(line: str) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    """Latin-1 without controls, odd spaces or invisible signs: most Portuguese, told in no time."""
+    """Latin-1 without controls, odd spaces or invisible signs: a fast path for most Portuguese."""
     try:
         text.encode("latin-1")
     except UnicodeEncodeError:
@@ -207,7 +207,7 @@ _BLANKS = frozenset(
     chr(code) for code in range(0x3001) if unicodedata.category(chr(code)) == "Zs" or code == 9
 ) | {"\u2800"}
 
-# What follows belongs to `roadmap` alone.
+# The rest belongs to `roadmap` alone.
 
 _ADDRESS = re.compile(r"https?://\S+|\S+@\S+", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+")
@@ -219,7 +219,7 @@ MIN_LINE_CHARACTERS = 40
 MIN_LETTER_SHARE = 0.4
 """`roadmap` drops lines with a smaller share of letters."""
 MAX_CAPITAL_LINE_CHARACTERS = 80
-"""`roadmap` drops shorter lines without any lower case: headings and menus."""
+"""`roadmap` drops shorter lines without any lower case (headings and menus)."""
 
 
 def _roadmap_line(line: str, *, keep_all: bool) -> str | None:
@@ -250,7 +250,7 @@ def _roadmap(text: str, *, keep_all: bool = False) -> str:
 
 
 def _settle(text: str, step: Callable[[str], str]) -> str:
-    """Repeat `step` until nothing changes: the fixpoint that makes a profile idempotent."""
+    """Repeat `step` to a fixpoint, which makes a profile idempotent."""
     for _ in range(_MAX_ROUNDS):
         after = step(text)
         if after == text:
@@ -263,18 +263,18 @@ def check_profile(profile: str) -> None:
     """Refuse an unknown profile.
 
     Raises:
-        EscadaError: names the nearest known one.
+        EscadaError: unknown profile; names the nearest known one.
     """
     if profile not in PROFILES:
         raise EscadaError(f"unknown profile {profile!r}", fix=nearest(profile, PROFILES))
 
 
 def clean(text: str, profile: str) -> str:
-    """Text as the profile writes it; clean(clean(x)) = clean(x), and any result encodes as UTF-8.
+    """Clean text with a profile; the result always encodes as UTF-8.
 
     Args:
         text: any string, lone surrogates included.
-        profile: `reference` or `roadmap`; see the module docstring.
+        profile: `reference` or `roadmap`.
 
     Raises:
         EscadaError: unknown profile.
@@ -284,7 +284,7 @@ def clean(text: str, profile: str) -> str:
 
 
 def clean_prompt(text: str, profile: str) -> str:
-    """A prompt as the profile writes it: like `clean`, but no line is dropped for being short.
+    """Clean a prompt: like `clean`, but no line is dropped.
 
     Raises:
         EscadaError: unknown profile.

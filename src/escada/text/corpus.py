@@ -4,13 +4,13 @@
     for document in corpus.documents("train"): ...
 
 The folder holds `train.parquet`, `validation.parquet` and `test.parquet` (columns id, source,
-group, text; the text is the reference text) and `manifest.json`: what was read and its hash, how it
-was cleaned, how many documents fell, what each source gives to each split, under which licence, and
-the checksum of every file. `prepare` does nothing when the folder already holds what it would make,
-and makes it anew when the source, the profile, the number of documents or this code has changed.
+group, text; the text is the reference text) and `manifest.json`: the source and its hash, the
+profile, how many documents were removed, the share of each source in each split, licences and
+checksums. `prepare` does nothing when the folder already holds the same corpus, and rebuilds it
+when the source, the profile, the document limit or the code has changed.
 
-Text is streamed twice, never held: once from the source into one file while the groups are weighed,
-once from there into the splits.
+Text is streamed twice and never held in memory: once from the source into one file while group
+sizes are counted, once from that file into the splits.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Corpus:
-    """A prepared folder, found whole."""
+    """A prepared folder whose checksums are verified."""
 
     path: Path
     manifest: Manifest = field(repr=False)
@@ -65,7 +65,7 @@ class Corpus:
         """Open a prepared folder and verify its checksums.
 
         Raises:
-            EscadaError: no corpus there, or of another version; a file missing or corrupted.
+            EscadaError: no corpus there, another version, or a missing or corrupted file.
         """
         if not path.exists():
             raise EscadaError(
@@ -102,7 +102,7 @@ class Corpus:
 
     @property
     def profile(self) -> str:
-        """The cleaning that the documents went through."""
+        """The cleaning profile of the documents."""
         return self.manifest.profile
 
     def _file(self, split: str) -> Path:
@@ -111,7 +111,7 @@ class Corpus:
         return self.path / f"{split}.parquet"
 
     def documents(self, split: str) -> Iterator[Document]:
-        """Stream a split in its order; the text is the reference text."""
+        """Stream the documents of a split, in order."""
         return tables.read(self._file(split))
 
     def text_bytes(self, split: str) -> int:
@@ -121,7 +121,7 @@ class Corpus:
 
 
 def default_corpus_path(profile: str) -> Path:
-    """Where the default corpus is kept once it was prepared."""
+    """Where the prepared default corpus is kept."""
     check_profile(profile)
     return cache_directory() / "corpora" / f"default-{profile}"
 
@@ -136,25 +136,25 @@ def prepare(
     options: RowOptions = DEFAULT_OPTIONS,
     progress: Progress | None = None,
 ) -> Corpus:
-    """Read, clean, deduplicate and split a source into a folder, unless that was done already.
+    """Read, clean, deduplicate and split a source into a folder, unless that is already done.
 
     Args:
         source: `default`, `brwac` or a path; see `escada.text.sources`.
-        out: the folder to make. One that is not a prepared corpus is never touched.
-        profile: how to clean; see `escada.text.cleaning`.
-        documents: read no more than this.
-        source_file: the source's file on this machine.
-        options: which columns of rows are what, and what happens to bad rows.
-        progress: called now and then.
+        out: the folder to write. A folder that holds anything but a prepared corpus is not touched.
+        profile: see `escada.text.cleaning`.
+        documents: maximum number of documents to read.
+        source_file: a local copy of the source's file.
+        options: which column holds what, and how bad rows are handled.
+        progress: see `Progress`.
 
     Raises:
-        EscadaError: what `open_source` raises; a corpus too small for three splits; `out` holds
-            something else; the disk is full.
+        EscadaError: what `open_source` raises; the corpus is too small for three splits; `out`
+            holds something else; the disk is full.
     """
     check_profile(profile)
     stream = open_source(source, source_file=source_file, documents=documents, options=options)
     key = _key(stream, profile, documents)
-    folder = out.resolve()  # a link stays a link, and what it names is filled
+    folder = out.resolve()  # fill the target of a link, do not replace the link
     is_new = not folder.exists()
     if _is_made(folder, key):
         return Corpus.open(out)
@@ -162,7 +162,7 @@ def prepare(
         try:
             _finish_exchange(folder)
             if not _is_made(folder, key):
-                for left in folder.glob(f"*{_FRESH}*"):  # of a process that was killed
+                for left in folder.glob(f"*{_FRESH}*"):  # left by a killed process
                     shutil.rmtree(left)
                 with new_directory(folder / _FRESH) as fresh:
                     _make(fresh, stream, profile, documents, key, progress)
@@ -175,7 +175,7 @@ def prepare(
 
 
 def _key(source: Source, profile: str, limit: int | None) -> str:
-    """A hash of everything that the folder's content depends on."""
+    """A hash of everything the folder's content depends on."""
     return content_hash(
         {
             "schema_version": SCHEMA_VERSION,
@@ -193,7 +193,7 @@ _LOCK, _FRESH = ".lock", ".fresh"
 
 
 def _is_made(folder: Path, key: str) -> bool:
-    """Whether the folder holds a corpus of this key already.
+    """Whether the folder already holds the corpus with this key.
 
     Raises:
         EscadaError: the folder holds something else, which is not overwritten.
@@ -214,8 +214,8 @@ def _is_made(folder: Path, key: str) -> bool:
 
 
 def _finish_exchange(folder: Path) -> None:
-    """Put the fresh corpus that is whole in the place of the old one, or go on where that was cut
-    off: while its manifest is not moved, which comes last, there is none in the folder."""
+    """Move a complete fresh corpus into place, or finish a move that was interrupted: the manifest
+    is removed first and moved last, so a half-moved corpus has none."""
     fresh = folder / _FRESH
     if not (fresh / MANIFEST).exists():
         return
@@ -288,7 +288,7 @@ def _make(
 
 
 class _Split:
-    """The file of a split while it is written, and what is in it, by source."""
+    """A split's file while it is written, with counts by source."""
 
     def __init__(self, folder: Path, split: str) -> None:
         self.path = folder / f"{split}.parquet"
@@ -323,11 +323,11 @@ class _Split:
 def _remove_copies(
     folder: Path, splits: dict[str, _Split], n_groups: Mapping[str, int]
 ) -> AcrossSplits:
-    """Take out of the held-out splits what training has a copy of, and of validation also what
-    test has.
+    """Remove from the held-out splits what training has a copy of, and from validation also what
+    test has a copy of.
 
-    A source that would be left with too few groups in a split keeps its copies there: they are
-    counted, and whoever reads the figures is told.
+    A source that would be left with too few groups in a split keeps its copies there; they are
+    counted in the manifest.
     """
     counts: dict[str, Copies] = {}
 
@@ -370,7 +370,7 @@ def _remove_copies(
 def _sources_in_need(
     documents: Iterable[tuple[Document, bool]], n_groups: Mapping[str, int]
 ) -> set[str]:
-    """The sources of which, without the copies among these documents, too few groups are left."""
+    """The sources left with too few groups once the copies among these documents are removed."""
     left: dict[str, set[str]] = defaultdict(set)
     for document, is_copy in documents:
         groups = left[document.source]

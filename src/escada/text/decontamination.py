@@ -1,19 +1,18 @@
-"""Finds the held-out documents of which training has a copy or nearly one, after the split.
+"""Finds held-out documents that have a copy or near-copy in training, after the split.
 
-`dedup` removes what is nearly the same wherever it stands. What is left may still be half the same
-(tweets that fill one template) or share a paragraph (a law, a quotation), and a model that saw one
-of two such documents in training is no judge of the other. A held-out document is contaminated by
-a document of another split when, in what `dedup` compares of a text or in the text as it stands,
+`dedup` removes near-duplicates everywhere. What remains may still be half the same (tweets from one
+template) or share a paragraph (a law, a quotation). A held-out document is contaminated by a
+document of another split when, either in dedup's comparison form or in the case-folded text,
 
 - their shingles (runs of five characters) have a Jaccard similarity above `THRESHOLD`, or
-- they share a run of `RUN_CHARACTERS`, which no more than `MOST_COPIES` of those documents hold:
-  what stands in more is a form of words (a licence, a menu), and nobody's in particular.
+- they share a run of `RUN_CHARACTERS` that at most `MOST_COPIES` of those documents contain; a more
+  frequent run is boilerplate (a licence, a menu).
 
-The answer is exact, but for collisions of 64-bit hashes. Two sets of which more than half of the
-union is shared have a shingle in common among the rarer half of each (prefix filtering: Chaudhuri,
-Ganti and Kaushik 2006; the bound on the rest: Xiao and others, PPJoin, 2008), so only rare
-shingles are looked up. The held-out documents are held in memory as numbers, `BLOCK_CHARACTERS` of
-text at a time; the others are streamed past them once a block.
+The result is exact up to collisions of 64-bit hashes. Two sets that share more than half of their
+union have a shingle in common among the rarer half of each (prefix filtering: Chaudhuri, Ganti and
+Kaushik 2006; bound on the rest: Xiao et al., PPJoin, 2008), so only rare shingles are looked up.
+The held-out documents are held in memory as hashes, `BLOCK_CHARACTERS` of text at a time; the
+others are streamed past them once per block.
 """
 
 from __future__ import annotations
@@ -35,21 +34,21 @@ MOST_COPIES = 20
 BLOCK_CHARACTERS = 2**26
 _BATCH = 1024
 _VIEWS: tuple[Callable[[str], str], ...] = (comparison_form, str.casefold)
-"""What is compared of a text: its words, and all of it but its case."""
+"""What is compared: the words only, and the case-folded text."""
 Hashes = NDArray[np.uint64]
 
 
 def contaminated(
     held_out: Iterable[Document], others: Callable[[], Iterable[Document]]
 ) -> NDArray[np.bool_]:
-    """Which of the held-out documents have a copy, or nearly one, among the others.
+    """Which held-out documents have a copy or near-copy among the others.
 
     Args:
         held_out: streamed once.
-        others: starts a stream of them; as often as the held-out text has blocks.
+        others: starts a new stream; called twice per block of held-out text.
 
     Returns:
-        One flag for each held-out document, in their order.
+        One flag per held-out document, in order.
     """
     found = [np.zeros(0, dtype=bool)]
     for block in _blocks(held_out):
@@ -80,7 +79,7 @@ def _blocks(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 
 class _NearDuplicates:
-    """Held-out texts, found by a text that shares more than half of their shingles.
+    """Marks held-out texts of which another text shares more than half of the shingles.
 
     Legend: H held-out texts, V shingles of the held-out texts.
     """
@@ -96,8 +95,8 @@ class _NearDuplicates:
         self._rare_HV = self._rare(self._sets).T.tocsc()
 
     def _rare(self, sets: Sequence[Hashes]) -> Any:
-        """The rarer half of each set, as a sparse matrix; those that are in no held-out text, and
-        so have no rank, are the rarest."""
+        """The rarer half of each set, as a sparse matrix. Shingles of no held-out text have no rank
+        and count as the rarest."""
         known, place = _look_up(np.concatenate(sets), self._shingles_V)
         ends = np.cumsum([0, *map(len, sets)])
         columns: list[NDArray[np.int64]] = []
@@ -111,7 +110,7 @@ class _NearDuplicates:
         return sparse.csr_matrix((ones, np.concatenate(columns), ends), shape=shape)
 
     def compare(self, texts: Sequence[str]) -> None:
-        """Mark the held-out texts that are near to one of these."""
+        """Mark the held-out texts that are near-duplicates of one of these."""
         sets = _shingle_sets(texts)
         shared = (self._rare(sets) @ self._rare_HV).tocoo()
         size, other = np.array([len(one) for one in sets])[shared.row], self._size_H[shared.col]
@@ -132,7 +131,7 @@ def _is_near(common: Any, size: Any, other: Any) -> Any:
 
 
 class _SharedRuns:
-    """Held-out texts, found by a text that shares a run of `RUN_CHARACTERS` with them."""
+    """Marks held-out texts that share a run of `RUN_CHARACTERS` with another text."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         parts = [_window_hashes(part, RUN_CHARACTERS) for part in _batches(texts)]
@@ -145,14 +144,14 @@ class _SharedRuns:
         self._copies = np.zeros(len(self._windows), dtype=np.int64)
 
     def compare(self, texts: Sequence[str]) -> None:
-        """Count in how many of these texts each run of the held-out ones is found."""
+        """Count in how many of these texts each run of the held-out texts occurs."""
         hashes, owner = _window_hashes(texts, RUN_CHARACTERS)
         known, place = _look_up(hashes, self._windows)
         pairs = np.unique(owner[known] * len(self._windows) + place[known])
         np.add.at(self._copies, pairs % max(1, len(self._windows)), 1)
 
     def found(self) -> NDArray[np.bool_]:
-        """Which held-out texts have a run that a few others have."""
+        """Which held-out texts have a run that 1 to `MOST_COPIES` other texts contain."""
         is_copied = (self._copies > 0) & (self._copies <= MOST_COPIES)
         flags = np.zeros(self._n_texts, dtype=bool)
         flags[self._owner[is_copied[self._place]]] = True
@@ -164,7 +163,7 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _look_up(hashes: Hashes, table: Hashes) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Whether each is in the sorted table, and where."""
+    """Whether each hash is in the sorted table, and its index."""
     if not len(table):
         return np.zeros(len(hashes), dtype=bool), np.zeros(len(hashes), dtype=np.int64)
     place = np.minimum(np.searchsorted(table, hashes), len(table) - 1)
@@ -172,7 +171,7 @@ def _look_up(hashes: Hashes, table: Hashes) -> tuple[NDArray[np.bool_], NDArray[
 
 
 def _distinct(values: Hashes) -> Hashes:
-    """Sorted, each once; `np.unique` takes several times as long for numbers that seldom repeat."""
+    """Sorted unique values; several times faster than `np.unique` when few repeat."""
     values = np.sort(values)
     return values[np.append(True, values[1:] != values[:-1])[: len(values)]]
 
@@ -181,10 +180,10 @@ _OWNER_BITS = np.uint64(_BATCH.bit_length() - 1)
 
 
 def _shingle_sets(texts: Sequence[str]) -> list[Hashes]:
-    """The hashes of each text's shingles, sorted, each once. A text has one at least."""
+    """The sorted unique hashes of each text's shingles; every text has at least one."""
     padded = [text.ljust(SHINGLE_CHARACTERS, "\0") for text in texts]
     hashes, owner = _window_hashes(padded, SHINGLE_CHARACTERS)
-    # Sorted by text and hash at once, in one number: what the text takes, the hash gives up.
+    # Sort by text and hash at once in one 64-bit key: the hash gives up the text's bits.
     shift = np.uint64(64) - _OWNER_BITS
     keys = _distinct((owner.astype(np.uint64) << shift) | (hashes >> _OWNER_BITS))
     ends = np.searchsorted(keys, np.arange(1, len(texts), dtype=np.uint64) << shift)
@@ -197,10 +196,10 @@ _MIXER = np.uint64(0xD6E8FEB86659FD93)
 
 
 def _window_hashes(texts: Sequence[str], length: int) -> tuple[Hashes, NDArray[np.int64]]:
-    """A hash of each run of `length` characters of each text, and the number of the text.
+    """A hash of each run of `length` characters of each text, and the index of its text.
 
-    A polynomial in an odd base, modulo 2^64, of scrambled code points: the sum over a run is a
-    difference of sums over the beginning, so the length of a run costs nothing.
+    A polynomial rolling hash with an odd base, modulo 2^64, of mixed code points: the sum over a
+    run is a difference of two prefix sums, so its length costs nothing.
     """
     data = "".join(texts).encode("utf-32-le", "surrogatepass")
     codes = _mixed(np.frombuffer(data, dtype=np.uint32).astype(np.uint64))

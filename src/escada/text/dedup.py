@@ -1,18 +1,18 @@
-"""Removes documents that say what an earlier one said, so that no test text was seen in training.
+"""Removes exact and near-duplicate documents, so that no test text was seen in training.
 
-This happens before the split. A document falls when its text was seen before (exact), or when its
-shingles are estimated to share at least `THRESHOLD` of their union with those of a kept document
-(near). Shingles are runs of five characters of a comparison form without addresses, mentions, case
-and signs: a tweet and its retweet are one text. The estimate is MinHash (Broder, 1997): of 128
-minima, the share that agrees, with a standard error of 0.04. Locality-sensitive hashing proposes
-whom to compare with: the documents of which one of 32 bands of 4 minima is the same, which misses a
-pair at the threshold about once in five thousand times.
+This happens before the split. A document is removed when its text occurred before (exact), or when
+the estimated Jaccard similarity of its shingles with those of a kept document is at least
+`THRESHOLD` (near). Shingles are runs of five characters of a comparison form without addresses,
+mentions, case and signs, so a tweet and its retweet are one text. The estimate is MinHash (Broder,
+1997): the share of 128 minima that agree, with a standard error of 0.04. Locality-sensitive hashing
+selects the candidates, documents that agree in one of 32 bands of 4 minima; it misses a pair at the
+threshold about once in five thousand.
 
-Texts are not held, only 16 bits of each minimum and the chains of the bands: half a kilobyte to one
-for each kept document, 2 GB for all of BrWaC. The first of several stays, so the result depends on
-the order of the documents and on nothing else.
+Only 16 bits of each minimum and the chains of the bands are kept: 0.5-1 kB per kept document, 2 GB
+for all of BrWaC. The first of several duplicates stays, so the result depends only on the order of
+the documents.
 
-Legend: B documents of a batch, M = 128 minima, K = 32 bands.
+Legend: B documents of a batch, N kept documents, M = 128 minima, K = 32 bands, S slots.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 from escada.text.documents import Document, DocumentCounts
 
 _rensa: Any = importlib.import_module("rensa")
-"""Its names come from Rust, without types."""
+"""A Rust module without types."""
 
 THRESHOLD = 0.7
-"""Jaccard similarity of shingles from which two documents count as one."""
+"""Jaccard similarity of shingles from which two documents are near-duplicates."""
 SHINGLE_CHARACTERS = 5
 N_MINIMA = 128
 N_BANDS = 32
@@ -47,16 +47,16 @@ SETTINGS = {
     "minima": N_MINIMA,
     "bands": N_BANDS,
 }
-"""For a manifest: what counts as near."""
+"""For the manifest."""
 
 _UNCOMPARED = re.compile(r"(?:https?://|www\.)\S+|@\w+|\brt\b(?=\s*(?:@|$))")
 _WORDS = re.compile(r"\w+")
 
 
 def comparison_form(text: str) -> str:
-    """What of a text is compared: its words in lower case, without addresses and mentions.
+    """The words of a text in lower case, without addresses and mentions.
 
-    A text of nothing else is compared as it is.
+    The whole text in lower case if little else is left.
     """
     lower = text.casefold()
     form = " ".join(_WORDS.findall(_UNCOMPARED.sub(" ", lower)))
@@ -93,9 +93,9 @@ def _signatures(forms: Sequence[str]) -> NDArray[np.uint16]:
 
 
 class _Index:
-    """The signatures of the kept documents, found again by any of their bands.
+    """The signatures of the kept documents, indexed by each of their bands.
 
-    For each band there is a table of chains: `heads` holds the last document of each slot, `before`
+    Each band is a hash table with chains: `heads` holds the last document of each slot, `before`
     the one before it. Four 16-bit minima are one 64-bit key, so a band needs no hash of its own.
     """
 
@@ -104,7 +104,7 @@ class _Index:
         self._reserve(1024)
 
     def _reserve(self, capacity: int) -> None:
-        """Make room, and chain what is there anew."""
+        """Grow the tables and rebuild the chains."""
         n = self.n
         old = self.signatures_NM[:n] if n else np.zeros((0, N_MINIMA), dtype=np.uint16)
         self.signatures_NM = np.zeros((capacity, N_MINIMA), dtype=np.uint16)
@@ -126,7 +126,7 @@ class _Index:
         return ((signatures.view(np.uint64) * _ODD) >> self.shift).astype(np.int64)
 
     def add_if_new(self, signature_M: NDArray[np.uint16]) -> bool:
-        """Whether nothing near was there; then it is there from now on."""
+        """Add a document unless a near-duplicate is there; whether it was added."""
         slots_K = self._slots(signature_M)
         bands = _BANDS
         found = self.heads_KS[bands, slots_K]
@@ -151,10 +151,10 @@ def _fingerprint(text: str) -> int:
 
 
 def unique(documents: Iterable[Document], counts: DocumentCounts) -> Iterator[Document]:
-    """The documents that say something new, in their order.
+    """The documents without exact and near-duplicates, in order.
 
     Args:
-        documents: cleaned ones, streamed.
+        documents: cleaned documents, streamed.
         counts: updated as the stream is read.
     """
     seen: set[int] = set()

@@ -1,4 +1,4 @@
-"""The unit of text: a document, with where it comes from and what it must not be parted from."""
+"""The unit of text: a document, with its source and its group."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ class Document:
     """One text.
 
     Attributes:
-        id: names the document within its source.
-        source: the collection it belongs to (`petrogold`, `brwac`); figures are given per source.
-        group: what must not be divided between splits (a thesis, an author, a site). Confidence
-            intervals resample groups, too.
-        text: Unicode text. In a prepared corpus this is the reference text: cleaned, and the
-            denominator of bits per byte.
+        id: unique within the source.
+        source: the collection (`petrogold`, `brwac`); figures are given per source.
+        group: what must not be divided between splits (a thesis, an author, a site); also the unit
+            that confidence intervals resample.
+        text: in a prepared corpus, the reference text (cleaned).
     """
 
     id: str
@@ -32,7 +31,7 @@ class Document:
 
 
 class DocumentCounts(BaseModel):
-    """How many documents were read, and how many of them were left out for which reason."""
+    """How many documents were read, and how many were left out, by reason."""
 
     documents: int = 0
     empty: int = 0

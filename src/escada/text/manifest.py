@@ -1,6 +1,6 @@
 """manifest.json of a prepared corpus: what it was made from, how, and what is in it.
 
-What came into it later has a default, so that corpora of before open.
+Fields added later have defaults, so that older corpora still open.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Size(BaseModel):
 
 
 class SplitFile(Size):
-    """A split's file; `content_sha256` is of its documents, whatever the file's encoding."""
+    """A split's file; `content_sha256` hashes its documents, independent of the encoding."""
 
     file: str
     sha256: str
@@ -34,7 +34,7 @@ class SplitFile(Size):
 class Copies(BaseModel):
     """Documents of a held-out split with a copy in another split.
 
-    Those that are kept belong to sources that would have too few groups without them.
+    Copies are kept in sources that would have too few groups without them.
     """
 
     removed_documents: int
@@ -43,7 +43,7 @@ class Copies(BaseModel):
 
 
 class AcrossSplits(BaseModel):
-    """What was done about copies across splits, and what counts as one."""
+    """How copies across splits were defined and handled."""
 
     threshold: float
     shingle_characters: int
@@ -58,15 +58,13 @@ class AcrossSplits(BaseModel):
 
 
 class Manifest(ReadCounts):
-    """See the module; with what the source left out, skipped and renamed.
+    """The manifest, including what the source left out, skipped and renamed.
 
     Attributes:
         hash: of the profile and of every document of every split.
-        key: of everything that the folder's content depends on.
-        limit: of documents to read.
-        read: documents that were read, and that were left out.
-        deduplication: what counts as near.
-        across_splits: None where copies were not looked for.
+        key: hash of everything the folder's content depends on.
+        limit: maximum number of documents to read.
+        across_splits: None if copies were not looked for.
         licences: by source.
         by_source: source, then split.
     """

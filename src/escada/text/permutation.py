@@ -1,9 +1,9 @@
 """A seeded shuffle of 0 .. n - 1 that is computed, never stored.
 
-An index becomes a pair (left, right) in a grid that barely holds n cells, and a Feistel network
-stirs the pair: left moves by a hash of right, right by a hash of left, and so on. Each round can be
-undone, so the whole is a permutation of the grid; an index that lands outside n is stirred again
-until it is inside (cycle walking), which makes it a permutation of 0 .. n - 1.
+A Feistel network permutes the pairs (left, right) of a grid with just over n cells: left is shifted
+by a hash of right, right by a hash of left, and so on. Each round is invertible, so the whole is a
+permutation of the grid. An index that lands outside n is permuted again until it is inside (cycle
+walking), which gives a permutation of 0 .. n - 1.
 
 References: Black and Rogaway 2002 (generalised Feistel, cycle walking); Steele et al. 2014
 (SplitMix64, the hash of a round).
@@ -23,8 +23,8 @@ class Permutation:
     """A permutation of range(n), a pure function of its keys.
 
     Args:
-        n: how many indices, at least 1.
-        keys: non-negative integers such as a seed and an epoch; other keys, another permutation.
+        n: at least 1.
+        keys: non-negative integers such as a seed and an epoch; each key gives its own permutation.
     """
 
     def __init__(self, n: int, *keys: int) -> None:
@@ -36,7 +36,7 @@ class Permutation:
         self._round_keys = np.random.SeedSequence(keys).generate_state(ROUNDS, np.uint64)
 
     def __call__(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where each index goes: int64 in, int64 out, any shape."""
+        """Permute indices: int64 in, int64 out, any shape."""
         if indices.size and (indices.min() < 0 or indices.max() >= self.n):
             raise IndexError(f"index outside [0, {self.n})")
         found = self._stir(indices.astype(np.uint64))
@@ -56,7 +56,7 @@ class Permutation:
 
 
 def _splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finaliser: 64 bits that look random (arithmetic wraps at 2**64)."""
+    """SplitMix64's finaliser: pseudo-random 64 bits (arithmetic wraps at 2**64)."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

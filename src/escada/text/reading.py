@@ -1,7 +1,7 @@
-"""The way in that every verb takes which reads documents: cleaned, without empty and repeated ones.
+"""Reads documents for every command: cleaned, without empty and duplicate ones.
 
-`data prepare` splits what comes out; `evaluate --text` measures it. A figure of a user's file is
-therefore of the documents that a corpus of the same file would hold.
+`data prepare` and `evaluate --text` both use it, so a user's file is measured on the same documents
+that a corpus made from it would hold.
 """
 
 from __future__ import annotations
@@ -15,17 +15,12 @@ from escada.text.documents import Document, DocumentCounts
 from escada.text.sources import ReadCounts, Source
 
 Progress = Callable[[int, int | None], None]
-"""Called with the documents read so far and, where known, how many there will be."""
+"""Called with the documents read so far and their total (None if unknown)."""
 
 
 @dataclass
 class ReferenceCounts:
-    """What happened to the documents on their way in.
-
-    Attributes:
-        read: how many there were, and how many are left out.
-        source: what the source itself left out, skipped and renamed.
-    """
+    """What was read and left out: `read` after cleaning, `source` by the source itself."""
 
     read: DocumentCounts = field(default_factory=DocumentCounts)
     source: ReadCounts = field(default_factory=ReadCounts)
@@ -34,13 +29,7 @@ class ReferenceCounts:
 def reference_documents(
     source: Source, profile: str, counts: ReferenceCounts, progress: Progress | None = None
 ) -> Iterator[Document]:
-    """The documents of a source with their reference texts, streamed.
-
-    Args:
-        source: any.
-        profile: how to clean.
-        counts: updated as the stream is read.
-        progress: called with each document.
+    """Stream the documents of a source with their reference texts; `counts` is updated on the way.
 
     Raises:
         EscadaError: what `Source.documents` raises, or an unknown profile.

@@ -1,14 +1,14 @@
 """Tokens on disk: the training split as one long stream, memory-mapped and checksummed.
 
-The stream is `BOS text EOS BOS text EOS ...`. It lies in shards of little-endian uint16, or uint32
-when the vocabulary has ids above 65,535:
+The stream is `BOS text EOS BOS text EOS ...`, stored in shards of little-endian uint16, or uint32
+for a vocabulary above 65,536 ids:
 
-    manifest.json            sizes, hashes, what the tokens were made from and with
-    document_starts.npy      int64, where each document's BOS lies
+    manifest.json            sizes, hashes, tokenizer and corpus
+    document_starts.npy      int64, position of each document's BOS
     train-00000.bin  train-00001.bin ...
 
-A stream is circular: reading goes on at its start when it reaches its end. The folder appears whole
-or not at all, and each file is checked against its SHA-256 before it is used.
+A stream is circular: reading past its end continues at its start. The folder is written atomically,
+and each file is checked against its SHA-256 before use.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ MANIFEST = "manifest.json"
 DOCUMENT_STARTS = "document_starts.npy"
 
 CHUNK_CHARACTERS = 2_000_000
-"""Text that is encoded at once: all that is held in memory of a corpus."""
+"""Text encoded at once; bounds the memory used."""
 
 Shard = NDArray[np.uint16] | NDArray[np.uint32]
 ProgressCallback = Callable[[int, int], None]
-"""Called now and then with the documents and tokens written so far."""
+"""Called at intervals with the documents and tokens written so far."""
 
 
 class StartsFile(BaseModel):
-    """Of the documents' starts."""
+    """Entry for the documents' start positions."""
 
     file: str
     bytes: int
@@ -48,7 +48,7 @@ class StartsFile(BaseModel):
 
 
 class ShardFile(BaseModel):
-    """Of a part of the stream."""
+    """Entry for one shard of the stream."""
 
     file: str
     tokens: int = 0
@@ -56,7 +56,7 @@ class ShardFile(BaseModel):
 
 
 class StreamManifest(BaseModel):
-    """manifest.json, but for the hash of all this."""
+    """manifest.json without its own hash."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,7 +72,7 @@ class StreamManifest(BaseModel):
 
     @property
     def hash(self) -> str:
-        """Of the content: the same tokens from the same source, the same hash."""
+        """Content hash: equal for the same tokens from the same source."""
         return content_hash(self.model_dump())
 
 
@@ -80,14 +80,10 @@ class TokenStream:
     """The packed tokens of a split.
 
     Attributes:
-        path: its folder.
         n_tokens: length of the stream, BOS and EOS included.
-        n_documents: documents in it.
-        document_starts: positions of their BOS, int64, shape (n_documents,).
-        vocab_size: every id is below it.
-        tokenizer_hash: of the tokenizer that made the ids.
-        corpus_hash: of the corpus that was read.
-        hash: of the content: the same tokens from the same source, the same hash.
+        document_starts: positions of each document's BOS, int64, shape (n_documents,).
+        vocab_size: upper bound (exclusive) of the ids.
+        hash: of the content; see `StreamManifest.hash`.
     """
 
     def __init__(
@@ -110,14 +106,14 @@ class TokenStream:
 
     @classmethod
     def open(cls, folder: Path, *, verify: bool = True) -> Self:
-        """Map a stream into memory.
+        """Memory-map a stream that `write_stream` wrote.
 
         Args:
-            folder: where `write_stream` wrote it.
-            verify: compare every file with its SHA-256 (sizes are compared in any case).
+            folder: of the stream.
+            verify: check every file's SHA-256 (sizes are always checked).
 
         Raises:
-            EscadaError: not a stream, of another version, or a file that is missing, truncated or
+            EscadaError: not a stream, another version, or a file that is missing, truncated or
                 corrupted (names it).
         """
         if not (folder / MANIFEST).exists():
@@ -143,16 +139,16 @@ class TokenStream:
         shards: list[Shard] = []
         for entry in manifest.shards:
             _check(folder, entry, entry.tokens * dtype.itemsize, verify)
-            # A plain array over the map: np.memmap's own class makes each slice ten times dearer.
+            # A plain array over the map: slices of np.memmap's own class cost ten times as much.
             shards.append(np.asarray(np.memmap(folder / entry.file, dtype=dtype, mode="r")))
         return cls(folder, manifest, starts, shards)
 
     def read(self, start: int, length: int) -> NDArray[np.int64]:
-        """The ids from a position on, around the end of the stream as often as it takes.
+        """Read ids from a position, wrapping around the end as often as needed.
 
         Args:
             start: any position; taken modulo `n_tokens`.
-            length: how many.
+            length: number of ids.
 
         Returns:
             int64, shape (length,).
@@ -180,7 +176,7 @@ class TokenStream:
         """
         shard_B = np.searchsorted(self._shard_starts, starts_B, side="right") - 1
         offset_B = starts_B - self._shard_starts[shard_B]
-        # One slice a row, joined once: twice as fast as a gather, and rows may lie in any shard.
+        # One slice per row, joined once: twice as fast as a gather, and rows may be in any shard.
         rows: list[Shard | NDArray[np.int64]] = []
         places = zip(shard_B.tolist(), offset_B.tolist(), starts_B.tolist(), strict=True)
         for shard, offset, start in cast(Iterable[tuple[int, int, int]], places):
@@ -203,8 +199,8 @@ def write_stream(
     Args:
         folder: must not exist; it appears when all is written.
         documents: the texts, in the order of the stream.
-        tokenizer: whose BOS and EOS enclose each text.
-        corpus_hash: of what the documents come from.
+        tokenizer: encodes the texts; its BOS and EOS enclose each.
+        corpus_hash: of the documents' corpus.
         shard_tokens: length of every shard but the last.
         progress: see `ProgressCallback`.
 
@@ -241,7 +237,7 @@ def write_stream(
 
 
 class _ShardWriter:
-    """Cuts a stream of ids into files of `shard_tokens` and hashes them on the way."""
+    """Cuts a stream of ids into files of `shard_tokens` and hashes them while writing."""
 
     def __init__(self, folder: Path, dtype: np.dtype[Any], shard_tokens: int) -> None:
         self.entries: list[ShardFile] = []
@@ -293,7 +289,7 @@ def _chunks(documents: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _pack(texts: list[str], tokenizer: Tokenizer) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """`BOS text EOS` of each text in one array, and the length of each with its two ends."""
+    """`BOS text EOS` of each text in one array, and the length of each with BOS and EOS."""
     bos = np.array([tokenizer.bos_id], dtype=np.int32)
     eos = np.array([tokenizer.eos_id], dtype=np.int32)
     parts: list[NDArray[np.int32]] = []

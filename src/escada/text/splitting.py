@@ -1,19 +1,19 @@
-"""Which split each group of documents belongs to.
+"""Assigns each group of documents to a split.
 
-Within each source about a tenth of the bytes are test, a tenth validation, the rest training, and
-no group is divided. Held-out splits are made of a source's smaller groups, so that none of them is
-most of a split and the intervals of a figure have groups to speak of:
+Within each source about 10 % of the bytes are test, 10 % validation, the rest training, and no
+group is divided. Held-out splits take a source's smaller groups, so that no group dominates a split
+and confidence intervals have enough groups:
 
-1. A group may be held out when it has at most 2 % of the source's bytes, a fifth of a split. Where
-   such groups are fewer than both splits need, or together less than a fifth of the bytes, the
-   next larger ones may be, too, until they are enough; never the largest.
-2. These groups are put in the order of their hash. From the end, the first 10 % of the source's
-   bytes are test, the next 10 % validation: a group goes where its middle falls.
-3. From fifteen groups on, each of the two has at least five groups, even when they are more than
-   10 % of the bytes; from ten on at least two, from three on at least one.
+1. A group may be held out when it has at most 2 % of the source's bytes, a fifth of a split. If
+   there are fewer such groups than both splits need, or if they make up less than 20 % of the
+   bytes, the next larger groups are added until there are enough; never the largest.
+2. These groups are sorted by hash. From the end, the first 10 % of the source's bytes are test, the
+   next 10 % validation; a group belongs where its middle falls.
+3. With 15 or more groups, each held-out split has at least five, even if they exceed 10 % of the
+   bytes; with ten or more at least two, with three or more at least one.
 
-The order depends on nothing but the groups' names: the same corpus is split the same way on every
-machine, and with a document more, most groups stay where they were.
+The order depends only on the groups' names: a corpus is split the same way on every machine, and
+most groups keep their split when documents are added.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from escada.choices import SPLITS
 from escada.errors import EscadaError, counted
 
 HELD_OUT_SHARE = 0.1
-"""Of a source's bytes, for validation and for test; the rest is training."""
+"""Share of a source's bytes for validation, and for test."""
 LARGEST_SHARE = HELD_OUT_SHARE / 5
-"""Of a source's bytes: groups up to this may be held out."""
+"""Share of a source's bytes up to which a group may be held out."""
 _LEAST_GROUPS = ((15, 5), (10, 2), (3, 1))
-"""From so many groups of a source on, a held-out split has at least so many of them."""
+"""(groups of a source, minimum number of groups in each of its held-out splits)."""
 
 
 def least_held_out_groups(n_groups: int) -> int:
-    """How many groups validation has at least, and test, of a source of `n_groups`."""
+    """Minimum number of groups in validation, and in test, for a source of `n_groups`."""
     return next((least for n, least in _LEAST_GROUPS if n_groups >= n), 0)
 
 
@@ -42,14 +42,11 @@ def _place(source: str, group: str) -> bytes:
 
 
 def split_groups(source: str, group_bytes: Mapping[str, int]) -> dict[str, str]:
-    """The split of each group of one source.
+    """The split of each group of one source; fewer than three groups are all training.
 
     Args:
         source: its name, part of the hash.
         group_bytes: UTF-8 bytes of each group.
-
-    Returns:
-        Group → split. Fewer than three groups are all training.
     """
     least = least_held_out_groups(len(group_bytes))
     splits = dict.fromkeys(group_bytes, "train")
@@ -71,7 +68,7 @@ def split_groups(source: str, group_bytes: Mapping[str, int]) -> dict[str, str]:
 
 
 def _small_groups(source: str, group_bytes: Mapping[str, int], least: int) -> list[str]:
-    """The groups that may be held out, at least `least` of them, in the order of their hash."""
+    """The groups that may be held out, at least `least` of them, sorted by hash."""
     total = sum(group_bytes.values())
     by_size = sorted(group_bytes, key=lambda group: (group_bytes[group], _place(source, group)))
     chosen: list[str] = []
@@ -92,7 +89,7 @@ def split_corpus(
 
     Args:
         bytes_by_source: UTF-8 bytes of each group of each source.
-        where: what was read, for the message of an error.
+        where: what was read, for the error message.
 
     Raises:
         EscadaError: too few groups for three splits.

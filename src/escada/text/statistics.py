@@ -1,6 +1,6 @@
-"""What a prepared corpus consists of, by source and by split, and what a character model will meet.
+"""Size of a prepared corpus by source and split, and its character counts.
 
-Everything is counted in one pass over each split; only the characters of each split are held.
+One pass over each split; only its distinct characters are held in memory.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from escada.text.corpus import Corpus
 from escada.text.manifest import AcrossSplits, Size
 
 RARE = 3
-"""A character seen fewer times in training becomes UNK for a character tokenizer by default."""
+"""By default a character tokenizer maps characters seen fewer times in training to UNK."""
 
 
 class DocumentBytes(BaseModel):
-    """Sizes of documents: nearest-rank percentiles, and the largest."""
+    """Document sizes in bytes: nearest-rank percentiles and the maximum."""
 
     p50: int = 0
     p95: int = 0
@@ -29,7 +29,7 @@ class DocumentBytes(BaseModel):
 
     @classmethod
     def of(cls, sizes: Sequence[int]) -> DocumentBytes:
-        """Of the sizes of some documents; 0 where there are none."""
+        """Percentiles of some sizes; 0 where there are none."""
         if not sizes:
             return cls()
         p50, p95, p99, largest = np.percentile(sizes, [50, 95, 99, 100], method="inverted_cdf")
@@ -37,7 +37,7 @@ class DocumentBytes(BaseModel):
 
 
 class TextCounts(Size):
-    """How much text there is; words are what stands between blanks."""
+    """How much text there is; words are separated by white space."""
 
     characters: int
     words: int
@@ -46,12 +46,13 @@ class TextCounts(Size):
 
 
 class CharacterCounts(BaseModel):
-    """What a character model will meet.
+    """Characters of the splits.
 
     Attributes:
-        train_distinct: different characters in training.
-        train_rare: those of them seen fewer than `RARE` times.
-        unseen_or_rare: how many characters of each held-out split training has too seldom.
+        train_distinct: distinct characters in training.
+        train_rare: those seen fewer than `RARE` times.
+        unseen_or_rare: by held-out split, occurrences of characters that training has fewer than
+            `RARE` times.
     """
 
     train_distinct: int
@@ -60,7 +61,7 @@ class CharacterCounts(BaseModel):
 
 
 class CorpusStatistics(BaseModel):
-    """Counts of a corpus; `across_splits` are the manifest's, `by_source` is source, then split."""
+    """Counts of a corpus; `by_source` is keyed by source, then split."""
 
     schema_version: int = 1
     corpus_hash: str

@@ -14,11 +14,11 @@ COLUMNS = ("id", "source", "group", "text")
 _REMEDY = "remove the folder and prepare the corpus again"
 _GROUP_BYTES = 8 * 2**20
 _GROUP_DOCUMENTS = 8192
-"""A row group ends at whichever comes first, so that memory stays small at any document size."""
+"""A row group ends at whichever is reached first, so memory stays small for any document size."""
 
 
 class Writer:
-    """Appends documents to a Parquet file until it is closed; keeps their count, bytes and hash."""
+    """Appends documents to a Parquet file; keeps their count, bytes and hash."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
@@ -52,7 +52,7 @@ class Writer:
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 of every field of every document so far, whatever the file's encoding."""
+        """SHA-256 of every field of every document so far, independent of the file's encoding."""
         return self._hash.hexdigest()
 
     def _flush(self) -> None:
@@ -61,7 +61,7 @@ class Writer:
         self._rows, self._row_bytes = [], 0
 
     def close(self) -> None:
-        """Write what is left and the file's end."""
+        """Write the remaining rows and the file's footer."""
         if self._rows:
             self._flush()
         self._file.close()
@@ -71,7 +71,7 @@ def read(path: Path) -> Iterator[Document]:
     """Stream the documents of a file.
 
     Raises:
-        EscadaError: missing or corrupted.
+        EscadaError: missing or corrupted file.
     """
     import pyarrow.parquet as parquet
     from pyarrow import ArrowInvalid  # pyright: ignore[reportUnknownVariableType]

@@ -3,15 +3,13 @@
     dataset = window_dataset(batches, steps=1000)
     keras_model.fit(dataset, epochs=1)
 
-    dataset = window_dataset(batches, first_step=1000)      # goes on where that ended
+    dataset = window_dataset(batches, first_step=1000)      # continues after those steps
 
-Batch number s is a function of s alone (see `escada.text.batches`), so the dataset is the step
-numbers, each mapped to its batch. Nothing is shuffled, cached or repeated by TensorFlow: that would
-be another order than ours. To resume, begin at a step; `Dataset.skip` would read what it skips.
+Batch number s depends on s alone (see `escada.text.batches`), so the dataset is the step numbers,
+each mapped to its batch. TensorFlow does not shuffle, cache or repeat, which would change the
+order. To resume, pass `first_step`; `Dataset.skip` would read what it skips.
 
-Needs the extra `tf`.
-
-Shapes: B sequences in a batch, T tokens in a window.
+Needs the extra `tf`. Shapes: B sequences in a batch, T tokens in a window.
 """
 
 from __future__ import annotations
@@ -25,20 +23,20 @@ from escada.extensions import needed
 from escada.text.batches import WindowBatches
 
 _NO_END = 2**62
-"""Steps of a dataset without an end: TensorFlow counts in int64."""
+"""Steps of an endless dataset: TensorFlow counts in int64."""
 
 
 def window_dataset(batches: WindowBatches, *, first_step: int = 0, steps: int | None = None) -> Any:
     """A dataset of (inputs, targets), one batch a training step, as Keras' `fit` takes them.
 
     Args:
-        batches: whose windows.
+        batches: the training windows.
         first_step: number of the first batch, from 0.
-        steps: how many; None: without end, so that `fit` needs `steps_per_epoch`.
+        steps: number of batches; None: endless, and `fit` needs `steps_per_epoch`.
 
     Returns:
         A `tf.data.Dataset`. Inputs are int64, (B, T); targets int64, (B, T), or (B,) when the
-        objective is "last": the last token's.
+        objective is "last".
 
     Raises:
         EscadaError: TensorFlow is not installed.
@@ -54,7 +52,7 @@ def window_dataset(batches: WindowBatches, *, first_step: int = 0, steps: int | 
 
     def pair(step: Any) -> tuple[Any, Any]:
         ids = tf.numpy_function(ids_of, [step], tf.int64, stateful=False)
-        # TensorFlow does not see into the function, and Keras wants to know shapes.
+        # TensorFlow cannot infer the function's shape, and Keras needs it.
         ids = tf.ensure_shape(ids, (sequences, tokens + 1))
         return ids[:, :-1], ids[:, -1] if batches.objective == "last" else ids[:, 1:]
 
@@ -64,5 +62,5 @@ def window_dataset(batches: WindowBatches, *, first_step: int = 0, steps: int | 
         numbers = numbers.apply(
             tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         )
-    # One call at a time, in order; the next batch is made while the model works on this one.
+    # One call at a time, in order; the next batch is made while the model trains on this one.
     return numbers.map(pair).prefetch(tf.data.AUTOTUNE)

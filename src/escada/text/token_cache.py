@@ -1,13 +1,11 @@
-"""The tokens of a corpus, made once: a tokenizer trained on its training split, and that split
-encoded.
+"""The tokens of a corpus: a tokenizer trained on its training split, and that split encoded.
 
     corpus/tokens/<key>/tokenizer/    see escada.text.tokenizers
     corpus/tokens/<key>/train/        see escada.text.shards
 
-Where the corpus's folder cannot be written (a read-only disk, another's folder), `tokens` is in the
-cache. The key is a hash of the corpus, the tokenizer's spec and the code that makes tokens: when
-nothing changed the folder is reused, when anything did another one is made. One process makes it
-while others wait, and it appears whole or not at all.
+If the corpus's folder is not writable, `tokens` is in the cache directory. The key is a hash of the
+corpus, the tokenizer's spec and the code that makes tokens: the folder is reused as long as none of
+them changes. One process writes it while others wait, and the write is atomic.
 """
 
 from __future__ import annotations
@@ -44,12 +42,12 @@ def prepare_tokens(
 
     Args:
         corpus: prepared; the tokens are kept in its folder, or in the cache.
-        spec: which tokenizer.
-        progress: called with documents and tokens while they are written, if they are.
+        spec: of the tokenizer.
+        progress: called with documents and tokens while they are written.
 
     Raises:
         EscadaError: the vocabulary does not fit the corpus, there is no text, the disk is full, or
-            the tokens that lie there are damaged.
+            the cached tokens are damaged.
     """
     folder = tokens_path(corpus, spec)
     if not _is_whole(folder):
@@ -67,10 +65,10 @@ def prepare_tokens(
 
 
 def tokens_path(corpus: Corpus, spec: TokenizerSpec) -> Path:
-    """Where the tokens of a spec are kept; another path when corpus, spec or code differ.
+    """The folder for the tokens of a spec; it differs when corpus, spec or code differ.
 
     Raises:
-        EscadaError: neither the corpus's folder can be written nor is there a home for a cache.
+        EscadaError: the corpus's folder is not writable and there is no cache directory.
     """
     key = content_hash(
         {
@@ -91,7 +89,7 @@ def tokens_path(corpus: Corpus, spec: TokenizerSpec) -> Path:
 
 
 def _can_be_written(corpus: Path) -> bool:
-    """Whether tokens can be put into a corpus's folder, as this user and on this disk."""
+    """Whether tokens can be written to the corpus's folder."""
     tokens = corpus / TOKENS
     return os.access(tokens if tokens.exists() else corpus, os.W_OK | os.X_OK)
 
@@ -111,12 +109,12 @@ def _texts(corpus: Corpus) -> Iterator[str]:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether both parts are there; a user may have removed the one that was damaged."""
+    """Whether both parts are there; a user may have removed the damaged one."""
     return (folder / TOKENIZER / METADATA).exists() and (folder / SPLIT / shards.MANIFEST).exists()
 
 
 def _clear(folder: Path) -> None:
-    """Remove a part without its other half, and what killed processes left behind."""
+    """Remove an incomplete folder and what killed processes left behind."""
     shutil.rmtree(folder, ignore_errors=True)
     for left in folder.parent.glob(f".{folder.name}.*.tmp"):
         shutil.rmtree(left, ignore_errors=True)

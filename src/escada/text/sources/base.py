@@ -1,7 +1,6 @@
-"""What every source offers: a stream of documents, what it is known by, and its licences.
+"""The contract of every source: a stream of documents, an identity, licences.
 
-Also the account of what was not taken as it stood: files that were left out, rows that were
-skipped, ids that came twice.
+Also the counts of what was changed or left out: files, bad rows, repeated ids.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _NAMES_SHOWN = 5
 
 @dataclass(frozen=True)
 class Licence:
-    """Under which terms a source's text may be used; cards and manifests carry it."""
+    """The terms of use of a source's text, for cards and manifests."""
 
     name: str
     note: str = ""
@@ -31,13 +30,13 @@ class Licence:
 
 @dataclass(frozen=True)
 class RowOptions:
-    """Which columns of a row are what, and what happens to bad rows.
+    """Which column of a row holds what, and how bad rows are handled.
 
     Attributes:
-        text_column, id_column, group_column, source_column: by name; None: `text`, `id`, `group`
-            and `source`, of which only the text must be there. One that is named must be there.
-            Of addresses in a group column that is named, the site is the group.
-        skip_bad_rows: leave out, and count, rows that cannot be read or hold no text.
+        text_column, id_column, group_column, source_column: None: `text`, `id`, `group` and
+            `source`, of which only the text is required. Named columns are required. If a named
+            group column holds addresses, the group is the site.
+        skip_bad_rows: skip and count rows that cannot be read or have no text.
     """
 
     text_column: str | None = None
@@ -59,20 +58,19 @@ class RowOptions:
 
 
 class LeftOut(BaseModel):
-    """Files that were not read for one reason: how many, and the names of some."""
+    """Files that were not read for one reason: their number and the first few names."""
 
     count: int = 0
     names: list[str] = []
 
 
 class ReadCounts(BaseModel):
-    """What a pass over a source did not take as it stood.
+    """What a pass over a source left out or changed.
 
     Attributes:
         left_out: files below a folder that were not read, by reason.
-        skipped_rows: bad rows.
-        first_skipped_row: what was wrong with the first of them.
-        repeated_ids: documents whose id an earlier one of their source had.
+        first_skipped_row: the error of the first skipped row.
+        repeated_ids: documents renamed because their source already had the id.
     """
 
     left_out: dict[str, LeftOut] = {}
@@ -95,14 +93,14 @@ class ReadCounts(BaseModel):
 
 @dataclass(frozen=True)
 class Source:
-    """A stream of documents that can be read again and again.
+    """A stream of documents that can be read repeatedly.
 
     Attributes:
         name: `default`, `brwac` or the path.
-        identity: JSON values that differ when the content does (hashes, sizes, a revision).
-        read: starts a new pass over the documents. One without a group is a group of its own.
+        identity: JSON values that change with the content (hashes, sizes, a revision).
+        read: starts a new pass. A document with an empty group becomes its own group.
         licences: by the documents' `source`.
-        total: how many documents there will be, where known before reading.
+        total: number of documents; None if unknown before reading.
     """
 
     name: str
@@ -116,13 +114,10 @@ class Source:
         return self.documents(ReadCounts())
 
     def documents(self, counts: ReadCounts) -> Iterator[Document]:
-        """Stream the documents, each with an id of its own within its source.
-
-        Args:
-            counts: updated as the stream is read.
+        """Stream the documents with unique ids; `counts` is updated on the way.
 
         Raises:
-            EscadaError: a file cannot be read, or there is no document in it.
+            EscadaError: a file cannot be read, or there is no document.
         """
         seen: dict[int, int] = {}
         for document in self.read(counts):
@@ -143,9 +138,9 @@ class Source:
 
 
 def _new_id(source: str, identifier: str, seen: dict[int, int]) -> str:
-    """The id, or, where it was there before, with `#2`, `#3`, … after it.
+    """The id, with `#2`, `#3`, … appended if it is taken.
 
-    `seen` holds a hash of each id with how often it came: all that memory allows of millions.
+    `seen` maps a hash of each id to its number of uses, to save memory.
     """
 
     def mark(name: str) -> int:
@@ -171,14 +166,14 @@ class FileIdentity:
 
     @classmethod
     def of(cls, path: Path) -> FileIdentity:
-        """Read the file."""
+        """Read and hash a file."""
         with readable(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return cls(file.tell(), digest)
 
 
 def files_identity(files: Mapping[str, Path]) -> dict[str, object]:
-    """Size and content hash of files by their place below a folder."""
+    """Combined size and hash of files; keys are paths below a folder."""
     parts = {place: FileIdentity.of(file) for place, file in files.items()}
     size = sum(part.size for part in parts.values())
     digest = content_hash({place: asdict(part) for place, part in parts.items()})

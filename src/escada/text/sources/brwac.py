@@ -1,14 +1,13 @@
-"""BrWaC, the Brazilian Portuguese Web as Corpus, in each form that it is passed on in.
+"""BrWaC, the Brazilian Portuguese Web as Corpus, in each of its published formats.
 
-The hub's `nlpufg/brwac` holds plain texts, `<END>` between their lines; `UFRGS/brwac` and its
-offspring hold paragraphs, each a list of sentences. The `.vert` release has one token a line
-between marks: `<doc docid="…" title="…" uri="…">`, `<p>`, `<s>`, and `<g/>` where no space was
-written. The `.conll` release is the same with the token in the second of several columns. A
-document's group is its site, where the form still knows it. All this is BrWaC's own and is asked of
-no other source: an `<END>` or a `uri` in somebody's notes is text and a column like any other.
+`nlpufg/brwac` on the hub has plain texts with `<END>` between lines; `UFRGS/brwac` and its
+derivatives have paragraphs, each a list of sentences. The `.vert` release has one token per line
+between tags: `<doc docid="…" title="…" uri="…">`, `<p>`, `<s>`, and `<g/>` where no space was
+written. The `.conll` release has the token in the second column. A document's group is its site,
+where the format has it. None of these rules applies to other sources: there an `<END>` is text.
 
-Wagner Filho, Wilkens, Idiart and Villavicencio, The brWaC Corpus, LREC 2018. For academic,
-non-commercial use: who trains on it says so.
+Wagner Filho, Wilkens, Idiart and Villavicencio, The brWaC Corpus, LREC 2018. Academic,
+non-commercial use only.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ DOCUMENTS = 3_530_796
 LICENCE = Licence("academic use only", "BrWaC is for academic, non-commercial use")
 
 END_MARK = "<END>"
-"""What stands between the lines of a document in `nlpufg/brwac`."""
+"""Separates the lines of a document in `nlpufg/brwac`."""
 
 _ATTRIBUTE = re.compile(r'(\w+)="(.*?)"(?=\s|>|/)')
 _MARK = re.compile(r"</?(?:doc|p|s|g|head|div)\b[^>]*/?>|</?(?:doc|text)\b.*>")
@@ -72,8 +71,7 @@ ROWS = RowKind(
     ids=("id", "doc_id"),
     addresses=("uri", "url"),
 )
-"""A text has `END_MARK` between its lines, or is paragraphs, each a list of sentences, which are
-joined by spaces, and the paragraphs by newlines."""
+"""Sentences are joined by spaces, paragraphs by newlines."""
 
 
 def read_hub(
@@ -82,9 +80,9 @@ def read_hub(
     """Stream the hub's data set, without keeping a copy.
 
     Args:
-        intake: how rows become documents, and what is counted.
-        limit: read no more documents than this.
-        name: a data set on the hub or, for `datasets`, a local folder of the same form.
+        intake: turns rows into documents.
+        limit: maximum number of documents.
+        name: a data set on the hub, or a local folder that `datasets` can read.
 
     Raises:
         EscadaError: the `brwac` extra is not installed, or the hub cannot be reached.
@@ -102,7 +100,7 @@ def read_hub(
 
 
 def read_shard(path: Path, place: str, source: str = SOURCE) -> Iterator[Document]:
-    """The hub's `.txt.gz`: a document a line, `END_MARK` between its own lines."""
+    """The hub's `.txt.gz`: one document per line, with `END_MARK` between its own lines."""
     for number, line in enumerate(lines(path), start=1):
         if line.strip():
             text = "\n".join(part.strip() for part in line.split(END_MARK))
@@ -110,7 +108,7 @@ def read_shard(path: Path, place: str, source: str = SOURCE) -> Iterator[Documen
 
 
 class _Builder:
-    """Collects the tokens of one document after another."""
+    """Builds documents from a stream of tokens and tags."""
 
     def __init__(self, source: str, place: str) -> None:
         self.source, self.place, self.number = source, place, 0
@@ -141,7 +139,7 @@ class _Builder:
         return Document(name, self.source, host(found.get("uri", "")) or "", text)
 
     def mark(self, line: str) -> Document | None:
-        """Take a line of markup; a document that it ends comes back."""
+        """Handle a line of markup; returns the document that it ends, if any."""
         ended = None
         if line.startswith(("<doc", "</doc")):
             ended = self.end_document()
@@ -169,7 +167,7 @@ def _read_columns(
 
 
 def read_vert(path: Path, place: str, source: str) -> Iterator[Document]:
-    """The `.vert` release: the token is the line's first column."""
+    """The `.vert` release: the token is the first column."""
     return _read_columns(path, place, source, lambda line: line.split("\t", 1)[0].strip() or None)
 
 
@@ -179,5 +177,5 @@ def _second_column(line: str) -> str | None:
 
 
 def read_conll(path: Path, place: str, source: str) -> Iterator[Document]:
-    """The `.conll` release: the token is the second column, marks may stand behind `# `."""
+    """The `.conll` release: the token is the second column; tags may follow `# `."""
     return _read_columns(path, place, source, _second_column)

@@ -1,7 +1,7 @@
-"""Sentences of a CoNLL-U file, with as much of their annotation as somebody asks for.
+"""Sentences of a CoNLL-U file, with or without their words.
 
-Ten columns separated by tabs, a blank line after each sentence; https://universaldependencies.org
-describes them. `# text` and `# sent_id` come in either order. Empty nodes ("8.1") are left out.
+Ten tab-separated columns, a blank line after each sentence; see https://universaldependencies.org.
+`# text` and `# sent_id` come in either order. Empty nodes ("8.1") are left out.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ class Word:
     """A syntactic word.
 
     Attributes:
-        number: its place in the sentence, from 1.
+        number: position in the sentence, from 1.
         form: as written, or as it would be written outside a contraction.
-        lemma: its dictionary form.
         tag: universal part of speech.
         features: as in the file, `Gender=Fem|Number=Sing`, or `_`.
-        head: the number of the word that it depends on; 0 for a root and where none is given.
-        relation: to its head, or `_`.
+        head: the number of its governor; 0 for a root and where none is given.
+        relation: dependency relation to its head, or `_`.
     """
 
     number: int
@@ -38,16 +37,14 @@ class Word:
 
 @dataclass(slots=True)
 class Sentence:
-    """What stands between two blank lines.
+    """A block between two blank lines.
 
     Attributes:
-        id: `# sent_id`.
-        text: `# text`.
-        words: by their number; empty unless they were asked for.
+        words: by number; empty if not requested.
         spans: tokens of several words ("da"): first word, last word, form.
-        begins: `# newdoc`: the document that begins here; None: the one before goes on.
-        line: the number of its first line.
-        annotated: whether a line of it is a word's.
+        begins: id from `# newdoc` if a document begins here; None otherwise.
+        line: number of its first line.
+        annotated: whether it has word lines.
     """
 
     id: str = ""
@@ -59,7 +56,7 @@ class Sentence:
     annotated: bool = False
 
     def tokens(self) -> list[tuple[str, list[Word]]]:
-        """What is written as one, with its words: `("da", [de, a])`, `("casa", [casa])`."""
+        """Written tokens with their words: `("da", [de, a])`, `("casa", [casa])`."""
         tokens = {number: (word.form, [word]) for number, word in self.words.items()}
         for first, last, form in self.spans:
             numbers = range(first, last + 1)
@@ -71,17 +68,12 @@ class Sentence:
 
 
 def read_sentences(lines: Iterable[str], *, with_words: bool = True) -> Iterator[Sentence]:
-    """The sentences that have a text and an identifier.
-
-    Args:
-        lines: of the file.
-        with_words: whether to read the words, which takes most of the time.
-    """
+    """The sentences with a text and an id; reading their words takes most of the time."""
     return (part for part in _blocks(lines, with_words) if part.id and part.text)
 
 
 def _blocks(lines: Iterable[str], with_words: bool) -> Iterator[Sentence]:
-    """What stands between blank lines, whatever it lacks."""
+    """All blocks between blank lines, complete or not."""
     sentence = Sentence()
     for number, line in enumerate(lines, start=1):
         line = line.rstrip("\r\n")
@@ -107,16 +99,16 @@ def read_treebank(
     source: str,
     on_bad_sentence: Callable[[EscadaError], None],
 ) -> Iterator[Document]:
-    """The texts of a treebank, a sentence a line.
+    """The texts of a treebank, one sentence per line.
 
-    A document is what `# newdoc` begins, also where the mark has a block of its own; without such
-    marks, a sentence.
+    A document begins at `# newdoc`, even in a block of its own; without such marks each sentence is
+    a document.
 
     Args:
         lines: of the file.
         place: of the file, for the ids of documents without one.
-        source: that the documents are said to come from.
-        on_bad_sentence: told of words without their `# text`; where it returns, they are left out.
+        source: of the documents.
+        on_bad_sentence: called for words without `# text`; if it returns, they are left out.
     """
     parts: list[str] = []
     name, number, marked = "", 0, False

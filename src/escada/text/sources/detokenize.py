@@ -1,10 +1,9 @@
-"""Turns a treebank's sentence back into what somebody wrote.
+"""Restores a treebank's sentence to the text as it was written.
 
-Treebanks cut text for their own ends. Two of the four in the default corpus print contractions
-expanded ("de a Justiça", "em o ano"), lose the hyphen of a clitic ("manter se filiado"), and put
-spaces around every sign ( " assim " ). A model trained on that learns a language nobody writes, so
-each function here undoes one of these cuts. The table holds the contractions that Portuguese
-requires; of the optional ones ("num", "dum") nobody can tell which was written.
+Two of the four treebanks in the default corpus expand contractions ("de a Justiça", "em o ano"),
+lose the hyphen of a clitic ("manter se filiado"), and put spaces around punctuation ( " assim " ).
+Each function undoes one of these. Only the contractions that Portuguese requires are restored; of
+the optional ones ("num", "dum") the original form is unknown.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def _contractions() -> dict[tuple[str, str], str]:
 
 
 CONTRACTIONS = _contractions()
-"""What a preposition and the word after it become, in lower case."""
+"""(preposition, next word) → contraction, in lower case."""
 
 _FOLLOWERS = "|".join(sorted({word for _, word in CONTRACTIONS}, key=len, reverse=True))
 _EXPANDED = re.compile(rf"\b(de|em|por|a|com) +({_FOLLOWERS})\b(?!-)", re.IGNORECASE)
@@ -66,7 +65,7 @@ def rejoin_contractions(text: str) -> str:
     return _EXPANDED.sub(_contract, text)
 
 
-# Signs. A word is what stands between two spaces.
+# Punctuation. A word is what stands between two spaces.
 
 _CLOSING = re.compile(r"[,.;:!?…)\]}%°º]+")
 _OPENING = frozenset("([{")
@@ -74,7 +73,7 @@ _QUOTES = frozenset("\"'")
 
 
 def _quote_opens(words: Sequence[str], i: int, *, inside: bool) -> bool:
-    """Whether the quotation mark at `i` opens, going by its neighbours, else by turns."""
+    """Whether the quotation mark at `i` opens: by its neighbours, else alternating."""
     if i == 0:
         return True
     if i == len(words) - 1 or _CLOSING.fullmatch(words[i + 1]):
@@ -85,10 +84,10 @@ def _quote_opens(words: Sequence[str], i: int, *, inside: bool) -> bool:
 
 
 def rejoin_signs(text: str) -> str:
-    """` " Sim " , disse ( ele ) .` → `"Sim", disse (ele).`; a dash between spaces keeps them."""
+    """`" Sim " , disse ( ele ) .` → `"Sim", disse (ele).`; spaced dashes keep their spaces."""
     words = text.split()
     out = ""
-    glue = True  # nothing between what is there and what comes
+    glue = True  # no space before the next word
     inside = dict.fromkeys(_QUOTES, False)
     for i, word in enumerate(words):
         opens = word in _OPENING
@@ -106,20 +105,20 @@ def rejoin_signs(text: str) -> str:
     return out
 
 
-# Clitics, which need the treebank's parts of speech.
+# Clitics, which need parts of speech.
 
 _CLITICS = frozenset({"se", "me", "te", "nos", "vos", "lhe", "lhes"})
 _ACCUSATIVES = frozenset({"lo", "la", "los", "las"})
 _ARTICLE_LIKE = frozenset(_ARTICLES)
 _BEFORE_ACCUSATIVE = {"ar": "á", "er": "ê", "ir": "i", "or": "ô"}
-"""What the ending of an infinitive becomes before `lo`: most are printed so, some are not."""
+"""Ending of an infinitive before `lo`; most treebank forms have it already."""
 
 Token = tuple[str, str, str]
-"""Form, universal part of speech, features, as the treebank gives them."""
+"""Form, universal part of speech, features."""
 
 
 def _takes_hyphen(tokens: Sequence[Token], i: int) -> bool:
-    """Whether the pronoun at `i` hung on the verb before it; `vai se tornar` has none."""
+    """Whether the pronoun at `i` was hyphenated to the verb before; not in `vai se tornar`."""
     (_, verb_tag, verb), (form, tag, features) = tokens[i - 1], tokens[i]
     form = form.lower()
     if tag != "PRON" or verb_tag not in ("VERB", "AUX"):
@@ -140,9 +139,7 @@ def _takes_hyphen(tokens: Sequence[Token], i: int) -> bool:
 def rejoin_clitics(text: str, tokens: Sequence[Token]) -> str:
     """`Trata se de provocá lo` → `Trata-se de provocá-lo`.
 
-    Args:
-        text: words between spaces.
-        tokens: one for each word; with any other number of them the text is left as it is.
+    `tokens` has one entry per space-separated word of `text`; if not, the text is unchanged.
     """
     words = text.split()
     if len(words) != len(tokens):
@@ -164,58 +161,58 @@ def rejoin_clitics(text: str, tokens: Sequence[Token]) -> str:
 _SYMBOL_FONT = str.maketrans(
     {"\uf0b7": "•", "\uf0fc": "✓", "\uf06c": "λ", "\uf066": "ø", "\uf06d": "μ"}
 )
-"""Private code points of two fonts, as they are used in petrogold."""
+"""Private-use code points of two symbol fonts in petrogold."""
 _DOUBLED_STOP = re.compile(r" ?\. \.$")
 _FUSED_TAGS = re.compile(r"(?<=\w)(?=#\w)")
 _PARTED_SIGN = re.compile(r"(?<!\S)([+-]) (?=\d[\d.,]* ?%)")
 _LOST_EMOJI = re.compile(r"(?<![\w?!)”\"])\?{2,}|(?<=[!)”\"])\?{4,}|\?{2,}(?=[^\W\d_])")
 _ADDRESS = re.compile(
     r"(?:https?://|www\.|pic\.twitter\.com/|\bt\.co/)\S*"
-    r"|\bh(?:t(?:t(?:ps?(?::/{0,2}\S*)?)?)?)?…"  # cut short by a retweet
+    r"|\bh(?:t(?:t(?:ps?(?::/{0,2}\S*)?)?)?)?…"  # truncated by a retweet
 )
 
 
 def remove_addresses(text: str) -> str:
-    """The text without its web addresses, those that a retweet cut short included."""
+    """Remove web addresses, including those truncated by a retweet."""
     return " ".join(_ADDRESS.sub(" ", text).split())
 
 
 def remove_lost_emoji(text: str) -> str:
-    """The text without the question marks that an export put in place of emoji.
+    """Remove the question marks that an export put in place of emoji.
 
-    Two or more of them stay where somebody may have written them: right after a word.
+    Two or more stay right after a word, where they may be intended.
     """
     return " ".join(_LOST_EMOJI.sub(" ", text).split())
 
 
 def is_spaced_out(text: str) -> bool:
-    """Whether most of the sentence signs stand apart from the word before them."""
+    """Whether most punctuation is separated from the word before it."""
     apart = re.findall(r"(?:^|\s)[,.:;](?=\s|$)", text)
     attached = re.findall(r"\w[,.:;](?=\s|$)", text)
     return len(apart) > len(attached)
 
 
 def restore_news(text: str, tokens: Sequence[Token], *, expanded: bool) -> str:
-    """A sentence of porttinari, whose every sign and clitic stands apart.
+    """Restore a sentence of porttinari, which separates all punctuation and clitics.
 
     Args:
         text: the treebank's `# text`.
-        tokens: the words between the spaces of `text`.
-        expanded: whether contractions are printed expanded. They are in a sentence without any
-            token made of several words; in the others "de o" is meant ("o fato de o juiz ter").
+        tokens: one per space-separated word of `text`.
+        expanded: whether contractions are expanded. They are in sentences without multiword
+            tokens; in the others "de o" is intended ("o fato de o juiz ter").
     """
     text = rejoin_clitics(text, tokens)
     return rejoin_signs(rejoin_contractions(text) if expanded else text)
 
 
 def restore_thesis(text: str) -> str:
-    """A sentence of petrogold: a few were cut into tokens, some signs come from a symbol font."""
+    """Restore a sentence of petrogold: some are tokenised, some signs are of a symbol font."""
     text = _DOUBLED_STOP.sub(" .", text.translate(_SYMBOL_FONT))
     return rejoin_signs(text) if is_spaced_out(text) else text
 
 
 def restore_tweet(text: str) -> str:
-    """A tweet without addresses and entities, and, where somebody cut it into tokens, rejoined."""
+    """Restore a tweet: addresses and HTML entities removed, tokenised ones rejoined."""
     text = rejoin_contractions(remove_addresses(html.unescape(text)))
     if is_spaced_out(text):
         text = rejoin_signs(text)

@@ -5,10 +5,10 @@
 | `.jsonl` `.ndjson` `.json`, `.csv` `.tsv`, `.parquet` | a row (see `rows`) | `group` or itself |
 | text (`.txt` `.text` `.md` or no suffix), alone | a block; without blank lines, a line | itself |
 | text, in a folder | the file | itself |
-| `.vert` `.conll` | what BrWaC's release marks as one | its site |
-| `.conllu` | what `# newdoc` begins; without such marks, a sentence | itself |
+| `.vert` `.conll` | as in BrWaC's release | its site |
+| `.conllu` | from `# newdoc` to the next; without such marks, a sentence | itself |
 
-Any but Parquet may be packed (`.gz`, `.bz2`, `.xz`, `.zst`). Everything is streamed. A document
+All but Parquet may be compressed (`.gz`, `.bz2`, `.xz`, `.zst`). Everything is streamed. A document
 without an id is named by its place: the file's path below the source, a colon, and the row.
 """
 
@@ -37,7 +37,7 @@ _COLUMN = re.compile(r"[\w.-]*")
 
 
 def source_name(path: Path) -> str:
-    """What documents of a file or folder that name no source are said to come from."""
+    """The `source` of documents in a file or folder that name none."""
     name = path.resolve().name
     if not path.is_dir():
         name = without_packing(name)
@@ -46,15 +46,15 @@ def source_name(path: Path) -> str:
 
 
 def read_file(path: Path, place: str, intake: Intake) -> Iterator[Document]:
-    """The documents of a file of any form of the module docstring.
+    """The documents of a file in any format of the module docstring.
 
     Args:
         path: of the file.
-        place: its path below the source, for the ids of its documents.
-        intake: how rows become documents, and what is counted.
+        place: its path below the source, for document ids.
+        intake: turns rows into documents.
 
     Raises:
-        EscadaError: of no known form; missing, damaged, or with a bad row.
+        EscadaError: unknown format; missing or damaged file; a bad row.
     """
     suffix = suffix_of(path)
     if suffix in rows.SUFFIXES:
@@ -73,13 +73,9 @@ def read_file(path: Path, place: str, intake: Intake) -> Iterator[Document]:
 
 
 def read_files(files: Mapping[str, Path], intake: Intake) -> Iterator[Document]:
-    """The documents of the files below a folder: of a text file one, of the others all.
+    """The documents of the files below a folder, given by place; a text file is one document.
 
-    A text that is not UTF-8 is left out and counted.
-
-    Args:
-        files: by their places, in order.
-        intake: how rows become documents, and what is counted.
+    A text file that is not UTF-8 is left out and counted.
 
     Raises:
         EscadaError: what `read_file` raises.
@@ -108,17 +104,13 @@ def _read_blocks(path: Path, place: str, intake: Intake) -> Iterator[Document]:
 
 
 def _blocks(path: Path) -> Iterator[Iterator[str]]:
-    """The lines between blank lines, and those at the ends; streamed, so to be read in order."""
+    """The lines of each block, streamed: consume a block before the next."""
     parts = groupby(lines(path), key=lambda line: bool(line.strip()))
     return (block for has_text, block in parts if has_text)
 
 
 def _refuse_rows(path: Path, column: str) -> None:
-    """Notice JSON lines and tables under the name of a text, which nobody wants to train on.
-
-    Raises:
-        EscadaError: the first line is a JSON object, or names columns and the text's is among them.
-    """
+    """Refuse JSON lines and tables named as text: a JSON object or column names come first."""
     try:
         first = next((line for line in lines(path) if line.strip()), "")
     except NotUtf8Error:

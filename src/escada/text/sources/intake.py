@@ -1,4 +1,4 @@
-"""How the rows of a source's files become documents."""
+"""Turns the rows of a source's files into documents."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def _string(value: object) -> str | None:
 
 @dataclass(frozen=True)
 class RowKind:
-    """Where a document's parts stand in rows of one kind, as far as the user names no columns.
+    """Default columns of one kind of rows.
 
     Attributes:
-        text_of: the text that a value is; None: it is none.
-        texts: what a text may be, for an error.
-        ids: columns of the id: the first that holds one counts.
+        text_of: the text of a value; None if it is not text.
+        texts: what a text may be, for error messages.
+        ids: columns of the id, in order of preference.
         addresses: columns of an address, whose site is the group of a row without one.
     """
 
@@ -40,13 +40,13 @@ PLAIN = RowKind()
 
 @dataclass(frozen=True)
 class Intake:
-    """How the files of one source become documents.
+    """Turns the files of one source into documents.
 
     Attributes:
-        source: of documents that name none.
-        options: which columns the user says are what.
+        source: default source of a document.
+        options: the columns that the user named.
         counts: what is left out and skipped.
-        rows: which columns are what otherwise.
+        rows: the default columns.
     """
 
     source: str
@@ -56,15 +56,11 @@ class Intake:
 
     @property
     def columns(self) -> list[str]:
-        """All that may be looked at."""
+        """All columns that may be read."""
         return [*self.options.named, *self.rows.ids, "group", "source", *self.rows.addresses]
 
     def on_bad_row(self, error: EscadaError) -> None:
-        """Count a bad row, or end with it.
-
-        Raises:
-            EscadaError: the user did not ask to skip bad rows.
-        """
+        """Count a bad row, or raise its error unless the user asked to skip bad rows."""
         if not self.options.skip_bad_rows:
             raise error
         self.counts.skip_row(error)
@@ -74,10 +70,10 @@ class Intake:
 
         Args:
             rows: see `rows.read_rows`.
-            place: before a row's number, the id of a row without one.
+            place: prefix of the row number in the id of a row without one.
 
         Raises:
-            EscadaError: what `on_bad_row` raises.
+            EscadaError: a bad row, see `on_bad_row`.
         """
         for number, where, row in rows:
             try:
@@ -91,7 +87,7 @@ class Intake:
         """A row's document.
 
         Raises:
-            EscadaError: no text in the row, or no column that the options name.
+            EscadaError: the row has no text, or lacks a column that the options name.
         """
         options = self.options
         for column in options.named:
@@ -117,7 +113,7 @@ class Intake:
 
 
 def _name(row: Mapping[str, object], *columns: str) -> str | None:
-    """The first of some columns that holds a name, as text; None when none does."""
+    """The first non-empty value of some columns, as text."""
     for column in columns:
         value = row.get(column)
         if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
@@ -127,7 +123,7 @@ def _name(row: Mapping[str, object], *columns: str) -> str | None:
 
 
 def host(uri: str) -> str | None:
-    """The site of an address, without `www.`; None when it has none."""
+    """The host of an address, without `www.`."""
     try:
         name = urlsplit(uri if "://" in uri else f"//{uri}").hostname
     except ValueError:

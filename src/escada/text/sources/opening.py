@@ -1,8 +1,8 @@
-"""The bytes of a file as lines of text, whatever the file is packed in.
+"""Reads a file as lines of text, decompressing it if needed.
 
-What a file is, its first bytes say and not its name: gzip, bzip2, xz and zstd are unpacked, UTF-16
-and UTF-32 are read by their byte order mark, and what is no text (a Parquet file, a PDF, a Word
-document) is named. A line ends at a line feed and nowhere else. No encoding is ever guessed.
+The format is told by the first bytes, not the name: gzip, bzip2, xz and zstd are decompressed,
+UTF-16 and UTF-32 are recognised by their byte order mark, and files that are not text (Parquet,
+PDF, Word) are refused by name. Lines end at a line feed only. Encodings are never guessed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, cast
 from escada.errors import EscadaError
 
 PACKINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zstd": "zstd"}
-"""What each suffix promises."""
+"""Compression format by suffix."""
 
 _PACKED = {
     b"\x1f\x8b": "gzip",
@@ -52,7 +52,7 @@ _NOT_TEXT = {
     b"\x7fELF": ("a program", "give files that hold text"),
 }
 _TAR_AT = 257
-_MARKS = (  # the longer ones first: UTF-32's begins as UTF-16's does
+_MARKS = (  # UTF-32 first: its mark begins like that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -68,19 +68,19 @@ class NotUtf8Error(EscadaError):
 
 
 def printable(path: object) -> str:
-    r"""A path as text that UTF-8 can carry; bytes of its name that are not UTF-8 become `\xe3`."""
+    r"""A path as valid UTF-8; undecodable bytes of the name are shown as `\xe3`."""
     return os.fsencode(str(path)).decode("utf-8", "backslashreplace")
 
 
 def without_packing(name: str) -> str:
-    """A file's name without the suffix of what it is packed in."""
+    """A file name without its compression suffix."""
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 a name, not a path
     return stem if stem and suffix.lower() in PACKINGS else name
 
 
 @contextlib.contextmanager
 def readable(path: Path) -> Generator[io.BufferedReader]:
-    """Open a file for reading its bytes as they are.
+    """Open a file for reading raw bytes.
 
     Raises:
         EscadaError: missing, a folder or a device, or not readable.
@@ -100,10 +100,10 @@ def readable(path: Path) -> Generator[io.BufferedReader]:
 
 @contextlib.contextmanager
 def unpacked(path: Path) -> Generator[io.BufferedReader]:
-    """Open a file for reading the bytes of its text, through what it is packed in.
+    """Open a file for reading decompressed bytes.
 
     Raises:
-        EscadaError: what `readable` raises; broken, or of a kind that is no text.
+        EscadaError: what `readable` raises; a broken file, or one that is not text.
     """
     with readable(path) as raw, contextlib.ExitStack() as stack:
         packing = _packing(raw.peek(8), path)
@@ -119,11 +119,7 @@ def unpacked(path: Path) -> Generator[io.BufferedReader]:
 
 
 def _packing(head: bytes, path: Path) -> str | None:
-    """What a file is packed in, by its first bytes.
-
-    Raises:
-        EscadaError: its name says that it is packed, its bytes do not.
-    """
+    """Compression format by first bytes; raises if only the suffix promises one."""
     for magic, packing in _PACKED.items():
         if head.startswith(magic):
             return packing
@@ -143,7 +139,7 @@ def _unpack(raw: io.BufferedReader, packing: str) -> io.BufferedReader:
         return io.BufferedReader(cast(io.RawIOBase, bz2.BZ2File(raw)), _BUFFER_BYTES)
     if packing == "xz":
         return io.BufferedReader(cast(io.RawIOBase, lzma.LZMAFile(raw)), _BUFFER_BYTES)
-    import pyarrow  # unlike zstandard's reader, its notices an archive that was cut short
+    import pyarrow  # unlike zstandard's reader, it detects a truncated archive
 
     arrow: Any = pyarrow
     stream = arrow.CompressedInputStream(arrow.PythonFile(raw), "zstd")
@@ -151,7 +147,7 @@ def _unpack(raw: io.BufferedReader, packing: str) -> io.BufferedReader:
 
 
 def _refuse_other_kinds(head: bytes, path: Path) -> None:
-    """Name a file that is no text by its first bytes."""
+    """Refuse a file whose first bytes show that it is not text."""
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         kind = _kind_of_zip(path)
     elif head[_TAR_AT : _TAR_AT + 5] == b"ustar":
@@ -186,7 +182,7 @@ def _kind_of_zip(path: Path) -> tuple[str, str]:
 
 
 def decode(data: bytes, path: Path, offset: int) -> str:
-    """UTF-8 bytes, found at `offset` of `path`, as text.
+    """Decode UTF-8 bytes found at `offset` of `path`.
 
     Raises:
         NotUtf8Error: names the file and the byte.
@@ -205,12 +201,10 @@ def decode(data: bytes, path: Path, offset: int) -> str:
 
 
 def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file as UTF-8, with their ends, without a mark at the start, not yet checked.
-
-    Each comes with its offset in bytes.
+    """(byte offset, line) pairs of a file: UTF-8 with line ends, no byte order mark, unchecked.
 
     Raises:
-        EscadaError: what `unpacked` raises, or broken UTF-16.
+        EscadaError: what `unpacked` raises, or broken UTF-16 or UTF-32.
     """
     with unpacked(path) as file:
         head = file.peek(4)
@@ -235,7 +229,7 @@ def _recoded(file: io.BufferedReader, encoding: str, path: Path) -> Iterator[tup
 
 
 def lines(path: Path) -> Iterator[str]:
-    """The lines of a text file without their ends.
+    """The lines of a text file without line ends.
 
     Raises:
         EscadaError: what `byte_lines` raises, or not UTF-8.
@@ -245,7 +239,7 @@ def lines(path: Path) -> Iterator[str]:
 
 
 def whole_text(path: Path) -> str:
-    """The text of a file as it stands, its line ends included.
+    """The text of a file, line ends included.
 
     Raises:
         EscadaError: what `lines` raises.

@@ -1,17 +1,15 @@
-"""Rows of a file, each a mapping from columns to values: JSON lines, a JSON list, CSV or Parquet.
+"""Rows of a file as dicts: JSON lines, a JSON list, CSV or Parquet.
 
 | file | a row is |
 |---|---|
-| `.jsonl` `.ndjson` `.json` | a line that holds an object; or an item of one list of objects |
-| `.csv` `.tsv` | a record below the line of column names |
+| `.jsonl` `.ndjson` `.json` | a line with an object; or an item of one list of objects |
+| `.csv` `.tsv` | a record below the header |
 | `.parquet` | a row |
 
-Rows are numbered from 1; a JSON line has the number of its line.
-
-A CSV's fields stand between commas, semicolons, tabs or bars, whichever its first line has; quotes
-are doubled inside of quotes, and a quoted field may hold line ends. A record with another number of
-fields than there are columns is bad: a sign that something was not quoted. The text forms may be
-packed (see `opening`).
+Rows are numbered from 1; a JSON line has its line number. The CSV delimiter (comma, semicolon, tab
+or bar) is taken from the first line; quotes are doubled inside quotes, and a quoted field may hold
+line ends. A record with another number of fields than the header is bad: something was not quoted.
+Text formats may be compressed (see `opening`).
 """
 
 from __future__ import annotations
@@ -40,23 +38,23 @@ SUFFIXES = (*JSON_LINES, *DELIMITED, *PARQUET)
 
 Row = dict[str, Any]
 NumberedRow = tuple[int, str, Row]
-"""Its number, where it stands, the row."""
+"""Row number, location for messages, row."""
 _Checked = Iterator[tuple[int, str, Row | EscadaError]]
-"""A bad row is the error that says what is wrong with it."""
+"""A bad row is given as its error."""
 
 _JSON_LINE = 'each line is one object, such as {"text": "Era uma vez"}'
 _LIST_OPENS = re.compile(rb"\s*\[\s*(\{|\]?\s*$)")
-"""A list of objects begins, and ends perhaps in the same line."""
+"""The start of a list of objects, which may end on the same line."""
 _DELIMITERS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r"sep=([,;\t|])\s*", re.IGNORECASE)
-"""What spreadsheets write above the column names."""
+"""Spreadsheets may write this line above the header."""
 _LONGEST_FIELD = 2**31 - 1
 _QUOTE = "put a field that holds the separator, a quote or a line end in quotes"
 NAME_THE_COLUMN = "name the column of the text 'text', or say which it is with --text-column"
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix that tells the form, in lower case, that of a packing set aside."""
+    """The suffix in lower case, without that of a compression format."""
     return Path(without_packing(path.name)).suffix.lower()
 
 
@@ -67,16 +65,16 @@ def read_rows(
     required: Sequence[str] = (),
     on_bad_row: Callable[[EscadaError], None] | None = None,
 ) -> Iterator[NumberedRow]:
-    """The rows of a file, streamed (a JSON list is held whole).
+    """The rows of a file, streamed (a JSON list is read at once).
 
     Args:
-        path: its suffix tells the form.
-        columns: of a Parquet file read these alone; None: all.
-        required: columns that a CSV or Parquet file must have; the rows of JSON are not checked.
-        on_bad_row: called with what is wrong with a row, which is then skipped; None: it is raised.
+        path: its suffix gives the format.
+        columns: of a Parquet file, the only ones to read; None: all.
+        required: columns that a CSV or Parquet file must have; not checked for JSON.
+        on_bad_row: called with the error of a bad row, which is then skipped; None: raise it.
 
     Raises:
-        EscadaError: missing, not such a file, damaged, or a bad row.
+        EscadaError: a missing or damaged file, another format, or a bad row.
     """
     suffix = suffix_of(path)
     if suffix in PARQUET:
@@ -159,7 +157,7 @@ def _delimited_rows(path: Path, required: Sequence[str]) -> _Checked:
             fields = next(records, None)
         except csv.Error as error:
             bad = EscadaError(f"not a CSV record: {error}", where=where, fix=_QUOTE)
-            if not names or "unexpected end" in str(error):  # an open quote swallows what follows
+            if not names or "unexpected end" in str(error):  # an open quote takes the rest
                 raise bad from error
             yield number, where, bad
             continue
@@ -177,7 +175,7 @@ def _delimited_rows(path: Path, required: Sequence[str]) -> _Checked:
 
 
 def _delimiter(line: str, columns: Collection[str]) -> str:
-    """The sign between the column names: one that parts off a wanted column, else the commonest."""
+    """The delimiter that yields most of the wanted columns, then most columns."""
 
     def worth(delimiter: str) -> tuple[int, int]:
         names = [name.strip(' "\r\n') for name in line.split(delimiter)]
@@ -233,7 +231,7 @@ def _parquet_rows(path: Path, columns: Collection[str] | None, required: Sequenc
 
 
 def _values(column: Any) -> list[Any]:
-    """A column's values; strings as bytes, since nobody has checked yet that they are UTF-8."""
+    """A column's values; strings as bytes, since their UTF-8 is not checked yet."""
     import pyarrow
     from pyarrow import types
 
@@ -243,7 +241,7 @@ def _values(column: Any) -> list[Any]:
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         column = column.cast(pyarrow.large_binary())
     elif types.is_temporal(kind) or types.is_decimal(kind):
-        column = column.cast(pyarrow.string())  # Python's own types do not hold all of them
+        column = column.cast(pyarrow.string())  # Python's own types cannot hold all of them
     return cast(list[Any], column.to_pylist())
 
 

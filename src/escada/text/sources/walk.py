@@ -1,8 +1,7 @@
-"""What is read below a folder, and what is not and why.
+"""Finds the files to read below a folder, and why others are left out.
 
-Files of a known form are read in the order of their places (their paths below the folder). Links to
-files and folders are followed, each file read once. Nothing is left out in silence: the reasons are
-counted with some names.
+Files of a known format are read in the order of their places (paths below the folder). Links are
+followed, and each file is read once. Every file left out is counted by reason.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ _ABOUT = re.compile(
     r"|dataset_infos?\.json|croissant\.json|_success|thumbs\.db|desktop\.ini",
     re.IGNORECASE,
 )
-"""Names of files that speak of the data, or are a system's."""
+"""Names of files about the data, and of system files."""
 _ABOUT_SUFFIXES = frozenset({"", ".md", ".txt", ".text", ".rst", ".cff", ".json", ".db", ".ini"})
 
 AS_TEXT = "take its text out first, for example with "
-"""What is said of a document with pages or layout; the name of a tool follows."""
+"""Start of the advice for a document with layout; the name of a tool follows."""
 _REMEDIES = {
     (".pdf",): f"{AS_TEXT}pdftotext, and give the .txt",
     (".docx", ".odt", ".epub", ".html", ".htm", ".rtf", ".tex"): f"{AS_TEXT}pandoc (pandoc FILE "
@@ -48,12 +47,7 @@ NOT_UTF8 = "not UTF-8"
 
 @dataclass(frozen=True)
 class Found:
-    """What lies below a folder.
-
-    Attributes:
-        files: to be read, by their places in order.
-        left_out: reason and place of each that is not.
-    """
+    """`files` to read, by place and in order; `left_out`, (reason, place) of the others."""
 
     files: dict[str, Path]
     left_out: list[tuple[str, str]]
@@ -63,11 +57,11 @@ def files_below(folder: Path, known: tuple[str, ...]) -> Found:
     """The files below a folder.
 
     Args:
-        folder: a folder.
-        known: suffixes, in lower case, of the forms that can be read.
+        folder: where to look.
+        known: suffixes of readable formats, in lower case.
 
     Raises:
-        EscadaError: a file of another form, or the folder cannot be read.
+        EscadaError: a file of another format, or the folder cannot be read.
     """
     left_out: list[tuple[str, str]] = []
     files: dict[str, Path] = {}
@@ -91,7 +85,7 @@ def files_below(folder: Path, known: tuple[str, ...]) -> Found:
 
 
 def unknown_form(path: Path, known: tuple[str, ...]) -> EscadaError:
-    """What is said of a file that cannot be read, and of a document with pages or layout."""
+    """The error for a file of an unknown format, or a document with layout."""
     suffix = suffix_of(path)
     forms = "use " + " ".join(part or "(none)" for part in known)
     fix = next((fix for suffixes, fix in _REMEDIES.items() if suffix in suffixes), forms)
@@ -99,7 +93,7 @@ def unknown_form(path: Path, known: tuple[str, ...]) -> EscadaError:
 
 
 def _unfit(path: Path) -> str | None:
-    """Why a path is not read, if it is not."""
+    """Why a path is not read; None if it is."""
     try:
         mode = path.stat().st_mode
     except PermissionError:
@@ -123,7 +117,7 @@ def _is_folder(path: Path) -> bool:
 def _walk(
     folder: Path, top: Path, left_out: list[tuple[str, str]], visited: set[Path]
 ) -> Iterator[Path]:
-    """Everything below a folder that is not hidden and no folder; links to folders come last."""
+    """All visible files below a folder; links to folders come last."""
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:

@@ -4,8 +4,8 @@
     tokenizer.save(folder)
     tokenizer = load_tokenizer(folder)
 
-One file is one kind, of this folder or anywhere on the path: `train(spec, texts)` and
-`load(folder, content)` give a `Tokenizer`, whose `kind` is the name that the spec gives.
+A kind of tokenizer is a module in this folder, or anywhere on the path, with `train(spec, texts)`
+and `load(folder, content)`. Both return a `Tokenizer`, whose `kind` is the module's name.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ __all__ = ["METADATA", "Ids", "Tokenizer", "load_tokenizer", "train_tokenizer"]
 
 
 def train_tokenizer(spec: TokenizerSpec, documents: Iterable[str]) -> Tokenizer:
-    """The tokenizer that a spec describes, learned from the training texts.
-
-    The same texts in the same order give the same tokenizer.
+    """Train the tokenizer of a spec; deterministic in the texts and their order.
 
     Raises:
-        EscadaError: no text, or a vocabulary that does not fit it.
+        EscadaError: no text, or a vocabulary size that does not fit it.
     """
     tokenizer: Tokenizer = TOKENIZERS.load(spec.kind).train(spec, documents)
     if tokenizer.kind != spec.kind:
@@ -39,10 +37,10 @@ def train_tokenizer(spec: TokenizerSpec, documents: Iterable[str]) -> Tokenizer:
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer that was saved in a folder.
+    """Load a saved tokenizer.
 
     Raises:
-        EscadaError: there is none, or a file is missing, corrupted or of another version.
+        EscadaError: no tokenizer there, or a file is missing, corrupted or of another version.
     """
     content = read_metadata(folder)
     try:

@@ -1,4 +1,4 @@
-"""One id a byte of UTF-8, then BOS and EOS: nothing to train, nothing to lose."""
+"""One id per UTF-8 byte, plus BOS and EOS: no training, lossless."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class ByteTokenizer:
         return [self.encode(text) for text in texts]
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
-        """Text of some ids. BOS and EOS vanish; bytes that are not UTF-8 become U+FFFD."""
+        """Decode ids. BOS and EOS are dropped; invalid UTF-8 becomes U+FFFD."""
         array = checked_ids(ids, self.vocab_size)
         return array[array < 256].astype(np.uint8).tobytes().decode("utf-8", errors="replace")
 
     def token_text(self, token: int) -> str | bytes:
-        """The byte of an id; `<bos>`, `<eos>` for the special ones."""
+        """The byte of an id, or the name of a special token."""
         return bytes([token]) if token < 256 else ("<bos>", "<eos>")[token - 256]
 
     def save(self, folder: Path) -> None:
@@ -53,10 +53,10 @@ class ByteTokenizer:
 
 
 def train(spec: TokenizerSpec, documents: Iterable[str]) -> ByteTokenizer:
-    """There is nothing to learn."""
+    """The only byte tokenizer; there is nothing to train."""
     return ByteTokenizer()
 
 
 def load(folder: Path, content: Mapping[str, Any]) -> ByteTokenizer:
-    """There is nothing to read."""
+    """The only byte tokenizer; there is nothing to read."""
     return ByteTokenizer()

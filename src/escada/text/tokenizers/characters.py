@@ -1,9 +1,8 @@
-"""One id a character (Unicode scalar value), with an UNK for the rare ones.
+"""One id per character (Unicode scalar value), with UNK for rare characters.
 
-A text is looked up as one array: its UTF-32 form indexes a table of 1,114,112 ids. Characters seen
-fewer than `min_count` times in training become UNK. An unknown character is one of the 1,112,064 -
-|V| that the vocabulary lacks; naming which costs log2 of that many bits, the price that makes the
-code lossless again.
+The UTF-32 form of a text indexes a table of 1,114,112 ids. Characters seen fewer than `min_count`
+times in training become UNK. Naming one of the 1,112,064 - |V| characters outside the vocabulary
+costs log2 of their number in bits; charging that makes the code lossless.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from escada.spec import TokenizerSpec
 from escada.text.tokenizers.contract import REPLACEMENT, Ids, checked_ids, write_metadata
 
 UNICODE_SCALARS = 1_112_064
-"""Code points that text can hold: 0x110000 less 2,048 surrogates."""
+"""Code points that text can hold: 0x110000 minus 2,048 surrogates."""
 
 _CODE_POINTS = 0x110000
 _ENCODE_AT_ONCE = 65_536
-"""Characters looked up in one go: their arrays stay in the cache, three times the speed."""
+"""Characters per lookup: the arrays fit the CPU cache, which is three times as fast."""
 _COUNT_AT_ONCE = 4_000_000
-"""Characters counted in one go, so that counting a short document does not walk all of Unicode."""
+"""Characters per `bincount`, whose cost is the size of Unicode even for a short text."""
 
 
 class CharacterTokenizer:
@@ -37,7 +36,7 @@ class CharacterTokenizer:
 
     Args:
         characters: distinct characters, at least one.
-        min_count: with which they were chosen, for the record.
+        min_count: the threshold they were chosen with, for the record.
     """
 
     kind = "characters"
@@ -61,7 +60,7 @@ class CharacterTokenizer:
 
     @classmethod
     def train(cls, documents: Iterable[str], *, min_count: int = 3) -> CharacterTokenizer:
-        """The characters that the documents hold at least `min_count` times.
+        """The characters that occur at least `min_count` times in the documents.
 
         Raises:
             EscadaError: there are none.
@@ -79,32 +78,32 @@ class CharacterTokenizer:
 
     @property
     def unknown_bits(self) -> float:
-        """log2 of the characters that the vocabulary lacks."""
+        """log2 of the number of characters outside the vocabulary."""
         return math.log2(UNICODE_SCALARS - len(self.characters))
 
     def encode(self, text: str) -> Ids:
-        """Ids of a text, int32, shape (T,): one a character."""
+        """Ids of a text, int32, shape (number of characters,)."""
         ids = np.empty(len(text), dtype=np.int32)
         for start in range(0, len(text), _ENCODE_AT_ONCE):
             points = code_points(text[start : start + _ENCODE_AT_ONCE])
-            # Every code point is in the table: "clip" never clips, it skips the checked path.
+            # Every code point is in the table: "clip" never clips, it skips the bounds check.
             self._id_of_point.take(points, out=ids[start : start + len(points)], mode="clip")
         return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """`encode` of each text, looked up together."""
+        """`encode` of each text, in one lookup."""
         ids = self.encode("".join(texts))
         ends = accumulate(map(len, texts), initial=0)
         return [ids[start:end] for start, end in pairwise(ends)]
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
-        """Text of some ids. BOS and EOS vanish; UNK becomes U+FFFD."""
+        """Decode ids. BOS and EOS are dropped; UNK becomes U+FFFD."""
         array = checked_ids(ids, self.vocab_size)
         array = array[(array != self.bos_id) & (array != self.eos_id)]
         return self._point_of_id[array].astype("<u4").tobytes().decode("utf-32-le")
 
     def token_text(self, token: int) -> str | bytes:
-        """The character of an id; `<unk>`, `<bos>`, `<eos>` for the special ones."""
+        """The character of an id, or the name of a special token."""
         return ("<unk>", "<bos>", "<eos>")[token] if token < 3 else self.characters[token - 3]
 
     def save(self, folder: Path) -> None:

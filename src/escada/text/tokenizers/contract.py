@@ -1,9 +1,8 @@
-"""What every tokenizer promises, and the metadata file that all kinds share.
+"""The contract of every tokenizer, and the metadata file that all kinds share.
 
-Text goes in as Unicode without surrogates and comes back the same: `decode(encode(x)) == x`. A kind
-that cannot promise this (characters, with an UNK) says what a loss costs in `unknown_bits`, and the
-ruler charges it. Ids of special tokens never stand for text: the string "<s>" is three characters
-like others.
+Text is Unicode without surrogates, and `decode(encode(x)) == x`. A kind that cannot guarantee this
+(characters, with UNK) gives the cost of a loss in `unknown_bits`, and the ruler charges it. Text
+never encodes to the ids of special tokens: the string "<s>" is three ordinary characters.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from escada.files import content_hash, read_json, write_json
 SCHEMA_VERSION = 1
 METADATA = "tokenizer.json"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-"""What UNK, and bytes that are not UTF-8, decode to."""
+"""What UNK and invalid UTF-8 decode to."""
 
 Ids = NDArray[np.int32]
 
@@ -32,12 +31,12 @@ class Tokenizer(Protocol):
 
     @property
     def kind(self) -> str:
-        """The name that the spec gives: `characters`, `bpe` … or its module."""
+        """The name in the spec: `characters`, `bpe` … or its module."""
         ...
 
     @property
     def vocab_size(self) -> int:
-        """Number of ids, special tokens among them: ids lie in [0, vocab_size)."""
+        """Number of ids, special tokens included."""
         ...
 
     @property
@@ -52,17 +51,17 @@ class Tokenizer(Protocol):
 
     @property
     def unk_id(self) -> int | None:
-        """Stands for what the vocabulary lacks; None when the tokenizer is lossless."""
+        """The id of unknown characters; None for a lossless tokenizer."""
         ...
 
     @property
     def unknown_bits(self) -> float:
-        """Bits that name one unknown character, on top of the model's for UNK; 0 if lossless."""
+        """Bits to name an unknown character, in addition to the model's for UNK; 0 if lossless."""
         ...
 
     @property
     def hash(self) -> str:
-        """Hash of the content: equal tokenizers, equal hash."""
+        """Content hash: equal for equal tokenizers."""
         ...
 
     def encode(self, text: str) -> Ids:
@@ -70,15 +69,15 @@ class Tokenizer(Protocol):
         ...
 
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
-        """`encode` of each text, faster."""
+        """`encode` of each text, faster than one by one."""
         ...
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
-        """Text of some ids. BOS and EOS vanish; UNK becomes U+FFFD."""
+        """Decode ids. BOS and EOS are dropped; UNK becomes U+FFFD."""
         ...
 
     def token_text(self, token: int) -> str | bytes:
-        """What one id stands for, for display; bytes when it is a byte, `<bos>` when special."""
+        """One token for display: text, bytes for a byte token, `<bos>` … for a special one."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -95,10 +94,10 @@ def write_metadata(folder: Path, content: Mapping[str, object]) -> None:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """The content that `write_metadata` wrote.
+    """Read what `write_metadata` wrote.
 
     Raises:
-        EscadaError: no tokenizer there, another schema version, or another hash than its own.
+        EscadaError: no tokenizer there, another schema version, or a hash that does not match.
     """
     path = folder / METADATA
     if not path.exists():
@@ -119,11 +118,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 def checked_ids(
     ids: Sequence[int] | NDArray[np.integer[Any]], vocab_size: int
 ) -> NDArray[np.int64]:
-    """Ids as an array.
-
-    Raises:
-        IndexError: one outside the vocabulary.
-    """
+    """Ids as an array; raises IndexError for an id outside the vocabulary."""
     array = np.asarray(ids, dtype=np.int64)
     if array.size and (array.min() < 0 or array.max() >= vocab_size):
         raise IndexError(f"id outside [0, {vocab_size})")
@@ -131,7 +126,7 @@ def checked_ids(
 
 
 def corrupted(path: Path) -> EscadaError:
-    """The error of a file whose content is not what its hash says."""
+    """The error for a file whose content does not match its hash."""
     return EscadaError(
         "corrupted tokenizer: content and hash differ",
         where=path,

@@ -1,4 +1,4 @@
-"""How a tokenizer cuts a text: how many tokens, how short, and how often it has to fall back."""
+"""How a tokenizer splits text: token counts, piece lengths, byte fallback."""
 
 from __future__ import annotations
 
@@ -13,23 +13,20 @@ from escada.errors import EscadaError
 from escada.text.tokenizers.contract import Tokenizer
 
 SHORT_CHARACTERS = 2
-"""A piece of at most this many characters is short; a space in front does not count."""
+"""A piece of at most this many characters is short; a leading space does not count."""
 _DOCUMENTS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizerStatistics:
-    """Figures over some documents, BOS and EOS left out.
+    """Figures over some documents, without BOS and EOS; words are separated by white space.
 
     Attributes:
-        documents, bytes, characters, words, tokens: totals; words are what whitespace parts.
-        tokens_per_character, tokens_per_word, bytes_per_token: ratios of those totals.
-        fallback_ratio: share of the tokens that are bytes of a character without a piece; 0 for
-            the byte tokenizer, which has nothing to fall back from.
-        short_piece_ratio: share of the tokens that stand for at most `SHORT_CHARACTERS`
-            characters; bytes count as short.
+        fallback_ratio: share of the tokens that are fallback bytes; 0 for the byte tokenizer.
+        short_piece_ratio: share of the tokens with at most `SHORT_CHARACTERS` characters; bytes
+            count as short.
         unknown_ratio: share of the tokens that are UNK.
-        p50_tokens, p95_tokens, p99_tokens: percentiles of the tokens of a document.
+        p50_tokens, p95_tokens, p99_tokens: percentiles of tokens per document.
     """
 
     documents: int
@@ -49,10 +46,10 @@ class TokenizerStatistics:
 
 
 def tokenizer_statistics(tokenizer: Tokenizer, texts: Iterable[str]) -> TokenizerStatistics:
-    """Measure a tokenizer on some texts, in one pass over them.
+    """Measure a tokenizer on some texts, in one pass.
 
     Raises:
-        EscadaError: the texts hold no word.
+        EscadaError: the texts have no words.
     """
     n_bytes = n_characters = n_words = 0
     lengths: list[int] = []

@@ -1,19 +1,18 @@
-"""SentencePiece subwords, BPE or unigram, with nothing lost.
+"""Lossless SentencePiece subwords, BPE or unigram.
 
-SentencePiece tidies text by default: it normalises, joins spaces, adds one in front, drops
-newlines, and writes a space as U+2581, so that a literal U+2581 comes back as a space. Here every
-such rule is off, a character without a piece of its own falls back to its UTF-8 bytes, and text is
-cut before it is encoded:
+SentencePiece changes text by default: it normalises, joins spaces, adds one in front, drops
+newlines, and writes a space as U+2581, so that a literal U+2581 decodes to a space. Here all of
+this is off, a character without a piece falls back to its UTF-8 bytes, and text is cut before it is
+encoded:
 
-    line break   a piece of its own, which never joins its neighbours
-    U+2581       written as its three byte pieces, which decode to the character itself
-    long text    cut before a space or a line break, where no piece can lie across, so that the ids
-                 stay the same; one long string would take more than three times as long
+    line break   a piece of its own, never merged with its neighbours
+    U+2581       encoded as its three byte pieces, which decode to the character itself
+    long text    cut before a space or line break, which no piece crosses, so the ids do not change;
+                 one long string would take more than three times as long
 
-Training reads lines too. The trainer drops, in silence, lines above a limit of 4,192 bytes and
-lines that hold a character it uses itself; cutting them at those places loses no other character.
-Threads are fixed in number, because the unigram trainer sums per thread: the same text gives the
-same model everywhere.
+The trainer silently drops lines above 4,192 bytes and lines that contain a character it uses
+itself; training lines are cut at those places, so no other character is lost. The number of threads
+is fixed because the unigram trainer sums per thread: the same text gives the same model everywhere.
 
 References: Kudo and Richardson 2018 (SentencePiece); Sennrich et al. 2016 (BPE); Kudo 2018
 (unigram).
@@ -43,18 +42,17 @@ from escada.text.tokenizers.contract import REPLACEMENT, Ids, checked_ids, corru
 
 MODEL = "tokenizer.model"
 UNK_ID, BOS_ID, EOS_ID, NEWLINE_ID, BYTE_0_ID = 0, 1, 2, 3, 4
-"""SentencePiece insists on an UNK; with byte fallback it is never produced."""
+"""SentencePiece requires an UNK; with byte fallback it is never produced."""
 
 LINE_CHARACTERS = 1_000
-"""Longer lines are cut, for training and encoding alike."""
+"""Longer lines are cut, for training and encoding."""
 PART_CHARACTERS = 250
-"""What is encoded at a time, where a space or line break allows it: longer strings are slower, and
-shorter ones cost more calls."""
+"""Usual length of the strings to encode: longer strings are slower, shorter ones cost more
+calls."""
 STRETCH_CHARACTERS = 50_000
-"""What a thread takes at a time: more would leave threads without work at the end, less would have
-them wait for each other."""
+"""Work unit of a thread: larger leaves threads idle at the end, smaller makes them wait."""
 TRAINING_LINES = 2_000_000
-"""Above this a fixed uniform sample of the lines is used: the trainer holds them all in memory."""
+"""Above this the trainer, which holds all lines in memory, gets a fixed uniform sample."""
 TRAINING_THREADS = 4
 
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # U+2581, SentencePiece's form of a space
@@ -68,9 +66,9 @@ class SubwordTokenizer:
     """Subwords as ids: 0 UNK, 1 BOS, 2 EOS, 3 line break, 4-259 bytes, then the pieces.
 
     Args:
-        model: a SentencePiece model that `train` made.
+        model: a SentencePiece model made by `train`.
         kind: the algorithm.
-        threads: for `encode_batch`; None: as many as there are cores.
+        threads: for `encode_batch`; None: one per core.
     """
 
     bos_id: int = BOS_ID
@@ -100,13 +98,13 @@ class SubwordTokenizer:
         vocab_size: int,
         character_coverage: float = 0.9995,
     ) -> SubwordTokenizer:
-        """Learn exactly `vocab_size` pieces, special tokens and bytes among them.
+        """Learn exactly `vocab_size` pieces, special tokens and bytes included.
 
         Args:
             documents: the training texts; held as lines in memory.
             kind: the algorithm.
             vocab_size: V.
-            character_coverage: share of the characters that get a piece of their own.
+            character_coverage: share of the characters that get their own piece.
 
         Raises:
             EscadaError: no text, or a vocabulary too large or too small for it (says what fits).
@@ -147,10 +145,10 @@ class SubwordTokenizer:
     def of_spec(
         cls, spec: TokenizerSpec, kind: Literal["bpe", "unigram"], documents: Iterable[str]
     ) -> SubwordTokenizer:
-        """`train` with what a spec says.
+        """`train` with the settings of a spec.
 
         Raises:
-            EscadaError: what `train` raises, or the spec names no size.
+            EscadaError: what `train` raises, or the spec has no `vocab_size`.
         """
         if spec.vocab_size is None:
             raise EscadaError(f"tokenizer.vocab_size is needed for {kind!r}")
@@ -161,10 +159,10 @@ class SubwordTokenizer:
 
     @classmethod
     def load(cls, folder: Path, content: Mapping[str, Any]) -> SubwordTokenizer:
-        """The tokenizer of a folder whose metadata is `content`.
+        """Load the model of a folder whose metadata is `content`.
 
         Raises:
-            EscadaError: the model is missing or not the one that the metadata names.
+            EscadaError: the model is missing or does not match the metadata.
         """
         path = folder / MODEL
         try:
@@ -182,10 +180,9 @@ class SubwordTokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         """`encode` of each text; slices of one array.
 
-        The texts are encoded as one, a line break between them, and parted again at those breaks:
-        a call of the library costs as much as a few words, and many texts are short. Cutting and
-        joining need the interpreter, which one thread has at a time; the others are in the
-        library meanwhile, which goes without it.
+        The texts are joined by line breaks, encoded together and split at those breaks, since a
+        library call costs as much as a few words. Only the library's work runs in parallel: it
+        releases the GIL, cutting and joining hold it.
         """
         stretches = cut_line("\n".join(texts), _NO_LIMIT, STRETCH_CHARACTERS)
         if len(stretches) <= 1 or self._threads == 1:
@@ -204,7 +201,7 @@ class SubwordTokenizer:
         return batch
 
     def _encode_stretch(self, text: str) -> Ids:
-        """Ids of a text, by one thread."""
+        """Ids of a text, in one thread."""
         parts: list[str] = []
         spaces: list[int] = []  # parts that are a literal U+2581
         for number, plain in enumerate(text.split(_SPACE)):
@@ -218,7 +215,7 @@ class SubwordTokenizer:
         return _concatenated(encoded)
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
-        """Text of some ids. BOS and EOS vanish; UNK and bytes that are not UTF-8 become U+FFFD."""
+        """Decode ids. BOS and EOS are dropped; UNK and invalid UTF-8 become U+FFFD."""
         wanted = checked_ids(ids, self.vocab_size).tolist()
         return cast(str, self._processor.decode(wanted)) if wanted else ""
 
@@ -231,7 +228,7 @@ class SubwordTokenizer:
         return self._processor.id_to_piece(token).replace(_SPACE, " ")
 
     def save(self, folder: Path) -> None:
-        """Write `tokenizer.model` and `tokenizer.json`, which holds its hash."""
+        """Write `tokenizer.model` and `tokenizer.json`, which has its hash."""
         write_bytes(folder / MODEL, self.model)
         write_metadata(folder, self._content())
 
@@ -248,20 +245,19 @@ def _concatenated(encoded: Sequence[Ids]) -> Ids:
 
 
 def cut_line(line: str, limit: int, usual: int | None = None) -> list[str]:
-    """Parts of at most `limit` characters (2 or more) that join to the line; none for an empty one.
+    """Cut a line into parts of at most `limit` (2 or more) characters; none for an empty line.
 
-    A part has at most `usual` characters and ends before a space or line break, or with the line.
-    A longer word is a part of its own, with the space before it, up to the limit; above it the word
-    is cut after every `limit - 1` characters, wherever in the line it stands. A piece holds a space
-    only at its front, and a line break is a piece alone, so the ids of the parts are those of the
-    whole, but for words that were cut.
+    A part has at most `usual` characters and ends before a space or line break, or with the line. A
+    longer word is a part of its own, with the space before it; above `limit` the word is cut every
+    `limit - 1` characters. Pieces have a space only at their front and a line break is a piece of
+    its own, so except for cut words the parts have the same ids as the whole line.
     """
     return _cutter(limit, usual or limit).findall(line)
 
 
 @cache
 def _cutter(limit: int, usual: int) -> re.Pattern[str]:
-    """Twice as fast as a search for each place with `str.rfind`."""
+    """A regular expression, twice as fast as searching each cut with `str.rfind`."""
     return re.compile(rf"(?s).{{1,{usual}}}(?=[ \n]|\Z)|[ \n]?[^ \n]{{1,{limit - 1}}}")
 
 
@@ -284,7 +280,7 @@ def _training_lines(documents: Iterable[str]) -> Iterator[str]:
 
 
 def _vocabulary_error(message: str, kind: str, vocab_size: int) -> EscadaError | None:
-    """The trainer's complaint about the vocabulary size as one line; None for any other."""
+    """The trainer's message about the vocabulary size as an error; None for other messages."""
     where = f"{kind}, vocab_size {vocab_size}"
     if match := re.search(r"too high \(\d+\).*<= (\d+)", message):
         return EscadaError(
