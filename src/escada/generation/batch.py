@@ -1,13 +1,13 @@
-"""Many requests decoded together, each by its own settings, joining and leaving at any token.
+"""Decodes many requests together, each with its own settings, joining and leaving at any token.
 
     batch = Batch(model, tokenizer)
     for event in batch.run(requests):
         print(event.text, end="")
 
-A row draws from a random stream of its own and no product mixes rows. But a product of one row is
-rounded otherwise than one of many, and a draw near the edge between two tokens could then fall to
-the other side. So a draw that rounding might change is made again, from the logits of that row
-read alone: what a request gets depends neither on its neighbours nor on when it joined.
+A request's output must not depend on its neighbours or on when it joined. Each row has its own
+random stream and no operation mixes rows, but the rounding of a matrix product depends on the
+number of rows, and a draw near the edge between two tokens could change with it. Such a draw is
+repeated with the logits of that row computed alone.
 
     B  rows     V  vocabulary
 """
@@ -37,21 +37,21 @@ from escada.text.tokenizers import Tokenizer
 Finish = Literal["eos", "length", "stop"]
 UNIFORMS_AT_ONCE = 256
 ROUNDING_NATS = 4e-5
-"""How far a row's logits may be from those of the row read alone, in fp32. The most that was seen
-was 2.8e-5, in a logit of 34 (docs/generation.md)."""
+"""Bound in fp32 on the difference between a row's logits and those of the row computed alone. The
+largest seen was 2.8e-5, in a logit of 34 (docs/generation.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one row shall write.
+    """What one row is to generate.
 
     Args:
-        prompt_ids: BOS and the prompt's.
+        prompt_ids: BOS and the prompt's tokens.
         settings: of the sampler.
-        max_tokens: most tokens to write.
-        uniforms: the row's random stream; it belongs to the row from now on.
+        max_tokens: maximum number of new tokens.
+        uniforms: the row's random stream, not to be used elsewhere.
         stop: strings at which the text ends, without them.
-        alternatives: how many of the most probable tokens each event names.
+        alternatives: number of most probable tokens that each event lists.
 
     Raises:
         EscadaError: no prompt, max_tokens below 1, alternatives below 0, or an empty stop string.
@@ -77,16 +77,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One token that a request got.
+    """One new token of a request.
 
     Attributes:
-        request: what `Batch.add` returned.
-        token: its id.
-        text: what is certain now; it may be empty, and may belong to earlier tokens.
-        nats: -log of its probability under the model itself: no temperature, filter or penalty.
-        alternatives: the most probable tokens with their nats, the best first; of equal ones, the
-            lower id.
-        finish: why this is the request's last event; None: it goes on.
+        request: number from `Batch.add`.
+        text: the text that is now final; may be empty, and may belong to earlier tokens.
+        nats: -log of the token's probability under the model, without temperature, filter, penalty.
+        alternatives: the most probable tokens with their nats, best first, then by id.
+        finish: why this is the last event; None if it is not.
     """
 
     request: int
@@ -120,22 +118,18 @@ def _uniforms(stream: np.random.Generator) -> Iterator[float]:
 
 
 class Batch:
-    """The rows that decode together, and those that wait for a place.
+    """The rows that decode together, and a queue of those that wait.
 
     UNK and BOS are never chosen: see `never_chosen`.
 
     Args:
-        model: any of the ladder; it is left in the mode that it came in.
+        model: its training mode is restored.
         tokenizer: the model's.
         weights: see `with_weights`.
         max_rows: rows decoded together; further ones wait.
 
-    Attributes:
-        model: with the weights that it decodes with.
-        tokenizer: the model's.
-
     Raises:
-        EscadaError: max_rows below 1, or weights that are not to be had.
+        EscadaError: max_rows below 1, or weights that are unavailable.
     """
 
     def __init__(
@@ -150,7 +144,7 @@ class Batch:
             raise EscadaError(f"batch_rows is {max_rows}", fix="at least 1 is needed")
         self.model = with_weights(model, weights)
         self.tokenizer = tokenizer
-        # Rounded to fewer bits, nearly every draw would be doubtful: there the promise is not made.
+        # In narrower formats nearly every draw would be doubtful, so nothing is repeated.
         self._rounding = ROUNDING_NATS if weights == "fp32" else 0.0
         self._max_rows = max_rows
         self._pieces = PieceTable(tokenizer)
@@ -162,14 +156,14 @@ class Batch:
 
     @property
     def rows(self) -> int:
-        """Requests that are not finished: decoding or waiting."""
+        """Number of requests decoding or waiting."""
         return sum(not row.gone for row in self._active) + len(self._waiting)
 
     def add(self, request: Request) -> int:
-        """Take a request; it joins at the next step, or when there is a place.
+        """Queue a request; it joins at the next step with a free row.
 
         Returns:
-            Its number: 0 for the first request, then counting up.
+            Its number, counting from 0.
         """
         seen_V = None
         if request.settings.repetition_penalty != 1.0:
@@ -181,16 +175,16 @@ class Batch:
         return row.id
 
     def cancel(self, request: int) -> None:
-        """Let a request go, without a last event; nothing happens if it is finished."""
+        """Drop a request without a last event; no effect if it is finished."""
         self._waiting = deque(row for row in self._waiting if row.id != request)
         for row in self._active:
             row.gone |= row.id == request
 
     def run(self, requests: Iterable[Request]) -> Iterator[Event]:
-        """Take requests and write all that there are to their ends.
+        """Add requests and decode until all are finished.
 
         Raises:
-            EscadaError: as `step`.
+            EscadaError: see `step`.
         """
         for request in requests:
             self.add(request)
@@ -198,7 +192,7 @@ class Batch:
             yield from self.step()
 
     def step(self) -> list[Event]:
-        """Write one token in every row.
+        """Generate one token in every row.
 
         Raises:
             EscadaError: a logit is not finite, or memory runs out.
@@ -211,7 +205,7 @@ class Batch:
             return self._write(self._decoder.logits_BV.float())
 
     def _read_last_tokens(self) -> None:
-        """Let finished rows go, and have the decoder read what the others wrote."""
+        """Remove finished rows, and let the decoder read the last tokens of the others."""
         kept = [b for b, row in enumerate(self._active) if not row.gone]
         if self._decoder is None or not kept:
             self._active, self._decoder = [], None
@@ -235,7 +229,7 @@ class Batch:
         self._active += joining
 
     def _write(self, logits_BV: Tensor) -> list[Event]:
-        """Choose a token for each row."""
+        """Choose a token for each row and make its event."""
         ids_B = self._choose(logits_BV.cpu().numpy())
         device_ids_B = torch.from_numpy(ids_B).to(logits_BV.device)
         nats_B = functional.cross_entropy(logits_BV, device_ids_B, reduction="none")
@@ -249,7 +243,7 @@ class Batch:
         return events
 
     def _choose(self, logits_BV: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Rows of equal settings together."""
+        """A token per row; rows with equal settings are sampled together."""
         groups: dict[SamplerSettings, list[int]] = defaultdict(list)
         for b, row in enumerate(self._active):
             groups[row.request.settings].append(b)
@@ -275,7 +269,7 @@ class Batch:
         return chosen_B
 
     def _choose_alone(self, b: int, uniform: float, seen_V: NDArray[np.bool_] | None) -> int:
-        """The token of one row, from logits that no other row had a part in rounding."""
+        """The token of one row, from logits computed without other rows."""
         assert self._decoder is not None
         row = self._active[b]
         chosen_B = sample(
@@ -291,7 +285,7 @@ class Batch:
     def _event(
         self, row: _Row, token: int, nats: float, alternatives: tuple[tuple[int, float], ...]
     ) -> Event:
-        """The row after its token, and what there is to say of it."""
+        """Update a row with its token and make the event."""
         row.last_token = token
         row.written += 1
         if row.seen_V is not None:
@@ -307,13 +301,13 @@ class Batch:
         if finish is not None:
             row.gone = True
             text += row.text.flush()
-            if row.text.stopped:  # by what was held back to the end
+            if row.text.stopped:  # by text that was held back
                 finish = "stop"
         return Event(row.id, token, text, nats, alternatives, finish)
 
 
 def never_chosen(tokenizer: Tokenizer) -> list[int]:
-    """BOS, which only ever opens a document, and UNK, which stands for no text to write out."""
+    """BOS, which only opens a document, and UNK, which has no text."""
     return [tokenizer.bos_id] + ([] if tokenizer.unk_id is None else [tokenizer.unk_id])
 
 

@@ -1,12 +1,11 @@
-"""Whether a model keeps its contract: found out in about a second, before its first step.
+"""Checks that a model keeps its contract, in about a second, before the first training step.
 
     check_contract(spec.model, 4096, window_tokens=256, device=device)
 
-A training needs little of a model; what is left is first asked for when it is measured and when it
-writes, hours later. So everything that `escada.models.contract` promises is tried here on a few
-random tokens, with weights a little off their start (a matrix that begins at zero hides what is
-behind it): logits, gradients, reading on from a state, the states' own methods, and all of it again
-as decoding does it, with packed layers.
+Training uses only part of a model; evaluation and sampling use the rest, hours later. So everything
+in `escada.models.contract` is tried here on a few random tokens: logits, gradients, incremental
+decoding, the methods of the state, and decoding again with packed layers. The weights are perturbed
+first, because a matrix that starts at zero hides what is behind it.
 
     B  rows     T  tokens     V  vocabulary
 """
@@ -38,11 +37,11 @@ from escada.spec import MODELS, ModelConfig
 ROWS = 3
 MOST_TOKENS = 64
 NOISE = 0.02
-"""Standard deviation of what is added to every parameter."""
+"""Standard deviation of the noise added to every parameter."""
 TOLERANCE = 1e-3
-"""Of the largest logit: far above rounding, far below what a forgotten token changes."""
+"""Relative to the largest logit: far above rounding, far below the effect of a lost token."""
 GRADIENT_BATCHES = 4
-"""Not every expert of a mixture is asked in one small batch."""
+"""A small batch may not reach every expert of a mixture."""
 
 
 def check_contract(
@@ -53,17 +52,17 @@ def check_contract(
     device: torch.device,
     setting: Setting | None = None,
 ) -> None:
-    """Try everything that a model promises, on a model that is thrown away.
+    """Check a model's contract on a new model that is then discarded.
 
     Args:
         config: of the model.
         vocab_size: V.
         window_tokens: of the training.
-        device: that will train.
+        device: of the training.
         setting: the precision of the training; None: fp32.
 
     Raises:
-        EscadaError: names the method that breaks its promise, and what to do.
+        EscadaError: names the method that breaks the contract, and a fix.
     """
     setting = setting or setting_of("fp32", device)
     fix = "choose a smaller model, or a machine with more of it"
@@ -74,7 +73,7 @@ def check_contract(
 
 @dataclass
 class _Check:
-    """One model on trial."""
+    """One model under test."""
 
     config: ModelConfig
     vocab_size: int
@@ -82,7 +81,7 @@ class _Check:
     device: torch.device
 
     def all(self, setting: Setting) -> None:
-        """Every promise in turn, the one that others rest on first."""
+        """Run all checks, those that others depend on first."""
         with self._calling("__init__", "it is called as Model(config, vocab_size)"):
             model = build_model(self.config, self.vocab_size, seed=0).to(self.device)
         context = self._attributes(model)
@@ -107,7 +106,7 @@ class _Check:
         return torch.randint(self.vocab_size, (ROWS, tokens)).to(self.device)
 
     def _attributes(self, model: LanguageModel) -> int | None:
-        """The model's `context_tokens`."""
+        """Check the attributes; returns `context_tokens`."""
         if getattr(model, "vocab_size", None) != self.vocab_size:
             self._broken("vocab_size is not set", "set self.vocab_size = vocab_size in __init__")
         context = getattr(model, "context_tokens", 0)
@@ -127,7 +126,7 @@ class _Check:
         return context
 
     def _forward(self, model: LanguageModel, ids_BT: Tensor) -> Tensor:
-        """What `forward` gives, which all else is held against."""
+        """Check `forward`, and return its logits as the reference for decoding."""
         whole_BTV = self._logits(model, ids_BT)
         if not self._same(self._logits(model, ids_BT), whole_BTV):
             self._broken(
@@ -153,7 +152,7 @@ class _Check:
         return whole_BTV
 
     def _logits(self, model: LanguageModel, ids_BT: Tensor) -> Tensor:
-        """What `forward` gives, of the right form."""
+        """The checked output of `forward`."""
         with self._calling("forward", "it takes ids (B, T) and gives logits (B, T, V)"):
             logits_BTV = model(ids_BT)
         self._well_formed("forward", logits_BTV, ids_BT)
@@ -178,7 +177,7 @@ class _Check:
             self._broken(f"{method} gives logits that are not finite", "look at its start weights")
 
     def _decoding(self, model: LanguageModel, ids_BT: Tensor, whole_BTV: Tensor, how: str) -> None:
-        """Whatever way the tokens are read, the logits are those of one pass."""
+        """Check that reading tokens in any chunks gives the logits of one pass."""
         tokens = ids_BT.shape[1]
         state = self._fresh(model, ROWS, how)
         cuts = sorted({1, 2, 3, tokens // 2, tokens - 1} & set(range(1, tokens)))
@@ -239,7 +238,7 @@ class _Check:
         how: str,
         when: str = "",
     ) -> None:
-        """Read on, and find what one pass over all tokens had found there."""
+        """Advance, and compare the logits with those of one pass over all tokens."""
         with self._calling(f"advance{how}", "it takes ids (B, T) and a state of B rows"):
             logits_BTV = model.advance(ids_BT, state)
         self._well_formed(f"advance{how}", logits_BTV, ids_BT)
@@ -290,7 +289,7 @@ class _Check:
 
     @contextlib.contextmanager
     def _calling(self, method: str, fix: str) -> Generator[None]:
-        """Whatever a model file from elsewhere raises is told in one line; ours are bugs."""
+        """Report any exception of an external model in one line; those of ours are bugs."""
         try:
             yield
         except (EscadaError, MemoryError, torch.OutOfMemoryError):
@@ -310,7 +309,7 @@ class _Check:
         return self.config.kind if file is None else f"{self.config.kind}, {file}"
 
     def _place(self, error: Exception) -> str:
-        """The innermost line of the model file that the error went through."""
+        """The innermost line of the model file in the traceback."""
         module = sys.modules[MODELS.load(self.config.kind).__name__]
         for frame in reversed(traceback.extract_tb(error.__traceback__)):
             if module.__file__ and Path(frame.filename) == Path(module.__file__):
@@ -319,5 +318,5 @@ class _Check:
 
 
 def _entries(gradient: Tensor) -> Tensor:
-    """Of a sparse one, those that are there."""
+    """The stored entries of a sparse gradient; a dense one unchanged."""
     return gradient.coalesce().values() if gradient.is_sparse else gradient

@@ -1,13 +1,12 @@
-"""Rows of tokens, the state that holds their contexts, and the policy of a full context.
+"""Rows of tokens with their decoding state, and the policy for a full context.
 
-Nothing is read twice but what the policy below names and `logits_alone`. Rows may be of any length:
-those of one length are read together, then all decode as one batch; a row may leave it and another
-may join at any token.
+Apart from that policy and `logits_alone`, no token is read twice. Rows may have any length: those
+of one length are read together, then all decode as one batch. Rows may leave and join at any token.
 
-**When the context is full** the older half is dropped and decoding goes on from the rest. So the
-context of the token after n tokens is `tokens[context_start(n, W):n]`, between W // 2 + 1 and W
-tokens once n exceeds W. Dropping changes what every later layer saw, so the kept half is read
-again, into a fresh state: once in W - W // 2 tokens. The ruler cuts documents by the same function.
+**When the context is full** the older half is dropped. The context of the token after n tokens is
+`tokens[context_start(n, W):n]`, between W // 2 + 1 and W tokens once n exceeds W. Dropping changes
+the inputs of all later layers, so the kept half is read again into a fresh state, once every
+W - W // 2 tokens. The ruler cuts documents with the same function.
 
     B  rows     T  tokens     V  vocabulary     W  context_tokens
 """
@@ -28,9 +27,8 @@ from escada.models.contract import DecodingState, LanguageModel
 def context_start(n_tokens: int, context_tokens: int | None) -> int:
     """Where the context of the next token begins, after `n_tokens` of a text (BOS included).
 
-    0 up to a full context W; beyond it, the older half is dropped as often as needed:
-    ceil((n - W) / (W - W // 2)) * (W - W // 2). None, for a model whose state carries any length:
-    0.
+    0 up to a full context W; beyond it ceil((n - W) / (W - W // 2)) * (W - W // 2), the older half
+    dropped as often as needed. Always 0 for a model without a limit (None).
     """
     if context_tokens is None or n_tokens <= context_tokens:
         return 0
@@ -39,11 +37,11 @@ def context_start(n_tokens: int, context_tokens: int | None) -> int:
 
 
 class Decoder:
-    """Rows of tokens, the state that holds their contexts, and the logits of each row's next token.
+    """Rows of tokens, their decoding state, and the logits of each row's next token.
 
     Args:
         model: in evaluation mode, without gradients (`exact_inference`).
-        rows: the tokens to begin with, at least one a row. Equal rows are read once.
+        rows: the first tokens of each row, at least one. Equal rows are read once.
 
     Attributes:
         logits_BV: fp32, on the device of the weights.
@@ -58,7 +56,7 @@ class Decoder:
         self._state, self.logits_BV = self._read(range(len(rows)))
 
     def append(self, ids_B: Sequence[int]) -> None:
-        """Read one more token a row; where the context is full, begin anew with its newer half."""
+        """Read one more token per row; rows with a full context restart from its newer half."""
         going_on: list[int] = []
         refilled: list[int] = []
         for b, (tokens, token) in enumerate(zip(self._tokens, ids_B, strict=True)):
@@ -77,28 +75,27 @@ class Decoder:
             self._select(np.argsort(going_on + refilled).tolist())
 
     def extend(self, rows: Sequence[Sequence[int]]) -> None:
-        """Read rows that join, behind the others."""
+        """Append new rows and read them."""
         before = len(self._tokens)
         self._tokens += [list(row) for row in rows]
         read = self._read(range(before, len(self._tokens)))
         self._state, self.logits_BV = _joined([(self._state, self.logits_BV), read])
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows only, in this order."""
+        """Keep only these rows, in this order."""
         self._tokens = [self._tokens[b] for b in rows]
         self._select(rows)
 
     def logits_alone(self, row: int) -> Tensor:
-        """The logits (1, V) of a row's next token, of its context read anew and by itself.
+        """Logits (1, V) of a row's next token, with its context read again without other rows.
 
-        They are those of `logits_BV` but for rounding, which there depends on how many rows were
-        read together and on when.
+        They equal `logits_BV` up to rounding, which there depends on the rows read together.
         """
         tokens = self._tokens[row]
         return self._read_together([tokens[self._context_start(tokens) :]])[1]
 
     def _read(self, rows: Sequence[int]) -> tuple[DecodingState, Tensor]:
-        """Fresh states with the contexts of rows: equal ones once, those of a length together."""
+        """Read the contexts of rows: equal ones once, those of one length together."""
         contexts = [tuple(self._tokens[b][self._context_start(self._tokens[b]) :]) for b in rows]
         distinct = sorted(set(contexts), key=len)
         parts = [

@@ -6,9 +6,8 @@
     for event in Batch(model, tokenizer).run(requests(tokenizer, prompts, SamplerSettings(),
     max_tokens=200)):        # token by token
 
-Every prompt becomes a request of a `Batch` (`escada.generation.batch`), which decodes them
-together. A row's random stream is decided by seed, prompt and number, so it writes the same alone
-and in any batch. What happens when the context is full is told in `escada.generation.decoder`.
+Every prompt becomes a request of a `Batch` (`escada.generation.batch`). A row's random stream is
+determined by seed, prompt and sample number, so its text is the same in any batch.
 """
 
 from __future__ import annotations
@@ -44,15 +43,14 @@ class Sample:
     """One continuation of a prompt.
 
     Attributes:
-        prompt: the prompt after cleaning.
-        text: what the model wrote after it.
-        prompt_tokens: BOS and the prompt's.
-        ids: the sampled tokens, EOS included if it came.
-        finished: whether EOS came.
-        seed: of the random streams.
-        bits_per_token: mean of -log2 of the sampled tokens' probabilities under the model itself,
-            without temperature, filters or penalty. Near log2 V, the sample is noise to its own
-            model.
+        prompt: after cleaning.
+        text: the generated text.
+        prompt_tokens: number of tokens of the prompt, BOS included.
+        ids: the sampled tokens, including EOS if generated.
+        finished: whether EOS was generated.
+        seed: as given to `generate`.
+        bits_per_token: mean of -log2 p of the sampled tokens under the model, without temperature,
+            filters or penalty. Near log2 V, the sample is noise to its own model.
     """
 
     prompt: str
@@ -80,27 +78,24 @@ def generate(
 ) -> list[Sample]:
     """Continue each prompt `n` times.
 
-    UNK and BOS are never chosen (see `Batch`).
-
     Args:
-        model: any of the ladder; it is left in the mode that it came in.
+        model: its training mode is restored.
         tokenizer: the model's.
-        prompts: raw text, cleaned here by the run's profile; an empty one opens a new document.
+        prompts: raw text, cleaned here by `profile`; an empty prompt opens a new document.
         settings: of the sampler.
-        max_tokens: most tokens that a row writes.
-        n: samples of each prompt.
-        seed: with the prompt's text and the sample's number, decides a row's random stream.
-        profile: of the run's cleaning.
-        batch_rows: rows decoded together; when one ends, the next takes its place.
-        weights: that the model decodes with: see `with_weights`.
-        progress: called after each token with how many there are.
+        max_tokens: maximum number of new tokens per sample.
+        n: samples per prompt.
+        seed: of the random streams.
+        profile: the run's cleaning profile.
+        batch_rows: rows decoded together.
+        weights: see `with_weights`.
+        progress: called after each token with the total number so far.
 
     Returns:
         `n` samples of the first prompt, `n` of the second, and so on.
 
     Raises:
-        EscadaError: max_tokens or n below 1, weights that are not to be had, or a logit that is not
-            finite.
+        EscadaError: max_tokens or n below 1, unavailable weights, or a logit that is not finite.
     """
     cleaned = [clean_prompt(prompt, profile) for prompt in prompts]
     rows = requests(tokenizer, cleaned, settings, max_tokens=max_tokens, n=n, seed=seed)
@@ -137,13 +132,12 @@ def requests(
     stop: Sequence[str] = (),
     alternatives: int = 0,
 ) -> list[Request]:
-    """`n` requests of each prompt, in the order and with the random streams of `generate`.
+    """`n` requests per prompt, in the order and with the random streams of `generate`.
+
+    Arguments not listed are as for `generate` and `Request`.
 
     Args:
         prompts: clean text.
-        stop: strings at which a row ends, without them; see `Request`.
-        alternatives: how many of the most probable tokens each event names.
-        tokenizer, settings, max_tokens, n, seed: as for `generate`.
 
     Raises:
         EscadaError: n below 1, or see `Request`.
@@ -151,7 +145,7 @@ def requests(
     if n < 1:
         raise EscadaError(f"n is {n}", fix="at least 1 is needed")
     made: list[Request] = []
-    samples: Counter[str] = Counter()  # by prompt: one that comes again is sampled anew
+    samples: Counter[str] = Counter()  # per prompt, so that a repeated prompt gets new samples
     for prompt in prompts:
         ids = [tokenizer.bos_id, *tokenizer.encode(prompt).tolist()]
         for _ in range(n):
@@ -162,6 +156,6 @@ def requests(
 
 
 def random_stream(seed: int, prompt: str, number: int) -> np.random.Generator:
-    """The uniform numbers of one row: Philox, keyed by a hash of seed, sample number and prompt."""
+    """A row's uniform numbers: Philox, keyed by a hash of seed, sample number and prompt."""
     digest = hashlib.sha256(f"{seed}\n{number}\n{prompt}".encode()).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))

@@ -1,4 +1,4 @@
-"""Reading with a model exactly: the conditions under which figures and samples are made."""
+"""Exact inference, for evaluation and sampling."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from escada.models.contract import LanguageModel
 from escada.runs.device import memory_errors
 
 LOGITS_AT_ONCE = 2**25
-"""Logits of one forward pass: 128 MiB in fp32, whatever the vocabulary."""
+"""Logits per forward pass: 128 MiB in fp32."""
 
 
 def tokens_at_once(vocab_size: int) -> int:
-    """Tokens (rows times positions) of one forward pass that keep within `LOGITS_AT_ONCE`."""
+    """Tokens (rows times positions) per forward pass that stay within `LOGITS_AT_ONCE`."""
     return max(1, LOGITS_AT_ONCE // vocab_size)
 
 
@@ -24,8 +24,8 @@ def tokens_at_once(vocab_size: int) -> int:
 def exact_inference(model: LanguageModel) -> Generator[None]:
     """No gradients, no dropout, no autocast, no TF32; all restored afterwards.
 
-    cuDNN's recurrent kernels round to TF32 unless told otherwise, which costs three decimal digits.
-    A model that is in evaluation mode already is left as it is: decoding enters once a token.
+    cuDNN's recurrent kernels use TF32 by default, which costs three decimal digits. A model already
+    in evaluation mode is not touched, since decoding enters this for every token.
     """
     training = model.training
     device = model.device.type
@@ -49,7 +49,7 @@ def exact_inference(model: LanguageModel) -> Generator[None]:
 
 @contextlib.contextmanager
 def _no_tf32() -> Generator[None]:
-    # torch makes an object of this module on import, which type checkers cannot see
+    # torch replaces this module by an object on import, which type checkers cannot see
     switches: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
     before = [switch.allow_tf32 for switch in switches]
     try:

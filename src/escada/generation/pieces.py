@@ -1,9 +1,8 @@
-"""Text as it comes: whole characters from tokens, and an end at a stop string.
+"""Streams text from tokens: whole characters only, up to a stop string.
 
-A token may be a byte of a character (byte fallback), and a stop string may be spread over tokens.
-What is handed out is never taken back: bytes wait until their character is whole, and text that may
-turn out to be the beginning of a stop string waits too. All pieces together are what
-`Tokenizer.decode` makes of the same tokens (tested), up to the stop string.
+A token may be one byte of a character (byte fallback), and a stop string may span tokens. Text that
+was returned is final: bytes wait until their character is complete, and text that may begin a stop
+string waits too. All pieces together equal `Tokenizer.decode` of the same tokens, up to the stop.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from escada.text.tokenizers import Tokenizer
 
 
 class PieceTable:
-    """What each token writes by itself, looked up once: text, or one byte of a text."""
+    """Cache of the text, or the byte, of each token."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
@@ -25,14 +24,14 @@ class PieceTable:
         piece = self._known.get(token)
         if piece is None:
             piece = self.tokenizer.token_text(token)
-            if isinstance(piece, str):  # decoded, so that special tokens are what they are in texts
+            if isinstance(piece, str):  # special tokens decode to their text, not their name
                 piece = self.tokenizer.decode([token])
             self._known[token] = piece
         return piece
 
 
 def token_name(table: PieceTable, token: int) -> str:
-    """A token as it decodes alone; a byte of a character, which does not, as `bytes:\\xc3`."""
+    """A token's text for display; a byte token as `bytes:\\xc3`."""
     piece = table.tokenizer.token_text(token)
     return "bytes:" + "".join(f"\\x{b:02x}" for b in piece) if isinstance(piece, bytes) else piece
 
@@ -41,11 +40,11 @@ class TextPieces:
     """The text of one row.
 
     Args:
-        table: of the tokenizer, shared by all rows.
-        stop: strings at which the text ends; they are not part of it.
+        table: shared by all rows.
+        stop: strings at which the text ends, without them.
 
     Attributes:
-        stopped: whether a stop string came.
+        stopped: whether a stop string was found.
     """
 
     def __init__(self, table: PieceTable, stop: Sequence[str] = ()) -> None:
@@ -56,7 +55,7 @@ class TextPieces:
         self._waiting: str = ""
 
     def push(self, token: int) -> str:
-        """One more token; the text that is certain now."""
+        """Add a token; returns the text that is now final."""
         piece = self._table[token]
         if isinstance(piece, bytes):
             self._byte_ids.append(token)
@@ -64,7 +63,7 @@ class TextPieces:
         return self._emit(self._take_bytes(len(self._byte_ids)) + piece)
 
     def flush(self) -> str:
-        """The rest, when no token will follow."""
+        """Return the rest, when no token follows."""
         text = self._emit(self._take_bytes(len(self._byte_ids)))
         text, self._waiting = text + self._waiting, ""
         return text
@@ -83,7 +82,7 @@ class TextPieces:
         return self._table.tokenizer.decode(ids) if ids else ""
 
     def _emit(self, text: str) -> str:
-        """Text that came, less what may begin a stop string."""
+        """Return text, except what may begin a stop string."""
         if self.stopped:
             return ""
         if not self._stop:
@@ -100,7 +99,7 @@ class TextPieces:
 
 
 def unfinished_bytes(data: bytes) -> int:
-    """Bytes at the end that begin a UTF-8 character which more bytes could make whole: 0 to 3."""
+    """Number of trailing bytes that begin an incomplete UTF-8 character: 0 to 3."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     decoder.decode(data)
     waiting, _ = decoder.getstate()
@@ -108,7 +107,7 @@ def unfinished_bytes(data: bytes) -> int:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of the text that begins the stop string."""
+    """Length of the longest suffix of the text that begins the stop string."""
     for length in range(min(len(text), len(stop) - 1), 0, -1):
         if text.endswith(stop[:length]):
             return length

@@ -1,7 +1,6 @@
-"""The 20 Portuguese prompts that every rung is sampled with.
+"""The 20 Portuguese prompts of `prompts.toml` that every rung is sampled with.
 
-They lie in `prompts.toml` beside this file: an id, a category and a text each. Five are longer than
-256 subwords, so that every Transformer of the ladder meets the end of its window.
+Five are longer than 256 subwords, so that every Transformer of the ladder fills its context.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from importlib import resources
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The opening of a text, for a model to go on with."""
+    """The opening of a text, for a model to continue."""
 
     id: str
     category: str
@@ -21,7 +20,7 @@ class Prompt:
 
 
 def load_prompts() -> list[Prompt]:
-    """All of them, in their order."""
+    """All prompts, in order."""
     file = resources.files("escada.generation").joinpath("prompts.toml")
     tables = tomllib.loads(file.read_text(encoding="utf-8"))["prompt"]
     return [Prompt(**table) for table in tables]

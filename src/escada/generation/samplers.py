@@ -1,28 +1,27 @@
-"""From logits to the next token: filters as pure functions, and one draw by inverse transform.
+"""From logits to the next token: filters as pure functions, and one inverse-transform draw.
 
     ids_B = sample(logits_BV, uniforms_B, SamplerSettings(top_k=50), seen_BV=seen_BV, banned=[0])
 
 The order is fixed: repetition penalty, temperature, top-k, top-p, min-p, draw. Each filter keeps a
-set of tokens and sets the logits of the others to -inf; where probabilities tie at the edge of a
-set, the lower id is kept, so the sizes of the sets are exact. All of it is float64 NumPy on the
-host: the same logits and uniform numbers give the same token on every machine.
+set of tokens and sets the other logits to -inf; ties at the edge of a set go to the lower id, so
+the sizes are exact. Everything is float64 NumPy on the host: the same logits and uniform numbers
+give the same token on every machine. There are no fallbacks: non-finite logits raise.
 
-`filtered_logits`, `softmax` and `draw` are that, filter by filter; `sample` gives the same tokens
-(tested) and sorts no more of a row than it must. Nothing falls back. A logit that is not finite
-raises, and so does a setting that has no meaning.
+`filtered_logits`, `softmax` and `draw` are the plain implementation; `sample` gives the same tokens
+(tested) with less sorting.
 
-`sample_with_doubt` also says which draws would fall otherwise if every logit were up to `rounding`
-larger or smaller, so that its caller can read such a row again more exactly. With logits wrong by
-at most r nats after temperature, the probability c of any set of tokens obeys
+`sample_with_doubt` also marks the draws that could change if every logit were off by up to
+`rounding`, so that the caller can recompute those rows. If logits after temperature are off by at
+most r nats, the probability c of any set of tokens obeys
 
     odds(c) / e^2r  <=  odds(true c)  <=  odds(c) e^2r          odds(c) = c / (1 - c)
 
-so a draw is safe if the uniform number, moved that far to either side, meets the same token. Where
-a filter's edge is nearer than 2r to a token's logit, that token may be in or out. If their number
-is certain, all that such tokens change is what is drawn at ids among theirs, for their weights are
-alike; if it is not, their probability is added to the distance.
+so a draw is safe if moving the uniform number that far to either side selects the same token. A
+token whose logit is within 2r of a filter's edge may be in or out. If the number of such tokens
+kept is certain, only draws at ids among theirs can change, since their weights are nearly equal; if
+it is not, their probability is added to the distance.
 
-    B  rows     V  vocabulary
+    B  rows     V  vocabulary     K  tokens left in one row     C  candidates
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ Mask = NDArray[np.bool_]
 Ids = NDArray[np.int64]
 
 LEAST_TEMPERATURE = 1e-6
-"""Smaller ones are not told from 0."""
+"""Lower temperatures count as 0."""
 MOST_NATS = 100.0
-"""Of odds moved by rounding: more, at a tiny temperature, would only overflow."""
+"""Cap on the distance in nats of odds; more, at a tiny temperature, would overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +51,12 @@ class SamplerSettings:
     """How the next token is chosen.
 
     Args:
-        temperature: divides the logits; below 1 sharpens. At least 1e-6.
+        temperature: divides the logits; at least 1e-6, below 1 sharpens.
         top_k: keep the k most probable tokens; None: all.
-        top_p: keep the fewest tokens that together have this probability (nucleus); None: all.
-        min_p: keep tokens at least this many times as probable as the best one; None: all.
-        repetition_penalty: of tokens already in the row, from 0.001 to 1000; 1 is none.
-        greedy: take the most probable token (after the penalty); the other settings are not used.
+        top_p: nucleus sampling threshold; None: all.
+        min_p: minimum probability relative to the best token; None: all.
+        repetition_penalty: for tokens already in the row, from 0.001 to 1000; 1 is off.
+        greedy: take the most probable token after the penalty; the other settings are ignored.
 
     Raises:
         EscadaError: a value out of its range.
@@ -97,7 +96,7 @@ def settings_as_written(
     repetition_penalty: float = 1.0,
     greedy: bool = False,
 ) -> SamplerSettings:
-    """Settings in the forms that users and other programs write.
+    """Settings from the values that users and other programs give.
 
     Temperature 0 is greedy, as in OpenAI's API; a top_k or min_p of 0 is off, as in llama.cpp and
     transformers.
@@ -125,15 +124,15 @@ def sample(
     banned: Sequence[int] = (),
     where: str = "",
 ) -> Ids:
-    """One token a row.
+    """One token per row.
 
     Args:
         logits_BV: the model's logits.
-        uniforms_B: one number of [0, 1) a row; not used when greedy.
-        settings: see there.
-        seen_BV: tokens that the row already holds; needed by the repetition penalty.
+        uniforms_B: one number in [0, 1) per row; ignored when greedy.
+        settings: see `SamplerSettings`.
+        seen_BV: tokens already in each row; needed for the repetition penalty.
         banned: ids that are never chosen.
-        where: for the message of an error.
+        where: for error messages.
 
     Raises:
         EscadaError: a logit is not finite.
@@ -153,15 +152,15 @@ def sample_with_doubt(
     banned: Sequence[int] = (),
     where: str = "",
 ) -> tuple[Ids, Mask]:
-    """One token a row, and whether logits within `rounding` could have given another.
+    """One token per row, and whether logits within `rounding` could give another.
 
     Args:
-        rounding: how far a logit may be from its exact value; 0: nothing is in doubt.
+        rounding: bound on the error of a logit; 0: nothing is in doubt.
         logits_BV, uniforms_B, settings, seen_BV, banned, where: as for `sample`.
 
     Returns:
-        Tokens, the same whatever `rounding` is, and the doubtful rows. A row that is not doubtful
-        is certain (tested); one that is may be so needlessly.
+        Tokens, independent of `rounding`, and the doubtful rows. The test is conservative: a row
+        not marked is certain, a marked one may be certain too.
 
     Raises:
         EscadaError: a logit is not finite.
@@ -175,7 +174,7 @@ def sample_with_doubt(
     choose = _greedy_row if settings.greedy else _sample_row
     chosen_B = np.empty(len(logits_BV), dtype=np.int64)
     doubtful_B = np.empty(len(logits_BV), dtype=np.bool_)
-    # Row by row: what a row needs stays in the processor's cache, and so costs half as much.
+    # Row by row: the data of one row stays in the CPU cache, which is twice as fast.
     for b in range(len(logits_BV)):
         row_V: Floats = logits_BV[b].astype(np.float64)
         row_V[list(banned)] = -np.inf
@@ -188,7 +187,7 @@ def sample_with_doubt(
 def _greedy_row(
     logits_V: Floats, uniform: float, settings: SamplerSettings, rounding: float
 ) -> tuple[int, bool]:
-    """The first of the greatest, and whether another is as near to them as rounding goes."""
+    """The first maximum, and whether another logit is within rounding of it."""
     best = int(logits_V.argmax())
     return best, rounding > 0 and _near(logits_V, logits_V[best], 2 * rounding).sum() > 1
 
@@ -196,15 +195,15 @@ def _greedy_row(
 def _sample_row(
     logits_V: Floats, uniform: float, settings: SamplerSettings, rounding: float
 ) -> tuple[int, bool]:
-    """`draw` from the row's `filtered_logits`, without a look at tokens that cannot be kept.
+    """`draw` from the row's `filtered_logits`, dropping filtered tokens early.
 
     After each filter only K tokens are left, in the order of their ids.
     """
     logits_K = temper(logits_V[None], settings.temperature)[0]
     distance = min(2 * rounding / settings.temperature, MOST_NATS)
-    unsure = 0.0  # weight of tokens that may be in or out, and the least id of one
+    unsure = 0.0  # weight of tokens that may be in or out, and the lowest id of one
     first_unsure = math.inf
-    swaps: list[tuple[int, int]] = []  # ids from and to which such tokens may take turns
+    swaps: list[tuple[int, int]] = []  # id ranges in which such tokens may replace each other
     ids_K: Ids | None = None  # None: all
     if settings.top_k is not None and settings.top_k < len(logits_K):
         place = len(logits_K) - settings.top_k
@@ -227,7 +226,7 @@ def _sample_row(
         ids_K = kept if ids_K is None else ids_K[kept]
         logits_K, weights_K = logits_K[kept], weights_K[kept]
     if settings.min_p is not None:
-        # Of tokens that tie but for rounding, those that are left need not have the greatest.
+        # The maximum of those left: rounding may have dropped the greatest of nearly tied tokens.
         edge = float(logits_K.max()) + math.log(settings.min_p)
         if rounding:
             at_edge = _near(logits_K, edge, distance)
@@ -236,7 +235,7 @@ def _sample_row(
         weights_K[logits_K < edge] = 0.0
     cumulative_K = np.cumsum(weights_K)
     total: float = cumulative_K[-1]
-    # Tokens that take turns differ by 4 r from each other, and from their exact logits by r.
+    # Such tokens differ by up to 4 r from each other, and by r from their exact logits.
     reach = 5 * distance if swaps else distance
     lower, upper = _moved(uniform, reach, unsure / total)
     numbers = [uniform * total, lower * total, upper * total]
@@ -248,13 +247,13 @@ def _sample_row(
 
 
 def _nucleus(weights_K: Floats, p: float, distance: float) -> tuple[Ids, float, float]:
-    """Places of the fewest tokens whose probabilities reach p, and where their edge may lie.
+    """Indices of the fewest tokens whose probabilities reach p, and bounds on their edge.
 
-    K tokens of at most (1 - p) / 2K each hold (1 - p) / 2 together, so the others reach p: only
-    those are sorted.
+    K tokens of at most (1 - p) / 2K each have (1 - p) / 2 together, so the others reach p and only
+    they are sorted.
 
     Returns:
-        Places, and the least and the greatest logit that the last of them may have.
+        Indices, and the lowest and highest logit that the last of them may have.
     """
     total: float = weights_K.sum()
     probabilities_K = weights_K / total
@@ -277,7 +276,7 @@ def _near(values: Floats, edge: float, distance: float) -> Mask:
 
 
 def _first_id(mask_K: Mask, ids_K: Ids | None) -> float:
-    """The id at the first place of a mask; infinite when there is none."""
+    """The lowest id in a mask; infinite if there is none."""
     places = np.flatnonzero(mask_K)
     if not len(places):
         return math.inf
@@ -285,17 +284,17 @@ def _first_id(mask_K: Mask, ids_K: Ids | None) -> float:
 
 
 def _span(ids: Ids) -> list[tuple[int, int]]:
-    """From the first to the last of the tokens at an edge; nothing where one is there alone."""
+    """The id range of the tokens at an edge; empty if there is only one."""
     return [(int(ids[0]), int(ids[-1]))] if len(ids) > 1 else []
 
 
 def _moved(share: float, distance: float, unsure: float) -> tuple[float, float]:
-    """The least and the greatest that a share of probability may be: see the module docstring.
+    """Bounds on a share of probability: see the module docstring.
 
     Args:
         distance: in nats of odds.
-        unsure: probability of tokens that may be in or out. Both a part and the whole may change
-            by it, so it counts twice, and the result may lie outside 0 to 1.
+        unsure: probability of tokens that may be in or out. It can change both the part and the
+            whole, so it counts twice, and the result may lie outside 0 to 1.
     """
     odds_down, odds_up = math.exp(-distance), math.exp(distance)
     lower = share * odds_down / (1 - share + share * odds_down)
@@ -304,7 +303,7 @@ def _moved(share: float, distance: float, unsure: float) -> tuple[float, float]:
 
 
 def _from_edge(values: Floats, edge: float, count: int) -> Ids:
-    """Places of the `count` greatest values, `edge` being the least; of equal ones, the first."""
+    """Indices of the `count` greatest values, `edge` being the least; ties to the first."""
     places = np.flatnonzero(values >= edge)
     surplus = len(places) - count
     if surplus > 0:
@@ -321,7 +320,7 @@ def filtered_logits(
     banned: Sequence[int] = (),
     where: str = "",
 ) -> Floats:
-    """The logits that are drawn from: penalised, tempered, -inf for what is left out.
+    """The logits to draw from: penalised, tempered, -inf for removed tokens.
 
     Raises:
         EscadaError: a logit is not finite.
@@ -346,10 +345,10 @@ def filtered_logits(
 
 
 def check_finite(logits_BV: NDArray[np.floating[Any]], where: str = "") -> None:
-    """Stop on the first row with a logit that is infinite or not a number.
+    """Refuse logits that are infinite or NaN.
 
     Raises:
-        EscadaError: says which row and token.
+        EscadaError: names the first such row and token.
     """
     finite_BV = np.isfinite(logits_BV)
     if not finite_BV.all():
@@ -365,15 +364,15 @@ def check_finite(logits_BV: NDArray[np.floating[Any]], where: str = "") -> None:
 def penalise_repetition(logits_BV: Floats, seen_BV: Mask, penalty: float) -> Floats:
     """Logits of seen tokens divided by the penalty when positive, multiplied when negative.
 
-    The paper (CTRL, Keskar et al. 2019, section 4.1) divides only; that would favour a seen token
-    whose logit is negative, so implementations multiply there, and so does this one.
+    The paper (CTRL, Keskar et al. 2019, section 4.1) only divides, which would favour seen tokens
+    with negative logits; implementations multiply there.
     """
     penalised_BV = np.where(logits_BV > 0, logits_BV / penalty, logits_BV * penalty)
     return np.where(seen_BV, penalised_BV, logits_BV)
 
 
 def temper(logits_BV: Floats, temperature: float) -> Floats:
-    """Logits over temperature, the greatest of each row at 0 so that nothing overflows."""
+    """Logits over temperature, shifted so that each row's maximum is 0 and nothing overflows."""
     return (logits_BV - logits_BV.max(axis=1, keepdims=True)) / temperature
 
 
@@ -410,17 +409,17 @@ def softmax(logits_BV: Floats) -> Floats:
 def draw(probabilities_BV: Floats, uniforms_B: Floats) -> Ids:
     """Inverse transform: the first token whose cumulative probability exceeds the uniform number.
 
-    A token of probability 0 is never drawn: its cumulative probability is that of the token before
-    it.
+    Tokens of probability 0 are never drawn: their cumulative probability equals their
+    predecessor's.
     """
     cumulative_BV = np.cumsum(probabilities_BV, axis=1)
-    # Scaling by the sum, which rounding leaves beside 1, keeps a number close to 1 within the row.
+    # The sum is not exactly 1; scaling by it keeps a number close to 1 within the row.
     targets_B1 = (uniforms_B * cumulative_BV[:, -1])[:, None]
     return (cumulative_BV > targets_B1).argmax(axis=1)
 
 
 def _greatest(values_BV: Floats, counts_B: NDArray[np.intp]) -> Mask:
-    """A mask of the `counts_B` greatest values of each row; of equal ones, the lower ids."""
+    """A mask of the `counts_B` greatest values of each row; ties to the lower ids."""
     ascending_BV = np.sort(values_BV, axis=1)
     edge_B1 = np.take_along_axis(ascending_BV, values_BV.shape[1] - counts_B[:, None], axis=1)
     above_BV = values_BV > edge_B1

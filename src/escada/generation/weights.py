@@ -1,13 +1,12 @@
-"""The weights that a model decodes with: as trained, or narrower, so that a token reads less.
+"""The weight format that a model decodes with: as trained, or narrower to save memory traffic.
 
     decoding = with_weights(model, "int8")
 
-gives a model of the same kind whose linear layers are packed for products of few rows
-(`escada.models.packed`); whatever is not packed is shared with the model that came in. `fp32` keeps
-every weight as it is. `bf16` and `int8` change the figures a little: docs/generation.md has the
-loss in bits per byte, and `benchmarks/generation.py --run` measures it for a run.
-
-An option that a device cannot offer is an error that says so; nothing falls back.
+returns a model of the same kind whose linear layers are packed for products of few rows
+(`escada.models.packed`); other tensors are shared with the original. `fp32` is exact; `bf16` and
+`int8` change the figures a little: docs/generation.md has the loss in bits per byte,
+`benchmarks/generation.py --run` measures it for a run. There are no fallbacks: a format that a
+device lacks is an error.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.bfloat16}
 
 
 def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
-    """A model for decoding, in evaluation mode; the one that came in stays as it is.
+    """A copy of a model for decoding, in evaluation mode.
 
-    A model without linear layers (a table of counts) is handed back itself. Later changes of its
-    weights are not seen by the packed layers: pack after training, not before.
+    A model without linear layers (a table of counts) is returned itself. Packed layers do not
+    follow later changes of the weights, so pack after training.
 
     Raises:
-        EscadaError: unknown weights, or weights that this device or model cannot have.
+        EscadaError: unknown weights, or weights that this device or model does not support.
     """
     if weights not in WEIGHTS:
         raise EscadaError(
@@ -55,7 +54,7 @@ def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
 
 
 def _check_offered(model: LanguageModel, weights: str, device: torch.device) -> None:
-    """Stop where narrower weights are slower, or not there at all."""
+    """Refuse narrower weights where they are slower or unavailable."""
     fix = "use --weights fp32"
     if any(isinstance(module, RecurrentLayer) for module in model.modules()):
         raise EscadaError(
@@ -78,7 +77,7 @@ def _check_offered(model: LanguageModel, weights: str, device: torch.device) -> 
 
 
 def _twin(model: LanguageModel) -> LanguageModel:
-    """Modules of its own around the same tensors."""
+    """A copy with its own modules and shared tensors."""
     shared: dict[int, Any] = {id(tensor): tensor for tensor in model.parameters()}
     shared |= {id(tensor): tensor for tensor in model.buffers()}
     return copy.deepcopy(model, shared)
@@ -96,7 +95,7 @@ def _pack(model: nn.Module, weights: str) -> None:
 
 
 def _narrow(model: nn.Module, dtype: torch.dtype) -> None:
-    """Everything that is not packed, into new tensors: those of the twin's origin stay."""
+    """Convert everything not packed, into new tensors: the original is not changed."""
     for module in model.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             narrow = nn.Parameter(parameter.detach().to(dtype), requires_grad=False)

@@ -1,4 +1,4 @@
-"""Runs found by name and listed, read from their folders each time: `runs/` is the truth."""
+"""Finds runs by name and lists them, always from their folders."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from escada.files import read_json
 from escada.runs.layout import Layout, read_whole
 
 RUNS = Path("runs")
-"""Where a rung's name is looked up."""
+"""Where a run's name alone is looked up."""
 _NAMED = 6
-"""Most candidates that a message names."""
+"""Maximum number of runs listed in a message."""
 
 
 def find_run(given: Path, below: Path = RUNS) -> Path:
-    """The folder of the run that a user means: a path, or a rung's name where one run has it.
+    """The folder of a run given by path, or by the name of its rung if only one run has it.
 
     Args:
         given: a run's folder; or `v4`, the only run of v4 below `below`; or `runs/demo/v4`, the
-            only one below `runs/demo`. A finished run that continues another (`train
-            --continue-from`) stands in its place.
-        below: where a name alone is looked up; climbs in it are looked into.
+            only one below `runs/demo`. A run that was finished in another (`train --continue-from`)
+            does not count.
+        below: where a bare name is looked up, including the climbs in it.
 
     Raises:
         EscadaError: a climb's folder, a file, a name of several runs or of none.
@@ -39,7 +39,7 @@ def find_run(given: Path, below: Path = RUNS) -> Path:
                 where=given,
                 fix=f"name one of them: {_listed(path for path, _ in inside)}",
             )
-        return given  # whoever opens it says what is missing
+        return given  # the caller reports what is missing
     if given.is_file():
         fix = f"`escada runs {given.parent}` lists those below its folder"
         raise EscadaError("not a run folder, but a file", where=given, fix=fix)
@@ -64,14 +64,14 @@ def find_run(given: Path, below: Path = RUNS) -> Path:
 
 
 def _not_continued(found: list[Path]) -> list[Path]:
-    """Without the runs that a finished one of the others continues: it stands in their place."""
+    """Without the runs that a finished one of the others continues."""
     if len(found) < 2:
         return found
     replaced: set[Path] = set()
     for path in found:
         try:
             record = read_json(Layout(path).record)
-        except EscadaError:  # damaged: it can be named by its path
+        except EscadaError:  # damaged: it can be given by its path
             continue
         if record.get("status") == "finished" and record.get("continued_from"):
             replaced.add(Path(record["continued_from"]["run"]))
@@ -79,18 +79,18 @@ def _not_continued(found: list[Path]) -> list[Path]:
 
 
 def is_run_folder(given: str | Path) -> bool:
-    """Whether this is the path of a run; any text may be asked about, of any length."""
+    """Whether this is the path of a run; accepts any text."""
     return os.path.isfile(Layout(Path(given)).record)  # noqa: PTH113 the method fails on long names
 
 
 def named_runs(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Runs in a folder and in the climbs in it, each with the name of its rung."""
+    """Runs in a folder and in the climbs in it, with the names of their rungs."""
     for record in sorted((*folder.glob("*/record.json"), *folder.glob("*/*/record.json"))):
         if record.parent.name.startswith(".") or record.parent.parent.name.startswith("."):
             continue
         try:
             name = str(read_json(record).get("name"))
-        except EscadaError:  # damaged: it can be named by its path
+        except EscadaError:  # damaged: it can be given by its path
             name = record.parent.name
         yield record.parent, name
 
@@ -102,7 +102,7 @@ def _listed(paths: Iterable[Path]) -> str:
 
 
 class CatalogueRow(TypedDict):
-    """A run in the list of runs; what is not known of it is None."""
+    """A run in the list of runs; unknown values are None."""
 
     run: str
     name: str | None
@@ -116,16 +116,15 @@ class CatalogueRow(TypedDict):
 
 
 def catalogue(folder: Path) -> list[CatalogueRow]:
-    """One row a run below `folder`, at any depth, sorted by path.
+    """One row per run below `folder`, at any depth, sorted by path.
 
-    Reads only the records, so a thousand runs list in a moment, and a damaged one (its status says
-    so) does not hide the others.
+    Only the records are read, which is fast; a damaged run is listed with that status.
     """
     return [_row(Layout(path)) for path in sorted(_folders(folder))]
 
 
 def _folders(folder: Path) -> set[Path]:
-    """Run folders, those among them that have lost their record too."""
+    """Run folders, including those without a record."""
     found = {path.parent for path in folder.rglob("record.json")}
     specs = {path.parent for path in folder.rglob("spec.toml")}
     found |= {path for path in specs if (path / "env.json").exists()}
@@ -162,11 +161,11 @@ COST = (
     *("tokens", "flop_per_second", "utilisation", "kwh", "energy_estimated"),
     *("usd", "brl", "money_basis", "co2_g", "grid", "predicted"),
 )
-"""What is shown of a run's cost sheet."""
+"""Keys of a cost sheet that the list shows."""
 
 
 def _cost(path: Path) -> Mapping[str, object] | None:
-    """The figures of a cost sheet; None when there is none yet, or it is damaged or older."""
+    """The figures of a cost sheet; None if it is missing, damaged or older."""
     try:
         sheet = read_json(path) if path.exists() else {}
     except EscadaError:

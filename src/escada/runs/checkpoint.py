@@ -1,13 +1,12 @@
-"""Checkpoints that survive a power cut: weights, training state, and a pointer to the last and the
-best.
+"""Crash-safe checkpoints: weights, training state, and an index of the last and the best.
 
     checkpoints/
       step-00000120/   model.safetensors   training.safetensors   checkpoint.json (hashes, scalars)
       index.json       {"last": "step-00000120", "best": "step-00000100"}
 
-A checkpoint's folder appears whole (temporary name, fsync, rename) and counts only once the index,
-itself replaced atomically, points at it. Whatever moment the process dies at, the index names
-complete folders. No pickle anywhere: tensors are safetensors, the rest is JSON.
+Each folder is written atomically (temporary name, fsync, rename) and counts only once the index,
+also replaced atomically, names it. So the index always names complete folders. No pickle: tensors
+are safetensors, the rest is JSON.
 """
 
 from __future__ import annotations
@@ -41,11 +40,10 @@ _MODEL, _TRAINING, _SCALARS, _INDEX = (
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What is needed to go on from a step.
+    """All that is needed to resume from a step.
 
     Attributes:
         step: optimizer steps taken.
-        spec_hash: of the spec that the weights belong to.
         weights: parameters and buffers by name, tied ones once.
         training: tensors of the optimizer and the scaler.
         scalars: of the training, such as seconds and the best loss so far.
@@ -59,7 +57,7 @@ class Checkpoint:
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and persistent buffers by name, each tied tensor once, detached."""
+    """Parameters and persistent buffers by name, detached, each tied tensor once."""
     kept = set(model.state_dict())
     named = dict(model.named_parameters()) | dict(model.named_buffers())
     return {name: tensor.detach() for name, tensor in named.items() if name in kept}
@@ -69,7 +67,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], where: object)
     """Copy `weights` into a model of the same shape.
 
     Raises:
-        EscadaError: another set of names or shapes.
+        EscadaError: names or shapes differ.
     """
     if isinstance(model, LanguageModel):
         model.make_room(weights)
@@ -82,16 +80,16 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], where: object)
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None:
-    """Write a checkpoint, make it the last (and the best), and drop those that are neither.
+    """Write a checkpoint, make it the last (and the best), and delete those that are neither.
 
     Raises:
-        EscadaError: disk full or not writable; the checkpoints before it stay as they were.
+        EscadaError: disk full or not writable; earlier checkpoints are kept.
     """
     index = _read_index(folder) if has_checkpoint(folder) else {}
     name = _name(checkpoint.step)
     if name not in index.values():
         survivor = index.get("last")
-        shutil.rmtree(folder / name, ignore_errors=True)  # written, but its index never was
+        shutil.rmtree(folder / name, ignore_errors=True)  # written, but never indexed
         consequence = (
             f"checkpoint {survivor} survives" if survivor else "no checkpoint was there yet"
         )
@@ -129,18 +127,18 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def _whole(folder: Path) -> list[str]:
-    """The names of the checkpoints that lie there, by step: a folder appears whole."""
+    """The names of the complete checkpoints, by step."""
     return sorted(path.parent.name for path in folder.glob(f"step-*/{_SCALARS}"))
 
 
 def _read_index(folder: Path) -> dict[str, str]:
     """Which checkpoint is the last and which the best.
 
-    Where the index is gone (or the process died before it wrote the first one), the checkpoints
-    themselves say so: the last one knows the step of the best.
+    Without an index (lost, or the process died before writing the first one) this is read from the
+    checkpoints: the last one records the step of the best.
 
     Raises:
-        EscadaError: the index is damaged, or the best checkpoint is gone with it.
+        EscadaError: the index is damaged, or index and best checkpoint are missing.
     """
     if (folder / _INDEX).exists():
         table = read_whole(folder / _INDEX, ("last", "best"))
@@ -165,7 +163,7 @@ def checkpoint_path(folder: Path, which: Which) -> Path:
     """The folder of a checkpoint.
 
     Raises:
-        EscadaError: there is none yet, or it is gone.
+        EscadaError: no checkpoint yet, or it is missing.
     """
     if not has_checkpoint(folder):
         raise EscadaError("no checkpoint yet", where=folder, fix="train or resume the run first")
@@ -178,12 +176,12 @@ def checkpoint_path(folder: Path, which: Which) -> Path:
 def load_checkpoint(
     folder: Path, which: Which, *, spec_hash: str, device: torch.device, training: bool = False
 ) -> Checkpoint:
-    """Read a checkpoint; the training tensors only when asked for.
+    """Read a checkpoint; the training tensors only if `training`.
 
-    A training may replace it meanwhile: then the one that took its place is read.
+    If a running training replaces it meanwhile, its replacement is read.
 
     Raises:
-        EscadaError: none there, damaged, or written by another spec.
+        EscadaError: missing, damaged, or written with another spec.
     """
     while True:
         index = _read_index(folder) if has_checkpoint(folder) else {}

@@ -1,4 +1,4 @@
-"""The corpus that a run was trained on, wherever it lies now."""
+"""Finds the corpus that a run was trained on."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from escada.text.corpus import Corpus
 
 
 def corpus_of(run: Run, data: Path | None = None) -> Corpus:
-    """The corpus that a run was trained on, and no other.
+    """The corpus that a run was trained on, checked by its hash.
 
     Args:
-        run: that is measured or trained on.
-        data: the folder that the corpus was moved to; it is noted in the run, where that can be
-            written, for whoever asks next. None: the folder that is noted there.
+        run: the run.
+        data: the folder that the corpus was moved to, then noted in the run if it is writable.
+            None: the folder noted there.
 
     Raises:
-        EscadaError: not there, or another corpus: what is held out there may be training text of
+        EscadaError: not there, or another corpus: its held-out documents may be training text of
             the run.
     """
     noted = run.data_path

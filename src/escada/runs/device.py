@@ -1,4 +1,4 @@
-"""Which device a verb runs on, and what it says when its memory is not enough."""
+"""Selects the device, and reports when its memory runs out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from escada.errors import EscadaError, nearest
 
 
 def resolve_device(wanted: str) -> torch.device:
-    """`auto` is the first GPU if there is one (NVIDIA's, then Apple's), else the CPU.
+    """The named device; `auto` is the first GPU (NVIDIA, then Apple), else the CPU.
 
     Raises:
-        EscadaError: a GPU was asked for that is not there, or a device of another name.
+        EscadaError: unknown device name, or a GPU that is not there.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
@@ -30,7 +30,7 @@ def resolve_device(wanted: str) -> torch.device:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was given, so that a clock can be read."""
+    """Wait for the device to finish, for timing."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -38,17 +38,17 @@ def synchronize(device: torch.device) -> None:
 
 
 def sum_type(device: torch.device) -> torch.dtype:
-    """The type of long sums on a device: float64, but for Apple's GPUs, which have none."""
+    """The type for long sums: float64, except on Apple GPUs, which have none."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 _TOO_LARGE = ("can't allocate memory", "calculation overflowed", "invalid dimension", "is too big")
-"""What torch says, as a plain RuntimeError, of a tensor that no memory holds."""
+"""In torch's plain RuntimeError for a tensor too large for any memory."""
 
 
 @contextlib.contextmanager
 def memory_errors(where: object, fix: str) -> Generator[None]:
-    """Turn memory that runs out, of the GPU or the machine, into one clear line."""
+    """Turn running out of GPU or host memory into an `EscadaError`."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Where a run happened: versions, machine and source, for `env.json`."""
+"""Versions, machine and source of a run, for `env.json`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NARROW = ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx_vnni")
 
 
 class GitState(TypedDict):
-    """Of a source tree."""
+    """State of the source tree."""
 
     commit: str
     changed: bool
-    """Whether something in it was not committed."""
+    """Whether there are uncommitted changes."""
 
 
 class Environment(TypedDict):
@@ -45,7 +45,7 @@ class Environment(TypedDict):
 
 
 def environment() -> Environment:
-    """This process and machine; nothing that identifies a person."""
+    """Describe this process and machine; contains no personal data."""
     return {
         "schema_version": 1,
         "escada": escada.__version__,
@@ -64,9 +64,9 @@ def environment() -> Environment:
 
 
 def narrow_formats() -> list[str] | None:
-    """Of the processor's instructions, those for bf16 and int8; None where torch cannot say.
+    """The processor's bf16 and int8 instruction sets; None if torch cannot tell.
 
-    They decide on its pace, and the capability above is "AVX512" with and without them.
+    They determine its speed, but the CPU capability is "AVX512" with or without them.
     """
     if not hasattr(torch.cpu, "get_capabilities"):  # an older torch
         return None
@@ -75,7 +75,7 @@ def narrow_formats() -> list[str] | None:
 
 
 def cpu_name() -> str:
-    """What the processor calls itself."""
+    """The processor's model name."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -85,7 +85,7 @@ def cpu_name() -> str:
 
 
 def _git_state() -> GitState | None:
-    """Commit of the source tree that runs; None for an installed package or without git."""
+    """Commit of the running source tree; None for an installed package or without git."""
     here = Path(escada.__file__).parent
     if "site-packages" in here.parts:
         return None

@@ -1,11 +1,10 @@
-"""Which code of a model file from elsewhere decides the weights, and which only decodes.
+"""Separates the code of an external model file that decides the weights from that for decoding.
 
-    deciding_code(source)       # what goes into the key of a training
+    deciding_code(source)       # part of the key of a training
 
-A model file also says how a trained model reads on and writes (`fresh_state`, `advance`, the state
-between them, `last_logits`). Correcting that changes no weight, so it must not train the rung
-again. What only those methods use is left out, and so are comments and docstrings; everything else
-counts, whether it is used or not.
+A model file also implements decoding (`fresh_state`, `advance`, the state class, `last_logits`).
+Fixing that changes no weight and must not cause retraining, so code used only by those methods is
+left out, as are comments and docstrings. All other code counts, used or not.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from collections.abc import Iterable, Mapping
 
 MODEL = "Model"
 DECODING = ("fresh_state", "advance", "last_logits")
-"""Methods that a training does not call, unless `forward` does."""
+"""Methods that training does not call, unless `forward` does."""
 
 
 def deciding_code(source: str) -> str:
-    """The part of a model file that decides the weights, in a canonical form.
+    """The part of a model file that decides the weights, in canonical form.
 
     Raises:
-        SyntaxError: it is not Python.
+        SyntaxError: not valid Python.
     """
     tree = _without_docstrings(ast.parse(source))
     parts = _parts(tree)
@@ -33,11 +32,11 @@ def deciding_code(source: str) -> str:
 
 
 _Part = tuple[ast.stmt, list[ast.stmt]]
-"""A function, a class or a method of the model, and the list that it stands in."""
+"""A function, a class or a method of the model, and the list of statements it is in."""
 
 
 def _parts(tree: ast.Module) -> dict[str, _Part]:
-    """By name; of two with one name neither is told apart from the rest of the file."""
+    """Parts by name; names defined twice are left out and always count."""
     bodies = [tree.body]
     bodies += [n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == MODEL]
     found: dict[str, _Part] = {}
@@ -52,7 +51,7 @@ def _parts(tree: ast.Module) -> dict[str, _Part]:
 
 
 def _only_decoding(parts: Mapping[str, _Part]) -> set[str]:
-    """Names of the parts that decoding reaches and nothing else does."""
+    """Names of the parts that only decoding reaches."""
     used = {name: _names(node) & parts.keys() for name, (node, _) in parts.items()}
     decoding = _reached([name for name in DECODING if name in parts], used)
     known = {id(node) for node, _ in parts.values()}
@@ -69,7 +68,7 @@ def _only_decoding(parts: Mapping[str, _Part]) -> set[str]:
 
 
 def _is_model(node: ast.stmt) -> bool:
-    """The model's own methods are parts, each for itself."""
+    """Whether it is the model class, whose methods are separate parts."""
     return isinstance(node, ast.ClassDef) and node.name == MODEL
 
 
@@ -85,7 +84,7 @@ def _reached(roots: Iterable[str], used: Mapping[str, set[str]]) -> set[str]:
 
 
 def _names(tree: ast.AST) -> set[str]:
-    """Every name that a piece of code could mean something by."""
+    """Every name that a piece of code may refer to, strings included."""
     nodes = list(ast.walk(tree))
     return (
         {node.id for node in nodes if isinstance(node, ast.Name)}

@@ -1,4 +1,4 @@
-"""record.json: what a run is, how it is trained, and what its training has come to so far.
+"""record.json: what a run is, how it is trained, and the state of its training.
 
     record = read_record(run.layout.record)
     record.setup.device, record.best_bits_per_byte
@@ -47,16 +47,16 @@ class RecordedCompile(_Part):
 
 
 class RecordedSetup(_Part):
-    """What must be the same for a resume to be bit-identical.
+    """What must be equal for a bit-identical resume.
 
-    The last two came later; a run of before was trained by one process and not compiled.
+    The defaults are right for older runs, which lack the last two fields.
     """
 
     device: str
     threads: int
     precision: str
     micro_batch_sequences: int
-    """In one forward pass of one process."""
+    """Per forward pass of one process."""
     torch: str
     cpu_capability: str
     processes: int = 1
@@ -64,25 +64,24 @@ class RecordedSetup(_Part):
 
 
 class EarlierSetup(RecordedSetup):
-    """One that a training no longer has."""
+    """A setup that a training was resumed without."""
 
     to: int
-    """The step that it lasted to."""
+    """The last step with it."""
 
 
 class MicroBatchChoice(_Part):
-    """How a training came by its micro-batch."""
+    """How the micro-batch was chosen."""
 
     wanted: int | Literal["auto", "batch"]
-    """By the spec: a number, `auto`, or `batch` for as much of the batch as fits."""
+    """From the spec: a number, `auto`, or `batch` for as much of the batch as fits."""
     sequences: int
-    """That it got."""
     memory_bytes: int | None = None
-    """That they had to fit into; None where the spec has a number."""
+    """Memory limit for the choice; None if the spec gives a number."""
 
 
 class Continued(_Part):
-    """The run whose training this one goes on with."""
+    """The run that this one continues."""
 
     run: str
     key: str
@@ -92,7 +91,7 @@ class Continued(_Part):
 
 
 class PredictedCost(_Part):
-    """What a plan said before the training; a cost sheet sets it beside what was measured."""
+    """The plan's prediction, for comparison with the measured cost."""
 
     hours: float | None = None
     kwh: float | None = None
@@ -109,7 +108,7 @@ class PredictedCost(_Part):
 
 
 class RunRecord(BaseModel):
-    """record.json; a key that is absent is None here, and is not written."""
+    """record.json; absent keys are None here and are not written."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -129,27 +128,27 @@ class RunRecord(BaseModel):
     created: str
     """ISO 8601."""
     module_folders: list[str] = []
-    """Where the modules from outside the package lie."""
+    """Folders of the modules from outside the package."""
 
     dry_run: bool
     warm_start: str | None = None
-    """The folder of the run whose weights it began with."""
+    """Folder of the run that the initial weights come from."""
     continued_from: Continued | None = None
     precision: RecordedPrecision
     compile: RecordedCompile | None = None
     micro_batch: MicroBatchChoice | None = None
     setup: RecordedSetup
-    """Of its last steps."""
+    """Of the latest steps."""
     earlier_setups: list[EarlierSetup] = []
     keeps_large_blocks: bool | None = None
-    """Whether freed memory of 32 MiB and more stayed with the process; None on a GPU."""
+    """Whether the process keeps freed memory blocks of 32 MiB or more; None on a GPU."""
 
     parameters: int | None = None
     predicted: PredictedCost | None = None
     total_steps: int | None = None
     """Fixed before the schedule starts."""
     planned_steps: int | None = None
-    """That the budget of a dry run would pay for."""
+    """Steps that the budget of a dry run would allow."""
     calibrated_seconds_per_step: float | None = None
 
     step: int | None = None
@@ -157,24 +156,24 @@ class RunRecord(BaseModel):
     best_bits_per_byte: float | None = None
     stopped_early: bool | None = None
     training_seconds: float | None = None
-    """In steps; validation and saving excluded."""
+    """Without validation and saving."""
     training_tokens: int | None = None
-    """Predictions that were trained."""
+    """Trained predictions."""
     training_flops: float | None = None
     tokens_per_second: float | None = None
     peak_memory_bytes: int | None = None
 
     def to_json(self) -> dict[str, object]:
-        """As it stands in the file."""
+        """The content of the file."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
 _FORMER_NAMES = {"circumstances": "setup", "earlier_circumstances": "earlier_setups"}
-"""Keys of before 2026-12."""
+"""Keys before 2026-12."""
 
 
 def read_record(path: Path) -> RunRecord:
-    """A record.json, those of earlier versions too.
+    """Read a record.json, including earlier versions.
 
     Raises:
         EscadaError: missing, damaged, or of another schema.

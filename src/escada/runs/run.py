@@ -1,10 +1,10 @@
-"""A run: one training with its folder, opened for reading by every verb after `train`.
+"""A run: one training with its folder.
 
     run = open_run(Path("runs/2026-11-23-v5-laptop-3fa9c1"))
     model, tokenizer = run.load_model("best"), run.tokenizer
 
-The folder is the truth. Its key is a hash of all that decides the result (spec, seed, data, code);
-a finished step of a climb is recognised by it, never by a date.
+A run's key is a hash of all that decides the result (spec, seed, data, code); a climb recognises a
+finished run by it, never by a date.
 """
 
 from __future__ import annotations
@@ -47,14 +47,11 @@ ONLY_TELLS = (
     *(f"escada.training.{name}" for name in ("launch", "memory", "metrics", "plan")),
     "escada.models.packed",
 )
-"""Modules of these that change no weight: what is shown, written down, foreseen or only decoded."""
+"""Modules of these that change no weight: logging, planning, or decoding only."""
 
 
 def training_code_hash(spec: Spec) -> str:
-    """Hash of the code that decides the weights.
-
-    Of a model file from elsewhere, that is what `deciding_code` leaves of it.
-    """
+    """Hash of the code that decides the weights; for external models see `deciding_code`."""
     ours: list[str] = []
     theirs: list[str] = []
     for place, name in chosen(spec):
@@ -80,7 +77,7 @@ def run_key(
     warm_start: str | None = None,
     continued: str | None = None,
 ) -> str:
-    """Identity of a training: equal keys, equal weights (on one machine)."""
+    """Identity of a training: equal keys give equal weights (on one machine)."""
     return content_hash(
         ({"continued": continued} if continued else {})
         | {
@@ -118,17 +115,17 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the training came to its end."""
+        """Whether the training is complete."""
         return self.record.status == "finished"
 
     @property
     def corpus_hash(self) -> str:
-        """Hash of the corpus that it was trained on."""
+        """Hash of the training corpus."""
         return self.record.corpus_hash
 
     @property
     def data_path(self) -> Path:
-        """The corpus folder that it was trained from."""
+        """Folder of the training corpus."""
         return Path(str(read_whole(self.layout.data, ("path",))["path"]))
 
     @cached_property
@@ -137,7 +134,7 @@ class Run:
         return load_tokenizer(self.layout.tokenizer)
 
     def new_model(self) -> LanguageModel:
-        """The model before its first step, from the run's seed."""
+        """The untrained model, from the run's seed."""
         return build_model(self.spec.model, self.tokenizer.vocab_size, self.seed)
 
     def load_model(
@@ -159,7 +156,7 @@ class Run:
         return model.eval()
 
     def update(self, **values: object) -> None:
-        """Add to record.json."""
+        """Change values of record.json."""
         self.record = self.record.model_copy(update=values)
         write_json(self.layout.record, self.record.to_json())
 
@@ -175,17 +172,17 @@ def create_run(
     recorded: Mapping[str, object],
     suffix: str = "",
 ) -> Run:
-    """Make a run's folder below `out`, whole or not at all.
+    """Make a run's folder below `out`, atomically.
 
     Args:
-        out: the folder that the run's folder is made in.
-        spec: the resolved rung.
+        out: parent of the run's folder.
+        spec: the resolved spec.
         tokenizer: copied into the run.
         seed: of weights, batches and dropout.
         key: from `run_key`.
         data: for data.json: `path`, `corpus_hash`, `stream_hash`, …
-        recorded: for record.json: what a resume needs to know.
-        suffix: added to the folder's name.
+        recorded: further values of record.json, needed to resume.
+        suffix: of the folder's name.
 
     Raises:
         EscadaError: the folder exists, or cannot be written.
@@ -255,11 +252,11 @@ def open_run(path: Path) -> Run:
 
 
 def find_runs(folder: Path, key: str | None = None) -> Iterator[Run]:
-    """The runs directly below a folder, oldest name first.
+    """The runs directly below a folder, sorted by name.
 
     Args:
         folder: such as `runs/`.
-        key: only those with this key; others are not even opened, so a damaged one is no obstacle.
+        key: only open runs with this key, so that damaged others do not matter.
     """
     for path in _run_folders(folder):
         if key is None or read_json(Layout(path).record).get("key") == key:

@@ -1,8 +1,8 @@
-"""The time that a training really took, beside the time that it was given.
+"""Compares a training's actual time with its time budget.
 
-A budget in seconds becomes a fixed number of steps before the schedule starts, from the pace of a
-few steps (`escada.training.calibration`). What the machine does afterwards (another process, a
-clock that is lowered for heat) changes the time and not the steps, so the two are told apart.
+A time budget becomes a fixed number of steps before the schedule starts, from the measured pace of
+a few steps (`escada.training.calibration`). A later change of pace (another process, thermal
+throttling) changes the time, not the steps.
 """
 
 from __future__ import annotations
@@ -14,16 +14,11 @@ if TYPE_CHECKING:
     from escada.spec import Spec
 
 ALLOWED = 0.15
-"""Share of the budget that a training may be off by without a word."""
+"""Share of the budget by which a training may miss it without a warning."""
 
 
 def budget_seconds(spec: Spec, record: RunRecord) -> float | None:
-    """The time that a run was given; None where its budget is no time, or was not meant to be used.
-
-    Args:
-        spec: of the run.
-        record: of the run.
-    """
+    """The time budget of a run; None if its budget is not a time, or the run ended early."""
     budget = spec.train.budget
     whole = record.status == "finished" and not record.stopped_early
     if budget.unit != "seconds" or not whole or record.dry_run:
@@ -33,12 +28,12 @@ def budget_seconds(spec: Spec, record: RunRecord) -> float | None:
 
 
 def time_in_words(seconds: float, given: float | None) -> str:
-    """As `78 s of 60 s`."""
+    """Such as `78 s of 60 s`."""
     return f"{seconds:.0f} s" if given is None else f"{seconds:.0f} s of {given:.0f} s"
 
 
 def time_warning(name: str, seconds: float, given: float | None) -> str | None:
-    """A sentence about a training that missed its time by more than `ALLOWED`; else None."""
+    """A warning if a training missed its time budget by more than `ALLOWED`."""
     if given is None or abs(seconds / given - 1) <= ALLOWED:
         return None
     return (

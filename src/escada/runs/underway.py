@@ -1,11 +1,11 @@
-"""A climb that is under way, and who may know of it.
+"""Marks a folder while a climb is running in it.
 
     with under_way(folder, planned):    # the climb
         ...
-    is_under_way(folder)                # whoever follows it, in another process
+    is_under_way(folder)                # another process
 
-The climb holds a lock on a file in its folder for as long as it lives: however it ends, by a crash
-or a power cut too, the lock is gone. What it means to climb is written beside it.
+The climb holds a lock on a file in its folder; however the process ends, even by a crash or power
+cut, the lock is released. The planned runs are written beside it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PLAN, LOCK = "climb.json", ".climb.lock"
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A run that a climb will make; `key` is that of its folder."""
+    """A run that a climb will make."""
 
     name: str
     seed: int
@@ -32,14 +32,10 @@ class Planned:
 
 @contextlib.contextmanager
 def under_way(folder: Path, planned: Sequence[Planned]) -> Generator[None]:
-    """Say for as long as it is entered that a climb is under way in `folder`.
-
-    Args:
-        folder: of the climb; is made.
-        planned: its runs, in their order.
+    """Hold the lock of a climb in `folder`, which is made, and write its planned runs, in order.
 
     Raises:
-        EscadaError: another climb is under way there.
+        EscadaError: another climb is running there.
     """
     fix = "wait, or choose another --out"
     with exclusive(folder / LOCK, "another climb is under way here", fix=fix):
@@ -49,12 +45,12 @@ def under_way(folder: Path, planned: Sequence[Planned]) -> Generator[None]:
 
 
 def is_under_way(folder: Path) -> bool:
-    """Whether a climb lives that holds the lock of this folder."""
+    """Whether a running climb holds the lock of this folder."""
     return is_held(folder / LOCK)
 
 
 def read_plan(folder: Path) -> list[Planned]:
-    """The runs that the last climb in this folder meant to make; none if there was none.
+    """The planned runs of the last climb in this folder; none if there was none.
 
     Raises:
         EscadaError: the file is damaged.

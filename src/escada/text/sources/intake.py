@@ -60,7 +60,11 @@ class Intake:
         return [*self.options.named, *self.rows.ids, "group", "source", *self.rows.addresses]
 
     def on_bad_row(self, error: EscadaError) -> None:
-        """Count a bad row, or raise its error unless the user asked to skip bad rows."""
+        """Count a bad row.
+
+        Raises:
+            EscadaError: the row's error, unless bad rows are skipped.
+        """
         if not self.options.skip_bad_rows:
             raise error
         self.counts.skip_row(error)

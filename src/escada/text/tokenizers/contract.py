@@ -118,7 +118,11 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 def checked_ids(
     ids: Sequence[int] | NDArray[np.integer[Any]], vocab_size: int
 ) -> NDArray[np.int64]:
-    """Ids as an array; raises IndexError for an id outside the vocabulary."""
+    """Ids as an array.
+
+    Raises:
+        IndexError: an id outside the vocabulary.
+    """
     array = np.asarray(ids, dtype=np.int64)
     if array.size and (array.min() < 0 or array.max() >= vocab_size):
         raise IndexError(f"id outside [0, {vocab_size})")
