@@ -1,4 +1,4 @@
-"""How many steps a training has, and how long one of them takes on this machine."""
+"""Resolves a budget to a number of steps, timing a step where the budget needs it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from escada.training.plan import predicted_cost
 CALIBRATION_SECONDS = 3.0
 CALIBRATION_WARMUP_STEPS = 2
 LONG_TRAINING_STEPS = 2_000
-"""From here on a training is calibrated whatever its budget's unit."""
+"""Trainings at least this long are timed whatever the unit of their budget."""
 DRY_RUN_STEPS = 1_000
 DRY_RUN_SECONDS = 60.0
 
 
 def fixed_steps(run: Run, probe: Training) -> dict[str, object]:
-    """How long a training is, fixed before its schedule starts, and what that is expected to cost.
+    """Fix the number of steps before the schedule starts, and predict the cost.
 
-    A step is measured where time decides, and in a training so long that the seconds do not count:
-    then only to have a prediction of its hours.
+    Steps are timed if the budget is in seconds or the run is a dry run. A long training is timed
+    too, only to predict its hours.
 
     Args:
-        run: its spec has the budget; a dry run gets fewer steps.
-        probe: a training that is thrown away.
+        run: the run, with its budget; a dry run gets fewer steps.
+        probe: a throwaway training to time.
 
     Returns:
         Values for the run's record.
@@ -65,15 +65,12 @@ def fixed_steps(run: Run, probe: Training) -> dict[str, object]:
 
 
 def dry_run_steps(steps: int, seconds_per_step: float) -> int:
-    """A rehearsal: at most 1,000 steps and at most a minute."""
+    """Cap a dry run at 1,000 steps and one minute."""
     return max(1, min(steps, DRY_RUN_STEPS, int(DRY_RUN_SECONDS / seconds_per_step)))
 
 
 def _seconds_per_step(probe: Training) -> float:
-    """Median time of a training step, measured on a model that is thrown away afterwards.
-
-    Several processes step together; what rank 0 measures is what all go by.
-    """
+    """Median time of a training step; with several processes, as rank 0 measures it."""
     world = probe.world
     with torch.random.fork_rng():
         for _ in range(CALIBRATION_WARMUP_STEPS):

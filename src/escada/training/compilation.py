@@ -1,8 +1,7 @@
 """Whether the training step is compiled (`torch.compile`), and why.
 
-Only the forward pass of the training and its gradient are: the ruler, decoding and checkpoints use
-the model as it was written, and the names of its weights stay. What was measured, and what was
-not, is in docs/decisions/0007.
+Only the training's forward and backward pass are compiled. Evaluation, decoding and checkpoints use
+the plain model, with unchanged parameter names. Measurements: docs/decisions/0007.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from escada.errors import EscadaError
 from escada.spec import MODELS, Spec
 
 SHORTEST_BUDGET_SECONDS = 600.0
-"""Of a budget in seconds that `auto` compiles for: compiling takes a good part of a minute."""
+"""Shortest time budget for which `auto` compiles; compiling takes most of a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class ResolvedCompile:
     reason: str
 
     def apply(self, module: nn.Module) -> nn.Module:
-        """The module, compiled or as it is; it shares its weights with the result."""
+        """The module, compiled if `on`; weights are shared with the original."""
         if not self.on:
             return module
         compiled = torch.compile(module, dynamic=False)
@@ -39,7 +38,7 @@ class ResolvedCompile:
 
 
 def resolve_compile(spec: Spec, device: torch.device, *, dry_run: bool = False) -> ResolvedCompile:
-    """What `train.compile` means for this model on this device."""
+    """Resolve `train.compile` for this model and device."""
     wanted, budget = spec.train.compile, spec.train.budget
     if wanted != "auto":
         return ResolvedCompile(wanted, "asked for")
@@ -58,11 +57,11 @@ def resolve_compile(spec: Spec, device: torch.device, *, dry_run: bool = False) 
 
 @contextlib.contextmanager
 def compile_errors() -> Generator[None]:
-    """Turn a compilation that fails into one line that names the way out."""
+    """Turn a failed compilation into an `EscadaError` that names the workaround."""
     try:
         yield
     except RuntimeError as error:
-        # torch has no common class for these; all of them come from its compiler's packages.
+        # torch has no common base class for these; all come from its compiler packages.
         if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
         lines = [line for line in str(error).splitlines() if line.strip()]

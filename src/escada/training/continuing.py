@@ -1,8 +1,8 @@
-"""Where a training goes on from: its own last checkpoint, or another run.
+"""Where a training starts: at its own last checkpoint, or from another run.
 
-A *warm start* takes the best weights of a run of the same model and tokenizer, and nothing else. A
-*continued* run goes on from the last step of a finished one, its optimizer, data and schedule too,
-as if its budget had been longer from the start: it begins with a copy of that checkpoint.
+A *warm start* takes only the best weights of a run with the same model and tokenizer. A *continued*
+run starts from a copy of a finished run's last checkpoint, with its optimizer, data position and
+schedule, as if the budget had been longer from the start.
 """
 
 from __future__ import annotations
@@ -30,15 +30,14 @@ from escada.training.state import TrainingState
 def at_last_checkpoint(
     run: Run, new_training: Callable[[int, TrainingState | None], Training], device: torch.device
 ) -> Training:
-    """The training of a run, at the step that was saved last, or at the first one.
+    """The training of a run at its last checkpoint, or at step 0 if there is none.
 
     Args:
-        run: its number of steps is fixed.
-        new_training: makes one of so many steps, in that state; None: at its beginning.
-        device: that trains.
+        run: with `total_steps` recorded.
+        new_training: makes a training from `(total_steps, state)`; state None means step 0.
 
     Raises:
-        EscadaError: its checkpoints are damaged or gone.
+        EscadaError: the checkpoints are damaged or missing.
     """
     steps = run.record.total_steps
     assert steps is not None
@@ -60,22 +59,19 @@ def at_last_checkpoint(
 
 
 def _check_none_was_there(run: Run) -> None:
-    """Begin at the first step only where no checkpoint was ever written, never because it is gone.
-
-    Raises:
-        EscadaError: the run had one.
-    """
+    """Raise if the run once had a checkpoint: a lost one must not mean a silent restart."""
     rows = read_rows(run.layout.metrics)
-    saved = [row["step"] for row in rows if row["kind"] == "validation"]  # and a checkpoint after
+    # A checkpoint follows every validation.
+    saved = [row["step"] for row in rows if row["kind"] == "validation"]
     if run.record.step or run.record.continued_from or (saved and rows[-1]["step"] > saved[0]):
         raise EscadaError("the run's checkpoints are gone", where=run.path, fix=RESTORE)
 
 
 def check_warm_start(source: Run, spec: Spec, tokenizer_hash: str) -> None:
-    """Find out whether a training of `spec` can begin with the weights of `source`.
+    """Check that a training of `spec` can start with the weights of `source`.
 
     Raises:
-        EscadaError: it is of another model or tokenizer.
+        EscadaError: the model or the tokenizer differs.
     """
     if source.spec.model != spec.model or source.tokenizer.hash != tokenizer_hash:
         raise EscadaError(
@@ -88,10 +84,10 @@ def check_warm_start(source: Run, spec: Spec, tokenizer_hash: str) -> None:
 def check_continued(
     source: Run, spec: Spec, corpus: Corpus, tokenizer_hash: str, precision: ResolvedPrecision
 ) -> None:
-    """Find out whether a training can go on where that of `source` ended.
+    """Check that a training of `spec` can continue `source`.
 
     Raises:
-        EscadaError: it is not finished, or was of another spec, corpus, tokenizer or precision.
+        EscadaError: `source` is not finished, or its spec, corpus, tokenizer or precision differs.
     """
     if not source.finished or source.record.dry_run:
         raise EscadaError(
@@ -116,7 +112,7 @@ def check_continued(
 
 
 def end_of(source: Run) -> Continued:
-    """Where a run comes from that continues another, for its record."""
+    """The source of a continued run, for its record."""
     record = source.record
     assert record.step is not None
     assert record.training_seconds is not None
@@ -130,9 +126,9 @@ def end_of(source: Run) -> Continued:
 
 
 def carry_over(source: Run, run: Run) -> None:
-    """Give a run the last checkpoint of the one that it continues, and what that one cost.
+    """Copy the last checkpoint and the cost sheet of `source` into the run that continues it.
 
-    The best weights are sought anew: those of the source stay with it.
+    The best score is reset: the best weights of `source` stay with it.
     """
     last = load_checkpoint(
         source.layout.checkpoints,

@@ -1,22 +1,18 @@
-"""Several processes, one training.
+"""Data-parallel training in several processes.
 
     torchrun --nproc-per-node 2 -m escada train v5 …
 
-Every process (a *rank*, counted from 0) holds the whole model and trains its rows of each step's
-batch; DistributedDataParallel (Li et al. 2020) sums the gradients while the backward pass runs.
-A batch is a function of seed and step alone, so no process needs to be told its data, and the step
-of N processes is the step of one but for the order of a sum. Rank 0 makes the run, logs,
-validates and saves; the others wait for it.
+Every process (a *rank*, from 0) holds the whole model and trains its rows of each step's batch;
+DistributedDataParallel (Li et al. 2020) averages the gradients during the backward pass. A batch
+depends on seed and step alone, so no data is exchanged, and a step of N processes equals a step of
+one up to summation order. Rank 0 creates the run, logs, validates and saves.
 
-`World` is all that the rest of the package knows of this: who this process is and how it agrees
-with the others. There are two groups of communication. The default one moves gradients (NCCL
-between GPUs, gloo between CPUs). The other, always gloo, carries what the processes say to each
-other: it never makes a GPU wait, and its timeout is a day, because rank 0 may prepare a corpus for
-hours.
+`World` is the only interface to the rest of the package. There are two process groups: the default
+one for gradients (NCCL on GPUs, gloo on CPUs), and a gloo group for control messages. The latter
+never blocks a GPU and has a timeout of a day, because rank 0 may prepare a corpus for hours.
 
-The seam for sharded training (FSDP2), which is not built: `World.distribute` would shard the model
-in place of wrapping it; `weights_of` and `training_tensors` would gather what they save; the rest
-of the loop needs no change, since clipping and the optimizers take sharded tensors as they are.
+Sharded training (FSDP2) is not implemented. It would change `World.distribute` (shard instead of
+wrap), `weights_of` and `training_tensors` (gather before saving).
 """
 
 from __future__ import annotations
@@ -47,34 +43,34 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process among those that train together."""
+    """The processes that train together, as seen by this one."""
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
-    """Among those of its machine; it uses the GPU of that number."""
+    """Rank within this machine; also the index of its GPU."""
     control: Any = None
-    """The group for words, not gradients; None for a process on its own."""
+    """The process group for control messages; None for a single process."""
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is rank 0, which writes files and reports to the user."""
         return self.rank == 0
 
     def device(self, wanted: str) -> torch.device:
-        """As `resolve_device`; each process of a machine gets a GPU of its own."""
+        """Like `resolve_device`, but each process of a machine gets its own GPU."""
         device = resolve_device(wanted)
         if device.type == "cuda" and self.size > 1:
             return torch.device("cuda", self.local_rank)
         return device
 
     def barrier(self) -> None:
-        """Wait until all processes are here."""
+        """Wait for all processes."""
         if self.size > 1:
             dist.barrier(group=self.control)
 
     def from_first(self, value: _T) -> _T:
-        """What rank 0 holds; the values of the others are not looked at."""
+        """The value of rank 0; those of other ranks are ignored."""
         if self.size == 1:
             return value
         box: list[Any] = [value if self.first else None]
@@ -82,7 +78,7 @@ class World:
         return cast(_T, box[0])
 
     def first_then_others(self, work: Callable[[], _T]) -> _T:
-        """Work that all need and that leaves files: rank 0 does it, then the others find it."""
+        """Run `work`, which caches its result in files, on rank 0 first, then on the others."""
         if self.size == 1:
             return work()
         if not self.first:
@@ -93,7 +89,7 @@ class World:
         return done
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes, a new tensor on the same device."""
+        """The sum over all processes, as a new tensor on the same device."""
         if self.size == 1:
             return tensor
         total = tensor.clone()
@@ -101,35 +97,35 @@ class World:
         return total
 
     def distribute(self, module: nn.Module, device: torch.device) -> nn.Module:
-        """A module whose backward pass leaves the mean of all processes' gradients in each."""
+        """Wrap a module so that its backward pass averages gradients over all processes."""
         if self.size == 1:
             return module
         with warnings.catch_warnings():
-            # Newer versions of torch call `broadcast_buffers` otherwise; older ones know no other.
+            # Newer versions of torch deprecate `broadcast_buffers`; older ones have no other name.
             warnings.simplefilter("ignore", FutureWarning)
             return DistributedDataParallel(
                 module,
                 device_ids=[device.index] if device.type == "cuda" else None,
-                broadcast_buffers=False,  # they are constants
+                broadcast_buffers=False,  # buffers are constants
                 gradient_as_bucket_view=True,
             )
 
     def keep_local(self, module: nn.Module, *, local: bool) -> AbstractContextManager[object]:
-        """Where `local`, gradients are only added up here: for all micro-batches but the last."""
+        """If `local`, accumulate gradients without exchanging them."""
         if local and isinstance(module, DistributedDataParallel):
             return module.no_sync()
         return nullcontext()
 
 
 ALONE = World()
-"""The world of a process that trains on its own."""
+"""A single process."""
 
 
 class Agreement:
-    """Yes-or-no questions that all processes answer together, in every step and without waiting.
+    """Yes-or-no questions answered together by all processes, every step, without blocking.
 
-    A yes of any process is everybody's yes, at the same step: the one after it was said, because
-    the answers travel while that step is computed. A process on its own agrees at once.
+    The result is the logical OR of all answers, one step late: the all-reduce overlaps with the
+    next step. A single process gets its own answers at once.
     """
 
     def __init__(self, world: World) -> None:
@@ -137,7 +133,7 @@ class Agreement:
         self._travelling: tuple[Tensor, Any] | None = None
 
     def ask(self, *own: bool) -> tuple[bool, ...]:
-        """Give this process's answers; get everybody's to the questions asked before."""
+        """Send this process's answers; return the combined answers to the previous call."""
         if self._world.size == 1:
             return own
         answers = torch.tensor(own, dtype=torch.uint8)
@@ -156,15 +152,15 @@ class BatchShare:
     """The part of a step that one process trains."""
 
     sequences: int
-    """Rows of the batch: those from `rank * sequences`."""
+    """Rows of the batch, starting at `rank * sequences`."""
     micro_batch_sequences: int
-    """Rows in one forward pass; divides `sequences`."""
+    """Rows per forward pass; divides `sequences`."""
 
 
 def share_of(train: TrainSpec, world_size: int) -> BatchShare:
-    """How a step is divided among `world_size` processes, and each part into micro-batches.
+    """Divide a step's batch among `world_size` processes, and each share into micro-batches.
 
-    The micro-batch is that of the spec, or the largest below it that divides a process's rows.
+    The micro-batch is the spec's, or the largest smaller one that divides a process's rows.
 
     Raises:
         EscadaError: the batch cannot be divided evenly.
@@ -181,28 +177,27 @@ def share_of(train: TrainSpec, world_size: int) -> BatchShare:
 
 
 def seed_step(seed: int, step: int, rank: int, device: torch.device) -> None:
-    """Set the random numbers of a step (dropout): a function of seed, step and rank alone.
+    """Seed the random numbers of a step (dropout) from seed, step and rank.
 
-    So no random state needs to be saved, and a resume with another number of processes is as well
-    defined as any.
+    So checkpoints need no random state, and a resume may use another number of processes.
     """
     digest = hashlib.blake2b(f"{seed} {step} {rank}".encode(), digest_size=8).digest()
     number = int.from_bytes(digest, "little")
     if device.type == "cuda":
-        index = torch.cuda.current_device()  # of several, `joined` chose it
+        index = torch.cuda.current_device()  # set by `joined` if there are several
         torch.cuda.default_generators[index].manual_seed(number)
     elif device.type == "mps":
         torch.mps.manual_seed(number)
-    else:  # not torch.manual_seed, which takes longer than a small model's step can spare
+    else:  # torch.manual_seed takes too long for the steps of a small model
         torch.default_generator.manual_seed(number)
 
 
 @contextmanager
 def interruptions(world: World) -> Generator[Callable[[], bool]]:
-    """The first Ctrl-C (or SIGTERM) asks a training to stop; a second one stops it at once.
+    """Ctrl-C (or SIGTERM) requests a stop; a second one stops at once.
 
-    Not with several processes: `torchrun` passes on what it gets, and may do so twice. It ends
-    those that have not stopped after half a minute.
+    With several processes the second one is ignored: `torchrun` may forward a signal twice. It
+    kills processes that have not stopped after half a minute.
     """
     stopping = False
 
@@ -218,13 +213,10 @@ def interruptions(world: World) -> Generator[Callable[[], bool]]:
 
 @contextmanager
 def joined(device: str) -> Generator[World]:
-    """Meet the processes that `torchrun` started with this one, if any; leave when all are done.
-
-    Args:
-        device: as for `resolve_device`.
+    """Join the processes that `torchrun` started, if any; leave when all are done.
 
     Raises:
-        EscadaError: too few GPUs on this machine; or, from inside, another process is gone.
+        EscadaError: too few GPUs on this machine; or, inside the context, another process died.
     """
     if launch.processes() == 1:
         yield ALONE
@@ -260,7 +252,7 @@ def _check_gpus(local_rank: int) -> None:
 
 
 def _explain(error: Exception) -> None:
-    """Turn the loss of another process into one line; of a bug, show one traceback, not N."""
+    """Report a lost process in one line; for a bug, let only one process print its traceback."""
     if isinstance(error, EscadaError):
         return
     if isinstance(error, dist.DistError) or "gloo" in str(error):

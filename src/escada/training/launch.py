@@ -1,6 +1,6 @@
-"""Whether this process is one of several that train together, as `torchrun` tells it.
+"""Whether `torchrun` started this process as one of several.
 
-Nothing heavy is imported here, because the command line asks before it knows what it will do.
+Imports nothing heavy: the command line uses this before it knows what to run.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ _STORE_SECONDS = 3
 
 
 def processes() -> int:
-    """Processes that were started together; 1 for a process of its own."""
+    """The number of processes started together; 1 without `torchrun`."""
     if any(name not in os.environ for name in _NEEDED):
         return 1
     return int(os.environ["WORLD_SIZE"])
 
 
 def speaks_for_all() -> bool:
-    """Whether this process is the first of those started together that has a failure to report.
+    """Whether this process should report an error to the user; True for only one process.
 
-    An error is often everybody's (a wrong key), and the death of one process is an error to all
-    others. The first to ask here tells the user; the others leave in silence. The question goes to
-    the store by which the processes found each other, so that it can be asked at any time.
+    An error often hits every process (a wrong key), and the death of one is an error in all others.
+    The first process to call this reports; the rest exit silently. It uses torchrun's TCP store,
+    which works even when the process group does not.
     """
     if processes() == 1:
         return True
@@ -40,5 +40,5 @@ def speaks_for_all() -> bool:
             wait_for_workers=False,
         )
         return int(store.add(f"escada/spoken/{attempt}", 1)) == 1
-    except RuntimeError:  # nobody keeps the store (yet)
+    except RuntimeError:  # the store is not up (yet)
         return os.environ["RANK"] == "0"

@@ -1,12 +1,11 @@
-"""The one loop that trains every rung.
+"""The training loop of every rung.
 
-A step: set the rates → accumulate the micro-batches → clip → update, if all is finite
-(`escada.training.step`). At marked steps the loop waits for the device: a step that was refused
-ends the training, the sums are logged, the validation documents are scored, and a checkpoint is
-written.
+A step: set the learning rates → accumulate the micro-batches → clip → update if all is finite
+(`escada.training.step`). At certain steps the loop synchronizes with the device: it stops if a step
+was refused, logs, scores the validation documents and saves a checkpoint.
 
 Several processes run the same loop, each on its rows of the batch (`escada.training.distributed`).
-They agree on when to stop and to save, and only the first one logs, validates and writes.
+They agree on when to stop and save; only rank 0 logs, validates and writes.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Interrupted(Exception):  # noqa: N818 - a request of the user, not an erro
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What the ruler says of the validation sample."""
+    """Scores on the validation sample."""
 
     bits_per_byte: float
     loss: float
@@ -62,7 +61,7 @@ class Validation:
 def ruler_validation(
     spec: Spec, tokenizer: Tokenizer, documents: list[Document]
 ) -> Callable[[LanguageModel], Validation]:
-    """A function that scores a model on `documents` in fp32, as the ruler does."""
+    """Make a function that scores a model on `documents` in fp32, as the ruler does."""
 
     def validate(model: LanguageModel) -> Validation:
         scores = score_documents(
@@ -79,7 +78,7 @@ def ruler_validation(
 
 
 class Training:
-    """A model on its way, at some step."""
+    """A model being trained, at some step."""
 
     def __init__(
         self,
@@ -97,7 +96,7 @@ class Training:
         self.total_steps = total_steps
         self.state = state or TrainingState()
         self.stepper = Stepper(model, self.train, setup)
-        # Those of all processes up to the last check, and since then those of this one.
+        # Summed over all processes at the last check, then added to by each process.
         self.stepper.nats += self.state.unlogged_nats if self.world.first else 0.0
         self.targets_per_step = targets_per_step(self.train)
         self.flops_per_step = training_flops_per_step(model, self.train)
@@ -121,13 +120,13 @@ class Training:
         state.unlogged_steps += 1
 
     def _micro_batches(self, step: int) -> list[Windows]:
-        """This process's rows of the windows of a step, on the device."""
+        """This process's rows of a step's windows, on the device."""
         rows, device = self.share.sequences, self.setup.device
         first = step * self.train.batch_sequences + self.world.rank * rows
         starts = self.batches.starts(first, rows)
         ids_BT = torch.from_numpy(self.batches.stream.windows(starts, self.train.window_tokens + 1))
         if device.type == "cuda":
-            ids_BT = ids_BT.pin_memory()  # a copy from other memory would wait for the GPU
+            ids_BT = ids_BT.pin_memory()  # copying from pageable memory would block
         ids_BT = ids_BT.to(device, non_blocking=True)
         windows = zip(
             torch.split(ids_BT, self.share.micro_batch_sequences),
@@ -147,14 +146,12 @@ class Training:
         """Train to the end of the budget.
 
         Args:
-            log: takes the rows.
-            validate: scores the validation sample.
-            show: called with the step and its figures, when they are logged.
+            show: called with the step and its metrics when they are logged.
             interrupted: whether the user asked to stop.
-            save_meter: called beside each checkpoint.
+            save_meter: called before each checkpoint is saved.
 
         Raises:
-            Interrupted: the user asked to stop; everything is saved.
+            Interrupted: the user asked to stop; a checkpoint is saved.
             EscadaError: the loss is no longer finite, or the disk is full.
         """
         state, agreement = self.state, Agreement(self.world)
@@ -186,7 +183,7 @@ class Training:
     def _check_finite(self) -> None:
         state, stepper = self.state, self.stepper
         sums = self.world.sum(torch.stack([stepper.nats, stepper.refused_steps]))
-        state.unlogged_nats, refused = sums[0].item(), sums[1].item()  # waits for the device
+        state.unlogged_nats, refused = sums[0].item(), sums[1].item()  # synchronizes
         stepper.nats = sums[0] if self.world.first else torch.zeros_like(sums[0])
         if not math.isfinite(state.unlogged_nats):
             raise self._diverged("loss")
@@ -217,7 +214,7 @@ class Training:
             "memory_bytes": peak_memory_bytes(self.setup.device),
         }
         norm = self.stepper.gradient_norm.item()
-        if math.isfinite(norm):  # not that of a step that loss scaling skips for being too large
+        if math.isfinite(norm):  # fp16 loss scaling skips steps that overflow
             measured["gradient_norm"] = norm
         log.write("train", state.step, **measured)
         state.unlogged_nats, state.unlogged_steps, state.unlogged_seconds = 0.0, 0, 0.0
@@ -225,7 +222,7 @@ class Training:
         return f"loss {loss:.3f}  {tokens_per_second:,.0f} tokens/s"
 
     def _validate(self, log: Log, validate: Callable[[LanguageModel], Validation]) -> bool:
-        """Score the validation sample; True when it is the best so far."""
+        """Score the validation sample; True if it is the best so far."""
         state = self.state
         found = self.world.from_first(validate(self.model) if self.world.first else None)
         assert found is not None
@@ -266,7 +263,7 @@ class Training:
         self.world.barrier()
 
     def totals(self) -> TrainingTotals:
-        """What the training has come to so far."""
+        """Totals up to the current step."""
         state = self.state
         tokens = state.step * self.targets_per_step
         return TrainingTotals(
@@ -282,5 +279,5 @@ class Training:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to a checkpoint's optimizer and scaler (its weights are loaded)."""
+        """Restore the optimizer and scaler from a checkpoint whose weights are already loaded."""
         restore_training(checkpoint.training, self.stepper.optimizer, self.stepper.scaler)

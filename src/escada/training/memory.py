@@ -1,9 +1,8 @@
-"""The memory that a training may have: how large a micro-batch fits, and what the allocator keeps.
+"""Training memory: choosing a micro-batch that fits, and tuning the allocator.
 
-glibc hands large blocks back to the system as soon as they are free, and asks for them again in the
-next layer: every page is then cleared and mapped anew. That was 13 % of v5's step with dropout
-(docs/decisions/0008), and 40 % of v1's. Kept blocks of 32 MiB and more are cut up for smaller ones
-until nothing large fits any more, so they need more memory: they are kept only where there is
+glibc returns large blocks to the system when they are freed, so every layer maps and clears its
+pages anew: 13 % of v5's step with dropout (docs/decisions/0008), 40 % of v1's. Keeping blocks of
+32 MiB and more fragments the heap and needs more memory, so they are kept only where there is
 plenty (`escada.cost.footprint.with_large_kept`).
 """
 
@@ -25,31 +24,31 @@ from escada.training.distributed import share_of
 from escada.training.precision import ResolvedPrecision
 
 MEMORY_SHARE = 0.9
-"""Of the memory that is free now, what a training may plan with: others need some too."""
+"""Share of the free memory that a training may plan with."""
 SMALLER = "lower train.micro_batch_sequences (the batch stays), train.window_tokens or the model"
-"""What to do where memory is not enough."""
+"""The suggested fix when memory runs out."""
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _NEVER = 2**31 - 1
 _USUAL_BLOCKS = 2**16
-"""glibc's own limit of blocks that come from the system one by one."""
+"""glibc's default limit on mmapped blocks."""
 _LARGE = 2**25
-"""The highest threshold that glibc takes."""
+"""The largest mmap threshold that glibc accepts."""
 
 
 def shape_of(spec: Spec, vocab_size: int) -> LanguageModel:
-    """The model without memory: on the meta device.
+    """The model on the meta device, without weights.
 
     Raises:
-        EscadaError: so large that no memory could hold it.
+        EscadaError: the model is too large for any memory.
     """
     with memory_errors("model", SMALLER), torch.device("meta"):
         return build_model(spec.model, vocab_size, seed=0)
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """What a training could have now: of the GPU, or of the machine with this process's share."""
+    """Free GPU memory; on a CPU, the available memory plus what this process already uses."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available + psutil.Process().memory_info().rss
@@ -64,18 +63,16 @@ def settle_host_memory(
     sequences: int,
     processes: int = 1,
 ) -> bool | None:
-    """Have the allocator keep what a step frees, large blocks too where there is room for them.
+    """Make the allocator keep the memory that a step frees, large blocks only if they fit.
 
     Args:
-        spec: that will be trained.
-        model: of it; the meta device will do.
-        device: that will train; nothing is done for a GPU.
-        precision: of it.
-        sequences: of a micro-batch.
+        model: its model; may be on the meta device.
+        device: the training device; nothing is done for a GPU.
+        sequences: per micro-batch.
         processes: that share this machine's memory.
 
     Returns:
-        Whether large blocks are kept too (never where the allocator is not glibc's); None on a GPU.
+        Whether large blocks are kept (never without glibc); None on a GPU.
     """
     if device.type != "cpu":
         return None
@@ -95,19 +92,14 @@ def choose_micro_batch(
     processes: int = 1,
     memory_bytes: int | None = None,
 ) -> tuple[Spec, MicroBatchChoice]:
-    """The spec with a micro-batch that fits into memory, and what the run's record says of it.
+    """Resolve the micro-batch of a spec to one that fits, and describe the choice for the record.
 
-    A number in the spec stays as it is. `"auto"` becomes the largest divisor of the batch that
-    fits, and so does an absent one when the whole batch does not fit. The batch of a step never
-    changes.
+    A number in the spec is kept. `"auto"` becomes the largest divisor of the batch that fits, as
+    does an absent value if the whole batch does not fit. The batch of a step never changes.
 
     Args:
-        spec: the resolved rung.
-        vocab_size: V.
-        device: that will train.
-        precision: of it.
-        processes: that share the batch, and on a CPU the memory.
-        memory_bytes: for all of them; None: 90 % of what is free.
+        processes: that share the batch and, on a CPU, the memory.
+        memory_bytes: for all processes; None: 90 % of what is free.
 
     Raises:
         EscadaError: not even one sequence fits, or the processes cannot divide the batch.
@@ -139,10 +131,10 @@ def choose_micro_batch(
 
 
 def keep_freed_memory(*, large_too: bool) -> bool:
-    """Ask the allocator to keep freed blocks; False where it is not glibc's.
+    """Tell glibc to keep freed blocks (`large_too`: also those of 32 MiB and more).
 
-    Args:
-        large_too: those of 32 MiB and more as well.
+    Returns:
+        False if the allocator is not glibc's.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,8 +1,7 @@
-"""The log of a training: the same rows as JSON lines, CSV and TensorBoard events.
+"""The training log: the same rows as JSON lines, CSV and TensorBoard events.
 
-The JSON lines are the truth. After a crash, `open` cuts off rows of steps that the checkpoint does
-not know and rewrites the CSV from what is left, so that a resumed log reads as if nothing had
-happened.
+The JSON lines are authoritative. On resume, rows after the checkpoint's step are cut off and the
+CSV is rewritten, so that a resumed log reads like an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from escada.files import (
 )
 from escada.runs.layout import Layout
 
-_protobuf: Any = event_pb2  # its classes are made when it is imported, which type checkers miss
+_protobuf: Any = event_pb2  # its classes are made at import, which type checkers miss
 
 
 class Measured(TypedDict, total=False):
-    """What a row may say of a training besides its kind and its step."""
+    """Optional metrics of a row."""
 
     seconds: float
     tokens: float
@@ -56,11 +55,11 @@ class Row(Measured, total=True):
 
 
 COLUMNS = ("kind", "step", *Measured.__annotations__)
-"""Of the CSV."""
+"""The columns of the CSV."""
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a metrics.jsonl; a last line cut short by a crash is left out."""
+    """Read metrics.jsonl, dropping a last line cut short by a crash."""
     rows = read_json_lines(path, unfinished=True) if path.exists() else []
     return cast(list[Row], rows)
 
@@ -77,7 +76,7 @@ def _csv_lines(rows: list[Row], header: bool) -> str:
 
 
 class Log(Protocol):
-    """Takes the rows of a training."""
+    """Receives the rows of a training."""
 
     def write(self, kind: str, step: int, **values: Unpack[Measured]) -> None:
         """Add a row of kind `train` or `validation`."""
@@ -85,17 +84,17 @@ class Log(Protocol):
 
 
 class NoLog:
-    """For a process that leaves the log to another."""
+    """Discards the rows, in processes other than rank 0."""
 
     def write(self, kind: str, step: int, **values: Unpack[Measured]) -> None:
         """See `Log`."""
 
 
 class MetricsLog:
-    """Appends rows; every row is on disk (as far as the operating system) when `write` returns."""
+    """Appends rows, flushed to the operating system when `write` returns."""
 
     def __init__(self, layout: Layout, *, step: int) -> None:
-        """Open the log of a run to go on after `step` steps."""
+        """Open a run's log at `step`, dropping later rows."""
         rows = [row for row in read_rows(layout.metrics) if row["step"] <= step]
         write_json_lines(layout.metrics, rows)
         csv_path = layout.metrics.with_suffix(".csv")
@@ -130,16 +129,16 @@ class MetricsLog:
 
 
 class _Events:
-    """A TensorBoard file that is written at once.
+    """A TensorBoard file, written synchronously.
 
-    tensorboardX's SummaryWriter hands events to a thread; when the disk is full the thread dies and
-    whoever writes waits for it for ever.
+    tensorboardX's SummaryWriter uses a thread, which dies when the disk is full; its caller then
+    blocks forever.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         make_directory(folder)
         self._writer = EventsWriter(str(folder / "events"), filename_suffix=f".{step}")
-        if step:  # TensorBoard then hides what an earlier file says of later steps
+        if step:  # makes TensorBoard hide later steps from earlier files
             start = _protobuf.SessionLog(status=_protobuf.SessionLog.START)
             self._writer.write_event(_protobuf.Event(step=step + 1, session_log=start))
         self._writer.flush()

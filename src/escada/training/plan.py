@@ -1,9 +1,9 @@
-"""Plans for the machine at hand: its pace measured, its memory looked up.
+"""Plans a training for this machine, with measured pace and available memory.
 
-    plan = plan_training(spec, corpus)                    # what `escada plan` shows
-    run.update(predicted=predicted_cost(spec, …))         # what its cost sheet compares with
+    plan = plan_training(spec, corpus)                    # shown by `escada plan`
+    run.update(predicted=predicted_cost(spec, …))         # compared in the cost sheet
 
-The arithmetic is `escada.cost`'s; only what needs a training step is here.
+The arithmetic is in `escada.cost`; here is only what needs to run training steps.
 """
 
 from __future__ import annotations
@@ -60,15 +60,13 @@ def plan_training(
     """Plan a training on this machine.
 
     Args:
-        spec: the resolved rung.
-        corpus: that it will read; None: the default corpus's size is assumed.
-        device: of this machine.
-        memory_bytes: that the training may have; None: 90 % of what is free.
-        calibrate: measure a few micro-batches; without, the pace is not known.
-        prices: that hold; None: the user's.
+        corpus: the training corpus; None: the size of the default corpus is assumed.
+        memory_bytes: available to the training; None: 90 % of what is free.
+        calibrate: time a few micro-batches; otherwise the pace is unknown.
+        prices: None: the user's.
 
     Raises:
-        EscadaError: the precision is not to be had here, or the calibration runs out of memory.
+        EscadaError: the precision is unavailable here, or the calibration runs out of memory.
     """
     precision = resolve_precision(spec.train.precision, device)
     prices = prices or load_prices()
@@ -91,7 +89,7 @@ def machine_here(
     memory_bytes: int | None = None,
     pace: Pace | None = None,
 ) -> Machine:
-    """This machine, as a plan sees it."""
+    """Describe this machine for the planner."""
     found = hardware(device)
     settings = prices.settings
     if found.kind == "cpu":
@@ -122,9 +120,9 @@ def measure_pace(
     *,
     seconds: float = CALIBRATION_SECONDS,
 ) -> Pace:
-    """Median times of a micro-batch and of an update, on random ids and a model of its own.
+    """Median times of a micro-batch and of an update, for random ids and a throwaway model.
 
-    A step with eight micro-batches is not run whole: its parts are, and added up.
+    The parts of a step are timed and added up, rather than whole steps of many micro-batches.
     """
     with torch.random.fork_rng(), memory_errors("calibration", SMALLER):
         setup = Setup(device, precision, ResolvedCompile(False, "parts are timed"), ALONE)
@@ -134,11 +132,11 @@ def measure_pace(
         windows = ids_BT, torch.zeros(sequences, dtype=torch.int64)
         settle_host_memory(spec, model, device, precision, sequences=sequences)
 
-        def clip_and_update() -> None:  # the gradient stays, for the next time
+        def clip_and_update() -> None:  # keeps the gradient for the next repetition
             stepper.clip()
             stepper.update()
 
-        for _ in range(2):  # kernels are compiled, caches are filled
+        for _ in range(2):  # warm-up
             stepper.add_gradient(windows)
             clip_and_update()
         micros = _times(lambda: stepper.add_gradient(windows), device, seconds)
@@ -159,7 +157,7 @@ def _times(work: Callable[[], None], device: torch.device, limit_seconds: float)
 
 
 def _spread(times: list[float]) -> float:
-    """The 90 % quantile over the 10 % quantile."""
+    """The ratio of the 90 % to the 10 % quantile."""
     tenths = statistics.quantiles(times, n=10, method="inclusive")
     return tenths[-1] / tenths[0]
 
@@ -174,16 +172,11 @@ def predicted_cost(
     seconds_per_step: float | None = None,
     total_steps: int | None = None,
 ) -> PredictedCost:
-    """What a training is expected to cost, for the `predicted` of its record and cost sheet.
+    """The predicted cost of a training, for its record and cost sheet.
 
     Args:
-        spec: with its micro-batch chosen.
-        model: that will be trained.
-        training_tokens: of the packed stream.
-        device: that will train.
-        precision: of it.
-        seconds_per_step: as calibrated; None: hours and what follows from them stay unknown.
-        total_steps: as fixed; None: from the spec's budget.
+        seconds_per_step: as calibrated; None: hours and what depends on them are unknown.
+        total_steps: None: from the spec's budget.
     """
     prices = load_prices()
     pace = None

@@ -1,9 +1,9 @@
-"""Which number format the matrix multiplications use, and why.
+"""The number format of matrix multiplications, and the reason for it.
 
-On a CPU `auto` measures. torch says of every CPU with AVX-512 that it can do bf16, but only some
-gain by it: a product took a quarter of fp32's time on an AMD EPYC, a fifth on an Intel Xeon with
-AMX, and twice as long on the same Xeon without. Where torch says no, bf16 is not even measured:
-on a two-core AVX2 machine it ran at 0.9 GFLOP/s against 98 in fp32.
+On a CPU `auto` measures. torch reports bf16 support for every CPU with AVX-512, but not all are
+faster: relative to fp32, a product took 1/4 of the time on an AMD EPYC, 1/5 on an Intel Xeon with
+AMX, and twice the time on the same Xeon without AMX. Where torch reports no support, bf16 is not
+measured: on a two-core AVX2 machine it ran at 0.9 GFLOP/s, against 98 in fp32.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from escada.errors import EscadaError
 Precision = Literal["fp32", "bf16", "fp16"]
 
 LEAST_GAIN = 1.2
-"""How much faster a bf16 product must be on a CPU: a training also converts to and fro."""
+"""Minimum bf16 speedup of a product on a CPU; conversions take some of it back."""
 _PRODUCT_SIZE = 1024
 _PRODUCT_SECONDS = 0.1
 
@@ -34,19 +34,19 @@ class ResolvedPrecision:
     reason: str
 
     def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[object]:
-        """The context that a forward pass runs in."""
+        """The context for forward passes."""
         if self.name == "fp32":
             return contextlib.nullcontext()
         dtype = torch.bfloat16 if self.name == "bf16" else torch.float16
         return torch.autocast(device.type, dtype=dtype)
 
     def scaler(self, device: torch.device) -> torch.amp.GradScaler:
-        """Loss scaling (Micikevicius et al. 2018): needed by fp16, a no-op otherwise."""
+        """Loss scaling (Micikevicius et al. 2018), enabled for fp16 only."""
         return torch.amp.GradScaler(device.type, enabled=self.name == "fp16")
 
 
 def offers_bf16(device: torch.device) -> bool:
-    """Whether torch has bf16 products for the device that are no plain loops."""
+    """Whether torch has fast bf16 products for the device, not an emulation."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -54,7 +54,7 @@ def offers_bf16(device: torch.device) -> bool:
 
 @cache
 def bf16_gain() -> float:
-    """How many times as fast as in fp32 this CPU multiplies in bf16; measured once a process."""
+    """Speedup of bf16 products over fp32 on this CPU, measured once per process."""
     fp32, bf16 = (
         product_seconds(torch.device("cpu"), dtype, _PRODUCT_SIZE, _PRODUCT_SECONDS)
         for dtype in (torch.float32, torch.bfloat16)
@@ -63,10 +63,10 @@ def bf16_gain() -> float:
 
 
 def resolve_precision(wanted: str, device: torch.device) -> ResolvedPrecision:
-    """What `train.precision` means on this device.
+    """Resolve `train.precision` for this device.
 
     Raises:
-        EscadaError: a format that the device would only emulate.
+        EscadaError: the device would only emulate the format.
     """
     bf16 = offers_bf16(device)
     if wanted == "auto":

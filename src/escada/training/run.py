@@ -1,11 +1,9 @@
-"""Start and resume: everything around the loop.
+"""Start and resume a training: everything around the loop.
 
     corpus → tokenizer and shards (cached) → run folder → calibration → the loop → totals
 
-Of several processes that train together, all go through here, and the first one writes.
-
-`start` makes a run folder before the first step, with all that a resume needs, so that a process
-killed at any moment leaves something to go on from.
+With several processes all go through here, and rank 0 writes. `start` makes the run folder before
+the first step, so that a process killed at any moment can be resumed.
 """
 
 from __future__ import annotations
@@ -60,7 +58,7 @@ Say = Callable[[str], None]
 
 
 def unsaid(_: str) -> None:
-    """For whoever does not want to hear what a training is doing."""
+    """Discard progress messages."""
 
 
 def start(
@@ -79,20 +77,19 @@ def start(
     """Train a rung from its first step, in a new run folder below `out`.
 
     Args:
-        spec: the resolved rung.
-        corpus: prepared with the profile that the spec names.
-        out: the folder that the run folder is made in.
-        seed: of weights, batches and dropout.
+        corpus: prepared with the spec's profile.
+        out: the parent of the run folder.
+        seed: for weights, batches and dropout.
         device: `auto`, `cpu` or `cuda`.
-        dry_run: at most 1,000 steps and a minute.
-        warm_start: begin with the best weights of this run, of the same shape and tokenizer.
-        continued: a finished run that is trained for another budget, that of `spec`, from its last
-            step on: weights, optimizer, data and schedule go on as if its budget had been longer.
+        dry_run: at most 1,000 steps and one minute.
+        warm_start: start with the best weights of this run, of the same model and tokenizer.
+        continued: a finished run to continue with the budget of `spec`: weights, optimizer, data
+            and schedule go on as if its budget had been longer.
         world: the processes that train together; all of them call this.
-        say: called with a line when something begins that takes a while.
+        say: called with a line at the start of every slow phase.
 
     Raises:
-        EscadaError: everything that the user can fix.
+        EscadaError: a problem that the user can fix.
         Interrupted: the user asked to stop; the run can be resumed.
     """
     check_profile(spec, corpus)
@@ -106,7 +103,7 @@ def start(
     say(f"{spec.name}: checking the model against its contract")
     _check_model(spec, tokenizer.vocab_size, setup)
     batches = _windows(spec, stream, seed)
-    # Each process would find other memory free, and all must divide the batch alike.
+    # Free memory differs between processes, but all must divide the batch in the same way.
     fitted, micro_batch = world.from_first(
         choose_micro_batch(
             spec, tokenizer.vocab_size, setup.device, setup.precision, processes=world.size
@@ -156,14 +153,14 @@ def start(
 
 
 def _by_first(work: Callable[[], Run], world: World) -> Run:
-    """The run that rank 0 makes or opens; the others see it as it was then."""
+    """Create or open a run on rank 0 and share it with the others."""
     run = world.from_first(work() if world.first else None)
     assert run is not None
     return run
 
 
 def _note(run: Run, world: World, **values: object) -> None:
-    """Add to the record: in every process's copy, and by one of them on disk."""
+    """Update the record: the copy of every process, and the file on rank 0."""
     if world.first:
         run.update(**values)
     else:
@@ -171,10 +168,10 @@ def _note(run: Run, world: World, **values: object) -> None:
 
 
 def check_profile(spec: Spec, corpus: Corpus) -> None:
-    """Raise unless the corpus was cleaned as the rung wants it.
+    """Check that the corpus was cleaned with the spec's profile.
 
     Raises:
-        EscadaError: it was cleaned otherwise.
+        EscadaError: the profiles differ.
     """
     if corpus.profile != spec.text.profile:
         raise EscadaError(
@@ -186,7 +183,7 @@ def check_profile(spec: Spec, corpus: Corpus) -> None:
 
 
 def recorded_device(path: Path) -> str:
-    """The kind of device that a run was trained on, which a resume uses again.
+    """The device type that a run was trained on, for resuming it.
 
     Raises:
         EscadaError: not a run, or damaged.
@@ -196,12 +193,12 @@ def recorded_device(path: Path) -> str:
 
 @contextmanager
 def _alone(path: Path, world: World) -> Generator[None]:
-    """Be the only ones who train a run; the first process speaks for those that train together.
+    """Lock a run against other trainings; it can still be evaluated and sampled.
 
-    Others may measure it and write with it meanwhile.
+    With several processes rank 0 holds the lock.
 
     Raises:
-        EscadaError: a process trains it already; says which.
+        EscadaError: another process is training it; names the process.
     """
     if not world.first:
         yield
@@ -219,25 +216,25 @@ def resume(
     world: World = ALONE,
     say: Say = unsaid,
 ) -> Run:
-    """Go on with a run from its last checkpoint (or from the start, if it has none).
+    """Resume a run from its last checkpoint, or from the start if it has none.
 
     On the same machine and settings the final weights are bit-identical to those of an
-    uninterrupted training. The number of processes is such a setting: a sum over others is rounded
-    otherwise, so another number needs `allow_differences`, as another device does.
+    uninterrupted training. Another device or number of processes changes the rounding and needs
+    `allow_differences`.
 
     Args:
         path: the run's folder.
-        data: the folder that its corpus was moved to, if it was.
-        allow_differences: go on although it will not be bit-identical.
+        data: where its corpus was moved to; None: not moved.
+        allow_differences: resume even if it will not be bit-identical.
         world: the processes that train together; all of them call this.
-        say: called with a line when something begins that takes a while.
+        say: called with a line at the start of every slow phase.
 
     Raises:
-        EscadaError: finished already, data gone or changed, or a setup that breaks bit-identity
-            (unless `allow_differences`), or another process that trains it.
+        EscadaError: the run is finished or being trained, its data are missing or changed, or the
+            setup breaks bit-identity (unless `allow_differences`).
         Interrupted: the user asked to stop again.
     """
-    open_run(path)  # before a lock is put there
+    open_run(path)  # before a lock file is created there
     with _alone(path, world):
         return _resume(path, data, allow_differences, world, say)
 
@@ -277,11 +274,7 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
 
 
 def _check_model(spec: Spec, vocab_size: int, setup: Setup) -> None:
-    """Find out before the first step whether the model keeps its contract.
-
-    Raises:
-        EscadaError: see `check_contract`.
-    """
+    """Check the model against its contract before the first step (see `check_contract`)."""
     check_contract(
         spec.model,
         vocab_size,
@@ -303,7 +296,7 @@ def _windows(spec: Spec, stream: TokenStream, seed: int) -> WindowBatches:
 
 
 def token_groups(corpus: Corpus, stream: TokenStream) -> NDArray[np.int64]:
-    """The number of the group that each token of the training text belongs to."""
+    """The group number of each token of the training text."""
     numbers: dict[tuple[str, str], int] = {}
     group_D = [
         numbers.setdefault((document.source, document.group), len(numbers))
@@ -321,7 +314,7 @@ def _train(
     say: Say,
     resumed: RecordedSetup | None = None,
 ) -> Run:
-    """From the last checkpoint, or the first step, to the end of the budget."""
+    """Train from the last checkpoint, or from step 0, to the end of the budget."""
     spec, device, world = run.spec, setup.device, setup.world
     if setup.compiling.on:
         say(f"{spec.name}: compiling the training step")
@@ -369,7 +362,7 @@ def _train(
 
 
 def _account(training: Training, meter: Meter, status: str) -> None:
-    """The totals into the record, then the cost sheet; of several processes, by the first."""
+    """Write the totals to the record and the cost sheet."""
     totals = training.totals()
     _note(training.run, training.world, status=status, **dict(totals))
     if training.world.first:
@@ -381,7 +374,7 @@ def _account(training: Training, meter: Meter, status: str) -> None:
 
 @contextmanager
 def _watched(training: Training) -> Generator[tuple[Log, Callable[[int, str], None]]]:
-    """The log and the display of a training; of several processes, only the first has them."""
+    """The log and progress display of a training; no-ops except on rank 0."""
     if not training.world.first:
         yield NoLog(), lambda _step, _figures: None
         return

@@ -1,11 +1,11 @@
-"""What is resolved before a training, recorded, and compared when it is resumed.
+"""The computation setup: resolved before a training, recorded, and compared on resume.
 
-    setup = resolve_setup(spec, world.device("auto"), world)     # every `auto` of the spec decided
-    Stepper(model, spec.train, setup)                            # trains by it
-    setup.recorded(spec.train)                                   # into record.json
+    setup = resolve_setup(spec, world.device("auto"), world)            # resolves every `auto`
+    Stepper(model, spec.train, setup)
+    setup.recorded(spec.train)                                          # into record.json
     check_same_setup(setup.recorded(spec.train), record.setup, path)    # before a resume
 
-A resume is bit-identical where all of this is the same, and refused where it is not.
+A resume is bit-identical if the setup is the same, and refused otherwise.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from escada.training.precision import ResolvedPrecision, resolve_precision
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How a training is computed: by which device and processes, and how exactly."""
+    """Device, precision, compilation and processes of a training."""
 
     device: torch.device
     precision: ResolvedPrecision
@@ -32,7 +32,7 @@ class Setup:
     world: World
 
     def share(self, train: TrainSpec) -> BatchShare:
-        """The part of a step that this process trains.
+        """The part of a step that each process trains.
 
         Raises:
             EscadaError: the batch cannot be divided evenly.
@@ -40,11 +40,7 @@ class Setup:
         return share_of(train, self.world.size)
 
     def recorded(self, train: TrainSpec) -> RecordedSetup:
-        """What the record of a run says of it.
-
-        Args:
-            train: with its micro-batch chosen.
-        """
+        """The setup for record.json; `train` has its micro-batch chosen."""
         return RecordedSetup(
             device=self.device.type,
             threads=torch.get_num_threads(),
@@ -65,19 +61,16 @@ def resolve_setup(
     precision: ResolvedPrecision | None = None,
     dry_run: bool = False,
 ) -> Setup:
-    """Decide all that a spec leaves open; every process comes to the same.
+    """Resolve everything that a spec leaves open, the same on every process.
 
     Args:
-        spec: the resolved rung.
-        device: of this process.
-        world: the processes that train together.
-        precision: that a training began with; None: as the spec wants it.
+        precision: the recorded one, for a resume; None: resolve the spec's.
         dry_run: too short to compile for.
 
     Raises:
-        EscadaError: a precision that the device would only emulate.
+        EscadaError: the device would only emulate the precision.
     """
-    if precision is None:  # processes that measure side by side might not agree
+    if precision is None:  # measured, so processes might disagree
         precision = world.from_first(resolve_precision(spec.train.precision, device))
     return Setup(device, precision, resolve_compile(spec, device, dry_run=dry_run), world)
 
@@ -86,7 +79,7 @@ def check_same_setup(here: RecordedSetup, recorded: RecordedSetup, where: object
     """Refuse a resume that would not be bit-identical.
 
     Raises:
-        EscadaError: names every difference.
+        EscadaError: the setups differ; lists every difference.
     """
     before = recorded.model_dump()
     differing = [
@@ -103,9 +96,9 @@ def check_same_setup(here: RecordedSetup, recorded: RecordedSetup, where: object
 
 
 def setup_changes(record: RunRecord, here: RecordedSetup, step: int) -> dict[str, object]:
-    """What the record of a run has to say when it goes on with another setup than before.
+    """Updates to the record of a run that goes on with another setup from `step`.
 
-    `setup` is always that of the last steps; `earlier_setups` lists the others.
+    `setup` is the current one; `earlier_setups` lists those before it.
     """
     if record.setup == here:
         return {}

@@ -1,8 +1,8 @@
-"""All that a training carries from one step to the next, as tensors and JSON, there and back.
+"""The state that a training carries from step to step, as tensors and JSON.
 
-Weights, optimizer moments and loss scaling: with these, the step number (which is the position in
-the data, and in the random numbers: `distributed.seed_step`) and the sums since the last log row, a
-resumed training is bit for bit the training that was never interrupted.
+Weights, optimizer moments, loss scaling, the step number (which determines the data and, through
+`distributed.seed_step`, the random numbers) and the sums since the last log row: enough for a
+bit-identical resume.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor
 
 @dataclass
 class TrainingState:
-    """Scalars that go on counting; all of them are in the checkpoint."""
+    """Running scalars, saved in the checkpoint."""
 
     step: int = 0
     seconds: float = 0.0
-    """Spent in training steps, validation and saving excluded."""
+    """Spent in training steps; excludes validation and saving."""
     best_bits_per_byte: float | None = None
     best_step: int = 0
     validations_without_gain: int = 0
@@ -34,7 +34,7 @@ class TrainingState:
 def training_tensors(
     optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
 ) -> dict[str, Tensor]:
-    """Optimizer moments by parameter number and scaler scalars, as tensors."""
+    """Optimizer moments, by parameter number, and scaler state as tensors."""
     tensors: dict[str, Tensor] = {}
     for index, moments in optimizer.state_dict()["state"].items():
         for name, value in moments.items():
@@ -49,7 +49,7 @@ def restore_training(
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
 ) -> None:
-    """Put back what `training_tensors` took."""
+    """Restore what `training_tensors` returned."""
     moments: dict[int, dict[str, Tensor]] = {}
     scaling: dict[str, float] = {}
     for key, value in tensors.items():

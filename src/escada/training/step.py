@@ -1,16 +1,16 @@
-"""One optimizer step, in the four pieces that it is made of.
+"""One optimizer step, in separate phases.
 
     stepper = Stepper(model, spec.train, setup)
-    stepper.set_rates(factor)          # the schedule's, on the optimizer's own rates
-    stepper.add_gradient(windows)      # forward and backward pass of a micro-batch, some times
+    stepper.set_rates(factor)          # from the schedule
+    stepper.add_gradient(windows)      # forward and backward pass; once per micro-batch
     stepper.clip()
-    stepper.update()                   # refused, if anything is not finite
+    stepper.update()                   # refused if anything is not finite
 
-The loop takes its steps with it, the calibration times them, and the planner times the pieces.
-Nothing here waits for the device, so a GPU is never left idle for a number that nobody reads yet:
-`nats`, `gradient_norm` and `refused_steps` stay on the device until somebody does.
+The loop uses whole steps, the calibration times them, and the planner times the phases. Nothing
+here synchronizes with the device: `nats`, `gradient_norm` and `refused_steps` stay on it until they
+are read.
 
-Shapes: B sequences of a micro-batch, T tokens in a window, V vocabulary.
+Shapes: B sequences in a micro-batch, T tokens in a window, V vocabulary.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from escada.training.optimizers import build_optimizer
 from escada.training.setup import Setup
 
 Windows = tuple[Tensor, Tensor]
-"""Ids of a micro-batch's windows, (B, T + 1), and where each begins in the training text, (B,)."""
+"""A micro-batch's token ids, (B, T + 1), and their offsets in the training text, (B,)."""
 
 
 class Objective(nn.Module):
-    """What a training minimises: the nats of the targets, summed.
+    """The training loss: nats summed over the targets.
 
-    Model and loss are one forward pass, so that a compiler sees both and a wrapper for several
-    processes has one thing to wrap; nothing of it shows in the names of the model's weights.
+    Model and loss share one forward pass, so that torch.compile sees both and DDP wraps a single
+    module. Parameter names of the model are unaffected.
     """
 
     def __init__(self, model: LanguageModel, train: TrainSpec) -> None:
@@ -46,7 +46,7 @@ class Objective(nn.Module):
         self.label_smoothing = train.label_smoothing
 
     def forward(self, ids_BT: Tensor, starts_B: Tensor) -> Tensor:
-        """Nats summed over the trained targets of `Windows`, a scalar."""
+        """Nats summed over the trained targets, a scalar."""
         if isinstance(self.model, ReadsTrainingText):
             nats_BT = self.model.training_nats(ids_BT, starts_B)
             return (nats_BT[:, -1:] if self.last_only else nats_BT).sum()
@@ -63,14 +63,13 @@ class Objective(nn.Module):
 
 
 class Stepper:
-    """A model, its objective and its optimizer, ready to take steps.
+    """A model, its objective and its optimizer.
 
     Attributes:
-        optimizer: of the weights; its groups hold their rates.
-        scaler: of the loss, for fp16.
-        nats: loss summed over this process's targets since it was last set to zero (`sum_type`).
+        scaler: loss scaling, for fp16.
+        nats: loss summed over this process's targets since last zeroed (`sum_type`).
         gradient_norm: of the last step, before clipping.
-        refused_steps: that changed no weight, since it was last set to zero.
+        refused_steps: steps that changed no weight, since last zeroed.
     """
 
     def __init__(self, model: LanguageModel, train: TrainSpec, setup: Setup) -> None:
@@ -82,32 +81,32 @@ class Stepper:
         self.nats = torch.zeros((), dtype=sum_type(setup.device), device=setup.device)
         self.gradient_norm = torch.zeros((), device=setup.device)
         self.refused_steps = torch.zeros((), dtype=sum_type(setup.device), device=setup.device)
-        # Processes average their gradients, where the step wants the sum.
+        # DDP averages gradients over processes; the step needs their sum.
         self._divisor = targets_per_step(train) / setup.world.size
 
     def rehearse(self, windows: Windows) -> None:
-        """A micro-batch without a step, before any clock runs.
+        """Run one micro-batch without an update, before timing starts.
 
-        It compiles, and lets DistributedDataParallel put its buckets in the order in which
-        gradients come: from then on, and after a resume too, every step sums in the same order.
+        This triggers compilation and lets DDP order its buckets, so that every step, also after a
+        resume, sums in the same order.
         """
         with compile_errors():
             self._nats_of(windows).backward()
         self.optimizer.zero_grad(set_to_none=True)
 
     def set_rates(self, factor: float) -> None:
-        """Set every rate to `factor` of its initial value."""
+        """Set every learning rate to `factor` times its initial value."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
     def accumulate(self, micro_batches: Sequence[Windows]) -> None:
-        """The gradient of the step's mean loss, summed over micro-batches."""
+        """Compute the gradient of the step's mean loss over all micro-batches."""
         self.optimizer.zero_grad(set_to_none=True)
         for number, windows in enumerate(micro_batches, start=1):
             self.add_gradient(windows, more_to_come=number < len(micro_batches))
 
     def add_gradient(self, windows: Windows, *, more_to_come: bool = False) -> None:
-        """Forward and backward pass; processes exchange gradients when no more are to come."""
+        """Forward and backward pass; processes exchange gradients unless `more_to_come`."""
         with self.setup.world.keep_local(self.objective, local=more_to_come):
             nats = self._nats_of(windows)
             self.scaler.scale(nats / self._divisor).backward()
@@ -118,7 +117,7 @@ class Stepper:
             return self.objective(*windows)
 
     def clip(self) -> None:
-        """Measure the gradient's norm, and scale the gradient down where the spec limits it."""
+        """Measure the gradient norm, and clip it if the spec has a limit."""
         self.scaler.unscale_(self.optimizer)
         gradients = gradient_tensors(self.model)
         self.gradient_norm = torch.nn.utils.get_total_norm(gradients)
@@ -126,8 +125,8 @@ class Stepper:
             clip_norm(gradients, self.gradient_norm, self.train.clip_norm)
 
     def update(self) -> None:
-        """The optimizer's step; one whose loss or gradient is not finite changes no weight."""
-        if not self.scaler.is_enabled():  # which refuses such steps itself, and goes on
+        """Update the weights, unless the loss or the gradient is not finite."""
+        if not self.scaler.is_enabled():  # an enabled scaler skips such steps itself
             refused = ~(self.gradient_norm.isfinite() & self.nats.isfinite())
             vars(self.optimizer)["found_inf"] = refused.float()
             self.refused_steps += refused
@@ -136,14 +135,13 @@ class Stepper:
 
 
 NORM_EPSILON = 1e-6
-"""As in `torch.nn.utils.clip_grad_norm_`, which takes no sparse gradients."""
+"""As in `torch.nn.utils.clip_grad_norm_`, which does not support sparse gradients."""
 
 
 def gradient_tensors(model: nn.Module) -> list[Tensor]:
-    """The gradient's entries; to change them is to change the gradient.
+    """The gradients of all parameters, modifiable in place.
 
-    An embedding table of which a step reads few rows has a sparse gradient: the rows that were
-    read, each once, stand for it.
+    Of a sparse gradient (an embedding table), the values of its coalesced rows.
     """
     found: list[Tensor] = []
     for parameter in model.parameters():
@@ -158,7 +156,7 @@ def gradient_tensors(model: nn.Module) -> list[Tensor]:
 
 
 def clip_norm(gradients: list[Tensor], norm: Tensor, most: float) -> None:
-    """Scale the gradient down to a norm of `most`, if it is larger, in place."""
+    """Scale the gradients in place so that their norm is at most `most`."""
     factor = (most / (norm + NORM_EPSILON)).clamp(max=1.0)
     for gradient in gradients:
         gradient.mul_(factor)

@@ -1,16 +1,15 @@
-"""The optimizers that a spec may name, and the parameter groups that they work on.
+"""The optimizers that a spec may name, and their parameter groups.
 
-One file is one optimizer, of this folder or anywhere on the path: `build(model, train)` gives a
-`torch.optim.Optimizer`, whatever it is made of inside. What the training loop asks of it:
+An optimizer is one module, in this folder or importable by dotted name. Its `build(model, train)`
+returns a `torch.optim.Optimizer` for which:
 
-- every group has its own rate, `initial_lr`; the loop sets `lr` to that times the schedule's
-  factor;
-- when its attribute `found_inf` is a tensor that is 1, a step changes no weight, as in torch's own
-  fused optimizers: so a gradient that is not finite is refused without a wait for the device;
-- its `state_dict()["state"]` holds tensors by parameter number: what a checkpoint saves.
+- every group has its own `initial_lr`; the loop sets `lr` to that times the schedule's factor;
+- a step changes no weight if the attribute `found_inf` is a tensor equal to 1, as in torch's fused
+  optimizers, so that non-finite gradients are refused without a device sync;
+- `state_dict()["state"]` holds tensors by parameter number, which checkpoints save.
 
-For the planner a file may state `flops_per_step(model, train)`, of its own products (else 0),
-and `state_entries(model)`, how many fp32 numbers it keeps (else two a parameter).
+For the planner the module may define `flops_per_step(model, train)` (default 0) and
+`state_entries(model)`, the number of fp32 values it keeps (default two per parameter).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from escada.spec import OPTIMIZERS, TrainSpec
 
 
 def build_optimizer(model: LanguageModel, train: TrainSpec) -> torch.optim.Optimizer:
-    """The spec's optimizer for a model, its groups at their initial rates."""
+    """Build the spec's optimizer with its groups at their initial rates."""
     optimizer: torch.optim.Optimizer = OPTIMIZERS.load(train.optimizer).build(model, train)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]

@@ -10,7 +10,7 @@ from escada.spec import TrainSpec
 
 
 def build(model: LanguageModel, train: TrainSpec) -> torch.optim.Optimizer:
-    """One rate for all parameters; matrices decay."""
+    """One learning rate for all parameters; weight decay on matrices only."""
     classes = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     return classes[train.optimizer](
         parameter_groups(model, train.weight_decay),
@@ -22,9 +22,9 @@ def build(model: LanguageModel, train: TrainSpec) -> torch.optim.Optimizer:
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Matrices decay; norms, biases and embeddings do not.
+    """Groups with weight decay (matrices) and without (norms, biases, embeddings).
 
-    A parameter used as an embedding does not decay even where it is tied to the output.
+    An embedding does not decay even when tied to the output.
     """
     embeddings = {
         id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)

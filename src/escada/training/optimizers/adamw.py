@@ -1,4 +1,4 @@
-"""AdamW: see `adam`, which makes both."""
+"""AdamW; built by `adam`."""
 
 from escada.training.optimizers.adam import build
 

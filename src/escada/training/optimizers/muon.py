@@ -1,12 +1,11 @@
-"""Muon for the matrices (Jordan et al. 2024), Adam for the rest, row-wise Adagrad for the tables.
+"""Muon for matrices (Jordan et al. 2024), Adam for the rest, row-wise Adagrad for tables.
 
-Each role of `escada.models.roles` has its own rate, `train.rates`; what a spec does not name has
+Each role of `escada.models.roles` may have its own rate in `train.rates`; the default is
 `train.learning_rate`.
 
-Muon moves a matrix along its momentum made orthogonal: the singular vectors stay and the singular
-values become about 1, by `newton_schulz`. Matrices of one shape are made so together. A step is
-scaled by sqrt(rows / columns) where that is above 1, so that its effect on a layer's output does
-not depend on the shape.
+Muon orthogonalizes the momentum of each matrix with `newton_schulz`, batched over matrices of the
+same shape. The update is scaled by max(1, sqrt(rows / columns)), so that its effect on a layer's
+output does not depend on the shape.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from escada.training.optimizers.several import Several, TorchTable
 MOMENTUM = 0.95
 FIRST_MOMENTUM = 0.85
 MOMENTUM_STEPS = 100
-"""Steps over which the momentum rises from the first to the last."""
+"""Steps over which the momentum rises from `FIRST_MOMENTUM` to `MOMENTUM`."""
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic of Jordan et al.: fast where singular values are small, 0.7 to 1.2 in the end."""
+"""Quintic of Jordan et al.: grows small singular values fast and ends between 0.7 and 1.2."""
 
 
 def build(model: LanguageModel, train: TrainSpec) -> torch.optim.Optimizer:
-    """See the module."""
+    """Build the optimizer of each role, combined as one."""
     roles = parameter_roles(model)
 
     def rate(role: Role) -> float:
@@ -52,10 +51,10 @@ def build(model: LanguageModel, train: TrainSpec) -> torch.optim.Optimizer:
 
 
 def flops_per_step(model: LanguageModel, train: TrainSpec) -> float:
-    """Of a step's products.
+    """FLOPs of the Newton-Schulz matrix products in a step.
 
-    A Newton-Schulz iteration of a matrix with sides r <= c is X X^T, its square, and their product
-    with X: 2 (2 r^2 c + r^3).
+    An iteration on a matrix with sides r <= c computes X X^T, its square, and the product with X:
+    2 (2 r^2 c + r^3).
     """
     total = 0.0
     for matrix in parameter_roles(model)["matrices"]:
@@ -65,7 +64,7 @@ def flops_per_step(model: LanguageModel, train: TrainSpec) -> float:
 
 
 def state_entries(model: LanguageModel) -> int:
-    """Numbers that are kept: one moment of a matrix, one number of a table's row, else two."""
+    """Values kept: one per entry of a matrix, one per row of a table, two per other entry."""
     entries = 0
     for role, parameters in parameter_roles(model).items():
         for parameter in parameters:
@@ -75,11 +74,11 @@ def state_entries(model: LanguageModel) -> int:
 
 
 class Muon(torch.optim.Optimizer):
-    """See the module.
+    """Muon; see the module docstring.
 
     Args:
-        groups: of matrices, with their rates.
-        steps: of Newton and Schulz.
+        groups: matrices with their rates.
+        steps: Newton-Schulz iterations.
         weight_decay: decoupled, as in AdamW.
     """
 
@@ -90,7 +89,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """One step; `closure` is not used."""
+        """Take one step; `closure` is ignored."""
         for group in self.param_groups:
             by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for parameter in group["params"]:
@@ -107,7 +106,7 @@ class Muon(torch.optim.Optimizer):
                     parameter.sub_(update, alpha=scale)
 
     def _momenta(self, parameters: list[nn.Parameter]) -> Tensor:
-        """Nesterov's look ahead of the running mean of the gradients: (N, rows, columns)."""
+        """Nesterov momentum of the gradients, stacked: (N, rows, columns)."""
         looked_ahead: list[Tensor] = []
         for parameter in parameters:
             assert parameter.grad is not None
@@ -124,11 +123,11 @@ class Muon(torch.optim.Optimizer):
 
 
 def newton_schulz(matrices_NRC: Tensor, steps: int) -> Tensor:
-    """The orthogonal factor of each matrix, about: singular values between 0.7 and 1.2.
+    """Approximate the orthogonal factor of each matrix (singular values between 0.7 and 1.2).
 
     Args:
-        matrices_NRC: of one shape.
-        steps: of the iteration X <- a X + (b A + c A^2) X with A = X X^T.
+        matrices_NRC: N matrices of one shape.
+        steps: iterations of X <- a X + (b A + c A^2) X with A = X X^T.
     """
     a, b, c = COEFFICIENTS
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
@@ -141,9 +140,9 @@ def newton_schulz(matrices_NRC: Tensor, steps: int) -> Tensor:
 
 
 class RowAdagrad(torch.optim.Optimizer):
-    """Adagrad (Duchi et al. 2011) with one sum a row, for sparse gradients: rows not read rest.
+    """Row-wise Adagrad (Duchi et al. 2011) for sparse gradients; rows not read do not change.
 
-    A row's sum is that of the mean squares of its gradients.
+    A row accumulates the mean square of its gradients.
     """
 
     FIRST_SUM = 1e-8
@@ -154,7 +153,7 @@ class RowAdagrad(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """One step; `closure` is not used."""
+        """Take one step; `closure` is ignored."""
         for group in self.param_groups:
             for table in group["params"]:
                 if table.grad is None:
@@ -171,5 +170,5 @@ class RowAdagrad(torch.optim.Optimizer):
 
 
 def kept(update: Tensor, found_inf: Tensor | None) -> Tensor:
-    """The update, or zeros where the step is refused."""
+    """The update, or zeros if `found_inf` is set."""
     return update if found_inf is None else torch.where(found_inf > 0, 0.0, update)

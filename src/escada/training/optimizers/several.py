@@ -1,4 +1,4 @@
-"""Several optimizers as one: each steps its own parameters."""
+"""Several optimizers combined as one, each with its own parameters."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import torch
 from torch import Tensor
 
 TorchTable = dict[str, Any]
-"""A group of parameters with its settings, or a whole state, as torch has them."""
+"""A parameter group or a whole state dict, as torch represents them."""
 
 
 class Several(torch.optim.Optimizer):
-    """The groups and the state of its parts, in their order."""
+    """Presents the groups and state of its parts, in order, as one optimizer."""
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
         self.parts = list(parts)
         groups = [group for part in parts for group in part.param_groups]
         super().__init__([{"params": group["params"]} for group in groups], {})
-        self.param_groups = groups  # the very ones of the parts: a rate set here is theirs
+        self.param_groups = groups  # the same objects as the parts': setting a rate sets theirs
         self.found_inf: Tensor | None = None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """One step of each; `closure` is not used."""
+        """Step each part; `closure` is ignored."""
         for part in self.parts:
             vars(part)["found_inf"] = self.found_inf
             part.step()
 
     def state_dict(self) -> TorchTable:
-        """As one optimizer's: parameters are numbered through all parts."""
+        """The combined state, with parameters numbered across all parts."""
         state: dict[int, Any] = {}
         groups: list[TorchTable] = []
         first = 0
@@ -45,7 +45,7 @@ class Several(torch.optim.Optimizer):
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: TorchTable) -> None:
-        """Give each part what is its own."""
+        """Split the combined state among the parts."""
         groups: list[TorchTable] = state_dict["param_groups"]
         first = 0
         for part in self.parts:
@@ -69,5 +69,4 @@ class Several(torch.optim.Optimizer):
 
 
 def _end(groups: Sequence[TorchTable]) -> int:
-    """One more than the last parameter's number."""
     return max((number for group in groups for number in group["params"]), default=-1) + 1

@@ -1,4 +1,4 @@
-"""The same rate to the end."""
+"""Constant rate."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from escada.spec import TrainSpec
 
 
 def factor(train: TrainSpec, step: int, total_steps: int) -> float:
-    """1."""
+    """Always 1."""
     return 1.0

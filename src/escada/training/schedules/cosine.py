@@ -8,7 +8,7 @@ from escada.spec import TrainSpec
 
 
 def factor(train: TrainSpec, step: int, total_steps: int) -> float:
-    """It stays there, so that a step past the end is never trained at a rate that rises again."""
+    """The factor of `step`; it stays at the minimum past the end instead of rising again."""
     warmup = train.warmup.steps(total_steps)
     progress = min(1.0, (step - warmup) / max(1, total_steps - 1 - warmup))
     floor = train.min_learning_rate_ratio
