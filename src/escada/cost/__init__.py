@@ -1,1 +1,1 @@
-"""FLOPs, memory, hours and money: planner and meter share one arithmetic."""
+"""FLOPs, memory, hours, energy and money, with the same arithmetic for planner and meter."""

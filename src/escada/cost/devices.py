@@ -1,11 +1,10 @@
-"""GPUs that are known by name: what they can hold, compute and draw, and what an hour costs.
+"""Known GPUs: memory, peak throughput, power and rental price.
 
     device("rtx3060-12gb").peak_flop_per_second("bf16")
     device_of(torch.cuda.get_device_name(), total_memory)      # None: not in the table
 
-The table is `devices.toml` beside this file; each row says where its figures were read
-and when. A name that is not in it is an error that names the nearest; a price that nobody published
-is absent, not guessed.
+The table is `devices.toml`; each row cites the source and date of its values. A price that could
+not be found is absent.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from escada.errors import EscadaError, nearest
 Precision = Literal["fp32", "bf16", "fp16"]
 Ownership = Literal["owned", "rented"]
 _SAME_MEMORY = 0.1
-"""Two cards of one name are taken for the same when their memory differs by less than this."""
+"""Relative memory difference below which two cards of the same name count as the same."""
 
 
 class _Read(BaseModel):
-    """Figures that somebody published, with the place and the day that they were read."""
+    """Published values with their source and the date they were read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,33 +35,31 @@ class _Read(BaseModel):
 
 
 class Rent(_Read):
-    """What someone asks for an hour of one GPU."""
+    """A rental price of one GPU, per hour."""
 
     usd_per_hour: float
 
 
 class Efficiency(_Read):
-    """The fraction of its peak that an architecture is assumed to reach with d_model = 768."""
+    """The share of its peak that an architecture is assumed to reach at d_model = 768."""
 
     fraction: float
 
 
 class Device(BaseModel):
-    """A GPU, by its maker's sheet: a row of the table.
+    """A GPU: a row of the table, with values from the vendor's datasheet.
 
     Attributes:
-        name: as in the table, such as `rtx3060-12gb`.
-        title: as its maker writes it.
-        architecture: its maker's name for it.
+        name: the key in the table, such as `rtx3060-12gb`.
+        title: the vendor's name for it.
         efficiency: assumed for its architecture.
-        memory_mib: all of it; the driver and the context keep some hundred MB for themselves.
-        tflops: dense peak by precision; a precision that is missing is not in hardware.
-        gb_per_s: to and from its memory.
-        watts: power limit of the whole board, as shipped.
-        sheet: where the figures were read.
-        usual: how people come by it.
-        rent: a public price, where one was found.
-        torch: what `torch.cuda.get_device_name` calls it.
+        memory_mib: total; driver and CUDA context take a few hundred MB of it.
+        tflops: dense peak by precision; precisions without hardware support are missing.
+        gb_per_s: memory bandwidth.
+        watts: default power limit of the board.
+        usual: whether it is usually rented or owned.
+        rent: a public price, if one was found.
+        torch: its name in `torch.cuda.get_device_name`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,14 +79,14 @@ class Device(BaseModel):
 
     @property
     def memory_bytes(self) -> int:
-        """All of it."""
+        """Total memory."""
         return self.memory_mib * 2**20
 
     def peak_flop_per_second(self, precision: Precision) -> float:
-        """Dense peak of the sheet in this precision.
+        """Dense peak in this precision, from the datasheet.
 
         Raises:
-            EscadaError: the device has no such arithmetic in hardware.
+            EscadaError: the device has no hardware support for the precision.
         """
         if precision not in self.tflops:
             raise EscadaError(
@@ -101,13 +98,13 @@ class Device(BaseModel):
 
     @property
     def training_precision(self) -> Precision:
-        """What `train.precision = auto` comes to on it."""
+        """What `train.precision = auto` resolves to on it."""
         return "bf16" if "bf16" in self.tflops else "fp16"
 
 
 @cache
 def known_devices() -> Mapping[str, Device]:
-    """The table, by name."""
+    """All devices of the table, by name."""
     text = resources.files("escada.cost").joinpath("devices.toml").read_text(encoding="utf-8")
     table = tomllib.loads(text)
     efficiency = table.pop("efficiency")
@@ -118,10 +115,10 @@ def known_devices() -> Mapping[str, Device]:
 
 
 def device(name: str) -> Device:
-    """The device of this name; case, spaces and underscores do not matter.
+    """Look up a device by name, ignoring case, spaces and underscores.
 
     Raises:
-        EscadaError: not in the table; names the nearest.
+        EscadaError: not in the table; suggests the closest name.
     """
     wanted = name.strip().lower().replace("_", "-").replace(" ", "-")
     known = known_devices()
@@ -134,12 +131,9 @@ def device(name: str) -> Device:
 
 
 def device_of(torch_name: str, memory_bytes: int) -> Device | None:
-    """The device that torch calls by this name; None when it is not in the table.
+    """Look up a device by the name that torch reports; None if it is not in the table.
 
-    Args:
-        torch_name: from `torch.cuda.get_device_name`.
-        memory_bytes: `torch.cuda.get_device_properties(…).total_memory`; tells a card of 8 GB from
-            one of 16 GB that has the same name.
+    `memory_bytes` (`total_memory` of its properties) tells apart cards with the same name.
     """
     named = [found for found in known_devices().values() if torch_name in found.torch]
     near = min(named, key=lambda found: abs(found.memory_bytes - memory_bytes), default=None)

@@ -1,14 +1,13 @@
-"""The energy of a training, from the counters of the hardware where they can be read.
+"""Energy of a training, from hardware counters where available.
 
     meter = EnergyMeter.of(hardware, settings)
     meter.parts()                              # joules by part so far, each with its method
 
-A GPU counts its own millijoules (NVML, from Volta on), a processor its microjoules (RAPL). Where a
-counter is missing, the part is *estimated* as watts × time, and says so and with which assumption;
-where not even that is possible it is absent, and `notes` says why. Reading a counter touches no
-device queue, so a GPU at work does not wait for it.
+GPUs count millijoules (NVML, since Volta), processors microjoules (RAPL). Without a counter a part
+is *estimated* as watts × time and marked so, with the assumption; if that is impossible it is
+absent and `notes` says why. Reading a counter does not synchronize with the GPU.
 
-A counter of the hardware knows no programs: what else runs on the machine is counted too.
+Hardware counters include every other program on the machine.
 """
 
 from __future__ import annotations
@@ -25,35 +24,35 @@ from escada.cost.money import CostSettings
 
 RAPL = Path("/sys/class/powercap")
 WATTS_PER_THREAD = 10.0
-"""Assumed for a busy thread of a processor, its share of caches and memory included.
+"""Assumed power of a busy CPU thread, with its share of caches and memory.
 
-Between a server's (4-5 W for each of many cores) and a desktop's (8-13 W for each of eight, both at
-their rated power), so about right within a factor of two: set `cpu_watts` where it matters.
+Between servers (4-5 W per core) and desktops (8-13 W per core) at rated power, so right within
+about a factor of two; `cpu_watts` overrides it.
 """
 
 
 class Counter(Protocol):
-    """Joules since it was made."""
+    """Counts joules since its creation."""
 
     def joules(self) -> float:
-        """Read it: where it wraps around, at every checkpoint, which misses no round.
+        """Joules so far; must be called often enough not to miss a wraparound.
 
         Raises:
-            OSError: it can no longer be read.
+            OSError: the counter can no longer be read.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a part of the machine has drawn.
+    """Energy of one part of the machine.
 
     Attributes:
         part: `gpu` or `cpu`.
         method: `nvml`, `rapl` or `watts`.
         joules: so far.
-        estimated: whether no counter measured it.
-        basis: what was counted, or which assumption was made.
+        estimated: whether it is not from a counter.
+        basis: what was counted, or what was assumed.
     """
 
     part: str
@@ -64,10 +63,10 @@ class Part:
 
 
 class EnergyMeter:
-    """Counters that run from now on.
+    """Counters started when the meter is created.
 
     Attributes:
-        notes: what could not be measured, and why; a sentence each.
+        notes: what could not be measured and why, one sentence each.
     """
 
     def __init__(self, counters: Sequence[tuple[Part, Counter]], notes: Sequence[str]) -> None:
@@ -82,13 +81,12 @@ class EnergyMeter:
         rapl: Path = RAPL,
         clock: Callable[[], float] = time.monotonic,
     ) -> EnergyMeter:
-        """The best counters that this machine has.
+        """Use the best counters of this machine.
 
         Args:
-            hardware: that computes.
-            settings: the user's watts, for an estimate.
-            rapl: the folder of the processor's counters.
-            clock: seconds, for an estimate.
+            settings: the user's watts, for estimates.
+            rapl: root folder of the RAPL counters.
+            clock: in seconds, for estimates.
         """
         counters: list[tuple[Part, Counter]] = []
         notes: list[str] = []
@@ -109,9 +107,9 @@ class EnergyMeter:
         return cls(counters, notes)
 
     def parts(self) -> list[Part]:
-        """What each part has drawn so far.
+        """Energy of each part so far.
 
-        A counter that stops answering keeps its last figure, and `notes` says so.
+        A counter that fails keeps its last value, and `notes` says so.
         """
         for number, (part, counter) in enumerate(self._counters):
             try:
@@ -150,7 +148,7 @@ def _gpu(
 
 
 class Watts:
-    """An estimate: so many watts, all the time."""
+    """An estimate from constant power."""
 
     def __init__(self, watts: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._watts, self._clock, self._begun = watts, clock, clock()
@@ -161,7 +159,7 @@ class Watts:
 
 
 class _Zone:
-    """One RAPL counter, which begins again at zero when it reaches its range."""
+    """One RAPL counter, which wraps to zero at its range."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "energy_uj"
@@ -181,21 +179,21 @@ class _Zone:
 
 
 class RaplCounters:
-    """The processor packages of a machine, and memory where it is counted apart."""
+    """The CPU packages of a machine, plus memory where it is counted separately."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._zones = [_Zone(folder) for folder in folders]
 
     def joules(self) -> float:
-        """See `Counter`; a package of 300 W goes around in about a quarter of an hour."""
+        """See `Counter`; a package of 300 W wraps about every 15 minutes."""
         return sum(zone.joules() for zone in self._zones)
 
 
 def rapl_counters(root: Path = RAPL) -> RaplCounters | str:
-    """The processor's counters, or why there are none.
+    """The RAPL counters, or the reason there are none.
 
-    A package counts its cores (zones below it) already, but not its memory; the zone of the whole
-    platform counts the packages again and is left out.
+    A package includes its cores (subzones) but not its memory. The platform zone (psys) includes
+    the packages and is skipped.
     """
     if not root.is_dir():
         return "no RAPL counters here"
@@ -212,7 +210,7 @@ def rapl_counters(root: Path = RAPL) -> RaplCounters | str:
 
 
 class NvmlCounter:
-    """GPUs that count their own energy since the driver was loaded."""
+    """NVML counters, which run since the driver was loaded."""
 
     def __init__(self, nvml: Any, handles: Sequence[Any]) -> None:
         self._nvml, self._handles = nvml, handles
@@ -230,10 +228,10 @@ class NvmlCounter:
 
 
 def nvml_counter(uuids: Sequence[str]) -> NvmlCounter | str:
-    """The counter of these GPUs, or why there is none.
+    """The counters of these GPUs, or the reason there are none.
 
     Args:
-        uuids: such as `GPU-…`: torch and NVML number the GPUs differently.
+        uuids: `GPU-…`; torch and NVML number GPUs differently.
     """
     try:
         nvml: Any = importlib.import_module("pynvml")

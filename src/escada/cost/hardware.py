@@ -1,8 +1,4 @@
-"""The devices that a training runs on, as far as its cost is concerned.
-
-`hardware(torch.device("cuda"))` says what they are, how many there are and which entry of the table
-of known GPUs they belong to.
-"""
+"""The hardware of a training, as far as its cost is concerned."""
 
 from __future__ import annotations
 
@@ -19,17 +15,17 @@ from escada.runs.environment import cpu_name
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What computes.
+    """The devices of a training.
 
     Attributes:
-        kind: `cpu`, `cuda`, or `mps` for the GPU of an Apple chip.
-        title: what the processor or the GPU calls itself.
-        count: devices that compute, over all processes and machines.
-        here: those of them in this machine.
-        threads: that compute in this machine, of all its processes.
-        device: the GPU's entry in the table; None for a CPU or a GPU that is not there.
-        uuids: of the GPUs in this machine, as NVML knows them.
-        processes: that train together, over all machines.
+        kind: `cpu`, `cuda`, or `mps` (Apple GPU).
+        title: the name that the processor or GPU reports.
+        count: devices over all processes and machines.
+        here: devices in this machine.
+        threads: of all processes in this machine.
+        device: the GPU's entry in the table; None for a CPU or an unknown GPU.
+        uuids: NVML UUIDs of the GPUs in this machine.
+        processes: over all machines.
     """
 
     kind: DeviceKind
@@ -42,7 +38,7 @@ class Hardware:
     processes: int = 1
 
     def recorded(self) -> RecordedHardware:
-        """What a cost sheet says of it."""
+        """The hardware as recorded in a cost sheet."""
         return RecordedHardware(
             kind=self.kind,
             title=self.title,
@@ -55,7 +51,7 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class RecordedHardware:
-    """`Hardware` as JSON has it, its device by name."""
+    """`Hardware` in JSON, with the device by name."""
 
     kind: str
     title: str
@@ -66,12 +62,12 @@ class RecordedHardware:
 
 
 def hardware(device: torch.device) -> Hardware:
-    """What a training on this device computes with; with torchrun, all processes together."""
+    """Detect the hardware of a training on this device, with torchrun that of all processes."""
     threads = torch.get_num_threads()
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if device.type != "cuda":
-        # The processes of one machine share its processor: one device a machine.
+        # The processes of one machine share its CPU, which counts as one device.
         machines = max(1, processes // here)
         kind = "mps" if device.type == "mps" else "cpu"
         return Hardware(kind, cpu_name(), machines, 1, threads * here, None, (), processes)

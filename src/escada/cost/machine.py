@@ -1,8 +1,8 @@
-"""A machine as a plan sees it: its memory, its pace, what it draws.
+"""A machine as the planner sees it: memory, pace and power.
 
-known_gpu("rtx3060-12gb", spec)          # by the maker's sheet and an assumed efficiency
-unknown_gpu(parse_memory("12GB"))        # what fits; how long it takes is not known
-escada.training.plan.machine_here(spec)  # this one, its pace measured
+known_gpu("rtx3060-12gb", spec)          # datasheet values and an assumed efficiency
+unknown_gpu(parse_memory("12GB"), spec)  # memory only; the pace is unknown
+escada.training.plan.machine_here(…)     # this machine, with its pace measured
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from escada.models.saved import Setting
 from escada.spec import MODELS, Spec
 
 WIDTH = 768
-"""d_model of the Transformer that the table's efficiencies are of: GPT-2's."""
+"""d_model of the Transformer that the table's efficiencies refer to (GPT-2)."""
 NARROWER = 0.8
-"""A Transformer of another width reaches (d_model / 768) ^ 0.8 of that. Assumed, after an A100 with
-d_model 384: 22.4 ms for 16,384 tokens, 0.158 of its peak, where d_model 768 reaches 0.28
-(github.com/karpathy/nanoGPT issue 178, read 2026-11-30; 894 ms for 40 micro-batches)."""
+"""Efficiency scales with (d_model / 768) ^ 0.8. Assumed, from an A100: at d_model 384, 22.4 ms for
+16,384 tokens or 0.158 of its peak, against 0.28 at 768 (github.com/karpathy/nanoGPT issue 178, read
+2026-11-30; 894 ms for 40 micro-batches)."""
 MOST = 0.5
-"""No model is taken to reach more."""
+"""Upper limit of the assumed efficiency."""
 GPU_RESERVE_BYTES = 3 * 2**28
-"""Of a GPU's memory, 0.75 GiB that a training cannot have: driver, CUDA's context, holes in torch's
-cache. Assumed."""
+"""GPU memory unavailable to a training (0.75 GiB): driver, CUDA context and fragmentation of
+torch's cache. Assumed."""
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a machine takes a step: measured by parts, or a rate of operations.
+    """The speed of a machine: measured times of the parts of a step, or FLOP/s.
 
     Attributes:
-        basis: `measured` here, or `assumed`.
+        basis: `measured` or `assumed`.
         note: how.
-        sequences: of the micro-batch that was measured.
+        sequences: in the measured micro-batch.
         micro_batch_seconds: of its forward and backward pass.
         update_seconds: of clipping and optimizer.
-        flop_per_second: if it was not measured.
-        spread: the slow times (90 % quantile) over the fast ones (10 %), if it was measured.
+        flop_per_second: if not measured.
+        spread: the 90 % quantile of the times over the 10 % quantile, if measured.
     """
 
     basis: Literal["measured", "assumed"]
@@ -54,14 +54,14 @@ class Pace:
     spread: float | None = None
 
     def seconds_per_step(self, flops_per_step: float, sequences: int, batch: int) -> float:
-        """Seconds of an optimizer step of `batch` sequences in micro-batches of `sequences`."""
+        """Seconds per optimizer step of `batch` sequences in micro-batches of `sequences`."""
         if self.flop_per_second is not None:
             return flops_per_step / self.flop_per_second
         each = self.micro_batch_seconds * sequences / self.sequences
         return each * batch / sequences + self.update_seconds
 
     def to_json(self) -> dict[str, str | float | None]:
-        """As a plan and a cost sheet show it."""
+        """The pace, as in a plan or a cost sheet."""
         return {
             "basis": self.basis,
             "note": self.note,
@@ -74,16 +74,16 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What trains.
+    """The machine that trains.
 
     Attributes:
-        title: for people.
+        title: for display.
         setting: precision and kind of device.
-        memory_bytes: that a training can have; None where it is not known.
+        memory_bytes: available to a training; None if unknown.
         gpu: its entry in the table of GPUs.
-        watts: that it draws while it trains; None where it is not known.
-        watts_basis: where that is from.
-        pace: None where it is not known.
+        watts: drawn in training; None if unknown.
+        watts_basis: the source of `watts`.
+        pace: None if unknown.
     """
 
     title: str
@@ -95,7 +95,7 @@ class Machine:
     pace: Pace | None = None
 
     def seconds_per_step(self, flops_per_step: float, sequences: int, batch: int) -> float | None:
-        """Seconds of an optimizer step; None where the pace is not known."""
+        """Seconds per optimizer step; None if the pace is unknown."""
         if self.pace is None:
             return None
         return self.pace.seconds_per_step(flops_per_step, sequences, batch)
@@ -119,11 +119,11 @@ def known_gpu(name: str, spec: Spec, *, watts: float | None = None) -> Machine:
 
     Args:
         name: such as `rtx3060-12gb`.
-        spec: that it will train; decides precision and efficiency.
-        watts: the user's `device_watts`; None: the board's limit.
+        spec: the rung to train; determines precision and efficiency.
+        watts: the user's `device_watts`; None: the board's power limit.
 
     Raises:
-        EscadaError: not in the table, or a precision that it has not in hardware.
+        EscadaError: not in the table, or no hardware support for the precision.
     """
     gpu = device(name)
     wanted = spec.train.precision
@@ -143,7 +143,7 @@ def known_gpu(name: str, spec: Spec, *, watts: float | None = None) -> Machine:
 
 
 def assumed_efficiency(gpu: Device, spec: Spec) -> float:
-    """The fraction of its peak that the GPU is assumed to reach in the training of this rung."""
+    """The share of its peak that the GPU is assumed to reach with this rung."""
     stated: float | None = getattr(MODELS.load(spec.model.kind), "PLANNED_EFFICIENCY", None)
     if stated is not None:
         return gpu.efficiency.fraction * stated
@@ -164,7 +164,7 @@ def unknown_gpu(memory_bytes: int, spec: Spec, *, watts: float | None = None) ->
 
 
 def parse_memory(text: str) -> int:
-    """Bytes of `12GB`, `12 GiB` or `800M`; units are powers of 1024, as with memory chips.
+    """Parse `12GB`, `12 GiB` or `800M` to bytes; units are powers of 1024.
 
     Raises:
         EscadaError: not a number with a unit.

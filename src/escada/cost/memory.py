@@ -13,17 +13,17 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory held so far: of the GPU for CUDA, else of the process (resident set)."""
+    """Peak memory so far: allocated GPU memory for CUDA, else the resident set."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return peak_resident_bytes()
 
 
 def peak_resident_bytes() -> int:
-    """Largest resident set of this program.
+    """Peak resident set of this process.
 
-    On Linux `ru_maxrss` is not that: a process inherits the peak of the one that started it. The
-    high-water mark in /proc begins anew with each program.
+    Not `ru_maxrss` on Linux, which a process inherits from its parent; the high-water mark in /proc
+    is reset by exec.
     """
     if _STATUS.exists():
         found = re.search(r"^VmHWM:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
@@ -31,7 +31,7 @@ def peak_resident_bytes() -> int:
             return int(found[1]) * 1024
     if sys.platform == "win32":
         return psutil.Process().memory_info().peak_wset
-    import resource  # is not there on Windows
+    import resource  # not available on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -1,13 +1,12 @@
-"""The meter of a run: what each session took, added up over interruptions.
+"""The meter of a run: cost of each session, summed over interruptions.
 
     meter = Meter(run, device)
-    …  meter.save()  …          # beside every checkpoint: the sessions so far are on disk
+    …  meter.save()  …          # with every checkpoint
     write_sheet(run, meter, …)  # at the end: `escada.cost.sheet`
 
-A session is one process that trains the run, from its first calibration to its end. Its wall time
-and its energy were spent whether or not its last steps were lost, so they stay counted; only what
-came after the last checkpoint before a crash (a minute at most) is not known. Nothing happens
-inside a training step.
+A session is one process training the run. Its wall time and energy count even if its last steps
+were lost; only what followed the last checkpoint before a crash (at most a minute) is unknown.
+Nothing is measured inside a training step.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from escada.runs.record import PredictedCost
 from escada.runs.run import Run
 
 SCHEMA_VERSION = 2
-"""Of cost.json; 1 had the totals of the record and nothing else."""
+"""Of cost.json; version 1 held only the totals of the record."""
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
@@ -42,18 +41,17 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What one process took that trained the run.
+    """The cost of one session.
 
     Attributes:
         begun: date and time, UTC.
-        from_step: where it went on.
-        device: that computed.
-        wall_seconds: all of them.
-        validation_seconds: those of them in validations.
-        host_memory_bytes: the most that the process held.
-        device_memory_bytes: the most that its tensors held of the GPU; None on a CPU.
-        device_reserved_bytes: with what torch keeps beside them.
-        energy: of each part of the machine.
+        from_step: the step it started at.
+        wall_seconds: total, including validation.
+        validation_seconds: spent in validation.
+        host_memory_bytes: peak resident set.
+        device_memory_bytes: peak GPU memory in tensors; None on a CPU.
+        device_reserved_bytes: peak GPU memory reserved by torch's allocator.
+        energy: by part of the machine.
         notes: what could not be measured, and why.
     """
 
@@ -70,11 +68,7 @@ class Session:
 
 
 class Meter:
-    """The present session of a run, and those before it.
-
-    Args:
-        run: to be trained; its cost.json holds the earlier sessions.
-        device: that it is trained on.
+    """The current session of a run and the earlier ones, read from its cost.json.
 
     Raises:
         EscadaError: the user's cost settings or the run's cost.json cannot be read.
@@ -96,11 +90,11 @@ class Meter:
 
     @property
     def predicted(self) -> PredictedCost | None:
-        """What the plan had said, as far as cost.json knows."""
+        """The plan's prediction, if cost.json has one."""
         return self._before.predicted
 
     def timed(self, validate: Callable[[_Argument], _Result]) -> Callable[[_Argument], _Result]:
-        """The same validation, with its time counted."""
+        """Wrap `validate` so that its time is counted."""
 
         def validate_and_count(argument: _Argument) -> _Result:
             begun = time.monotonic()
@@ -111,7 +105,7 @@ class Meter:
         return validate_and_count
 
     def sessions(self) -> list[Session]:
-        """All sessions up to now, the present one last."""
+        """All sessions up to now, the current one last."""
         on_gpu = self.device.type == "cuda"
         allocated = torch.cuda.max_memory_allocated(self.device) if on_gpu else None
         reserved = torch.cuda.max_memory_reserved(self.device) if on_gpu else None
@@ -130,7 +124,7 @@ class Meter:
         return [*self._before.sessions, present]
 
     def save(self) -> None:
-        """Write the sessions to cost.json, which is no sheet yet.
+        """Write the sessions to cost.json, without the sheet's totals.
 
         Raises:
             EscadaError: the disk is full.
@@ -147,14 +141,14 @@ class Meter:
 
 
 class _Ledger(BaseModel):
-    """What cost.json holds of earlier sessions."""
+    """The part of cost.json about earlier sessions."""
 
     predicted: PredictedCost | None = None
     sessions: tuple[Session, ...] = ()
 
 
 def _on_disk(path: Path) -> _Ledger:
-    """What earlier sessions left; a file of another version has none to go on from."""
+    """Read earlier sessions; none if the file has another schema version."""
     table = with_present_names(read_json(path)) if path.exists() else {}
     if table.get("schema_version") != SCHEMA_VERSION:
         return _Ledger()
@@ -167,12 +161,12 @@ def _on_disk(path: Path) -> _Ledger:
 
 
 def with_present_names(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A cost.json, those of before 2026-12 too, with the names that its keys have now."""
+    """Rename keys of a cost.json written before 2026-12."""
     return {"sessions" if name == "sittings" else name: value for name, value in table.items()}
 
 
 def _last_step(run: Run) -> int:
-    """Where the session begins: the step of the last checkpoint, 0 when there is none."""
+    """The step of the last checkpoint; 0 if there is none."""
     folder = run.layout.checkpoints
     if not has_checkpoint(folder):
         return 0

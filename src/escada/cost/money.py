@@ -1,13 +1,12 @@
-"""What a training costs: electricity or rent, in dollars and reais, and the CO2 of its energy.
+"""What a training costs: electricity or rent, in dollars and reais, and CO2.
 
     prices = load_prices(["rent_usd_per_hour=0.30"])
     bill = prices.bill(hours=2.5, kwh=0.7, device=device("rtx4090-24gb"))
     bill.usd, bill.brl, bill.basis
 
-A device is *rented* (hours × price) or *owned* (kWh × price of electricity; what it cost to buy is
-not counted). The defaults are in `prices.toml`, each with its source and date. The user's own
-figures stand in one small TOML file, `cost.toml` in the user's configuration folder (or the file
-that `ESCADA_COST` names), and what is given on the command line goes before that.
+A device is *rented* (hours × price) or *owned* (kWh × price of electricity, without the purchase).
+Defaults are in `prices.toml`, with source and date. They are overridden by the user's `cost.toml`
+in the configuration folder (or the file named by `ESCADA_COST`), and that by the command line.
 """
 
 from __future__ import annotations
@@ -33,28 +32,28 @@ DEFAULT_GRID = "brazil"
 
 
 class CostSettings(Section):
-    """What a user can set; the keys of `cost.toml`. Absent: the default, with its source."""
+    """User settings, the keys of `cost.toml`. Absent ones have a default."""
 
     ownership: Ownership | None = None
-    """Whether the machine is rented or owned; absent: what is usual for the device."""
+    """Rented or owned; absent: what is usual for the device."""
     rent_usd_per_hour: float | None = Field(default=None, ge=0)
-    """For one device; makes the machine a rented one unless `ownership` says otherwise."""
+    """For one device; implies `rented` unless `ownership` is set."""
     electricity_usd_per_kwh: float | None = Field(default=None, ge=0)
     electricity_brl_per_kwh: float | None = Field(default=None, ge=0)
     brl_per_usd: float | None = Field(default=None, gt=0)
     grid: str | None = None
-    """A name of `known_grids()`."""
+    """One of `known_grids()`."""
     grid_g_per_kwh: float | None = Field(default=None, ge=0)
-    """Grams of CO2 for a kilowatt-hour, of a grid that is not in the table."""
+    """Grams of CO2 per kWh, for a grid that is not in the table."""
     device_watts: float | None = Field(default=None, gt=0)
-    """Draw of the GPU while it trains, for the estimate where it cannot be measured."""
+    """Power of the GPU in training, for estimates where it cannot be measured."""
     cpu_watts: float | None = Field(default=None, gt=0)
-    """Draw of the processor while it trains, for the estimate where it cannot be measured."""
+    """Power of the processor in training, for estimates where it cannot be measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number that somebody published, or that the user gave."""
+    """A published or user-supplied value, with its source."""
 
     value: float
     source: str
@@ -63,13 +62,13 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What hours and kilowatt-hours cost.
+    """The cost of hours and kilowatt-hours.
 
     Attributes:
-        basis: `rent` or `electricity`: what the money was paid for.
-        usd: dollars; None where the device is rented and no price is known.
+        basis: `rent` or `electricity`.
+        usd: None if the device is rented and no price is known.
         brl: the same in reais.
-        price: of an hour of one device or of a kilowatt-hour, in USD; None where it is not known.
+        price: USD per device hour or per kWh; None if unknown.
     """
 
     basis: Literal["rent", "electricity"]
@@ -80,15 +79,7 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """The prices that hold here and now.
-
-    Attributes:
-        electricity_usd_per_kwh: what a kilowatt-hour costs.
-        brl_per_usd: reais for a dollar.
-        grid: name of the grid.
-        grid_g_per_kwh: grams of CO2 for a kilowatt-hour of it.
-        settings: what the user set.
-    """
+    """Prices and emission factors in effect."""
 
     electricity_usd_per_kwh: Figure
     brl_per_usd: Figure
@@ -97,7 +88,7 @@ class Prices:
     settings: CostSettings
 
     def ownership_of(self, device: Device | None) -> Ownership:
-        """Whether a device is rented: as the user says, else as is usual (a CPU is owned)."""
+        """Whether a device is rented: as set by the user, else as is usual (a CPU is owned)."""
         if self.settings.ownership is not None:
             return self.settings.ownership
         if self.settings.rent_usd_per_hour is not None:
@@ -105,7 +96,7 @@ class Prices:
         return device.usual if device else "owned"
 
     def rent_usd_per_hour(self, device: Device | None) -> Figure | None:
-        """What an hour of one device costs; None when neither the user nor the table says."""
+        """Price per hour of one device; None if neither the user nor the table gives one."""
         if self.settings.rent_usd_per_hour is not None:
             return Figure(self.settings.rent_usd_per_hour, "the user")
         if device is None or device.rent is None:
@@ -115,13 +106,13 @@ class Prices:
     def bill(
         self, *, hours: float, kwh: float | None, device: Device | None, devices: int = 1
     ) -> Bill:
-        """What it costs to train.
+        """Compute the cost of a training.
 
         Args:
             hours: wall time.
-            kwh: energy of all devices together; None when it is not known.
-            device: that it ran on; None for a CPU or a device that is not in the table.
-            devices: how many are rented at once.
+            kwh: of all devices together; None: unknown.
+            device: None for a CPU or a GPU that is not in the table.
+            devices: rented at once.
         """
         if self.ownership_of(device) == "rented":
             price = self.rent_usd_per_hour(device)
@@ -132,14 +123,14 @@ class Prices:
         return Bill("electricity", amount, self._brl(amount), price)
 
     def co2_g(self, kwh: float) -> float:
-        """Grams of CO2 of this energy, by the grid's factor."""
+        """Grams of CO2, by the grid's factor."""
         return kwh * self.grid_g_per_kwh.value
 
     def _brl(self, usd: float | None) -> float | None:
         return None if usd is None else usd * self.brl_per_usd.value
 
     def to_json(self) -> dict[str, object]:
-        """As JSON, with the sources."""
+        """Prices with their sources."""
         return {
             "electricity_usd_per_kwh": asdict(self.electricity_usd_per_kwh),
             "brl_per_usd": asdict(self.brl_per_usd),
@@ -156,14 +147,14 @@ def _table() -> Table:
 
 
 def known_grids() -> list[str]:
-    """Grids with a factor in the table."""
+    """Names of the grids in the table."""
     return sorted(_table()["grids"])
 
 
 def _settings_path() -> Path | None:
-    """The user's `cost.toml`: what `ESCADA_COST` names, else that of the home folder, if any.
+    """The user's `cost.toml`: `ESCADA_COST`, else in the configuration folder.
 
-    Who has no home, or one that is not his own (a container's user), has no such file.
+    None for a user without a home directory, such as a container's.
     """
     if chosen := os.environ.get("ESCADA_COST"):
         return Path(chosen)
@@ -175,13 +166,13 @@ def _settings_path() -> Path | None:
 
 
 def load_prices(overrides: Sequence[str] = ()) -> Prices:
-    """The defaults, the user's file over them, `KEY=VALUE`s over both.
+    """Load the defaults, overridden by the user's file, overridden by `KEY=VALUE` strings.
 
     Args:
         overrides: such as `electricity_brl_per_kwh=0.95` or `grid=france`.
 
     Raises:
-        EscadaError: the file is no TOML, or a key or value makes no sense.
+        EscadaError: the file is not TOML, or a key or value is invalid.
     """
     path = _settings_path()
     settings = CostSettings() if path is None else _settings(_read(path), path)
@@ -199,7 +190,7 @@ _ALTERNATIVES = (
     ("electricity_usd_per_kwh", "electricity_brl_per_kwh"),
     ("grid", "grid_g_per_kwh"),
 )
-"""Two ways to say one thing: together in one place they are a contradiction."""
+"""Pairs of settings with the same meaning, which must not be set together in one place."""
 
 
 def _read(path: Path) -> Table:

@@ -1,11 +1,11 @@
-"""The most that this device multiplies in a second, measured: what a utilisation is a share of.
+"""Measured peak FLOP/s of this device, the reference for utilisation.
 
-A maker's sheet says what a device could do at its highest clock; a matrix multiplication of a good
-size says what it does here, in this precision and on these threads. It takes about a second and is
-kept in the user's cache for each device, number of threads, version of torch and precision.
+A datasheet gives the peak at the highest clock; a large matrix product gives it for this machine,
+precision and number of threads. It takes about a second and is cached per device, threads, torch
+version and precision.
 
-Other programs that are in the way make a peak too low. So it is measured for each of the first
-trainings, and again when a training ran faster than it, and the largest figure is kept.
+Other programs can make the figure too low, so it is measured in each of the first trainings, and
+again if a training exceeds it, and the maximum is kept.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from escada.runs.device import synchronize
 SCHEMA_VERSION = 1
 LIMIT_SECONDS = 1.5
 SIZES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
-"""Side of the square matrices, N; a device is at its best at one of them."""
+"""Side N of the square matrices; the best N differs by device."""
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MEASUREMENTS = 3
-"""As often it is measured, once for a training, before the cache is believed."""
+"""Measurements, one per training, before the cached value is trusted."""
 _LEAST_REPEATS = 3
 
 
@@ -37,10 +37,9 @@ class Peak:
     """A measured peak.
 
     Attributes:
-        flop_per_second: two operations a multiply-add.
-        precision: of the factors.
-        matrix_size: N of the N × N matrices that were fastest.
-        threads: of the process, which decide on a CPU.
+        flop_per_second: two operations per multiply-add.
+        matrix_size: N of the fastest N × N product.
+        threads: of the process; matters on a CPU.
     """
 
     flop_per_second: float
@@ -50,21 +49,18 @@ class Peak:
 
 
 def cached_peak(hardware: Hardware, precision: Precision) -> Peak | None:
-    """The peak of such a device as far as it was measured before; None when it was not."""
+    """The cached peak of this kind of device; None if not measured yet."""
     return _read(_path(_identity(hardware, precision)))[0]
 
 
 def measured_peak(
     device: torch.device, hardware: Hardware, precision: Precision, *, at_least: float = 0.0
 ) -> Peak:
-    """The peak of one device, from the cache or measured now.
+    """The peak of one device, cached or measured now.
 
     Args:
-        device: to measure on.
-        hardware: what it is.
-        precision: of the training.
-        at_least: FLOP/s that one device is known to have reached; a cached peak below it is
-            measured again.
+        at_least: FLOP/s that one device is known to have reached; a lower cached peak is measured
+            again.
     """
     identity = _identity(hardware, precision)
     path = _path(identity)
@@ -95,7 +91,7 @@ def _path(identity: dict[str, object]) -> Path:
 
 
 def _read(path: Path) -> tuple[Peak | None, int]:
-    """A peak of the cache and how often it was measured; None and 0 when it cannot be read."""
+    """A cached peak and its number of measurements; None and 0 if unreadable."""
     try:
         table = read_json(path)
         return Peak(**table["peak"]), int(table["measurements"])
@@ -106,7 +102,7 @@ def _read(path: Path) -> tuple[Peak | None, int]:
 def measure_peak(
     device: torch.device, precision: Precision, *, limit_seconds: float = LIMIT_SECONDS
 ) -> Peak:
-    """Multiply square matrices of several sizes and keep the best."""
+    """Time products of square matrices of several sizes and keep the best."""
     best, best_size = 0.0, 0
     sizes = SIZES["cpu" if device.type == "cpu" else "cuda"]
     share_seconds = limit_seconds / len(sizes)
@@ -122,7 +118,7 @@ def measure_peak(
 
 
 def _fits(device: torch.device, size: int) -> bool:
-    """Whether three fp32 matrices leave room in a GPU's own memory, beside the model."""
+    """Whether three fp32 matrices fit into GPU memory beside the model."""
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
@@ -132,12 +128,12 @@ def _fits(device: torch.device, size: int) -> bool:
 def product_seconds(
     device: torch.device, dtype: torch.dtype, size: int, limit_seconds: float
 ) -> float:
-    """Seconds of the fastest product of two square matrices within the limit, at least two.
+    """Seconds of the fastest product of two square matrices within the limit, of at least two.
 
-    On a GPU, of ten in a row.
+    On a GPU ten products are timed together.
     """
-    # Random factors: equal ones take less power, so that a GPU clocks higher than in training. A
-    # generator of their own: the training's random state is none of their business.
+    # Random factors, since constant ones draw less power and let a GPU clock higher than in
+    # training; a separate generator leaves the training's random state untouched.
     numbers = torch.Generator(device).manual_seed(0)
     a = torch.randn((size, size), generator=numbers, device=device).to(dtype)
     b = torch.randn((size, size), generator=numbers, device=device).to(dtype)
@@ -151,7 +147,7 @@ def product_seconds(
             torch.mm(a, b, out=out)
         synchronize(device)
         seconds = (time.perf_counter() - begun) / in_a_row
-        if repeats:  # the first one warms up
+        if repeats:  # skip the warm-up
             fastest = min(fastest, seconds)
         repeats += 1
     return fastest

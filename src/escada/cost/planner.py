@@ -1,12 +1,11 @@
-"""What a training will need, before it begins: parameters, operations, memory, time, energy, money.
+"""Predicts parameters, FLOPs, memory, time, energy and money of a training.
 
-    text = training_text(spec, corpus)                 # or None: no corpus at hand
+    text = training_text(spec, corpus)             # corpus may be None
     plan = make_plan(spec, model, text, machine, prices)
-    plan.to_json()                                 # what `escada plan --json` prints
+    plan.to_json()                                 # printed by `escada plan --json`
 
-Nothing here runs a model. How long a step takes comes with the machine: measured
-(`escada.training.plan`), or the peak of the maker's sheet times an assumed utilisation.
-docs/planner.md has the formulas and how near they come.
+No model runs here. The machine gives the pace: measured (`escada.training.plan`), or datasheet peak
+times an assumed efficiency. Formulas and their accuracy: docs/planner.md.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """See the module; hours and what follows from them are None where no pace is known."""
+    """A plan; hours and what depends on them are None if the pace is unknown."""
 
     spec: Spec
     machine: Machine
@@ -52,24 +51,24 @@ class TrainingPlan:
 
     @property
     def training_tokens(self) -> int | None:
-        """Predictions that will be trained."""
+        """Predictions trained."""
         return None if self.total_steps is None else self.total_steps * self.targets_per_step
 
     @property
     def seen_tokens(self) -> int | None:
-        """Tokens that will be read."""
+        """Input tokens read."""
         train = self.spec.train
         per_step = train.batch_sequences * train.window_tokens
         return None if self.total_steps is None else self.total_steps * per_step
 
     @property
     def training_flops(self) -> float | None:
-        """Of all steps."""
+        """FLOPs of all steps."""
         return None if self.total_steps is None else self.total_steps * self.flops_per_step
 
     @property
     def passes(self) -> float | None:
-        """How often a window of the text is trained."""
+        """Epochs: how often each window is trained."""
         if self.seen_tokens is None:
             return None
         windows = self.seen_tokens / self.spec.train.window_tokens
@@ -77,7 +76,7 @@ class TrainingPlan:
 
     @property
     def hours(self) -> float | None:
-        """Of training steps; validation and saving come on top."""
+        """Hours in training steps; excludes validation and saving."""
         if self.total_steps is not None and self.seconds_per_step is not None:
             return self.total_steps * self.seconds_per_step / 3600
         budget = self.spec.train.budget
@@ -85,32 +84,32 @@ class TrainingPlan:
 
     @property
     def fits(self) -> bool | None:
-        """Whether it fits into the machine's memory; None when that is not known."""
+        """Whether it fits into the machine's memory; None if unknown."""
         if self.machine.memory_bytes is None:
             return None
         return self.memory.total_bytes <= self.machine.memory_bytes
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Predictions; None where the pace is not known."""
+        """Predictions per second; None if the pace is unknown."""
         seconds = self.seconds_per_step
         return None if not seconds else self.targets_per_step / seconds
 
     @property
     def kwh(self) -> float | None:
-        """Energy of the hours."""
+        """Energy of the training."""
         watts, hours = self.machine.watts, self.hours
         return None if hours is None or watts is None else hours * watts / 1000
 
     @property
     def bill(self) -> Bill | None:
-        """Money for the hours."""
+        """Cost of the training."""
         if self.hours is None:
             return None
         return self.prices.bill(hours=self.hours, kwh=self.kwh, device=self.machine.gpu)
 
     def to_json(self) -> dict[str, object]:
-        """As JSON."""
+        """The plan for `escada plan --json`."""
         spec, tokens, bill = self.spec, self.training_tokens, self.bill
         per_parameter = None if tokens is None else tokens / self.parameters
         return {
@@ -153,15 +152,7 @@ class TrainingPlan:
 def make_plan(
     spec: Spec, model: LanguageModel, text: TrainingText, machine: Machine, prices: Prices
 ) -> TrainingPlan:
-    """Work out a plan.
-
-    Args:
-        spec: the resolved rung.
-        model: of the spec and the text's vocabulary; the meta device will do.
-        text: what is known of the text.
-        machine: that will train.
-        prices: that hold.
-    """
+    """Make a plan; `model` may be on the meta device."""
     train = spec.train
     largest = None
     if machine.memory_bytes is not None:
@@ -189,14 +180,14 @@ def make_plan(
 
 
 def micro_batch_of(spec: Spec, largest: int | None) -> int:
-    """The micro-batch of a training: the spec's own, or what fits if it leaves that open."""
+    """The spec's micro-batch, or `largest` if it leaves that open."""
     return spec.train.known_micro_batch or largest or spec.train.batch_sequences
 
 
 def _steps(
     spec: Spec, text: TrainingText, targets: int, flops: float, seconds: float | None
 ) -> int | None:
-    """Optimizer steps of the budget; None for minutes on a machine of unknown pace."""
+    """Optimizer steps of the budget; None for a time budget and unknown pace."""
     train = spec.train
     if train.budget.unit == "seconds" and seconds is None:
         return None
@@ -209,7 +200,7 @@ def _steps(
 
 
 def predicted_cost_of(plan: TrainingPlan) -> PredictedCost:
-    """What a plan foresees for the record and the cost sheet of a run."""
+    """The predictions of a plan, for the record and the cost sheet of a run."""
     bill = plan.bill
     return PredictedCost(
         hours=plan.hours,

@@ -1,10 +1,10 @@
-"""The cost sheet of a run, `cost.json`: tokens, operations, memory, hours, energy, money, CO2.
+"""The cost sheet of a run, `cost.json`: tokens, FLOPs, memory, hours, energy, money, CO2.
 
     write_sheet(run, meter, batches, totals, precision="bf16", status="finished")
     sheet = read_sheet(run.layout.cost)       # None: none yet, or of an older version
 
-The figures are at the top of the file under one name each; the tables below them say what they are
-made of. docs/cost.md has the formulas. What cannot be known is null, and `notes` says why.
+Totals are at the top of the file; the tables below break them down. Unknown values are null, and
+`notes` says why. Formulas: docs/cost.md.
 """
 
 from __future__ import annotations
@@ -31,29 +31,28 @@ from escada.text.batches import WindowBatches
 
 JOULES_PER_KWH = 3.6e6
 COMPARED = ("hours", "kwh", "usd", "brl", "memory_bytes", "tokens_per_second")
-"""What a plan may have predicted and a sheet has measured, under the same names in both."""
+"""Keys that a plan predicts and a sheet measures."""
 
 
 class TrainingTotals(BaseModel):
-    """What a training has come to, for its record and its sheet."""
+    """Totals of a training, for its record and its sheet."""
 
     step: int
     best_step: int
     best_bits_per_byte: float | None
     stopped_early: bool
     training_seconds: float
-    """In steps; validation and saving excluded."""
+    """In steps; excludes validation and saving."""
     training_tokens: int
-    """Predictions that were trained."""
+    """Predictions trained."""
     training_flops: float
     tokens_per_second: float | None
-    """Predictions; None before the first step."""
+    """Predictions per second; None before the first step."""
     peak_memory_bytes: int
-    """Of this process's device."""
 
 
 class EnergyPart(BaseModel):
-    """Energy by part and method, over the sessions."""
+    """Energy by part and method, summed over sessions."""
 
     part: str
     method: str
@@ -76,7 +75,7 @@ class Account(BaseModel):
     brl: float | None
     money_basis: str
     money_prices: list[dict[str, object]]
-    """What was paid for and at which price, each once."""
+    """Distinct prices paid, and for what."""
     co2_g: float | None
     grid: str
     grid_g_per_kwh: float
@@ -84,7 +83,7 @@ class Account(BaseModel):
 
 
 class TokenRates(BaseModel):
-    """Tokens (see `escada.cost.tokens`), and those of a second of training."""
+    """Tokens (see `escada.cost.tokens`), in total and per second of training."""
 
     unique: int
     seen: int
@@ -96,22 +95,22 @@ class TokenRates(BaseModel):
 
 
 class CostSheet(TrainingTotals, Account):
-    """A whole cost.json."""
+    """The content of cost.json."""
 
     schema_version: int = SCHEMA_VERSION
     status: str
     hours: float
     tokens: TokenRates
     memory_bytes: int | None
-    """The most that any session held: of the GPU, where there is one, else of the process."""
+    """Peak over all sessions: GPU memory if there is a GPU, else resident set."""
     host_memory_bytes: int | None
     device_memory_bytes: int | None
     device_reserved_bytes: int | None
     flop_per_second: float | None
     peak_flop_per_second: float | None
-    """Measured, of all its devices."""
+    """Measured, summed over all devices."""
     utilisation: float | None
-    """The share that the training got of that."""
+    """Share of `peak_flop_per_second` reached in training."""
     peak: Peak | None
     prices: dict[str, object]
     predicted: PredictedCost | None
@@ -120,10 +119,10 @@ class CostSheet(TrainingTotals, Account):
 
 
 def read_sheet(path: Path) -> CostSheet | None:
-    """A whole sheet; None when the training goes on, or an older version wrote the file.
+    """Read a complete sheet; None while the run is training, or for an older version.
 
     Raises:
-        EscadaError: it is no JSON, or damaged.
+        EscadaError: not JSON, or damaged.
     """
     table = with_present_names(read_json(path)) if path.exists() else {}
     if table.get("schema_version") != SCHEMA_VERSION or "hours" not in table:
@@ -136,7 +135,7 @@ def read_sheet(path: Path) -> CostSheet | None:
 
 
 def in_one_line(sheet: CostSheet) -> str:
-    """What a training cost, for a terminal, and what of it was not measured."""
+    """The cost for a terminal, and what of it was estimated or is unknown."""
     kwh = "energy unknown" if sheet.kwh is None else f"{sheet.kwh:.3g} kWh"
     if sheet.kwh is not None and sheet.energy_estimated:
         kwh += " (estimated)"
@@ -160,27 +159,20 @@ def write_sheet(
     precision: Precision,
     status: str,
 ) -> CostSheet:
-    """Write the run's cost.json.
+    """Write the run's cost.json and return its content.
 
     Args:
-        run: that was trained.
-        meter: of its present session.
-        batches: that it read.
-        totals: of the training.
-        precision: of its matrix products.
+        meter: of the current session.
         status: `finished` or `interrupted`.
-
-    Returns:
-        What was written.
 
     Raises:
         EscadaError: the disk is full.
     """
-    sessions = meter.sessions()  # before the peak is measured, which is no part of the training
+    sessions = meter.sessions()  # before the peak is measured, which must not count
     hardware, seconds = meter.hardware, totals.training_seconds
     rate = _rate(totals.training_flops, seconds)
     peak = cached_peak(hardware, precision)
-    if status == "finished":  # who interrupts a training does not want to wait
+    if status == "finished":  # do not delay an interruption
         reached = (rate or 0.0) / hardware.processes
         peak = measured_peak(meter.device, hardware, precision, at_least=reached)
     peak_rate = None if peak is None else peak.flop_per_second * hardware.processes
@@ -224,10 +216,7 @@ def _most(sizes: Iterable[int | None]) -> int | None:
 
 
 def account(sessions: Sequence[Session], prices: Prices) -> Account:
-    """Hours, energy, money and CO2 of some sessions.
-
-    A sum with an unknown part is unknown: an energy that leaves out the GPU is no energy.
-    """
+    """Sum hours, energy, money and CO2 over sessions; a sum with an unknown part is None."""
     energies = [_kwh(session) for session in sessions]
     kwh = _sum(energies)
     bills = [_bill(s, energy, prices) for s, energy in zip(sessions, energies, strict=True)]
@@ -255,7 +244,7 @@ def account(sessions: Sequence[Session], prices: Prices) -> Account:
 
 
 def _kwh(session: Session) -> float | None:
-    """Energy of a session; None when what computes in it was neither measured nor estimated."""
+    """Energy of a session; None if that of its main device is neither measured nor estimated."""
     needed = "cpu" if session.device.kind == "cpu" else "gpu"
     if all(part.part != needed for part in session.energy):
         return None

@@ -1,15 +1,14 @@
-"""Three ways to count the tokens of a training, which are often taken for one another.
+"""Three token counts of a training that are often confused.
 
-- *seen*: input tokens that were read, steps × sequences × window; a token read twice counts twice.
-- *unique*: places of the training stream that were an input at least once.
-- *trained*: predictions that had a loss, one for each token seen, or with `objective = "last"` one
-  for each window.
+- *seen*: input tokens read, steps × sequences × window, with repetitions.
+- *unique*: positions of the training stream read at least once.
+- *trained*: predictions with a loss: one per token seen, or with `objective = "last"` one per
+  window.
 
-seen / unique is how often the text was read; trained is what learning curves are drawn over. A
-window of 160 characters that trains its last position only, moved on by one, sees each character
-160 times for one prediction.
+seen / unique is the number of passes over the text; learning curves are drawn over trained. With
+`objective = "last"`, window 160 and stride 1, each character is seen 160 times per prediction.
 
-What a plan knows before there is a training is at the end: `training_text`, counted or estimated.
+`training_text` counts or estimates the tokens for a plan.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ from escada.text.token_cache import SPLIT, tokens_path
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """See the module."""
+    """Token counts; see the module docstring."""
 
     unique: int
     seen: int
     trained: int
     stream: int
-    """Tokens of the training stream, BOS and EOS included."""
+    """Tokens of the training stream, including BOS and EOS."""
 
 
 def count_tokens(batches: WindowBatches, steps: int) -> TokenCounts:
-    """The tokens of the first `steps` steps."""
+    """Count the tokens of the first `steps` steps."""
     windows = steps * batches.batch_sequences
     return TokenCounts(
         unique=_unique(batches, windows),
@@ -50,11 +49,11 @@ def count_tokens(batches: WindowBatches, steps: int) -> TokenCounts:
 
 
 def _unique(batches: WindowBatches, windows: int) -> int:
-    """Places that lie in at least one window.
+    """Positions covered by at least one window.
 
-    Only the first epoch has to be looked at: with every position trained it covers the stream, and
-    with the last one only, every epoch has the same windows. Each window, in the order of the
-    stream, adds what reaches up to the next one's start, or itself if that is less.
+    One epoch is enough: with all positions trained it covers the stream, and with the last only,
+    every epoch has the same windows. Each window, in stream order, adds the positions up to the
+    next window's start, at most its own length.
     """
     n_tokens = batches.stream.n_tokens
     if windows == 0:
@@ -67,12 +66,14 @@ def _unique(batches: WindowBatches, windows: int) -> int:
 
 
 DEFAULT_TRAINING_BYTES = 3_037_875
-"""UTF-8 bytes of the training split of the default corpus: what a plan assumes without a corpus."""
+"""UTF-8 bytes of the default corpus's training split, assumed when there is no corpus."""
 BYTES_PER_CHARACTER_TOKEN = 1.025
+"""Measured on the default corpus's training split."""
 CHARACTER_VOCABULARY = 213
-"""Both of the default corpus, whose characters seen three times or more these are."""
+"""Characters that occur three times or more in the default corpus's training split."""
 _BPE_BYTES_PER_TOKEN = ((1024, 2.378), (4096, 3.393), (16_384, 4.373))
-"""Of the default corpus's training split by vocabulary, BOS and EOS included (2026-11)."""
+"""Vocabulary size and UTF-8 bytes per token (BOS and EOS included) on the default corpus's training
+split (2026-11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,10 @@ class TrainingText:
     """The training split in tokens.
 
     Attributes:
-        tokens: of the packed stream.
+        tokens: in the packed stream.
         bytes: UTF-8 bytes of its documents.
-        vocab_size: V.
-        basis: `counted`; `estimated` from the bytes of a corpus; `assumed`: no corpus at hand, the
-            size of the default one.
+        basis: `counted`, `estimated` from the bytes of a corpus, or `assumed` (no corpus; the size
+            of the default one).
     """
 
     tokens: int
@@ -93,12 +93,12 @@ class TrainingText:
     basis: str
 
     def windows(self, train: TrainSpec) -> float:
-        """Windows of an epoch, as `escada.text.batches` counts them."""
+        """Windows per epoch, counted as in `escada.text.batches`."""
         spacing = train.window_tokens if train.objective == "all" else train.stride_tokens
         return math.ceil(self.tokens / spacing)
 
     def to_json(self) -> dict[str, int | str]:
-        """As JSON."""
+        """The training text as in a plan."""
         return {
             "training_tokens": self.tokens,
             "training_bytes": self.bytes,
@@ -108,7 +108,7 @@ class TrainingText:
 
 
 def training_text(spec: Spec, corpus: Corpus | None) -> TrainingText:
-    """What is known of the training split in the spec's tokens; nothing is prepared for it."""
+    """Count or estimate the training split in the spec's tokens, without preparing any."""
     n_bytes = DEFAULT_TRAINING_BYTES if corpus is None else corpus.text_bytes("train")
     if corpus is not None:
         manifest = tokens_path(corpus, spec.tokenizer) / SPLIT / MANIFEST
@@ -127,7 +127,7 @@ def _vocabulary(tokenizer: TokenizerSpec) -> int:
 
 
 def bytes_per_token(tokenizer: TokenizerSpec) -> float:
-    """UTF-8 bytes of Portuguese in a token, by the default corpus; straight in log V in between."""
+    """Estimated bytes per token of Portuguese, linear in log V between the measured points."""
     if tokenizer.vocab_size is None:
         return 1.0 if tokenizer.kind == "bytes" else BYTES_PER_CHARACTER_TOKEN
     (low, at_low), (middle, at_middle), (high, at_high) = _BPE_BYTES_PER_TOKEN

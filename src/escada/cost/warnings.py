@@ -1,4 +1,4 @@
-"""What a plan warns of, one sentence each."""
+"""Warnings of a plan, one sentence each."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ if TYPE_CHECKING:
     from escada.cost.planner import TrainingPlan
 
 COMPUTE_OPTIMAL_TOKENS = 20
-"""Training tokens a parameter at which a given number of operations is spent best (Hoffmann et al.
-2022, "Training Compute-Optimal Large Language Models"); their models were larger, and read their
-text once."""
+"""Compute-optimal training tokens per parameter (Hoffmann et al. 2022, "Training Compute-Optimal
+Large Language Models"); measured on larger models and a single epoch."""
 FEW_TOKENS = COMPUTE_OPTIMAL_TOKENS / 4
 MANY_TOKENS = COMPUTE_OPTIMAL_TOKENS * 10
 LONG_WARMUP = 0.1
 UNSTEADY = 1.5
-"""Slow steps over fast ones (90 % over 10 % quantile)."""
+"""Threshold of `Pace.spread` for a warning."""
 MANY_PASSES = 100
 RARE_TOKEN = 100
-"""Times that 95 % of a vocabulary should be seen at the least (Gowda and May 2020, "Finding the
-Optimal Vocabulary Size for Neural Machine Translation")."""
+"""Recommended minimum count of 95 % of a vocabulary (Gowda and May 2020, "Finding the Optimal
+Vocabulary Size for Neural Machine Translation")."""
 
 
 def warnings_of(plan: TrainingPlan) -> list[str]:
-    """Everything that the user should know before he starts, the gravest first."""
+    """All warnings of a plan, the most serious first."""
     found = [
         _memory(plan),
         _pace(plan),
@@ -85,7 +84,7 @@ def _passes(plan: TrainingPlan) -> str | None:
 
 
 def _vocabulary(plan: TrainingPlan) -> str | None:
-    """Zipf's law: the token of rank r is seen N / (r H(V)) times, H(V) = ln V + 0.577."""
+    """By Zipf's law the token of rank r occurs N / (r H(V)) times, H(V) = ln V + 0.577."""
     tokens, size = plan.text.tokens, plan.text.vocab_size
     if plan.spec.tokenizer.vocab_size is None:
         return None
