@@ -1,6 +1,6 @@
-"""What every model of the ladder promises, and all that the rest of escada knows of one.
+"""The interface of every model of the ladder, all that the rest of escada knows of one.
 
-A training tries the promises before its first step: `escada.generation.contract_check`.
+A training checks it before its first step (`escada.generation.contract_check`).
 
 Shapes, here and in every model file:
     B  sequences in a batch        T  tokens in a sequence       V  vocabulary
@@ -27,30 +27,30 @@ from escada.spec import MODELS, ModelConfig
 class DecodingState(Protocol):
     """What a model remembers of the tokens it has read, one row per sequence.
 
-    Rows may have read different numbers of tokens. `LanguageModel.advance` advances it in place.
+    Rows may have read different numbers of tokens. `LanguageModel.advance` updates it in place.
     """
 
     @property
     def batch_size(self) -> int:
-        """Rows."""
+        """The number of rows."""
         ...
 
     def select(self, rows: Tensor) -> Self:
-        """A state of its own with the rows of that index: int64, (B',); may repeat or drop rows."""
+        """A copy with the rows of this index: int64, (B',); it may repeat or drop rows."""
         ...
 
     @classmethod
     def concatenate(cls, states: Sequence[Self]) -> Self:
-        """Several states as one batch, in that order."""
+        """Concatenate states to one batch, in order."""
         ...
 
 
 class LanguageModel(nn.Module, ABC):
-    """A causal language model: the logits at t depend on ids up to t only.
+    """A causal language model: the logits at t depend only on ids up to t.
 
     Attributes:
         vocab_size: V.
-        context_tokens: the most tokens that it reads at once; None: its state carries any length.
+        context_tokens: maximum input length; None: unlimited (recurrent state).
     """
 
     vocab_size: int
@@ -58,35 +58,29 @@ class LanguageModel(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, ids_BT: Tensor) -> Tensor:
-        """Logits of the token after each position, from a fresh state.
+        """Logits of the next token at every position, from a fresh state.
 
         Args:
-            ids_BT: int64. T is at most `context_tokens`, if that is set.
+            ids_BT: int64; T is at most `context_tokens`.
 
         Returns:
             Logits, shape (B, T, V); fp32 unless autocast is on.
         """
 
     def last_logits(self, ids_BT: Tensor) -> Tensor:
-        """Logits of the token after the last position only, from a fresh state.
+        """Logits after the last position only, `forward(ids_BT)[:, -1]`: shape (B, V).
 
-        A model file may do better than this: with the output matrix at one position instead of T,
-        the window protocol saves most of its largest product.
-
-        Args:
-            ids_BT: as for `forward`.
-
-        Returns:
-            Logits, shape (B, V): `forward(ids_BT)[:, -1]`.
+        Models override this to apply the output matrix at one position instead of T, which is most
+        of the cost of the window protocol.
         """
         return self(ids_BT)[:, -1]
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are: ids go there, and states are made there.
+        """The device of the weights, of input ids and of states.
 
-        A model file asks this, and no layer of its own, since decoding packs layers: a packed one
-        is no parameter, and is on the CPU.
+        A model must use this and not a layer's device: layers packed for decoding have no
+        parameters and are on the CPU.
         """
         tensors = itertools.chain(self.parameters(), self.buffers())
         return next((tensor.device for tensor in tensors), torch.device("cpu"))
@@ -97,7 +91,7 @@ class LanguageModel(nn.Module, ABC):
 
     @abstractmethod
     def advance(self, ids_BT: Tensor, state: DecodingState) -> Tensor:
-        """Read T more tokens a row, in place, and return their logits (B, T, V), without gradients.
+        """Read T more tokens per row without gradients, updating `state`; logits (B, T, V).
 
         Raises:
             ValueError: a row would exceed `context_tokens`.
@@ -105,60 +99,59 @@ class LanguageModel(nn.Module, ABC):
 
     @abstractmethod
     def forward_flops_per_token(self, context_tokens: int) -> float:
-        """Floating-point operations of the forward pass for one token of a sequence of that length.
+        """FLOPs of the forward pass for one token of a sequence of that length.
 
-        Counts matrix multiplications only (2 per multiply-add), as in Kaplan et al. 2020: attention
-        over the mean causal length included, embedding look-ups excluded. Training is three times
-        that.
+        Matrix multiplications only (2 per multiply-add), as in Kaplan et al. 2020: with attention
+        over the mean causal length, without embedding look-ups. Training costs three times that.
         """
 
     def saved_bytes(self, window_tokens: int, setting: Setting) -> SavedBytes:
-        """What the forward pass of a training step keeps for the backward pass, without logits.
+        """Memory kept for the backward pass of a training step, without logits.
 
-        A model file states it in closed form; this one counts, on forward passes of one and of two
+        Models state it in closed form; the default measures forward passes of one and two
         sequences.
         """
         return counted(self, window_tokens, setting)
 
     def parts(self) -> Mapping[str, LanguageModel]:
-        """Of a mixture, the models that it mixes, each to be measured alone; else nothing."""
+        """The components of a mixture, each evaluated on its own; empty for other models."""
         return {}
 
     def make_room(self, weights: Mapping[str, Tensor]) -> None:
-        """Give every buffer the size that it has in `weights`, which are copied in afterwards.
+        """Resize buffers to those in `weights`, which are loaded afterwards.
 
-        Only a model whose buffers grow with its training text has anything to do here.
+        Only needed by models whose buffers depend on the training text.
         """
 
     def parameter_count(self) -> int:
-        """Parameters, tied ones once."""
+        """The number of parameters, tied ones counted once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
 class ReadsTrainingText(ABC):
-    """What a model adds to the contract that takes more from its training text than gradients."""
+    """Added interface of models that use their training text beyond gradients, such as counts."""
 
     @abstractmethod
     def read_training_text(self, ids_N: NDArray[np.int64], groups_N: NDArray[np.int64]) -> None:
-        """Take what the model wants, before its first step and before a resumed one.
+        """Read the training text; called before the first step, and again on resume.
 
         Args:
             ids_N: the whole text, `BOS text EOS BOS …`.
-            groups_N: the number of the group that each token belongs to.
+            groups_N: the group number of each token.
 
         Raises:
-            EscadaError: the text does not suit the model.
+            EscadaError: the text is unsuitable for the model.
         """
 
     @abstractmethod
     def training_nats(self, ids_BT: Tensor, starts_B: Tensor) -> Tensor:
-        """Nats of the targets of windows of that text, in place of the cross-entropy of `forward`.
+        """Nats of the targets, used as the loss instead of the cross-entropy of `forward`.
 
-        Before `read_training_text` too, where only time and memory are asked for.
+        Also called before `read_training_text`, to measure time and memory.
 
         Args:
-            ids_BT: windows with the token after each, (B, T + 1).
-            starts_B: where they begin in the text, which is read in a circle.
+            ids_BT: windows and the token after each, (B, T + 1).
+            starts_B: offsets in the text, which wraps around.
 
         Returns:
             Shape (B, T).
@@ -166,12 +159,12 @@ class ReadsTrainingText(ABC):
 
 
 def build_model(config: ModelConfig, vocab_size: int, seed: int) -> LanguageModel:
-    """A model with fresh weights: the same seed gives the same weights, whatever ran before.
+    """Make a model with fresh weights, which depend on the seed only.
 
-    The global random state is left as it was.
+    The global random state is left unchanged.
 
     Raises:
-        EscadaError: the model file's `Model` is no language model, or lacks a method of one.
+        EscadaError: the module's `Model` is not a language model, or lacks a method of one.
     """
     offered = MODELS.load(config.kind).Model
     if not (isinstance(offered, type) and issubclass(offered, LanguageModel)):

@@ -1,8 +1,8 @@
-"""Operations of `escada.models.modern` with a backward pass of their own.
+"""Operations of `escada.models.modern` with hand-written backward passes.
 
-A small model's step on a CPU is half element by element work, and its time is that of reading and
-writing. torch's autograd goes over the same numbers about three times as often as these do
-(docs/models.md has the measurement).
+On a CPU half of a small model's step is elementwise work, bound by memory bandwidth. torch's
+autograd makes about three times as many passes over the data as these do (measured in
+docs/models.md).
 
     K  tokens that a convolution looks back     S  K + T
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 EPSILON = 1e-6
 CHUNK = 16
-"""Steps of a recurrence that are taken one after the other; see `scan`."""
+"""Sequential steps of `scan` per chunk."""
 
 
 class _Rms(torch.autograd.Function):
@@ -32,7 +32,7 @@ class _Rms(torch.autograd.Function):
 
 
 def rms(x: Tensor) -> Tensor:
-    """Each vector divided by its root mean square (Zhang & Sennrich 2019), in fp32."""
+    """RMS norm without weights (Zhang & Sennrich 2019), in fp32."""
     return _apply(_Rms, x)
 
 
@@ -99,12 +99,12 @@ class _Convolution(torch.autograd.Function):
 
 
 def convolution(x_BSD: Tensor, weight_KD: Tensor, same_KBT1: Tensor | None) -> Tensor:
-    """x_t + the sum over k of w_k x_(t-k), with a weight a channel: (B, T, D).
+    """Depthwise causal convolution plus its input, x_t + sum over k of w_k x_(t-k): (B, T, D).
 
     Args:
         x_BSD: K tokens before the first one, then the T tokens.
-        weight_KD: (K + 1, D), that of the token itself first.
-        same_KBT1: 1 where token t - k is of t's document, for k = 1 to K; None: everywhere.
+        weight_KD: (K + 1, D); k = 0, the token itself, first.
+        same_KBT1: 1 if token t - k is in t's document, for k = 1 to K; None: all are.
     """
     return _apply(_Convolution, x_BSD, weight_KD, same_KBT1)
 
@@ -147,7 +147,7 @@ class _GatedRecurrence(torch.autograd.Function):
         dg_BTD = torch.addcmul(q_BTD + silu_BTD, silu_BTD, q_BTD, value=-1).mul_(n_BTD).mul_(dy_BTD)
         dh_BTD = _normalised_backward(dy_BTD * silu_BTD, n_BTD, scale_BT1)
         a_BTD = s_BTD if goes_on_BT1 is None else s_BTD * goes_on_BT1
-        # Of h comes d_t = dh_t + a_(t+1) d_(t+1): the same recurrence from the end.
+        # The gradient of h is d_t = dh_t + a_(t+1) d_(t+1): the recurrence run backwards.
         later_BTD = torch.cat([a_BTD[:, 1:], torch.zeros_like(a_BTD[:, :1])], dim=1)
         d_BTD = scan(later_BTD, dh_BTD, reverse=True)
         entered_BD = torch.zeros_like(h_BTD[:, 0]) if h_BD is None else h_BD
@@ -173,23 +173,23 @@ def gated_recurrence(
     """rms(h) silu(g) for h_t = a_t h_(t-1) + (1 - a_t) u_t, with a = sigmoid(z + b).
 
     Args:
-        zug_BTC: z, u and g side by side, (B, T, 3 D).
+        zug_BTC: z, u and g concatenated, (B, T, 3 D).
         bias_D: b.
-        value_BTD: added to u, if there is one.
-        goes_on_BT1: 0 where a document begins, which h does not enter; None: nowhere.
+        value_BTD: added to u; None: nothing.
+        goes_on_BT1: 0 at the first token of a document, which resets h; None: no resets.
         h_BD: the state before the first token, without gradient; None: zero.
 
     Returns:
-        (B, T, D), and h after the last token without gradient, (B, D).
+        (B, T, D), and the last h without gradient, (B, D).
     """
     return _apply(_GatedRecurrence, zug_BTC, bias_D, value_BTD, goes_on_BT1, h_BD)
 
 
 def scan(a_BTD: Tensor, x_BTD: Tensor, *, reverse: bool = False) -> Tensor:
-    """h_t = a_t h_(t-1) + x_t from zero, or in `reverse` h_t = a_t h_(t+1) + x_t.
+    """h_t = a_t h_(t-1) + x_t from zero, or with `reverse` h_t = a_t h_(t+1) + x_t.
 
-    Step by step this is T small operations. Here the chunks of `CHUNK` steps are taken beside each
-    other, each from zero; then what enters a chunk is added, times the product of its gates.
+    A plain loop takes T small operations. Instead, chunks of `CHUNK` steps run in parallel, each
+    from zero; then the incoming state of each chunk is added, times the product of its gates.
     """
     B, T, D = x_BTD.shape
     if T == 1:
@@ -202,7 +202,7 @@ def scan(a_BTD: Tensor, x_BTD: Tensor, *, reverse: bool = False) -> Tensor:
         apart = y_BTD.reshape(B, chunks, CHUNK, D).permute(2, 1, 0, 3)
         return apart.clone(memory_format=torch.contiguous_format)
 
-    gates, h = by_step(a_BTD), by_step(x_BTD)  # (step, chunk, B, D); both become running ones
+    gates, h = by_step(a_BTD), by_step(x_BTD)  # (step, chunk, B, D); turned into prefix results
     back = -1 if reverse else 1
     steps = range(CHUNK - 2, -1, -1) if reverse else range(1, CHUNK)
     for step in steps:
@@ -218,10 +218,10 @@ def scan(a_BTD: Tensor, x_BTD: Tensor, *, reverse: bool = False) -> Tensor:
 
 
 def _wide(x: Tensor) -> Tensor:
-    """fp32 of what autocast made narrower."""
+    """Convert what autocast made narrower to fp32."""
     return x.float() if x.element_size() < 4 else x
 
 
 def _apply(function: Any, *arguments: Tensor | None) -> Any:
-    # torch's own annotations leave the result of `apply` open
+    # torch's annotations leave the result of `apply` untyped
     return function.apply(*arguments)

@@ -1,11 +1,10 @@
-"""The parts that models are built of: a recurrent layer with weight-drop, attention, feed-forward.
+"""Building blocks of models: recurrent layer with weight-drop, attention, feed-forward.
 
-The recurrence runs in torch's fused kernels (oneDNN, cuDNN), attention in
-`scaled_dot_product_attention`, and query, key and value come from one matrix multiplication;
-docs/models.md has the measurements.
+Recurrence uses torch's fused kernels (oneDNN, cuDNN), attention `scaled_dot_product_attention`;
+measurements are in docs/models.md.
 
-Shapes are those of `escada.models.contract`; besides, S is the keys that a query may see, W the
-width of a cache, in tokens, and G the heads of all sequences, B times N.
+Shapes as in `escada.models.contract`, and: S keys that a query may see, W columns of a cache (in
+tokens), G heads of all sequences (B times N).
 """
 
 from __future__ import annotations
@@ -23,30 +22,29 @@ from escada.models.packed import PackedProduct
 
 CellKind = Literal["lstm", "gru"]
 GATES: dict[CellKind, int] = {"lstm": 4, "gru": 3}
-"""Blocks of H rows in the matrices of a cell, in PyTorch's order: LSTM i f g o, GRU r z n."""
+"""Blocks of H rows in a cell's matrices, in PyTorch's order: LSTM i f g o, GRU r z n."""
 
 
 class RecurrentLayer(nn.Module):
     """One LSTM or GRU layer over whole sequences, with weight-drop on its hidden-to-hidden matrix.
 
     Weight-drop (Merity et al. 2018, "Regularizing and Optimizing LSTM Language Models") zeroes
-    entries of that matrix with one mask for all steps and sequences of a forward pass. It
-    regularises the recurrence and leaves the fused kernels usable; dropout on the state at each
-    step (Keras' `recurrent_dropout`) does not.
+    entries of that matrix, with one mask per forward pass. Unlike dropout on the state at each step
+    (Keras' `recurrent_dropout`) it works with the fused kernels.
 
-    Both of PyTorch's bias vectors stay. An LSTM only sees their sum, so the forget gate's bias of 1
-    (Jozefowicz et al. 2015) is 1 in the input's and 0 in the hidden's.
+    Both PyTorch bias vectors exist. Only their sum matters to an LSTM, so the forget gate's bias of
+    1 (Jozefowicz et al. 2015) is 1 in the input's and 0 in the hidden's.
     """
 
     def __init__(self, kind: CellKind, d_in: int, d_hidden: int, weight_drop: float = 0.0) -> None:
         super().__init__()
         self.kind: CellKind = kind
         self.weight_drop = weight_drop
-        # Holds the weights under PyTorch's names, and on a GPU in the one block that cuDNN wants.
+        # Holds the weights under PyTorch's names, contiguous on a GPU as cuDNN requires.
         self.cell = (nn.LSTM if kind == "lstm" else nn.GRU)(d_in, d_hidden, batch_first=True)
         w_ih, w_hh, b_ih, b_hh = self.cell.parameters()
         with torch.no_grad():
-            nn.init.normal_(w_ih, std=d_in**-0.5)  # as much variance out as in
+            nn.init.normal_(w_ih, std=d_in**-0.5)  # preserves the variance
             for gate in w_hh.chunk(GATES[kind]):
                 nn.init.orthogonal_(gate)
             b_ih.zero_()
@@ -55,16 +53,16 @@ class RecurrentLayer(nn.Module):
                 b_ih[d_hidden : 2 * d_hidden] = 1.0
 
     def forward(self, x_BTD: Tensor, h_BH: Tensor, c_BH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Outputs (B, T, H), then h and c after the last step; a GRU hands `c_BH` back as is."""
+        """Outputs (B, T, H), and the last h and c; a GRU returns `c_BH` unchanged."""
         w_ih, w_hh, b_ih, b_hh = self.cell.parameters()
         weights: list[Tensor] = [w_ih, w_hh, b_ih, b_hh]
         if self.training and self.weight_drop:
             weights[1] = drop(w_hh, self.weight_drop)
         if self.kind == "lstm" and x_BTD.shape[1] == 1:
-            # oneDNN reorders the matrices at each call: that costs more than a single step.
+            # oneDNN reorders the matrices at each call, which costs more than a single step.
             h_BH, c_BH = torch.lstm_cell(x_BTD[:, 0], (h_BH, c_BH), *weights)
             return h_BH.unsqueeze(1), h_BH, c_BH
-        # The kernel's `train` only says whether to keep what a backward pass needs.
+        # The kernel's `train` only decides whether to save values for the backward pass.
         train = torch.is_grad_enabled()
         h_1BH = h_BH.unsqueeze(0)
         if self.kind == "gru":
@@ -80,9 +78,9 @@ class RecurrentLayer(nn.Module):
 
 
 def sinusoidal_positions(n_positions: int, width: int) -> Tensor:
-    """The table of Vaswani et al. 2017, section 3.5: (n_positions, width), sines in even columns.
+    """Sinusoidal positions (Vaswani et al. 2017, section 3.5): (n_positions, width).
 
-    Its root mean square is 1/sqrt(2) in every row.
+    Sines are in even columns. The root mean square of every row is 1/sqrt(2).
     """
     position_T1 = torch.arange(n_positions, dtype=torch.float64).unsqueeze(1)
     frequency = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
@@ -92,22 +90,22 @@ def sinusoidal_positions(n_positions: int, width: int) -> Tensor:
 
 @dataclass(slots=True)
 class CacheView:
-    """One layer's keys and values of the tokens read so far, and where the next ones go.
+    """One layer's cached keys and values, and where the next ones go.
 
-    All rows write into the same columns, so that one copy serves them all: a row that has read
-    less begins further right.
+    All rows write to the same columns, so that a single copy serves the batch; a row that has read
+    less starts further right.
     """
 
     keys_values_2BNWH: Tensor
     first: int
-    """Column where the row that has read most begins."""
+    """First column of the longest row."""
     end: int
     """Column of the first new token."""
     visible: Tensor | None
-    """0 where a new token may look and -inf elsewhere, to (B, 1, T, S); None: everywhere."""
+    """Mask, 0 for visible and -inf for hidden, broadcastable to (B, 1, T, S); None: all visible."""
 
     def attend(self, qkv_3BNTH: Tensor) -> Tensor:
-        """Write the new tokens' keys and values in place; what the tokens see, (B, N, T, H)."""
+        """Write the new tokens' keys and values in place, and attend: (B, N, T, H)."""
         tokens = qkv_3BNTH.shape[3]
         self.keys_values_2BNWH.narrow(3, self.end, tokens).copy_(qkv_3BNTH[1:])
         seen = self.keys_values_2BNWH.narrow(3, self.first, self.end + tokens - self.first)
@@ -121,26 +119,26 @@ class CacheView:
 def unfused_causal_attention(
     q_BNTH: Tensor, k_BNTH: Tensor, v_BNTH: Tensor, dropout: float
 ) -> Tensor:
-    """Causal attention as plain operations, for training on a CPU in bf16 or with dropout.
+    """Causal attention from plain operations, for training on a CPU in bf16 or with dropout.
 
-    In bf16 the backward pass of torch's fused kernel takes 2 to 20 times as long as that of two
-    batched matrix products (docs/models.md), and with dropout there is no fused kernel.
+    In bf16 the backward pass of torch's fused kernel is 2 to 20 times as slow as two batched matrix
+    products (docs/models.md); with dropout there is no fused kernel.
     """
     B, N, T, H = q_BNTH.shape
     q_GTH, k_GTH, v_GTH = (x.reshape(B * N, T, H) for x in (q_BNTH, k_BNTH, v_BNTH))
     later_TT = torch.full((T, T), -math.inf, dtype=q_BNTH.dtype).triu(1)
-    # Factor and mask within the product: 3 % of v_final's step.
+    # Scaling and masking within the product saves 3 % of v_final's step.
     scores_GTT = torch.baddbmm(later_TT, q_GTH, k_GTH.mT, alpha=H**-0.5)
     weights_GTT = scores_GTT.softmax(dim=-1, dtype=q_BNTH.dtype)
     if dropout:
-        # The values take the factor: they are far fewer than the weights.
+        # Rescale the values, which are far fewer than the weights.
         weights_GTT, factor = thinned(weights_GTT, dropout)
         v_GTH = v_GTH * factor
     return (weights_GTT @ v_GTH).view(B, N, T, H)
 
 
 class CausalSelfAttention(nn.Module):
-    """Attention in which a token sees itself and what came before (Radford et al. 2019)."""
+    """Multi-head causal self-attention (Radford et al. 2019)."""
 
     def __init__(
         self, d_model: int, n_heads: int, dropout: float, attention_dropout: float
@@ -153,9 +151,9 @@ class CausalSelfAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x_BTD: Tensor, stream_BTD: Tensor, cache: CacheView | None = None) -> Tensor:
-        """What the tokens see of x, added to the stream.
+        """Attention over x, projected and added to the stream.
 
-        The T tokens follow those in the cache; without one they are the whole sequence.
+        The T tokens follow those in the cache, if there is one.
         """
         B, T, D = x_BTD.shape
         qkv_BT3NH = self.qkv(x_BTD).view(B, T, 3, self.n_heads, D // self.n_heads)
@@ -184,8 +182,8 @@ def gelu(x: Tensor) -> Tensor:
 def gelu_by_sigmoid(x: Tensor) -> Tensor:
     """The same function, since (1 + tanh u) / 2 = sigmoid(2 u).
 
-    The kernels that torch compiles for a CPU take half as long with a sigmoid as with tanh
-    (docs/decisions/0007); without a compiler these would be six kernels.
+    torch.compile's CPU kernels are twice as fast with sigmoid as with tanh (docs/decisions/0007);
+    uncompiled this takes six kernels.
     """
     y = x.float()
     u = math.sqrt(2 / math.pi) * (y + 0.044715 * y**3)
@@ -193,7 +191,7 @@ def gelu_by_sigmoid(x: Tensor) -> Tensor:
 
 
 class FeedForward(nn.Module):
-    """Two layers with GPT-2's GELU between them."""
+    """Two linear layers with GPT-2's GELU between them."""
 
     def __init__(self, d_model: int, d_ff: int, dropout: float) -> None:
         super().__init__()
@@ -202,14 +200,14 @@ class FeedForward(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x_BTD: Tensor, stream_BTD: Tensor) -> Tensor:
-        """What they make of x, added to the stream."""
+        """Apply both layers to x and add the result to the stream."""
         up: nn.Module = self.up
         h_BTF = up.gelu(x_BTD) if isinstance(up, PackedProduct) else gelu(up(x_BTD))
         return add_to(stream_BTD, self.down, h_BTF, self.dropout)
 
 
 def add_to(stream: Tensor, layer: nn.Module, x: Tensor, dropout: Dropout) -> Tensor:
-    """What a layer, packed (which is for decoding alone) or plain, makes of x, on the stream."""
+    """Apply a layer, plain or packed (for decoding), to x and add the result to the stream."""
     if isinstance(layer, PackedProduct):
         return layer.add_to(stream, x)
     return stream + dropout(layer(x))

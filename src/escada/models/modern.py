@@ -4,19 +4,18 @@
         -> [+ a share of it, x + mixer(conv(rms(x))), x + feed-forward(conv(rms(x)))] L times
         -> rms -> logits
 
-- The mixer is a gated linear recurrence with an output gate, as in Griffin (De et al. 2024) and
-  minGRU (Feng et al. 2024): h_t = a h_(t-1) + (1 - a) u with a = sigmoid(z + b), then W (rms(h)
-  silu(g)). The biases b begin from -1 to 3, memories of 1 to 20 tokens.
-- The convolution is causal, one filter a channel, a few tokens wide, added to its input, and begins
-  at zero (Allen-Zhu 2025, "Canon layers").
-- The feed-forward has squared ReLU (So et al. 2021).
-- What a block adds begins at zero, and so do the logits; norms have no weights, nothing has a bias.
-- A table gives each n-gram a row by a hash; n-grams may share one. A step reads few rows, and their
-  gradient is sparse. The last block's mixer has a value embedding: each token adds its own to u.
-- With `document_start_id`, nothing is carried over that id: states, convolutions and n-grams begin
-  anew there, within a packed window as at the beginning of a text.
+- Mixer: a gated linear recurrence with an output gate, as in Griffin (De et al. 2024) and minGRU
+  (Feng et al. 2024): h_t = a h_(t-1) + (1 - a) u with a = sigmoid(z + b), then W (rms(h) silu(g)).
+  The biases b start between -1 and 3, memories of 1 to 20 tokens.
+- Convolution: causal, depthwise, a few tokens wide, residual, initially zero (Allen-Zhu 2025,
+  "Canon layers").
+- Feed-forward: squared ReLU (So et al. 2021).
+- Block outputs and logits start at zero; norms have no weights and linear layers no bias.
+- Tables map each n-gram to a row by a hash, with collisions; their gradients are sparse. The last
+  block's mixer has a value embedding, added to u for each token.
+- At `document_start_id` states, convolutions and n-grams are reset, also within a packed window.
 
-K is the width of a convolution, less one: the tokens that it looks back.
+K is the width of a convolution minus one: the number of tokens it looks back.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ from escada.models.saved import FP32_BYTES, SavedBytes, Setting, linear_weights
 from escada.spec import ModelConfig
 
 FIRST_BIASES = (-1.0, 3.0)
-"""Of the first and the last channel's gate."""
+"""Initial gate biases of the first and the last channel."""
 NO_ID = -1
-"""Stands for a token before the first one."""
+"""The id of positions before the first token."""
 HASH_FACTOR = 0x9E3779B97F4A7C15 - 2**64
 """2^64 over the golden ratio, as int64: multiplicative hashing (Knuth, TAOCP 3, 6.4)."""
 
@@ -49,23 +48,23 @@ class Config(ModelConfig):
     d_ff: int = Field(ge=1)
     n_layers: int = Field(ge=1)
     convolution_tokens: int = Field(default=3, ge=1)
-    """Width of the convolutions; 1: none looks back."""
+    """Width of the convolutions; 1 sees the current token only."""
     table_ngrams: tuple[Annotated[int, Field(ge=2, le=8)], ...] = (2, 3)
-    """Lengths of the n-grams that have a table."""
+    """Lengths of the n-grams with an embedding table."""
     table_rows: int = Field(default=65_536, ge=1)
     value_embedding: bool = True
     document_start_id: int | None = Field(default=None, ge=0)
-    """BOS: nothing is carried over it."""
+    """BOS; resets all state."""
 
 
 @dataclass(slots=True)
 class ModernState:
-    """What is carried from token to token.
+    """The decoding state.
 
     Attributes:
         ids_BN: the last tokens, `NO_ID` before the first.
-        taps_MBKD: what the two convolutions of each block read last, 2 L of them.
-        h_LBD: of the recurrences.
+        taps_MBKD: last inputs of the M = 2 L convolutions.
+        h_LBD: states of the recurrences.
     """
 
     ids_BN: Tensor
@@ -74,7 +73,7 @@ class ModernState:
 
     @property
     def batch_size(self) -> int:
-        """Rows."""
+        """The number of rows."""
         return self.ids_BN.shape[0]
 
     def select(self, rows: Tensor) -> Self:
@@ -97,16 +96,16 @@ class ModernState:
 
 
 class Convolution(nn.Module):
-    """A short causal convolution that adds to its input; see `fused.convolution`."""
+    """A short causal convolution plus its input; see `fused.convolution`."""
 
     def __init__(self, width: int, tokens: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(tokens, 1, width))  # filters, not a matrix
+        self.weight = nn.Parameter(torch.zeros(tokens, 1, width))  # 3-D: not a matrix for Muon
 
     def forward(
         self, x_BTD: Tensor, taps_BKD: Tensor, same_KBT1: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Same shape, and the last K tokens; `taps_BKD` are the K tokens before."""
+        """Outputs of the same shape, and the last K inputs; `taps_BKD` are the K inputs before."""
         before_BSD = torch.cat([taps_BKD, x_BTD], dim=1)
         last_BKD = before_BSD.detach()[:, before_BSD.shape[1] - taps_BKD.shape[1] :]
         return convolution(before_BSD, self.weight.squeeze(1), same_KBT1), last_BKD
@@ -128,13 +127,13 @@ class Mixer(nn.Module):
         goes_on_BT1: Tensor | None,
         h_BD: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """What is added to the stream, and h after the last token."""
+        """The output to add to the stream, and h after the last token."""
         y_BTD, h_BD = gated_recurrence(self.zug(x_BTD), self.bias, value_BTD, goes_on_BT1, h_BD)
         return self.out(y_BTD), h_BD
 
 
 class FeedForward(nn.Module):
-    """Two matrices with a squared ReLU between them."""
+    """Two linear layers with a squared ReLU between them."""
 
     def __init__(self, width: int, d_ff: int) -> None:
         super().__init__()
@@ -142,12 +141,12 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(d_ff, width, bias=False)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Same shape."""
+        """Apply both layers; same shape."""
         return self.down(squared_relu(self.up(x_BTD)))
 
 
 class Block(nn.Module):
-    """One step of the stack; see the module."""
+    """A mixer and a feed-forward, each with a convolution."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -160,7 +159,7 @@ class Block(nn.Module):
 
 
 class Model(LanguageModel):
-    """See the module; the weights are fp32."""
+    """The whole model, with fp32 weights."""
 
     context_tokens = None
 
@@ -222,7 +221,7 @@ class Model(LanguageModel):
         return self.output(self.read(ids_BT, state))
 
     def read(self, ids_BT: Tensor, state: ModernState) -> Tensor:
-        """What the logits read (B, T, D); `state` becomes the one after the last token."""
+        """The input of the output layer (B, T, D); updates `state`."""
         config, T = self.config, ids_BT.shape[1]
         back = config.convolution_tokens - 1
         before_BS = torch.cat([state.ids_BN, ids_BT], dim=1)
@@ -264,7 +263,7 @@ class Model(LanguageModel):
         return rms(x_BTD)
 
     def forward_flops_per_token(self, context_tokens: int) -> float:
-        """See `LanguageModel.forward_flops_per_token`; the length makes no difference here."""
+        """See `LanguageModel.forward_flops_per_token`; independent of the length."""
         width, d_ff = self.config.d_model, self.config.d_ff
         return self.config.n_layers * 2.0 * (4 * width**2 + 2 * width * d_ff) + (
             2.0 * width * self.vocab_size
@@ -273,10 +272,10 @@ class Model(LanguageModel):
     def saved_bytes(self, window_tokens: int, setting: Setting) -> SavedBytes:
         """See `LanguageModel.saved_bytes`.
 
-        A norm keeps its result and a factor (4 D + 4), a convolution what it reads (4 D, K tokens
-        more). A block keeps two of each, what its four matrices read (3 a D + a F), the squared
-        ReLU's positive part (a F), and of the recurrence z, u, g (12 D), gate, state and g's
-        sigmoid (12 D). A value embedding makes another u (4 D).
+        A norm saves its result and a factor (4 D + 4), a convolution its input (4 D, plus K
+        tokens). A block has two of each, and saves the inputs of its four matrices (3 a D + a F),
+        the positive part in the squared ReLU (a F), z, u, g of the recurrence (12 D) and its gate,
+        state and sigmoid of g (12 D). A value embedding makes another u (4 D).
         """
         config, a, T = self.config, setting.bytes_each, window_tokens
         D, F, L = config.d_model, config.d_ff, config.n_layers
@@ -286,7 +285,7 @@ class Model(LanguageModel):
         ids = 8 * (1 + len(self.tables))
         masks = 0 if config.document_start_id is None else f * (back + 1)
         value = 0 if self.values is None else f * D
-        last = 0 if a == f else a * D  # in fp32 the logits read the last norm's own result
+        last = 0 if a == f else a * D  # in fp32 the output layer reads the last norm's saved result
         token = ids + masks + 2 * norm + L * block + value + last
         sequence = T * token + 2 * L * back * convolution + f * L * D
         copies = 0 if a == f else a * linear_weights(self)
@@ -294,7 +293,7 @@ class Model(LanguageModel):
 
 
 def hashed(tokens_BT: Sequence[Tensor], rows: int) -> Tensor:
-    """A row of a table for the n-gram that ends at each position: the token, the one before, ..."""
+    """Table rows of the n-grams ending at each position, from the ids shifted by 0, 1, … tokens."""
     hashed_BT = torch.zeros_like(tokens_BT[0])
     for ids_BT in tokens_BT:
         hashed_BT = (hashed_BT ^ (ids_BT + 1)) * HASH_FACTOR

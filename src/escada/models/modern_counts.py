@@ -1,19 +1,18 @@
-"""The model of v_next_counts: `modern` mixed with counts, of the training text and of the document.
+"""The model of v_next_counts: `modern` mixed with n-gram counts of training text and document.
 
     p(w) = sum over k of g_k p_k(w)  +  g_network softmax(logits)(w)
 
-p_1 … p_K are Kneser-Ney with n-grams of up to k tokens of the training text; p_(K+1) … p_(K+C) go
-on from there with what followed the last 1 … C tokens earlier in the document. The gates g are a
-softmax of two things: what the network's last layer sees, and how much was counted after the
-context of each length, with the share that it leaves to the shorter one.
+p_1 … p_K are Kneser-Ney with training n-grams of up to k tokens; p_(K+1) … p_(K+C) extend them by
+what followed the last 1 … C tokens earlier in the document. The gates g are a softmax over a
+function of the network's last hidden state and, for each length, of the count of the context and
+its backoff weight.
 
-In training the counts of a token are those without its group (`ngrams.left_out`) and of what stands
-before it in its document, and only the probability of the target is needed. A network that sees its
-text a second time knows it better than any other text, and gates that learned there would trust it
-too much: they learn on every 16th piece of the text, which the network never learns, and nowhere
-else. The network learns from its own loss and, in part, from the mixture's.
+In training, a token's counts exclude its own group (`ngrams.left_out`) and later parts of its
+document, and only the target's probability is computed. A network is better on text it has trained
+on, and gates trained there would trust it too much. So the gates train on every 16th piece of the
+text, and the network on the others only. The network's loss combines its own and the mixture's.
 
-The counts travel with the weights: sorted keys and adjusted counts of each length, as buffers.
+The counts are saved with the weights, as buffers of sorted keys and adjusted counts per length.
 
     N  positions, B x T     K, C  lengths of n-grams     G  gates, K + C + 1     E  n-grams
 """
@@ -43,25 +42,25 @@ from escada.models.ngrams.levels import NOT_SEEN, Integers, Level, count_ngrams
 from escada.models.saved import SavedBytes, Setting
 
 LOG_TOTAL_SCALE = 1 / 3
-"""Of log(1 + count) as an input of the gates: about as large as the others."""
+"""Scale of log(1 + count) as a gate input, to match the other inputs."""
 PIECE_TOKENS, PIECES = 256, 16
-"""The gates learn on one of so many pieces of that length, the network on the others."""
+"""The gates train on one of `PIECES` pieces of this length, the network on the others."""
 
 
 class Config(modern.Config):
     """The `[model]` table of `kind = "modern_counts"`."""
 
     document_start_id: int = Field(ge=0)  # pyright: ignore[reportIncompatibleVariableOverride]
-    """BOS: nothing is carried over it, and no n-gram reaches over it."""
+    """BOS; resets all state, and no n-gram crosses it."""
     count_tokens: int = Field(default=6, ge=2, le=8)
-    """K: of the longest n-grams of the training text."""
+    """K: the longest n-grams of the training text."""
     document_tokens: int = Field(default=3, ge=0, le=3)
-    """C: of the longest context that is looked for in the document so far."""
+    """C: the longest context looked up in the document so far."""
     document_window: int = Field(default=1024, ge=1)
-    """How many tokens of the document are remembered."""
+    """Tokens of the document that are remembered."""
     gate_width: int = Field(default=32, ge=1)
     network_share: float = Field(default=0.5, ge=0, le=1)
-    """Of the network's training loss: its own cross-entropy; the rest is the mixture's."""
+    """Weight of the network's own cross-entropy in its loss; the rest is the mixture's."""
 
     @property
     def lengths(self) -> int:
@@ -71,12 +70,12 @@ class Config(modern.Config):
 
 @dataclass(slots=True)
 class MixedState:
-    """What is carried from token to token.
+    """The decoding state.
 
     Attributes:
-        network: its own.
-        rows_BK: of the n-grams of 1, 2, … K - 1 tokens that end at the last token.
-        ids_BW: of the last tokens, `NO_TOKEN` before the first.
+        network: the network's state.
+        rows_BK: rows of the n-grams of 1, 2, … K - 1 tokens that end at the last token.
+        ids_BW: the last tokens, `NO_TOKEN` before the first.
     """
 
     network: modern.ModernState
@@ -85,7 +84,7 @@ class MixedState:
 
     @property
     def batch_size(self) -> int:
-        """Rows of the batch."""
+        """The number of rows."""
         return len(self.rows_BK)
 
     def select(self, rows: Tensor) -> Self:
@@ -104,23 +103,23 @@ class MixedState:
 
 
 class Counts(nn.Module):
-    """The n-grams of one length, as they travel with the weights.
+    """The n-grams of one length, as saved with the weights.
 
     Attributes:
         keys_E: see `escada.models.ngrams.levels`.
-        counts_E: int32, adjusted as Kneser-Ney counts this length.
+        counts_E: int32, adjusted for Kneser-Ney.
     """
 
     keys_E: Tensor
     counts_E: Tensor
 
     def __init__(self, n_ngrams: int) -> None:
-        super().__init__()  # before a text is read: the first n-grams of all, seen once
+        super().__init__()  # placeholder until a text is read: the first n-grams, seen once
         self.register_buffer("keys_E", torch.arange(n_ngrams))
         self.register_buffer("counts_E", torch.ones(n_ngrams, dtype=torch.int32))
 
     def level(self) -> Level:
-        """The same as a level whose counts are the last word."""
+        """The counts as a `Level`, whose counts are already adjusted."""
         counts_E: NDArray[np.int32] = self.counts_E.cpu().numpy()
         return Level(self.keys_E.cpu().numpy(), counts_E, np.zeros_like(counts_E))
 
@@ -137,7 +136,7 @@ class CountTable:
 
     @classmethod
     def of(cls, levels: Sequence[Level], length: int, device: torch.device) -> Self:
-        """Of the n-grams of a length, at least 2."""
+        """Build the table of the n-grams of a length, at least 2."""
         table = Table.of(levels, length, longest=True)
         return cls(
             torch.from_numpy(table.tokens_E).to(device, torch.int64),
@@ -148,7 +147,7 @@ class CountTable:
         )
 
     def after(self, contexts_N: Tensor, vocab_size: int) -> Successors:
-        """What may follow contexts, given by their rows."""
+        """Successors of contexts, given by their rows."""
         seen_N = contexts_N != NOT_SEEN
         at_N = contexts_N.clamp_min(0)
         firsts_N = self.starts_C[at_N]
@@ -166,14 +165,14 @@ class CountTable:
 
 
 class Gate(nn.Linear):
-    """A layer of the gates. Steps of Muon, which are large however small the gradient, would close
-    the network's gate before it has learned anything."""
+    """A layer of the gates. Kept from Muon, whose large steps, independent of the gradient's size,
+    would close the network's gate before it has learned anything."""
 
     role = "vectors"
 
 
 class Model(LanguageModel, ReadsTrainingText):
-    """See the module."""
+    """The network, the counts and the gates that mix them."""
 
     context_tokens = None
 
@@ -194,7 +193,7 @@ class Model(LanguageModel, ReadsTrainingText):
         self._tables: tuple[Tensor, list[CountTable]] | None = None
         self._charged: tuple[Tensor, Tensor] | None = None
 
-    # What is taken from the training text
+    # Training
 
     def read_training_text(self, ids_N: Integers, groups_N: Integers) -> None:
         """See `ReadsTrainingText.read_training_text`."""
@@ -238,7 +237,7 @@ class Model(LanguageModel, ReadsTrainingText):
         ).view_as(targets_BT)
         steps_T = torch.arange(1, ids_BT.shape[1], device=starts_B.device)
         places_BT = (starts_B[:, None] + steps_T).cpu()
-        if self._charged is None:  # only time and memory are asked for
+        if self._charged is None:  # called only to measure time and memory
             none_BTK = torch.zeros(*targets_BT.shape, self.config.lengths, device=self.device)
             log_p_BTK = none_BTK - math.log(self.vocab_size)
             features_BTF = _features(none_BTK[..., 1:], none_BTK[..., 1:] + 1)
@@ -257,7 +256,7 @@ class Model(LanguageModel, ReadsTrainingText):
         gates_learn_BT = (places_BT // PIECE_TOKENS % PIECES == 0).to(self.device)
         return torch.where(gates_learn_BT, gates_BT, learned_BT)
 
-    # Reading on
+    # Inference
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         """See `LanguageModel.forward`."""
@@ -277,7 +276,7 @@ class Model(LanguageModel, ReadsTrainingText):
         return self._mix(ids_BT, state)
 
     def _mix(self, ids_BT: Tensor, state: MixedState) -> Tensor:
-        """Logits (B, T, V); `state` becomes the one after the last token."""
+        """Logits (B, T, V); updates `state`."""
         hidden_BTD = self.network.read(ids_BT, state.network)
         network_NV = self.network.output(hidden_BTD).flatten(0, 1).float().softmax(dim=1)
         single_V, tables = self._count_tables()
@@ -319,7 +318,7 @@ class Model(LanguageModel, ReadsTrainingText):
         return {"network": self.network, "counts": counts}
 
     def _rows(self, ids_BT: Tensor, state: MixedState) -> list[Tensor]:
-        """The row of the n-gram of 1, 2, … K - 1 tokens that ends at each token, (N,) each."""
+        """Rows of the n-grams of 1, 2, … K - 1 tokens that end at each token, (N,) each."""
         rows_BT, found = ids_BT, [ids_BT]
         for k, counts in enumerate(list(self.counts)[1:-1]):
             assert isinstance(counts, Counts)
@@ -335,12 +334,12 @@ class Model(LanguageModel, ReadsTrainingText):
         return [rows_BT.flatten() for rows_BT in found]
 
     def _log_gates(self, hidden_XD: Tensor, features_XF: Tensor) -> Tensor:
-        """log g, (X, G): of the lengths from 1 on, and of the network."""
+        """log g, (X, G): lengths from 1 on, then the network."""
         counts_XG = self.counts_out(torch.tanh(self.counts_in(features_XF)))
         return functional.log_softmax((self.gate(hidden_XD) + counts_XG).float(), dim=-1)
 
     def _count_tables(self) -> tuple[Tensor, list[CountTable]]:
-        """Probabilities of single tokens (V,), and the tables of the lengths from 2 on."""
+        """Unigram probabilities (V,), and the tables of the lengths from 2 on."""
         if self._tables is None or self._tables[0].device != self.device:
             levels = [counts.level() for counts in self.counts if isinstance(counts, Counts)]
             single_V = torch.from_numpy(single_tokens(levels[0], self.config.document_start_id))
@@ -350,16 +349,16 @@ class Model(LanguageModel, ReadsTrainingText):
             )
         return self._tables
 
-    # What it needs
+    # Cost
 
     def forward_flops_per_token(self, context_tokens: int) -> float:
-        """See `LanguageModel.forward_flops_per_token`; the counts are looked up."""
+        """See `LanguageModel.forward_flops_per_token`; counts are look-ups."""
         linear = (self.gate, self.counts_in, self.counts_out)
         gates = sum(2.0 * layer.in_features * layer.out_features for layer in linear)
         return self.network.forward_flops_per_token(context_tokens) + gates
 
     def saved_bytes(self, window_tokens: int, setting: Setting) -> SavedBytes:
-        """See `LanguageModel.saved_bytes`: the network's, and what the gates keep."""
+        """See `LanguageModel.saved_bytes`: the network's, and what the gates save."""
         network = self.network.saved_bytes(window_tokens, setting)
         K, width = self.config.lengths, self.config.gate_width
         gates = 4 * (2 * (K - 1) + 2 * width + 4 * (K + 1) + 2)
@@ -367,5 +366,5 @@ class Model(LanguageModel, ReadsTrainingText):
 
 
 def _features(totals_XK: Tensor, rests_XK: Tensor) -> Tensor:
-    """What the gates read of the counts: (X, 2 (K - 1))."""
+    """Gate inputs from the counts: (X, 2 (K - 1))."""
     return torch.cat([totals_XK.log1p() * LOG_TOTAL_SCALE, rests_XK], dim=-1)

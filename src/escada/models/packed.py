@@ -1,21 +1,20 @@
-"""Linear layers for decoding on a CPU: weights laid out, or narrowed, for products of few rows.
+"""Linear layers for decoding on a CPU: weights reordered, or narrowed, for products of few rows.
 
-A token that is decoded reads every weight once and does little with it, so its time is the time of
-reading. torch's plain product of one row with a matrix is far from the speed of the memory; oneDNN
-is near it when the matrix lies in the blocks that its kernels read, and narrower weights are fewer
-bytes. Three forms, which `escada.generation.weights` puts in the place of a model's layers:
+Decoding a token reads every weight once and is bound by memory bandwidth. torch's plain
+matrix-vector product is far from that bound; oneDNN is close if the matrix is in its blocked
+format, and narrower weights are fewer bytes. `escada.generation.weights` replaces a model's layers
+by one of:
 
 | form | weights | activations | products |
 |---|---|---|---|
 | fp32 | fp32 in oneDNN's blocks | fp32 | the plain layer's, up to rounding |
 | bf16 | bf16 in oneDNN's blocks | bf16 | summed in fp32 |
-| int8 | int8, a scale for each output | bf16 | of one token a row: int8; of more: bf16 |
+| int8 | int8, a scale per output | bf16 | one token per row: int8; more: bf16 |
 
-Norms are kept beside them in the format of the activations. A packed layer has the `weight` and
-`bias` of a plain one, for model files that read them; a linear layer's weight is unpacked each time
-that it is asked for, which is right but slow. Packed layers have no gradient, no
-place in a checkpoint, and cannot move to another device. A row's product does not depend on the
-rows beside it (tested), so neither does what it writes.
+Norms use the format of the activations. Packed layers keep the `weight` and `bias` attributes of
+plain ones; a linear layer's weight is unpacked at each access, which is slow. They have no
+gradient, are not saved in checkpoints and cannot move to another device. A row's result does not
+depend on the other rows of the batch (tested).
 """
 
 from __future__ import annotations
@@ -28,20 +27,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 ROWS_HINT = 16
-"""Rows that oneDNN chooses its blocks for."""
+"""Number of rows that oneDNN optimizes its blocks for."""
 INT8_BLOCK = 16
-"""Inputs that the int8 kernel takes at a time."""
+"""Inputs per block of the int8 kernel."""
 
 
 class PackedLayer(nn.Module):
-    """A layer that decoding alone uses.
+    """A layer for decoding only.
 
-    Calling it is calling `forward`, past the hooks that nobody hangs on it: with little work in
-    a layer the way through them counts.
+    Calling it bypasses torch's hooks, whose overhead is noticeable in small layers.
     """
 
     def __call__(self, x: Tensor) -> Tensor:
-        """See `forward`."""
+        """Call `forward`."""
         return self.forward(x)
 
 
@@ -51,30 +49,30 @@ class PackedNorm(PackedLayer):
     def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
         super().__init__()
         self._shape, self._epsilon = norm.normalized_shape, norm.eps
-        # torch's own annotations leave out that a norm may have neither
+        # torch's annotations do not say that a norm may have neither
         gain, bias = cast("Tensor | None", norm.weight), cast("Tensor | None", norm.bias)
         self.weight = None if gain is None else gain.detach().to(dtype)
         self.bias = None if bias is None else bias.detach().to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape."""
+        """Normalize; same shape."""
         return torch.layer_norm(x, self._shape, self.weight, self.bias, self._epsilon)
 
 
 class PackedProduct(PackedLayer):
-    """A linear layer, whose kernel may have more to do than the product."""
+    """A linear layer whose kernel may fuse an activation or a sum."""
 
     def gelu(self, x: Tensor) -> Tensor:
         """`forward`, then the tanh-GELU."""
         return functional.gelu(self(x), approximate="tanh")
 
     def add_to(self, stream: Tensor, x: Tensor) -> Tensor:
-        """`forward`, plus a stream of the same shape as its result."""
+        """`forward` plus `stream`, of the same shape as the result."""
         return stream + self(x)
 
 
 class PackedLinear(PackedProduct):
-    """A linear layer in fp32 or bf16, packed by oneDNN; GELU and the sum are part of its kernel."""
+    """A linear layer in fp32 or bf16, packed by oneDNN, with fused GELU and sum."""
 
     def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__()
@@ -104,12 +102,11 @@ class PackedLinear(PackedProduct):
 
 
 class Int8Linear(PackedProduct):
-    """A linear layer with int8 weights and one scale for each output; activations are bf16.
+    """A linear layer with int8 weights, one scale per output, and bf16 activations.
 
-    Symmetric: weight = scale · integer, with the scale that brings the row's greatest weight to
-    127. The kernel for int8 is the fastest for one row and falls behind bf16 where a prompt is
-    read; so pieces of more than one token a row take the same weights in bf16. The choice depends
-    on the piece alone, never on how many rows are read with it.
+    Symmetric: weight = scale · integer, where the largest weight of a row maps to 127. The int8
+    kernel is the fastest for one token per row but slower than bf16 for prompts, so longer inputs
+    use the same weights in bf16. The choice does not depend on the number of rows.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -117,11 +114,11 @@ class Int8Linear(PackedProduct):
         self.in_features, self.out_features = linear.in_features, linear.out_features
         weight = linear.weight.detach().float()
         scale_V = weight.abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny) / 127
-        # The kernel reads the scale as bf16: round to what it will be multiplied with.
+        # The kernel reads the scale in bf16, so quantize with the rounded scale.
         self._scale = scale_V.to(torch.bfloat16)
         scale_V1 = self._scale.float().unsqueeze(1)
         integers = (weight / scale_V1).round().clamp(-127, 127).to(torch.int8)
-        # The kernel reads whole blocks of inputs, beyond the end of the matrix if need be.
+        # The kernel reads whole blocks of inputs, past the end of the matrix.
         self._padding = (0, -self.in_features % INT8_BLOCK)
         self._integers = functional.pad(integers, self._padding).contiguous()
         bias = _bias_of(linear)
@@ -150,7 +147,7 @@ class Int8Linear(PackedProduct):
 
 
 def onednn_packs(dtype: torch.dtype) -> bool:
-    """Whether this machine's torch can pack linear layers of that type."""
+    """Whether this torch build can pack linear layers of that type."""
     if not torch.backends.mkldnn.is_available():
         return False
     return dtype != torch.bfloat16 or bool(_onednn()._is_mkldnn_bf16_supported())
@@ -158,22 +155,22 @@ def onednn_packs(dtype: torch.dtype) -> bool:
 
 @cache
 def bf16_attention_pays() -> bool:
-    """Whether this CPU multiplies bf16 in tiles (AMX).
+    """Whether this CPU has AMX.
 
-    torch's attention of one token a row with bf16 keys then takes two thirds of the time of fp32;
-    elsewhere it takes seven times as long (docs/generation.md).
+    With it, attention of one token per row takes two thirds of the fp32 time with bf16 keys;
+    without it, seven times as long (docs/generation.md).
     """
-    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch does not say
+    if not hasattr(torch.cpu, "get_capabilities"):  # older torch
         return False
     return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
 def _bias_of(linear: nn.Linear) -> Tensor | None:
-    # torch's own annotation leaves out that a layer may have none
+    # torch's annotation does not say that a layer may have none
     bias = cast("Tensor | None", linear.bias)
     return None if bias is None else bias.detach()
 
 
 def _onednn() -> Any:
-    # torch finds its operators by name at run time, which type checkers cannot see
+    # torch resolves its operators at run time, which type checkers cannot see
     return torch.ops.mkldnn

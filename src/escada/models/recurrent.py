@@ -4,12 +4,12 @@
         [-> norm -> layer l -> dropout, + its input] for l = 2 ..
         [-> norm] -> logits
 
-- A layer norm, if asked for, stands after every layer: before the next one and before the logits.
-- A residual path, if asked for, runs around every layer but the first, whose two widths may differ;
-  what it carries is not normalised (pre-norm, as in the Transformer).
-- Tied logits are `(h P) Eᵀ + b`, with a projection P only where E and h differ in width.
+- Optional layer norms follow every layer: before the next layer and before the logits.
+- Optional residual connections skip every layer but the first, whose widths may differ; the skipped
+  input is not normalised (pre-norm).
+- Tied logits are `(h P) Eᵀ + b`, with a projection P only if E and h differ in width.
 
-Each training window starts from a zero state. `advance` goes on from where it was, for any length.
+Each training window starts from a zero state. `advance` continues from its state, at any length.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from escada.spec import ModelConfig
 
 EXPORTS = ("transformers", "onnx")
 PLANNED_EFFICIENCY = 0.5
-"""Of a Transformer's on a GPU: an LSTM waits for its own last step. Assumed, without a source."""
+"""GPU efficiency relative to a Transformer: an LSTM's steps are sequential. Assumed."""
 SLOW_COMPILED = "cuDNN's kernels are nearly all of a recurrent step"
 INPUT_STD = 2.0
-"""Of what the first layer reads, and so of its first gates before their sigmoids. With less, an
-LSTM starts almost linear and is slow to leave that state (docs/models.md)."""
+"""Standard deviation of the first layer's input, and so of its first gates' pre-activations. With
+less, an LSTM starts almost linear and learns slowly at first (docs/models.md)."""
 LOGIT_STD = 0.25
-"""Standard deviation of the first logits; it adds 0.25²/2 nats to ln V."""
+"""Standard deviation of the initial logits; it adds 0.25²/2 nats to ln V."""
 FRESH_STATE_SIZE = 0.25
-"""About the root mean square of a fresh LSTM's outputs; a layer norm makes it 1."""
+"""Approximate root mean square of a fresh LSTM's outputs; with a layer norm it is 1."""
 
 LSTM_WORKSPACE = {2: 43, 4: 61}
-"""Bytes a token and hidden unit that oneDNN's LSTM keeps for its backward pass, by a: gates (4 a),
-states and the gradients that it will need of them, rows padded. Counted with torch 2.13 (November
-2026) for H from 128 to 512: 42.8 to 44.2 and 60.9 to 62.3."""
+"""Bytes per token and hidden unit that oneDNN's LSTM saves for backward, by a: gates (4 a),
+states and their gradients, with padding. Counted with torch 2.13 (November 2026) for H from 128
+to 512: 42.8 to 44.2 and 60.9 to 62.3."""
 CUDNN_WORKSPACE = 2
-"""Entries a token and hidden unit that cuDNN is taken to reserve beside the gates: not measured."""
+"""Entries per token and hidden unit that cuDNN is assumed to reserve besides the gates."""
 
 
 class Config(ModelConfig):
@@ -58,7 +58,7 @@ class Config(ModelConfig):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """On the embeddings and on the output of every layer."""
     recurrent_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Weight-drop: the share of the hidden-to-hidden matrix that a training pass does without."""
+    """Weight-drop: probability of dropping entries of the hidden-to-hidden matrix."""
     layer_norm: bool = False
     residual: bool = False
     tie_embeddings: bool = False
@@ -66,14 +66,14 @@ class Config(ModelConfig):
 
 @dataclass(slots=True)
 class RecurrentState:
-    """What the layers remember: shape (L, B, H) each; a GRU leaves `c_LBH` at zero."""
+    """States of the layers, shape (L, B, H) each; `c_LBH` is zero for a GRU."""
 
     h_LBH: Tensor
     c_LBH: Tensor
 
     @property
     def batch_size(self) -> int:
-        """Rows."""
+        """The number of rows."""
         return self.h_LBH.shape[1]
 
     def select(self, rows: Tensor) -> Self:
@@ -89,7 +89,7 @@ class RecurrentState:
 
 
 class Model(LanguageModel):
-    """A recurrent language model; its weights are fp32 and freshly initialised."""
+    """A recurrent language model with fresh fp32 weights."""
 
     context_tokens = None
 
@@ -120,13 +120,13 @@ class Model(LanguageModel):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Inputs of `INPUT_STD`; logits small enough for a first loss close to ln V."""
+        """Scale inputs to `INPUT_STD`, and logits for a first loss close to ln V."""
         state_size = 1.0 if self.config.layer_norm else FRESH_STATE_SIZE
         output_std = LOGIT_STD / state_size / self.output.in_features**0.5
         nn.init.normal_(self.output.weight, std=output_std)
         nn.init.zeros_(self.output.bias)
         self.input_scale = 1.0
-        if self.config.tie_embeddings:  # one matrix, so the inputs are scaled instead
+        if self.config.tie_embeddings:  # E is also the output matrix, so scale the inputs instead
             self.input_scale = INPUT_STD / output_std
         else:
             nn.init.normal_(self.embedding.weight, std=INPUT_STD)
@@ -154,11 +154,11 @@ class Model(LanguageModel):
         return self._logits(self._read(ids_BT, state))
 
     def _logits(self, read: Tensor) -> Tensor:
-        """Logits (…, V) of what the last layer hands on, (…, H)."""
+        """Logits (…, V) from the last layer's output (…, H)."""
         return self.output(self.projection(read))
 
     def _read(self, ids_BT: Tensor, state: RecurrentState) -> Tensor:
-        """What the logits read (B, T, H); `state` becomes the one after the last token."""
+        """The input of the output layer (B, T, H); updates `state`."""
         x_BTD = self.dropout(self.embedding(ids_BT) * self.input_scale)
         read_BTD = x_BTD
         h, c = list(state.h_LBH), list(state.c_LBH)
@@ -167,16 +167,16 @@ class Model(LanguageModel):
             y_BTH = self.dropout(y_BTH)
             x_BTD = x_BTD + y_BTH if self.config.residual and index > 0 else y_BTH
             read_BTD = norm(x_BTD)
-        # Under autocast the kernels may hand back a narrower type; the state keeps its own.
+        # Under autocast the kernels may return a narrower type; the state keeps its own.
         state.h_LBH = torch.stack(h).to(state.h_LBH.dtype)
         state.c_LBH = torch.stack(c).to(state.c_LBH.dtype)
         return read_BTD
 
     def forward_flops_per_token(self, context_tokens: int) -> float:
-        """See `LanguageModel.forward_flops_per_token`; the length makes no difference here.
+        """See `LanguageModel.forward_flops_per_token`; independent of the length.
 
-        Worked by hand, since no counter sees into the fused kernels: a layer multiplies its input
-        (D) and its state (H) into G·H gates, 2·G·H·(D + H); then come projection and logits.
+        In closed form, since FLOP counters do not see into the fused kernels: a layer multiplies
+        its input (D) and its state (H) into G·H gates, 2·G·H·(D + H); then projection and logits.
         """
         config = self.config
         gates, d_hidden = GATES[config.cell], config.d_hidden
@@ -191,9 +191,9 @@ class Model(LanguageModel):
     def saved_bytes(self, window_tokens: int, setting: Setting) -> SavedBytes:
         """See `LanguageModel.saved_bytes`.
 
-        A layer keeps, a token: what its cell needs (`cell_bytes`), a mask (H) and what a norm reads
-        (H and its statistics), if that is not the cell's own output; then come what projection and
-        logits read. On a GPU a norm works in fp32; on a CPU a GRU hands on the fp32 of its state.
+        Per token, a layer saves what its cell needs (`cell_bytes`), a mask (H) and the input of a
+        norm (H and its statistics) unless that is the cell's own output; then the inputs of
+        projection and logits. On a GPU norms work in fp32; on a CPU a GRU's output is fp32.
         """
         config, a = self.config, setting.bytes_each
         H, T = config.d_hidden, window_tokens
@@ -237,12 +237,12 @@ def cell_bytes(
     setting: Setting,
     weight_drop: bool,
 ) -> SavedBytes:
-    """What one recurrent layer keeps: `per_sequence` is a token's here, T tokens make a sequence.
+    """What one recurrent layer saves; `per_sequence` is per token here.
 
-    On a CPU, autocast or not, torch has a fused kernel for the LSTM and runs a GRU step by step: a
-    step keeps its gates (3 a H), what multiplies them and the state (4 a H in fp32; 3 a H and 4 H
-    where that is narrower). A matrix with weight-drop is no parameter that autocast's cache knows,
-    so each step of a GRU but the first makes a copy of its own.
+    On a CPU torch has a fused kernel for the LSTM and runs a GRU step by step, with or without
+    autocast: a step saves its gates (3 a H) and their products with the state (4 a H in fp32;
+    3 a H and 4 H if narrower). Autocast does not cache a matrix with weight-drop, which is no
+    parameter, so each step of a GRU but the first copies it.
     """
     a, G, H = setting.bytes_each, GATES[cell], d_hidden
     narrow, recurrent = a != FP32_BYTES, G * d_hidden * d_hidden
@@ -251,7 +251,7 @@ def cell_bytes(
         once += setting.mask_bytes(FP32_BYTES) * recurrent + (0 if narrow else a * recurrent)
     if cell == "gru" and setting.device == "cpu":
         if narrow:
-            once -= a * G * H * 2  # biases: only the fused kernels keep them
+            once -= a * G * H * 2  # biases, which only the fused kernels save
             if weight_drop:
                 once += (window_tokens - 2) * a * recurrent
         return SavedBytes(a * d_in + 3 * a * H + (3 * a + FP32_BYTES) * H, once)

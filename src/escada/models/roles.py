@@ -1,17 +1,17 @@
-"""What each parameter of a model is for, so that an optimizer can give each kind its own rate.
+"""The role of each parameter, so that an optimizer can have a learning rate per role.
 
     roles = parameter_roles(model)
-    roles["matrices"]           # the parameters that Muon is made for
+    roles["matrices"]           # the parameters for Muon
 
 | role | parameters |
 |---|---|
 | `tables` | embeddings with sparse gradients: a step changes few rows |
 | `embeddings` | all other embeddings, tied to the output or not |
 | `output` | the matrix that gives the logits |
-| `matrices` | every other matrix, that is, parameter of two dimensions |
-| `vectors` | norms, biases, filters and whatever else is no matrix |
+| `matrices` | every other two-dimensional parameter |
+| `vectors` | norms, biases, filters and all others |
 
-A module whose class has a `role` says it for its own parameters.
+A class attribute `role` of a module sets the role of its own parameters.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 
 def parameter_roles(model: nn.Module) -> dict[Role, list[nn.Parameter]]:
-    """The parameters of a model by role, in its own order, tied ones once.
+    """The parameters of a model by role, in model order, tied ones once.
 
-    The output is known by its shape: a linear layer that gives `model.vocab_size` numbers.
+    The output is recognised by its shape: a linear layer with `model.vocab_size` outputs.
     """
     vocab_size = getattr(model, "vocab_size", None)
     named: dict[int, Role] = {}

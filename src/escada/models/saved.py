@@ -1,11 +1,10 @@
-"""What a forward pass keeps in memory for its backward pass.
+"""Memory that a forward pass keeps for the backward pass.
 
-Every model says it in closed form (`LanguageModel.saved_bytes`); `count_saved_bytes` counts it on a
-real forward pass. The tests hold the one against the other, and a model file that brings no closed
-form is counted.
+Models give it in closed form (`LanguageModel.saved_bytes`), tested against `count_saved_bytes`,
+which measures a real forward pass and is the default for models without a closed form.
 
     saved = model.saved_bytes(window_tokens, setting)
-    saved.of(sequences)         # bytes after the forward pass of a micro-batch, logits not included
+    saved.of(sequences)         # bytes after the forward pass of a micro-batch, without logits
 
 Symbols, here and in the models' formulas: D, H, F widths, V vocabulary, G gates, T tokens of a
 window; a = 4 bytes in fp32, 2 in bf16 or fp16.
@@ -29,24 +28,24 @@ FP32_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where and how a model is trained, as far as its memory depends on it."""
+    """The parts of a training's setup that affect its memory."""
 
     precision: Literal["fp32", "bf16", "fp16"]
     device: Literal["cpu", "cuda"]
     keeps_large: bool = False
-    """On a CPU: freed blocks of any size stay with the process, not only small ones."""
+    """On a CPU: the allocator keeps freed blocks of any size, not only small ones."""
 
     @property
     def bytes_each(self) -> int:
-        """a: bytes of an entry that a matrix product reads or writes."""
+        """a: bytes per entry of the operands of matrix products."""
         return FP32_BYTES if self.precision == "fp32" else 2
 
     def mask_bytes(self, bytes_each: int) -> int:
-        """Bytes of an entry of a dropout mask: on a CPU a factor in the tensor's own type."""
+        """Bytes per entry of a dropout mask; on a CPU it has the tensor's own type."""
         return 1 if self.device == "cuda" else bytes_each
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """The context of the forward pass."""
+        """The context for forward passes."""
         if self.precision == "fp32":
             return contextlib.nullcontext()
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
@@ -54,20 +53,20 @@ class Setting:
 
 
 def setting_of(precision: Literal["fp32", "bf16", "fp16"], device: torch.device) -> Setting:
-    """The setting of a device; an Apple GPU, which shares the machine's memory, counts as a CPU."""
+    """The setting for a device; an Apple GPU, with its shared memory, counts as a CPU."""
     return Setting(precision, "cuda" if device.type == "cuda" else "cpu")
 
 
 @dataclass(frozen=True, slots=True)
 class SavedBytes:
-    """Memory between forward and backward pass, besides weights and logits.
+    """Memory between forward and backward pass, without weights and logits.
 
     Attributes:
-        per_sequence: grows with the micro-batch.
-        once: whatever its size: copies of the weights in the narrower format, masks of weights.
-        kernel_blocks: how many of its layers have a kernel with a workspace of its own.
-        kernel_block: bytes of such a workspace, of one sequence; part of `per_sequence`.
-        usual_block: bytes of what one operation keeps otherwise, of one sequence.
+        per_sequence: proportional to the micro-batch.
+        once: independent of it: copies of the weights in lower precision, masks of weights.
+        kernel_blocks: number of layers whose kernel has its own workspace.
+        kernel_block: bytes of such a workspace, per sequence; included in `per_sequence`.
+        usual_block: bytes that one other operation saves, per sequence.
     """
 
     per_sequence: float
@@ -77,14 +76,14 @@ class SavedBytes:
     usual_block: float = 0.0
 
     def of(self, sequences: int) -> float:
-        """Bytes of a micro-batch."""
+        """Bytes for a micro-batch."""
         return self.per_sequence * sequences + self.once
 
 
 def counted(model: LanguageModel, window_tokens: int, setting: Setting) -> SavedBytes:
-    """Count a model's saved bytes on forward passes of one and of two sequences.
+    """Measure a model's saved bytes on forward passes of one and of two sequences.
 
-    A model on the meta device is given memory on the CPU for it, all zeros.
+    A model on the meta device is first materialised on the CPU, with zeros.
     """
     if next(model.parameters()).is_meta:
         model = copy.deepcopy(model).to_empty(device="cpu")
@@ -98,9 +97,9 @@ def counted(model: LanguageModel, window_tokens: int, setting: Setting) -> Saved
 def count_saved_bytes(
     model: LanguageModel, sequences: int, window_tokens: int, setting: Setting
 ) -> int:
-    """Bytes of the storages that autograd keeps for one forward pass.
+    """Bytes of the storages that autograd saves in one forward pass.
 
-    Not counted: parameters and buffers, and what the logits' own matrix product does not need.
+    Excludes parameters, buffers, and what only follows the logits' matrix product.
     """
     device = next(model.parameters()).device
     own = {
@@ -122,7 +121,7 @@ def count_saved_bytes(
         torch.autograd.graph.saved_tensors_hooks(keep, _as_is),
         setting.autocast(),
     ):
-        logits_BTV = model(ids_BT)  # held: what it keeps alive must not be freed and counted twice
+        logits_BTV = model(ids_BT)  # held, so that storages are not freed and counted twice
     model.train(was_training)
     found = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     del logits_BTV
@@ -134,6 +133,6 @@ def _as_is(tensor: Tensor) -> Tensor:
 
 
 def linear_weights(model: nn.Module) -> int:
-    """Entries of the matrices of linear layers, tied ones once: what autocast makes copies of."""
+    """Entries of the matrices of linear layers, tied ones once; autocast copies these."""
     matrices = {id(m.weight): m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear)}
     return sum(matrices.values())

@@ -4,13 +4,13 @@
         -> [x + attention(norm(x)), then x + feed-forward(norm(x))] L times
         -> norm -> logits
 
-Biases everywhere but on the logits, tanh-GELU, tied embeddings (Radford et al. 2019). v_final
-learns its positions; v5's are the sinusoidal table.
+Biases except on the logits, tanh-GELU, tied embeddings (Radford et al. 2019). Positions are learned
+in v_final and sinusoidal in v5.
 
-The constant s = D/4 plays the part of Vaswani et al.'s sqrt(D) (2017, section 3.4):
-embeddings must be small to serve as the output matrix too, and s brings the stream to the size of
-what the layers add to it. Without it training is much slower (docs/models.md). It folds into the
-weights, so that the model is a GPT-2 all the same (`escada.export.gpt2`).
+The constant s = D/4 replaces the sqrt(D) of Vaswani et al. 2017, section 3.4: tied embeddings must
+be small, and s scales the stream to the size of the layers' outputs. Training is much slower
+without it (docs/models.md). It can be folded into the weights, which makes the model an exact GPT-2
+(`escada.export.gpt2`).
 """
 
 from __future__ import annotations
@@ -38,28 +38,27 @@ from escada.spec import ModelConfig
 
 EXPORTS = ("transformers", "gguf", "onnx")
 OWN_LOGIT = 4.0
-"""First logit, at most, of the very token that was read, when embeddings are tied; that of others
-has a standard deviation of 4 / sqrt(D). Both add about 0.1 nats to ln V, and less when wide."""
+"""Maximum initial logit of the input token itself if embeddings are tied; other logits have
+standard deviation 4 / sqrt(D). Both add about 0.1 nats to ln V, less for wide models."""
 POSITION_STD = 0.1
-"""Of fresh learned positions in the stream, where tokens have 1; training makes them what they must
-be."""
+"""Initial standard deviation of learned positions in the stream, where tokens have 1."""
 SINUSOID_RMS = 2.0
-"""Root mean square of the sinusoidal table in the stream. Nothing can make it grow, and neighbours
-differ in few of its columns: with 0.1 a model hardly learns where it is (docs/models.md)."""
+"""Root mean square of sinusoidal positions in the stream. They cannot grow in training, and
+adjacent rows differ in few columns: with 0.1 a model hardly learns positions (docs/models.md)."""
 
 
 class Config(ModelConfig):
     """The `[model]` table of `kind = "transformer"`."""
 
     context_tokens: int = Field(ge=2)
-    """The most tokens that it can read at once."""
+    """Maximum input length."""
     d_model: int = Field(ge=2)
     n_heads: int = Field(ge=1)
     d_ff: int = Field(ge=1)
     n_layers: int = Field(ge=1)
     positions: Literal["sinusoidal", "learned"]
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    """On the embeddings and on the output of attention and feed-forward."""
+    """On the embeddings and on the outputs of attention and feed-forward."""
     attention_dropout: float = Field(default=0.0, ge=0, lt=1)
     """On the attention weights."""
     norm_epsilon: float = Field(default=1e-5, gt=0)
@@ -75,18 +74,17 @@ class Config(ModelConfig):
 
 
 CACHE_COLUMNS = 64
-"""Columns of a fresh cache; it doubles when they are full."""
+"""Initial columns of a cache; doubled when full."""
 
 
 @dataclass(slots=True)
 class KeyValueCache:
-    """Keys and values of the tokens read: row b has its own in columns end - lengths[b] to end.
+    """Keys and values of the tokens read: row b occupies columns end - lengths[b] to end.
 
-    All rows end in the same column, so that a new token is written by one copy. What lies before
-    the longest row's columns and after the end is never read. Before those of a shorter row lie
-    finite numbers, which are masked: 0 · NaN would be NaN. The buffer grows with what is read, up
-    to half as much again as the context W: when it is full and the rows have become shorter (their
-    longest left, or dropped its older half), they move to its beginning.
+    All rows end in the same column, so that a new token is written by one copy. Columns before the
+    longest row are never read; those before a shorter row are masked and must be finite, since
+    0 · NaN is NaN. The buffer grows up to 1.5 times the context W. When it is full and the rows
+    have become shorter (the longest left, or dropped its older half), they move to its start.
     """
 
     keys_values_L2BNWH: Tensor
@@ -97,7 +95,7 @@ class KeyValueCache:
 
     @property
     def batch_size(self) -> int:
-        """Rows."""
+        """The number of rows."""
         return len(self.lengths)
 
     def select(self, rows: Tensor) -> Self:
@@ -123,7 +121,7 @@ class KeyValueCache:
         return joined
 
     def make_room(self, tokens: int, most_columns: int) -> None:
-        """Have columns for that many more tokens: move to the left or grow, up to a width."""
+        """Make room for that many more tokens by moving rows left or growing, up to a width."""
         buffer = self.keys_values_L2BNWH
         width = buffer.shape[-2]
         if self.end + tokens <= width:
@@ -139,7 +137,7 @@ class KeyValueCache:
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each on a normalised copy of the stream and added back to it."""
+    """Attention and feed-forward, each with Pre-LN and a residual connection."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -152,13 +150,13 @@ class Block(nn.Module):
         self.ff = FeedForward(width, config.d_ff, config.dropout)
 
     def forward(self, x_BTD: Tensor, cache: CacheView | None = None) -> Tensor:
-        """Same shape. The tokens follow those in the cache; without one they are all there is."""
+        """Apply the block, same shape; the tokens follow those in the cache, if given."""
         x_BTD = self.attention(self.attention_norm(x_BTD), x_BTD, cache)
         return self.ff(self.ff_norm(x_BTD), x_BTD)
 
 
 class Model(LanguageModel):
-    """A decoder-only Transformer; its weights are fp32 and freshly initialised."""
+    """A decoder-only Transformer with fresh fp32 weights."""
 
     def __init__(self, config: Config, vocab_size: int) -> None:
         super().__init__()
@@ -171,7 +169,7 @@ class Model(LanguageModel):
             self.positions = nn.Embedding(config.context_tokens, config.d_model)
         else:
             table_WD = sinusoidal_positions(config.context_tokens, config.d_model)
-            # Its own root mean square is 1/sqrt(2).
+            # The table's root mean square is 1/sqrt(2).
             table_WD = table_WD * (SINUSOID_RMS * 2**0.5 / self.stream_scale)
             self.register_buffer("position_table_WD", table_WD, persistent=False)
         self.dropout = Dropout(config.dropout)
@@ -190,13 +188,13 @@ class Model(LanguageModel):
         for module in self.modules():
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=embedding_std)
-            elif isinstance(module, nn.Linear):  # as much variance out as in
+            elif isinstance(module, nn.Linear):  # preserves the variance
                 nn.init.normal_(module.weight, std=module.in_features**-0.5)
-        # Last, since tied weights were just drawn as those of a linear layer.
+        # Last, since the loop above initialised tied weights as a linear layer's.
         nn.init.normal_(self.output.weight, std=embedding_std)
         if self.config.positions == "learned":
             nn.init.normal_(self.positions.weight, std=POSITION_STD * embedding_std)
-        # 2 L branches add up in the stream; this keeps its variance from growing with depth.
+        # Keeps the variance of the stream, a sum of 2 L branches, independent of depth.
         with torch.no_grad():
             for block in self.blocks:
                 assert isinstance(block, Block)
@@ -212,7 +210,7 @@ class Model(LanguageModel):
         return self.output(self.norm(self._stream(ids_BT)[:, -1]))
 
     def _stream(self, ids_BT: Tensor) -> Tensor:
-        """What the blocks make of the ids, (B, T, D)."""
+        """The output of the last block, (B, T, D)."""
         self._check_room(ids_BT.shape[1])
         x_BTD = self.dropout(self._embed(ids_BT, 0))
         for block in self.blocks:
@@ -224,7 +222,7 @@ class Model(LanguageModel):
             raise ValueError(f"{tokens} tokens exceed the context of {self.config.context_tokens}")
 
     def position_rows(self) -> Tensor:
-        """One row (D,) for each position of the context, learned or not."""
+        """One row (D,) per position of the context, learned or sinusoidal."""
         rows_WD = (
             self.positions.weight if self.config.positions == "learned" else self.position_table_WD
         )
@@ -232,7 +230,7 @@ class Model(LanguageModel):
         return rows_WD
 
     def _embed(self, ids_BT: Tensor, read: int | Sequence[int]) -> Tensor:
-        """The stream (B, T, D) of tokens that follow `read` others, or as many as each row has."""
+        """Embed tokens (B, T, D) that follow `read` others (one number, or one per row)."""
         tokens = ids_BT.shape[1]
         if isinstance(read, int):
             places = self.position_rows()[read : read + tokens]
@@ -276,8 +274,8 @@ class Model(LanguageModel):
     def forward_flops_per_token(self, context_tokens: int) -> float:
         """See `LanguageModel.forward_flops_per_token`.
 
-        A token in a sequence of T sees (T + 1)/2 keys on average; its score with a key, and that
-        key's value in the sum, cost 2 D each.
+        In a sequence of T a token sees (T + 1)/2 keys on average; the score and the weighted sum
+        cost 2 D per key each.
         """
         d_model, d_ff = self.config.d_model, self.config.d_ff
         matrices = 2 * (4 * d_model**2 + 2 * d_model * d_ff)
@@ -287,12 +285,12 @@ class Model(LanguageModel):
     def saved_bytes(self, window_tokens: int, setting: Setting) -> SavedBytes:
         """See `LanguageModel.saved_bytes`.
 
-        The stream is fp32 and so is what a norm keeps of it; all else is in the format of the
-        products. A block keeps, a token: what its two norms read (2 · 4 D) and their statistics
-        (2 · 8), what attention and feed-forward read (2 a D), query, key, value (3 a D), what the
-        output projection reads (a D), the hidden layer before and after GELU (2 a F), and a mask
-        behind each half. Fused attention keeps a logarithm a head (4 N); plain attention keeps its
-        weights (a N T), with dropout also their mask and what is left of them.
+        The stream and what norms save of it are fp32; the rest is in the format of the products.
+        Per token, a block saves the inputs of its norms (2 · 4 D) and their statistics (2 · 8), the
+        inputs of attention and feed-forward (2 a D), query, key, value (3 a D), the input of the
+        output projection (a D), the hidden layer before and after GELU (2 a F), and two masks.
+        Fused attention saves a log-sum-exp per head (4 N); plain attention its weights (a N T),
+        with dropout also their mask and the masked weights.
         """
         config, a = self.config, setting.bytes_each
         D, F, N, T = config.d_model, config.d_ff, config.n_heads, window_tokens
@@ -314,9 +312,9 @@ class Model(LanguageModel):
 
 
 def _visible(lengths: Sequence[int], tokens: int, like: Tensor) -> Tensor:
-    """0 where a token that follows `lengths` others may look and -inf elsewhere: (B, 1, T, S).
+    """The attention mask of tokens that follow `lengths` others, 0 or -inf: (B, 1, T, S).
 
-    The S keys are the columns from where the longest row begins.
+    The S keys are the columns from the start of the longest row.
     """
     longest = max(lengths)
     columns_S = torch.arange(longest + tokens)

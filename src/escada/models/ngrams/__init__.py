@@ -1,1 +1,1 @@
-"""N-grams: counted, smoothed by Kneser-Ney, without a token's own group, and of a document."""
+"""N-gram counts, Kneser-Ney smoothing, leave-group-out probabilities and document counts."""

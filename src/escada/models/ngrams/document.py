@@ -1,13 +1,13 @@
 """Counts of the document so far: what followed the last 1, 2, … C tokens earlier in it.
 
-A word that was used once is likely to be used again (Kuhn & De Mori 1990). With n(c) times that the
-context c was seen before in the document and u(c) different tokens after it,
+A word used once is likely to be used again (Kuhn & De Mori 1990). With n(c) earlier occurrences of
+context c in the document and u(c) distinct tokens after it,
 
     p(w | c) = (n(c w) + u(c) p'(w)) / (n(c) + u(c))                (Witten & Bell 1991)
 
-where p' is that of the context less its first token, and below one token whatever the caller has.
-`before_each` finds n and u for every token of a text at once, `successors` the whole distributions
-after tokens that are read on.
+where p' is the probability given c without its first token; for contexts of one token the caller
+supplies it. `before_each` computes n and u for every token of a text, `successors` whole
+distributions in decoding.
 
     B  rows     T  tokens     S  tokens and those read before them     N  positions, B x T
 """
@@ -26,18 +26,18 @@ from torch import Tensor
 from escada.models.ngrams.levels import NOT_SEEN, Integers
 
 NO_TOKEN = -1
-"""Stands for a token before the first one."""
+"""The id of positions before the first token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Successors:
-    """What may follow at N positions by contexts of one length, discounted.
+    """Discounted successors at N positions, for contexts of one length.
 
     Attributes:
-        places_E: position x V + token, each at most once.
+        places_E: position x V + token, unique.
         probabilities_E: of that token there.
-        rests_N: the weight of the shorter context; 1 where the context was not seen.
-        totals_N: how much was counted after the context.
+        rests_N: backoff weight; 1 if the context was not seen.
+        totals_N: total count after the context.
     """
 
     places_E: Tensor
@@ -52,11 +52,11 @@ def successors(
     """What followed earlier in the document, for contexts of 1, 2, … tokens.
 
     Args:
-        ids_BS: tokens in their order, `NO_TOKEN` where there were not yet as many.
-        tokens: T: the last so many of S are the positions.
+        ids_BS: tokens in order, padded on the left with `NO_TOKEN`.
+        tokens: T; the last T of S are the positions.
         lengths: C.
         vocab_size: V.
-        bos_id: begins a document; nothing before it counts.
+        bos_id: starts a document; nothing before it counts.
     """
     B, S = ids_BS.shape
     N, like = B * tokens, ids_BS
@@ -93,12 +93,12 @@ def successors(
 def before_each(
     contexts_CT: Sequence[Integers], ids_T: Integers, bos_id: int
 ) -> list[tuple[Integers, Integers, Integers]]:
-    """What the document held before each token of a text, for contexts of 1, 2, … tokens.
+    """Counts in the document before each token of a text, for contexts of 1, 2, … tokens.
 
     Args:
-        contexts_CT: of each length, a number of the tokens before each token; `NOT_SEEN` for none.
+        contexts_CT: for each length, a number of the context of each token, or `NOT_SEEN`.
         ids_T: the text, `BOS text EOS BOS …`.
-        bos_id: begins a document.
+        bos_id: starts a document.
 
     Returns:
         For each length: n(c w), n(c) and u(c), shape (T,) each.
@@ -119,7 +119,7 @@ def before_each(
 
 
 def _earlier(keys_N: Integers, counted_N: NDArray[np.bool_] | None = None) -> Integers:
-    """How many before each have its key; of those that are counted, if that is said."""
+    """How many earlier entries (only those with `counted_N`, if given) have the same key."""
     order = np.argsort(keys_N, kind="stable")
     ordered = keys_N[order]
     new = np.concatenate([[True], ordered[1:] != ordered[:-1]]) if len(ordered) else ordered > 0

@@ -1,19 +1,17 @@
-"""Interpolated modified Kneser-Ney: an n-gram model behind the contract of every model.
+"""Interpolated modified Kneser-Ney, as a `LanguageModel`.
 
     model = KneserNey(count_ngrams(ids_T, vocab_size, bos_id, longest=6), bos_id, order=6)
 
 Chen & Goodman 1999, "An empirical study of smoothing techniques for language modeling", section
-4.1.6. With h' the context h less its first token,
+4.1.6. With h' the context h without its first token,
 
     p(w | h) = (a(hw) - D(a(hw))) / sum_v a(hv)  +  rest(h) p(w | h')
 
-where D takes one of three discounts D1, D2, D3+ by how large the count a is, estimated for each
-length from the counts of counts, and rest(h) is what the discounts of a context add up to. At the
-longest length a is how often hw was seen; below it is how many different tokens were seen before
-it, since a shorter n-gram is only asked when the longer one has said what it knows. What opens a
-document has BOS before it and nothing else, so there a is the plain count. Below the single token
-lies the uniform distribution, so nothing is impossible but BOS, which only ever opens a document
-and keeps a vanishing rest.
+D is one of three discounts D1, D2, D3+ depending on the count a, estimated per length from counts
+of counts; rest(h) is the total discount of h. At the longest length a(hw) is the count of hw; at
+shorter ones the number of distinct tokens before it. N-grams at the start of a document only have
+BOS before them and use the plain count. Unigrams interpolate with the uniform distribution, so
+everything is possible except BOS, which only opens documents and gets a vanishing probability.
 
     B  rows     T  tokens     V  vocabulary     N  positions, B x T     K  context lengths
     C  contexts of a level    E  n-grams of a level
@@ -37,17 +35,16 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int32]
 
 BOS_PROBABILITY = 1e-9
-"""A logit must be finite; this is below what float32 keeps of a sum near 1."""
+"""Finite as a logit, and lost to float32 rounding in a sum near 1."""
 CUSTOMARY_DISCOUNTS = (0.5, 1.0, 1.5)
-"""Where counts of counts say nothing, as in a text of a few lines."""
+"""Used if the counts of counts are too few, as in a text of a few lines."""
 
 
 def discounts(counts_E: Counts) -> Floats:
-    """What is taken from an n-gram by its count: [0, D1, D2, D3+], shape (4,).
+    """Discounts by count: [0, D1, D2, D3+], shape (4,).
 
     With n_i the n-grams of count i and Y = n1 / (n1 + 2 n2): D_i = i - (i + 1) Y n_{i+1} / n_i.
-    The estimate needs all of n1 to n4, and makes sense when no discount is 0 or less; otherwise
-    `CUSTOMARY_DISCOUNTS` are taken.
+    `CUSTOMARY_DISCOUNTS` if one of n1 to n4 is zero or a discount is not positive.
     """
     n = np.bincount(counts_E[counts_E <= 4], minlength=5).astype(np.float64)
     found = np.array(CUSTOMARY_DISCOUNTS)
@@ -61,14 +58,14 @@ def discounts(counts_E: Counts) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The n-grams of one length as discounted probabilities, and what each context leaves.
+    """The n-grams of one length: discounted probabilities, and backoff weights of contexts.
 
     Attributes:
         tokens_E: the last token of each.
         probabilities_E: discounted, given the context.
-        starts_C: E of each context's first n-gram, and where the last one ends: (C + 1,).
-        rests_C: the weight of the shorter context; 1 for a context that nothing was seen after.
-        totals_C: what was counted after each context.
+        starts_C: index of each context's first n-gram, and the total: (C + 1,).
+        rests_C: backoff weight; 1 for a context without successors.
+        totals_C: total count after each context.
     """
 
     tokens_E: Counts
@@ -79,7 +76,7 @@ class Table:
 
     @classmethod
     def of(cls, levels: Sequence[Level], length: int, *, longest: bool) -> Self:
-        """The n-grams of a length, counted as the longest or as a shorter one."""
+        """Build the table of a length; `longest` uses plain counts."""
         level, n_contexts = levels[length - 1], len(levels[length - 2])
         counts_E = level.counts_N if longest else level.adjusted()
         context_E, tokens_E = np.divmod(level.keys_N, len(levels[0]))
@@ -96,7 +93,7 @@ class Table:
         )
 
     def interpolate(self, shorter_N: Floats, contexts_N: Integers, rows_N: Integers) -> Floats:
-        """Probabilities of n-grams (E), given those of their tokens after the shorter context."""
+        """Probabilities of n-grams (rows), given those with the shorter context."""
         rests_N = np.where(contexts_N == NOT_SEEN, 1.0, self.rests_C[contexts_N])
         own_N = np.zeros_like(shorter_N)
         known = rows_N != NOT_SEEN
@@ -104,7 +101,7 @@ class Table:
         return rests_N * shorter_N + own_N
 
     def interpolate_all(self, shorter_NV: Floats, contexts_N: Integers) -> None:
-        """The same for every token that may follow, in place."""
+        """The same for every possible next token, in place."""
         seen = np.flatnonzero(contexts_N != NOT_SEEN)
         contexts = contexts_N[seen]
         shorter_NV[seen] *= self.rests_C[contexts, None]
@@ -116,7 +113,7 @@ class Table:
 
 
 def single_tokens(level: Level, bos_id: int) -> Floats:
-    """Probabilities without a context, over all that can follow: (V,)."""
+    """Unigram probabilities of everything but BOS: (V,)."""
     counts_V = level.adjusted()
     counts_V[bos_id] = 0
     discount_V = discounts(counts_V)[np.minimum(counts_V, 3)]
@@ -129,16 +126,16 @@ def single_tokens(level: Level, bos_id: int) -> Floats:
 
 @dataclass(slots=True)
 class ContextState:
-    """The rows of the last token, the last two, … as n-grams: all that the model needs of a text.
+    """Rows of the n-grams formed by the last 1, 2, … tokens.
 
-    `NOT_SEEN` where the text did not hold those tokens in a row, or there are not yet as many.
+    `NOT_SEEN` if the n-gram is not in the training text or too few tokens were read.
     """
 
     rows_BK: Integers
 
     @property
     def batch_size(self) -> int:
-        """Rows of the batch."""
+        """The number of rows."""
         return len(self.rows_BK)
 
     def select(self, rows: Tensor) -> Self:
@@ -152,12 +149,12 @@ class ContextState:
 
 
 class KneserNey(LanguageModel):
-    """An n-gram model behind the contract of every model; it computes on the CPU.
+    """A Kneser-Ney n-gram model, which runs on the CPU.
 
     Args:
         levels: from `count_ngrams`, at least `order` of them.
         bos_id: of the tokenizer.
-        order: the most tokens of an n-gram, at least 2.
+        order: length of the longest n-grams, at least 2.
     """
 
     context_tokens = None
@@ -196,20 +193,20 @@ class KneserNey(LanguageModel):
         return logits_NV.view(*ids_BT.shape, self.vocab_size).to(ids_BT.device)
 
     def forward_flops_per_token(self, context_tokens: int) -> float:
-        """None: there is no matrix product."""
+        """Zero: there are no matrix products."""
         return 0.0
 
     def parameter_count(self) -> int:
-        """Numbers that were estimated: a probability an n-gram, a rest a context."""
+        """Estimated values: a probability per n-gram and a backoff weight per context."""
         sizes = (len(table.tokens_E) + len(table.rests_C) for table in self._tables)
         return self.vocab_size + sum(sizes)
 
 
 def ngram_rows(levels: Iterable[Level], ids_BT: Integers, rows_BK: Integers) -> Iterator[Integers]:
-    """The row of the n-gram that ends at each token, (B, T), a length after the other.
+    """Rows of the n-grams ending at each token, (B, T), one length after the other.
 
-    The n-gram of k tokens at t is that of k - 1 at t - 1 and the token at t, so each length is
-    looked up for all positions at once. `rows_BK` are those of the token before the first.
+    The n-gram of k tokens at t is that of k - 1 at t - 1 followed by token t, so each length is one
+    vectorized look-up. `rows_BK` are the rows at the token before the first.
     """
     levels = list(levels)
     size = len(levels[0])

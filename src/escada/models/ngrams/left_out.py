@@ -1,15 +1,14 @@
-"""Kneser-Ney probabilities of the text that was counted, each token's own group left out.
+"""Kneser-Ney probabilities of the counted text itself, with each token's own group left out.
 
-A model that has counted a text finds its n-grams certain there, as they are nowhere else. What is
-to be learned from counts on that text is therefore learned from counts without the group (thesis,
-author, site) of the token: those of the other groups, as a held-out document meets them. The
-discounts stay those of the whole text.
+Counts predict their own text far better than any other. Whatever is learned from counts on that
+text therefore uses counts of the other groups (thesis, author, site) only, as for a held-out
+document. The discounts are those of the whole text.
 
-Without a group an n-gram loses, at the longest length, as often as it was seen there; below it, the
-kinds of token before it that were seen only there. Its context loses the same, and what the
-discounts had left to the shorter context.
+Without a group an n-gram of the longest length loses its count in that group; a shorter one loses
+the distinct preceding tokens seen only there. Its context loses the same, and backoff weights
+change accordingly.
 
-    T  tokens of the text     N  those of them with an n-gram of some length
+    T  tokens of the text     N  tokens with an n-gram of some length
     K  lengths                P  pairs of an n-gram and a group
 """
 
@@ -31,12 +30,12 @@ Floats32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """What counts say of each token of the text.
+    """What the counts give for each token of the text.
 
     Attributes:
-        probabilities_TK: of the token, by n-grams of up to 1, 2, … K tokens of the other groups.
-        totals_TK: what was counted after its context; 0 where that was not seen.
-        rests_TK: the weight of the shorter context; 1 where the context was not seen.
+        probabilities_TK: of the token, from n-grams of up to 1, 2, … K tokens of other groups.
+        totals_TK: total count after its context; 0 if not seen.
+        rests_TK: backoff weight; 1 if the context was not seen.
     """
 
     probabilities_TK: Floats32
@@ -46,7 +45,7 @@ class Charged:
     def with_document(
         self, levels: Sequence[Level], ids_T: Integers, bos_id: int, lengths: int
     ) -> Self:
-        """With more columns: what followed the last 1, 2, … tokens earlier in the document."""
+        """Add columns for what followed the last 1, 2, … tokens earlier in the document."""
         rows = ngram_rows(levels[:lengths], ids_T[None], np.full((1, lengths), NOT_SEEN))
         contexts = [np.where(ids_T == bos_id, NOT_SEEN, np.roll(rows_1T[0], 1)) for rows_1T in rows]
         p_T = self.probabilities_TK[:, -1]
@@ -62,7 +61,7 @@ class Charged:
 
 @dataclass(frozen=True, slots=True)
 class _GroupCounts:
-    """How often each group has each n-gram of a length."""
+    """Count of each n-gram of a length in each group."""
 
     known_T: NDArray[np.bool_]
     pair_of_N: Integers
@@ -81,13 +80,13 @@ class _GroupCounts:
 
 
 def left_out(levels: Sequence[Level], ids_T: Integers, groups_T: Integers, bos_id: int) -> Charged:
-    """See the module.
+    """Compute leave-group-out probabilities; see the module docstring.
 
     Args:
         levels: from `count_ngrams` of the same text.
         ids_T: the text.
-        groups_T: the number of each token's group, from 0.
-        bos_id: opens each document; it is no token that anything predicts.
+        groups_T: the group number of each token, from 0.
+        bos_id: starts each document; never predicted.
     """
     V, G, T = len(levels[0]), int(groups_T.max()) + 1, len(ids_T)
     p_TK, totals_TK = np.empty((T, len(levels)), np.float32), np.zeros((T, len(levels)), np.float32)
@@ -112,7 +111,7 @@ def left_out(levels: Sequence[Level], ids_T: Integers, groups_T: Integers, bos_i
             lost_P = np.where(level.kinds_N[own.rows_P] > 0, kinds_P, lost_P)
             rows_T = longer_T
 
-        # What is left of the n-grams, and of the contexts that they follow.
+        # Counts without the group, of the n-grams and of their contexts.
         discount = discounts(counts_E)
         before_P = counts_E[own.rows_P]
         left_P = before_P - lost_P
@@ -129,7 +128,7 @@ def left_out(levels: Sequence[Level], ids_T: Integers, groups_T: Integers, bos_i
             np.bincount(context_E, weights=discount[np.minimum(counts_E, 3)])[context_P]
             - np.bincount(place_P, weights=freed_P)[place_P]
         )
-        seen_P = totals_P > 0.5  # a count, but for rounding
+        seen_P = totals_P > 0.5  # integer counts, up to rounding
         most_P = np.where(seen_P, totals_P, 1.0)
         rests_P = np.where(seen_P, taken_P / most_P, 1.0)
         own_P = np.where(seen_P, (left_P - discount_P) / most_P, 0.0)

@@ -1,17 +1,17 @@
-"""N-grams of tokens counted in sorted tables, without a Python loop over the text.
+"""N-grams counted in sorted arrays, without a Python loop over the text.
 
     levels = count_ngrams(ids_T, vocab_size, bos_id, longest=6)
-    levels[2].counts_N      # how often each trigram was seen
+    levels[2].counts_N      # counts of trigrams
 
-The text is `BOS text EOS` of each document, and each is counted alone. The n-grams of one length
-form a level, and each is a row of it. Its key is the row of its first tokens, one level below,
-times V, plus its last token:
+The text is `BOS text EOS` per document; n-grams do not cross documents. A level holds the n-grams
+of one length, one per row. The key of an n-gram is the row of its prefix one level below, times V,
+plus its last token:
 
     key("abc") = row("ab") x V + c
 
-so a key stays below (tokens of the text) x V whatever the length, far from the end of int64, where
-V to the power of the length would leave it at once. Sorted by key, the n-grams that continue one
-context stand side by side, and a row is an n-gram and at once a context of the level above.
+so keys stay below (tokens of the text) x V for any length, while V ** length would overflow int64.
+Sorted by key, the n-grams with a common context are adjacent, and a row also identifies a context
+of the level above.
 
     N  n-grams of a level     T  tokens of the text     V  vocabulary
 """
@@ -28,18 +28,18 @@ Integers = NDArray[np.int64]
 NOT_SEEN = -1
 """The row of an n-gram that is not in the table."""
 MOST_NGRAMS = 2**26
-"""N-grams that are held at a time: about 3 GB with the tables of a model."""
+"""Maximum number of n-grams: about 3 GB with the tables of a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """The n-grams of one length, in the order of their keys.
+    """The n-grams of one length, sorted by key.
 
     Attributes:
-        keys_N: int64, ascending; see the module. Level 1 holds every token: row = token.
-        counts_N: int32, how often each was seen.
-        kinds_N: int32, how many different tokens were seen just before it; 0 for what opens a
-            document, and all zeros in the longest level, where nobody asked.
+        keys_N: int64, ascending; see the module docstring. In level 1 the row is the token.
+        counts_N: int32.
+        kinds_N: int32, number of distinct tokens before the n-gram; 0 at the start of a document,
+            and in the longest level, where it is not needed.
     """
 
     keys_N: Integers
@@ -50,19 +50,13 @@ class Level:
         return len(self.keys_N)
 
     def adjusted(self) -> NDArray[np.int32]:
-        """What Kneser-Ney counts of a shorter n-gram: its kinds or, if it has none, its count."""
+        """Kneser-Ney's count of a shorter n-gram: its kinds or, if it has none, its count."""
         return np.where(self.kinds_N > 0, self.kinds_N, self.counts_N)
 
     def find(self, contexts_N: Integers, tokens_N: Integers, vocab_size: int) -> Integers:
-        """Rows of the n-grams of these contexts (rows one level below) and last tokens.
+        """Rows of n-grams, given contexts (rows one level below) and last tokens.
 
-        Args:
-            contexts_N: `NOT_SEEN` where there is none.
-            tokens_N: of the same shape.
-            vocab_size: V.
-
-        Returns:
-            Of the same shape; `NOT_SEEN` where the table does not hold the n-gram.
+        `NOT_SEEN` where the context is `NOT_SEEN` or the table lacks the n-gram.
         """
         rows_N = np.full(contexts_N.shape, NOT_SEEN, dtype=np.int64)
         asked = np.nonzero(contexts_N != NOT_SEEN)
@@ -76,23 +70,21 @@ class Level:
 def count_ngrams(
     ids_T: Integers, vocab_size: int, bos_id: int, longest: int, *, most: int = MOST_NGRAMS
 ) -> list[Level]:
-    """Count all n-grams up to a length, or up to the last that fits into memory.
-
-    BOS is only ever the first token of one: none reaches over the end of a document.
+    """Count all n-grams up to a length, or up to the longest that fits into memory.
 
     Args:
-        ids_T: the text; see the module.
+        ids_T: the text; see the module docstring.
         vocab_size: V.
-        bos_id: opens each document.
-        longest: the most tokens of an n-gram, at least 1.
-        most: different n-grams in all levels above the first two. A level that would pass it is
+        bos_id: starts each document; occurs only as the first token of an n-gram.
+        longest: maximum length, at least 1.
+        most: limit on distinct n-grams of more than two tokens. A level that would exceed it is
             left out, and so are longer ones.
 
     Returns:
         Level 1 first.
     """
     levels = [_level(np.arange(vocab_size), np.bincount(ids_T, minlength=vocab_size))]
-    rows_T = ids_T  # of the n-gram that ends at each token; NOT_SEEN where it would cross a BOS
+    rows_T = ids_T  # of the n-gram ending at each token; NOT_SEEN if it would cross a BOS
     for length in range(2, longest + 1):
         contexts_T = np.concatenate([[NOT_SEEN], rows_T[:-1]])
         whole_T = (contexts_T != NOT_SEEN) & (ids_T != bos_id)
@@ -103,7 +95,7 @@ def count_ngrams(
         )
         if length > 2 and sum(map(len, levels)) + len(keys_N) > most:
             break
-        # Less its first token, an n-gram is one of the level below, whose kinds it is one of.
+        # Without its first token an n-gram is one of the level below, and adds to its kinds.
         ending_N = np.empty_like(keys_N)
         ending_N[row_of] = rows_T[whole_T]
         below = levels[-1]
