@@ -159,11 +159,7 @@ def _ladder(
 
 
 def _claim(out: Path) -> None:
-    """Create the climb's folder.
-
-    Raises:
-        EscadaError: it holds files of these names that no climb wrote.
-    """
+    """Create the climb's folder; refuse one with files of these names that no climb wrote."""
     make_directory(out)
     ours = {
         name: "schema_version" in read_json(out / name)
@@ -211,7 +207,6 @@ def _trained(plan: Plan, rung: str, spec: Spec, seed: int, say: Callable[[str], 
 
 
 def _with_seed(plan: Plan, seed: int) -> str:
-    """The seed for the message, if there are several."""
     return f", seed {seed}" if len(plan.seeds) > 1 else ""
 
 

@@ -169,13 +169,11 @@ def _pairs_accuracy(recipe: RecipeRuns) -> float | None:
 
 
 def _guardrails(recipe: RecipeRuns) -> str | None:
-    """The worst verdict over its runs."""
     found = [r and r.verdict for r in (read_if_there(run, GUARDRAILS) for run in recipe.runs)]
     return next((v for v in ("fail", "invalid", "pass") if v in found), None)
 
 
 def _cost(a: RecipeRuns, b: RecipeRuns, name: str) -> CostRatio:
-    """A cost of both recipes, averaged over seeds."""
     of_a, of_b = (_mean([getattr(run.record, name) for run in recipe.runs]) for recipe in (a, b))
     return CostRatio(a=of_a, b=of_b, ratio=of_a / of_b if of_a and of_b else None)
 

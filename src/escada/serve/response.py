@@ -166,7 +166,6 @@ class CompletionBuilder:
             ]
 
     def _choice(self, number: int, event: Event) -> Choice:
-        """The text that an event adds."""
         row = self._rows[number]
         text, echoed = row.echo + event.text, row.echoed
         row.echo, row.echoed = "", None

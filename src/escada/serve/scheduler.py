@@ -230,7 +230,6 @@ class Scheduler:
         self._deliver(news)
 
     def _fail_all(self) -> None:
-        """Fail every remaining job."""
         with self._changed:
             failure = self._stop or Failure("The scheduler stopped.")
             rows: list[Row[Any]] = [row for queue in self._queues for row in queue.rows.values()]
