@@ -1,1 +1,1 @@
-"""Figures, made once as SVG and drawn again for print."""
+"""The report's figures, drawn with matplotlib; written as SVG, PNG, PDF and PGF."""

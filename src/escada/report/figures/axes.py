@@ -1,4 +1,4 @@
-"""What the figures share: a frame, the axis of bits per byte, names at the ends of lines."""
+"""Shared parts of the figures: frame, axis of bits per byte, line labels, ticks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARKERS = "osD^vPX*"
 
 
 def formatter(write: Callable[[float], str]) -> FuncFormatter:
-    """Tick labels by a function of the value."""
+    """A tick formatter from a function of the value."""
 
     def label(value: float, _position: int | None = None) -> str:
         return write(value)
@@ -26,7 +26,7 @@ def formatter(write: Callable[[float], str]) -> FuncFormatter:
 
 
 def new(width: int, height: int) -> tuple[Figure, Any]:
-    """A figure of that size in pixels, and its axes (untyped: matplotlib types them in part)."""
+    """A figure of that size in pixels, and its axes (untyped: matplotlib's types are partial)."""
     figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
     axes = figure.add_subplot()
     axes.tick_params(length=0, pad=6)
@@ -34,7 +34,7 @@ def new(width: int, height: int) -> tuple[Figure, Any]:
 
 
 def bits_axis(axes: Any, language: Language) -> None:
-    """Make y the axis of bits per byte, said above it."""
+    """Make y the axis of bits per byte, titled above."""
     axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_formatter(formatter(language.significant))
     axes.grid(axis="y")
@@ -43,12 +43,12 @@ def bits_axis(axes: Any, language: Language) -> None:
 
 
 def name_room(names: Sequence[str], width: int) -> float:
-    """Share of the axes' width that names at the ends of lines need, right of the last point."""
+    """Share of the axes' width needed for labels right of the last points."""
     return min(0.4, (16 + 7.2 * max(len(name) for name in names)) / (width - 55))
 
 
 def end_places(x: float, y: float) -> list[Place]:
-    """Where the name of a line may stand that ends at (x, y): right of it, then around it."""
+    """Positions for the label of a line that ends at (x, y): right of it first, then around it."""
     right = [
         Place((x, y), reach, up)
         for reach in (8, 20, 34)
@@ -58,12 +58,12 @@ def end_places(x: float, y: float) -> list[Place]:
 
 
 def shortened(name: str, longest: int = 18) -> str:
-    """A name that fits under a tick."""
+    """A name short enough for a tick label."""
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
 def seconds(value: float, language: Language) -> str:
-    """Training time on an axis."""
+    """Training time as a tick label."""
     if value < 600:
         digits = 0 if value == round(value) else 2
         return f"{language.number(value, digits)} s"
@@ -78,7 +78,7 @@ def power_tick(value: float, language: Language) -> str:
 
 
 def rung_ticks(axes: Any, rungs: Sequence[RungRow], *, crowded: bool, fontsize: int) -> None:
-    """The names of rungs below an axis, turned where it is crowded."""
+    """Rung names as x tick labels, rotated if crowded."""
     axes.set_xticks(
         range(len(rungs)),
         [shortened(rung.name) for rung in rungs],
@@ -91,7 +91,7 @@ def rung_ticks(axes: Any, rungs: Sequence[RungRow], *, crowded: bool, fontsize: 
 
 
 def empty(axes: Any, figure: Figure, language: Language) -> Figure:
-    """A figure that says that there is nothing to draw."""
+    """A figure that says there is nothing to draw."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, language.say("figures.nothing"), ha="center", color=light("muted"))
     return figure

@@ -1,8 +1,8 @@
 """The report's smaller figures: learning curves, sources and lexicon shares.
 
-Each function draws one figure in one language and returns it; nothing here touches a file. Widths
-are in CSS pixels. A rung keeps its colour through all of them, and lines are named at their ends,
-so that no figure needs a legend or colour sight.
+Each function returns one figure in one language and writes no file. Widths are in CSS pixels. A
+rung has the same colour everywhere and lines are labelled at their ends, so no figure needs a
+legend or colour vision.
 """
 
 from __future__ import annotations
@@ -43,15 +43,9 @@ def draw_curves(
     width: int = 330,
     height: int = 290,
 ) -> Figure:
-    """Validation bits per byte while training.
+    """Validation bits per byte during training.
 
-    Args:
-        ladder: for the order and the colours.
-        curves: rung name → validations.
-        language: of every word in it.
-        over: `seconds` (linear), `flops` or `tokens` (logarithmic).
-        width: in pixels.
-        height: in pixels.
+    `over` is `seconds` (linear axis), `flops` or `tokens` (logarithmic).
     """
     logarithmic = over != "seconds"
 
@@ -99,7 +93,6 @@ def draw_curves(
 
 
 def _end(name: str, colour: str, x: float, y: float) -> Label:
-    """The name of a line at its last point."""
     style = {"color": colour, "fontsize": 10.5, "fontweight": "bold"}
     return Label(name, end_places(x, y), style)
 
@@ -112,7 +105,7 @@ def _tick(value: float, over: str, language: Language) -> str:
 
 
 def draw_sources(ladder: Ladder, language: Language, *, width: int = 400) -> Figure:
-    """Bits per byte of each source of text, along the ladder."""
+    """Bits per byte of each text source, along the ladder."""
     height = 300
     with drawing_style():
         figure, axes = new(width, height)
@@ -127,7 +120,7 @@ def draw_sources(ladder: Ladder, language: Language, *, width: int = 400) -> Fig
             ]
             axes.plot(
                 *zip(*points, strict=True),
-                color=light("muted"),  # sources have no colour: colours are rungs
+                color=light("muted"),  # no colour for sources: colours mean rungs
                 lw=1.4,
                 marker=MARKERS[k % len(MARKERS)],
                 ms=6,
@@ -144,7 +137,7 @@ def draw_sources(ladder: Ladder, language: Language, *, width: int = 400) -> Fig
 
 
 def draw_lexicon(ladder: Ladder, language: Language, *, width: int = 400) -> Figure:
-    """Share of each rung's sampled words that are in the lexicon, between noise and human text."""
+    """Share of each rung's sampled words in the lexicon, against noise and human text."""
     with drawing_style():
         rungs = [rung for rung in ladder.rungs if rung.lexicon_share is not None]
         height = 110 + 30 * max(len(rungs), 3)

@@ -1,4 +1,4 @@
-"""The cost frontier: bits per byte against what they cost, in FLOPs or in money."""
+"""The cost frontier: bits per byte against training cost, in FLOPs or in money."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from escada.typed_json import Interval
 Price = Literal["flops", "money"]
 PRICES: tuple[Price, ...] = ("flops", "money")
 _WIDE = 5.0
-"""Prices further apart than this factor are drawn on a logarithmic scale."""
+"""Costs that span more than this factor get a logarithmic axis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A measured rung at its price."""
+    """A measured rung at its cost."""
 
     name: str
     price: float
@@ -45,14 +45,7 @@ class Point:
 def points(
     ladder: Ladder, runs: Mapping[str, RunFiles], language: Language, over: Price
 ) -> list[Point]:
-    """The rungs that have both a figure and a price, in the order of the ladder.
-
-    Args:
-        ladder: with figures and FLOPs.
-        runs: with costs.
-        language: whose currency money is in.
-        over: one of `PRICES`.
-    """
+    """The rungs that have both a figure and a cost, in the order of the ladder."""
     found: list[Point] = []
     for rung in ladder.rungs:
         price = rung.training_flops
@@ -65,7 +58,7 @@ def points(
 
 
 def frontier(found: Sequence[Point]) -> list[Point]:
-    """Those that no other point beats at its price or less, from the cheapest on."""
+    """The Pareto front: points that no other beats at the same cost or less, cheapest first."""
     best: list[Point] = []
     for point in sorted(found, key=lambda point: (point.price, point.bits)):
         if not best or point.bits < best[-1].bits:
@@ -74,7 +67,7 @@ def frontier(found: Sequence[Point]) -> list[Point]:
 
 
 def price_text(price: float, over: Price, language: Language) -> str:
-    """A price with its unit."""
+    """A cost with its unit."""
     if over == "flops":
         return f"{language.power(price)} FLOP"
     return language.money(price, language.currency_sign)
@@ -89,7 +82,7 @@ def draw_frontier(
     width: int = 400,
     height: int = 300,
 ) -> Figure:
-    """Bits per byte against FLOPs or money, a point for each rung, the frontier as steps."""
+    """Bits per byte against FLOPs or money: a point per rung, the frontier as steps."""
     with drawing_style():
         figure, axes = new(width, height)
         found = points(ladder, runs, language, over)
@@ -156,7 +149,6 @@ def _frame(axes: Any, found: Sequence[Point], over: Price, language: Language) -
 
 
 def _names(found: Sequence[Point], colours: Mapping[str, str]) -> list[Label]:
-    """Each name beside its point."""
     style = {"fontsize": 10.5, "fontweight": "bold"}
     return [
         Label(

@@ -1,10 +1,10 @@
-"""Where names stand in a figure: beside what they name, over no line, no point and no other name.
+"""Label placement: next to what they name, without covering lines, points or other labels.
 
-`place` lays a figure out once, measures everything that is drawn, and puts each label at the first
-of its places where its box meets nothing. A label that had to go some way off is joined to what it
-names by a leader, which is dotted, grey and thin, so that nobody reads it as data.
+`place` lays a figure out once, measures everything drawn, and puts each label at the first of its
+candidate positions where its box overlaps nothing. A label that ends up some distance away gets a
+leader line: thin, grey and dotted, so that it does not look like data.
 
-Everything here is in pixels of the figure, which `drawing.new` makes points (72 to an inch).
+All sizes are in figure pixels; `axes.new` sets 72 per inch, so pixels equal points.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Box = tuple[float, float, float, float]
 Segment = tuple[Point, Point]
 
 _CLEAR = 2.0
-"""Room that is kept around a label."""
+"""Margin kept around a label."""
 _LEADER_FROM = 11.0
-"""A label whose edge is farther than this from what it names is joined to it."""
+"""A label farther than this from its anchor gets a leader line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a label may stand: from `anchor` by so much, aligned so (`left`, `center`, `right`)."""
+    """A candidate position: offset from `anchor` and alignment (`left`, `center`, `right`)."""
 
     anchor: Point
     right: float
@@ -41,7 +41,7 @@ class Place:
     align: str = "left"
 
     def box(self, width: float, height: float) -> Box:
-        """Of a label of that size, centred on its height."""
+        """The box of a label of that size, vertically centred."""
         share = {"left": 0.0, "center": 0.5, "right": 1.0}[self.align]
         left = self.anchor[0] + self.right - share * width
         bottom = self.anchor[1] + self.up - height / 2
@@ -50,11 +50,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A text, and where it may stand, the best place first (data coordinates of the axes).
+    """A text and its candidate positions, best first.
 
     Attributes:
-        places: anchors in data coordinates, with offsets in pixels.
-        style: for matplotlib's text: colour, size, weight.
+        places: anchors in data coordinates, offsets in pixels.
+        style: text properties for matplotlib: colour, size, weight.
     """
 
     text: str
@@ -64,22 +64,22 @@ class Label:
 
 @dataclass(slots=True)
 class _Taken:
-    """What labels have to stand clear of."""
+    """What labels must avoid."""
 
     frame: Box
     segments: list[Segment] = field(default_factory=list[Segment])
     boxes: list[Box] = field(default_factory=list[Box])
     faint: list[Segment] = field(default_factory=list[Segment])
-    """Lines of the grid: better not crossed."""
+    """Grid lines: better not crossed."""
     bands: list[Box] = field(default_factory=list[Box])
-    """Areas of an interval: better not written over."""
+    """Interval areas: better not covered."""
 
 
 def around(x: float, y: float, reaches: Sequence[float] = (7, 12, 18, 26, 36, 48)) -> list[Place]:
-    """Places around a point, near ones first, and at each distance those on its right."""
+    """Positions around a point: nearest first, and at each distance the right side first."""
     places: list[Place] = []
     for reach in reaches:
-        for turn in (0, 1, -1, 2, -2, 3, -3, 4):  # eighths of a circle, from the right
+        for turn in (0, 1, -1, 2, -2, 3, -3, 4):  # eighths of a turn, from the right
             across, along = cos(turn * pi / 4), sin(turn * pi / 4)
             align = "center" if abs(across) < 0.1 else "left" if across > 0 else "right"
             places.append(Place((x, y), reach * across, (reach + 3) * along, align))
@@ -87,16 +87,15 @@ def around(x: float, y: float, reaches: Sequence[float] = (7, 12, 18, 26, 36, 48
 
 
 def place(figure: Figure, axes: Any, labels: Sequence[Label]) -> None:
-    """Lay the figure out, once and for all, and write its labels.
+    """Lay the figure out and draw its labels.
 
     Args:
-        figure: with everything in it but the labels, and with its final limits.
-        axes: that the labels are of.
-        labels: the most important first: later ones stand where these leave room.
+        figure: complete but for the labels, with its final axis limits.
+        labels: most important first; later ones avoid the earlier.
     """
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw_without_rendering()
-    # What is measured now must stay where it is; "none" would have each file laid out once more.
+    # The measured layout must stay; set_layout_engine("none") would recompute it for every file.
     figure.set_layout_engine(None)
     taken = _taken(figure, axes, renderer)
     for label in labels:
@@ -126,11 +125,11 @@ def place(figure: Figure, axes: Any, labels: Sequence[Label]) -> None:
 def _choose(
     axes: Any, places: Sequence[Place], width: float, height: float, taken: _Taken
 ) -> tuple[Place, Place]:
-    """The best place for a label of that size, in data coordinates and in pixels."""
+    """The best position for a label of that size, in data coordinates and in pixels."""
     least, best, chosen = inf, places[0], places[0]
     for rank, wanted in enumerate(places):
         if least <= 0.5 * rank:
-            break  # from here on even a free place is worse: it is too far down the list
+            break  # the rank alone now costs more than the best so far
         candidate = _in_pixels(axes, wanted)
         cost = _cost(candidate, width, height, taken) + 0.5 * rank
         if cost < least:
@@ -144,7 +143,6 @@ def _in_pixels(axes: Any, wanted: Place) -> Place:
 
 
 def _taken(figure: Figure, axes: Any, renderer: Any) -> _Taken:
-    """Everything that is drawn in the figure so far."""
     edge = figure.bbox
     found = _Taken((float(edge.x0), float(edge.y0), float(edge.x1), float(edge.y1)))
     for line in axes.lines:
@@ -170,7 +168,7 @@ def _taken(figure: Figure, axes: Any, renderer: Any) -> _Taken:
         _of(text.get_window_extent(renderer)) for text in texts if text.get_text().strip()
     ]
     left, bottom, right = float(inside.x0), float(inside.y0), float(inside.x1)
-    found.segments.append(((left, bottom), (right, bottom)))  # the axis below
+    found.segments.append(((left, bottom), (right, bottom)))  # the x axis
     return found
 
 
@@ -179,7 +177,7 @@ def _of(extent: Any) -> Box:
 
 
 def _cost(choice: Place, width: float, height: float, taken: _Taken) -> float:
-    """How much a label would cover: thousands for what it must not, a little for what it may."""
+    """How much a label would cover: lines and labels weigh heavily, grid and bands lightly."""
     left, bottom, right, top = choice.box(width, height)
     bare = (left, bottom, right, top)
     box = (left - _CLEAR, bottom, right + _CLEAR, top)
@@ -196,7 +194,7 @@ def _cost(choice: Place, width: float, height: float, taken: _Taken) -> float:
 
 
 def _leader(anchor: Point, box: Box) -> Segment | None:
-    """From near what is named to the nearest edge of its label, where that is far."""
+    """The line from near the anchor to the label's nearest edge, if that is far."""
     x = min(max(anchor[0], box[0]), box[2])
     y = min(max(anchor[1], box[1] + 2), box[3] - 2)
     length = hypot(x - anchor[0], y - anchor[1])
@@ -229,14 +227,13 @@ def _wider(box: Box, by: float) -> Box:
 
 
 def _shared(box: Box, other: Box) -> float:
-    """The area that two boxes share."""
     across = min(box[2], other[2]) - max(box[0], other[0])
     along = min(box[3], other[3]) - max(box[1], other[1])
     return across * along if across > 0 and along > 0 else 0.0
 
 
 def _length_inside(segment: Segment, box: Box) -> float:
-    """How much of a straight line lies in a box (Liang and Barsky's clipping)."""
+    """Length of a segment inside a box (Liang-Barsky clipping)."""
     (ax, ay), (bx, by) = segment
     first, last = 0.0, 1.0
     for start, delta, low, high in (

@@ -1,6 +1,6 @@
-"""The ladder as stairs: a tread for each rung, its interval as a band, baselines as lines.
+"""The ladder as stairs: a tread per rung, its interval as a band, baselines as lines.
 
-Figures and names are placed clear of every line (see `labels`): a control may lie among the rungs.
+Labels avoid every line (see `labels`), since a control may lie among the rungs.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from escada.report.i18n import Language
 from escada.report.schema import Ladder, RungRow
 
 _RISER = {"better": "-", "worse": "-", "undecided": (0, (4, 2))}
-"""Line style of a step; its colour is that of the verdict, and the page says it in words."""
+"""Line style of a riser; its colour is that of the verdict, which the page also gives in words."""
 _HALF = 0.36
-"""Half a tread, where the rungs are 1 apart."""
+"""Half the width of a tread; rungs are 1 apart."""
 
 
 def draw_ladder(
@@ -33,7 +33,7 @@ def draw_ladder(
     width: int = 860,
     height: int | None = None,
 ) -> Figure:
-    """The ladder as stairs: a tread for each rung, its interval as a band, baselines as lines."""
+    """Draw the ladder; `height` defaults to a share of the width."""
     with drawing_style():
         height = height or max(330, min(430, round(width * 0.55)))
         figure, axes = new(width, height)
@@ -67,7 +67,6 @@ def draw_ladder(
 
 
 def _draw_riser(axes: Any, step: Step, index: dict[str, int], ladder: Ladder) -> None:
-    """From the tread of the rung that this one follows to its own."""
     assert step.comparison is not None
     bits = {rung.name: rung.bits_per_byte for rung in ladder.rungs}
     i, j = index[step.against], index[step.rung.name]
@@ -92,7 +91,7 @@ def _draw_tread(axes: Any, rung: RungRow, i: int, colour: str) -> None:
 
 
 def _figure_label(rung: RungRow, i: int, language: Language, size: int, digits: int) -> Label:
-    """A rung's figure: over its band, else under it, within it, or farther off."""
+    """A rung's figure: above its band, else below it, inside it, or farther off."""
     value = rung.bits_per_byte
     assert value is not None
     low, high = rung.ci95 or (value, value)
@@ -110,7 +109,7 @@ def _figure_label(rung: RungRow, i: int, language: Language, size: int, digits: 
 
 
 def _unmeasured(i: int, axes: Any, language: Language, size: int) -> Label:
-    """What stands in the place of a rung without a figure: at the bottom, over no line."""
+    """The label of a rung without a figure: at the bottom, clear of lines."""
     low, high = axes.get_ylim()
     places = [Place((i, low + share * (high - low)), 0, 14, "center") for share in _SHARES]
     text = language.say("figures.unmeasured").replace(" ", "\n")
@@ -121,7 +120,7 @@ _SHARES = [0.0, *(k / 12 for k in range(1, 11))]
 
 
 def _line_label(name: str, y: float, axes: Any, rungs: int, size: int) -> Label:
-    """The name of a baseline: over its line at one of its ends, else under it, or between rungs."""
+    """The name of a baseline: above its line at one end, else below it, or between rungs."""
     left, right = axes.get_xlim()
     ends = [(right, "right"), (left, "left")]
     between = [(k + 0.5, "center") for k in range(rungs - 1)]
@@ -137,7 +136,7 @@ def _line_label(name: str, y: float, axes: Any, rungs: int, size: int) -> Label:
 
 
 def _near(ladder: Ladder, low: float, high: float) -> list[BaselineRow]:
-    """The baselines that do not flatten the rungs when they are drawn, lowest first."""
+    """The baselines close enough to be drawn without flattening the rungs, lowest first."""
     reach = low + 3.5 * max(high - low, 0.1 * abs(high))
     baselines = sorted(ladder.baselines, key=lambda baseline: baseline.bits_per_byte)
     return [baseline for baseline in baselines if baseline.bits_per_byte <= reach]
@@ -146,7 +145,7 @@ def _near(ladder: Ladder, low: float, high: float) -> list[BaselineRow]:
 def _frame_ladder(
     axes: Any, values: Sequence[float], ladder: Ladder, language: Language, rungs: int
 ) -> None:
-    """The frame: all rungs with their intervals, and every baseline that does not flatten them."""
+    """Set limits that show all rungs with their intervals, and the near baselines."""
     low, high = min(values), max(values)
     near = _near(ladder, low, high)
     pad = max(0.08 * (high - low), 0.01 * abs(high))
@@ -162,10 +161,10 @@ def _frame_ladder(
 def _draw_baselines(
     axes: Any, values: Sequence[float], ladder: Ladder, language: Language
 ) -> list[tuple[str, float]]:
-    """Lines for the near baselines; if none is near, the lowest at the edge, said to be above.
+    """Draw the near baselines; if none is near, the lowest at the top edge, labelled as above.
 
     Returns:
-        The name of each line, and where it lies.
+        The label of each line, and its y position.
     """
     near = _near(ladder, min(values), max(values))
     lines = [(_label(baseline, language), baseline.bits_per_byte) for baseline in near]

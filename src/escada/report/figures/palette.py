@@ -1,8 +1,8 @@
-"""Every colour of the report, by the part that it plays, for light and for dark.
+"""The report's colours by role, for light and dark themes.
 
-The figures are drawn in the light colours; in the page each becomes a CSS variable, so one figure
-serves both themes. Hues tell families of rungs apart (blue, amber, rose, teal), shades the rungs
-within a family; names and order repeat what colour says, for those who cannot see it.
+Figures are drawn in the light colours; on the page each becomes a CSS variable, so one SVG serves
+both themes. Hues distinguish families of rungs (blue, amber, rose, teal), shades the rungs within a
+family; labels and order carry the same information without colour.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ THEMES: dict[str, tuple[str, str]] = {
     "rung-3-1": ("#0b5f57", "#86dad0"),
     "rung-3-2": ("#053f39", "#c3f0ea"),
 }
-"""Light values are unique: a figure's colours are found again by them."""
+"""Light values are unique: `svg.inline` finds a figure's colours by them."""
 
 _FAMILIES, _SHADES = 4, 3
 
 
 def light(role: str) -> str:
-    """The colour that a figure is drawn in."""
+    """The colour used for drawing."""
     return THEMES[role][0]
 
 
@@ -53,7 +53,7 @@ def variables(theme: int) -> str:
 
 
 def rung_roles(rungs: Sequence[RungRow]) -> dict[str, str]:
-    """A colour role for each rung: hue per family (tokenizer and protocol), shade per member."""
+    """A colour role per rung: hue by family (tokenizer and protocol), shade by member."""
     families: dict[tuple[str, str | None], int] = {}
     roles: dict[str, str] = {}
     for rung in rungs:

@@ -1,4 +1,4 @@
-"""From a matplotlib figure to an SVG inside a page: own ids, the page's fonts and colours."""
+"""From a matplotlib figure to SVG for the page (unique ids, page fonts and colours) or PNG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from escada.report.figures.palette import THEMES, light
 FONT_STACK = "system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','Liberation Sans',sans-serif"
 
 RC = {
-    "svg.fonttype": "none",  # text stays text: searchable, and in the page's font
+    "svg.fonttype": "none",  # keep text as text: searchable, in the page's font
     "svg.hashsalt": "escada",
     "font.family": "DejaVu Sans",
     "font.size": 11.0,
@@ -26,7 +26,7 @@ RC = {
     "axes.titlecolor": light("muted"),
     "axes.axisbelow": True,
     "text.color": light("ink"),
-    "text.parse_math": False,  # a rung may be called $v1$
+    "text.parse_math": False,  # a rung's name may contain $
     "xtick.color": light("line"),
     "ytick.color": light("line"),
     "xtick.labelcolor": light("muted"),
@@ -36,16 +36,16 @@ RC = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
-"""How every figure is drawn; lengths are CSS pixels (72 to matplotlib's inch)."""
+"""Style of every figure; lengths are CSS pixels (72 per matplotlib inch)."""
 
 
 def drawing_style() -> AbstractContextManager[None]:
-    """`RC` for as long as it is entered; the user's own matplotlib settings stay outside."""
+    """Apply `RC`, and restore the user's matplotlib settings afterwards."""
     return cast(Any, matplotlib).rc_context(RC)
 
 
 def render_svg(figure: Figure) -> str:
-    """The figure as an SVG document, without a date, a creator or a prologue."""
+    """The figure as SVG, without date, creator or XML prologue."""
     buffer = io.StringIO()
     with drawing_style():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -64,18 +64,18 @@ def render_png(figure: Figure) -> bytes:
 
 
 def standalone(svg: str) -> str:
-    """An SVG file on white."""
+    """The SVG on a white background, for a file."""
     head, rest = svg.split(">", 1)
     return f'{head}>\n <rect width="100%" height="100%" fill="white"/>{rest}\n'
 
 
 def inline(svg: str, name: str, label: str) -> str:
-    """The SVG for the inside of an HTML page.
+    """The SVG for embedding in an HTML page.
 
     Args:
         svg: from `render_svg`.
         name: prefix of its ids, unique in the page.
-        label: what a reader who cannot see it is told, as escaped attribute text.
+        label: text alternative, already escaped.
     """
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
