@@ -1,8 +1,8 @@
 """The sections of the report, in the order of the page.
 
-A section is one module with a function `section(contents)` that gives a `Section`, or None where
-there is nothing to show. One from outside the package is named by its module's name and comes after
-the others: `escada report DIR --section my_section`. docs/extending.md shows one.
+A section is a module with a function `section(contents)` that returns a `Section`, or None if it
+has nothing to show. Sections from outside the package are given by module name and come last:
+`escada report DIR --section my_section`. See docs/extending.md for an example.
 """
 
 from __future__ import annotations
@@ -25,11 +25,7 @@ Build = Callable[[Contents], Section | None]
 
 
 def sections_of(contents: Contents, more: Sequence[str] = ()) -> list[Section]:
-    """Every section that this climb has something for.
-
-    Args:
-        contents: what they are made from.
-        more: names of modules from outside the package.
+    """Build every section that has content; `more` names modules from outside the package.
 
     Raises:
         EscadaError: no such module, or one without a function `section`.

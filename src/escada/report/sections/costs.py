@@ -1,4 +1,4 @@
-"""What each rung was trained with, what that cost, and how well it fits what it has read."""
+"""Training resources, cost sheets, the cost frontier, and training against validation figures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from escada.runs.record import PredictedCost
 
 
 def section(contents: Contents) -> Section:
-    """See the module."""
+    """Build the section."""
     say = contents.language.say
     blocks = [
         Text(say("costs.intro")),
@@ -55,11 +55,11 @@ def section(contents: Contents) -> Section:
 
 
 def _training(contents: Contents) -> Table:
-    """Time, operations, memory and text of each training, with bars."""
+    """Time, FLOPs, memory and amount of text of each training, with bars."""
     t, say, rungs = contents.language, contents.language.say, contents.ladder.rungs
 
     def bar(key: str, heading: str, write: Callable[[float | None], str]) -> Filled[RungRow]:
-        """A column whose cells have bars, as long as their share of the largest."""
+        """A column with bars, relative to its largest value."""
 
         def value(rung: RungRow) -> float | None:
             return getattr(rung, key)
@@ -94,7 +94,6 @@ def _training(contents: Contents) -> Table:
 
 
 def _page_table(key: str, label: str, filled: list[Filled[RungRow]], contents: Contents) -> Table:
-    """A table of every rung, for the page alone."""
     return page_table(key, label, columns_of(filled), rung_rows(filled, contents.ladder.rungs))
 
 
@@ -109,7 +108,7 @@ def _sheet(contents: Contents) -> Iterator[Block]:
 
 
 def costs_table(contents: Contents) -> Table:
-    """The cost sheets side by side, each figure with what the plan had said."""
+    """The cost sheets side by side, each figure with the planner's prediction."""
     t, say = contents.language, contents.language.say
 
     def planned(text: str, value: float | None) -> list[Detail]:
@@ -201,7 +200,7 @@ def _frontier(contents: Contents) -> Iterator[Block]:
 
 
 def _priced(contents: Contents, over: Price) -> Figure | None:
-    """Bits per byte against one price; None where no rung has both."""
+    """The figure of bits per byte against one cost; None if no rung has both."""
     t, say, ladder, runs = contents.language, contents.language.say, contents.ladder, contents.runs
     found = points(ladder, runs, t, over)
     if not found:
@@ -234,7 +233,6 @@ def _priced(contents: Contents, over: Price) -> Figure | None:
 
 
 def _fit(contents: Contents) -> Table:
-    """Training against validation, and what the tokenizer cannot write."""
     t, say = contents.language, contents.language.say
 
     def gap(rung: RungRow) -> Cell:

@@ -1,4 +1,4 @@
-"""Learning curves: validation bits per byte while training, over time, tokens and FLOPs."""
+"""Learning curves: validation bits per byte over training time, tokens and FLOPs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Over = Literal["seconds", "tokens", "flops"]
 
 
 def section(contents: Contents) -> Section:
-    """See the module."""
+    """Build the section."""
     t, say = contents.language, contents.language.say
     blocks: list[Block] = [
         Text(say("curves.intro")),
@@ -54,7 +54,7 @@ def _figure(contents: Contents, over: Over) -> Figure:
 
 
 def _table(contents: Contents, over: Over) -> Table:
-    """Three points of each curve: the first, the one in the middle, the last."""
+    """Three points of each curve: first, middle, last."""
     t, say = contents.language, contents.language.say
 
     def reached(point: CurvePoint) -> Cell:
@@ -79,7 +79,6 @@ def _table(contents: Contents, over: Over) -> Table:
 
 
 def _data(contents: Contents) -> Table:
-    """Every point of every curve."""
     keys = ("name", "key", "step", "tokens", "seconds", "flops", "bits_per_byte")
     rows = [
         Row(

@@ -1,4 +1,4 @@
-"""What identifies each run, and the machines and versions that it ran with."""
+"""Hashes that identify each run, and the machines and versions it ran with."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from escada.report.tables import (
 
 
 def section(contents: Contents) -> Section:
-    """See the module."""
+    """Build the section."""
     say = contents.language.say
     machines = list(_machines(contents)) or [Text(say("environment.none"))]
     return Section(
@@ -40,7 +40,7 @@ def section(contents: Contents) -> Section:
 
 
 def runs_table(contents: Contents) -> Table:
-    """What identifies each run, and the machine that it ran on."""
+    """Hashes and machine of each run."""
     t, say, runs = contents.language, contents.language.say, contents.runs
 
     def code(value: str | None) -> Cell:
@@ -89,7 +89,7 @@ def runs_table(contents: Contents) -> Table:
 
 
 def _machines(contents: Contents) -> Iterator[Block]:
-    """The machine, what all runs share, and what differs by run, on demand."""
+    """The machine, then what all runs share and what differs between them, on demand."""
     flats = {name: _flat(run.environment) for name, run in contents.runs.items() if run.environment}
     first = next(iter(flats.values())) if flats else {}
     shared = {k for k, v in first.items() if all(flat.get(k) == v for flat in flats.values())}

@@ -1,4 +1,4 @@
-"""The rungs side by side, with the baselines: the figure that the climb was made for."""
+"""The rungs side by side, with the baselines: the climb's main result."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from escada.report.tables import (
 )
 
 _NARROW = 360
-"""Width of the figure's second drawing, for telephones."""
+"""Width in pixels of the figure for phones."""
 
 
 def section(contents: Contents) -> Section:
-    """See the module."""
+    """Build the section."""
     say = contents.language.say
     ladder, controls = ladder_table(contents), controls_table(contents)
     below = [
@@ -62,7 +62,7 @@ def section(contents: Contents) -> Section:
 
 
 def ladder_table(contents: Contents) -> Table:
-    """The rungs side by side: what they reach, and with what."""
+    """Results and resources of the rungs, side by side."""
     t, say, findings = contents.language, contents.language.say, contents.findings
     paid, sign = say("tables.currency"), t.currency_sign
     several = len(contents.ladder.rungs) > 1
@@ -164,7 +164,7 @@ def ladder_table(contents: Contents) -> Table:
 
 
 def controls_table(contents: Contents) -> Table:
-    """What asks for no neural network, on the same documents; for paper."""
+    """The baselines on the same documents; for paper."""
     say = contents.language.say
     columns = [
         Column("control", say("tables.control"), numeric=False),
@@ -185,7 +185,6 @@ def controls_table(contents: Contents) -> Table:
 
 
 def _control_cells(baseline: BaselineRow, t: Language) -> dict[str, Cell]:
-    """A baseline's cells by the keys of the columns that they fit."""
     long, interval = t.baseline(baseline.key, baseline.name), t.interval(baseline.ci95)
     full = Detail(f"{t.say('ladder.baseline')}: {long}", "full")
     return {

@@ -1,4 +1,4 @@
-"""How the figures were measured, and on which text."""
+"""The measurement method and the corpus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from escada.report.tables import Cell, Column, Row, Table, page_table
 
 
 def section(contents: Contents) -> Section:
-    """See the module."""
+    """Build the section."""
     say = contents.language.say
     return Section("method", say("method.title"), say("nav.method"), list(_blocks(contents)))
 
@@ -30,7 +30,6 @@ def _blocks(contents: Contents) -> Iterator[Block]:
 
 
 def _corpus(contents: Contents) -> Iterator[tuple[str, str]]:
-    """What was read, as labels and values."""
     t, say, corpus = contents.language, contents.language.say, contents.ladder.corpus
 
     def by_split(values: Mapping[str, int]) -> str:
@@ -57,7 +56,7 @@ def _corpus(contents: Contents) -> Iterator[tuple[str, str]]:
 def _licence(
     source: str, licence: str | Mapping[str, str], corpus: CorpusSummary, t: Language
 ) -> str:
-    """A licence and its note; the notes of the default corpus in the reader's language."""
+    """A licence and its note; for the default corpus, in the reader's language."""
     if isinstance(licence, str):
         return licence
     if corpus.source == "default" and f"licence.{source}" in t.messages:

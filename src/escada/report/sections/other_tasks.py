@@ -1,4 +1,4 @@
-"""Figures of tasks that have no section of their own, such as those from outside the package."""
+"""Results of tasks that have no section of their own, such as those from outside the package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from escada.report.tables import Cell, Column, Detail, Row, Source, Table
 
 
 def section(contents: Contents) -> Section | None:
-    """A row for each rung, a column for each figure; None where no rung has any."""
+    """A row per rung, a column per figure; None if no rung has any."""
     t, say, rungs = contents.language, contents.language.say, contents.ladder.rungs
     by_rung = {rung.name: _figures(rung) for rung in rungs}
     found = {key: figure for figures in by_rung.values() for key, figure in figures.items()}
@@ -37,7 +37,6 @@ def section(contents: Contents) -> Section | None:
 
 
 def _figures(rung: RungRow) -> dict[str, Figure]:
-    """Every figure of every task, by the names of both."""
     return {
         f"{task} {figure.name}": figure
         for task, figures in rung.tasks.items()
@@ -46,7 +45,7 @@ def _figures(rung: RungRow) -> dict[str, Figure]:
 
 
 def _cells(figure: Figure | None, t: Language) -> tuple[Cell, Cell]:
-    """The figure with its interval below it, and the interval for CSV."""
+    """The figure with its interval below, and the interval alone for CSV."""
     if figure is None:
         return Cell(NOTHING), Cell(NOTHING)
     interval = t.interval(figure.ci95)

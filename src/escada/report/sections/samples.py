@@ -1,4 +1,4 @@
-"""What every rung writes after the same prompts, and how many of its words exist."""
+"""Each rung's continuations of the same prompts, and the share of existing words."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OPENING_CHARACTERS = 90
 
 
 def section(contents: Contents) -> Section:
-    """See the module."""
+    """Build the section."""
     say = contents.language.say
     blocks = [
         *_samples(contents),
@@ -61,7 +61,7 @@ def _samples(contents: Contents) -> Iterator[Block]:
 
 
 def _prompts(contents: Contents) -> list[Prompt]:
-    """Prompts in the order in which they first appear, with every rung's continuations."""
+    """Prompts in order of first appearance, with every rung's continuations."""
     messages = contents.language.messages
     found: dict[tuple[str, str], Prompt] = {}
     for rung in contents.ladder.rungs:
@@ -91,7 +91,7 @@ def _continuation(sample: WrittenSample, contents: Contents) -> Continuation:
 
 
 def _settings(run: RunFiles) -> str:
-    """The sampler's settings as one line, in the words of the command line."""
+    """The sampler's settings on one line, with the option names of the command line."""
     set_values = {key: value for key, value in run.sampler.items() if value not in (None, False)}
     return ", ".join(f"{key} {_as_typed(value)}" for key, value in set_values.items())
 
@@ -101,7 +101,7 @@ def _as_typed(value: JsonValue) -> str:
 
 
 def _failing(rung: RungRow, contents: Contents) -> str:
-    """The guardrails that a rung's samples fail, by name; empty when there are none."""
+    """Names of the guardrails that a rung's samples fail; empty if none."""
     t = contents.language
     found = rung.guardrails.guardrails if rung.guardrails else {}
     failed = [name for name, guard in found.items() if guard.verdict == "fail"]

@@ -23,7 +23,7 @@ from escada.report.tables import (
 
 
 def section(contents: Contents) -> Section:
-    """See the module."""
+    """Build the section."""
     say = contents.language.say
     blocks: list[Block] = [Text(say("sources.intro"))]
     if contents.sources:
@@ -33,7 +33,7 @@ def section(contents: Contents) -> Section:
 
 
 def sources_table(contents: Contents) -> Table:
-    """A row for each measured rung, a column for each source."""
+    """A row per measured rung, a column per source."""
     t, say, sources = contents.language, contents.language.say, contents.sources
     filled: list[Filled[RungRow]] = [
         rung_names(t),
@@ -95,7 +95,7 @@ def _figure(contents: Contents) -> Figure:
 
 
 def _notes(contents: Contents) -> list[str]:
-    """What the intervals over all sources rest on: the same documents for every rung."""
+    """What the intervals over all sources rest on; the same for every rung."""
     t, say = contents.language, contents.language.say
     rung = next((r for r in contents.ladder.rungs if r.effective_groups is not None), None)
     if rung is None:

@@ -1,4 +1,4 @@
-"""Each rung beside the one that it follows: what it set out to do, and whether it did."""
+"""Each rung against the one it follows, and whether it met its goals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SIGNS = {"met": "✓", "missed": "✗", "open": "≈"}
 
 
 def section(contents: Contents) -> Section:
-    """See the module."""
+    """Build the section."""
     say = contents.language.say
     several_seeds = any(rung.other_seeds for rung in contents.ladder.rungs)
     return Section(
@@ -75,7 +75,7 @@ def _cards(contents: Contents) -> Iterator[StepCard]:
 
 
 def objectives_table(contents: Contents) -> Table:
-    """What each rung set out to do, and whether it did; for paper."""
+    """Each rung's objective and its outcome; for paper."""
     say, code = contents.language.say, contents.language.code
     rows: list[Row] = []
     for rung in contents.ladder.rungs:
@@ -117,7 +117,7 @@ def _comparisons(contents: Contents) -> Iterator[Block]:
 
 
 def comparisons_table(contents: Contents) -> Table:
-    """Each rung against the one before it, and against the others that it is set beside."""
+    """Each rung against the one before it and those in `also_against`."""
     t, say, ladder = contents.language, contents.language.say, contents.ladder
     rungs = {rung.name: rung for rung in ladder.rungs}
 
@@ -199,7 +199,7 @@ def comparisons_table(contents: Contents) -> Table:
 
 
 def _steps_alone(rungs: Sequence[RungRow]) -> Iterator[ComparisonRow]:
-    """The steps of a ladder that lists no comparisons, as rows of them."""
+    """The steps as comparison rows, for a ladder that has no comparisons."""
     for rung in rungs:
         if step := rung.beats_previous:
             yield ComparisonRow(
@@ -233,7 +233,6 @@ def _by_source(contents: Contents) -> Table:
 
 
 def _seeds(contents: Contents) -> Iterator[Block]:
-    """All runs of the rungs that were trained with several seeds."""
     t, say = contents.language, contents.language.say
 
     def each(rung: RungRow) -> list[SeedRun]:
@@ -241,7 +240,7 @@ def _seeds(contents: Contents) -> Iterator[Block]:
         return [own, *rung.other_seeds]
 
     def over_all(rung: RungRow, summary: Callable[[list[float]], float]) -> Cell:
-        """Of all runs, once each of them is measured."""
+        """Over all seeds, if every one has been measured."""
         figures = [one.bits_per_byte for one in each(rung) if one.bits_per_byte is not None]
         value = summary(figures) if len(figures) == len(each(rung)) else None
         return Cell(t.bits(value), value)

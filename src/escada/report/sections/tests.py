@@ -1,4 +1,4 @@
-"""What bits per byte do not show: agreement, last words, guardrails of the samples, a judge."""
+"""Results beyond bits per byte: minimal pairs, last words, guardrails of the samples, a judge."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from escada.report.tables import (
 
 
 def section(contents: Contents) -> Section:
-    """See the module."""
+    """Build the section."""
     say = contents.language.say
     blocks = [
         Heading(say("tests.pairs")),
@@ -65,7 +65,7 @@ def _pairs(contents: Contents) -> Iterator[Block]:
 
 
 def summary_of_tests(contents: Contents) -> Table:
-    """Minimal pairs by phenomenon, last words, words that exist, the verdict of the guardrails."""
+    """Minimal pairs by phenomenon, last words, existing words, and guardrail verdicts."""
     t, say, ladder = contents.language, contents.language.say, contents.ladder
     tested = [rung.minimal_pairs for rung in ladder.rungs if rung.minimal_pairs]
     phenomena = tested[0].by_phenomenon if tested else {}
@@ -153,7 +153,7 @@ def _pair_columns(phenomena: Mapping[str, Share], t: Language) -> list[Column]:
 def _pair_cells(
     pairs: PairsResult | None, t: Language, phenomena: Iterable[str]
 ) -> dict[str, Cell]:
-    """The cells of one model's pairs by the keys of `_pair_columns`."""
+    """A model's results on minimal pairs, by the keys of `_pair_columns`."""
     with_attractor = pairs.by_attractor.get("with") if pairs else None
     parts = pairs.by_phenomenon if pairs else {}
     return {
@@ -166,7 +166,6 @@ def _pair_cells(
 
 
 def _against_the_n_grams(contents: Contents) -> Iterator[Text]:
-    """The last rung against the strongest n-gram model: what the ladder was climbed for."""
     t, ladder = contents.language, contents.ladder
     tested = [(rung, pairs) for rung in ladder.rungs if (pairs := rung.minimal_pairs)]
     controls = {b.key: pairs for b in ladder.baselines if (pairs := b.minimal_pairs)}
@@ -233,7 +232,7 @@ def _guardrail(found: GuardrailFound | None, t: Language) -> Cell:
 
 
 def _guardrail_controls(contents: Contents, columns: Sequence[Column]) -> Iterator[Row]:
-    """What human text and noise got, as measured for the first rung that has guardrails."""
+    """Guardrail values of human text and noise, from the first rung that has guardrails."""
     t = contents.language
     controls = next(found.controls for r in contents.ladder.rungs if (found := r.guardrails))
     for name in ("human", "noise"):

@@ -1,4 +1,4 @@
-"""Words and cells that several sections share."""
+"""Cells and phrases shared by several sections."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from escada.typed_json import Interval
 
 
 def rung_cell(rung: RungRow) -> Cell:
-    """A rung's name, in its colour where there are colours."""
+    """A rung's name, in its colour on the page."""
     return Cell(rung.name, rung.name, style="rung")
 
 
 def rung_column(language: Language, width: float | None = None) -> Column:
-    """The column of rungs' names; `width` as in `Column`."""
+    """The column of rung names; `width` as in `Column`."""
     return Column("rung", language.say("ladder.rung"), numeric=False, width=width)
 
 
 def rung_names(language: Language) -> Filled[RungRow]:
-    """The same, filled."""
+    """The column of rung names with its cells."""
     return rung_column(language), rung_cell
 
 
 def share_cell(share: Share | ClozeResult | None, language: Language) -> Cell:
-    """An accuracy in percent, its interval below it."""
+    """An accuracy in percent, with its interval below."""
     if share is None:
         return Cell(NOTHING)
     interval = Detail(language.percents(share.ci95))
@@ -43,19 +43,19 @@ def share_interval(share: Share | ClozeResult | None, language: Language) -> Cel
 
 
 def difference_cell(difference: float, interval: Interval | None, language: Language) -> Cell:
-    """A difference in bits per byte with its sign, its interval below it."""
+    """A signed difference in bits per byte, with its interval below."""
     return Cell(
         language.signed(difference), difference, details=[Detail(language.interval(interval))]
     )
 
 
 def tokenizer(rung: RungRow, language: Language) -> str:
-    """`BPE 4,096`: the tokenizer that a perplexity belongs to."""
+    """`BPE 4,096`: the tokenizer a perplexity refers to."""
     return f"{tokenizer_kind(rung, language)} {language.number(rung.tokenizer.vocab_size)}"
 
 
 def tokenizer_kind(rung: RungRow, language: Language) -> str:
-    """`BPE`: how a rung cuts text."""
+    """`BPE`: the kind of a rung's tokenizer."""
     kind = rung.tokenizer.kind
     return language.messages.get(f"tokenizer.{kind}", kind)
 
@@ -66,12 +66,12 @@ def status(rung: RungRow, language: Language) -> str:
 
 
 def values_alt(key: str, values: Sequence[str], language: Language) -> str:
-    """What a reader who cannot see a figure is told."""
+    """The text alternative of a figure, listing its values."""
     return language.say(key, values="; ".join(values) or language.say("figures.nothing"))
 
 
 def cost_notes(contents: Contents) -> list[str]:
-    """What holds for a whole cost sheet: that energy is estimated, and of which grid CO₂ is."""
+    """Notes below a cost sheet: whether energy is estimated, and which grid CO₂ refers to."""
     t = contents.language
     known = [cost for rung in contents.ladder.rungs if (cost := contents.cost(rung))]
     notes: list[str] = []
@@ -89,7 +89,7 @@ def cost_notes(contents: Contents) -> list[str]:
 
 
 def lexicon_controls(contents: Contents) -> Mapping[str, float]:
-    """Lexicon shares of human text and of noise, as far as they were measured."""
+    """Lexicon shares of human text and noise, if measured."""
     ladder = contents.ladder
     found = {"human": ladder.human, "noise": ladder.noise}
     return {
