@@ -1,1 +1,1 @@
-"""What the report is written as: HTML, LaTeX, Markdown, CSV, terminal text."""
+"""Output formats of the report: HTML, LaTeX, Markdown, CSV, terminal text."""

@@ -1,4 +1,4 @@
-"""The files that a reader takes away: LaTeX, Markdown, CSV, the roadmap's table."""
+"""Files to take away: LaTeX, Markdown, CSV, the roadmap's table."""
 
 from __future__ import annotations
 
@@ -22,19 +22,12 @@ __all__ = ["write_csv", "write_latex", "write_markdown", "write_roadmap"]
 def write_markdown(
     folder: Path, file: Path, code: Code, *, more_sections: Sequence[str] = ()
 ) -> Path:
-    """Write all tables of a climb into one Markdown file.
+    """Write all tables of a climb, or of one run, into one Markdown file; return its path.
 
-    Args:
-        folder: of the climb, or of one run.
-        file: to write.
-        code: the language.
-        more_sections: dotted names of modules with a section each.
-
-    Returns:
-        Its path.
+    `more_sections` are dotted names of modules with a section each.
 
     Raises:
-        EscadaError: no ladder there, a file of it that cannot be read, or one in the way.
+        EscadaError: no ladder there, an unreadable file, or a foreign file at the target path.
     """
     title = Language.load(code).say("thesis.title")
     tables = _tables(folder, code, more_sections)
@@ -42,15 +35,7 @@ def write_markdown(
 
 
 def write_csv(folder: Path, out: Path, *, more_sections: Sequence[str] = ()) -> Path:
-    """Write each table of a climb into a CSV file of its own.
-
-    Args:
-        folder: of the climb, or of one run.
-        out: folder of the files.
-        more_sections: dotted names of modules with a section each.
-
-    Returns:
-        Their folder.
+    """Write each table of a climb into its own CSV file in `out`; return `out`.
 
     Raises:
         EscadaError: as `write_markdown`.
@@ -61,10 +46,7 @@ def write_csv(folder: Path, out: Path, *, more_sections: Sequence[str] = ()) -> 
 
 
 def write_roadmap(folder: Path, file: Path) -> Path:
-    """Write the roadmap's versions as they came out in a climb.
-
-    Returns:
-        The path of the file.
+    """Write the roadmap's versions with their results in a climb; returns the file.
 
     Raises:
         EscadaError: as `write_markdown`.
@@ -73,7 +55,6 @@ def write_roadmap(folder: Path, file: Path) -> Path:
 
 
 def _tables(folder: Path, code: Code, more_sections: Sequence[str]) -> list[Table]:
-    """The tables that are for paper, in the order of the page."""
     contents = Contents(read_climb(folder), Language.load(code))
     sections = sections_of(contents, more_sections)
     return [table for section in sections for table in section.tables()]

@@ -1,11 +1,11 @@
-"""A run's model card: README.md, in the form that model hubs read.
+"""A run's model card: README.md, in the format of model hubs.
 
     write_card(run)
 
-Every number on it is read from the run's own files, and what is not there is said not to be: a
-figure that was never measured, or was measured on other weights than those that lie there now, is
-no figure of this model. The card is written when a training ends and again when something was
-measured; it depends on the run's files alone, so writing it twice changes nothing.
+Every number comes from the run's own files, and missing ones are reported as missing. A result
+measured on other weights than the present ones is treated as missing. The card is written when a
+training ends and again after each measurement; it depends on the run's files alone, so writing it
+twice changes nothing.
 """
 
 from __future__ import annotations
@@ -37,22 +37,19 @@ HUB_LICENCES = {
     "CC BY-SA 4.0": "cc-by-sa-4.0",
     "CC0 1.0": "cc0-1.0",
 }
-"""Names that model hubs have for a licence; a text under any other, or several, is `other`."""
+"""Licence identifiers of model hubs; any other licence, or several, is `other`."""
 MEASURED = {
     "test": ("test documents", "documentos de teste"),
     "validation": ("validation documents", "documentos de validação"),
     TRAIN_SAMPLE: ("a sample of the training documents", "amostra dos documentos de treino"),
 }
 BEST_BASELINE = "best-baseline"
-"""Of the run's results; `baseline_comparison` writes it when a climb ends."""
+"""Name of the result file; `baseline_comparison` writes it when a climb ends."""
 UNKNOWN = "not recorded"
 
 
 def write_card(run: Run) -> Path:
-    """Write or refresh the run's README.md.
-
-    Returns:
-        Its path.
+    """Write or update the run's README.md, and return its path.
 
     Raises:
         EscadaError: a file of the run is damaged, or the disk is full.
@@ -65,13 +62,13 @@ def write_card(run: Run) -> Path:
 
 
 def card_text(run: Run) -> str:
-    """The card in Markdown, from the run's files and nothing else."""
+    """The card in Markdown, from the run's files alone."""
     return _template().render(_values(run))
 
 
 @cache
 def _template() -> Template:
-    # Markdown: texts of users are escaped by `plain`, what a model wrote stands in fences (_shown).
+    # Markdown: `plain` escapes users' texts, and generated text is in fenced blocks (see _shown).
     templates = environment(autoescape=False, keep_trailing_newline=True)
     templates.filters |= {
         "whole": _whole,
@@ -85,7 +82,6 @@ def _template() -> Template:
 
 
 def _values(run: Run) -> dict[str, object]:
-    """What the template names."""
     record, spec = read_record(run.layout.record), run.spec
     data = _optional(run.layout.data)
     figures = {name: _current(run, run.layout.evaluation(name)) for name in MEASURED}
@@ -118,7 +114,7 @@ def _values(run: Run) -> dict[str, object]:
 
 
 Json = Mapping[str, Any]
-"""A file as it lies there: those of earlier versions lack keys, of which the card says nothing."""
+"""A file as it is: those of earlier versions lack some keys, which the card then omits."""
 
 
 def _optional(path: Path) -> Json:
@@ -126,7 +122,7 @@ def _optional(path: Path) -> Json:
 
 
 def _current(run: Run, path: Path) -> Json | None:
-    """A result, if it is there and of the weights that the run has now."""
+    """A result, if it exists and was measured on the run's present weights."""
     found = _optional(path)
     which = found.get("weights")
     if which not in ("best", "last") or not has_checkpoint(run.layout.checkpoints):
@@ -135,7 +131,7 @@ def _current(run: Run, path: Path) -> Json | None:
 
 
 def _best_baseline(run: Run, test: Json | None) -> BestBaseline | None:
-    """What the paired test says of this run and the best baseline, on the documents shown."""
+    """The comparison with the best baseline, if it is of the same documents as `test`."""
     path = run.layout.evaluation(BEST_BASELINE)
     if test is None or _current(run, path) is None:
         return None
@@ -144,7 +140,7 @@ def _best_baseline(run: Run, test: Json | None) -> BestBaseline | None:
 
 
 def _shown(samples: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """The first sample of each kind of prompt, each with a fence that its text cannot close."""
+    """The first sample of each prompt category, with a fence that its text cannot close."""
     firsts: dict[str, dict[str, str]] = {}
     for sample in samples:
         text = showable(f"{sample['prompt']}⟩{sample['text']}")
@@ -155,7 +151,7 @@ def _shown(samples: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
 
 
 def _guardrails(run: Run, samples: Json | None) -> Json | None:
-    """What the guardrails say of these samples, if they read these."""
+    """The guardrail results, if they are of these samples."""
     found = _optional(run.layout.evaluation("guardrails"))
     if samples is None or found.get("samples", {}).get("sha256") != sha256_file(run.layout.samples):
         return None
@@ -163,7 +159,7 @@ def _guardrails(run: Run, samples: Json | None) -> Json | None:
 
 
 def _source(name: object) -> str:
-    """A source's name; of a file of the user's, not where on his disk it lies."""
+    """A source's name; for a user's file, without its directory."""
     return Path(str(name)).name if name else UNKNOWN
 
 
@@ -191,10 +187,10 @@ def _interval(ends: list[float] | None) -> str:
 
 
 def _portuguese(text: str) -> str:
-    """Digits as Portuguese writes them: 1.234,5."""
+    """Swap the decimal point and the thousands separator: 1.234,5."""
     return text.translate(str.maketrans(",.", ".,"))
 
 
 def _plain(text: object) -> str:
-    """A text of a user's in one line that Markdown shows as it stands."""
+    """A user's text on one line, escaped for Markdown."""
     return plain(showable(" ".join(str(text).split())))

@@ -1,9 +1,9 @@
 """A climb as one page: `write_report(folder)` reads its ladder and writes `report/index.html`.
 
-The page is one file that asks nothing of any host (its Content-Security-Policy forbids it to): CSS
-and figures are inside, both languages are rendered, and the radio buttons that choose one work
-without the script that remembers the choice. Samples are text that a model wrote: every text is
-escaped by the template engine, and control characters are made visible.
+The page is self-contained (its Content-Security-Policy blocks all other hosts): CSS and figures are
+inline, both languages are rendered, and radio buttons switch between them without JavaScript; the
+script only remembers the choice. The template engine escapes all text, generated samples included,
+and control characters are replaced.
 """
 
 from __future__ import annotations
@@ -39,12 +39,11 @@ from escada.report.writers.templates import environment, visible
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What the page of a climb in progress says of itself.
+    """Status shown on the page of a climb in progress.
 
     Attributes:
-        every_seconds: after which it loads itself again.
-        written: when, in UTC and ISO 8601.
-        progress: where the climb is.
+        every_seconds: reload interval.
+        written: time of writing, UTC in ISO 8601.
     """
 
     every_seconds: float
@@ -61,13 +60,7 @@ class _Body:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """What the blocks of one language need besides themselves.
-
-    Attributes:
-        t: the language.
-        roles: the colour of each rung by its name.
-        drawn: the figures as SVG by their names.
-    """
+    """Template variables of one language: colour roles by rung, SVG figures by name."""
 
     t: Language
     roles: dict[str, str]
@@ -83,20 +76,19 @@ def write_report(
 ) -> Path:
     """Write `folder/report/index.html` and `folder/report/figures/*` from `folder/ladder.json`.
 
-    What is written depends on the files that are read and on nothing else: no clock, no machine.
+    The output depends only on the files read and the arguments: no clock, no machine.
 
     Args:
-        folder: of the climb, or of one run.
-        ladder: in the place of `folder/ladder.json`, while a climb has not come to its end.
-        live: the page says that it is of a climb in progress, and loads itself again; its figures
-            are not kept as PNG, which would take time from the training.
+        ladder: used instead of `folder/ladder.json` while the climb is in progress.
+        live: marks the page as of a climb in progress and makes it reload itself; figures are then
+            not saved as PNG, to leave CPU time to the training.
         more_sections: dotted names of modules with a section each.
 
     Returns:
         The path of the page.
 
     Raises:
-        EscadaError: no ladder there, a file of it that cannot be read, or no such section.
+        EscadaError: no ladder there, an unreadable file, or no such section.
     """
     climb = read_climb(folder, ladder)
     out = folder / "report"
@@ -175,7 +167,7 @@ def _body(contents: Contents, sections: Sequence[Section], drawn: dict[str, str]
 
 
 def _drawn(figure: Figure, code: Code, out: Path, *, png: bool) -> dict[str, str]:
-    """Draw a figure, keep it as SVG and PNG, and return what goes into the page by its name."""
+    """Draw a figure, save it as SVG and PNG, and return the inline SVGs by name."""
     alt = html.escape(showable(figure.alt))
     drawing = figure.draw()
     svg = render_svg(drawing)

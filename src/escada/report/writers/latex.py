@@ -1,13 +1,13 @@
 """A climb for a thesis: `write_latex(folder, out, "pt")`.
 
     out/
-      thesis.tex            a minimal document, to look at
-      thesis-snippet.tex    what a thesis takes: every table and figure as a float
-      tables/*.tex          booktabs; above each row its run and its exact values, as comments
-      figures/*.pgf *.pdf   set in the document's font, or in their own
-      data/*.csv            the numbers of each figure and table, whole, with the key of their run
+      thesis.tex            a minimal document, for preview
+      thesis-snippet.tex    to include in a thesis: every table and figure as a float
+      tables/*.tex          booktabs; each row's run and exact values are in comments above it
+      figures/*.pgf *.pdf   in the document's font, or with embedded fonts
+      data/*.csv            all numbers of each figure and table, with their runs' keys
 
-What is written depends on the climb's files alone: no clock, no machine, no TeX.
+The output depends on the climb's files alone: no clock, no machine, no TeX installation.
 """
 
 from __future__ import annotations
@@ -31,14 +31,12 @@ from escada.report.writers.templates import environment
 from escada.report.writers.tex import PACKAGES, table_tex, tex
 
 TEXT_WIDTH_CM = 16.0
-"""Of an A4 page with the margins of Brazilian theses: 3 cm on the left, 2 cm on the right."""
+"""Of an A4 page with the margins of Brazilian theses: 3 cm left, 2 cm right."""
 BABEL = {"en": "english", "pt": "brazilian"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A float of the document."""
-
     name: str
     figure: bool
     caption: str
@@ -55,9 +53,7 @@ def write_latex(
     """Write the tables and figures of a climb for LaTeX.
 
     Args:
-        folder: of the climb, or of one run.
-        out: is made; files in it that were not written by escada are not overwritten.
-        code: the language of every word and number.
+        out: created if missing; files that escada did not write are not overwritten.
         text_width_cm: of the page that the figures are drawn for.
         more_sections: dotted names of modules with a section each.
 
@@ -65,7 +61,7 @@ def write_latex(
         The path of the minimal document.
 
     Raises:
-        EscadaError: no ladder there, a file of it that cannot be read, or one in the way.
+        EscadaError: no ladder there, an unreadable file, or a foreign file at a target path.
     """
     contents = Contents(read_climb(folder), Language.load(code))
     parts: list[_Part] = []
@@ -89,7 +85,7 @@ def write_latex(
         "created": tex(created),
         "parts": parts,
     }
-    # Signs that are none of TeX's; values have been through tex().
+    # Delimiters that TeX does not use; the values are already escaped by tex().
     signs = {"block": ("<%", "%>"), "variable": ("<<", ">>"), "comment": ("<#", "#>")}
     options = {f"{name}_start_string": start for name, (start, _) in signs.items()}
     options |= {f"{name}_end_string": end for name, (_, end) in signs.items()}

@@ -1,8 +1,8 @@
-"""The tables as Markdown, for people, and as CSV, for programs.
+"""Tables as Markdown, for people, and as CSV, for programs.
 
-Markdown has what readers see, in their language. CSV has the values as they are in ladder.json,
-with a point and all their digits, columns that a page has no room for, and the same names in any
-language; an interval is two columns.
+Markdown shows the same text as the page. CSV has the values of ladder.json with all their digits, a
+decimal point and language-independent column names, including columns that the page omits; an
+interval takes two columns.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _section(table: Table) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """A table alone, without its caption and notes."""
+    """A table without caption and notes."""
     shown = table.places(table.paper)
     columns = [table.columns[i] for i in shown]
     lines = [_line(plain(column.one_line) for column in columns)]
@@ -44,7 +44,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """Text as Markdown that shows it."""
+    """Text escaped for Markdown."""
     return text.translate(_SPECIAL)
 
 
@@ -55,7 +55,7 @@ def _cell(cell: Cell) -> str:
 
 
 def csv_text(table: Table) -> str:
-    """One table as CSV (RFC 4180, but for lines that end in a line feed alone)."""
+    """A table as CSV (RFC 4180, except that lines end in LF)."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     columns = [

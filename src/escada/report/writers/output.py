@@ -1,7 +1,7 @@
-"""Files that a user asked for under a name of his: written, but never over something of his own.
+"""Write files to paths chosen by the user without overwriting the user's own files.
 
-A file whose form allows a comment says in its first line who wrote it. Of the others, CSV and PDF,
-the folder keeps a list.
+Formats that allow comments say on their first line that escada wrote them; for CSV and PDF, the
+folder keeps a list.
 """
 
 from __future__ import annotations
@@ -14,20 +14,17 @@ from escada.files import write_bytes, write_text
 
 _WRITTEN = "Written by escada"
 MARK = f"{_WRITTEN} {__version__}; changes made here are lost when it is written again."
-"""First line of a file whose form allows a comment."""
+"""First line of a file whose format allows comments."""
 LIST = ".written-by-escada"
-"""Names of the files of a folder that cannot say so themselves."""
+"""File that lists the folder's files without such a line."""
 _LISTED = (".csv", ".pdf")
 
 
 def write_ours(path: Path, content: str | bytes) -> Path:
-    """Write a file, unless one lies there that no escada wrote.
-
-    Returns:
-        The path.
+    """Write a file, unless one exists there that escada did not write; returns the path.
 
     Raises:
-        EscadaError: a file of somebody else's is in the way, or the disk is full.
+        EscadaError: a foreign file is in the way, or the disk is full.
     """
     if path.is_dir():
         raise EscadaError("a folder is in the way", where=path, fix="name another file")
@@ -39,7 +36,7 @@ def write_ours(path: Path, content: str | bytes) -> Path:
             where=path,
             fix="name another place, or move it away",
         )
-    if listed and path.name not in names:  # before the file: a crash between leaves no stranger
+    if listed and path.name not in names:  # first: after a crash the file is still ours
         write_text(path.parent / LIST, "".join(f"{n}\n" for n in sorted({*names, path.name})))
     write_bytes(path, content.encode("utf-8") if isinstance(content, str) else content)
     return path

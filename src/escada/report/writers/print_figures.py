@@ -1,8 +1,8 @@
-"""Figures for paper: PDF with its fonts inside, and PGF, whose text TeX sets in the thesis's own.
+"""Figures for paper: PDF with embedded fonts, and PGF, whose text TeX sets in the document's font.
 
-Neither asks for a TeX on the machine that writes it. matplotlib's PGF backend would start one only
-to measure text; here text is measured by the font of the PDF, and placed by its anchor, so that
-TeX's own widths do no harm. The same figure is drawn once and written twice.
+Neither needs a TeX installation. matplotlib's PGF backend would start TeX only to measure text;
+here text is measured in the PDF's font and placed by its anchor, so different widths in TeX do not
+matter. A figure is drawn once and written in both formats.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from escada.report.writers.tex import comment, tex
 
 POINTS_PER_CM = 72 / 2.54
 SERIF = "STIXGeneral"
-"""Comes with matplotlib, has the letters of Portuguese, and sits well beside Times and its kin."""
+"""Comes with matplotlib, covers Portuguese, and matches Times-like fonts."""
 FAMILIES = ["serif", "DejaVu Serif"]
-"""The second for what the first lacks, such as a raised zero."""
+"""The second is for glyphs the first lacks, such as superscript zero."""
 PAPER_RC = RC | {"font.family": "serif", "font.serif": [SERIF], "pdf.fonttype": 42}
 
 
 def width_points(centimetres: float) -> int:
-    """A width on paper in the points that figures are drawn in (72 to an inch)."""
+    """A width on paper in points, 72 per inch."""
     return round(centimetres * POINTS_PER_CM)
 
 
 def on_paper(figure: Figure) -> Figure:
-    """The figure with the letters of a page: serifs, narrower than those it was laid out by."""
+    """Set a figure's text in serifs, which are narrower than the font it was laid out with."""
     for text in figure.findobj(Text):
         text.set_fontfamily(FAMILIES)
     return figure
 
 
 def render_pdf(figure: Figure, title: str, sources: str) -> bytes:
-    """The figure as a PDF without a date; its metadata name the runs that it shows."""
+    """The figure as a PDF without date; its metadata name the runs shown."""
     buffer = io.BytesIO()
     about = {"Title": title, "Subject": sources, "CreationDate": None, "Producer": None}
     with _style():
@@ -52,9 +52,7 @@ def render_pdf(figure: Figure, title: str, sources: str) -> bytes:
 def render_pgf(figure: Figure, head: list[str]) -> str:
     r"""The figure as PGF, for `\input` in a document that loads `pgf`.
 
-    Args:
-        figure: laid out (see `render_pdf`).
-        head: lines of the comment at its top.
+    `head` has the lines of the comment at its top.
     """
     out = io.StringIO()
     out.writelines(comment(line) for line in head)
@@ -75,7 +73,7 @@ def _style() -> AbstractContextManager[None]:
 
 
 class _Renderer(RendererPgf):
-    """matplotlib's, without its LaTeX process; text is escaped as everywhere in the report."""
+    """matplotlib's PGF renderer, without its LaTeX process and with text escaped by `tex`."""
 
     def draw_text(
         self,

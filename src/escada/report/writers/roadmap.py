@@ -1,10 +1,9 @@
-"""docs/roadmap.md: the roadmap's versions with what was expected of each and what was measured.
+"""docs/roadmap.md: the roadmap's versions, with what was expected and measured of each.
 
     escada report docs/results/laptop-climb --roadmap docs/roadmap.md
 
-What a version is for, changes and expects is said by its rung; what was measured, by a ladder.json;
-whether it was reached, by the rule of `objectives.py`. A rung that the climb did not have is listed
-without figures.
+Objectives, changes and expectations come from the rung files, measurements from a ladder.json,
+outcomes from `objectives.py`. A rung that the climb did not have is listed without figures.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _SLIPS = (
     '- "50k steps ≈ 3 epochs": 50,000 steps read 819 M tokens, which is 29 times '
     "through 28 M tokens.",
 )
-"""What the roadmap got wrong of its own arithmetic, derived from v5 and BrWaC."""
+"""Errors in the roadmap's own arithmetic, derived from v5 and BrWaC."""
 
 
 def roadmap(ladder: Ladder) -> str:
@@ -81,7 +80,7 @@ def roadmap(ladder: Ladder) -> str:
 
 
 def _versions(ladder: Ladder) -> list[tuple[str, About, RungRow | None]]:
-    """The rungs of the package, in the climb or not, then others that the climb had."""
+    """The package's rungs, with their row if the climb had them, then the climb's other rungs."""
     found: list[tuple[str, About, RungRow | None]] = []
     measured = {rung.name: rung for rung in ladder.rungs}
     packaged: dict[str, About] = {}
@@ -154,7 +153,6 @@ def _metrics_table(
 
 
 def _measured_on(ladder: Ladder, language: Language) -> str:
-    """The climb that the figures are of, in one sentence."""
     corpus, machine = ladder.corpus, Machine.model_validate(ladder.machine)
     devices = machine.gpus or [f"{machine.cores or '?'} cores of {machine.cpu}"]
     test_bytes = language.number(corpus.bytes.get("test"))

@@ -1,4 +1,4 @@
-"""The report's jinja templates, and text as any page, card or figure can carry it."""
+"""The report's Jinja environment, and making text printable."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from escada.report.data import showable
 
 
 def environment(**options: Any) -> Environment:
-    """Where the templates are found; a name that has no value is an error.
+    """A Jinja environment with the report's templates; undefined variables are errors.
 
-    Args:
-        options: of `jinja2.Environment`, such as `autoescape`.
+    `options` are those of `jinja2.Environment`, such as `autoescape`.
     """
     return Environment(
         loader=PackageLoader("escada.report"),
@@ -26,5 +25,5 @@ def environment(**options: Any) -> Environment:
 
 
 def visible(value: object) -> object:
-    """Text without signs that cannot be shown; markup and anything else unchanged."""
+    """Replace unprintable characters in text; markup and other values are unchanged."""
     return showable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

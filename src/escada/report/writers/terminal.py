@@ -1,6 +1,6 @@
-"""A `Table` in a terminal, and the one that a climb ends with.
+"""Print a `Table` in a terminal, and the table at the end of a climb.
 
-Figures are written in ASCII with metric suffixes: a terminal may show no others.
+Large numbers are ASCII with metric suffixes, since a terminal may not show other characters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from escada.terminal import echo, print_table
 
 
 def show_table(table: Table) -> None:
-    """Print all columns of a table under its caption, a line for each row."""
+    """Print all columns of a table under its caption, a line per row."""
     columns: list[tuple[str, Literal["left", "right"]]] = [
         (column.one_line, "right" if column.numeric else "left") for column in table.columns
     ]
@@ -26,7 +26,7 @@ def show_table(table: Table) -> None:
 
 
 def show_ladder(ladder: Ladder) -> None:
-    """Print a climb's runs and baselines, a line each, and what the columns are of."""
+    """Print a climb's runs and baselines, one line each, with notes on the columns."""
     show_table(_table(ladder))
     for note in _notes(ladder):
         echo(note)
@@ -101,7 +101,7 @@ def _step(rung: RungRow) -> str:
 
 
 def _notes(ladder: Ladder) -> Iterator[str]:
-    """What the columns are of; the documents, and so their groups, are the same for all rungs."""
+    """Notes on the columns; documents and groups are the same for all rungs."""
     first = ladder.rungs[0]
     yield (
         f"intervals: {counted(first.groups or 0, 'group')} of documents, as informative as "

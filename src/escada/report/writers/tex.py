@@ -1,9 +1,9 @@
-"""Text and tables as LaTeX that compiles with pdfTeX and LuaTeX alike.
+"""Text and tables as LaTeX that compiles with pdfTeX and LuaTeX.
 
-Everything that comes from data goes through `tex`: what is special to TeX is escaped, what the
-report writes in Unicode (narrow spaces, minus signs, powers of ten) becomes commands, and a
-character that Latin Modern may lack is named by its code point, since TeX would drop it in silence.
-Numbers come from `Language` and nowhere else, so a table in Portuguese has its commas.
+All data goes through `tex`: TeX's special characters are escaped, Unicode used by the report
+(narrow spaces, minus signs, powers of ten) becomes commands, and characters that Latin Modern may
+lack are shown as code points, since TeX would drop them silently. Numbers are formatted by
+`Language`, so Portuguese tables have decimal commas.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import unicodedata
 from escada.report.tables import Cell, Column, Row, Table, Value
 
 PACKAGES = ("booktabs", "array", "graphicx", "pgf")
-"""What the document must load for the tables and figures."""
+"""Packages that tables and figures need."""
 
 _COMMANDS = {
     **{c: "\\" + c for c in "{}$&#%_"},
@@ -24,7 +24,7 @@ _COMMANDS = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\char34{}",  # babel makes it active in Portuguese
+    '"': r"\char34{}",  # babel makes " active in Portuguese
     "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
     "\u2212": r"\ensuremath{-}",
@@ -61,7 +61,7 @@ _PIECE = re.compile(
 
 
 def tex(text: str) -> str:
-    """Plain text as LaTeX that shows it."""
+    """Plain text as LaTeX."""
     return _PIECE.sub(_command, unicodedata.normalize("NFC", text))
 
 
@@ -88,16 +88,14 @@ def _character(character: str) -> str:
 
 
 def comment(text: object) -> str:
-    """A comment of one line."""
+    """A one-line comment."""
     return "% " + " ".join(str(text).split()) + "\n"
 
 
 def table_tex(table: Table, *, mark: str) -> str:
-    """A table as a float with caption, label and notes; every row under a comment of its sources.
+    """A table with at least one row, as a float; each row's sources are in comments above it.
 
-    Args:
-        table: that has at least one row.
-        mark: first line of the file, that says who wrote it.
+    `mark` is the first line of the file, naming its writer.
     """
     shown = table.places(table.paper)
     columns = [table.columns[i] for i in shown]
@@ -135,7 +133,6 @@ def _alignment(column: Column) -> str:
 
 
 def _heading(column: Column) -> str:
-    """A heading; a line break in it is one on the page."""
     lines = [tex(line) for line in column.heading.split("\n")]
     if len(lines) == 1:
         return lines[0]
