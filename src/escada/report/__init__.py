@@ -1,1 +1,1 @@
-"""A climb as one page that a person can read, and figures to take away."""
+"""The report of a climb: one HTML page, and tables and figures to reuse."""

@@ -1,9 +1,8 @@
-"""What a section of the report is made of, without markup: texts, tables, figures, groups of them.
+"""The blocks that make up a section of the report, without markup.
 
     Section("ladder", nav="Ladder", title="The ladder", blocks=[Text("…"), table, figure])
 
-A writer takes the blocks that it can set: the page all of them, paper the tables and figures that
-say so.
+The page shows every block; LaTeX, Markdown and CSV take the tables and figures marked for paper.
 """
 
 from __future__ import annotations
@@ -40,26 +39,24 @@ class Terms:
 
 
 class Draw(Protocol):
-    """Draws a figure in the size that is asked for, or in its own."""
+    """Draws a figure, in the given size or its default one."""
 
     def __call__(self, *, width: int = ..., height: int = ...) -> Drawing:
-        """In CSS pixels, or points on paper."""
+        """Sizes are in CSS pixels, or in points on paper."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure that is drawn when a writer asks for it.
+    """A figure, drawn when a writer needs it.
 
     Attributes:
         name: of its files.
-        caption: below it on the page.
-        alt: what a reader who cannot see it is told.
-        draw: see `Draw`.
+        alt: text alternative for screen readers.
         table: its numbers, which the page shows on demand.
-        narrow: width of a second drawing for telephones, in pixels.
-        paper: its caption on paper; empty: it is not on paper.
-        data: its numbers for CSV, whole.
+        narrow: width in pixels of a second drawing for phones.
+        paper: its caption on paper; empty: not on paper.
+        data: all its numbers, for CSV.
         flatness: height over width on paper.
     """
 
@@ -76,7 +73,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Blocks side by side where there is room; `kind` is a CSS class."""
+    """Blocks side by side if they fit; `kind` is a CSS class."""
 
     blocks: Sequence[Block]
     kind: str = "pair"
@@ -84,7 +81,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """Blocks that are shown on demand."""
+    """Blocks that the page shows on demand."""
 
     summary: str
     blocks: Sequence[Block]
@@ -92,17 +89,15 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class StepCard:
-    """A rung beside the one that it follows.
+    """A rung compared with the one it follows.
 
     Attributes:
-        rung: its name.
-        title: what it is.
-        kind: how the comparison came out; a CSS class.
-        pill: the same in a few words.
-        sentence: the same in a sentence.
+        kind: outcome of the comparison; a CSS class.
+        pill: the outcome in a few words.
+        sentence: the outcome in a sentence.
         terms: objective, changes and expectation.
-        measured: a label and what was measured of the objective.
-        outcome: `met`, `missed` or `open`, and in words.
+        measured: a label, and what was measured against the objective.
+        outcome: whether the objective was met, as a CSS class and in words.
     """
 
     rung: str
@@ -117,18 +112,17 @@ class StepCard:
 
 @dataclass(frozen=True, slots=True)
 class StepCards:
-    """One after the other, in the order of the ladder."""
+    """Step cards in the order of the ladder."""
 
     cards: Sequence[StepCard]
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """What a rung made of a prompt.
+    """A rung's continuation of a prompt.
 
     Attributes:
-        text: that the model wrote.
-        cut: what is said of a text that reached the token limit; empty: it ended by itself.
+        cut: note that the text reached the token limit; empty if it did not.
         bits: bits per token under the model, in words.
     """
 
@@ -139,7 +133,7 @@ class Continuation:
 
 @dataclass(slots=True)
 class Prompt:
-    """A prompt and what each rung made of it; `opening` is its beginning, whole unless `long`."""
+    """A prompt and each rung's continuations; if `long`, `opening` is only its beginning."""
 
     text: str
     opening: str
@@ -153,10 +147,9 @@ class Prompts:
     """Prompts with the continuations of every rung side by side.
 
     Attributes:
-        prompts: in their order.
-        rungs: those that wrote anything, in the order of the ladder.
-        warnings: what is said above every text of a rung; by its name.
-        absent: what is said where a rung has no text for a prompt.
+        rungs: those with samples, in the order of the ladder.
+        warnings: shown above each text of a rung; by rung name.
+        absent: shown where a rung has no text for a prompt.
     """
 
     prompts: Sequence[Prompt]
@@ -173,10 +166,9 @@ class Section:
     """A section of the report.
 
     Attributes:
-        key: its anchor on the page, after the language.
-        title: its heading.
-        nav: its name in the page's row of links.
-        blocks: in their order. Tables and figures that are for paper alone are among them.
+        key: its anchor on the page; the language is prefixed.
+        nav: its name in the page's navigation.
+        blocks: in order, including tables and figures for paper alone.
     """
 
     key: str
@@ -185,11 +177,11 @@ class Section:
     blocks: Sequence[Block]
 
     def tables(self) -> Iterator[Table]:
-        """The tables that are for paper, in their order."""
+        """The tables for paper."""
         return (b for b in _flat(self.blocks) if isinstance(b, Table) and b.paper and b.rows)
 
     def figures(self) -> Iterator[Figure]:
-        """All figures, in their order."""
+        """All figures."""
         return (b for b in _flat(self.blocks) if isinstance(b, Figure))
 
 

@@ -1,4 +1,4 @@
-"""What every section of the report is made from: a climb, its findings, and one language."""
+"""The input of every section of the report: a climb, its findings, and one language."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from escada.report.schema import CostFigures, Ladder, RungRow
 
 @dataclass(frozen=True)
 class Contents:
-    """A climb with what its figures say, told in one language."""
+    """A climb and its findings, in one language."""
 
     climb: Climb
     language: Language
@@ -28,17 +28,17 @@ class Contents:
 
     @property
     def runs(self) -> Mapping[str, RunFiles]:
-        """The run folders by the names of their rungs."""
+        """Run folders by rung name."""
         return self.climb.runs
 
     @property
     def judge(self) -> JudgeVerdict | None:
-        """The judge's verdict, if one was asked."""
+        """The judge's verdict, if there is one."""
         return self.climb.judge
 
     @cached_property
     def findings(self) -> Findings:
-        """The best rung, the steps, what is not compared."""
+        """The best rung, the outcome of each step, and other conclusions."""
         return find(self.ladder)
 
     @cached_property
@@ -47,13 +47,13 @@ class Contents:
         return sorted({source for rung in self.ladder.rungs for source in rung.by_source})
 
     def cost(self, rung: RungRow) -> CostFigures | None:
-        """A rung's cost sheet, wherever it is."""
+        """A rung's cost sheet, from its run folder if there is one, else from its row."""
         run = self.runs.get(rung.name)
         return run.cost if run else rung.cost
 
     @property
     def origin(self) -> str:
-        """Where every table comes from: the last note below it."""
+        """The provenance line: the last note below every table."""
         ladder = self.ladder
         return self.language.say(
             "tables.origin",

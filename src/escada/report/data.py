@@ -1,11 +1,11 @@
-"""A climb as the report reads it, from ladder.json and the run folders that it names.
+"""Read a climb for the report: ladder.json and the run folders it names.
 
     climb = read_climb(folder)
 
-Reading is strict where a mistake would show as a wrong figure (a non-finite number, an interval
-upside down, a file of another version) and lenient where a climb is merely unfinished: a rung
-still in training has no figure, a run without metrics has no curve. What is missing is None here,
-and said on the page. The folder of one run is read as a ladder of one rung.
+Reading is strict where an error would show as a wrong figure (non-finite numbers, inverted
+intervals, files of another version) and lenient where a climb is unfinished: a rung in training has
+no figure, a run without metrics no curve. Missing values are None and shown as missing. A single
+run's folder is read as a ladder of one rung.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ JUDGE_FILE = "judge/verdict.json"
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """What a rung's run folder adds to the ladder; an absent file leaves its field empty."""
+    """Contents of a rung's run folder; an absent file leaves its field empty."""
 
     folder: Path
     curve: list[CurvePoint] = field(default_factory=list[CurvePoint])
@@ -47,12 +47,11 @@ class RunFiles:
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """A ladder and what lies beside it.
+    """A ladder and the files next to it.
 
     Attributes:
-        ladder: the rows of ladder.json.
-        runs: the run folders by the names of their rungs.
-        judge: its verdict, if one was asked.
+        runs: run folders by rung name.
+        judge: its verdict, if there is one.
         machine: that the climb ran on.
     """
 
@@ -63,14 +62,12 @@ class Climb:
 
 
 def read_climb(folder: Path, ladder: Ladder | None = None) -> Climb:
-    """Everything that the report shows of a climb, or of one run.
+    """Read everything the report shows of a climb, or of one run.
 
-    Args:
-        folder: of the climb, or of one run.
-        ladder: in the place of `folder/ladder.json`, while a climb has not come to its end.
+    `ladder` is used instead of `folder/ladder.json` while the climb is in progress.
 
     Raises:
-        EscadaError: no ladder there, or a file of it that cannot be read.
+        EscadaError: no ladder there, or an unreadable file.
     """
     ladder = ladder or read_ladder(folder)
     runs = {rung.name: read_run(folder, rung) for rung in ladder.rungs}
@@ -79,12 +76,12 @@ def read_climb(folder: Path, ladder: Ladder | None = None) -> Climb:
 
 
 def read_ladder(folder: Path) -> Ladder:
-    """Read `folder/ladder.json`; the folder of one run is read as a ladder of one rung.
+    """Read `folder/ladder.json`; a single run's folder is read as a ladder of one rung.
 
-    Further seeds of a rung are in the row of its first.
+    Further seeds of a rung are merged into the row of its first.
 
     Raises:
-        EscadaError: no such file, another version, or a figure that cannot be one.
+        EscadaError: no such file, another schema version, or an invalid value.
     """
     if (folder / LADDER_FILE).is_file():
         return by_rung(read_rows(folder), folder / LADDER_FILE)
@@ -98,7 +95,7 @@ def read_ladder(folder: Path) -> Ladder:
 
 
 def read_rows(folder: Path) -> Ladder:
-    """`folder/ladder.json` as it is: a row for each run.
+    """`folder/ladder.json` as written: one row per run.
 
     Raises:
         EscadaError: see `read_ladder`.
@@ -113,7 +110,7 @@ def read_rows(folder: Path) -> Ladder:
 
 
 def by_rung(ladder: Ladder, path: Path) -> Ladder:
-    """One row a rung: further seeds of a rung are put into the row of its first.
+    """One row per rung: further seeds are merged into the row of its first.
 
     Raises:
         EscadaError: a rung has a seed twice.
@@ -133,7 +130,7 @@ def by_rung(ladder: Ladder, path: Path) -> Ladder:
 
 
 def _check_step(rung: RungRow, path: Path) -> None:
-    """A verdict must say what its numbers say; a report never argues with its own figures."""
+    """Check that a step's verdict agrees with its interval and p-value."""
     step = rung.beats_previous
     if step is None or step.ci95 is None:
         return
@@ -152,12 +149,10 @@ def _check_step(rung: RungRow, path: Path) -> None:
 def ladder_of_run(folder: Path, run: str = ".") -> Ladder:
     """One run, finished or not, as a ladder of one rung.
 
-    Args:
-        folder: of the run.
-        run: what the row calls it.
+    `run` is its path relative to the ladder's folder.
 
     Raises:
-        EscadaError: a file of the run is not JSON or TOML, or a figure cannot be one.
+        EscadaError: a file of the run is not valid JSON or TOML, or a value is invalid.
     """
     path = folder / RECORD_FILE
     record = read_record(path)
@@ -201,10 +196,10 @@ def ladder_of_run(folder: Path, run: str = ".") -> Ladder:
 def read_curve(path: Path) -> list[CurvePoint]:
     """The validation rows of a `metrics.jsonl`.
 
-    A last line without its newline is one that is being written, and is left out.
+    A last line without its newline is still being written, and is skipped.
 
     Raises:
-        EscadaError: a whole line is not JSON, or a row lacks a number; says which line.
+        EscadaError: a complete line is not JSON, or a row lacks a number; names the line.
     """
     points: list[CurvePoint] = []
     for number, row in enumerate(read_json_lines(path, unfinished=True), start=1):
@@ -214,10 +209,10 @@ def read_curve(path: Path) -> list[CurvePoint]:
 
 
 def read_run(folder: Path, rung: RungRow) -> RunFiles:
-    """What the run folder of a rung holds for the report.
+    """Read a rung's run folder; absent files are listed in `missing`.
 
     Raises:
-        EscadaError: a file is there and cannot be read; an absent one is named in `missing`.
+        EscadaError: a file exists but cannot be read.
     """
     run = folder / rung.run
     missing: list[str] = []
@@ -239,15 +234,15 @@ def read_run(folder: Path, rung: RungRow) -> RunFiles:
         sampler = {**table.get("settings", {}), "seed": table.get("seed")}
     environment = read_json(run / "env.json") if present("env.json") else {}
     machine = check(Machine, environment, run / "env.json")
-    cost = rung.cost or read_costs(run / "cost.json")  # ladders before this key have it there only
+    cost = rung.cost or read_costs(run / "cost.json")  # older ladders lack this key
     return RunFiles(run, curve, samples, sampler, environment, machine, tuple(missing), cost)
 
 
 def read_costs(path: Path) -> CostFigures | None:
-    """The figures of the cost sheet at `path`; None when there is none yet, or an older version.
+    """The cost sheet at `path`; None if there is none, or it is of an older version.
 
     Raises:
-        EscadaError: it is there and cannot be read.
+        EscadaError: it exists but cannot be read.
     """
     table = read_json(path) if path.is_file() else {}
     if table.get("schema_version") != COST_SCHEMA_VERSION or "hours" not in table:
@@ -256,10 +251,10 @@ def read_costs(path: Path) -> CostFigures | None:
 
 
 def read_judge(folder: Path) -> JudgeVerdict | None:
-    """The judge's verdict on a climb; None when nobody asked one.
+    """The judge's verdict on a climb; None if there is none.
 
     Raises:
-        EscadaError: the file is there and cannot be read.
+        EscadaError: the file exists but cannot be read.
     """
     path = folder / JUDGE_FILE
     if not path.is_file():
@@ -273,7 +268,7 @@ _Object = TypeVar("_Object", bound=JsonObject)
 
 
 def check(kind: type[_Object], value: object, where: object) -> _Object:
-    """One JSON value as an object of that kind, its texts such as any page can carry.
+    """Validate a JSON value as that kind of object, after making its strings printable.
 
     Raises:
         EscadaError: names the file, the key and the first problem.
@@ -285,16 +280,15 @@ _CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}
 _SURROGATES = range(0xD800, 0xE000)
 _DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _NOT_SHOWABLE = dict.fromkeys((*_CONTROLS, *_SURROGATES, *_DIRECTIONS), "\ufffd")
-"""What no UTF-8 carries, no SVG may hold, or turns the rest of a line around."""
+"""Characters that UTF-8 cannot encode, SVG forbids, or that change the text direction."""
 
 
 def showable(text: str) -> str:
-    """A text that any page, figure or table can carry."""
+    """Text with unprintable characters replaced by U+FFFD."""
     return text.translate(_NOT_SHOWABLE)
 
 
 def _showable_json(value: object) -> object:
-    """A JSON value with such texts alone."""
     if isinstance(value, str):
         return showable(value)
     if isinstance(value, dict):
@@ -306,10 +300,10 @@ def _showable_json(value: object) -> object:
 
 
 def check_version(table: Mapping[str, object], where: Path) -> None:
-    """Refuse a file that another version of escada wrote.
+    """Refuse a file of another schema version.
 
     Raises:
-        EscadaError: `schema_version` is absent or another one.
+        EscadaError: `schema_version` is absent or different.
     """
     found = table.get("schema_version")
     if found != SCHEMA_VERSION:

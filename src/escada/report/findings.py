@@ -1,4 +1,4 @@
-"""What the figures say, before any words: the best rung, the steps, what is not compared."""
+"""Conclusions from a ladder's figures, independent of language."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from escada.evaluation.baselines.corpus_controls import BaselineRow
 from escada.report.schema import Ladder, RungRow, StepComparison
 
 BUDGET_TOLERANCE = 0.15
-"""Share of a budget in time that a training may miss before it is said."""
+"""Relative deviation from a time budget above which it is reported."""
 Outcome = Literal[
     "better", "worse", "undecided", "unmeasured", "absent", "other_text", "uncompared"
 ]
-"""How a step of the ladder came out; from `unmeasured` on: why it cannot be said."""
+"""Outcome of a step; from `unmeasured` on: why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rung and the one that it follows."""
+    """A rung and the one it follows."""
 
     rung: RungRow
     against: str
@@ -30,20 +30,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the headline is made of.
+    """What the headline reports.
 
     Attributes:
         best: the measured rung with the fewest bits per byte, or None.
-        runner_up: the next one on the same text.
-        clear: whether the two are told apart by their paired difference.
+        runner_up: the second best on the same text.
+        clear: whether their paired difference is significant.
         steps: every rung that follows another.
-        monotone: True when every step is better, False when one is worse, None when that is open.
+        monotone: True if every step is better, False if one is worse, None if undecided.
         unfinished: rungs without a figure.
-        not_better: pairs of a measured rung and a baseline that it is not better than, by the same
-            paired test.
-        beaten: baselines that every measured rung is better than.
-        other_text: measured rungs on another text than the best one: never ranked with it.
-        off_budget: rungs whose training took clearly more or less time than the budget gave them.
+        not_better: pairs of a measured rung and a baseline it does not beat in the paired test.
+        beaten: baselines that every measured rung beats.
+        other_text: measured rungs on another text than most; never ranked with the others.
+        off_budget: rungs whose training time clearly differs from the time budget.
     """
 
     best: RungRow | None
@@ -76,13 +75,13 @@ def _step(rung: RungRow, rungs: Sequence[RungRow]) -> Step | None:
 
 
 def _main_text(rungs: Sequence[RungRow]) -> tuple[str | None, str | None]:
-    """The text that most rungs were measured on; of equals, the first."""
+    """The text that most rungs were measured on; on a tie, the first."""
     texts = [rung.text for rung in rungs]
     return max(texts, key=texts.count)
 
 
 def _are_apart(a: str, b: str, steps: Sequence[Step], ladder: Ladder) -> bool:
-    """Whether two rungs are told apart by their paired difference."""
+    """Whether the paired difference of two rungs is significant."""
     for step in steps:
         if {step.rung.name, step.against} == {a, b} and step.comparison is not None:
             return step.outcome != "undecided"
@@ -91,7 +90,7 @@ def _are_apart(a: str, b: str, steps: Sequence[Step], ladder: Ladder) -> bool:
 
 
 def _off_budget(ladder: Ladder) -> list[RungRow]:
-    """Only a budget in time can be missed: any other is a number of steps."""
+    """Only a time budget can be missed: the others fix the number of steps."""
     budget = Budget.parse(ladder.budget) if ladder.budget else None
     if budget is None or budget.unit != "seconds":
         return []
@@ -105,7 +104,7 @@ def _off_budget(ladder: Ladder) -> list[RungRow]:
 
 
 def find(ladder: Ladder) -> Findings:
-    """Judge a ladder by its own figures."""
+    """Derive the findings from a ladder's figures."""
     measured = [rung for rung in ladder.rungs if rung.bits_per_byte is not None]
     same = [rung for rung in measured if rung.text == _main_text(measured)]
     ranked = sorted(same, key=lambda rung: rung.bits_per_byte or 0.0)

@@ -1,4 +1,4 @@
-"""What a newcomer must know first: what was trained, on what, for how long, on which machine."""
+"""The summary at the top of the page: corpus, training and hardware."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from escada.report.results import Machine
 from escada.report.schema import Ladder, RungRow
 
 _NAMED_TIMES = 8
-"""Rungs whose times are named one by one; of more, the shortest and the longest."""
+"""Up to this many rungs, list each training time; above, only the shortest and the longest."""
 
 _UNBROKEN = "\u00a0"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One entry below the headline: a label, its value, and what is said more quietly below."""
+    """A labelled value with less prominent details below it."""
 
     label: str
     value: str
@@ -27,7 +27,7 @@ class Item:
 
 
 def glance(climb: Climb, language: Language) -> tuple[Item, ...]:
-    """The text, the training and the hardware of a climb."""
+    """Corpus, training and hardware of a climb."""
     return (
         _corpus(climb.ladder, language),
         _training(climb.ladder, language),
@@ -72,7 +72,7 @@ def _training(ladder: Ladder, language: Language) -> Item:
 
 
 def _hardware(climb: Climb, language: Language) -> Item:
-    """The machine of the climb, or of the first run that says on which it was trained."""
+    """The machine of the climb, or of the first run that recorded one."""
     machines = [climb.machine, *(run.machine for run in climb.runs.values())]
     machine = next((found for found in machines if found.cpu), climb.machine)
     names = [_device(machine, rung) for rung in climb.ladder.rungs]
@@ -91,7 +91,7 @@ def _hardware(climb: Climb, language: Language) -> Item:
 
 
 def _device(machine: Machine, rung: RungRow) -> str:
-    """The processor or the GPU that trained a rung, without the makers' marks."""
+    """The CPU or GPU that trained a rung, without trademark signs."""
     name = machine.cpu or ""
     if machine.gpus and rung.device != "cpu":
         count = len(machine.gpus)

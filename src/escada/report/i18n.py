@@ -1,7 +1,7 @@
-"""The report's two languages: sentences from catalogues, numbers as each language writes them.
+"""The report's two languages: message catalogues and number formats.
 
 A catalogue is `messages/<code>.toml`; its tables give dotted keys (`steps.better`), its strings
-take `{named}` values. Both have the same keys and the same names in braces (tested).
+take `{named}` values. Both languages have the same keys and placeholders (tested).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from escada.report.schema import TestedBaseline
 from escada.typed_json import Interval
 
 NOTHING = "–"
-"""What is shown for a figure that was not measured."""
+"""Shown for a value that was not measured."""
 
-_SPACE = "\u202f"  # narrow and unbreakable: between a number and its unit
+_SPACE = "\u202f"  # narrow no-break space, between a number and its unit
 _MINUS = "\u2212"
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def read_catalogue(code: Code) -> dict[str, str]:
-    """The messages of one language by dotted key."""
+    """The messages of one language, by dotted key."""
     file = resources.files("escada.report").joinpath("messages").joinpath(f"{code}.toml")
     messages: dict[str, str] = {}
 
@@ -44,7 +44,7 @@ def read_catalogue(code: Code) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Language:
-    """One language: `say` a message, or write a number."""
+    """One language: translate a message, or format a number."""
 
     code: Code
     tag: str
@@ -67,15 +67,15 @@ class Language:
         return self.messages[key].format(**values)
 
     def baseline(self, key: str, name: str) -> str:
-        """A baseline in this language, when the catalogue knows its key; else by its own name."""
+        """A baseline's name in this language if the catalogue has its key, else its own name."""
         return self.messages.get(f"baseline.{key}", name)
 
     def baseline_short(self, key: str, name: str) -> str:
-        """The same in few words, for figures and narrow columns."""
+        """The short name, for figures and narrow columns."""
         return self.messages.get(f"baseline_short.{key}", name)
 
     def tested_baseline(self, row: TestedBaseline) -> str:
-        """A baseline of the tests beside bits per byte, likewise in few words."""
+        """Short name of a baseline in the tests of pairs and last words."""
         if f"cloze.{row.key}" not in self.messages:
             return self.baseline_short(row.key, row.name)
         word = row.cloze.word if row.cloze else None
@@ -89,11 +89,11 @@ class Language:
 
     @property
     def currency_sign(self) -> str:
-        """Of the money that this language's readers pay with."""
+        """Of the currency used in this language."""
         return {"brl": "R$", "usd": "US$"}[self.say("tables.currency")]
 
     def number(self, value: float | None, digits: int = 0) -> str:
-        """A fixed number of decimals, thousands grouped; far off the scale: a power of ten."""
+        """A fixed number of decimals, thousands grouped; from 1e9 on, a power of ten."""
         if value is None:
             return NOTHING
         if abs(value) >= 1e9:
@@ -127,7 +127,7 @@ class Language:
         return self.number(value, 3)
 
     def percents(self, interval: Interval | None) -> str:
-        """An interval of shares as percentages, without the sign."""
+        """An interval of shares in percent, without the % sign."""
         if interval is None:
             return ""
         return self.interval((100 * interval[0], 100 * interval[1]), 1)
@@ -137,7 +137,7 @@ class Language:
         return NOTHING if share is None else f"{self.number(100 * share, 1)}{_SPACE}%"
 
     def significant(self, value: float | None) -> str:
-        """About three significant digits; a whole number as such."""
+        """About three significant digits; a whole number without decimals."""
         if value is None or value == round(value):
             return self.number(value)
         return self.number(value, min(6, max(0, 2 - math.floor(math.log10(abs(value))))))
@@ -153,7 +153,7 @@ class Language:
         return f"{self.number(float(mantissa), 1)}{_SPACE}×{_SPACE}10{power}"
 
     def compact(self, value: float | None) -> str:
-        """`12.2 M`: SI multiples k, M, G; larger ones as a power of ten."""
+        """`12.2 M`: SI prefixes k, M, G; beyond, a power of ten."""
         if value is None:
             return NOTHING
         for limit, unit in ((999.5, ""), (999.5e3, "k"), (999.5e6, "M"), (999.5e9, "G")):
@@ -180,21 +180,21 @@ class Language:
         raise AssertionError(size)
 
     def energy(self, kwh: float | None) -> str:
-        """Watt-hours below a kilowatt-hour."""
+        """In Wh below 1 kWh."""
         if kwh is None:
             return NOTHING
         amount, unit = (kwh, "kWh") if kwh >= 1 else (1000 * kwh, "Wh")
         return f"{self.significant(amount)}{_SPACE}{unit}"
 
     def mass(self, grams: float | None) -> str:
-        """Grams below a kilogram."""
+        """In grams below 1 kg."""
         if grams is None:
             return NOTHING
         amount, unit = (grams, "g") if grams < 1000 else (grams / 1000, "kg")
         return f"{self.significant(amount)}{_SPACE}{unit}"
 
     def amount(self, money: float | None) -> str:
-        """`1.20`, and more decimals only where it would be nothing without them."""
+        """`1.20`; amounts below 1 with about three significant digits."""
         if money is None or money >= 1 or money == 0:
             return self.number(money, 2)
         return self.significant(money)
@@ -204,7 +204,7 @@ class Language:
         return NOTHING if amount is None else f"{sign}{_SPACE}{self.amount(amount)}"
 
     def budget(self, written: str) -> str:
-        """A budget as readers write it: `60 s`, `50,000 steps`; `1 época`, `3 épocas`."""
+        """A budget in words: `60 s`, `50,000 steps`; `1 época`, `3 épocas`."""
         budget = Budget.parse(written)
         whole = budget.amount == round(budget.amount)
         amount = (

@@ -1,10 +1,10 @@
-"""A report that follows a climb while it runs: `escada report DIR --watch`.
+"""A report that follows a running climb: `escada report DIR --watch`.
 
-    look → has anything changed? → write the page → say one line → wait → look …
+    poll → changed? → write the page → print one line → wait → poll …
 
-The ladder of a climb in progress is ladder.json, which holds the rungs that are reviewed, and the
-run folders of those that are not. The page that is written says how old it is and loads itself
-again; the last one, when the climb has ended or the watcher is stopped, does not.
+The ladder of a running climb is ladder.json (the evaluated rungs) plus the run folders of the
+others. Each page says how old it is and reloads itself, except the last one, written when the climb
+ends or the user stops watching.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WATCHED = (
     *("*/evaluation/*.json", "*/samples/samples.json"),
 )
 _LOOK_SECONDS = 0.5
-"""How often the end of the climb is looked for between two pages."""
+"""How often to check between two pages whether the climb has ended."""
 
 
 def watch(
@@ -45,18 +45,16 @@ def watch(
     """Write the page of a running climb until the climb ends.
 
     Args:
-        folder: of the climb.
         every_seconds: between two pages.
-        say: called with one line whenever a page was written.
+        say: called with one progress line per iteration.
         more_sections: dotted names of modules with a section each.
 
     Returns:
-        The path of the last page, that of the climb as it ended; None if it ended before it had
-        a rung to show.
+        The path of the last page; None if the climb ended before its first rung.
 
     Raises:
-        EscadaError: no climb is under way there and none has left a ladder, or a file is damaged.
-        KeyboardInterrupt: the user stopped watching; the page has been written without its reload.
+        EscadaError: no climb is running there and none has left a ladder, or a file is damaged.
+        KeyboardInterrupt: the user stopped watching, after a last page without reload.
     """
     if not is_under_way(folder) and not (folder / LADDER_FILE).is_file():
         raise EscadaError(
@@ -80,7 +78,7 @@ def watch(
 
 
 def live_ladder(folder: Path) -> Ladder | None:
-    """The ladder of a climb as far as it is; None before its first rung has a folder.
+    """The ladder of a climb so far; None before its first run folder exists.
 
     Raises:
         EscadaError: a file is damaged.
@@ -92,7 +90,7 @@ def live_ladder(folder: Path) -> Ladder | None:
         if run.key not in rows:
             alone = ladder_of_run(path, path.name)
             rows[run.key] = alone.rungs[0]
-            ladder = ladder or alone  # what it knows of corpus and budget
+            ladder = ladder or alone  # for its corpus and budget
     if ladder is None:
         return None
     order = {run.key: place for place, run in enumerate(planned)}
@@ -101,7 +99,7 @@ def live_ladder(folder: Path) -> Ladder | None:
 
 
 def progress(folder: Path) -> Progress:
-    """Where the climb is.
+    """The progress of a climb.
 
     Raises:
         EscadaError: a file is damaged.
@@ -120,7 +118,7 @@ def progress(folder: Path) -> Progress:
 
 
 def _reviewed(folder: Path) -> Ladder | None:
-    """The rungs that are in ladder.json, if there is one."""
+    """The ladder of evaluated rungs, if ladder.json exists."""
     return read_rows(folder) if (folder / LADDER_FILE).is_file() else None
 
 
@@ -137,7 +135,7 @@ def _begun(folder: Path, planned: list[Planned]) -> Iterator[tuple[Planned, Path
 
 
 def _last_metrics(path: Path) -> tuple[int, float | None]:
-    """Step and bits per byte of the last rows that are whole."""
+    """The last step and validation bits per byte in a metrics file."""
     if not path.is_file():
         return 0, None
     step, bits = 0, None
@@ -148,7 +146,7 @@ def _last_metrics(path: Path) -> tuple[int, float | None]:
 
 
 def _signature(folder: Path) -> object:
-    """Changes whenever a file that the page is made of does."""
+    """Changes whenever a file that the page depends on changes."""
     found: list[tuple[str, int, int]] = []
     for pattern in _WATCHED:
         for path in sorted(folder.glob(pattern)):
@@ -158,7 +156,7 @@ def _signature(folder: Path) -> object:
 
 
 def _write(folder: Path, every_seconds: float | None, more_sections: Sequence[str]) -> Path | None:
-    """Write the page as things are; one that loads itself again if there is an interval."""
+    """Write the current page; it reloads itself if `every_seconds` is given."""
     ladder = live_ladder(folder)
     if ladder is None:
         return None
@@ -170,14 +168,13 @@ def _write(folder: Path, every_seconds: float | None, more_sections: Sequence[st
 
 
 def _wait(folder: Path, seconds: float) -> None:
-    """Until the next page is due, or the climb has ended."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0 and is_under_way(folder):
         time.sleep(min(_LOOK_SECONDS, left))
 
 
 def step_aside() -> None:
-    """Leave the processor to the training that is watched."""
+    """Lower this process's priority in favour of the training."""
     if sys.platform == "win32":
         psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
     else:

@@ -1,10 +1,9 @@
-"""What each rung set out to do, and whether it did: goals with a verdict from the data.
+"""Each rung's goals, with a verdict from the data.
 
-A rung's `about` says in prose what is expected of it. What of that is a matter of figures is judged
-by one rule, the same for every rung: fewer bits per byte than the rung that it follows and than
-those that it is also set beside, by the paired comparisons; a first rung is set beside the
-character bigram model; a rung that cuts text in another way than the one before it is to need fewer
-steps per byte. A goal without its figures is open, never met.
+A rung's `about` states its expectations in prose. The measurable ones follow one rule for every
+rung: fewer bits per byte than the rung it follows and than those in `also_against`, by the paired
+comparisons; for a first rung, fewer than the character bigram model; after a change of tokenizer,
+fewer steps per byte too. A goal without data is open, never met.
 """
 
 from __future__ import annotations
@@ -21,24 +20,23 @@ from escada.typed_json import Interval
 
 Outcome = Literal["met", "missed", "open"]
 FLOOR = "bigram"
-"""The control that a first rung has to beat: the key of its baseline."""
+"""Key of the baseline that a first rung has to beat."""
 
 _OF_VERDICT: dict[str, Outcome] = {"better": "met", "worse": "missed", "undecided": "open"}
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One thing that a rung was to do.
+    """One goal of a rung.
 
     Attributes:
-        kind: `rung` (less than another rung), `floor` (less than the bigram model), `steps` (fewer
-            steps per byte) or `unmeasured`.
+        kind: `rung` (fewer bits than another rung), `floor` (fewer than the bigram model), `steps`
+            (fewer steps per byte) or `unmeasured`.
         name: of the rung.
-        against: whom it is set beside.
-        outcome: whether it did it.
-        figure: the difference in bits per byte; the rung's bits per byte; its tokens a byte.
+        against: the rung or baseline it is compared with.
+        figure: difference in bits per byte, bits per byte, or tokens per byte, by `kind`.
         interval: of `figure`.
-        other: the other's figure, for `floor` and `steps`.
+        other: the other side's value, for `floor` and `steps`.
     """
 
     kind: Literal["rung", "floor", "steps", "unmeasured"]
@@ -50,7 +48,7 @@ class Goal:
     other: float = 0.0
 
     def sentence(self, language: Language) -> str:
-        """The goal and how it came out, for readers."""
+        """The goal and its outcome in words."""
         say, bits = language.say, language.bits
         names = {"name": self.name, "against": self.against}
         if self.kind == "unmeasured":
@@ -72,14 +70,14 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Objectives:
-    """A rung's goals, and whether all of them were met."""
+    """A rung's goals."""
 
     rung: RungRow
     goals: tuple[Goal, ...]
 
     @property
     def outcome(self) -> Outcome:
-        """Missed when one is, met when all are."""
+        """Missed if any goal is, met if all are, else open."""
         found = {goal.outcome for goal in self.goals}
         if "missed" in found:
             return "missed"
@@ -87,7 +85,7 @@ class Objectives:
 
 
 def objectives(rung: RungRow, ladder: Ladder, findings: Findings) -> Objectives:
-    """Judge one rung by the ladder's figures."""
+    """Judge a rung's goals by the ladder's figures."""
     return Objectives(rung, tuple(_goals(rung, ladder, findings)))
 
 
@@ -105,7 +103,6 @@ def _goals(rung: RungRow, ladder: Ladder, findings: Findings) -> Iterator[Goal]:
 
 
 def _fewer_bits(rung: RungRow, against: str, found: Difference | None) -> Goal:
-    """Than another rung."""
     if found is None:
         return Goal("unmeasured", rung.name, against, "open")
     outcome = _OF_VERDICT[found.verdict]
@@ -113,7 +110,7 @@ def _fewer_bits(rung: RungRow, against: str, found: Difference | None) -> Goal:
 
 
 def _floor(rung: RungRow, ladder: Ladder) -> Iterator[Goal]:
-    """A first rung: better than the bigram model, by the same paired test as between rungs."""
+    """The goal of a first rung: better than the bigram model, by the paired test."""
     floor = next((baseline for baseline in ladder.baselines if baseline.key == FLOOR), None)
     if floor is None:
         return

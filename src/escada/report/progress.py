@@ -1,4 +1,4 @@
-"""Where a climb in progress is."""
+"""The progress of a running climb."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from escada.report.i18n import Language
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a climb is.
+    """The progress of a climb.
 
     Attributes:
-        done: runs that are in ladder.json.
-        planned: runs in all.
+        done: number of runs in ladder.json.
         name: of the rung in training, or None between two.
-        step: of its training so far.
         total_steps: of its training, or None before that is known.
         bits_per_byte: of its last validation.
     """
@@ -28,7 +26,7 @@ class Progress:
     bits_per_byte: float | None = None
 
     def sentence(self, language: Language) -> str:
-        """As a reader is told."""
+        """One line of progress."""
         say, number = language.say, language.number
         done = say("live.done", done=self.done, planned=self.planned)
         if self.name is None:

@@ -1,6 +1,6 @@
-"""What lies beside a ladder.json: curves, samples and machines of runs, the verdict of a judge.
+"""Files next to a ladder.json: learning curves, samples, machines, the judge's verdict.
 
-Every class is one JSON object, as far as the report shows it.
+Each class is one JSON object, with the keys that the report uses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from escada.typed_json import Interval, JsonObject
 
 
 class WrittenSample(JsonObject):
-    """One continuation that a model wrote."""
+    """One continuation of a prompt."""
 
     prompt_id: str
     prompt: str
@@ -22,7 +22,7 @@ class WrittenSample(JsonObject):
 
 
 class Machine(JsonObject):
-    """The computer of a run, as its env.json names it."""
+    """The computer of a run, from its env.json."""
 
     cpu: str | None = None
     cores: int | None = None
@@ -33,18 +33,18 @@ class Machine(JsonObject):
 
     @property
     def git_commit(self) -> str | None:
-        """Of the source tree that ran, where that was known."""
+        """Of the source tree, if recorded."""
         commit = (self.git or {}).get("commit")
         return str(commit) if commit else None
 
     @property
     def processor(self) -> str:
-        """The GPUs, or the CPU where there is none; empty if unknown."""
+        """The GPUs, or the CPU if there is none; empty if unknown."""
         return ", ".join(self.gpus) or self.cpu or ""
 
 
 class CurvePoint(JsonObject):
-    """A validation during training; seconds, tokens and FLOPs are of training so far."""
+    """A validation during training; seconds, tokens and FLOPs are cumulative."""
 
     step: int
     seconds: float
@@ -54,20 +54,20 @@ class CurvePoint(JsonObject):
 
 
 class MeanScore(JsonObject):
-    """A mean mark."""
+    """A mean score."""
 
     mean: float
     ci95: Interval | None = None
 
 
 class RubricScores(JsonObject):
-    """Mean marks of 0 to 5."""
+    """Mean rubric scores, 0 to 5."""
 
     overall: MeanScore
 
 
 class Rated(JsonObject):
-    """A rung, or a control, as the judge rated it."""
+    """The judge's rating of a rung or a control."""
 
     name: str
     rating: float | None
@@ -76,14 +76,14 @@ class Rated(JsonObject):
 
 
 class Reason(JsonObject):
-    """Why a judge is not to be relied on."""
+    """Why a judge is unreliable."""
 
     code: str
     text: str
 
 
 class JudgeVerdict(JsonObject):
-    """The verdict of a review, and whether to believe it."""
+    """The judge's ratings, and whether they are reliable."""
 
     kind: str
     model: str | None = None

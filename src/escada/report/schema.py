@@ -1,7 +1,7 @@
-"""ladder.json: what a climb writes, and the report, the service and `escada compare` read.
+"""The schema of ladder.json, written by a climb and read by report, service and `escada compare`.
 
-Every class is one JSON object: numbers are finite, intervals upright, unknown keys are ignored. A
-figure that was not measured, or could not be known, is None.
+Each class is one JSON object: numbers are finite, intervals ordered, unknown keys ignored. A value
+that was not measured or is unknown is None.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ T = TypeVar("T")
 
 
 class Sides(JsonObject, Generic[T]):
-    """The same of both sides of a comparison."""
+    """One value for each side of a comparison."""
 
     a: T
     b: T
 
 
 class CostRatio(JsonObject):
-    """A cost of both sides, and how many times as much `a` took."""
+    """A cost of both sides; `ratio` is a / b."""
 
     a: float | None = None
     b: float | None = None
@@ -41,7 +41,7 @@ class CostRatio(JsonObject):
 
 
 class ComparisonRow(Comparison):
-    """Rung `a` against rung `b`, and what else was measured of both; means over their seeds."""
+    """Rung `a` against rung `b`; other results of both are means over their seeds."""
 
     seeds: Sides[list[int]] | None = None
     runs: Sides[list[str]] | None = None
@@ -50,20 +50,20 @@ class ComparisonRow(Comparison):
     minimal_pairs: Sides[float | None] = Sides[float | None](a=None, b=None)
     """Accuracies."""
     guardrails: Sides[str | None] = Sides[str | None](a=None, b=None)
-    """The worst verdicts of the runs."""
+    """The worst verdict over the runs."""
     cost: dict[str, CostRatio] = Field(default_factory=dict[str, CostRatio])
 
 
 class BaselineComparison(Comparison):
-    """Rung `a` against baseline `b`, on the documents and, of some, on the minimal pairs."""
+    """Rung `a` against baseline `b` on the documents and, for some, on the minimal pairs."""
 
     minimal_pairs: Difference | None = None
 
 
 class BestBaseline(Difference):
-    """best-baseline.json of a run: its rung against the baseline of fewest bits per byte.
+    """best-baseline.json of a run: its rung against the baseline with the fewest bits per byte.
 
-    `corpus_hash`, `weights` and `weights_sha256` are those of the figure that was compared.
+    `corpus_hash`, `weights` and `weights_sha256` identify the compared result.
     """
 
     schema_version: int = 1
@@ -75,7 +75,7 @@ class BestBaseline(Difference):
 
 
 class StepComparison(Difference):
-    """A rung set beside the one that it follows, or the nearest below that: negative is better."""
+    """A rung against the one it follows, or the nearest below; a negative difference is better."""
 
     against: str
     scope: Scope = "run"
@@ -83,7 +83,7 @@ class StepComparison(Difference):
 
 
 class TokenCounts(JsonObject):
-    """Tokens of the stream read at least once, input tokens read, and predictions trained."""
+    """Stream tokens read at least once, input tokens read, and predictions trained on."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -93,7 +93,7 @@ class TokenCounts(JsonObject):
 
 
 class CostFigures(JsonObject):
-    """What a row keeps of its run's cost sheet (`escada.cost.sheet`): figures, not their parts."""
+    """The figures of a run's cost sheet (`escada.cost.sheet`)."""
 
     tokens: TokenCounts
     hours: float
@@ -114,7 +114,7 @@ class CostFigures(JsonObject):
 
 
 class SeedRun(JsonObject):
-    """One of a rung's runs, when it was trained with several seeds."""
+    """One run of a rung trained with several seeds."""
 
     seed: int | None = None
     run: str
@@ -122,12 +122,12 @@ class SeedRun(JsonObject):
 
 
 def _by_split(count: object) -> object:
-    """A count alone is that of the test documents."""
+    """A plain count is that of the test documents."""
     return {"test": count} if isinstance(count, int) else count
 
 
 class RungRow(JsonObject):
-    """One rung of the ladder; a figure that was not measured is None."""
+    """One rung of the ladder."""
 
     name: str
     run: str
@@ -177,18 +177,18 @@ class RungRow(JsonObject):
     cloze: ClozeResult | None = None
     guardrails: GuardrailsResult | None = None
     tasks: dict[str, list[Figure]] = Field(default_factory=dict[str, list[Figure]])
-    """Figures of tasks from outside the package, by the names of the tasks."""
+    """Results of tasks from outside the package, by task name."""
     other_seeds: tuple[SeedRun, ...] = Field(default=(), exclude=True)
-    """Further runs of the same recipe; the figures above are those of the first."""
+    """Further runs of the same recipe; the values above are those of the first."""
 
     @property
     def text(self) -> tuple[str | None, str | None]:
-        """What was read: figures of two rungs are compared only when this is equal."""
+        """What was read; rungs are compared only if this is equal."""
         return self.profile, self.corpus_hash
 
 
 class CorpusSummary(JsonObject):
-    """The text that everything was trained and judged on."""
+    """The corpus of the climb."""
 
     source: str | None = None
     hash: str | None = None
@@ -199,7 +199,7 @@ class CorpusSummary(JsonObject):
 
 
 class TestedBaseline(JsonObject):
-    """What a baseline got at the minimal pairs, and at the last words of passages."""
+    """A baseline's results on minimal pairs and last words."""
 
     key: str
     name: str
@@ -208,7 +208,7 @@ class TestedBaseline(JsonObject):
 
 
 class Ladder(CorpusControls):
-    """A whole climb."""
+    """A climb's ladder.json."""
 
     schema_version: int
     created: str | None = None
@@ -223,16 +223,16 @@ class Ladder(CorpusControls):
     rungs: list[RungRow] = Field(min_length=1)
 
     def comparison(self, a: str, b: str) -> ComparisonRow | None:
-        """The row of rung `a` against rung `b`."""
+        """The row of rung `a` against rung `b`, if any."""
         return next((row for row in self.comparisons if (row.a, row.b) == (a, b)), None)
 
     def against_baseline(self, rung: str, key: str) -> BaselineComparison | None:
-        """The row of a rung against a baseline."""
+        """The row of a rung against a baseline, if any."""
         return next((r for r in self.baseline_comparisons if (r.a, r.b) == (rung, key)), None)
 
     @property
     def tested_baselines(self) -> list[TestedBaseline]:
-        """Baselines that answered the minimal pairs or the last words, a row for each key."""
+        """Baselines with results on minimal pairs or last words, one row per key."""
         pairs = {row.key: row for row in self.baselines if row.minimal_pairs}
         cloze = {row.key: row for row in self.cloze_baselines}
         return [

@@ -1,4 +1,4 @@
-"""The findings as sentences: the headline, and the verdict of each step."""
+"""The findings in sentences: the headline, and the verdict of each step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ICONS = {"better": "↓", "worse": "↑", "undecided": "≈"}
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is said of one step: its kind (a CSS class), a few words for a pill, the sentence."""
+    """The verdict of one step: its kind (a CSS class), a few words for a pill, a sentence."""
 
     kind: str
     pill: str
@@ -58,17 +58,17 @@ def headline(ladder: Ladder, findings: Findings, language: Language) -> list[tup
 
 
 def known_as(rung: RungRow, language: Language) -> str:
-    """A rung by its name and by what it is: `v4, the subword LSTM,`."""
+    """A rung's name and title: `v4, the subword LSTM,`."""
     if rung.about is None:
         return rung.name
     title = getattr(rung.about.title, language.code)
-    if title[1:2].islower() and not title.startswith(_PROPER):  # a word, no acronym or name
+    if title[1:2].islower() and not title.startswith(_PROPER):  # a word, not an acronym or a name
         title = title[0].lower() + title[1:]
     return language.say("headline.known_as", name=rung.name, title=title)
 
 
 def measure(ladder: Ladder, findings: Findings, language: Language) -> str:
-    """What the figure means, and the strongest baseline beside it."""
+    """What bits per byte mean, with the strongest baseline for scale."""
     text = language.say("headline.measure")
     if findings.best is None or not ladder.baselines:
         return text
@@ -101,7 +101,7 @@ def _of_budget(ladder: Ladder, findings: Findings, language: Language) -> Iterat
 def _against_baselines(
     ladder: Ladder, findings: Findings, language: Language
 ) -> Iterator[tuple[str, str]]:
-    """Which rungs are not below which baselines, baselines with the same answer together."""
+    """Which rungs do not beat which baselines; baselines with the same rungs share a sentence."""
     together: dict[tuple[str, ...], list[BaselineRow]] = {}
     for baseline in sorted(ladder.baselines, key=lambda baseline: baseline.bits_per_byte):
         above = tuple(rung.name for rung, other in findings.not_better if other is baseline)
@@ -155,7 +155,7 @@ def _of_steps(findings: Findings, language: Language) -> list[tuple[str, str]]:
 
 
 def verdict(rung: RungRow, findings: Findings, language: Language) -> Verdict:
-    """What is said of the step up to `rung`."""
+    """The verdict of the step up to `rung`."""
     step = next((step for step in findings.steps if step.rung.name == rung.name), None)
     if step is None:
         return Verdict("none", "", language.say("steps.first"))
@@ -173,7 +173,7 @@ def _compared(step: Step, language: Language, names: dict[str, str]) -> str:
     key = f"steps.{step.outcome}"
     if step.outcome == "undecided":
         key += "_fewer" if difference < 0 else "_more"
-    if interval is not None and step.outcome == "better":  # told as a gain: both signs turn
+    if interval is not None and step.outcome == "better":  # reported as a gain: flip both signs
         interval = (-interval[1], -interval[0])
     return language.say(
         key,

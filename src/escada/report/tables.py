@@ -1,9 +1,8 @@
-"""A table of results without markup: one source of rows for every writer.
+"""Tables of results without markup, for every writer.
 
-A cell holds what a reader sees, in his language, and the value that it was written from, whole; a
-row names the run that its figures come from. A table says which of its columns the page shows and
-which paper (LaTeX, Markdown) does; CSV has them all. The sections make tables, the writers set
-them: neither knows the other.
+A cell holds its text in the reader's language and the exact value behind it; a row names the runs
+its figures come from. A table lists the columns shown on the page and on paper (LaTeX, Markdown);
+CSV has them all. Sections build tables, writers format them; neither knows the other.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from escada.report.i18n import NOTHING
 from escada.report.schema import RungRow
 
 Value = float | int | str | tuple[float, float] | None
-"""What a cell was written from; a pair is an interval."""
+"""The value behind a cell; a pair is an interval."""
 Style = Literal["plain", "strong", "code", "rung"]
-"""A rung's name has the rung's colour on the page."""
+"""`rung` is set in the rung's colour on the page."""
 
 
 class Detail(NamedTuple):
-    """A quieter line below the figure of a cell, on the page only; `kind` is a CSS class."""
+    """A less prominent line below a cell, on the page only; `kind` is a CSS class."""
 
     text: str
     kind: str = ""
@@ -31,16 +30,13 @@ class Detail(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One entry: as a reader sees it, and as it is in ladder.json.
+    """One entry: its text for readers and its exact value.
 
     Attributes:
-        text: for readers.
-        value: for programs.
-        style: how it is set.
-        details: quieter lines below it.
-        tone: a CSS class that says how to take it, such as `fail`; on paper `fail` is bold.
-        tag: a word set apart beside it.
-        share: of the largest value of its column (0 to 1): the length of a bar.
+        details: less prominent lines below the text.
+        tone: a CSS class such as `fail`, which paper sets in bold.
+        tag: a short label next to the text.
+        share: length of a bar, relative to the column's largest value (0 to 1).
     """
 
     text: str
@@ -53,7 +49,7 @@ class Cell:
 
     @property
     def is_bold(self) -> bool:
-        """Whether paper sets it in bold."""
+        """Whether it is bold on paper."""
         return self.style == "strong" or self.tone == "fail"
 
 
@@ -62,13 +58,13 @@ class Column:
     """One column.
 
     Attributes:
-        key: its name in CSV, with the unit where it has one.
-        heading: its name for readers; a line break where a narrow column may have one.
-        numeric: set to the right.
-        width: share of a line of paper that a column of prose takes (0 to 1); None: as its text.
-        detail: a quieter line below the heading.
-        emphasis: the figures that a reader looks for first.
-        csv: it is in CSV too; not so what is put together for readers alone.
+        key: its name in CSV, including the unit if any.
+        heading: its name for readers; may contain line breaks.
+        numeric: right-aligned.
+        width: share of the line width for a column of prose on paper (0 to 1); None: fits its text.
+        detail: a less prominent line below the heading.
+        emphasis: whether the column is highlighted.
+        csv: whether it is in CSV; False for columns composed for readers only.
     """
 
     key: str
@@ -81,7 +77,7 @@ class Column:
 
     @property
     def one_line(self) -> str:
-        """The heading without line breaks; a word that was divided is whole again."""
+        """The heading without line breaks or hyphenation."""
         return self.heading.replace("-\n", "").replace("\n", " ")
 
 
@@ -95,7 +91,7 @@ class Source:
 
     @classmethod
     def of(cls, rung: RungRow) -> Source:
-        """Of a rung's row."""
+        """The source of a rung's row."""
         return cls(rung.run, rung.key, rung.spec_hash)
 
     def __str__(self) -> str:
@@ -105,12 +101,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table.
+    """One row of a table.
 
     Attributes:
         cells: one for each column.
         sources: the runs of its figures.
-        control: it is no rung, and set apart from the rungs.
+        control: not a rung, and set apart from the rungs.
         tone: a CSS class, such as `best` or `worse`.
     """
 
@@ -122,17 +118,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with all that it needs to stand alone.
+    """A self-contained table.
 
     Attributes:
-        key: names its file and its label.
+        key: names its file and its LaTeX label.
         caption: one sentence.
-        columns: of every row, in the order of CSV.
         rows: the rungs, then the controls.
-        notes: what a reader of paper must know to read it right, where it comes from last.
-        page: keys of the columns that the page shows, in its order; none: it is not on the page.
-        paper: keys of the columns that paper shows; none: it is not on paper, nor in CSV.
-        label: its name on the page; the caption if empty.
+        notes: what a reader on paper needs to know, the provenance last.
+        page: keys of the columns on the page, in order; empty: not on the page.
+        paper: keys of the columns on paper; empty: neither on paper nor in CSV.
+        label: its name on the page; default: the caption.
         kind: a CSS class.
     """
 
@@ -154,7 +149,7 @@ class Table:
                 )
 
     def places(self, keys: Sequence[str]) -> list[int]:
-        """Where in a row the columns with these keys are; of equal ones, in their order."""
+        """Indices of the columns with these keys; a repeated key takes the next equal column."""
         left: dict[str, list[int]] = {}
         for place, column in enumerate(self.columns):
             left.setdefault(column.key, []).append(place)
@@ -180,11 +175,11 @@ class Table:
 
 _Item = TypeVar("_Item")
 Filled = tuple[Column, Callable[[_Item], Cell]]
-"""A column, and how its cell is made of an item."""
+"""A column, and the function that makes its cell from an item."""
 
 
 def columns_of(filled: Sequence[Filled[_Item]]) -> list[Column]:
-    """The columns alone."""
+    """The columns of filled columns."""
     return [column for column, _ in filled]
 
 
@@ -199,7 +194,7 @@ def rung_rows(filled: Sequence[Filled[RungRow]], rungs: Iterable[RungRow]) -> li
 
 
 def figure(key: str, heading: str, write: Callable[[float | None], str]) -> Filled[Any]:
-    """A column of the items' figure of that name, as `write` shows it."""
+    """A column of the items' attribute `key`, formatted by `write`."""
 
     def fill(item: object) -> Cell:
         value = getattr(item, key)
@@ -209,22 +204,22 @@ def figure(key: str, heading: str, write: Callable[[float | None], str]) -> Fill
 
 
 def csv_only(key: str, value: Callable[[_Item], Value]) -> Filled[_Item]:
-    """A column for CSV alone, for what a page has no room for."""
+    """A column that is in CSV only."""
     return Column(key), lambda item: Cell("", value(item))
 
 
 def csv_attributes(*keys: str) -> list[Filled[Any]]:
-    """Columns for CSV alone, of the items' attributes of these names."""
+    """CSV-only columns of the items' attributes."""
     return [csv_only(key, attrgetter(key)) for key in keys]
 
 
 def page_table(
     key: str, label: str, columns: Sequence[Column], rows: Sequence[Row], kind: str = ""
 ) -> Table:
-    """A table for the page alone, with all its columns."""
+    """A table for the page only, with all its columns."""
     return Table(key, label, columns, rows, page=[column.key for column in columns], kind=kind)
 
 
 def control_row(columns: Sequence[Column], cells: Mapping[str, Cell]) -> Row:
-    """A row that is no rung's, of the cells that it has by the keys of their columns."""
+    """A row for a control; a column without a cell shows `–`."""
     return Row([cells.get(column.key, Cell(NOTHING)) for column in columns], control=True)
