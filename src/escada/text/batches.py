@@ -36,12 +36,7 @@ class WindowBatches:
     """Batches of training windows.
 
     Args:
-        stream: the packed tokens.
-        window_tokens: T, predictions in a window.
         stride_tokens: grid of the offsets (of the window starts when `objective` is "last").
-        batch_sequences: B.
-        seed: of offsets and order.
-        objective: which targets of a window are trained.
 
     Raises:
         EscadaError: the stream is not longer than a window.
@@ -96,11 +91,7 @@ class WindowBatches:
         return int(order(np.array([turn]))[0]) * self.stride_tokens
 
     def batch(self, step: int) -> NDArray[np.int64]:
-        """The windows of a step (from 0), each with the token after it.
-
-        Returns:
-            int64, shape (B, T + 1): inputs are [:, :-1], targets [:, 1:].
-        """
+        """int64, (B, T + 1): inputs [:, :-1] and targets [:, 1:] of a step, from 0."""
         first = step * self.batch_sequences
         return self.stream.windows(self.starts(first, self.batch_sequences), self.window_tokens + 1)
 
@@ -116,7 +107,6 @@ class WindowBatches:
         return np.concatenate(parts)
 
     def _starts_of_block(self, block: int) -> NDArray[np.int64]:
-        """Start positions of all windows of a block."""
         numbers = block * self._block_windows + np.arange(self._block_windows)
         epochs, places = np.divmod(numbers, self.windows_per_epoch)
         starts = np.empty(len(epochs), dtype=np.int64)

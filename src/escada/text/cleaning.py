@@ -260,11 +260,7 @@ def _settle(text: str, step: Callable[[str], str]) -> str:
 
 
 def check_profile(profile: str) -> None:
-    """Refuse an unknown profile.
-
-    Raises:
-        EscadaError: unknown profile; names the nearest known one.
-    """
+    """Raise `EscadaError` for an unknown profile; it names the nearest known one."""
     if profile not in PROFILES:
         raise EscadaError(f"unknown profile {profile!r}", fix=nearest(profile, PROFILES))
 
@@ -274,7 +270,6 @@ def clean(text: str, profile: str) -> str:
 
     Args:
         text: any string, lone surrogates included.
-        profile: `reference` or `roadmap`.
 
     Raises:
         EscadaError: unknown profile.
@@ -284,11 +279,7 @@ def clean(text: str, profile: str) -> str:
 
 
 def clean_prompt(text: str, profile: str) -> str:
-    """Clean a prompt: like `clean`, but no line is dropped.
-
-    Raises:
-        EscadaError: unknown profile.
-    """
+    """Clean a prompt: like `clean`, with the same errors, but no line is dropped."""
     check_profile(profile)
     if profile == "reference":
         return clean(text, profile)

@@ -141,11 +141,8 @@ def prepare(
     Args:
         source: `default`, `brwac` or a path; see `escada.text.sources`.
         out: the folder to write. A folder that holds anything but a prepared corpus is not touched.
-        profile: see `escada.text.cleaning`.
         documents: maximum number of documents to read.
         source_file: a local copy of the source's file.
-        options: which column holds what, and how bad rows are handled.
-        progress: see `Progress`.
 
     Raises:
         EscadaError: what `open_source` raises; the corpus is too small for three splits; `out`
@@ -193,11 +190,7 @@ _LOCK, _FRESH = ".lock", ".fresh"
 
 
 def _is_made(folder: Path, key: str) -> bool:
-    """Whether the folder already holds the corpus with this key.
-
-    Raises:
-        EscadaError: the folder holds something else, which is not overwritten.
-    """
+    """Whether the folder holds the corpus with this key; raises if it holds something else."""
     if not folder.exists() or (folder / _FRESH / MANIFEST).exists():
         return False
     if not folder.is_dir():
@@ -323,11 +316,9 @@ class _Split:
 def _remove_copies(
     folder: Path, splits: dict[str, _Split], n_groups: Mapping[str, int]
 ) -> AcrossSplits:
-    """Remove from the held-out splits what training has a copy of, and from validation also what
-    test has a copy of.
+    """Remove held-out documents with a copy in training, and from validation those in test.
 
-    A source that would be left with too few groups in a split keeps its copies there; they are
-    counted in the manifest.
+    A source that would have too few groups left keeps its copies, which are counted.
     """
     counts: dict[str, Copies] = {}
 

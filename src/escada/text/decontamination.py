@@ -41,14 +41,9 @@ Hashes = NDArray[np.uint64]
 def contaminated(
     held_out: Iterable[Document], others: Callable[[], Iterable[Document]]
 ) -> NDArray[np.bool_]:
-    """Which held-out documents have a copy or near-copy among the others.
+    """A flag for each held-out document: whether the others have a copy or near-copy.
 
-    Args:
-        held_out: streamed once.
-        others: starts a new stream; called twice per block of held-out text.
-
-    Returns:
-        One flag per held-out document, in order.
+    `held_out` is streamed once; `others` is called twice per block of held-out text.
     """
     found = [np.zeros(0, dtype=bool)]
     for block in _blocks(held_out):

@@ -151,12 +151,7 @@ def _fingerprint(text: str) -> int:
 
 
 def unique(documents: Iterable[Document], counts: DocumentCounts) -> Iterator[Document]:
-    """The documents without exact and near-duplicates, in order.
-
-    Args:
-        documents: cleaned documents, streamed.
-        counts: updated as the stream is read.
-    """
+    """Stream the documents without exact and near-duplicates, in order; updates `counts`."""
     seen: set[int] = set()
     index = _Index()
     stream = iter(documents)

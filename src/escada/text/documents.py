@@ -16,7 +16,6 @@ class Document:
         source: the collection (`petrogold`, `brwac`); figures are given per source.
         group: what must not be divided between splits (a thesis, an author, a site); also the unit
             that confidence intervals resample.
-        text: in a prepared corpus, the reference text (cleaned).
     """
 
     id: str
@@ -40,5 +39,5 @@ class DocumentCounts(BaseModel):
 
     @property
     def left_out(self) -> int:
-        """For any reason."""
+        """Documents left out for any reason."""
         return self.empty + self.exact_duplicates + self.near_duplicates

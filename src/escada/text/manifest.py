@@ -32,10 +32,7 @@ class SplitFile(Size):
 
 
 class Copies(BaseModel):
-    """Documents of a held-out split with a copy in another split.
-
-    Copies are kept in sources that would have too few groups without them.
-    """
+    """Held-out documents with a copy in another split; kept where groups would be too few."""
 
     removed_documents: int
     removed_bytes: int
@@ -53,7 +50,7 @@ class AcrossSplits(BaseModel):
     validation: Copies
 
     def by_split(self) -> dict[str, Copies]:
-        """Validation first."""
+        """Copies by split, validation first."""
         return {"validation": self.validation, "test": self.test}
 
 
@@ -63,9 +60,7 @@ class Manifest(ReadCounts):
     Attributes:
         hash: of the profile and of every document of every split.
         key: hash of everything the folder's content depends on.
-        limit: maximum number of documents to read.
         across_splits: None if copies were not looked for.
-        licences: by source.
         by_source: source, then split.
     """
 

@@ -20,12 +20,7 @@ ROUNDS = 8
 
 
 class Permutation:
-    """A permutation of range(n), a pure function of its keys.
-
-    Args:
-        n: at least 1.
-        keys: non-negative integers such as a seed and an epoch; each key gives its own permutation.
-    """
+    """A permutation of range(n), a function of its keys (non-negative integers)."""
 
     def __init__(self, n: int, *keys: int) -> None:
         if n < 1:

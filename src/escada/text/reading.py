@@ -20,7 +20,7 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass
 class ReferenceCounts:
-    """What was read and left out: `read` after cleaning, `source` by the source itself."""
+    """What was left out: `read` by cleaning and deduplication, `source` by the source itself."""
 
     read: DocumentCounts = field(default_factory=DocumentCounts)
     source: ReadCounts = field(default_factory=ReadCounts)

@@ -106,11 +106,7 @@ class TokenStream:
 
     @classmethod
     def open(cls, folder: Path, *, verify: bool = True) -> Self:
-        """Memory-map a stream that `write_stream` wrote.
-
-        Args:
-            folder: of the stream.
-            verify: check every file's SHA-256 (sizes are always checked).
+        """Memory-map a stream; `verify` checks every SHA-256 (sizes are always checked).
 
         Raises:
             EscadaError: not a stream, another version, or a file that is missing, truncated or
@@ -144,15 +140,7 @@ class TokenStream:
         return cls(folder, manifest, starts, shards)
 
     def read(self, start: int, length: int) -> NDArray[np.int64]:
-        """Read ids from a position, wrapping around the end as often as needed.
-
-        Args:
-            start: any position; taken modulo `n_tokens`.
-            length: number of ids.
-
-        Returns:
-            int64, shape (length,).
-        """
+        """Ids from a position (modulo `n_tokens`), wrapping around the end: int64, (length,)."""
         ids = np.empty(length, dtype=np.int64)
         done, position = 0, start % self.n_tokens
         while done < length:
@@ -165,15 +153,7 @@ class TokenStream:
         return ids
 
     def windows(self, starts_B: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """`read` at many positions at once.
-
-        Args:
-            starts_B: positions in [0, n_tokens), shape (B,).
-            length: of every window.
-
-        Returns:
-            int64, shape (B, length).
-        """
+        """`read` at many positions in [0, n_tokens), shape (B,): int64, (B, length)."""
         shard_B = np.searchsorted(self._shard_starts, starts_B, side="right") - 1
         offset_B = starts_B - self._shard_starts[shard_B]
         # One slice per row, joined once: twice as fast as a gather, and rows may be in any shard.
@@ -198,11 +178,7 @@ def write_stream(
 
     Args:
         folder: must not exist; it appears when all is written.
-        documents: the texts, in the order of the stream.
-        tokenizer: encodes the texts; its BOS and EOS enclose each.
-        corpus_hash: of the documents' corpus.
         shard_tokens: length of every shard but the last.
-        progress: see `ProgressCallback`.
 
     Raises:
         EscadaError: no documents, the folder exists, or the disk is full.

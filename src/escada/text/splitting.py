@@ -42,12 +42,7 @@ def _place(source: str, group: str) -> bytes:
 
 
 def split_groups(source: str, group_bytes: Mapping[str, int]) -> dict[str, str]:
-    """The split of each group of one source; fewer than three groups are all training.
-
-    Args:
-        source: its name, part of the hash.
-        group_bytes: UTF-8 bytes of each group.
-    """
+    """The split of each group of one source, by bytes; fewer than three are all training."""
     least = least_held_out_groups(len(group_bytes))
     splits = dict.fromkeys(group_bytes, "train")
     if not least:
@@ -85,11 +80,7 @@ def _small_groups(source: str, group_bytes: Mapping[str, int], least: int) -> li
 def split_corpus(
     bytes_by_source: Mapping[str, Mapping[str, int]], where: object = None
 ) -> dict[tuple[str, str], str]:
-    """The split of each (source, group).
-
-    Args:
-        bytes_by_source: UTF-8 bytes of each group of each source.
-        where: what was read, for the error message.
+    """The split of each (source, group), from UTF-8 bytes by source and group.
 
     Raises:
         EscadaError: too few groups for three splits.

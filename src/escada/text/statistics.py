@@ -1,7 +1,4 @@
-"""Size of a prepared corpus by source and split, and its character counts.
-
-One pass over each split; only its distinct characters are held in memory.
-"""
+"""Size of a prepared corpus by source and split, and its characters, in one pass."""
 
 from __future__ import annotations
 
@@ -49,7 +46,6 @@ class CharacterCounts(BaseModel):
     """Characters of the splits.
 
     Attributes:
-        train_distinct: distinct characters in training.
         train_rare: those seen fewer than `RARE` times.
         unseen_or_rare: by held-out split, occurrences of characters that training has fewer than
             `RARE` times.

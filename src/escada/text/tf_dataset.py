@@ -30,7 +30,6 @@ def window_dataset(batches: WindowBatches, *, first_step: int = 0, steps: int | 
     """A dataset of (inputs, targets), one batch a training step, as Keras' `fit` takes them.
 
     Args:
-        batches: the training windows.
         first_step: number of the first batch, from 0.
         steps: number of batches; None: endless, and `fit` needs `steps_per_epoch`.
 

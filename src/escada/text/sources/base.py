@@ -96,7 +96,6 @@ class Source:
     """A stream of documents that can be read repeatedly.
 
     Attributes:
-        name: `default`, `brwac` or the path.
         identity: JSON values that change with the content (hashes, sizes, a revision).
         read: starts a new pass. A document with an empty group becomes its own group.
         licences: by the documents' `source`.

@@ -77,12 +77,7 @@ ROWS = RowKind(
 def read_hub(
     intake: Intake, limit: int | None = None, *, name: str = HUB_NAME
 ) -> Iterator[Document]:
-    """Stream the hub's data set, without keeping a copy.
-
-    Args:
-        intake: turns rows into documents.
-        limit: maximum number of documents.
-        name: a data set on the hub, or a local folder that `datasets` can read.
+    """Stream a data set of the hub, or a local folder that `datasets` can read, without a copy.
 
     Raises:
         EscadaError: the `brwac` extra is not installed, or the hub cannot be reached.
@@ -108,8 +103,6 @@ def read_shard(path: Path, place: str, source: str = SOURCE) -> Iterator[Documen
 
 
 class _Builder:
-    """Builds documents from a stream of tokens and tags."""
-
     def __init__(self, source: str, place: str) -> None:
         self.source, self.place, self.number = source, place, 0
         self.attributes: dict[str, str] = {}

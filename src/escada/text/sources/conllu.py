@@ -105,9 +105,7 @@ def read_treebank(
     a document.
 
     Args:
-        lines: of the file.
         place: of the file, for the ids of documents without one.
-        source: of the documents.
         on_bad_sentence: called for words without `# text`; if it returns, they are left out.
     """
     parts: list[str] = []

@@ -86,14 +86,7 @@ def _download(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TreebankSentence:
-    """A sentence and the document it belongs to.
-
-    Attributes:
-        document: id of the document.
-        group: of that document.
-        text: as originally written, not yet cleaned.
-        annotation: the treebank's sentence, before detokenize.
-    """
+    """A sentence and its document: `text` as first written, `annotation` as in the treebank."""
 
     document: str
     group: str
@@ -142,7 +135,6 @@ def read_wheel(path: Path, limit: int | None = None) -> Iterator[Document]:
     """The documents of all four treebanks, news first.
 
     Args:
-        path: of the wheel.
         limit: size of a fixed random sample, a subset of any larger one; None: all documents.
 
     Raises:
@@ -165,7 +157,6 @@ def treebank_sentences(
     """The sentences of one treebank, in order; each is a line of its document.
 
     Args:
-        path: of the wheel.
         source: a key of `LICENCES`.
         with_words: include the words in the annotation; restoring the news needs them.
 

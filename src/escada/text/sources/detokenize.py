@@ -196,7 +196,6 @@ def restore_news(text: str, tokens: Sequence[Token], *, expanded: bool) -> str:
     """Restore a sentence of porttinari, which separates all punctuation and clitics.
 
     Args:
-        text: the treebank's `# text`.
         tokens: one per space-separated word of `text`.
         expanded: whether contractions are expanded. They are in sentences without multiword
             tokens; in the others "de o" is intended ("o fato de o juiz ter").

@@ -46,12 +46,7 @@ def source_name(path: Path) -> str:
 
 
 def read_file(path: Path, place: str, intake: Intake) -> Iterator[Document]:
-    """The documents of a file in any format of the module docstring.
-
-    Args:
-        path: of the file.
-        place: its path below the source, for document ids.
-        intake: turns rows into documents.
+    """The documents of a file in any format of the module docstring; `place` begins their ids.
 
     Raises:
         EscadaError: unknown format; missing or damaged file; a bad row.

@@ -40,14 +40,7 @@ PLAIN = RowKind()
 
 @dataclass(frozen=True)
 class Intake:
-    """Turns the files of one source into documents.
-
-    Attributes:
-        source: default source of a document.
-        options: the columns that the user named.
-        counts: what is left out and skipped.
-        rows: the default columns.
-    """
+    """Turns the files of one source into documents; `source` and `rows` are the defaults."""
 
     source: str
     options: RowOptions
@@ -73,7 +66,6 @@ class Intake:
         """The documents of rows, without the bad ones.
 
         Args:
-            rows: see `rows.read_rows`.
             place: prefix of the row number in the id of a row without one.
 
         Raises:

@@ -147,7 +147,6 @@ def _unpack(raw: io.BufferedReader, packing: str) -> io.BufferedReader:
 
 
 def _refuse_other_kinds(head: bytes, path: Path) -> None:
-    """Refuse a file whose first bytes show that it is not text."""
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         kind = _kind_of_zip(path)
     elif head[_TAR_AT : _TAR_AT + 5] == b"ustar":

@@ -68,7 +68,6 @@ def read_rows(
     """The rows of a file, streamed (a JSON list is read at once).
 
     Args:
-        path: its suffix gives the format.
         columns: of a Parquet file, the only ones to read; None: all.
         required: columns that a CSV or Parquet file must have; not checked for JSON.
         on_bad_row: called with the error of a bad row, which is then skipped; None: raise it.

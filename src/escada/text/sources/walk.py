@@ -54,11 +54,7 @@ class Found:
 
 
 def files_below(folder: Path, known: tuple[str, ...]) -> Found:
-    """The files below a folder.
-
-    Args:
-        folder: where to look.
-        known: suffixes of readable formats, in lower case.
+    """The files below a folder; `known` are the suffixes of readable formats, in lower case.
 
     Raises:
         EscadaError: a file of another format, or the folder cannot be read.

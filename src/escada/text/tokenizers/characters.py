@@ -32,12 +32,7 @@ _COUNT_AT_ONCE = 4_000_000
 
 
 class CharacterTokenizer:
-    """Characters as ids: 0 UNK, 1 BOS, 2 EOS, then the characters by code point.
-
-    Args:
-        characters: distinct characters, at least one.
-        min_count: the threshold they were chosen with, for the record.
-    """
+    """Characters as ids: 0 UNK, 1 BOS, 2 EOS, then the characters by code point."""
 
     kind = "characters"
     unk_id: int = 0

@@ -67,7 +67,6 @@ class SubwordTokenizer:
 
     Args:
         model: a SentencePiece model made by `train`.
-        kind: the algorithm.
         threads: for `encode_batch`; None: one per core.
     """
 
@@ -102,8 +101,6 @@ class SubwordTokenizer:
 
         Args:
             documents: the training texts; held as lines in memory.
-            kind: the algorithm.
-            vocab_size: V.
             character_coverage: share of the characters that get their own piece.
 
         Raises:
