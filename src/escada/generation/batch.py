@@ -47,7 +47,6 @@ class Request:
 
     Args:
         prompt_ids: BOS and the prompt's tokens.
-        settings: of the sampler.
         max_tokens: maximum number of new tokens.
         uniforms: the row's random stream, not to be used elsewhere.
         stop: strings at which the text ends, without them.
@@ -97,8 +96,6 @@ class Event:
 
 @dataclass(slots=True)
 class _Row:
-    """A request that is being decoded."""
-
     id: int
     request: Request
     text: TextPieces
@@ -124,7 +121,6 @@ class Batch:
 
     Args:
         model: its training mode is restored.
-        tokenizer: the model's.
         weights: see `with_weights`.
         max_rows: rows decoded together; further ones wait.
 
@@ -160,11 +156,7 @@ class Batch:
         return sum(not row.gone for row in self._active) + len(self._waiting)
 
     def add(self, request: Request) -> int:
-        """Queue a request; it joins at the next step with a free row.
-
-        Returns:
-            Its number, counting from 0.
-        """
+        """Queue a request, to join at the next step with a free row; returns its number, from 0."""
         seen_V = None
         if request.settings.repetition_penalty != 1.0:
             seen_V = np.zeros(self.model.vocab_size, dtype=np.bool_)
@@ -229,7 +221,6 @@ class Batch:
         self._active += joining
 
     def _write(self, logits_BV: Tensor) -> list[Event]:
-        """Choose a token for each row and make its event."""
         ids_B = self._choose(logits_BV.cpu().numpy())
         device_ids_B = torch.from_numpy(ids_B).to(logits_BV.device)
         nats_B = functional.cross_entropy(logits_BV, device_ids_B, reduction="none")

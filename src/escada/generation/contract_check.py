@@ -55,10 +55,6 @@ def check_contract(
     """Check a model's contract on a new model that is then discarded.
 
     Args:
-        config: of the model.
-        vocab_size: V.
-        window_tokens: of the training.
-        device: of the training.
         setting: the precision of the training; None: fp32.
 
     Raises:
@@ -73,8 +69,6 @@ def check_contract(
 
 @dataclass
 class _Check:
-    """One model under test."""
-
     config: ModelConfig
     vocab_size: int
     window_tokens: int

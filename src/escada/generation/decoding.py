@@ -43,12 +43,9 @@ class Sample:
     """One continuation of a prompt.
 
     Attributes:
-        prompt: after cleaning.
-        text: the generated text.
         prompt_tokens: number of tokens of the prompt, BOS included.
         ids: the sampled tokens, including EOS if generated.
         finished: whether EOS was generated.
-        seed: as given to `generate`.
         bits_per_token: mean of -log2 p of the sampled tokens under the model, without temperature,
             filters or penalty. Near log2 V, the sample is noise to its own model.
     """
@@ -80,14 +77,8 @@ def generate(
 
     Args:
         model: its training mode is restored.
-        tokenizer: the model's.
         prompts: raw text, cleaned here by `profile`; an empty prompt opens a new document.
-        settings: of the sampler.
-        max_tokens: maximum number of new tokens per sample.
-        n: samples per prompt.
-        seed: of the random streams.
         profile: the run's cleaning profile.
-        batch_rows: rows decoded together.
         weights: see `with_weights`.
         progress: called after each token with the total number so far.
 
@@ -132,12 +123,7 @@ def requests(
     stop: Sequence[str] = (),
     alternatives: int = 0,
 ) -> list[Request]:
-    """`n` requests per prompt, in the order and with the random streams of `generate`.
-
-    Arguments not listed are as for `generate` and `Request`.
-
-    Args:
-        prompts: clean text.
+    """`n` requests per prompt (clean text), with the random streams of `generate`.
 
     Raises:
         EscadaError: n below 1, or see `Request`.

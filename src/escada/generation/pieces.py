@@ -37,15 +37,7 @@ def token_name(table: PieceTable, token: int) -> str:
 
 
 class TextPieces:
-    """The text of one row.
-
-    Args:
-        table: shared by all rows.
-        stop: strings at which the text ends, without them.
-
-    Attributes:
-        stopped: whether a stop string was found.
-    """
+    """The text of one row, up to the first stop string; `stopped` once that was found."""
 
     def __init__(self, table: PieceTable, stop: Sequence[str] = ()) -> None:
         self.stopped = False

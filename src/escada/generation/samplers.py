@@ -127,12 +127,9 @@ def sample(
     """One token per row.
 
     Args:
-        logits_BV: the model's logits.
         uniforms_B: one number in [0, 1) per row; ignored when greedy.
-        settings: see `SamplerSettings`.
         seen_BV: tokens already in each row; needed for the repetition penalty.
         banned: ids that are never chosen.
-        where: for error messages.
 
     Raises:
         EscadaError: a logit is not finite.
@@ -154,13 +151,9 @@ def sample_with_doubt(
 ) -> tuple[Ids, Mask]:
     """One token per row, and whether logits within `rounding` could give another.
 
-    Args:
-        rounding: bound on the error of a logit; 0: nothing is in doubt.
-        logits_BV, uniforms_B, settings, seen_BV, banned, where: as for `sample`.
-
     Returns:
-        Tokens, independent of `rounding`, and the doubtful rows. The test is conservative: a row
-        not marked is certain, a marked one may be certain too.
+        The tokens of `sample`, whatever `rounding` is, and the doubtful rows. The test is
+        conservative: a row not marked is certain, a marked one may be certain too.
 
     Raises:
         EscadaError: a logit is not finite.
@@ -247,13 +240,10 @@ def _sample_row(
 
 
 def _nucleus(weights_K: Floats, p: float, distance: float) -> tuple[Ids, float, float]:
-    """Indices of the fewest tokens whose probabilities reach p, and bounds on their edge.
+    """Indices of the fewest tokens whose probabilities reach p, and bounds on the last one's logit.
 
     K tokens of at most (1 - p) / 2K each have (1 - p) / 2 together, so the others reach p and only
     they are sorted.
-
-    Returns:
-        Indices, and the lowest and highest logit that the last of them may have.
     """
     total: float = weights_K.sum()
     probabilities_K = weights_K / total
@@ -289,12 +279,10 @@ def _span(ids: Ids) -> list[tuple[int, int]]:
 
 
 def _moved(share: float, distance: float, unsure: float) -> tuple[float, float]:
-    """Bounds on a share of probability: see the module docstring.
+    """Bounds on a share of probability, moved by `distance` nats of odds: see the module docstring.
 
-    Args:
-        distance: in nats of odds.
-        unsure: probability of tokens that may be in or out. It can change both the part and the
-            whole, so it counts twice, and the result may lie outside 0 to 1.
+    `unsure` is the probability of tokens that may be in or out. It can change both the part and the
+    whole, so it counts twice, and the result may lie outside 0 to 1.
     """
     odds_down, odds_up = math.exp(-distance), math.exp(distance)
     lower = share * odds_down / (1 - share + share * odds_down)
@@ -345,11 +333,7 @@ def filtered_logits(
 
 
 def check_finite(logits_BV: NDArray[np.floating[Any]], where: str = "") -> None:
-    """Refuse logits that are infinite or NaN.
-
-    Raises:
-        EscadaError: names the first such row and token.
-    """
+    """Raise `EscadaError` for the first infinite or NaN logit, naming its row and token."""
     finite_BV = np.isfinite(logits_BV)
     if not finite_BV.all():
         row, token = (int(i) for i in np.argwhere(~finite_BV)[0])
@@ -407,11 +391,7 @@ def softmax(logits_BV: Floats) -> Floats:
 
 
 def draw(probabilities_BV: Floats, uniforms_B: Floats) -> Ids:
-    """Inverse transform: the first token whose cumulative probability exceeds the uniform number.
-
-    Tokens of probability 0 are never drawn: their cumulative probability equals their
-    predecessor's.
-    """
+    """Inverse transform: the first token whose cumulative probability exceeds the number."""
     cumulative_BV = np.cumsum(probabilities_BV, axis=1)
     # The sum is not exactly 1; scaling by it keeps a number close to 1 within the row.
     targets_B1 = (uniforms_B * cumulative_BV[:, -1])[:, None]
