@@ -22,8 +22,7 @@ def find_run(given: Path, below: Path = RUNS) -> Path:
 
     Args:
         given: a run's folder; or `v4`, the only run of v4 below `below`; or `runs/demo/v4`, the
-            only one below `runs/demo`. A run that was finished in another (`train --continue-from`)
-            does not count.
+            only one below `runs/demo`. A run that a finished one continues does not count.
         below: where a bare name is looked up, including the climbs in it.
 
     Raises:

@@ -43,7 +43,6 @@ class Checkpoint:
     """All that is needed to resume from a step.
 
     Attributes:
-        step: optimizer steps taken.
         weights: parameters and buffers by name, tied ones once.
         training: tensors of the optimizer and the scaler.
         scalars: of the training, such as seconds and the best loss so far.
@@ -136,9 +135,6 @@ def _read_index(folder: Path) -> dict[str, str]:
 
     Without an index (lost, or the process died before writing the first one) this is read from the
     checkpoints: the last one records the step of the best.
-
-    Raises:
-        EscadaError: the index is damaged, or index and best checkpoint are missing.
     """
     if (folder / _INDEX).exists():
         table = read_whole(folder / _INDEX, ("last", "best"))

@@ -15,7 +15,6 @@ def corpus_of(run: Run, data: Path | None = None) -> Corpus:
     """The corpus that a run was trained on, checked by its hash.
 
     Args:
-        run: the run.
         data: the folder that the corpus was moved to, then noted in the run if it is writable.
             None: the folder noted there.
 

@@ -64,7 +64,7 @@ class RecordedSetup(_Part):
 
 
 class EarlierSetup(RecordedSetup):
-    """A setup that a training was resumed without."""
+    """A setup used before a resume changed it."""
 
     to: int
     """The last step with it."""

@@ -175,14 +175,8 @@ def create_run(
     """Make a run's folder below `out`, atomically.
 
     Args:
-        out: parent of the run's folder.
-        spec: the resolved spec.
-        tokenizer: copied into the run.
-        seed: of weights, batches and dropout.
-        key: from `run_key`.
         data: for data.json: `path`, `corpus_hash`, `stream_hash`, …
         recorded: further values of record.json, needed to resume.
-        suffix: of the folder's name.
 
     Raises:
         EscadaError: the folder exists, or cannot be written.
@@ -252,12 +246,7 @@ def open_run(path: Path) -> Run:
 
 
 def find_runs(folder: Path, key: str | None = None) -> Iterator[Run]:
-    """The runs directly below a folder, sorted by name.
-
-    Args:
-        folder: such as `runs/`.
-        key: only open runs with this key, so that damaged others do not matter.
-    """
+    """The runs directly below a folder, sorted by name; with `key`, others are not opened."""
     for path in _run_folders(folder):
         if key is None or read_json(Layout(path).record).get("key") == key:
             yield open_run(path)

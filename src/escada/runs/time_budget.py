@@ -18,7 +18,7 @@ ALLOWED = 0.15
 
 
 def budget_seconds(spec: Spec, record: RunRecord) -> float | None:
-    """The time budget of a run; None if its budget is not a time, or the run ended early."""
+    """The time budget of a run; None for other budgets and dry, unfinished or stopped runs."""
     budget = spec.train.budget
     whole = record.status == "finished" and not record.stopped_early
     if budget.unit != "seconds" or not whole or record.dry_run:

@@ -5,7 +5,7 @@
     is_under_way(folder)                # another process
 
 The climb holds a lock on a file in its folder; however the process ends, even by a crash or power
-cut, the lock is released. The planned runs are written beside it.
+cut, the lock is released. The planned runs are written next to it.
 """
 
 from __future__ import annotations
