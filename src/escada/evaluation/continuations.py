@@ -1,12 +1,12 @@
-"""What a model charges for a text after a context: the ruler, from some token on.
+"""Score a continuation given a context.
 
     score_continuations(model, tokenizer, ["O vento levou"], [" o chapéu"])
 
-The text is cut into tokens as a whole, as the ruler cuts it, and the continuation is every token
-after the ones that the context alone begins with. For characters and bytes that is the boundary
-itself. A subword may reach across it, when a continuation does not begin with a space: then that
-token counts as continuation, and with it the end of the context inside it. BOS comes first;
-EOS is charged only when asked for. Contexts are cut by the half-window rule of the ruler.
+Context and continuation are tokenized as one text, after BOS; the continuation is every token after
+the prefix shared with the tokenized context. With characters or bytes that is the exact boundary. A
+subword may span it when the continuation does not begin with a space; that token then counts as
+continuation, including the end of the context inside it. Long contexts are cut by the ruler's
+half-window rule.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ from escada.text.tokenizers import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """What one continuation costs.
+    """The cost of one continuation.
 
     Attributes:
-        nats: charged, unknown characters included.
-        tokens: charged.
+        nats: includes the cost of unknown characters.
         greedy: whether each token was the model's first choice; an unknown character never is.
     """
 
@@ -49,13 +48,13 @@ def score_continuations(
     """Score each continuation after its context, from BOS.
 
     Args:
-        contexts: cleaned as the model's text was; an empty one opens a document.
+        contexts: cleaned by the model's profile; an empty one starts a document.
         continuations: appended as they are: the space between belongs to them.
         context_tokens: W of models without a state; None: the model's own.
-        with_eos: whether the end of the document is charged too.
+        with_eos: whether EOS is charged too.
 
     Raises:
-        EscadaError: a figure that is not finite, or W that the model cannot read.
+        EscadaError: a score that is not finite, or a W that the model cannot read.
     """
     whole = [a + b for a, b in zip(contexts, continuations, strict=True)]
     ids_of_contexts, ids_of_whole = tokenizer.encode_batch(contexts), tokenizer.encode_batch(whole)
@@ -77,7 +76,7 @@ def score_continuations(
 
 
 def _in_common(one: NDArray[np.int32], other: NDArray[np.int32]) -> int:
-    """Tokens that both begin with."""
+    """Length of the common prefix."""
     shorter = min(len(one), len(other))
     differs = np.flatnonzero(one[:shorter] != other[:shorter])
     return int(differs[0]) if len(differs) else shorter

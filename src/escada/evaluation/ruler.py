@@ -3,18 +3,17 @@
     scores = score_documents(model, tokenizer, documents, context_tokens=128)
     bits_per_byte(scores)
 
-- A document is scored alone, from a fresh state, as BOS + text + EOS. Every token after BOS is
-  charged once, EOS too; the denominator is the UTF-8 bytes of the document's reference text.
-- A tokenizer that cannot write a character pays for it: the model's nats for UNK, and
-  `unknown_bits` to say which character it was.
-- Logits are fp32, sums float64. No padding, batch or order enters a figure beyond rounding.
+- Each document is scored alone, from a fresh state, as BOS + text + EOS. Every token after BOS is
+  charged once, including EOS; the denominator is the UTF-8 bytes of the document's reference text.
+- An unknown character costs the model's nats for UNK plus `unknown_bits`, which identify it.
+- Logits are fp32, sums float64. Padding, batching and order change a figure by rounding only.
 
-Two protocols, named with every figure. `document/carried-state`: a recurrent model reads the
-document in chunks and carries its state. `document/half-window`: the context of a target is what
-decoding would have kept (`context_start`), so windows slide by half their length, and every target
-has at least half a window before it, or the whole document so far.
+There are two protocols, recorded with every figure. `document/carried-state`: a recurrent model
+reads the document in chunks and carries its state. `document/half-window`: the context of a target
+is what decoding would have kept (`context_start`), so windows slide by half their length, and every
+target sees at least half a window, or the whole document so far.
 
-The reading itself is `escada.evaluation.scoring`.
+The forward passes are in `escada.evaluation.scoring`.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
 Protocol = Literal["document/carried-state", "document/half-window", "document/frame"]
-"""How a document was read; the last one is a compressor's (`compressors`), never a model's."""
+"""How a document was read; `document/frame` is for compressors (`compressors`)."""
 SCHEMA_VERSION = 1
 """Of the file of document scores."""
 Floats = NDArray[np.float64]
@@ -49,17 +48,14 @@ class DocumentScores:
     """Sums over each document's targets, in the order of the documents.
 
     Attributes:
-        ids: of the documents.
-        sources: of the documents.
-        groups: of the documents; what a confidence interval may not divide.
-        nats: charged to the document, unknown characters included.
+        groups: of the documents: the unit of the confidence interval.
+        nats: includes the cost of unknown characters.
         bytes: UTF-8 bytes of the text.
         tokens: targets: the text's tokens and EOS.
         correct: targets that were the model's first choice; never UNK, which names no character.
         unknown: characters that the tokenizer could not write.
-        protocol: see the module.
         context_tokens: W; None when the state was carried.
-        seconds: wall time of scoring, tokenization included.
+        seconds: wall time of scoring, including tokenization.
     """
 
     ids: list[str]
@@ -79,7 +75,7 @@ class DocumentScores:
 
 
 def bits_per_byte(scores: DocumentScores) -> float:
-    """Bits of all documents over bytes of all documents.
+    """Total bits over total bytes.
 
     Raises:
         EscadaError: the documents hold no byte.
@@ -101,13 +97,13 @@ def score_documents(
     """Score each document alone.
 
     Args:
-        documents: their texts are reference text.
-        context_tokens: W of models without a state; None: the model's own. A model that carries its
-            state has no use for it.
-        batch_tokens: most tokens of one forward pass; None: see `Reading`.
+        documents: with reference text.
+        context_tokens: W of models without a state; None: the model's own. Ignored by a model that
+            carries its state.
+        batch_tokens: most tokens per forward pass; None: see `Reading`.
 
     Raises:
-        EscadaError: W below 2 or beyond the model's context, or a figure that is not finite.
+        EscadaError: W below 2 or beyond the model's context, or a score that is not finite.
     """
     began = time.perf_counter()
     window = window_of(model, context_tokens)
@@ -136,12 +132,12 @@ def score_documents(
 
 
 def protocol_of(window: int | None) -> Protocol:
-    """The protocol's name, by the window of `window_of`."""
+    """The protocol's name, given the result of `window_of`."""
     return "document/carried-state" if window is None else "document/half-window"
 
 
 def write_scores(path: Path, scores: DocumentScores) -> None:
-    """One JSON object a line, after a first line with the protocol."""
+    """Write one JSON object per line; the first line holds the protocol."""
     head = {
         "schema_version": SCHEMA_VERSION,
         "protocol": scores.protocol,
@@ -160,7 +156,7 @@ _COLUMNS: list[str] = ["id", "source", "group", "nats", "bytes", "tokens", "corr
 
 
 def read_scores(path: Path) -> DocumentScores:
-    """What `write_scores` wrote.
+    """Read what `write_scores` wrote.
 
     Raises:
         EscadaError: missing, or not such a file.

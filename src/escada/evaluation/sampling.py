@@ -1,9 +1,9 @@
-"""Which of many items are looked at, when not all can be; nothing is drawn by chance.
+"""Deterministic subsampling: nothing here is random.
 
-Items that lie in an order that means something (a text) are spread evenly, or so within strata:
-neighbours are alike, so that says more than as many random ones, and says the same each time.
-Documents are taken in the order of the hash of their id, until they hold the bytes that were asked
-for: the same corpus gives the same sample, whatever its order, and a source has about its share.
+Ordered items (windows of a text) are sampled evenly, over all of them or within strata: neighbours
+are correlated, so this tells more than a random sample of the same size. Documents are taken in the
+order of the hash of their id until a byte count is reached: the same corpus gives the same sample
+whatever its order, and each source gets about its share.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ Integers = NDArray[np.int64]
 
 
 def evenly(available: int, wanted: int) -> Integers:
-    """`wanted` of the numbers below `available`, or all: ascending, gaps differ by one at most."""
+    """`wanted` indices below `available`, or all of them: ascending, evenly spaced."""
     n = min(available, wanted)
     return np.arange(n, dtype=np.int64) * available // max(n, 1)
 
 
 def proportionally(strata_M: NDArray[np.int64], wanted: int) -> tuple[Integers, Floats]:
-    """A stratified sample: from each stratum its share of `wanted`, at least one, drawn evenly.
+    """Stratified sample: each stratum gets its share of `wanted`, at least one item, evenly spaced.
 
     Args:
         strata_M: the stratum of each item.
-        wanted: size of the sample; it may be exceeded where a share is below one.
+        wanted: sample size; exceeded where a stratum's share is below one.
 
     Returns:
-        Which items, ascending; and their weights: items of the stratum for each one drawn.
+        Indices, ascending, and weights: items in the stratum per item drawn.
     """
     drawn: list[Integers] = []
     weights: list[Floats] = []
@@ -51,9 +51,9 @@ def proportionally(strata_M: NDArray[np.int64], wanted: int) -> tuple[Integers, 
 
 
 def document_sample(corpus: Corpus, split: str, wanted_bytes: int) -> list[Document]:
-    """The first documents of a split by hash that hold `wanted_bytes` of text, or all of them.
+    """The first documents of a split in hash order that hold `wanted_bytes`, or all of them.
 
-    The split is streamed; no more than the sample (and a document) is held in memory.
+    Streams the split: only the sample and one document are in memory.
     """
     kept: list[tuple[int, int, int, Document]] = []  # a heap, the greatest hash first
     held = 0

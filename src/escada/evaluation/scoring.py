@@ -1,16 +1,15 @@
-"""What a model charges for each token of sequences: the one reading behind the ruler's figures.
+"""Nats charged for each token of sequences: the forward passes behind the ruler's figures.
 
     (scores,) = Reading(model, tokenizer, [sequence], context_tokens=128).scores()
     scores.nats
 
-A sequence begins with BOS; every token after it, or from some place on, is a target and charged
-once. A model with a state carries it through the sequence; the others slide a window by half its
-length, so that the context of a target is what decoding would have kept (`context_start`). An UNK
-pays the model's nats and `unknown_bits`. Logits are fp32, sums float64; no padding, batch or order
-enters beyond rounding. The model is left in the mode that it came in.
+A sequence begins with BOS; every later token, or every token from a given position on, is a target
+and charged once. A model with a state carries it through the sequence; the others slide a window by
+half its length, so that the context of a target is what decoding would have kept (`context_start`).
+UNK costs the model's nats plus `unknown_bits`. Logits are fp32, sums float64; padding, batching and
+order change only rounding. The model's train/eval mode is restored.
 
-The roadmap's windows, which are read alone and charged for what follows them, are
-`score_stream_windows`.
+`score_stream_windows` is for the roadmap's protocol, whose windows are read independently.
 
     B  rows     T  tokens     V  vocabulary     W  context_tokens     N  targets
 """
@@ -39,25 +38,25 @@ Booleans = NDArray[np.bool_]
 Alternatives = tuple[tuple[int, float], ...]
 
 CARRIED_ROWS = {"cpu": 64, "cuda": 256}
-"""Sequences that a recurrent model reads side by side."""
+"""Sequences per batch of a recurrent model."""
 CARRIED_TOKENS = 16
-"""Least tokens of a sequence that it reads at a time: less padding, but many small products."""
+"""Minimum chunk length of a recurrent model: trades padding for larger matrix products."""
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16_384}
-"""Tokens of one forward pass; fewer if the vocabulary is large (`tokens_at_once`)."""
+"""Tokens per forward pass; fewer if the vocabulary is large (`tokens_at_once`)."""
 SLICE_TOKENS = 512
-"""Tokens whose logits are exponentiated at a time."""
+"""Tokens per slice of logits that is exponentiated."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenScores:
-    """The targets of one sequence, N of them: all its tokens but the first, unless said otherwise.
+    """Scores of one sequence's N targets.
 
     Attributes:
         ids: of the targets.
-        nats: charged for each, the price of an unknown character included.
+        nats: includes the cost of unknown characters.
         correct: whether it was the model's first choice; never UNK, which names no character.
-        alternatives: the most probable tokens at each target with their nats, the best first; of
-            equal ones, the lower id. Empty unless asked for.
+        alternatives: per target, the most probable tokens with their nats, best first, ties by
+            lower id. Empty unless requested.
     """
 
     ids: Integers
@@ -70,13 +69,13 @@ class Reading:
     """Charges every target of every sequence, one forward pass at a time.
 
     Args:
-        sequences: ids from BOS on.
-        first_targets: the place in each sequence from which on it is charged, at least 1; what
-            stands before is context. None: 1.
+        sequences: ids, BOS first.
+        first_targets: position in each sequence of the first token charged, at least 1; earlier
+            tokens are context. None: 1.
         context_tokens: see `window_of`.
-        batch_tokens: most tokens of one forward pass; None: as suits the device, and no more than
-            keep its logits within 128 MiB.
-        alternatives: how many of the most probable tokens are named at each target.
+        batch_tokens: most tokens per forward pass; None: a default for the device, limited so that
+            the logits take at most 128 MiB.
+        alternatives: how many of the most probable tokens to list per target.
 
     Raises:
         EscadaError: see `window_of`.
@@ -117,15 +116,15 @@ class Reading:
         )
 
     def step(self) -> bool:
-        """One forward pass; False, and nothing done, once there is none left."""
+        """Run one forward pass; False if none was left."""
         with exact_inference(self._model):
             return next(self._passes, None) is not None
 
     def scores(self) -> list[TokenScores]:
-        """Read what is left to read.
+        """Run the remaining passes.
 
         Returns:
-            One for each sequence. Its nats may be infinite or not a number: see `check_scores`.
+            One per sequence. Nats may be infinite or NaN: see `check_scores`.
         """
         with exact_inference(self._model):
             while self.step():
@@ -148,10 +147,10 @@ def bracketed(ids: NDArray[np.int32], tokenizer: Tokenizer) -> Integers:
 
 
 def check_scores(scores: Sequence[TokenScores], names: Sequence[str]) -> None:
-    """Stop on the first sequence whose sum is not finite.
+    """Check that every sequence's sum is finite.
 
     Raises:
-        EscadaError: says which one, by its name.
+        EscadaError: names the first that is not.
     """
     for name, one in zip(names, scores, strict=True):
         if not math.isfinite(float(one.nats.sum())):
@@ -166,8 +165,8 @@ def window_of(model: LanguageModel, context_tokens: int | None) -> int | None:
     """W for a model without a state; None for one that carries its state.
 
     Args:
-        model: whose own context is the most.
-        context_tokens: W; None: the model's own. A model that carries its state has no use for it.
+        model: its own context is the maximum.
+        context_tokens: W; None: the model's own. Ignored by a model that carries its state.
 
     Raises:
         EscadaError: W below 2 or beyond the model's context.
@@ -182,9 +181,10 @@ def window_of(model: LanguageModel, context_tokens: int | None) -> int | None:
 
 @dataclass(slots=True)
 class _Charges:
-    """Charges of all targets, those of the first sequence first; each begins at its place.
+    """Scores of all targets, concatenated by sequence.
 
-    `firsts` are the places of the first targets within their sequences.
+    `begins` are the offsets of the sequences in the arrays; `firsts` the positions of the first
+    targets within their sequences.
     """
 
     begins: Integers
@@ -205,11 +205,9 @@ class _Charges:
         """Charge the scored targets of each row.
 
         Args:
-            logits_BTV: of the targets.
-            targets_BT: ids.
-            scored_BT: which of them are charged here.
-            sequences: of the rows.
-            places: of each row's first target in its sequence.
+            scored_BT: which targets are charged here.
+            sequences: index of each row's sequence.
+            places: position of each row's first target in its sequence.
         """
         nats_BT, correct_BT = target_scores(logits_BTV, targets_BT)
         scored = scored_BT.cpu().numpy()
@@ -228,9 +226,8 @@ class _Charges:
 def target_scores(logits_BTV: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
     """-log softmax at the targets (float64) and whether they were the first choice, (B, T) each.
 
-    Only the sum of exponentials runs over V. It is taken a slice at a time, so that there is never
-    a second table of logits, and accumulated in float64: for Apple's GPUs, which have none, on the
-    CPU.
+    Only the sum of exponentials runs over V. It is computed in slices, so that there is never a
+    second copy of all logits, and accumulated in float64; on the CPU for MPS, which has no float64.
     """
     if logits_BTV.device.type == "mps":
         logits_BTV, targets_BT = logits_BTV.cpu(), targets_BT.cpu()
@@ -249,8 +246,7 @@ def target_scores(logits_BTV: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tenso
 
 
 def most_probable(logits_NV: Tensor, wanted: int) -> list[Alternatives]:
-    """The `wanted` most probable tokens of each row with their nats, to the bit as
-    `target_scores` has them."""
+    """The `wanted` most probable tokens of each row, with nats bit-identical to `target_scores`."""
     count = min(wanted, logits_NV.shape[1])
     named: list[Alternatives] = []
     for first in range(0, len(logits_NV), SLICE_TOKENS):
@@ -269,7 +265,7 @@ def most_probable(logits_NV: Tensor, wanted: int) -> list[Alternatives]:
 def _carry_state(
     model: LanguageModel, sequences: Sequence[Integers], limit: int, charges: _Charges
 ) -> Iterator[bool]:
-    """Sequences of similar length side by side, in chunks; a row leaves where it ends."""
+    """Read sequences of similar length in parallel, in chunks; a row is dropped where it ends."""
     device = model.device
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
     order = [i for i in order if len(sequences[i]) > 1]
@@ -292,7 +288,7 @@ def _carry_state(
             yield True
             start += chunk
             going_on = sum(length > start for length in lengths)
-            if going_on < len(rows):  # the longest stand first
+            if going_on < len(rows):  # rows are sorted by length, longest first
                 rows, lengths = rows[:going_on], lengths[:going_on]
                 state = state.select(torch.arange(going_on, device=device))
 
@@ -308,7 +304,7 @@ class Window:
 
 
 def windows_of(length: int, context_tokens: int, sequence: int = 0) -> Iterator[Window]:
-    """The windows of a sequence of `length` tokens, BOS and EOS included; each target once."""
+    """The windows over a sequence of `length` tokens (with BOS and EOS); each target is in one."""
     n = 1
     while n < length:
         start = context_start(n, context_tokens)
@@ -320,7 +316,7 @@ def windows_of(length: int, context_tokens: int, sequence: int = 0) -> Iterator[
 def _slide_windows(
     model: LanguageModel, sequences: Sequence[Integers], window: int, limit: int, charges: _Charges
 ) -> Iterator[bool]:
-    """All windows of all sequences, those of similar length side by side."""
+    """Read all windows of all sequences, batching those of similar length."""
     device = model.device
     windows = [
         w
@@ -345,7 +341,8 @@ def _slide_windows(
 
 
 def _padded(pieces: Sequence[Integers], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs, targets and which are real, (B, T) each; a causal model never sees the padding."""
+    """Inputs, targets and which are not padding, (B, T) each; a causal model never sees padding,
+    which is on the right."""
     longest = max(len(piece) for piece in pieces)
     ids = np.zeros((len(pieces), longest), dtype=np.int64)
     real = np.zeros((len(pieces), longest - 1), dtype=np.bool_)
@@ -357,7 +354,7 @@ def _padded(pieces: Sequence[Integers], device: torch.device) -> tuple[Tensor, T
 
 
 def _after(contexts: Sequence[int], ids_BT: Tensor) -> Tensor:
-    """Which positions stand behind as many as only are context in their row, (B, T)."""
+    """Mask of the positions at or after each row's context length, (B, T)."""
     contexts_B = torch.tensor(contexts, device=ids_BT.device)
     return torch.arange(ids_BT.shape[1], device=ids_BT.device) >= contexts_B[:, None]
 
@@ -365,14 +362,14 @@ def _after(contexts: Sequence[int], ids_BT: Tensor) -> Tensor:
 def score_stream_windows(
     model: LanguageModel, ids_N: Tensor, ends_B: Integers, window_tokens: int, *, last_only: bool
 ) -> tuple[Tensor, Tensor]:
-    """What `target_scores` says of the targets of windows of one stream, (B, T) each.
+    """`target_scores` of the targets of windows over one stream, (B, T) each.
 
     Args:
         model: in evaluation mode.
         ids_N: the stream, on the model's device.
-        ends_B: where the token after each window stands.
+        ends_B: position of the token after each window.
         window_tokens: W, read from a fresh state.
-        last_only: charge that token only (T is 1), not one after each position (T is W).
+        last_only: charge only that token (T is 1), not one after each position (T is W).
     """
     places_BW1 = ends_B[:, None] + np.arange(-window_tokens, 1)
     ids_BW1 = ids_N[torch.as_tensor(places_BW1, device=ids_N.device)].long()

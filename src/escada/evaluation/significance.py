@@ -1,21 +1,21 @@
-"""Whether one run, or one recipe, is better than another, and how sure that is.
+"""Paired comparison of runs and recipes, with intervals and p-values.
 
     row = compare(Recipe("v5", [scores of each seed]), Recipe("v4", [...]))
     row.difference, row.ci95, row.p_value, row.verdict, row.scope
 
-One rule for rungs and baselines, over all documents and over those of a source: `a` is better, or
-worse, where p < 0.05, which is where the 95 % interval of the difference excludes zero; otherwise
-it is undecided. Interval and p-value are of one Student's t.
+The same rule applies to rungs and baselines, to all documents and to those of one source: `a` is
+better or worse where p < 0.05, that is, where the 95 % interval of the difference excludes zero;
+otherwise it is undecided. Interval and p-value come from the same Student's t.
 
-**This run against that run** (one seed on either side). The difference of each document's bits is
-taken within it, and its ratio to the bytes estimated over groups within sources (`statistics`).
+**Runs** (one seed on either side): the difference in bits is taken per document, and its ratio to
+the bytes is estimated over groups within sources (`statistics`).
 
-**This recipe against that recipe** (two seeds or more on both sides). Another seed would give other
-weights, so the seeds are a sample too: the variance between a side's seeds over their number is
-added, with the degrees of freedom of Welch (1947) and Satterthwaite (1946). A baseline that
-involves no chance (`Recipe.deterministic`) has no such part.
+**Recipes** (two seeds or more on both sides): another seed gives other weights, so the seeds are a
+sample too. Each side adds the variance between its seeds over their number, with degrees of freedom
+by Welch (1947) and Satterthwaite (1946). A deterministic baseline (`Recipe.deterministic`) adds
+nothing.
 
-Where a source has one group and none to borrow from, nothing is decided over all documents.
+Where a source has one group and none to borrow from, there is no verdict over all documents.
 
     S  seeds     N  documents
 """
@@ -53,15 +53,15 @@ Verdict = Literal["better", "worse", "undecided"]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A rung as it was trained with one or more seeds; all on the same documents.
+    """A rung trained with one or more seeds and evaluated on the same documents.
 
     Attributes:
-        name: what rows call it.
+        name: used in the comparison's rows.
         scores: of each seed's run.
-        tokenizer: hash; perplexities are compared only where it is the same.
-        beside: of each seed's run on another held-out split, for sources with few groups; empty
-            where that was not measured.
-        deterministic: another training would give the same figures, as of an n-gram model.
+        tokenizer: its hash; perplexities are compared only where it is equal.
+        beside: scores of each seed's run on another held-out split, for sources with few groups;
+            empty where not measured.
+        deterministic: retraining gives the same figures, as for an n-gram model.
     """
 
     name: str
@@ -72,22 +72,21 @@ class Recipe:
 
 
 class StandardError(JsonObject):
-    """Of a difference, in parts; the seeds' is None where there is one only."""
+    """Standard error of a difference, by component; `seeds` is None for a single seed."""
 
     documents: float | None = None
     seeds: float | None = None
 
 
 class Difference(JsonObject):
-    """A difference and what can be said of it; over few groups, little.
+    """A difference, its interval and the verdict.
 
     Attributes:
         difference: negative where `a` is better.
         ci95: None where no source has two groups, or one has a single group ("n = 1").
         p_value: two-sided; None likewise.
-        verdict: of `a`.
-        groups: of documents.
-        effective_groups: equal groups which would inform as much (Kish).
+        verdict: on `a`.
+        effective_groups: equal groups that would be as informative (Kish).
     """
 
     difference: float
@@ -99,7 +98,7 @@ class Difference(JsonObject):
 
     @classmethod
     def of(cls, found: Estimate) -> Difference:
-        """What an estimate of a difference says."""
+        """The difference described by an estimate."""
         p_value = None if found.alone else found.p_value
         return Difference(
             difference=found.value,
@@ -112,24 +111,23 @@ class Difference(JsonObject):
 
 
 def verdict_of(difference: float, p_value: float | None) -> Verdict:
-    """The rule that every verdict comes from; fewer bits are better."""
+    """The rule behind every verdict; fewer bits are better."""
     if p_value is None or p_value >= LEVEL:
         return "undecided"
     return "better" if difference < 0 else "worse"
 
 
 class Comparison(Difference):
-    """`a` against `b`: their figures, the difference a - b, and what can be said of it.
+    """`a` against `b`: their figures, and the difference a - b.
 
     Attributes:
-        scope: whether the statement is about these runs or about their recipes.
+        scope: whether this compares runs or recipes.
         relative: the difference over the figure of `b`.
-        standard_error: apart for documents and seeds.
-        by_source: the same on each source's documents, as runs (seeds averaged).
+        by_source: the differences on each source's documents, as runs (seeds averaged).
         macro: the mean of the sources' differences, as runs.
         sources_disagree: `a` is better on one source and worse on another.
         alone: sources with one group and none to borrow from.
-        borrowed: sources whose variance is also that of the other split's groups.
+        borrowed: sources whose variance also uses the other split's groups.
     """
 
     a: str
@@ -152,12 +150,10 @@ def compare(a: Recipe, b: Recipe, metric: Metric = "bits_per_byte") -> Compariso
     """`a` against `b`, paired by document.
 
     Args:
-        a: the one that a verdict is about.
-        b: the one that it is set beside.
         metric: bits per byte, or perplexity between runs of one tokenizer.
 
     Raises:
-        EscadaError: not the same documents, an unknown metric, or perplexities of two tokenizers.
+        EscadaError: different documents, an unknown metric, or perplexities of two tokenizers.
     """
     check_comparable(a, b, metric)
     losses = _Losses.of(a.scores, b.scores, metric)
@@ -195,7 +191,7 @@ def compare(a: Recipe, b: Recipe, metric: Metric = "bits_per_byte") -> Compariso
 
 
 def check_comparable(a: Recipe, b: Recipe, metric: str) -> None:
-    """Refuse what no statistic can fix.
+    """Check that two recipes can be compared.
 
     Raises:
         EscadaError: see `compare`.
@@ -219,13 +215,11 @@ def check_comparable(a: Recipe, b: Recipe, metric: str) -> None:
 def compare_answers(
     sources: Sequence[str], groups: Sequence[str], a_N: Floats, b_N: Floats
 ) -> Difference:
-    """The accuracy of `a` less that of `b` on the same questions; more right answers are better.
+    """The accuracy of `a` minus that of `b` on the same questions.
 
     Args:
-        sources: of the questions.
-        groups: of the questions.
         a_N: 1 where `a` is right, 0 where not.
-        b_N: the same of `b`.
+        b_N: likewise for `b`.
     """
     right = Items(sources, groups, a_N - b_N, np.ones(len(a_N)), questions=True)
     found = estimate(right)
@@ -250,7 +244,7 @@ def _with_seeds(documents: Estimate, chances: Sequence[Floats]) -> tuple[Estimat
 
 @dataclass(frozen=True, slots=True)
 class _Losses:
-    """Nats of each document under both, averaged over seeds, and what they are divided by."""
+    """Nats of each document under `a` and `b`, averaged over seeds, and the denominators."""
 
     sources: Sequence[str]
     groups: Sequence[str]
@@ -275,12 +269,12 @@ class _Losses:
         )
 
     def figure_of(self, nats_N: Floats) -> float:
-        """Bits per byte or perplexity of all documents together."""
+        """Bits per byte, or perplexity, over all documents."""
         nats = float(nats_N.sum() / self.denominators_N.sum())
         return nats / math.log(2) if self.metric == "bits_per_byte" else math.exp(nats)
 
     def differences(self, beside: _Losses | None) -> tuple[Estimate, dict[str, Estimate]]:
-        """Over all documents, and over those of each source."""
+        """The difference over all documents, and by source."""
         if self.metric == "bits_per_byte":
             parts = by_source(self._items(), None if beside is None else beside._items())
             return overall(parts), parts
@@ -297,7 +291,7 @@ class _Losses:
         return Items(self.sources, self.groups, bits_N, self.denominators_N)
 
     def _perplexity(self) -> Estimate:
-        """A difference of exponentials, by its derivative (the delta method)."""
+        """Difference of exponentials, linearised by the delta method."""
         a, b = self.figure_of(self.a_N), self.figure_of(self.b_N)
         linear_N = a * self.a_N - b * self.b_N
         found = overall(by_source(Items(self.sources, self.groups, linear_N, self.denominators_N)))

@@ -1,32 +1,31 @@
-"""How sure a figure is: ratios of sums over groups of documents, within their sources.
+"""Confidence intervals for ratios of sums, over groups of documents within sources.
 
     parts = by_source(Items.of(scores), Items.of(validation_scores))
     overall(parts).value, overall(parts).ci95, overall(parts).effective_groups
-    macro(parts).value                    # every source counts the same
+    macro(parts).value                    # every source has the same weight
 
-Sentences of one thesis are alike, so a group (thesis, author, site) counts as one observation; and
-a corpus is put together from its sources on purpose, so a source's share of the text is no matter
-of chance. This is stratified cluster sampling with ratio estimation (Cochran 1977, chapters 5, 6
-and 9), made for few and unequal groups:
+Sentences of one thesis are correlated, so a group (thesis, author, site) counts as one observation.
+The mix of sources is chosen, not random, so sources are strata. This is stratified cluster sampling
+with ratio estimation (Cochran 1977, chapters 5, 6 and 9), adapted to few and unequal groups:
 
-- Within a source with ratio r, group g has the share w of the denominators and the ratio y. The
-  residuals u = y - r hold the variance between groups. The sum of w² u² is Cochran's linearised
-  estimator; it is divided by what few groups would leave of it, sum w² (1 - 2 w + q), were the
-  variance of y the same for all of them, and multiplied by q = sum w².
-- A source with few groups borrows: its residuals are those of the groups of another held-out
-  split too, around the ratio of all of them.
-- Degrees of freedom are the effective number of groups (Kish 1965), 1 / q, less one; the interval
+- In a source with ratio r, group g has share w of the denominators and ratio y. The residuals
+  u = y - r carry the variance between groups. The sum of w² u² is Cochran's linearised estimator.
+  It is divided by its expectation for few groups, sum w² (1 - 2 w + q), assuming the variance of y
+  is the same for all groups, and multiplied by q = sum w².
+- A source with few groups borrows: residuals of the groups of another held-out split are added,
+  around the pooled ratio.
+- Degrees of freedom are the effective number of groups (Kish 1965), 1 / q, minus one; the interval
   is Student's t.
-- A source with few groups and none to borrow from is too sure of itself by this. Its variance is
-  the jackknife's, (G - 1) / G times the sum of ((w / (1 - w)) u)², each group left out in turn, and
-  its degrees of freedom those of that sum for normal y that vary alike (Satterthwaite's, as Bell
-  and McCaffrey 2002 take them). With equal groups both ways are the textbook's. Right answers to
-  questions vary within a group too, so they are left with the first way, which covers them.
-- Over sources, variances add, each times the square of the source's share, and degrees
-  of freedom are Satterthwaite's (1946).
+- For a source with few groups and none to borrow from, this interval is too narrow. Its variance is
+  the jackknife's, (G - 1) / G times the sum of ((w / (1 - w)) u)², leaving out one group at a time,
+  with Satterthwaite degrees of freedom for normal y of equal variance (Bell and McCaffrey 2002).
+  With equal groups both estimators are the textbook one. Right answers to questions also vary
+  within a group, and the first estimator covers them.
+- Over sources, variances are added, each times the square of the source's share, with
+  Satterthwaite's (1946) degrees of freedom.
 
-A source with one group, and none to borrow from, says nothing of other groups: it is named in
-`alone`, and the interval leaves that variance out. docs/significance.md has the measured coverage.
+A source with one group and none to borrow from has no variance estimate: it is listed in `alone`,
+and the interval leaves its variance out. docs/significance.md has the measured coverage.
 
     N  items     G  groups of a source
 """
@@ -48,21 +47,21 @@ Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 
 LEVEL = 0.05
-"""Of a test, and what an interval may miss: the share of differences found where there is none."""
+"""Significance level; the intervals are 1 - LEVEL."""
 FEW_GROUPS = 30
-"""A source with fewer borrows from another split."""
+"""A source with fewer groups borrows from another split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """What a ratio is made of, (N,) each: documents, pairs, passages.
+    """Numerators and denominators of a ratio, one per item, (N,) each: documents, pairs, passages.
 
     Attributes:
-        sources: of the items; within one, groups vary by chance.
-        groups: of the items, named within their source.
+        sources: strata.
+        groups: sampled within a source; names are local to it.
         numerators: such as bits, or right answers.
         denominators: such as bytes, or 1 for each question.
-        questions: whether the items are such, whose answers vary within a group as well.
+        questions: whether the items are questions, whose answers also vary within a group.
     """
 
     sources: Sequence[Hashable]
@@ -93,17 +92,16 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A ratio of sums, or a mean of several, and what is known of its error.
+    """A ratio of sums, or a mean of several, with its sampling error.
 
     Attributes:
-        value: of the items themselves.
-        variance: of the value, were the groups others; None where no source has two groups.
+        variance: of the value over groups; None where no source has two groups.
         freedom: degrees of freedom of the variance.
-        total: of the denominators.
+        total: sum of the denominators.
         squares: sum of the squared denominators of the groups.
         groups: with a denominator above 0.
-        alone: sources with one group and none to borrow from; the variance leaves theirs out.
-        borrowed: sources whose variance is also that of groups of the other split.
+        alone: sources with one group and none to borrow from; not in the variance.
+        borrowed: sources whose variance also uses groups of the other split.
     """
 
     value: float
@@ -117,7 +115,7 @@ class Estimate:
 
     @property
     def effective_groups(self) -> float:
-        """Kish's number (1965): that of equal groups which would inform as much."""
+        """Kish's effective number (1965): how many equal groups would be as informative."""
         return self.total**2 / self.squares if self.squares else 0.0
 
     @property
@@ -127,7 +125,7 @@ class Estimate:
 
     @property
     def ci95(self) -> Interval | None:
-        """Student's t around the value."""
+        """Student's t interval of the value."""
         if self.variance is None or self.freedom is None:
             return None
         reach = _t(self.freedom) * math.sqrt(self.variance)
@@ -135,10 +133,10 @@ class Estimate:
 
     @property
     def share_ci95(self) -> Interval | None:
-        """Of a share of right answers (`wilson_interval`).
+        """Wilson interval, where the value is a share of right answers.
 
-        The answers count as many as would give this variance if they were independent. Where all
-        are right, or none, they count as the effective number of groups.
+        The sample size is that of independent answers with the same variance, or the effective
+        number of groups where all or none are right.
         """
         if self.variance is None or self.freedom is None:
             return None
@@ -151,7 +149,7 @@ class Estimate:
 
     @property
     def p_value(self) -> float | None:
-        """Two-sided, that the true value is 0: below `LEVEL` where the interval excludes it."""
+        """Two-sided, for a true value of 0; below `LEVEL` where the interval excludes 0."""
         if self.variance is None or self.freedom is None:
             return None
         if self.variance == 0:
@@ -164,7 +162,7 @@ def by_source(items: Items, beside: Items | None = None) -> dict[str, Estimate]:
 
     Args:
         items: to estimate from.
-        beside: items of another held-out split, from whose groups a source with few borrows.
+        beside: items of another held-out split, for sources with few groups to borrow from.
     """
     other = {} if beside is None else beside.by_group()
     parts = {
@@ -176,13 +174,13 @@ def by_source(items: Items, beside: Items | None = None) -> dict[str, Estimate]:
 
 
 def overall(parts: Mapping[str, Estimate]) -> Estimate:
-    """All items together: sources count as their denominators do."""
+    """All items together: sources are weighted by their denominators."""
     total = sum(part.total for part in parts.values())
     return _mean(parts, {name: part.total / total for name, part in parts.items()})
 
 
 def macro(parts: Mapping[str, Estimate]) -> Estimate:
-    """The mean over sources: every one counts the same, however little text it has."""
+    """The mean over sources, each with the same weight."""
     return _mean(parts, dict.fromkeys(parts, 1 / max(1, len(parts))))
 
 
@@ -219,7 +217,7 @@ def _of_source(
 
 
 def _between_groups(above_G: Floats, below_G: Floats) -> tuple[float, float]:
-    """The variance of a group's ratio between groups, and its degrees of freedom (see above)."""
+    """The variance between groups of their ratio, and its degrees of freedom (see above)."""
     w = below_G / below_G.sum()
     u = above_G / below_G - above_G.sum() / below_G.sum()
     q = float(w @ w)
@@ -228,7 +226,7 @@ def _between_groups(above_G: Floats, below_G: Floats) -> tuple[float, float]:
 
 
 def _jackknife(above_G: Floats, below_G: Floats) -> tuple[float, float]:
-    """The variance of the ratio of few groups, and its degrees of freedom (see above)."""
+    """Jackknife variance of the ratio, and its degrees of freedom (see the module)."""
     w = below_G / below_G.sum()
     u = above_G / below_G - above_G.sum() / below_G.sum()
     d = np.square(w / (1 - w))
@@ -259,7 +257,10 @@ def _mean(parts: Mapping[str, Estimate], shares: Mapping[str, float]) -> Estimat
 
 
 def added(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The sum of independent variances, each with its degrees of freedom (Satterthwaite 1946)."""
+    """Sum of independent variances, with its degrees of freedom (Satterthwaite 1946).
+
+    `parts` are pairs of variance and degrees of freedom.
+    """
     variance = sum(part for part, _ in parts)
     if variance == 0:
         return 0.0, min(freedom for _, freedom in parts)
@@ -267,7 +268,7 @@ def added(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def wilson_interval(share: float, count: float, quantile: float) -> Interval:
-    """Of a share of `count` independent cases (Wilson 1927); it stays within 0 and 1."""
+    """Wilson (1927) interval of a share of `count` independent cases; it stays within 0 and 1."""
     square, spread = quantile**2, share * (1 - share)
     middle = (share + square / (2 * count)) / (1 + square / count)
     within = square * (spread / count + square / (4 * count**2))

@@ -1,15 +1,15 @@
-"""What a task is (anything that is measured of a finished run), and the driver of those due.
+"""Tasks (anything that is measured of a finished run), and the driver that runs those that are due.
 
     subject = Subject(run, corpus)
-    evaluate(subject, climb_tasks(), print)        # makes what is not there; loads the model once
+    evaluate(subject, climb_tasks(), print)        # computes missing results; loads the model once
     read(run, find_task("cloze")).accuracy
 
 A task is one file: a subclass of `Task`, the pydantic model of its result, and `TASKS`, the tasks
-that the file offers. The files of `evaluation/tasks/` and the guardrails are found by their names;
-any other by its dotted name on the path (`--task my_module`).
+that the file offers. Those in `evaluation/tasks/` and the guardrails are found by name, any other
+by its dotted module name (`--task my_module`).
 
-A result carries a key: a hash of the weights, of what it was made from and of the code that made
-it. While that has not changed it is not made again.
+A result stores a key: a hash of the weights, the inputs and the code. A task whose key has not
+changed is not evaluated again.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ MEASURES = tuple(
     f"escada.{name}"
     for name in ("evaluation", "guardrails", "judge", "generation", "models", "text")
 )
-"""Where the code lies that figures depend on."""
+"""Packages whose code can change a figure."""
 MAKES_DOCUMENTS = tuple(
     f"escada.text.{name}"
     for name in ("corpus", "sources", "reading", "dedup", "splitting", "decontamination", "tables")
 )
-"""Code whose work the hash of the documents stands for."""
+"""Code that only decides the documents; the hash of the documents covers it."""
 PLACE = Place("escada.evaluation.tasks", "task", offers=("TASKS",), where="--task")
 ELSEWHERE = ("escada.guardrails.task",)
-"""Modules with tasks of every climb that lie beside `evaluation/tasks/`."""
+"""Modules outside `evaluation/tasks/` that also offer tasks."""
 
 
 class Figure(JsonObject):
-    """One number that a task found, for readers that know nothing else of it."""
+    """One number of a result, for readers that know nothing else about the task."""
 
     name: str
     value: float
@@ -60,12 +60,12 @@ class Figure(JsonObject):
 
 
 class Result(JsonObject):
-    """What a task found: the one description of its JSON."""
+    """The result of a task: the only description of its JSON."""
 
     schema_version: int = 1
 
     def figures(self) -> list[Figure]:
-        """The numbers to show where the task has no place of its own; none unless it says so."""
+        """The numbers to show when the report has no section for the task."""
         return []
 
     def to_json(self) -> dict[str, Any]:
@@ -79,14 +79,14 @@ _R = TypeVar("_R", bound=Result)
 
 @dataclass(frozen=True)
 class Subject:
-    """A run that tasks are evaluated of.
+    """A run to evaluate, with its corpus.
 
     Attributes:
-        corpus: of the profile that the run reads.
+        corpus: of the run's profile.
         device: `auto`, `cpu`, `cuda` …
 
     Raises:
-        EscadaError: the corpus is of another profile.
+        EscadaError: the corpus has another profile.
     """
 
     run: Run
@@ -105,11 +105,11 @@ class Subject:
 
     @cached_property
     def model(self) -> LanguageModel:
-        """Loaded when the first task asks for it, and once for all."""
+        """The model, loaded on first use."""
         return self.run.load_model(self.which, resolve_device(self.device))
 
     def need(self, task: Task[_R]) -> _R:
-        """The result of another task, which is evaluated first unless that was done."""
+        """The result of another task, evaluated first if needed."""
         complete(self, task)
         return read(self.run, task)
 
@@ -118,10 +118,10 @@ class Task(ABC, Generic[R]):
     """One thing to measure.
 
     Attributes:
-        name: of its result: the file in the run's folder, the key in ladder.json.
-        result: the model of that JSON.
-        done: what is said once it is evaluated; None: nothing.
-        every_climb: whether a climb evaluates it without being asked.
+        name: the result's file in the run's folder and key in ladder.json.
+        result: the pydantic model of that JSON.
+        done: message once it is evaluated; None: no message.
+        every_climb: whether every climb evaluates it.
     """
 
     name: str
@@ -131,49 +131,48 @@ class Task(ABC, Generic[R]):
 
     @property
     def shows_figures(self) -> bool:
-        """Whether its figures are shown as they are, the report having no place of its own for it:
-        so of a task from outside this package."""
+        """Whether to list `figures()`: the report has sections for our own tasks only."""
         return not type(self).__module__.startswith("escada.")
 
     def applies(self, subject: Subject) -> bool:
-        """Whether run and corpus hold what the task needs; loads no model."""
+        """Whether run and corpus have what the task needs; loads no model."""
         return True
 
     def path(self, run: Run) -> Path:
-        """Where the result lies."""
+        """Path of the result."""
         return run.layout.evaluation(self.name)
 
     def rows(self, run: Run) -> Path | None:
-        """A file that `evaluate` writes beside the result; without it the task is not done."""
+        """A file that `evaluate` also writes; without it the task is not done."""
         return None
 
     def depends_on(self, subject: Subject) -> Mapping[str, object]:
-        """JSON values that decide the result beside weights, tokenizer and code."""
+        """JSON values that decide the result, besides weights, tokenizer and code."""
         return {"corpus": subject.corpus.hash}
 
     def sentence(self, found: R) -> str | None:
-        """What is said of a result that was just made."""
+        """Message about a new result."""
         return self.done
 
     @abstractmethod
     def evaluate(self, subject: Subject) -> R:
-        """Measure.
+        """Compute the result.
 
         Raises:
-            EscadaError: the run or the corpus does not allow it.
+            EscadaError: the run or the corpus cannot be evaluated.
         """
 
     def which(self, subject: Subject) -> Which:
-        """The checkpoint that is evaluated."""
+        """The checkpoint to evaluate."""
         return subject.which
 
     def key(self, subject: Subject, found: R | None = None) -> str:
-        """Hash of all that decides the result; some know more of it once it is found."""
+        """Hash of everything that decides the result; `found` is given once it is known."""
         module = type(self).__module__
         return result_key(subject.run, self.which(subject), module, **self.depends_on(subject))
 
     def is_done(self, subject: Subject) -> bool:
-        """Whether the result lies there, with its rows."""
+        """Whether the current result and its rows exist."""
         rows = self.rows(subject.run)
         there = rows is None or rows.exists()
         return there and is_done(self.path(subject.run), self.key(subject))
@@ -186,17 +185,12 @@ def evaluate(
 ) -> list[str]:
     """Evaluate the tasks that apply and are not done yet, into the run's folder.
 
-    Args:
-        subject: a run and its corpus.
-        tasks: in their order.
-        say: called with a sentence once a task is done.
-
     Returns:
-        The names of those that were evaluated.
+        The names of the tasks evaluated; `say` gets a message after each.
     """
     due = [task for task in tasks if task.applies(subject) and not task.is_done(subject)]
     for task in due:
-        # Another task may have needed it, and evaluated it, in the meantime.
+        # Another task may have needed and evaluated it in the meantime.
         complete(subject, task)
         if sentence := task.sentence(read(subject.run, task)):
             say(sentence)
@@ -204,7 +198,7 @@ def evaluate(
 
 
 def complete(subject: Subject, task: Task[Any]) -> bool:
-    """Evaluate a task into the run's folder; False, and nothing done, if that was done before."""
+    """Evaluate a task into the run's folder; False if it was already done."""
     if task.is_done(subject):
         return False
     found = task.evaluate(subject)
@@ -224,7 +218,7 @@ def read(run: Run, task: Task[R]) -> R:
     """The result of a task.
 
     Raises:
-        EscadaError: it is not there, or not such a result.
+        EscadaError: missing, or not such a result.
     """
     path = task.path(run)
     return parse(task.result, read_json(path), path)
@@ -236,7 +230,7 @@ def read_if_there(run: Run, task: Task[R]) -> R | None:
 
 
 def foreign_figures(run: Run) -> dict[str, list[Figure]]:
-    """What tasks from outside this package found of the weights that a run has now, by name."""
+    """Figures of external tasks for the run's current weights, by task name."""
     folder = run.layout.evaluation("test").parent
     tables = {path: read_json(path) for path in sorted(folder.glob("*.json"))}
     return {
@@ -256,7 +250,7 @@ def find_tasks(name: str) -> tuple[Task[Any], ...]:
     """The task of a name, or those that a module on the path offers.
 
     Raises:
-        EscadaError: no such task or module, or one whose task has the name of ours.
+        EscadaError: no such task or module, or an external task with the name of one of ours.
     """
     ours = {task.name: task for task in _ours()}
     if name in ours:
@@ -282,8 +276,8 @@ def result_key(run: Run, which: Which, module: str, **of: object) -> str:
     """Hash of the weights, of `of`, and of the code that makes the result.
 
     Args:
-        module: name of the one that makes the result; its code counts, and what it imports.
-        of: JSON values that the result depends on: hashes of documents, settings.
+        module: name of the module that makes the result; its imports count too.
+        of: JSON values that the result depends on, such as hashes of documents and settings.
     """
     model = MODELS.module_name(run.spec.model.kind)
     tokenizer = TOKENIZERS.module_name(run.spec.tokenizer.kind)
@@ -299,16 +293,16 @@ def result_key(run: Run, which: Which, module: str, **of: object) -> str:
 
 
 def weights_hash(run: Run, which: Which) -> str:
-    """SHA-256 of a checkpoint's weights, as it was when they were written."""
+    """SHA-256 of a checkpoint's weights, as recorded when they were written."""
     folder = checkpoint_path(run.layout.checkpoints, which)
     return str(read_whole(folder / "checkpoint.json", ("sha256",))["sha256"]["model.safetensors"])
 
 
 def is_done(path: Path, key: str) -> bool:
-    """Whether the result with that key lies at `path`."""
+    """Whether `path` holds the result with that key."""
     return path.exists() and read_json(path).get("key") == key
 
 
 def ruler_context(run: Run) -> int:
-    """The window that the ruler slides over documents for a model without a state."""
+    """The ruler's window for a model without a state."""
     return run.spec.evaluation.context_tokens or run.spec.train.window_tokens

@@ -1,11 +1,11 @@
-"""One text, token by token: what `escada score` prints and the service answers at `/escada/score`.
+"""Token-by-token score of one text: the output of `escada score` and of `/escada/score`.
 
     score = score_text(model, tokenizer, "O vento levou.", profile="reference", context_tokens=128)
     score.bits_per_byte, [token.bits for token in score.tokens]
 
-The text is scored as the ruler scores a document: cleaned by the run's profile, BOS before it, EOS
-after it and charged, every token once. So `bits` is the ruler's sum for that document, and
-`bits_per_byte` its figure. The models below describe the JSON; nothing else does.
+The text is scored as the ruler scores a document: cleaned by the run's profile, after BOS, with EOS
+charged. `bits` and `bits_per_byte` are the ruler's figures for that document. The models below are
+the only description of the JSON.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Frozen(BaseModel):
 
 
 class Alternative(_Frozen):
-    """A token that could have come, written as `ScoredToken.name`."""
+    """A probable token; `name` is as in `ScoredToken`."""
 
     id: int
     name: str
@@ -46,17 +46,16 @@ class Alternative(_Frozen):
 
 
 class ScoredToken(_Frozen):
-    """One token of the text, or EOS, the last one.
+    """One token of the text, or EOS at the end.
 
     Attributes:
-        id: in the vocabulary.
         name: as it decodes alone; a byte of a character as `bytes:\\xc3`; `<eos>`, `<unk>`.
-        text: what is complete with this token: empty for a byte whose character goes on, the whole
-            character for its last one. All of them together are the score's text.
-        start_byte, stop_byte: its UTF-8 bytes in the text; EOS has none, after the last one.
-        bits: charged for it; an unknown character pays for its name too.
+        text: the characters completed by this token: empty for a byte inside a character, the whole
+            character for its last byte. Concatenated, they are the score's text.
+        start_byte, stop_byte: its UTF-8 bytes in the text; empty at the end for EOS.
+        bits: for an unknown character, includes the cost of identifying it.
         greedy: whether it was the model's first choice.
-        alternatives: the most probable tokens, the best first; as many as were asked for.
+        alternatives: the most probable tokens, best first; as many as requested.
     """
 
     id: int
@@ -70,18 +69,15 @@ class ScoredToken(_Frozen):
 
 
 class TextScore(_Frozen):
-    """A text under one model.
+    """The score of a text under one model.
 
     Attributes:
-        text: that was scored: cleaned by the profile.
-        profile: of the cleaning.
+        text: the scored text, cleaned by the profile.
         tokenizer: its kind.
         protocol, context_tokens: of the ruler.
-        tokens: of the text, and EOS.
         bytes: UTF-8 bytes of the text.
         unknown: characters that the tokenizer cannot write.
-        bits: of all tokens.
-        bits_per_byte: `bits` over `bytes`.
+        tokens: of the text, and EOS.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -110,12 +106,12 @@ def score_text(
     """Score one text as the ruler scores a document.
 
     Args:
-        text: any; cleaned here by the profile.
+        text: cleaned here, by the profile.
         context_tokens: W of models without a state; None: the model's own.
-        alternatives: how many of the most probable tokens each token names.
+        alternatives: how many of the most probable tokens to list at each token.
 
     Raises:
-        EscadaError: nothing is left of the text, or the figure is not finite.
+        EscadaError: the cleaned text is empty, or a score is not finite.
     """
     cleaned = clean_prompt(text, profile)
     (scores,) = Reading(
@@ -130,10 +126,10 @@ def score_text(
 
 
 def sequence_of(cleaned: str, tokenizer: Tokenizer) -> Integers:
-    """The ids to score for a text.
+    """Ids of a text between BOS and EOS.
 
     Raises:
-        EscadaError: there is no text.
+        EscadaError: the text is empty.
     """
     if not cleaned:
         raise EscadaError("there is no text to score", fix="give at least one character")
@@ -143,14 +139,9 @@ def sequence_of(cleaned: str, tokenizer: Tokenizer) -> Integers:
 def text_score(
     scores: TokenScores, cleaned: str, tokenizer: Tokenizer, *, profile: str, window: int | None
 ) -> TextScore:
-    """The scores of `sequence_of(cleaned, tokenizer)` as they are shown.
+    """Build the `TextScore` from the scores of `sequence_of(cleaned, tokenizer)`.
 
-    Args:
-        scores: of the sequence.
-        cleaned: the text.
-        tokenizer: that cut it.
-        profile: that cleaned it.
-        window: W; None when the state was carried.
+    `window` is W, or None when the state was carried.
 
     Raises:
         EscadaError: a score that is not finite.
@@ -203,9 +194,9 @@ def text_score(
 
 
 def byte_ends(ids: Sequence[int], text: str, table: PieceTable) -> list[int]:
-    """Where each token ends in the UTF-8 bytes of the text that it was cut from.
+    """UTF-8 byte offset in `text` at which each token ends.
 
-    An unknown character has as many bytes as it has in the text, BOS and EOS none.
+    An unknown character has as many bytes as in the text; BOS and EOS have none.
     """
     data, tokenizer = text.encode(), table.tokenizer
     ends: list[int] = []
@@ -223,14 +214,14 @@ def byte_ends(ids: Sequence[int], text: str, table: PieceTable) -> list[int]:
 
 
 def completed_texts(text: str, ends: Sequence[int]) -> list[str]:
-    """The characters that are complete at each end and were not before."""
+    """The characters completed at each byte offset."""
     data = text.encode()
     pieces: list[str] = []
     start = 0
     for end in ends:
         whole = end
         while whole < len(data) and data[whole] & 0b1100_0000 == 0b1000_0000:
-            whole -= 1  # within a character: it begins here or before
+            whole -= 1  # inside a character: move to its first byte
         whole = max(whole, start)
         pieces.append(data[start:whole].decode())
         start = whole
@@ -238,5 +229,5 @@ def completed_texts(text: str, ends: Sequence[int]) -> list[str]:
 
 
 def _character_bytes(first: int) -> int:
-    """Length of the UTF-8 character that begins with this byte."""
+    """Length of the UTF-8 character that starts with this byte."""
     return 1 if first < 0x80 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4

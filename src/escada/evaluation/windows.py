@@ -1,21 +1,21 @@
-"""The roadmap's protocol: the mean loss of the tokens that follow windows of one long stream.
+"""The roadmap's protocol: mean loss of the tokens that follow windows of one long stream.
 
     settings = default_settings(run.spec)
     scores = score_windows(model, tokenizer, documents, settings)
 
-The split is packed as in training, `BOS text EOS BOS text EOS …`; a window of W tokens starts at
+The split is packed as in training, `BOS text EOS BOS text EOS …`. A window of W tokens starts at
 every multiple of the stride, and the token after it is its target. Loss is the mean cross-entropy
 of the targets in nats, perplexity its exponential, accuracy the share of targets that were the
-first choice. It is another figure than the ruler's (docs/windows-protocol.md says why they must not
-be set beside each other), so its name says so: `windows/last`, or `windows/all` when every position
-of a window is scored, as the origin did for its Transformer.
+model's first choice. These figures are not comparable with the ruler's (docs/windows-protocol.md),
+hence the name: `windows/last`, or `windows/all` when every position of a window is scored, as the
+origin did for its Transformer.
 
-- When there are more windows than asked for, they are drawn evenly: every k-th, nearly.
-- A window whose target is BOS is left out and counted: BOS only says that another document begins,
-  which no document says. Within a window (`all`) BOS is no target either.
-- A target belongs to the document that it stands in; the documents' groups give the interval.
-- A time budget becomes a fixed number of windows after a short calibration; they are then drawn
-  evenly within each source, as many as its share, and weighted so that the shares are exact.
+- When there are more windows than requested, they are sampled evenly.
+- A window whose target is BOS is left out and counted: BOS is a separator, not text. For the same
+  reason, BOS is not a target within a window (`all`).
+- A target belongs to its document; the interval is over the documents' groups.
+- A time budget becomes a fixed number of windows after a short calibration. They are then sampled
+  evenly within each source, proportionally, and weighted so that the shares are exact.
 
     B  windows of a batch     T  targets of a window: 1 or W     V  vocabulary
     N  tokens of the stream   M  windows                         D  documents
@@ -45,24 +45,23 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 SYMBOLS = ("characters", "bytes")
-"""Tokenizers that the roadmap's settings for characters are meant for; the others are subwords."""
+"""Tokenizers that get the roadmap's character settings; the others count as subwords."""
 BATCH_TOKENS = {"cpu": 8192, "cuda": 65_536}
-"""Tokens read in one forward pass. More is slower on a CPU, whose caches they leave."""
+"""Tokens per forward pass. On a CPU, larger batches do not fit in the caches and are slower."""
 CALIBRATION_SECONDS = 1.0
 LEAST_WINDOWS = 100
-"""Fewer say too little to be worth a figure."""
+"""Minimum number of windows for a meaningful figure."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowSettings:
-    """What the protocol's name alone does not say.
+    """Settings of the window protocol.
 
     Attributes:
         window_tokens: W, tokens read before the target.
-        window_stride: tokens from the start of a window to that of the next.
-        max_windows: most windows that are scored.
+        window_stride: tokens between the starts of consecutive windows.
         score: `last`: the token after the window; `all`: the token after each of its positions.
-        budget_seconds: of calibration and scoring; None: as long as it takes.
+        budget_seconds: for calibration and scoring; None: unlimited.
     """
 
     window_tokens: int
@@ -79,7 +78,7 @@ class WindowSettings:
 
 
 def default_settings(spec: Spec) -> WindowSettings:
-    """The roadmap's for a rung: its training window; stride and number by its kind of tokens."""
+    """The roadmap's settings: the training window; stride and count depend on the token kind."""
     symbols = spec.tokenizer.kind in SYMBOLS
     return WindowSettings(
         window_tokens=spec.train.window_tokens,
@@ -90,13 +89,11 @@ def default_settings(spec: Spec) -> WindowSettings:
 
 @dataclass(frozen=True, slots=True)
 class WindowSample:
-    """The part of the windows that a time budget left room for.
+    """The subset of windows that fits a time budget.
 
     Attributes:
-        budget_seconds: what was given.
         of_windows: how many would have been scored without a budget.
-        windows: scored of each stratum, about in proportion; weights make the shares exact.
-        stratified_by: what the strata are.
+        windows: number scored per stratum, roughly proportional; weights make the shares exact.
     """
 
     budget_seconds: float
@@ -107,21 +104,19 @@ class WindowSample:
 
 @dataclass(frozen=True, slots=True)
 class WindowScores:
-    """Sums over the targets that stand in each document, in the order of the documents.
+    """Sums over the targets of each document, in the order of the documents.
 
     Attributes:
-        settings: of the protocol.
-        sources: of the documents.
-        groups: of the documents; what a confidence interval may not divide.
-        nats: charged to the document's targets, times their weights.
-        correct: the weights of targets that were the model's first choice.
-        weights: of all targets of the document: their number, unless the windows are a sample.
-        targets: how many were scored.
-        unknown: how many of them were UNK, which is a token like any other here.
-        windows: how many were scored.
-        available: windows at the stride, less those left out.
+        groups: of the documents: the unit of the confidence interval.
+        nats: weighted sum over the document's targets.
+        correct: total weight of the targets that were the model's first choice.
+        weights: total weight of the document's targets: their number, unless windows were sampled.
+        targets: number scored.
+        unknown: number of targets that were UNK, a token like any other here.
+        windows: number scored.
+        available: windows at the stride, without those left out.
         left_out: windows at the stride whose target is BOS.
-        sample: None when no time budget cut them.
+        sample: None when no time budget reduced the windows.
         seconds: wall time of scoring, without calibration.
     """
 
@@ -142,7 +137,7 @@ class WindowScores:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far scoring is. The first report has `windows` 0 and the calibrated rate."""
+    """Scoring progress. The first report has `windows` 0 and the calibrated rate."""
 
     windows: int
     of: int
@@ -150,7 +145,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float:
-        """At this rate."""
+        """Estimated from the rate so far."""
         return (self.of - self.windows) / self.windows_per_second
 
 
@@ -166,17 +161,16 @@ def score_windows(
     batch_tokens: int | None = None,
     progress: ProgressCallback = lambda _: None,
 ) -> WindowScores:
-    """Score the windows of documents that are read as one stream.
+    """Score the windows of documents packed into one stream.
 
     Args:
-        documents: their texts are reference text; their order is that of the stream.
-        settings: of the protocol.
-        batch_tokens: most tokens of one forward pass; None: as suits the device.
+        documents: with reference text, in stream order.
+        batch_tokens: most tokens per forward pass; None: a default for the device.
         progress: called before the first window with an estimate, and after each batch.
 
     Raises:
-        EscadaError: a window that the model cannot read or that the text does not fill, a budget
-            too small for `LEAST_WINDOWS`, or a figure that is not finite.
+        EscadaError: a window longer than the model's context or than the stream, a budget too small
+            for `LEAST_WINDOWS`, or a score that is not finite.
     """
     longest = model.context_tokens
     if longest is not None and settings.window_tokens > longest:
@@ -242,7 +236,7 @@ def score_windows(
 def _sample(
     sources_M: NDArray[np.str_], wanted: int, budget_seconds: float
 ) -> tuple[Integers, Floats, WindowSample]:
-    """Windows that fit a budget, by the source of the target's document, and their weights."""
+    """Windows that fit a budget, stratified by source, and their weights."""
     if wanted < LEAST_WINDOWS:
         raise EscadaError(
             f"{budget_seconds:g} s leave time for {counted(max(wanted, 0), 'window')} "
@@ -258,7 +252,7 @@ def _sample(
 
 
 class _Reader:
-    """The packed tokens of documents, and what the windows read so far charge to each document."""
+    """The packed tokens of the documents, and the sums per document so far."""
 
     def __init__(
         self,
@@ -283,7 +277,7 @@ class _Reader:
         self.targets = self.unknown = 0
 
     def read(self, ends_B: Integers) -> tuple[Floats, NDArray[np.bool_]]:
-        """Nats and rightness of the targets of the windows before `ends_B`, (B, T) each."""
+        """Nats and correctness of the targets of the windows ending at `ends_B`, (B, T) each."""
         nats_BT, correct_BT = score_stream_windows(
             self.model,
             self.on_device_N,
@@ -294,7 +288,7 @@ class _Reader:
         return nats_BT.cpu().numpy(), correct_BT.cpu().numpy()
 
     def charge(self, ends_B: Integers, weights_B: Floats) -> None:
-        """Add the targets of some windows to the documents that they stand in."""
+        """Add the targets of some windows to the sums of their documents."""
         nats_BT, correct_BT = self.read(ends_B)
         places_BT = ends_B[:, None] + np.arange(1 - int(nats_BT.shape[1]), 1)
         targets_BT = self.ids_N[places_BT]
@@ -308,10 +302,10 @@ class _Reader:
             self.unknown += int(np.count_nonzero(targets_BT == self.tokenizer.unk_id))
 
     def calibrate(self, ends_M: Integers) -> tuple[float, float]:
-        """Windows a second, from some that are read to no other end; and the seconds it took."""
+        """Windows per second, measured on windows that are not charged, and the seconds it took."""
         began = time.perf_counter()
         batch = ends_M[: self.batch_windows]
-        self.read(batch)  # the first is slow: memory and kernels are made ready
+        self.read(batch)  # warm-up: allocations and kernel compilation
         warm = now = time.perf_counter()
         done = 0
         while not done or (now - began < CALIBRATION_SECONDS and done < len(ends_M)):
