@@ -1,14 +1,14 @@
-"""Models that have learned next to nothing: what every rung must beat, and noise as a control.
+"""Uniform, unigram and bigram models: weak baselines, and noise as a control.
 
     tokenizer = character_tokenizer(training_texts)
     bigram = bigram_model(tokenizer, training_texts)
     scores = score_documents(bigram, tokenizer, test_documents)       # by the same ruler
     noise = generate(uniform_model(tokenizer), tokenizer, [""], …)    # by the same decoding
 
-Each is a table of logits behind the contract of every model, so nothing about how it is measured or
-sampled differs. Unknown characters become UNK and pay as they do for a rung.
+Each is a table of logits with the interface of every other model, so it is measured and sampled in
+the same way. Unknown characters become UNK and are charged as for a rung.
 
-    V  vocabulary     K  rows of the table: V, or 1 when the context makes no difference
+    V  vocabulary     K  rows of the table: V, or 1 for a model that ignores its context
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ Floats = NDArray[np.float64]
 
 
 def character_tokenizer(texts: Iterable[str]) -> Tokenizer:
-    """Characters seen at least 3 times, as in v1: what the baselines are counted over."""
+    """Characters seen at least 3 times, as in v1: the baselines' tokenizer."""
     return train_tokenizer(TokenizerSpec(kind="characters"), texts)
 
 
 def uniform_model(tokenizer: Tokenizer) -> TableModel:
-    """Every token equally likely: its text is noise, its score log2 V bits a token."""
+    """Every token equally likely: its samples are noise, its score log2 V bits per token."""
     return TableModel(np.zeros((1, tokenizer.vocab_size)))
 
 
 def unigram_model(tokenizer: Tokenizer, texts: Sequence[str]) -> TableModel:
-    """Tokens as likely as they are frequent, one added to each count (Laplace)."""
+    """Token frequencies with add-one (Laplace) smoothing."""
     return TableModel(np.log(_unigram(_pair_counts(tokenizer, texts), tokenizer.bos_id))[None])
 
 
 def bigram_model(tokenizer: Tokenizer, texts: Sequence[str]) -> TableModel:
-    """The next token from the one before, interpolated with the unigram model (Witten & Bell 1991).
+    """Bigrams interpolated with the unigram model (Witten & Bell 1991).
 
-    p(b | a) = (c(ab) + t(a) p(b)) / (c(a) + t(a)), where t(a) is the number of different tokens
-    seen after a: a context with many kinds of successors leaves more to those not yet seen. There
-    is nothing to tune.
+    p(b | a) = (c(ab) + t(a) p(b)) / (c(a) + t(a)), where t(a) is the number of distinct tokens seen
+    after a: contexts with many distinct successors leave more mass to unseen ones. There is nothing
+    to tune.
     """
     counts_VV = _pair_counts(tokenizer, texts)
     unigram_V = _unigram(counts_VV, tokenizer.bos_id)
@@ -60,7 +60,7 @@ def bigram_model(tokenizer: Tokenizer, texts: Sequence[str]) -> TableModel:
 
 
 def _pair_counts(tokenizer: Tokenizer, texts: Sequence[str]) -> Floats:
-    """How often each token follows each: documents alone, from BOS to EOS."""
+    """Counts of token pairs, over separate documents, from BOS to EOS."""
     size = tokenizer.vocab_size
     counts = np.zeros(size * size, dtype=np.int64)
     for ids in tokenizer.encode_batch(texts):
@@ -71,7 +71,7 @@ def _pair_counts(tokenizer: Tokenizer, texts: Sequence[str]) -> Floats:
 
 
 def _unigram(counts_VV: Floats, bos_id: int) -> Floats:
-    """Probability of each token but BOS, which is never predicted and keeps a vanishing rest."""
+    """Token probabilities; BOS is never predicted and gets a negligible one."""
     counts_V = counts_VV.sum(axis=0) + 1
     counts_V[bos_id] = 1e-9
     return counts_V / counts_V.sum()
@@ -79,7 +79,7 @@ def _unigram(counts_VV: Floats, bos_id: int) -> Floats:
 
 @dataclass(slots=True)
 class TableState:
-    """A table remembers nothing but how many rows there are."""
+    """The state of a table: only the number of rows."""
 
     batch_size: int
 
@@ -97,7 +97,7 @@ class TableModel(LanguageModel):
     """Logits looked up by the last token.
 
     Args:
-        logits_KV: K is V, or 1 for a model that does not look at its context.
+        logits_KV: K is V, or 1 for a model that ignores its context.
     """
 
     context_tokens = None
@@ -122,5 +122,5 @@ class TableModel(LanguageModel):
         return self(ids_BT)
 
     def forward_flops_per_token(self, context_tokens: int) -> float:
-        """None: there is no multiplication."""
+        """Zero: a lookup needs no multiplication."""
         return 0.0

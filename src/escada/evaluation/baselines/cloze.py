@@ -1,12 +1,12 @@
-"""What one gets at the cloze without reading: a rung below these has learned nothing of it.
+"""Trivial baselines for the cloze task.
 
-- `constant_word`: the word that ends most passages of the training documents, whatever the passage
-  says ("vacina", on the default corpus).
-- `repeated_word`: the last content word of the passage that stands in it twice or more, or else its
-  last content word.
-- `kneser_ney`: the n-gram model, by the same greedy decoding as a rung.
+- `constant_word`: the most frequent last word of the training passages ("vacina", on the default
+  corpus).
+- `repeated_word`: the last content word that occurs twice or more in the passage, else its last
+  content word.
+- `kneser_ney`: the n-gram model, with the same greedy decoding as a rung.
 
-All are asked the same items as the rungs.
+All get the same items as the rungs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 class ClozeBaseline(ClozeResult):
-    """A row of `cloze_baselines`; `word` is the one that is always given."""
+    """A row of `cloze_baselines`; `word` is the answer of the constant baseline."""
 
     key: str
     name: str
@@ -46,7 +46,7 @@ class ClozeBaseline(ClozeResult):
 def cloze_baselines(
     corpus: Corpus, ngrams: LanguageModel, tokenizer: Tokenizer
 ) -> list[dict[str, Any]]:
-    """A row for each: name, key and what `ClozeScores.summary` says; none without passages."""
+    """One row per baseline: name, key and the fields of `ClozeResult`; empty without passages."""
     items = cloze_items(corpus.documents(SPLIT))
     if not items:
         return []
@@ -59,7 +59,7 @@ def cloze_baselines(
 
 
 def guesses(corpus: Corpus, items: Sequence[ClozeItem]) -> list[dict[str, Any]]:
-    """The rows of `cloze_baselines` that need no model, and so no more than a second."""
+    """The rows of `cloze_baselines` that need no model (fast)."""
     word = most_frequent_word(corpus)
     return [
         {"name": f'always "{word}"', "key": "constant_word", "word": word}
@@ -70,13 +70,13 @@ def guesses(corpus: Corpus, items: Sequence[ClozeItem]) -> list[dict[str, Any]]:
 
 
 def most_frequent_word(corpus: Corpus) -> str:
-    """The last word of most passages of the training documents; of equals the first by alphabet."""
+    """The most frequent last word of training passages; ties in alphabetical order."""
     counts = Counter(item.word for item in passages(corpus.documents("train")))
     return min(counts, key=lambda word: (-counts[word], word), default="")
 
 
 def repeated_word(context: str) -> str:
-    """The last content word that stands there twice or more, else the last one, else nothing."""
+    """The last content word that occurs twice or more, else the last one, else the empty string."""
     words = [word for word in _WORD.findall(context) if is_content_word(word)]
     counts = Counter(words)
     repeated = [word for word in words if counts[word] > 1]
@@ -84,7 +84,7 @@ def repeated_word(context: str) -> str:
 
 
 def guessed(items: Sequence[ClozeItem], words: Sequence[str]) -> dict[str, Any]:
-    """The accuracy of words that no model wrote, which have no bits."""
+    """The accuracy of given answers; there are no bits."""
     right = np.array([a.word == word for a, word in zip(items, words, strict=True)], dtype=float)
     found = estimate_over(items, right)
     return {

@@ -1,19 +1,20 @@
-"""Compressors as models: what xz and zstd make of the same bytes that every rung is judged on.
+"""Compressors as baselines: xz and zstd on the same bytes as every rung.
 
-A model's bits per byte are what an ideal code would need to write a text down; a compressor is such
-a code already, so its output, in bits over reference bytes, stands beside them. What each may know
-when it reads a document differs, and its protocol says so:
+Bits per byte are the length of an ideal code under the model; a compressor is an actual code, so
+its output, in bits over reference bytes, is comparable. What each one has seen when it reads a
+document differs, and is part of its protocol:
 
-    documents/one-stream                  xz of all documents one after the other: it starts with
-                                          nothing, and learns from the documents before
-    documents/one-stream-after-training   the same after the training text: what xz adds for them
-    document/frame                        zstd of each document alone, with a dictionary learned
-                                          from the training text, as a rung knows it
+    documents/one-stream                  xz of all documents concatenated: it starts from nothing
+                                          and learns from earlier documents
+    documents/one-stream-after-training   xz of training text and documents, minus xz of the
+                                          training text
+    document/frame                        zstd of each document alone, with a dictionary trained
+                                          on the training text, as a rung is
 
-Where a document ends is charged, as EOS is to a model: the streams have the byte 0xFF there, which
-no UTF-8 text holds, and each frame marks its last block. What a container adds is not: raw LZMA2
-has no header and no checksum; zstd's frames come without magic number, length, checksum and number
-of the dictionary, so 2 bytes of a frame and 3 of each block are left.
+The end of a document is charged, as EOS is to a model: the streams use the byte 0xFF, which is
+never in UTF-8 text, and each frame marks its last block. Container overhead is not charged: raw
+LZMA2 has no header and no checksum; zstd frames are written without magic number, length, checksum
+and dictionary id, which leaves 2 bytes per frame and 3 per block.
 """
 
 from __future__ import annotations
@@ -33,22 +34,23 @@ from escada.text.documents import Document
 
 END = b"\xff"
 XZ_LEAST_WINDOW, XZ_MOST_WINDOW = 2**12, 2**27
-"""Bytes that LZMA looks back; it takes eleven times as much memory."""
+"""LZMA window in bytes; compression needs eleven times as much memory."""
 ZSTD_LEVEL = 22
 ZSTD_DICTIONARY_BYTES = 2**21
 ZSTD_SEGMENT_BYTES, ZSTD_MATCH_BYTES = 512, 8
-"""What the dictionary is put together from, and what is counted to choose it (COVER's k and d)."""
+"""Length of the dictionary's segments, and of the substrings counted to choose them (COVER's k and
+d)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """What a compressor needed.
+    """The result of a compressor.
 
     Attributes:
         bits_per_byte: compressed bits over UTF-8 bytes of the documents' text.
         protocol: see the module.
-        settings: of the compressor, with the version of its library where that can be told.
-        scores: of each document, as a model's; None where documents are not compressed apart.
+        settings: of the compressor, with its library's version where known.
+        scores: per document; None where documents are not compressed separately.
     """
 
     bits_per_byte: float
@@ -58,7 +60,7 @@ class Compressed:
 
 
 def xz_stream(documents: Sequence[Document]) -> Compressed:
-    """The documents in one stream, in their order, from nothing.
+    """xz of the documents in one stream, in their order.
 
     Raises:
         EscadaError: the documents hold no byte.
@@ -70,9 +72,9 @@ def xz_stream(documents: Sequence[Document]) -> Compressed:
 
 
 def xz_after_training(documents: Sequence[Document], training: Sequence[str]) -> Compressed:
-    """What the same stream adds to the training text: xz of both less xz of the first.
+    """The bytes that the documents add to xz of the training text.
 
-    The window holds both, so all of the training text stays within reach.
+    The window covers both, so that all of the training text stays within reach.
 
     Raises:
         EscadaError: the documents hold no byte.
@@ -88,10 +90,10 @@ def xz_after_training(documents: Sequence[Document], training: Sequence[str]) ->
 def zstd_with_dictionary(
     documents: Sequence[Document], training: Sequence[str]
 ) -> Compressed | None:
-    """Each document alone, with a dictionary of what the training texts have in common.
+    """zstd of each document alone, with a dictionary trained on the training texts.
 
     Returns:
-        None where zstd finds the training texts too few or too short for a dictionary.
+        None where the training texts are too few or too short to train a dictionary.
 
     Raises:
         EscadaError: the documents hold no byte.
@@ -138,7 +140,7 @@ def zstd_with_dictionary(
 def zstd_frames(
     documents: Sequence[Document], dictionary: zstandard.ZstdCompressionDict
 ) -> list[bytes]:
-    """A frame for each document, of the form that the module describes."""
+    """One frame per document, without container overhead (see the module)."""
     parameters = zstandard.ZstdCompressionParameters.from_level(
         ZSTD_LEVEL,
         dict_size=len(dictionary.as_bytes()),
@@ -153,9 +155,9 @@ def zstd_frames(
 
 
 def xz_filters(window_bytes: int) -> list[dict[str, int]]:
-    """`xz -9e` in full, but for two things.
+    """`xz -9e`, except for two settings.
 
-    The window is as large as the text asks for, and `pb` is 0: text has no alignment to count on.
+    The window is as large as the text needs, and `pb` is 0 because text has no byte alignment.
     """
     return [
         {

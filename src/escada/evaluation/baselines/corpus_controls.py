@@ -1,11 +1,12 @@
-"""What the figures of a climb stand beside: models that only count, compressors, text and noise.
+"""Reference figures of a corpus: n-gram models, compressors, human text and noise.
 
     controls = corpus_controls(corpus, out / "controls.json")
     scores = control_scores(out / "controls.json")     # of the n-gram model, to pair with a rung's
 
-Measured once for a corpus, on the same documents and, where it is a model, by the same ruler; kept
-in one file, with the sums per document of every baseline that reads documents apart beside it, and
-its answers to the minimal pairs. Some answer the last word of passages too (`cloze_baselines`).
+Measured once per corpus, on the same documents as the rungs and, for models, by the same ruler.
+Written to one file; next to it are the sums per document of every baseline that reads documents
+separately, and the n-gram models' answers to the minimal pairs. Some baselines also do the cloze
+task (`cloze_baselines`).
 """
 
 from __future__ import annotations
@@ -54,21 +55,21 @@ from escada.typed_json import Interval, JsonObject, parse
 SCHEMA_VERSION = 2
 NOISE_SAMPLES, NOISE_TOKENS = 20, 400
 LEARN_NOTHING = ("uniform", "xz")
-"""Baselines without a word from the training text."""
+"""Baselines that learn nothing from the training text."""
 ASKED_PAIRS = ("kneser_ney", "bigram")
-"""Baselines that are asked the minimal pairs too, where the corpus has them."""
+"""Baselines also evaluated on the minimal pairs, where the corpus has them."""
 MOST_TRAINING_BYTES = 2**25
-"""Training text that controls learn from: of a larger corpus, every second, third, … document."""
+"""Limit of training text for the controls; of a larger corpus, every n-th document is used."""
 MOST_VALIDATION_BYTES = 2**22
-"""The same for the choice of the order."""
+"""The same limit for the choice of the order."""
 
 
 class BaselineRow(JsonObject):
-    """What ladder.json says of a baseline on the test documents.
+    """A baseline on the test documents, as in ladder.json.
 
     Attributes:
-        seconds: what it took, learning included.
-        scored_splits: whose sums per document are kept.
+        seconds: wall time, including training.
+        scored_splits: splits with stored sums per document.
     """
 
     name: str
@@ -83,13 +84,13 @@ class BaselineRow(JsonObject):
 
 
 class LexiconShare(JsonObject):
-    """Share of words found in the lexicon (0 to 1), for the ceiling and the floor of samples."""
+    """Share of words in the lexicon (0 to 1): of human text the ceiling, of noise the floor."""
 
     lexicon_share: float | None = None
 
 
 class CorpusControls(JsonObject):
-    """All that is measured once for a corpus."""
+    """Everything that is measured once per corpus."""
 
     baselines: list[BaselineRow] = Field(default_factory=list[BaselineRow])
     cloze_baselines: list[ClozeBaseline] = Field(default_factory=list[ClozeBaseline])
@@ -98,16 +99,15 @@ class CorpusControls(JsonObject):
 
     @property
     def best_baseline(self) -> BaselineRow:
-        """The one of fewest bits per byte; there must be one."""
+        """The baseline with the fewest bits per byte; there must be one."""
         return min(self.baselines, key=lambda baseline: baseline.bits_per_byte)
 
 
 def corpus_controls(corpus: Corpus, path: Path) -> CorpusControls:
-    """Baselines on the test split, and the lexicon's share of human text and of noise.
+    """Baselines on the test split, and the lexicon share of human text and of noise.
 
     Args:
-        corpus: of the climb.
-        path: where the answer is kept; it is read back while corpus and code are the same.
+        path: cache of the result, reused while corpus and code are unchanged.
     """
     key = _key(corpus)
     if path.exists() and (kept := read_json(path)).get("key") == key and _is_whole(path, kept):
@@ -123,26 +123,26 @@ def corpus_controls(corpus: Corpus, path: Path) -> CorpusControls:
 
 
 def control_scores(path: Path, key: str = "kneser_ney", split: str = "test") -> DocumentScores:
-    """A baseline's sums per document, to compare with a rung's, paired.
+    """A baseline's sums per document, for a paired comparison with a rung.
 
     Args:
-        path: the file that `corpus_controls` keeps.
+        path: the file written by `corpus_controls`.
         key: of the baseline.
         split: one of its scored_splits.
 
     Raises:
-        EscadaError: it was not written yet.
+        EscadaError: not written yet.
     """
     return read_scores(document_scores_path(path, key, split))
 
 
 def document_scores_path(path: Path, key: str, split: str) -> Path:
-    """Where a baseline's sums per document lie: beside `controls.json`."""
+    """Path of a baseline's sums per document, next to `controls.json`."""
     return path.with_name(f"{path.stem}-{key}-{split}-documents.jsonl")
 
 
 def pair_rows_path(path: Path, key: str) -> Path:
-    """Where a baseline's answers to the minimal pairs lie: beside `controls.json`."""
+    """Path of a baseline's answers to the minimal pairs, next to `controls.json`."""
     return path.with_name(f"{path.stem}-{key}-pairs.jsonl")
 
 
@@ -162,7 +162,7 @@ def _is_whole(path: Path, kept: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Baseline:
-    """What a baseline did: its row, sums per document by split, answers to the pairs."""
+    """A baseline's row, sums per document by split, and answers to the pairs."""
 
     row: dict[str, Any]
     scores: dict[str, DocumentScores]
@@ -217,9 +217,9 @@ def _measure(corpus: Corpus) -> tuple[dict[str, Any], dict[str, _Baseline]]:
 
 
 def some_texts(corpus: Corpus, split: str, most_bytes: int) -> list[str]:
-    """The texts of a split, or so many, evenly chosen, that they hold about `most_bytes` at most.
+    """The texts of a split, or every n-th one, so that they hold about `most_bytes` at most.
 
-    Without a limit the tables of n-grams would not fit into memory for a corpus of gigabytes.
+    Without a limit, the n-gram tables of a multi-gigabyte corpus would not fit into memory.
     """
     every = max(1, -(-corpus.text_bytes(split) // most_bytes))
     return [document.text for document in islice(corpus.documents(split), 0, None, every)]
@@ -227,7 +227,7 @@ def some_texts(corpus: Corpus, split: str, most_bytes: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Asker:
-    """Measures a baseline that is a model by the ruler and, where there are any, the pairs."""
+    """Evaluates a baseline model by the ruler and on the pairs, if there are any."""
 
     corpus: Corpus
     tokenizer: Tokenizer
@@ -250,7 +250,7 @@ class _Asker:
 
 
 def _kneser_ney(asker: _Asker, training: Sequence[str]) -> tuple[_Baseline, LanguageModel]:
-    """The n-gram model of the order that suits the validation documents best."""
+    """The n-gram model of the best order on the validation documents."""
     began = time.perf_counter()
     validation = some_texts(asker.corpus, "validation", MOST_VALIDATION_BYTES)
     model, figures = fit_kneser_ney(asker.tokenizer, training, validation)
@@ -300,7 +300,7 @@ def _compressors(
 def _row(
     name: str, key: str, scores: Mapping[str, DocumentScores], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """A baseline's row, with the interval that its sums per document allow."""
+    """A baseline's row, with an interval where there are sums per document."""
     row: dict[str, Any] = {"name": name, "key": key, "ci95": None, "settings": settings}
     row["scored_splits"] = list(scores)
     if "test" in scores:

@@ -1,9 +1,9 @@
-"""The n-gram model that a rung must beat: Kneser-Ney over characters.
+"""The character Kneser-Ney n-gram baseline.
 
     model, figures = fit_kneser_ney(tokenizer, training_texts, validation_texts)
     scores = score_documents(model, tokenizer, test_documents)
 
-The order, that is, the length of the longest n-gram, is the one that suits the validation texts.
+The order (length of the longest n-gram) is chosen on the validation texts.
 
     T  tokens of the texts     K  context lengths
 """
@@ -20,7 +20,7 @@ from escada.models.ngrams.levels import NOT_SEEN, Integers, Level, count_ngrams
 from escada.text.tokenizers import Tokenizer
 
 SHORTEST_ORDER, LONGEST_ORDER = 3, 20
-"""Orders that are tried."""
+"""Range of orders to try."""
 
 
 def fit_kneser_ney(
@@ -30,14 +30,14 @@ def fit_kneser_ney(
     *,
     orders: tuple[int, int] = (SHORTEST_ORDER, LONGEST_ORDER),
 ) -> tuple[KneserNey, dict[int, float]]:
-    """The model of the order that suits the validation texts best.
+    """Fit models of several orders and return the best on the validation texts.
 
     Args:
         tokenizer: of characters, or any other.
-        training: counted.
-        validation: held out.
-        orders: the first and the last that are tried, both at least 2; fewer where the n-grams
-            would not fit into memory (`MOST_NGRAMS`).
+        training: texts to count.
+        validation: held-out texts.
+        orders: the first and last to try, both at least 2; fewer are tried where the n-grams would
+            not fit into memory (`MOST_NGRAMS`).
 
     Returns:
         The model, and bits per byte of the validation texts for each order.
@@ -53,15 +53,14 @@ def fit_kneser_ney(
 def order_figures(
     levels: Sequence[Level], tokenizer: Tokenizer, texts: Sequence[str], orders: Sequence[int]
 ) -> dict[int, float]:
-    """Bits per byte of texts under the model of each order, in one pass over them.
+    """Bits per byte of texts under the model of each order, in one pass.
 
-    Only the probability of the token that came is worked out, not all V of them: what the ruler
-    finds (a test compares), at a fraction of the time. Models of different orders share all
-    shorter lengths but differ in how they count their longest.
+    Computes the probability of the actual token only, not of all V, which is much faster and agrees
+    with the ruler (tested). Models of different orders share all shorter lengths but count their
+    longest n-grams differently.
 
     Args:
-        levels: from `count_ngrams`, at least the largest order.
-        tokenizer: that counted them.
+        levels: from `count_ngrams`, up to at least the largest order.
         texts: held out, at least one byte.
         orders: each at least 2.
     """

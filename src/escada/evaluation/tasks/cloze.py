@@ -1,16 +1,16 @@
-"""The last word of a passage, in the manner of LAMBADA (Paperno et al. 2016) and CALAME-PT.
+"""Predict the last word of a passage, as in LAMBADA (Paperno et al. 2016) and CALAME-PT.
 
     found = score_cloze(model, tokenizer, cloze_items(corpus.documents("test")), profile=…)
     found.accuracy, found.bits_per_word
 
-A passage is some whole lines of a held-out document, of `LEAST_CHARACTERS` or more, that end in a
-content word before the final sign. The model reads all but that word; it is right when greedy
-decoding writes exactly that word and then something that is no letter. Beside the accuracy, which
-is near 0 for a small model, stands what it charges for the word: the bits of the space and the
-word after the context, which fall long before the accuracy rises.
+A passage is one or more whole lines of a held-out document, ending in a content word before the
+final punctuation; its context has at least `LEAST_CHARACTERS`. The model reads all but that word,
+and is right when greedy decoding writes exactly that word, followed by something other than a
+letter. Accuracy is near 0 for a small model, so the cost of the word is reported too: the bits of
+the space and the word given the context, which fall long before accuracy rises.
 
-Nobody chose passages whose last word a reader can guess, as was done for LAMBADA and CALAME-PT, so
-the accuracy has no ceiling of 1. Those two are read from the user's own files (`question_files`).
+The passages are not filtered for predictable last words, as those of LAMBADA and CALAME-PT are, so
+an accuracy of 1 is out of reach. Those two are read from the user's own files (`question_files`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SCHEMA_VERSION = 2
 NAME = "cloze"
 SPLIT = "test"
 LEAST_CHARACTERS, MOST_CHARACTERS = 200, 800
-"""Of a passage's context."""
+"""Length of a passage's context."""
 LEAST_LETTERS = 4
 MOST_ITEMS_A_GROUP, MOST_ITEMS = 40, 500
 
@@ -59,10 +59,8 @@ class ClozeItem:
 
     Attributes:
         context: without the space before the word.
-        word: to be written.
-        id: names the item.
-        source: of the document; `file` for a file of the user's.
-        group: of the document: what an interval may not divide.
+        source: of the document; `file` for a user's file.
+        group: of the document: the unit of the confidence interval.
     """
 
     context: str
@@ -73,9 +71,9 @@ class ClozeItem:
 
 
 def cloze_items(documents: Iterable[Document]) -> list[ClozeItem]:
-    """The passages of some documents, none overlapping another; always the same ones.
+    """Select non-overlapping passages, deterministically.
 
-    No more than `MOST_ITEMS`, and of one group no more than `MOST_ITEMS_A_GROUP`.
+    At most `MOST_ITEMS` in all, and `MOST_ITEMS_A_GROUP` per group.
     """
     chosen: list[ClozeItem] = []
     of_group: Counter[tuple[str, str]] = Counter()
@@ -97,7 +95,7 @@ def _lot(item: ClozeItem) -> str:
 
 
 def _items_of(document: Document) -> Iterator[ClozeItem]:
-    """Lines are gathered until they are enough and end as wanted; then a new passage begins."""
+    """Join lines until they form a passage, then start the next one."""
     lines: list[str] = []
     for number, line in enumerate(document.text.split("\n"), start=1):
         lines.append(line)
@@ -114,26 +112,22 @@ def _items_of(document: Document) -> Iterator[ClozeItem]:
 
 
 def is_content_word(word: str) -> bool:
-    """A word of the lexicon, in lower case, four letters or more, that is not grammar only."""
+    """Whether a word is in the lexicon, lower case, four letters or more, and no function word."""
     if len(word) < LEAST_LETTERS or not word.isalpha() or not word.islower():
         return False
     return word in lexicon() and word not in word_list("function_words")
 
 
 class ClozeResult(Result):
-    """How many of the last words were written, and what they cost.
+    """The cloze figures.
 
     Attributes:
         accuracy: share of the words that greedy decoding wrote.
-        ci95: of it, over groups.
-        bits_per_word: mean bits of the space and the word; None of one who has no probabilities.
-        bits_per_word_ci95: of it.
-        items: passages.
-        groups: that they come from.
-        effective_groups: equal groups which would inform as much (Kish).
+        bits_per_word: mean bits of the space and the word; None where there are no probabilities.
+        items: number of passages.
+        effective_groups: equal groups that would be as informative (Kish).
         alone: sources with one group ("n = 1").
-        profile: the cleaning of the passages.
-        corpus_hash: of the corpus; None for a file of the user's.
+        corpus_hash: None for a user's file.
         split: of the corpus, or the name of the user's file.
     """
 
@@ -156,12 +150,11 @@ class ClozeResult(Result):
 
 @dataclass(frozen=True, slots=True)
 class ClozeScores:
-    """What a model made of each item, in their order.
+    """Scores of the items, in their order.
 
     Attributes:
-        items: that were scored.
         written: the model's greedy continuation.
-        right: whether that was the word.
+        right: whether it begins with the word.
         nats: charged for the space and the word.
     """
 
@@ -177,7 +170,7 @@ class ClozeScores:
 
     @property
     def ci95(self) -> Interval | None:
-        """Of the accuracy, over groups."""
+        """Interval of the accuracy, over groups."""
         return estimate_over(self.items, self.right.astype(np.float64)).share_ci95
 
     @property
@@ -186,7 +179,7 @@ class ClozeScores:
         return float(self.nats.mean()) / math.log(2)
 
     def summary(self, **known: Any) -> ClozeResult:
-        """The figures with their intervals; `known` are further fields of the result."""
+        """Build the result with intervals; `known` are further fields of it."""
         bits = estimate_over(self.items, self.nats / math.log(2))
         return ClozeResult(
             schema_version=SCHEMA_VERSION,
@@ -202,7 +195,7 @@ class ClozeScores:
         )
 
     def rows(self) -> Iterator[dict[str, object]]:
-        """One row per item; contexts are left out."""
+        """One row per item, without its context."""
         columns = (self.written, self.right.tolist(), self.nats.tolist())
         for item, written, right, nats in zip(self.items, *columns, strict=True):
             yield {
@@ -217,7 +210,7 @@ class ClozeScores:
 
 
 def estimate_over(items: Sequence[ClozeItem], values: NDArray[np.float64]) -> Estimate:
-    """The mean of a value of each item, and how it varies between groups."""
+    """Mean of one value per item, with its variance over groups."""
     sources, groups = [item.source for item in items], [item.group for item in items]
     return estimate(Items(sources, groups, values, np.ones(len(values)), questions=True))
 
@@ -225,11 +218,10 @@ def estimate_over(items: Sequence[ClozeItem], values: NDArray[np.float64]) -> Es
 def score_cloze(
     model: LanguageModel, tokenizer: Tokenizer, items: Sequence[ClozeItem], *, profile: str
 ) -> ClozeScores:
-    """Decode and score each item; both within the model's own context.
+    """Decode and score each item, within the model's own context.
 
     Args:
-        model: any of the ladder, or a baseline behind the same contract.
-        items: their texts cleaned as the model's text was.
+        items: cleaned by the model's profile.
         profile: of that cleaning.
 
     Raises:
@@ -259,7 +251,7 @@ def score_cloze(
 
 
 def writes(sample: Sample, word: str) -> bool:
-    """Whether a sample begins with a space and a word, whole: no letter follows, or it ends."""
+    """Whether a sample begins with a space and exactly this word, not a longer one."""
     match = _FIRST_WORD.match(sample.text)
     if match is None or match[1] != word:
         return False
@@ -267,22 +259,22 @@ def writes(sample: Sample, word: str) -> bool:
 
 
 class Cloze(Task[ClozeResult]):
-    """The last words of passages of the test split, with one line an item beside the result."""
+    """The last words of passages of the test split; also writes one row per item."""
 
     name = NAME
     result = ClozeResult
     done = "last words guessed"
 
     def applies(self, subject: Subject) -> bool:
-        """Whether the held-out documents are long enough to leave out a last word."""
+        """Whether the test documents yield any passage."""
         return bool(cloze_items(subject.corpus.documents(SPLIT)))
 
     def rows(self, run: Run) -> Path:
-        """What was written for each item."""
+        """The file with the answer to each item."""
         return run.layout.evaluation(f"{NAME}-rows").with_suffix(".jsonl")
 
     def depends_on(self, subject: Subject) -> Mapping[str, object]:
-        """The passages themselves."""
+        """The passages."""
         items = cloze_items(subject.corpus.documents(SPLIT))
         return {"items": content_hash([asdict(item) for item in items])}
 

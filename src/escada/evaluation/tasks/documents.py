@@ -1,6 +1,6 @@
-"""A model's figures on a set of documents, with all that is needed to read them rightly.
+"""The ruler on a split of documents: result model and tasks.
 
-subject.need(TEST).bits_per_byte                  # of a run, kept in its folder
+subject.need(TEST).bits_per_byte                  # of a run, stored in its folder
 found, scores = measure(model, tokenizer, documents, split="mine", profile=…, corpus_hash=None)
 """
 
@@ -34,11 +34,11 @@ from escada.text.tokenizers import Tokenizer
 SCHEMA_VERSION = 2
 TRAIN_SAMPLE, TRAIN_SAMPLE_BYTES = "train-sample", 256_000
 BESIDE = "validation"
-"""The split whose groups a source with few test groups borrows from."""
+"""The split from which a source with few test groups borrows."""
 
 
 class TokenizerOf(BaseModel):
-    """Which tokenizer a perplexity belongs to."""
+    """The tokenizer that a perplexity belongs to."""
 
     kind: str
     vocab_size: int
@@ -46,7 +46,7 @@ class TokenizerOf(BaseModel):
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> TokenizerOf:
-        """Of a tokenizer."""
+        """Describe a tokenizer."""
         return cls(kind=tokenizer.kind, vocab_size=tokenizer.vocab_size, hash=tokenizer.hash)
 
 
@@ -54,10 +54,9 @@ class SourceFigure(BaseModel):
     """The ruler on the documents of one source.
 
     Attributes:
-        bits_per_byte: of them.
         ci95: None where there is one group ("n = 1") and none to borrow from.
-        groups: that hold text.
-        effective_groups: equal groups which would inform as much (Kish).
+        groups: number that hold text.
+        effective_groups: equal groups that would be as informative (Kish).
         bytes: UTF-8 bytes of reference text.
     """
 
@@ -69,36 +68,29 @@ class SourceFigure(BaseModel):
 
 
 class DocumentsResult(Result):
-    """What the ruler found.
+    """The ruler's figures.
 
     Attributes:
-        bits_per_byte: over all documents.
         ci95: of bits_per_byte, over groups within sources (`statistics`); None where no source has
             two groups.
-        ci95_leaves_out: sources with one group and none to borrow from: how their other groups
-            would vary is not in ci95.
-        ci95_borrowed: sources with few groups whose variance is also that of the validation
-            documents' groups.
-        macro_bits_per_byte: mean over sources, each counting the same.
-        macro_ci95: of it.
-        perplexity: per token of this tokenizer, EOS and the price of unknown characters included.
-            Never compare it with that of another tokenizer.
-        accuracy: share of tokens, EOS included, that were the model's first choice.
-        documents: how many.
-        groups: how many.
-        effective_groups: equal groups which would inform as much (Kish).
-        bytes: UTF-8 bytes of their reference text.
-        tokens: targets that were charged.
+        ci95_leaves_out: sources with one group and none to borrow from; ci95 does not include the
+            variance between their groups.
+        ci95_borrowed: sources with few groups whose variance also uses the validation groups.
+        macro_bits_per_byte: mean over sources, each with the same weight.
+        perplexity: per token of this tokenizer, including EOS and the cost of unknown characters.
+            Not comparable across tokenizers.
+        accuracy: share of tokens, including EOS, that were the model's first choice.
+        effective_groups: equal groups that would be as informative (Kish).
+        bytes: UTF-8 bytes of reference text.
+        tokens: targets charged.
         unknown: characters that the tokenizer could not write.
-        tokenizer: kind, vocab_size and hash.
         tokens_per_second: targets over wall time of scoring.
-        protocol: of the ruler.
         context_tokens: window of the protocol; None when the state was carried.
-        profile: the cleaning that made the reference text.
-        corpus_hash: of the corpus; None for a file of the user's.
+        profile: cleaning profile of the reference text.
+        corpus_hash: None for a user's file.
         split: of the corpus, or the name of the user's file.
-        by_source: bits per byte of each source.
-        sources: the same with interval, groups and bytes.
+        by_source: bits per byte per source.
+        sources: the same, with interval, groups and bytes.
     """
 
     bits_per_byte: float
@@ -126,7 +118,7 @@ class DocumentsResult(Result):
     sources: dict[str, SourceFigure]
 
     def figures(self) -> list[Figure]:
-        """The ruler's figure."""
+        """Bits per byte."""
         return [Figure(name="bits_per_byte", value=self.bits_per_byte, ci95=self.ci95)]
 
 
@@ -142,7 +134,7 @@ def measure(
     batch_tokens: int | None = None,
     beside: DocumentScores | None = None,
 ) -> tuple[DocumentsResult, DocumentScores]:
-    """Score documents and sum up; see `score_documents` and `summarise` for arguments, errors."""
+    """Score and summarise; see `score_documents` and `summarise` for arguments and errors."""
     scores = score_documents(
         model, tokenizer, documents, context_tokens=context_tokens, batch_tokens=batch_tokens
     )
@@ -161,16 +153,15 @@ def summarise(
     split: str,
     beside: DocumentScores | None = None,
 ) -> DocumentsResult:
-    """The figures of a set of document scores.
+    """Compute the figures from document scores.
 
     Args:
-        scores: to sum up.
-        tokenizer: that perplexity and accuracy are of.
-        profile: the cleaning that made the reference text.
-        corpus_hash: of the corpus; None for a file of the user's.
+        tokenizer: that perplexity and accuracy refer to.
+        profile: cleaning profile of the reference text.
+        corpus_hash: None for a user's file.
         split: of the corpus, or the name of the user's file.
-        beside: of the same model on another held-out split, from whose groups a source with few
-            borrows the variance between groups.
+        beside: scores of the same model on another held-out split, for sources with few groups to
+            borrow from.
 
     Raises:
         EscadaError: the documents hold no byte.
@@ -216,9 +207,9 @@ def summarise(
 
 
 class Documents(Task[DocumentsResult]):
-    """The ruler on a split of the run's corpus; its sums per document lie beside the result.
+    """The ruler on a split of the run's corpus; also writes the sums per document.
 
-    A source with few test groups borrows the variance between them from the validation split.
+    A source with few test groups borrows from the validation split.
     """
 
     result = DocumentsResult
@@ -229,19 +220,19 @@ class Documents(Task[DocumentsResult]):
         self.done = f"measured on {self.name} documents"
 
     def rows(self, run: Run) -> Path:
-        """The sums of each document."""
+        """The file of sums per document."""
         return run.layout.document_scores(self.name)
 
     def depends_on(self, subject: Subject) -> Mapping[str, object]:
-        """The corpus and the split of it."""
+        """The corpus and split."""
         return {"corpus": subject.corpus.hash, "split": self.split}
 
     def documents(self, subject: Subject) -> list[Document]:
-        """Those that are scored."""
+        """The documents to score."""
         return list(subject.corpus.documents(self.split))
 
     def evaluate(self, subject: Subject) -> DocumentsResult:
-        """Score them and write their sums."""
+        """Score the documents and write their sums."""
         run, documents = subject.run, self.documents(subject)
         beside = None
         if self.name == "test" and has_few_groups(documents):
@@ -264,8 +255,8 @@ class Documents(Task[DocumentsResult]):
 class TrainSample(Documents):
     """The ruler on a fixed sample of the training documents.
 
-    About as many bytes as the validation split holds, so that the two figures can be set side by
-    side: how far they lie apart says how much was memorised.
+    The sample has about as many bytes as the validation split, so that the two figures are
+    comparable: their gap measures memorisation.
     """
 
     def __init__(self) -> None:
@@ -273,7 +264,7 @@ class TrainSample(Documents):
         self.done = "measured on a sample of the training documents"
 
     def depends_on(self, subject: Subject) -> Mapping[str, object]:
-        """The size of the sample too."""
+        """Includes the size of the sample."""
         return {**super().depends_on(subject), "sample_bytes": self._bytes(subject.corpus)}
 
     def documents(self, subject: Subject) -> list[Document]:
@@ -285,7 +276,7 @@ class TrainSample(Documents):
 
 
 def has_few_groups(documents: Sequence[Document]) -> bool:
-    """Whether a source has so few groups that its variance is estimated from more than these."""
+    """Whether some source has fewer groups than `FEW_GROUPS`, so that it must borrow."""
     groups = Counter(source for source, _ in {(d.source, d.group) for d in documents})
     return any(number < FEW_GROUPS for number in groups.values())
 

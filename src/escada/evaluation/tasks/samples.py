@@ -1,4 +1,4 @@
-"""Samples: what a run writes after each of the default prompts, once, always from the same seed."""
+"""Samples: one continuation of each default prompt, from a fixed seed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAMPLE_SEED = 42
 
 
 class SampleRow(BaseModel):
-    """One continuation that a model wrote."""
+    """One continuation."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,13 +34,12 @@ class SampleRow(BaseModel):
 
 
 class SamplesResult(Result):
-    """The continuations, how they were drawn, and how many of their words are words.
+    """The continuations, the sampler settings, and the share of lexicon words.
 
     Attributes:
-        max_tokens: most of one sample.
-        seed: of the draws.
-        lexicon_share: of the words, 0 to 1 (`portuguese.lexicon`).
-        samples: one for each prompt.
+        max_tokens: limit per sample.
+        lexicon_share: share of the words in the lexicon, 0 to 1 (`portuguese.lexicon`).
+        samples: one per prompt.
     """
 
     settings: dict[str, object]
@@ -50,7 +49,7 @@ class SamplesResult(Result):
     samples: list[SampleRow]
 
     def figures(self) -> list[Figure]:
-        """The share of words."""
+        """The share of words in the lexicon."""
         return [Figure(name="lexicon_share", value=self.lexicon_share, unit="share")]
 
 
@@ -62,11 +61,11 @@ class Samples(Task[SamplesResult]):
     done = "samples written"
 
     def path(self, run: Run) -> Path:
-        """Beside the evaluation, where people look for texts."""
+        """At the top of the run's folder, where people look for samples."""
         return run.layout.samples
 
     def depends_on(self, subject: Subject) -> Mapping[str, object]:
-        """The prompts and how they are continued; no document."""
+        """The prompts and sampling settings; no document."""
         return {
             "prompts": [asdict(prompt) for prompt in load_prompts()],
             "settings": asdict(SamplerSettings()),
@@ -75,7 +74,7 @@ class Samples(Task[SamplesResult]):
         }
 
     def evaluate(self, subject: Subject) -> SamplesResult:
-        """Continue every prompt."""
+        """Continue each prompt."""
         run, prompts, settings = subject.run, load_prompts(), SamplerSettings()
         samples = generate(
             subject.model,

@@ -1,9 +1,9 @@
-"""The figures of the window protocol, each with its interval, and their place in a run's folder.
+"""Results of the window protocol, with intervals.
 
     Subject(run, corpus).need(Windows("test", default_settings(run.spec))).loss
 
-There is no bits per byte here, on purpose: what the ruler finds and what this finds cannot be
-mixed up by their keys, nor by the `protocol` that both carry.
+There is no bits per byte here, on purpose: neither the keys nor the `protocol` can be mistaken for
+the ruler's.
 """
 
 from __future__ import annotations
@@ -30,33 +30,26 @@ SCHEMA_VERSION = 2
 
 
 class WindowsResult(Result):
-    """What the window protocol found.
+    """The figures of the window protocol.
 
     Attributes:
         protocol: `windows/last` or `windows/all`.
         window_tokens: W, tokens read before a target.
-        window_stride: tokens from window to window.
-        max_windows: most that were asked for.
-        windows: how many were scored.
-        windows_available: how many there are at this stride, those left out not counted.
-        windows_left_out: those whose target is BOS.
-        targets: tokens that were scored: one a window, or every position.
+        window_stride: tokens between the starts of consecutive windows.
+        max_windows: the requested maximum.
+        windows: number scored.
+        windows_available: number at this stride, without those left out.
+        windows_left_out: windows whose target is BOS.
+        targets: number of tokens scored: one per window, or every position.
         unknown: targets that were UNK, a token like any other here.
-        sample: what a time budget left room for; None: all windows that were asked for.
-        loss: mean cross-entropy of the targets, nats.
+        sample: the subset that fits a time budget; None: all windows requested.
+        loss: mean cross-entropy of the targets, in nats.
         loss_ci95: over groups of documents within sources; None where no source has two.
         perplexity: exp(loss).
-        perplexity_ci95: exp of the loss's.
-        accuracy: share of targets that were the first choice.
-        accuracy_ci95: of accuracy.
-        documents: that hold a scored target.
-        groups: that these belong to.
-        split: of the corpus.
-        profile: the cleaning that made the text.
-        corpus_hash: of the corpus.
-        tokenizer: kind, vocab_size and hash.
+        accuracy: share of targets that were the model's first choice.
+        documents: number that hold a scored target.
+        groups: of these documents.
         seconds: wall time of scoring, without calibration.
-        windows_per_second: in these seconds.
     """
 
     protocol: str
@@ -93,7 +86,7 @@ class WindowsResult(Result):
 def summarise_windows(
     scores: WindowScores, tokenizer: Tokenizer, *, profile: str, corpus_hash: str, split: str
 ) -> WindowsResult:
-    """The figures of a set of window scores; the sample's weights enter the intervals too."""
+    """Compute the figures from window scores; the sample's weights enter the intervals too."""
     settings = scores.settings
     groups = list(zip(scores.sources, scores.groups, strict=True))
     held = scores.weights > 0
@@ -137,11 +130,10 @@ def summarise_windows(
 class Windows(Task[WindowsResult]):
     """The window protocol on a split of the run's corpus.
 
-    A result without a time budget serves every budget, so it is kept when one is given later.
+    A result without a time budget is kept when a budget is given later.
 
     Args:
-        split: of the corpus.
-        settings: of the protocol; None: the roadmap's for the rung.
+        settings: None: the roadmap's for the rung.
         progress: see `score_windows`.
     """
 
@@ -161,18 +153,18 @@ class Windows(Task[WindowsResult]):
         return self.settings or default_settings(run.spec)
 
     def depends_on(self, subject: Subject) -> Mapping[str, object]:
-        """The settings too, and with them the time budget."""
+        """Includes the settings and their time budget."""
         settings = asdict(self._settings(subject.run))
         return {"corpus": subject.corpus.hash, "split": self.split, "windows": settings}
 
     def key(self, subject: Subject, found: WindowsResult | None = None) -> str:
-        """A budget that all windows fitted into left no trace in the figures, nor in their key."""
+        """A budget that did not reduce the windows is left out of the key."""
         if found is not None and found.sample is None:
             return self._without_budget(subject.run).key(subject)
         return super().key(subject)
 
     def is_done(self, subject: Subject) -> bool:
-        """Whether a result lies there, of this budget or of none."""
+        """Whether there is a result for this budget, or one without a budget."""
         path = self.path(subject.run)
         whole = self._without_budget(subject.run).key(subject)
         return is_done(path, whole) or super().is_done(subject)
@@ -181,7 +173,7 @@ class Windows(Task[WindowsResult]):
         return Windows(self.split, replace(self._settings(run), budget_seconds=None))
 
     def evaluate(self, subject: Subject) -> WindowsResult:
-        """Score the windows and sum up."""
+        """Score and summarise the windows."""
         run, corpus = subject.run, subject.corpus
         scores = score_windows(
             subject.model,
