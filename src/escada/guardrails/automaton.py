@@ -1,15 +1,15 @@
-"""Repeats within a sequence and its matches in another, exactly and in linear time.
+"""Repeats within a sequence and its matches with other sequences, exactly and in linear time.
 
     automaton = SuffixAutomaton("abcabx")
     automaton.longest_repeat                      # 2: "ab" occurs twice
     matches = Matches(automaton)
-    matches.read("zcabz")                         # and as many more texts as there are
+    matches.read("zcabz")                         # any number of texts
     matches.longest_ending_at()                   # [1, 2, 1, 2, 3, 0]: a, ab, c, ca, cab, nothing
 
-The suffix automaton of a sequence is the smallest automaton that knows all its parts (Blumer et al.
-1985). Each state stands for parts that end at the same places. A foreign text is read through it
-symbol by symbol, so a training text of any size is only streamed; what is held in memory grows with
-the few samples, not with the corpus.
+The suffix automaton of a sequence is the smallest automaton that accepts all its substrings (Blumer
+et al. 1985). A state stands for the substrings with the same end positions. Other texts are read
+through it symbol by symbol, so the training text is streamed and memory depends on the samples
+only.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from collections.abc import Hashable, Iterable
 
 
 class SuffixAutomaton:
-    """All parts of a sequence; overlapping ones too.
+    """All substrings of a sequence.
 
     Attributes:
-        length: of the longest part of each state; state 0 is the empty part.
-        link: state of the longest suffix that occurs in more places; -1 for state 0.
+        length: of the longest substring of each state; state 0 is the empty one.
+        link: state of the longest suffix with more end positions; -1 for state 0.
         following: transitions of each state.
         prefix_state: state of the sequence up to and including each symbol.
     """
@@ -37,9 +37,9 @@ class SuffixAutomaton:
 
     @property
     def longest_repeat(self) -> int:
-        """Length of the longest part that occurs at least twice, overlaps included; 0 if none.
+        """Length of the longest substring that occurs at least twice, with overlaps; 0 if none.
 
-        What a link leads to occurs where its origin ends, and elsewhere too.
+        A state that is linked to has several end positions.
         """
         return max((self.length[link] for link in self.link[1:]), default=0)
 
@@ -59,7 +59,7 @@ class SuffixAutomaton:
         self.link[state] = found
 
     def _split(self, state: int, length: int, last: int, symbol: Hashable) -> int:
-        """A state of its own for the parts of `state` that are at most `length` long."""
+        """Clone `state` for its substrings of at most `length`."""
         shorter = self._new(length, dict(self.following[state]))
         self.link[shorter], self.link[state] = self.link[state], shorter
         while last != -1 and self.following[last].get(symbol) == state:
@@ -75,14 +75,14 @@ class SuffixAutomaton:
 
 
 class Matches:
-    """The longest parts of an automaton's sequence that texts hold, whatever their number."""
+    """The longest matches of texts with an automaton's sequence."""
 
     def __init__(self, automaton: SuffixAutomaton) -> None:
         self._automaton = automaton
         self._longest = [0] * len(automaton.length)
 
     def read(self, symbols: Iterable[Hashable]) -> None:
-        """Look at one more text, on its own: no match goes on from the text before."""
+        """Read one more text; matches do not continue from the previous one."""
         link, length, following = (
             self._automaton.link,
             self._automaton.length,
@@ -100,15 +100,15 @@ class Matches:
                 longest[state] = matched
 
     def longest_ending_at(self) -> list[int]:
-        """For each symbol of the automaton's sequence: the longest match that ends with it."""
+        """Length of the longest match ending at each symbol of the automaton's sequence."""
         automaton = self._automaton
         order = sorted(range(1, len(self._longest)), key=automaton.length.__getitem__)
         found = list(self._longest)
-        for state in reversed(order):  # a suffix of what was found was found
+        for state in reversed(order):  # suffixes of a match match too
             link = automaton.link[state]
             if found[state] and link > 0:
                 found[link] = automaton.length[link]
-        for state in order:  # where no part of the state was found, a suffix of it may have been
+        for state in order:  # where a state has no match, a suffix of it may have one
             if not found[state]:
                 found[state] = found[automaton.link[state]]
         return [found[state] for state in automaton.prefix_state]

@@ -1,6 +1,6 @@
-"""What probably happened, when guardrails fail: several failures often have one cause.
+"""Likely causes of failing guardrails; several failures often share one.
 
-A cause is named from the pattern of the verdicts, in a sentence with the figures that show it.
+A cause is found from the pattern of the verdicts, and stated in a sentence with figures.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from escada.guardrails.limits import TOO_LITTLE
 from escada.guardrails.results import CauseFound, GuardrailsResult
 
 MOJIBAKE_SHARE = 0.2
-"""From this share of texts with signs of a wrong decoding on, mojibake is named."""
+"""Share of texts with signs of a wrong decoding from which mojibake is reported."""
 SHOWN_CHARACTERS = 80
-"""Of a copied passage."""
+"""Limit of a quoted passage."""
 
 
 def name_causes(found: GuardrailsResult) -> list[CauseFound]:
-    """The causes of failures, by verdicts, controls and evidence.
+    """The causes of the failures, from verdicts, controls and evidence.
 
-    That samples are not the model's is said only where several kinds of evidence agree. Every
-    guardrail that fails stands in the `shown_by` of some cause.
+    That the samples are not the model's is said only where several kinds of evidence agree. Every
+    failing guardrail is in the `shown_by` of some cause.
     """
     all_found = found.all_guardrails()
     failed = [name for name, one in all_found.items() if one.verdict == "fail"]
@@ -137,14 +137,14 @@ def name_causes(found: GuardrailsResult) -> list[CauseFound]:
 
 
 def _likelihoods(found: GuardrailsResult) -> list[float]:
-    """Bits per token of the samples, and of the controls own, human and noise."""
+    """Bits per token of the samples and of the controls own, human and noise."""
     of_all = (found.guardrails, *(found.controls[name] for name in ("own", "human", "noise")))
     values = [one["self_likelihood"].value for one in of_all]
     return [value for value in values if value is not None]
 
 
 def _nearer_to_noise(found: GuardrailsResult) -> bool:
-    """Whether the model finds the samples as improbable as noise rather than as human text."""
+    """Whether the samples' bits per token are closer to noise than to human text."""
     samples, _, human, noise = _likelihoods(found)
     return samples > (human + noise) / 2
 

@@ -1,18 +1,18 @@
-"""Texts of which the verdict is known before they are measured: they calibrate every guardrail.
+"""Control texts with a known verdict, which calibrate every guardrail.
 
-    human               what follows the opening of a held-out document: must pass
-    noise               tokens drawn uniformly: what a broken sampler writes
-    shuffled_words      the human text with its words in another order
-    shuffled_characters the human text with its characters in another order
-    looped              a phrase of the human text, again and again
+    human               continuation of the opening of a held-out document: must pass
+    noise               uniformly drawn tokens: what a broken sampler writes
+    shuffled_words      the human text with its words shuffled
+    shuffled_characters the human text with its characters shuffled
+    looped              a phrase of the human text, repeated
     copied              thirty words from a training document
-    verbatim            what follows the opening of a training document: good text, if copied
+    verbatim            continuation of the opening of a training document: good text, though copied
     english, spanish, galician    written for this file
-    own                 what the model writes now, with the settings of the samples
+    own                 new samples of the model, with the settings of the samples
 
-Each control of a set has the prompt of its human text and, as far as the documents go, the lengths
-of the samples in tokens. Human texts are taken from all sources in turn, so that the many short
-ones of one source do not outvote the rest.
+Controls have the prompts of the human texts and, where the documents are long enough, the lengths
+of the samples in tokens. Human texts come from all sources in turn, so that a source of many short
+documents does not dominate.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
 OPENING_WORDS = 8
-"""The opening of a document, which stands for a prompt."""
+"""The opening of a document, which serves as the prompt."""
 CANDIDATES = 200
-"""Documents of a source that are looked at for one of the wanted length."""
+"""Documents per source that are searched for one of the wanted length."""
 PHRASE_WORDS = 6
-"""Words of the phrase that is looped."""
+"""Words of the repeated phrase."""
 COPIED_WORDS = 30
-"""Words of training text that are planted. Held-out text of the default corpus shares up to 16 on
-end with the training text, by set phrases."""
+"""Words of planted training text. Held-out text of the default corpus shares up to 16 consecutive
+words with the training text, by set phrases."""
 
 _WORD = re.compile(r"\w+")
 _OPENING = re.compile(rf"(?:\S+\s+){{{OPENING_WORDS - 1}}}\S+")
@@ -82,19 +82,17 @@ def human(
     *,
     seed: int,
 ) -> list[SampleText]:
-    """Continuations of documents, one a length, from each source in turn.
+    """One continuation per length, from each source in turn.
 
-    A document long enough is taken; where a source has no such, its longest. A document is used
-    again only when its source has no other left.
+    Takes a document that is long enough, or the source's longest. A document is reused only when
+    its source has no other left.
 
     Args:
-        documents: of a split.
         tokenizer: counts the lengths.
-        lengths: wanted, in tokens.
-        seed: of the choice.
+        lengths: in tokens.
 
     Raises:
-        EscadaError: no document goes on after an opening of `OPENING_WORDS` words.
+        EscadaError: no document continues after an opening of `OPENING_WORDS` words.
     """
     rng = random.Random(seed)
     of_source: dict[str, list[Document]] = defaultdict(list)
@@ -126,7 +124,7 @@ Pile = list[tuple[SampleText, list[int]]]
 
 
 def _candidates(documents: Sequence[Document], tokenizer: Tokenizer, rng: random.Random) -> Pile:
-    """Some documents of a source, parted after their openings, and the ids of what follows."""
+    """Some documents of a source, split after their openings, with the ids of the rest."""
     some = rng.sample(documents, min(len(documents), CANDIDATES))
     parted = [one for document in some if (one := _parted(document))]
     encoded = tokenizer.encode_batch([one.text for one in parted])
@@ -134,7 +132,7 @@ def _candidates(documents: Sequence[Document], tokenizer: Tokenizer, rng: random
 
 
 def _parted(document: Document) -> SampleText | None:
-    """What follows the opening, if anything does."""
+    """Split a document after its opening; None if nothing follows."""
     opening = _OPENING.match(document.text)
     if opening is None or not document.text[opening.end() :].strip():
         return None
@@ -143,9 +141,9 @@ def _parted(document: Document) -> SampleText | None:
 
 
 def copied(training: Iterable[Document], n: int, *, seed: int) -> list[SampleText]:
-    """`n` sentences' worth of training text: `COPIED_WORDS` words each, where there are as many.
+    """`n` passages of `COPIED_WORDS` words of training text, where documents are long enough.
 
-    A shorter passage is found in other people's text too, so nothing is said of it.
+    Shorter passages occur in other texts by chance, so they are no evidence of copying.
     """
     parted = [one for document in training if (one := _parted(document))]
     long = [one for one in parted if len(_WORD.findall(one.text)) >= COPIED_WORDS]
@@ -156,7 +154,7 @@ def copied(training: Iterable[Document], n: int, *, seed: int) -> list[SampleTex
 def noise(
     texts: Sequence[SampleText], tokenizer: Tokenizer, lengths: Sequence[int], *, seed: int
 ) -> list[SampleText]:
-    """Tokens drawn uniformly from all that stand for text."""
+    """Tokens drawn uniformly, without the special ones."""
     special = {tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id}
     choice = np.array([token for token in range(tokenizer.vocab_size) if token not in special])
     rng = np.random.default_rng(seed)
@@ -167,7 +165,7 @@ def noise(
 
 
 def with_shuffled_words(text: str, rng: random.Random) -> str:
-    """The words between blanks in another order; the blanks stay where they are."""
+    """Shuffle the words and keep the whitespace."""
     found = re.findall(r"\S+", text)
     rng.shuffle(found)
     order = iter(found)
@@ -175,19 +173,19 @@ def with_shuffled_words(text: str, rng: random.Random) -> str:
 
 
 def shuffled_words(texts: Sequence[SampleText], *, seed: int) -> list[SampleText]:
-    """The words of each text in another order."""
+    """Each text with its words shuffled."""
     rng = random.Random(seed)
     return [replace(one, text=with_shuffled_words(one.text, rng)) for one in texts]
 
 
 def shuffled_characters(texts: Sequence[SampleText], *, seed: int) -> list[SampleText]:
-    """The characters in another order."""
+    """Each text with its characters shuffled."""
     rng = random.Random(seed)
     return [replace(one, text="".join(rng.sample(one.text, len(one.text)))) for one in texts]
 
 
 def looped(texts: Sequence[SampleText]) -> list[SampleText]:
-    """The first words of each text, again and again, to its length."""
+    """The first words of each text, repeated to its length."""
 
     def loop(text: str) -> str:
         phrase = " " + " ".join(text.split()[:PHRASE_WORDS])
@@ -197,10 +195,10 @@ def looped(texts: Sequence[SampleText]) -> list[SampleText]:
 
 
 def foreign(texts: Sequence[SampleText], language: str) -> list[SampleText]:
-    """A language of `LANGUAGES`, as long as each text, each from another sentence on.
+    """Text in a language of `LANGUAGES`, as long as each text, starting at different sentences.
 
-    A language is a control of its own: mixed with one that is easier to tell, the hardest would
-    be let through.
+    Each language is a separate control: in a mixture, the one that is hardest to tell apart would
+    pass.
     """
     return [
         replace(one, text=" " + "".join(itertools.islice(_endless(language, n), len(one.text))))
@@ -209,7 +207,7 @@ def foreign(texts: Sequence[SampleText], language: str) -> list[SampleText]:
 
 
 def _endless(language: str, number: int) -> Iterator[str]:
-    """The characters of a language, beginning at some sentence."""
+    """The characters of a language, repeated, from some sentence on."""
     text = LANGUAGES[language]
     starts = [0, *(found.end() for found in re.finditer(r"\. ", text))][:-1]
     return itertools.islice(itertools.cycle(text), starts[number % len(starts)], None)
@@ -218,7 +216,7 @@ def _endless(language: str, number: int) -> Iterator[str]:
 def others(
     corpus: Corpus, split: str, tokenizer: Tokenizer, lengths: Sequence[int], seed: int
 ) -> dict[str, list[SampleText]]:
-    """All controls but `own`, by name, a text for each length in tokens."""
+    """All controls but `own`, by name, one text per length in tokens."""
     texts = human(corpus.documents(split), tokenizer, lengths, seed=seed)
     return {
         "human": texts,
@@ -235,10 +233,7 @@ def others(
 def own(
     samples: SampleFile, model: LanguageModel, tokenizer: Tokenizer, *, n: int, profile: str
 ) -> list[list[SampleText]]:
-    """`n` sets of fresh samples of the model, with the prompts and settings of its samples.
-
-    Their seed is another, so that they are other texts.
-    """
+    """`n` sets of new samples with the prompts and settings of the given ones, and another seed."""
     found = generate(
         model,
         tokenizer,

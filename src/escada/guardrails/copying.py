@@ -1,12 +1,11 @@
-"""The longest passage of a text that stands in the training text, word for word.
+"""The longest passage that a text shares with the training text, word for word.
 
     copies = longest_copies(texts, (document.text for document in corpus.documents("train")))
     copies[0].words, copies[0].passage
 
-Words are runs of letters and digits in lower case; the signs between them do not matter, so a copy
-with other commas is still a copy. All texts are looked up together in one pass over the training
-text, which is streamed: 3 MB take about a second, whatever the number of texts, and memory does not
-grow with the corpus. A passage never goes on from one document to the next.
+Words are lower-case runs of letters and digits; punctuation is ignored, so a copy with other commas
+is still a copy. All texts are matched in one pass over the training text, which is streamed: 3 MB
+take about a second, whatever the number of texts. A passage lies within one document.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A passage of a text that the training text holds.
+    """A passage of a text that is in the training text.
 
     Attributes:
-        words: how many words it has; 0 if no word of the text was found.
-        passage: as it stands in the text.
+        words: length in words; 0 if no word of the text was found.
+        passage: as written in the text.
     """
 
     words: int
@@ -34,17 +33,17 @@ class Copy:
 
     @property
     def characters(self) -> int:
-        """Length of the passage, from its first word to its last."""
+        """Length of the passage in characters."""
         return len(self.passage)
 
 
 def longest_copies(texts: Sequence[str], training: Iterable[str]) -> list[Copy]:
-    """The longest copy of each text; of equally long ones the first."""
+    """The longest copy in each text; the first of equally long ones."""
     spans = [[match.span() for match in _WORD.finditer(text)] for text in texts]
     symbols: list[str | int] = []
     for number, (text, found) in enumerate(zip(texts, spans, strict=True)):
         symbols += [text[start:end].lower() for start, end in found]
-        symbols.append(number)  # no training text holds a number as a word: passages end here
+        symbols.append(number)  # no word is an int, so matches end here
     matches = Matches(SuffixAutomaton(symbols))
     for document in training:
         matches.read(_WORD.findall(document.lower()))

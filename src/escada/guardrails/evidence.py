@@ -1,16 +1,15 @@
-"""What speaks for another writer than the model: kinds of evidence, none of which is enough alone.
+"""Evidence that the samples were not written by the model; one kind alone is not enough.
 
-A limit is broken by chance, by other sampler settings or by a model that has hardly been trained.
-Somebody else's text shows in several ways:
+Chance, other sampler settings or a barely trained model can break a limit. Kinds of evidence:
 
-    origin            it costs more than this sampler would have spent
-    self_likelihood   the model finds it improbable, as it finds noise
-    unlike_own        its words and pieces are not those of what the model writes now
-    stored            the file says that it cost otherwise than it does
-    sampler           what is drawn now costs more than its sampler should have spent: it is broken
+    origin            the text costs more than this sampler would have spent
+    self_likelihood   the model finds it as improbable as noise
+    unlike_own        its words and pieces differ from what the model writes now
+    stored            the cost stated in the file is wrong
+    sampler           new samples cost more than their sampler should have spent: it is broken
 
-That a model finds improbable what it writes now, by a sampler that works, is no evidence at all: so
-does one of few steps, or one whose prompts are unlike its training text.
+If the model finds its own new samples improbable while its sampler works, self_likelihood proves
+nothing: a model of few steps does so, or one whose prompts are unlike its training text.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from escada.guardrails.measures import TextMeasures
 from escada.guardrails.results import Evidence, GuardrailsResult
 
 ENOUGH = 2
-"""Kinds of evidence from which on another writer is named."""
+"""Kinds of evidence needed to say that the model did not write the samples."""
 COMPARED = (
     "byte_fallback_ratio",
     "short_piece_ratio",
@@ -40,12 +39,12 @@ COMPARED = (
     "recurring_words",
     "language",
 )
-"""Guardrails whose figures are compared with the model's own text."""
+"""Guardrails whose figures are compared with the model's own new samples."""
 CHANCE = 0.001
-"""Share of sets of own text that lies outside the range of each, on each side."""
+"""Share of sets of own text outside the range, on each side."""
 LEAST_DIFFERENCE_BITS = 0.1
-"""A token, between what the file says and what is charged now; less is rounding, and pieces
-that are encoded otherwise than they were sampled."""
+"""Per token, between the stated cost and the measured one; less is rounding, or text tokenized
+differently than it was sampled."""
 
 
 def evidence(
@@ -56,13 +55,12 @@ def evidence(
     kind: str,
     set_texts: int,
 ) -> list[Evidence]:
-    """Which kinds there are.
+    """The kinds of evidence that apply.
 
     Args:
         found: with the verdicts of guardrails and controls.
-        samples: that are judged.
-        own: texts that the model wrote now, more of them than a set holds.
-        set_texts: texts of a set.
+        own: new samples of the model, more than a set holds.
+        set_texts: texts per set.
     """
     kinds: list[Evidence] = []
     if found.all_guardrails()["origin"].verdict == "fail":
@@ -89,13 +87,13 @@ def _beyond_stored(text: TextMeasures) -> tuple[float, float]:
 
 
 _STORED = replace(ORIGIN, of_text=_beyond_stored)
-"""Bits a token that are charged beyond what the file says."""
+"""Bits per token charged beyond the cost stated in the file."""
 
 
 def _overspends(own: Sequence[TextMeasures], set_texts: int) -> bool:
-    """Whether the model's own text costs more than drawing from its logits does.
+    """Whether the model's own text costs more than its sampler should have spent.
 
-    By more than its pieces, which are encoded otherwise than they were sampled, can explain.
+    Allows for text that is tokenized differently than it was sampled.
     """
     encoded_anew = abs(_STORED.value(own) or 0.0)
     low = extreme_of_sets(ORIGIN.drawn_values(own, set_texts), CHANCE, set_texts, len(own))
@@ -110,7 +108,7 @@ def _outside(
     *,
     least: float = 0.0,
 ) -> bool:
-    """Whether the samples' figure is out of the range of sets of the model's own text."""
+    """Whether the samples' figure is outside the range of sets of the model's own text."""
     value, drawn_R = figure.value(samples), figure.drawn_values(own, set_texts)
     drawn_R = drawn_R[~np.isnan(drawn_R)]
     if value is None or not len(drawn_R):

@@ -2,13 +2,13 @@
 
     languages("Era uma vez um gato preto. Once upon a time")    # {"pt": 1, "en": 1}
 
-A text is judged in pieces of whole words, as short as they can be at `PIECE_CHARACTERS`. The whole
-text would say less: of noise made of Portuguese subwords the identifier calls 99 of 100 texts
-Portuguese, since every letter of them is. Of their pieces it calls 49 to 57 % so, of a human's 71
-to 83 %, of English and Spanish none, and of shuffled letters 7 %.
+A text is split into pieces of whole words of at least `PIECE_CHARACTERS`, because whole texts tell
+less: noise of Portuguese subwords is identified as Portuguese in 99 of 100 texts, but in only 49 to
+57 % of its pieces, against 71 to 83 % for human text, 7 % for shuffled letters, and none for
+English and Spanish.
 
-All labels take part, `zxx` (no language) among them. Fewer would flatter: left the choice of seven
-languages, it takes 57 % of texts of shuffled letters for Portuguese.
+All labels are used, including `zxx` (no language). With seven languages only, 57 % of texts of
+shuffled letters would pass for Portuguese.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def _identifier() -> Any:
 
 
 def languages(text: str) -> Counter[str]:
-    """How many pieces of the text are in each language, by its code; none of a shorter text."""
+    """Number of pieces of the text by language code; empty for a text shorter than a piece."""
     return Counter(str(_identifier().classify(piece)[0]) for piece in _pieces(text))
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Words in their order, joined until they are long enough; a rest that is shorter is left."""
+    """Join words until a piece is long enough; a shorter rest is dropped."""
     piece = ""
     for word in text.split():
         piece = f"{piece} {word}" if piece else word

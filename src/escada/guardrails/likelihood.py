@@ -1,18 +1,18 @@
-"""What a model says of a text: bits it charges, and bits it would have charged for its own choice.
+"""Bits that a model charges for a text, and bits that its sampler would have spent.
 
     found = replay(model, tokenizer, continuations, settings)
     found[0].bits / found[0].tokens              # as the ruler charges them
     found[0].excess_bits / found[0].tokens       # about 0 only if this sampler wrote it
 
-The text is encoded anew after its prompt and read as the decoder would have written it, with the
-same contexts. At every token the model's distribution p is known, and with the sampler's settings
-the distribution q that the token should have been drawn from. The token x costs -log2 p(x); a token
-drawn from q would have cost the mean of -log2 p over q. Their difference is 0 on average for what
-was drawn from q, whatever the text (a martingale), and large for anything else: human text is less
-probable than what a sharpened q prefers, noise far less.
+The text is tokenized after its prompt and read with the contexts that the decoder would have used.
+At each token the model gives the distribution p, and the sampler's settings turn it into q, from
+which the token should have been drawn. Token x costs -log2 p(x); a token drawn from q costs the
+mean of -log2 p over q. The difference is 0 on average for text drawn from q, whatever the text (a
+martingale), and large for anything else: human text is less probable than the choices of a
+sharpened q, noise far less.
 
-One thing blurs it: sampled pieces need not be those that the text is encoded into again. How much,
-is seen in samples that are made afresh (the control `own`).
+One error remains: a text may be tokenized differently than it was sampled. Its size is measured on
+new samples (the control `own`).
 
     B  rows     V  vocabulary
 """
@@ -41,12 +41,11 @@ BATCH_ROWS = 64
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """Sums over the tokens of a text, EOS included if its writer ended it.
+    """Sums over the tokens of a text, including EOS if its writer ended it.
 
     Attributes:
-        tokens: charged.
-        bits: -log2 of their probabilities under the model, unknown characters' names included.
-        expected_bits: what tokens drawn by the sampler in the same contexts would have cost.
+        bits: -log2 of the model's probabilities, including the cost of unknown characters.
+        expected_bits: expected cost of tokens drawn by the sampler in the same contexts.
     """
 
     tokens: int
@@ -55,7 +54,7 @@ class Likelihood:
 
     @property
     def excess_bits(self) -> float:
-        """`bits` less `expected_bits`."""
+        """`bits` minus `expected_bits`."""
         return self.bits - self.expected_bits
 
 
@@ -67,15 +66,14 @@ def replay(
     *,
     batch_rows: int = BATCH_ROWS,
 ) -> list[Likelihood]:
-    """Read texts as if the model had written them.
+    """Score texts as if the model had sampled them.
 
     Args:
-        continuations: of prompts.
         settings: of the sampler that is said to have written them.
-        batch_rows: texts read together.
+        batch_rows: texts per batch.
 
     Raises:
-        EscadaError: a figure is not finite.
+        EscadaError: a score is not finite.
     """
     prompts = tokenizer.encode_batch([one.prompt for one in continuations])
     texts = tokenizer.encode_batch([one.text for one in continuations])
@@ -96,7 +94,7 @@ def replay(
 
 @dataclass(slots=True)
 class _Row:
-    """What is given, what is charged, and the sums."""
+    """Prompt, target tokens, and the sums."""
 
     prompt_ids: list[int]
     target_ids: list[int]
@@ -107,7 +105,7 @@ class _Row:
 def _replay_batch(
     model: LanguageModel, tokenizer: Tokenizer, rows: list[_Row], settings: SamplerSettings
 ) -> None:
-    """Rows of one batch, longest first, so that those at their end are the last."""
+    """Score one batch; rows are sorted longest first, so finished rows are at the end."""
     if not rows:
         return
     banned = never_chosen(tokenizer)
@@ -146,7 +144,7 @@ def _replay_batch(
 
 
 def _probabilities(drawn_from_BV: Floats, settings: SamplerSettings) -> Floats:
-    """What the next token is drawn from: all on the best one when greedy."""
+    """Probabilities of the next token under the sampler; one-hot when greedy."""
     if not settings.greedy:
         return softmax(drawn_from_BV)
     best_BV = np.zeros_like(drawn_from_BV)

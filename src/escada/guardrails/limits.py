@@ -1,25 +1,19 @@
-"""The guardrails, and how each gets its limit from controls and loses its say if they contradict.
+"""The guardrails, and how their limits are calibrated and checked on controls.
 
 **The limit** lies halfway between the worst sets of texts that must pass and the best sets that
-must fail, the most extreme hundredth left out on both sides. A set has as many texts as there are
-samples; sets are drawn with replacement from texts of the validation split, each source with its
-share, so the limit knows how much a figure of so few texts moves by chance. If what must pass is no
-better than what must fail, the figure cannot tell them apart and the guardrail is invalid. A
-control that is only wanted to fail draws the limit nearer where it can be told apart; where it
-cannot, the result says so.
+must fail, leaving out the most extreme 1 % on both sides. A set has as many texts as there are
+samples. Sets are drawn with replacement from validation texts, balanced over sources, so the limit
+accounts for the sampling error of a figure. Because the texts are themselves one sample, the
+extremes are first moved away from the median by the factor sqrt(1 + S / N). If what must pass is no
+better than what must fail, the guardrail is invalid. A `wanted` control only moves the limit where
+the figure can tell it apart; where it cannot, the result says so.
 
-A set is one draw, and its texts one draw of all that could be written: the extremes of the drawn
-sets are moved away from their median by the factor that this costs, sqrt(1 + S / N), before the
-limit is laid between them. A gap that only this draw of texts has leaves no room for a limit.
+**Too little** of something is a failure too: human text repeats itself a little, shares phrases
+with other texts and needs short words, and noise does less of all three. These limits lie nearer to
+noise (`NEAR_NOISE`), because a good model may do less of it than people.
 
-**Too little** is a guardrail of its own: people repeat themselves a little, share turns of phrase
-with others and need their short words, and noise does all that less. Who fails there has copied too
-little, not too much. The limit lies nearer to noise (`NEAR_NOISE`): a good model may do so less
-than people, and only noise is to be held off.
-
-**The check** is made on other texts, of the test split: what must pass has to pass and what must
-fail has to fail, or the guardrail is invalid again. An invalid guardrail says nothing of the
-samples and is never counted as passed.
+**The check** uses other texts, of the test split: if a control that must pass fails, or one that
+must fail passes, the guardrail is invalid. An invalid guardrail never counts as passed.
 
     N  texts     R  drawn sets     S  texts of a set
 """
@@ -44,37 +38,36 @@ Direction = Literal["at most", "at least"]
 Summing = Literal["ratio", "longest", "worst tenth"]
 
 DRAWN_SETS = 1000
-"""Sets that are drawn from the texts of a control."""
+"""Number of sets drawn from the texts of a control."""
 NEAR_NOISE = 0.75
-"""Where the limit of a "too little" lies, on the way from what must pass (0) to noise (1)."""
+"""Limit of a "too little" guardrail, on the way from what must pass (0) to noise (1)."""
 LANGUAGE_PLACE = 0.15
-"""Of the limit of `language`, on the way from the worst sets of human text to shuffled letters.
-Noise of Portuguese subwords lies within the first third of that way, and moves so much from set to
-set that it cannot draw the limit; a lucky set makes the guardrail invalid (docs/guardrails.md)."""
+"""Limit of `language`, on the way from the worst sets of human text to shuffled letters. Noise of
+Portuguese subwords lies in the first third of that way, and varies too much between sets to set the
+limit; a lucky set makes the guardrail invalid (docs/guardrails.md)."""
 EXTREME_SHARE = 0.01
-"""Share of the drawn sets that is left out as a freak of chance."""
+"""Share of the drawn sets that is left out on each side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """A figure of a set of texts, and what is known of it before anything is measured.
+    """A figure of a set of texts, and the controls that set its limit.
 
     Attributes:
-        name: in the result.
         meaning: one sentence.
         direction: of values that pass.
-        of_text: numerator and denominator of one text; the denominator counts for `ratio` only.
-        cause: the likely one when it fails.
-        must_fail: controls that have to fail beyond the limit; on others it has nothing to say.
+        of_text: numerator and denominator of one text; the denominator is for `ratio` only.
+        cause: the likely cause of a failure.
+        must_fail: controls that have to fail.
         unit: of the value.
-        summing: how the texts of a set make one figure: `ratio` of sums, the `longest` of all, or
-            the value that the `worst tenth` of the texts reaches.
+        summing: how the texts of a set are combined: `ratio` of sums, the `longest` of all, or the
+            value that the `worst tenth` of the texts reaches.
         must_pass: the control that has to pass.
-        also_must_pass: another control that has to, and what is figured of its texts, which can be
-            another figure than of the samples; None: the same.
-        limit_place: where the limit lies, on the way from what must pass (0) to what must fail (1).
-        checked: controls that must fail at the check, though they do not draw the limit.
-        wanted: controls that have to fail where the limit can be drawn before them.
+        also_must_pass: another control that has to pass, and the figure to use for its texts;
+            None: the same figure.
+        limit_place: of the limit, from what must pass (0) to what must fail (1).
+        checked: controls that must fail at the check, but do not set the limit.
+        wanted: controls that have to fail where the figure can tell them apart.
     """
 
     name: str
@@ -96,11 +89,11 @@ class Guardrail:
         return _number(self._figures(texts, np.arange(len(texts))[None])[0])
 
     def drawn_values(self, texts: Sequence[TextMeasures], set_texts: int) -> Floats:
-        """The figures of `DRAWN_SETS` sets drawn from the texts, (R,); nan where there is none."""
+        """The figures of `DRAWN_SETS` sets drawn from the texts, (R,); nan where undefined."""
         return self._figures(texts, _drawn_sets([one.source for one in texts], set_texts))
 
     def interval(self, texts: Sequence[TextMeasures]) -> tuple[float, float] | None:
-        """95 % of the figures of as many texts drawn anew; None where that says nothing."""
+        """95 % bootstrap interval over the texts; None where it is meaningless."""
         if self.summing == "longest" or len(texts) < 2:
             return None
         drawn_R = self.drawn_values(texts, len(texts))
@@ -122,7 +115,7 @@ class Guardrail:
 
 
 def _drawn_sets(sources: Sequence[str], set_texts: int) -> NDArray[np.int64]:
-    """Indices of texts, (R, S): the sources in turn, or all alike if there are more than S."""
+    """Indices of texts, (R, S): sources in turn, or all texts at once if more than S sources."""
     rng = np.random.default_rng(0)
     names = sorted(set(sources))
     if len(names) > set_texts:
@@ -133,12 +126,12 @@ def _drawn_sets(sources: Sequence[str], set_texts: int) -> NDArray[np.int64]:
 
 
 class Edge(BaseModel):
-    """A limit, and where it comes from.
+    """A limit, and the controls behind it.
 
     Attributes:
-        value: None if the controls leave no room for one.
+        value: None if the controls leave no room for a limit.
         worst_that_must_pass: of the drawn sets; None if nothing in them could be judged.
-        best_that_must_fail: of the drawn sets of the control that comes nearest.
+        best_that_must_fail: of the drawn sets of the closest control.
         nearest: that control's name.
     """
 
@@ -152,12 +145,11 @@ class Edge(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What a guardrail lets pass.
+    """A guardrail's limit.
 
     Attributes:
-        edge: the limit, on the side that the guardrail's `direction` names.
-        must_fail: the controls that it holds off.
-        not_told_apart: controls that the limit was wanted to hold off, and cannot.
+        must_fail: the controls below or beyond the limit that must fail.
+        not_told_apart: wanted controls that the figure cannot tell apart.
     """
 
     edge: Edge
@@ -171,17 +163,16 @@ def calibrate(
     """Find a guardrail's limit.
 
     Args:
-        guardrail: one of `guardrails`, or `ORIGIN`.
-        controls: texts of every control by name, more of them than a set holds.
+        controls: texts of every control by name, more than a set holds.
         set_texts: S.
     """
-    sign = 1.0 if guardrail.direction == "at most" else -1.0  # small is good below
-    # One planted copy among good texts must be enough, so each is a set of its own.
+    sign = 1.0 if guardrail.direction == "at most" else -1.0  # so that smaller is better
+    # One planted copy among good texts must be found, so each text is a set of its own.
     alone = 1 if guardrail.summing == "longest" and sign > 0 else set_texts
 
     def extreme(name: str, texts: int, share: float, figure: Guardrail = guardrail) -> float:
         drawn_R = sign * figure.drawn_values(controls[name], texts)
-        if figure.summing == "longest":  # a count of words, no mean that spreads with the draw
+        if figure.summing == "longest":  # a maximum; the correction is for means
             return float(np.quantile(drawn_R, share))
         return extreme_of_sets(drawn_R, share, texts, len(controls[name]))
 
@@ -201,12 +192,12 @@ def calibrate(
 
 
 def extreme_of_sets(drawn_R: Floats, share: float, set_texts: int, texts: int) -> float:
-    """The quantile of drawn sets, away from their median for the draw of the texts themselves.
+    """A quantile of the drawn sets, widened because the texts are themselves a sample.
 
     Args:
         drawn_R: figures of the drawn sets.
         share: of the quantile.
-        set_texts: S, of each set.
+        set_texts: S, texts per set.
         texts: N, from which all sets were drawn.
     """
     median = float(np.median(drawn_R))
@@ -215,14 +206,7 @@ def extreme_of_sets(drawn_R: Floats, share: float, set_texts: int, texts: int) -
 
 
 def _edge(sign: float, worst: float, best_of: Mapping[str, float], place: float) -> Edge:
-    """Between the worst sets that must pass and the best that must fail, times `sign`.
-
-    Args:
-        sign: 1 if what must fail is larger, -1 if it is smaller.
-        worst: of the sets that must pass.
-        best_of: of those that must fail, by control.
-        place: on the way from the one (0) to the other (1).
-    """
+    """The limit between what must pass and what must fail; values are multiplied by `sign`."""
     nearest = min(best_of, key=lambda name: (not math.isnan(best_of[name]), best_of[name]))
     best = best_of[nearest]
     return Edge(
@@ -238,24 +222,24 @@ def _number(value: float) -> float | None:
 
 
 ADDED = Place("escada.guardrails", "guardrail", offers=("GUARDRAIL",), where="--guardrail")
-"""Guardrails beside `guardrails`: a module of this folder, or anywhere on the path."""
+"""External guardrails: a module of this folder, or anywhere on the path."""
 SUBWORDS = ("bpe", "unigram")
 FOR_SUBWORDS_ONLY = ("byte_fallback_ratio", "short_piece_ratio", "common_short_pieces")
 TOO_LITTLE = ("common_short_pieces", "recurring_words", "shared_phrases")
-"""Guardrails of what human text has some of, and noise less."""
+"""Guardrails against too little of what human text has some of."""
 VERBATIM = ("verbatim", None)
 
 
 def applies(name: str, kind: str) -> bool:
-    """Whether a guardrail has a meaning for a kind of tokenizer."""
+    """Whether a guardrail is meaningful for a kind of tokenizer."""
     return kind in SUBWORDS or name not in FOR_SUBWORDS_ONLY
 
 
 def expected_bits(text: TextMeasures) -> tuple[float, float]:
-    """What the sampler itself would have spent in these contexts.
+    """Expected bits of the sampler's own choices in these contexts.
 
-    At a high temperature that is more than human text costs, and a model that has learned little
-    spends much. It asks the logits, not what was sampled.
+    The limit must not be below this: at a high temperature, or from a model that has learned
+    little, it exceeds the cost of human text. It depends on the logits, not on what was sampled.
     """
     return text.likelihood.expected_bits, text.likelihood.tokens
 
@@ -388,5 +372,5 @@ ORIGIN = Guardrail(
     must_pass="own",
     wanted=("human", "shuffled_words"),
 )
-"""Not of the text but of its writer: human text is good text, and yet it must fail, where the
-sampler sharpens enough (at temperature 1 a good model's text and a human's cost the same)."""
+"""About the writer, not the text: human text must fail it too, where the sampler sharpens enough
+(at temperature 1 a good model's text and a human's cost the same)."""

@@ -1,4 +1,4 @@
-"""Everything that is measured of one text; the guardrails only sum it up.
+"""Everything that is measured per text; the guardrails combine it.
 
 measured = measure(model, tokenizer, settings, training, continuations)
 """
@@ -38,22 +38,18 @@ class TextMeasures:
     """Figures of one text.
 
     Attributes:
-        source: of a control's document; empty for a model's.
-        characters: of the text.
-        tokens: that the text is encoded into.
-        fallback_tokens: those that are a byte of a character without a piece.
-        short_tokens: those that stand for at most `SHORT_CHARACTERS` characters; bytes count.
-        words: that the text holds whole.
+        source: of a control's document; empty for a model's text.
+        fallback_tokens: tokens that are a byte of a character without a piece.
+        short_tokens: tokens of at most `SHORT_CHARACTERS` characters, bytes included.
+        words: complete words.
         known_words: those in the lexicon.
-        portuguese_words: those that are clearly more frequent in Portuguese than elsewhere.
-        other_words: those that are so in another language.
-        repetition: see there.
-        copy: the longest passage that stands in the training text.
-        languages: of its pieces, by code: how many; empty if the text is too short to say.
-        mojibake: whether it can be read as text that was decoded with the wrong table.
-        likelihood: under the model.
-        text: itself, for guardrails from outside the package.
-        stored_bits: that the file of samples says it cost the model; None if it says nothing.
+        portuguese_words: those clearly more frequent in Portuguese.
+        other_words: those clearly more frequent in another language.
+        copy: the longest passage that is in the training text.
+        languages: number of its pieces by language code; empty if the text is too short.
+        mojibake: whether it looks like text decoded with the wrong encoding.
+        stored_bits: the cost stated in the file of samples; None if absent.
+        text: for external guardrails.
     """
 
     source: str
@@ -84,7 +80,7 @@ def measure(
     """Measure texts, with one pass over the training text for all of them.
 
     Args:
-        model: that is said to have written the samples.
+        model: the alleged writer of the samples.
         training: texts of the training split, streamed.
         continuations: samples and controls.
 

@@ -1,12 +1,11 @@
-"""How much of a text is repetition of itself.
+"""Repetition within a text.
 
     found = repetition("o gato e o gato e o gato e o gato")
     found.repeated_share        # 0.76: the longest part that occurs twice, over the length
 
-`distinct` is distinct-n (Li et al. 2016): different n-grams of words over all of them. Words can be
-long strings of one letter in text of characters, so the longest repeat is looked for in characters
-too. A loop of a phrase makes both figures extreme; they are joined to one, the share of repeated
-4-grams or the share of the longest repeat, whichever is larger.
+`distinct` is distinct-n (Li et al. 2016): distinct word n-grams over all of them. Words can be long
+strings of one letter in character-level text, so the longest repeat is also measured in characters.
+`repeated_share` is the larger of the shares of repeated 4-grams and of the longest repeat.
 """
 
 from __future__ import annotations
@@ -25,10 +24,9 @@ class Repetition:
     """Figures of one text.
 
     Attributes:
-        distinct: distinct-1 to distinct-4; 1 where there is no n-gram, for nothing is repeated.
-        longest_repeat_words: longest n-gram of words that occurs twice; it may overlap itself.
-        longest_repeat_characters: the same of characters.
-        characters: of the text.
+        distinct: distinct-1 to distinct-4; 1 where there is no n-gram.
+        longest_repeat_words: longest word n-gram that occurs twice, possibly overlapping.
+        longest_repeat_characters: the same in characters.
     """
 
     distinct: tuple[float, ...]
@@ -38,12 +36,12 @@ class Repetition:
 
     @property
     def repeated_share(self) -> float:
-        """From 0, nothing comes twice, to nearly 1, a short phrase in a loop."""
+        """From 0 (no repetition) to nearly 1 (a short phrase in a loop)."""
         return max(1 - self.distinct[-1], self._longest_share)
 
     @property
     def recurring_share(self) -> float:
-        """Words that came before, and the longest repeat: every human text has some of both."""
+        """Share of words seen before, plus the longest repeat; human text has some of both."""
         return 1 - self.distinct[0] + self._longest_share
 
     @property
@@ -63,6 +61,6 @@ def repetition(text: str) -> Repetition:
 
 
 def distinct(symbols: Sequence[str], n: int) -> float:
-    """Different n-grams over all n-grams; 1 if there is none."""
+    """Distinct n-grams over all n-grams; 1 if there are none."""
     grams = [tuple(symbols[start : start + n]) for start in range(len(symbols) - n + 1)]
     return len(set(grams)) / len(grams) if grams else 1.0

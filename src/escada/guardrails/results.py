@@ -1,4 +1,4 @@
-"""What the guardrails found of a run's samples: the one description of guardrails.json."""
+"""The result of the guardrails: the only description of guardrails.json."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Evidence = Literal["origin", "self_likelihood", "unlike_own", "stored", "sampler
 
 
 def in_words(value: float | None) -> str:
-    """A figure of a guardrail; a dash where there is none."""
+    """Format a guardrail's figure; a dash for None."""
     return "–" if value is None else f"{value:.3g}"
 
 
 class JudgedSamples(BaseModel):
-    """Which samples were judged.
+    """The samples that were judged.
 
     Attributes:
         sha256: of their file.
-        there: how many it holds.
-        judged: how many of them were read.
-        empty: without text.
+        there: number in the file.
+        judged: number judged.
+        empty: number without text.
     """
 
     sha256: str
@@ -38,15 +38,15 @@ class JudgedSamples(BaseModel):
 
 
 class GuardrailFound(BaseModel):
-    """One guardrail of the samples; for the first fields see `limits.Guardrail`.
+    """The result of one guardrail; see `limits.Guardrail` for the first fields.
 
     Attributes:
-        not_told_apart: controls that the limit was wanted to hold off, and cannot.
+        not_told_apart: wanted controls that the figure cannot tell apart.
         value: of the samples; None if nothing in them can be judged.
         limit: None if the controls leave no room for one.
-        calibration: where the limit comes from; None for a fixed one.
-        details: what a reader wants to see beside the value; `sample` counts from 0.
-        reason: of a verdict that says nothing.
+        calibration: None for a fixed limit.
+        details: to report with the value; `sample` counts from 0.
+        reason: why the verdict is `invalid` or `not applicable`.
     """
 
     model_config = ConfigDict(allow_inf_nan=False, validate_assignment=True)
@@ -69,7 +69,7 @@ class GuardrailFound(BaseModel):
     reason: str | None = None
 
     def judge(self, value: float | None) -> Literal["pass", "fail"] | None:
-        """The verdict on a figure by the limit; None if one of them is missing."""
+        """The verdict on a value; None if value or limit is missing."""
         if value is None or self.limit is None:
             return None
         beyond = value > self.limit if self.direction == "at most" else value < self.limit
@@ -77,25 +77,25 @@ class GuardrailFound(BaseModel):
 
     @property
     def limit_in_words(self) -> str:
-        """What passes: "at most 0.31"."""
+        """Such as "at most 0.31"."""
         return f"{self.direction} {in_words(self.limit)}"
 
 
 class ControlFound(BaseModel):
-    """What a control got from a guardrail."""
+    """The value and verdict of a control."""
 
     value: float | None
     verdict: Verdict | None = None
 
 
 class CauseFound(BaseModel):
-    """What probably happened where guardrails fail.
+    """A likely cause of failures.
 
     Attributes:
         cause: `uniform`, `another_writer`, `one_sign`, `loop`, `copy`, `language`, `mojibake`,
             `undertrained`, `too_little` or the name of a guardrail that fails alone.
-        text: a sentence with the figures that show it.
-        shown_by: the guardrails that fail by it.
+        text: a sentence with figures.
+        shown_by: the failing guardrails that it explains.
     """
 
     cause: str
@@ -104,22 +104,18 @@ class CauseFound(BaseModel):
 
 
 class GuardrailsResult(Result):
-    """All guardrails of a run's samples, and what the controls got from them.
+    """All guardrails of a run's samples, and of the controls.
 
     Attributes:
-        run: its name.
         weights: the checkpoint that wrote the samples.
-        samples: which they are.
-        vocabulary: ids of the tokenizer.
+        vocabulary: size of the tokenizer's vocabulary.
         log2_vocabulary: bits per token of uniform noise.
         held_out_bits_per_token: of the model on the test documents.
-        stored_bits_per_token: of the samples, as their file says.
-        guardrails: by name.
+        stored_bits_per_token: of the samples, as stated in their file.
         origin: whether the sampler could have drawn them.
         controls: by control and guardrail.
-        evidence: kinds that speak for another writer.
+        evidence: that the model did not write them.
         verdict: `pass`, `fail` or `invalid`.
-        causes: of the failures.
     """
 
     run: str = ""
@@ -137,7 +133,7 @@ class GuardrailsResult(Result):
     causes: list[CauseFound] = Field(default_factory=list[CauseFound])
 
     def figures(self) -> list[Figure]:
-        """The value of each that applies."""
+        """The values of the guardrails that apply."""
         return [
             Figure(name=one.name, value=one.value, unit=one.unit, ci95=one.ci95)
             for one in self.guardrails.values()
@@ -145,7 +141,7 @@ class GuardrailsResult(Result):
         ]
 
     def all_guardrails(self) -> dict[str, GuardrailFound]:
-        """Those of the texts, and the origin."""
+        """The guardrails of texts, and the origin."""
         return (
             self.guardrails if self.origin is None else {**self.guardrails, "origin": self.origin}
         )

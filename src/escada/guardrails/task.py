@@ -1,4 +1,4 @@
-"""The guardrails of a run: its samples, all controls, limits and verdicts, kept in its folder.
+"""The guardrails of a run's samples, stored in its folder.
 
 Subject(run, corpus).need(GUARDRAILS).verdict     # "pass", "fail" or "invalid"
 """
@@ -31,19 +31,19 @@ from escada.runs.checkpoint import Which
 
 NAME = "guardrails"
 MOST_SAMPLES = 100
-"""Of a longer file, as many, evenly spread, are judged."""
+"""Of a longer file, this many samples, evenly spaced, are judged."""
 CALIBRATION_SETS = 3
-"""Texts for the limits, in sets of as many as there are samples; more if the samples are few."""
+"""Sets of texts for the limits, each as large as the samples; more if the samples are few."""
 LEAST_CALIBRATION_TEXTS = 40
 CALIBRATION_SEED, CONTROL_SEED = 1, 2
 _PACKAGES = ("ftfy", "py3langid", "wordfreq")
 
 
 class Guardrails(Task[GuardrailsResult]):
-    """The samples in a run's folder, which are made first if there are none.
+    """The samples in a run's folder, generated first if there are none.
 
     Args:
-        also: modules with a guardrail beside those of escada, by their names.
+        also: module names of external guardrails.
 
     Raises:
         EscadaError: no such module, or one that offers no guardrail.
@@ -62,7 +62,7 @@ class Guardrails(Task[GuardrailsResult]):
         return read_samples(path)
 
     def is_done(self, subject: Subject) -> bool:
-        """Not without samples, which only `evaluate` makes."""
+        """False without samples, which only `evaluate` generates."""
         return subject.run.layout.samples.exists() and super().is_done(subject)
 
     def which(self, subject: Subject) -> Which:
@@ -70,7 +70,7 @@ class Guardrails(Task[GuardrailsResult]):
         return self._samples(subject).weights
 
     def depends_on(self, subject: Subject) -> Mapping[str, object]:
-        """The samples' file, and packages that decide words and languages."""
+        """The samples, and the packages that decide words and languages."""
         also = {name: code_hash(name, within=MEASURES) for name in self.also}
         return {
             "corpus": subject.corpus.hash,
@@ -80,11 +80,11 @@ class Guardrails(Task[GuardrailsResult]):
         }
 
     def sentence(self, found: GuardrailsResult) -> str:
-        """The verdict."""
+        """States the verdict."""
         return f"guardrails: {found.verdict}"
 
     def evaluate(self, subject: Subject) -> GuardrailsResult:
-        """Judge them."""
+        """Judge the samples."""
         return guard_samples(subject, self._samples(subject), list(self.also.values()))
 
 
@@ -106,11 +106,11 @@ def _guardrail(name: str) -> Guardrail:
 def guard_samples(
     subject: Subject, samples: SampleFile, also: Sequence[Guardrail] = ()
 ) -> GuardrailsResult:
-    """Judge samples, such as those of a file that `escada sample --json` printed.
+    """Judge samples, such as those that `escada sample --json` printed.
 
     Args:
         subject: the run that is said to have written them.
-        also: guardrails beside those of escada.
+        also: external guardrails.
 
     Raises:
         EscadaError: another corpus than the run's.
@@ -138,7 +138,7 @@ def guard_samples(
     calibration = controls.others(corpus, "validation", tokenizer, lengths * sets, CALIBRATION_SEED)
     calibration["own"] = [one for texts in own_for_limits for one in texts]
     checked = controls.others(corpus, "test", tokenizer, lengths, CONTROL_SEED) | {"own": own}
-    # All texts together, so that the training text is read once.
+    # All texts at once, so that the training text is read once.
     groups = [samples.continuations, *calibration.values(), *checked.values()]
     training = (document.text for document in corpus.documents("train"))
     texts = [one for group in groups for one in group]

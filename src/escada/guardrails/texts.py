@@ -1,7 +1,7 @@
-"""What is judged: continuations of prompts, a model's from a file of samples or a control's.
+"""The texts to judge: continuations of prompts, from a file of samples or a control.
 
-Only the text of a file is believed. Its tokens are made again from the text, because the file may
-come from a sampler that is broken: what such a sampler says of its own tokens is worth nothing.
+Only the text of a file is trusted. It is tokenized again, because the file may come from a broken
+sampler, whose own tokens prove nothing.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ MAKE_SAMPLES = "make one with: escada sample RUN --json"
 
 @dataclass(frozen=True, slots=True)
 class SampleText:
-    """A text that goes on from a prompt.
+    """A continuation of a prompt.
 
     Attributes:
-        prompt: what stands before it.
-        text: what is judged.
+        text: the continuation, which is judged.
         finished: whether the writer ended it; otherwise it was cut off.
-        source: of a control's document; empty for a model's.
-        stored_bits_per_token: what the file of samples says; None if it says nothing.
-        stored_tokens: how many of them, likewise.
+        source: of a control's document; empty for a model's text.
+        stored_bits_per_token: as stated in the file of samples; None if absent.
+        stored_tokens: likewise.
     """
 
     prompt: str
@@ -44,28 +43,27 @@ class SampleText:
 
     @property
     def stored_bits(self) -> float | None:
-        """What the file says that the whole text cost; None if it says nothing."""
+        """The cost of the whole text as stated in the file; None if absent."""
         if self.stored_bits_per_token is None or self.stored_tokens is None:
             return None
         return self.stored_bits_per_token * self.stored_tokens
 
 
 def without_cut_character(text: str) -> str:
-    """A text that was cut off, without the bytes of a character that the cut divided.
+    """Remove the bytes of an incomplete character at the end of a text that was cut off.
 
-    They decode to U+FFFD. Elsewhere in a text U+FFFD is the writer's fault, and stays.
+    They decode to U+FFFD. Elsewhere U+FFFD was written by the model, and is kept.
     """
     return text.rstrip(REPLACEMENT)
 
 
 @dataclass(frozen=True, slots=True)
 class SampleFile:
-    """A model's samples and how they are said to have been made.
+    """A model's samples and their settings.
 
     Attributes:
-        continuations: at least one; those that hold no text are still among them.
-        max_tokens: most tokens of one; a sample of as many was cut off.
-        seed: of the random streams.
+        continuations: at least one; includes empty ones.
+        max_tokens: limit per sample; a sample of this length was cut off.
         weights: the checkpoint that wrote them.
         sha256: of the file.
     """
@@ -103,7 +101,7 @@ class _Table(BaseModel):
 
 
 def read_samples(path: Path) -> SampleFile:
-    """Read a run's `samples.json`, or what `escada sample --json` printed.
+    """Read a run's `samples.json`, or the output of `escada sample --json`.
 
     Raises:
         EscadaError: missing, not such a file, or without any text.
@@ -136,7 +134,7 @@ def read_samples(path: Path) -> SampleFile:
 
 
 def stored_bits_per_token(continuations: Sequence[SampleText]) -> float | None:
-    """What the file says of all samples together; None if it is silent on some."""
+    """Bits per token of all samples as stated in the file; None if missing for some."""
     bits = tokens = 0.0
     for one in continuations:
         if one.stored_bits is None or one.stored_tokens is None:

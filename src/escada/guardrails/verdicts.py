@@ -1,6 +1,6 @@
-"""From measured texts to verdicts: what passes, what fails, and what cannot be said.
+"""From measured texts to verdicts.
 
-Limits can be laid over a stored result later (`with_roadmap_limits`) without measuring anything.
+Fixed limits can be applied to a stored result without measuring again (`with_roadmap_limits`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Texts = Sequence[TextMeasures]
 Controls = Mapping[str, Mapping[str, ControlFound]]
 
 ROADMAP_LIMITS = {"byte_fallback_ratio": 0.03, "short_piece_ratio": 0.12}
-"""What the roadmap asks of samples, whatever the tokenizer."""
+"""The roadmap's limits for samples, whatever the tokenizer."""
 
 
 def judge(
@@ -34,12 +34,11 @@ def judge(
     """Judge samples.
 
     Args:
-        about: fields of the result that say what is judged.
-        samples: of the model.
-        calibration: texts of each control, by name, for the limits.
-        controls: as many texts of each as there are samples, for the check.
-        set_texts: texts of a set.
-        also: guardrails beside those of escada.
+        about: identifying fields of the result.
+        calibration: texts of each control, by name, to set the limits.
+        controls: as many texts of each control as there are samples, for the check.
+        set_texts: texts per set.
+        also: external guardrails.
     """
     found: dict[str, GuardrailFound] = {}
     values: dict[str, dict[str, ControlFound]] = {name: {} for name in controls}
@@ -77,7 +76,7 @@ def judge(
 
 
 def _concluded(found: GuardrailsResult) -> GuardrailsResult:
-    """With its verdict and causes: `fail` if any guardrail fails; else `pass` if any passes."""
+    """Add verdict and causes: `fail` if any guardrail fails; else `pass` if any passes."""
     verdicts = {one.verdict for one in found.all_guardrails().values()}
     verdict = next((v for v in ("fail", "pass") if v in verdicts), "invalid")
     return found.model_copy(update={"verdict": verdict, "causes": name_causes(found)})
@@ -86,8 +85,7 @@ def _concluded(found: GuardrailsResult) -> GuardrailsResult:
 def with_roadmap_limits(found: GuardrailsResult) -> GuardrailsResult:
     """The same result under the roadmap's fixed limits.
 
-    Human text contradicts them for most tokenizers; then they are invalid, as any other limit would
-    be.
+    Human text contradicts them for most tokenizers, which makes them invalid like any other limit.
     """
     found = found.model_copy(deep=True)
     for name, limit in ROADMAP_LIMITS.items():
@@ -99,7 +97,7 @@ def with_roadmap_limits(found: GuardrailsResult) -> GuardrailsResult:
 
 
 def _settle(one: GuardrailFound, controls: Controls) -> None:
-    """Write the verdicts of a guardrail's controls and, if they do not contradict, its own."""
+    """Set the verdicts of a guardrail's controls and, unless they contradict it, its own."""
     for values in controls.values():
         values[one.name].verdict = one.judge(values[one.name].value)
     one.reason = _contradiction(one, controls)
@@ -113,7 +111,7 @@ def _settle(one: GuardrailFound, controls: Controls) -> None:
 
 
 def _contradiction(one: GuardrailFound, controls: Controls) -> str | None:
-    """Why the guardrail is ignored; None if it is not."""
+    """Why the guardrail is invalid; None if it is not."""
     edge = one.calibration
     if edge is not None and edge.value is None:
         worst, best = edge.worst_that_must_pass, edge.best_that_must_fail
@@ -136,7 +134,7 @@ def _contradiction(one: GuardrailFound, controls: Controls) -> str | None:
 
 
 def _details(name: str, samples: Texts) -> dict[str, object]:
-    """What a reader wants to see beside the value; `sample` counts from 0."""
+    """Details to report with the value; `sample` counts from 0."""
     if name == "repetition":
         worst = max(range(len(samples)), key=lambda i: samples[i].repetition.repeated_share)
         repetition = samples[worst].repetition
