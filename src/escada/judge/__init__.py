@@ -1,8 +1,7 @@
-"""A language model as judge of the rungs' samples, and what its hidden controls say of the judge.
+"""A language model as judge of the rungs' samples, and what hidden controls say of the judge.
 
-A judge's opinion is worth what the judge is worth, so every review carries its own test: human text
-and noise are mixed in as if they were rungs, every pair is asked in both orders, and a judge that
-fails is called unreliable in its own verdict.
+Every review tests its judge: human text and noise are mixed in as if they were rungs, every pair is
+asked in both orders, and a judge that fails is called unreliable in its own verdict.
 
     review.py         a review from runs to verdict: start here
     panel.py          who is compared, and the texts that are shown

@@ -1,4 +1,4 @@
-"""From an endpoint's answers to what they say of the rungs and of the judge. Nothing is asked here.
+"""Compute findings from an endpoint's answers; sends no requests.
 
 findings = endpoint_findings(panel, judge, journal, counts, seed=0)
 """
@@ -34,12 +34,12 @@ from escada.judge.verdict import (
 )
 
 SCORES = {"A": 1.0, "empate": 0.5, "B": 0.0}
-"""Of the text that was shown first, by preference."""
+"""Score of the text shown first, by preference."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """A journal's usable answers, found by what was asked."""
+    """A journal's valid answers, looked up by question."""
 
     judge: Judge
     journal: Journal
@@ -47,7 +47,7 @@ class Answers:
     def marks(
         self, opening: Opening, texts: Mapping[str, str], name: str
     ) -> dict[str, float] | None:
-        """Of one text: the three, and `overall`, their mean."""
+        """Marks of one text: the three, and `overall`, their mean."""
         key = question(self.judge, opening, texts, name).key
         if key not in self.journal.answers:
             return None
@@ -60,26 +60,26 @@ class Answers:
     def preferences(
         self, opening: Opening, texts: Mapping[str, str], one: str, other: str
     ) -> list[str | None]:
-        """Of two texts: shown in this order, and swapped."""
+        """Preferences between two texts: shown in this order, and swapped."""
         keys = (question(self.judge, opening, texts, *o).key for o in ((one, other), (other, one)))
         found = [self.journal.answers.get(key) for key in keys]
         return [one.preference if isinstance(one, PairAnswer) else None for one in found]
 
 
 def score_of_both(there: str, back: str) -> float:
-    """Of the text that was shown first there and second when swapped."""
+    """Score of a text from both orders, given the preference when it was shown first (`there`)."""
     return (SCORES[there] + 1 - SCORES[back]) / 2
 
 
 def endpoint_findings(
     panel: Panel, judge: Judge, journal: Journal, counts: Counts, *, seed: int = 0
 ) -> Findings:
-    """What the answers decide of a verdict."""
+    """Evaluate the answers of a review."""
     answers = Answers(judge, journal)
     places = {entrant.name: place for place, entrant in enumerate(panel.entrants)}
     marks: dict[str, dict[str, dict[str, float]]] = {name: {} for name in places}
     games: list[Game] = []
-    choices: list[tuple[str, str]] = []  # openings and preferences; these are without noise
+    choices: list[tuple[str, str]] = []  # openings and preferences, without pairs that have noise
     pairs = decided = contradicted = 0
     for opening in panel.openings:
         texts = panel.texts(opening.id)
@@ -92,7 +92,7 @@ def endpoint_findings(
             if needs_judgement:
                 choices += [(opening.id, c) for c in (there, back) if c is not None]
             if there is None or back is None:
-                continue  # one order alone would carry the bias towards a position
+                continue  # one order alone would carry the position bias
             score = score_of_both(there, back)
             games.append(Game(opening.id, stratum(opening), places[one], places[other], score))
             if needs_judgement:
@@ -171,7 +171,7 @@ def _position_bias(choices: list[tuple[str, str]], seed: int) -> PositionBias:
 
 
 def _probes(panel: Panel, answers: Answers, seed: int) -> tuple[Probes, Margin]:
-    """What the better texts won, and how far human text's marks are above shuffled words'."""
+    """Shares won by the better texts, and the marks of human text minus those of shuffled words."""
     shares: dict[str, ProbeShare] = {}
     for kind, pair in PROBE_PAIRS.items():
         asked = [answers.preferences(one.opening, one.texts, *pair) for one in panel.probes]

@@ -1,9 +1,8 @@
-"""A limit in calls and in money, never passed: each call is paid for before it is made.
+"""A limit on calls and cost that is never exceeded: cost is reserved before each call.
 
-What a call will cost is not known before its reply, so the most that it can cost is reserved: a
-token for every byte of the question, and all the output that is allowed. The reply's own count then
-takes the reservation's place. A call that may have been billed without a reply keeps its
-reservation.
+The cost of a call is unknown before its reply, so its maximum is reserved: one token per byte of
+the question, and the full output limit. The reply's token counts then replace the reservation. A
+call that may have been billed without a reply keeps its reservation.
 """
 
 from __future__ import annotations
@@ -15,29 +14,28 @@ from escada.judge.endpoint import Tokens
 from escada.judge.questions import Judge, Question, again_message
 
 OVERHEAD_TOKENS = 200
-"""Of the chat template and the schema, at most."""
+"""Maximum for the chat template and the schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPrices:
-    """US dollars for a million tokens."""
+    """US dollars per million tokens."""
 
     input: float
     output: float
 
     def usd(self, tokens: Tokens) -> float:
-        """Price of so many tokens."""
+        """Price of these tokens."""
         return (tokens.input * self.input + tokens.output * self.output) / 1e6
 
 
 @dataclass
 class CallBudget:
-    """The limits of one invocation, and what is left of them.
+    """The limits of one invocation, and the use so far.
 
     Attributes:
-        max_calls: of the endpoint, failed ones included; None: no limit.
+        max_calls: includes failed calls; None: no limit.
         max_usd: needs prices; None: no limit.
-        calls: made so far.
         usd: spent or reserved so far.
     """
 
@@ -55,7 +53,7 @@ class CallBudget:
             )
 
     def reserve(self, question: Question, judge: Judge) -> float | None:
-        """Take a call out of the budget: what it may cost, or None when that is too much."""
+        """Reserve a call and return its maximum cost; None if it would exceed the budget."""
         if self.max_calls is not None and self.calls >= self.max_calls:
             return None
         most = self._most(question, judge)
@@ -66,7 +64,7 @@ class CallBudget:
         return most
 
     def settle(self, reserved: float, tokens: Tokens | None) -> None:
-        """Put what a call cost in the place of what was reserved for it; None: it is not known."""
+        """Replace a reservation by the actual cost; None: unknown, the reservation stays."""
         if self.prices is not None and tokens is not None:
             self.usd += self.prices.usd(tokens) - reserved
 

@@ -1,18 +1,18 @@
-"""All calls of a review: a few at a time, tried again when that may help, stopped in order.
+"""All calls of a review: concurrency, retries, stopping.
 
     reason = asyncio.run(JudgeClient(endpoint, journal, settings).ask(questions))
 
-Retries are made here and nowhere else. A call that may succeed later is repeated after a wait that
-doubles each time, with jitter, and is never shorter than the server asked for; when one call is
-told to wait, all wait. A question that fails so too often ends the review: the endpoint is down,
-which says nothing of the question. A reply of another form is asked for again a few times and then
-given up. Each call leaves a line in the journal, so a review can stop anywhere.
+All retries are made here. A retryable error is retried after an exponentially growing wait with
+jitter, never shorter than the server's Retry-After, during which all calls wait. Too many such
+errors on one question end the review: the endpoint is down. An invalid answer is requested again a
+few times, then the question is given up. Each call is recorded in the journal, so a review can stop
+at any point.
 
-Until the first answer one question is sent at a time: an address that is not a chat API, a model
-that is not there or thinks beyond the limit is noticed after a few calls, and said.
+Until the first answer, questions are sent one at a time, so that a wrong address, a missing model
+or a too small output limit is reported after a few calls.
 
-Stopping (Ctrl-C, the budget, an error) means that no new question is sent; replies on their way are
-waited for, since they are paid for. A second Ctrl-C drops them.
+Stopping (Ctrl-C, the budget, an error) means that no new question is sent; pending replies are
+awaited, since they are paid for. A second Ctrl-C drops them.
 """
 
 from __future__ import annotations
@@ -43,24 +43,23 @@ from escada.signals import on_stop
 
 Stop = Literal["done", "budget", "interrupted"]
 RECORDED_CHARACTERS = 2000
-"""Of a malformed reply."""
+"""Limit of a recorded malformed reply."""
 REFUSALS_BEFORE_ANY_ANSWER = 4
-"""That end a review: then it is the request that is wrong, not a question."""
+"""Refusals that end a review: then the request is wrong, not the question."""
 USELESS_BEFORE_ANY_ANSWER = 6
-"""Replies that are no answer, likewise: two questions, asked three times each."""
+"""Invalid replies that end a review: two questions, three attempts each."""
 SHOWN_CHARACTERS = 200
-"""Of a reply that ends a review."""
+"""Limit of the reply quoted in the error message."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to go on with a call that does not get through.
+    """When to retry a failed call, and for how long.
 
     Attributes:
-        attempts: calls of one question, the first included.
-        first_wait_seconds: before the second; doubled each time.
-        longest_wait_seconds: that doubling leads to; and beyond which a server's own wish ends the
-            review.
+        attempts: maximum calls per question, including the first.
+        first_wait_seconds: before the second call; doubled each time.
+        longest_wait_seconds: limit of the doubled waits; a longer Retry-After ends the review.
     """
 
     attempts: int = 8
@@ -68,14 +67,14 @@ class RetryPolicy:
     longest_wait_seconds: float = 120.0
 
     def wait_seconds(self, failures: int, asked_for: float | None, jitter: float) -> float:
-        """Before the next call, after so many failures; `jitter` from 0 to 1 halves it at most."""
+        """Wait after this many failures; `jitter`, 0 to 1, shortens the wait by up to a half."""
         doubled = min(self.first_wait_seconds * 2 ** (failures - 1), self.longest_wait_seconds)
         return max(asked_for or 0.0, doubled * (1 - jitter / 2))
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewProgress:
-    """Where a review is: questions settled of all, and the pace of this invocation."""
+    """Questions settled, and the rate of this invocation."""
 
     settled: int
     total: int
@@ -84,24 +83,22 @@ class ReviewProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """At this pace; None before the first answer."""
+        """Estimated from the rate; None before the first answer."""
         return (self.total - self.settled) / self.per_second if self.per_second else None
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a review is made; none of it decides an answer but `prompts` and `seed`.
+    """Settings of a review; only `prompts` and `seed` can change an answer.
 
     Attributes:
-        prompts: stored samples of each run to judge; None: all.
-        seed: of held-out openings, noise, the order of questions, and the bootstrap.
-        device: for what runs write, and for a reference.
-        concurrency: calls at a time.
-        timeout_seconds: of a call.
-        retry_policy: for calls that fail.
+        prompts: number of stored samples of each run to judge; None: all.
+        seed: for held-out openings, noise, the order of questions, and the bootstrap.
+        device: for generating samples, and for a reference.
+        concurrency: simultaneous calls.
+        timeout_seconds: per call.
         budget: of this invocation.
-        progress: told where the review is.
-        say: told what a person should know.
+        say: gets messages for the user.
     """
 
     prompts: int | None = None
@@ -116,11 +113,10 @@ class Settings:
 
 
 class JudgeClient:
-    """One invocation's calls. `ask` is used once.
+    """The calls of one invocation; `ask` may be called once.
 
     Args:
-        journal: open; every call is recorded there.
-        settings: of the review.
+        journal: open; records every call.
     """
 
     def __init__(self, endpoint: Endpoint, journal: Journal, settings: Settings) -> None:
@@ -130,24 +126,24 @@ class JudgeClient:
         self._stopping, self._came_back = asyncio.Event(), asyncio.Event()
         self._stop: Stop = "done"
         self._error: EscadaError | None = None
-        self._not_before = 0.0  # until when the server asked all calls to wait
+        self._not_before = 0.0  # no call before this time, by the server's Retry-After
         self._in_flight = self._retries = 0
         self._answered = self._refusals = self._useless = 0
 
     async def ask(self, questions: Sequence[Question]) -> Stop:
-        """Ask what has no answer yet.
+        """Ask the questions that have no answer yet.
 
         Returns:
             Why it ended: `done`, `budget` or `interrupted`.
 
         Raises:
-            EscadaError: the endpoint is down or wants something else; what was answered is kept.
+            EscadaError: the endpoint is down or rejects the requests; earlier answers are kept.
         """
         self._began = time.monotonic()
         self._total = len(questions)
         self._queue.extend(q for q in questions if not self.journal.settled(q.key))
         self._settled = self._total - len(self._queue)
-        for event in self.journal.events:  # what this server refused in an earlier invocation
+        for event in self.journal.events:  # what this server refused in earlier invocations
             if event.part is not None and event.base_url == self.endpoint.address.url:
                 self.endpoint.dropped.add(event.part)
         self._report()
@@ -175,13 +171,13 @@ class JudgeClient:
                 self._stopping.set()
 
     async def _settle(self, question: Question) -> None:
-        """Ask one question until it has an answer, is given up, or all stops."""
+        """Ask one question until it is answered or given up, or the review stops."""
         failures = 0
         while not self.journal.settled(question.key):
             while (
                 early := self._not_before - time.monotonic()
             ) > 0 and not self._stopping.is_set():
-                await self._pause(early)  # meanwhile another call may have been told to wait longer
+                await self._pause(early)  # another call may extend the wait meanwhile
             if self._stopping.is_set():
                 return
             reserved = await self._reserve(question)
@@ -197,7 +193,7 @@ class JudgeClient:
         self._report()
 
     async def _reserve(self, question: Question) -> float | None:
-        """Take a call out of the budget; calls on their way may yet cost less than was reserved."""
+        """Reserve a call; pending calls may still release part of their reservations."""
         while (reserved := self.budget.reserve(question, self.endpoint.judge)) is None:
             if not self._in_flight:
                 return None
@@ -206,10 +202,10 @@ class JudgeClient:
         return reserved
 
     async def _call(self, question: Question, reserved: float) -> None:
-        """One call and its line in the journal.
+        """Make one call and record it.
 
         Raises:
-            RetryableError: recorded; worth another try.
+            RetryableError: recorded.
         """
         event = Event(
             event="failed",
@@ -252,7 +248,7 @@ class JudgeClient:
                 raise ValueError(reply.problem)
             event.answer = read_answer(event.kind, reply.text)
         except ValueError as error:
-            # a page before any answer is the address's fault, and not held against the question
+            # a web page before any answer: the address is wrong, so the question loses no attempt
             if self._answered or not reply.elsewhere:
                 event.event = "malformed"
             event.text = reply.text[:RECORDED_CHARACTERS]
@@ -266,10 +262,10 @@ class JudgeClient:
             self.journal.append(event)
 
     def _stop_if_useless(self, reply: Reply, reason: str) -> None:
-        """End a review whose first replies are all no answers, before it has cost more.
+        """End a review whose first replies are all invalid, before it costs more.
 
         Raises:
-            EscadaError: that is so; the message says what came back.
+            EscadaError: quotes the reply.
         """
         began = self.endpoint.scrub(" ".join(reply.text.split()))[:SHOWN_CHARACTERS]
         came_back = f"; it began: {began}" if began else ""
@@ -296,10 +292,10 @@ class JudgeClient:
         )
 
     def _refused(self, event: Event, refusal: RefusedError) -> None:
-        """Leave out what the server refuses; a question that it refuses as such is given up."""
+        """Drop the part that the server refuses, or count a refusal of the question itself."""
         part, reason, url = refusal.part, refusal.reason, self.endpoint.address.url
         if part is None and not self._answered:
-            part = form_part(self.endpoint.dropped)  # some servers do not say what they refuse
+            part = form_part(self.endpoint.dropped)  # some servers do not name what they refuse
         if part is not None:
             self._record(event, reason)
             if part not in self.endpoint.dropped:
@@ -309,7 +305,7 @@ class JudgeClient:
                 self.settings.say(f"The server refuses {part}; going on without it ({reason})")
             return
         self._refusals += 1
-        # before anything was answered, the fault may be the request's: that is not held against it
+        # before any answer the request may be at fault, so the question loses no attempt
         if self._answered:
             event.event = "refused"
         self._record(event, reason)
@@ -317,10 +313,10 @@ class JudgeClient:
             raise EscadaError(f"the endpoint refuses every question ({reason})", where=url)
 
     async def _wait_for(self, error: RetryableError, failures: int) -> None:
-        """Wait before another try, with all others if the server asked for it.
+        """Wait before a retry; if the server requested it, all calls wait.
 
         Raises:
-            EscadaError: tried often enough, or the server asks for too long a wait.
+            EscadaError: too many failures, or too long a Retry-After.
         """
         policy, asked_for = self.settings.retry_policy, error.wait_seconds
         problem = None
@@ -341,7 +337,7 @@ class JudgeClient:
         await self._pause(policy.wait_seconds(failures, asked_for, random.random()))
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, but not beyond the wish to stop."""
+        """Sleep, unless the review is stopping."""
         if seconds > 0:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), seconds)
@@ -358,7 +354,7 @@ class JudgeClient:
 
     @contextlib.contextmanager
     def _interruptions(self) -> Generator[None]:
-        """The first Ctrl-C (or SIGTERM) asks to stop; a second one stops at once."""
+        """The first Ctrl-C (or SIGTERM) stops gracefully; a second one cancels."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
 

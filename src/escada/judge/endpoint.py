@@ -1,21 +1,20 @@
-"""One call of an OpenAI-compatible endpoint.
+"""One call to an OpenAI-compatible endpoint.
 
     endpoint = Endpoint(base_url, judge, timeout_seconds=120)
     reply = await endpoint.ask(question, attempt=1)
 
-A call ends in one of four ways: a `Reply`, whose text may still be no answer; `RetryableError`,
-which is worth another try (429, 5xx, time-outs, connections that break); `RefusedError`, the server
-will not take this request; or an `EscadaError`, nothing more can be had here (no such model, no
-permission). The openai client brings transport, authentication and error classes; retries are made
-in `client`, which records every call.
+A call returns a `Reply`, whose text may still be invalid, or raises `RetryableError` (429, 5xx,
+time-outs, broken connections), `RefusedError` (the server rejects this request) or `EscadaError`
+(every call will fail: no such model, no permission). The openai client provides transport,
+authentication and error classes; retries are made in `client`, which records every call.
 
-Some servers refuse a part of the request: a temperature, the name of the limit, or the form of the
-answer, which is asked for as a JSON schema, else as a JSON object (with the schema, which some
-servers enforce), else in words only. Such a `RefusedError` names the part, and
-whoever calls adds it to `Endpoint.dropped`, and records that.
+Some servers reject a part of the request: the temperature, the name of the output limit, or the
+response format, which is a JSON schema, else a JSON object (with the schema, which some servers
+enforce), else described in words only. `RefusedError` then names the part, and the caller adds it
+to `Endpoint.dropped`.
 
-The key comes from the environment only, is held by the openai client, and every text that comes
-from the server or an error passes `Endpoint.scrub` before anything else sees it.
+The API key comes from the environment and is held by the openai client only. All text from the
+server or an error passes through `Endpoint.scrub`.
 """
 
 from __future__ import annotations
@@ -41,18 +40,18 @@ if TYPE_CHECKING:
     from openai import APIStatusError
 
 KEY_VARIABLES = ("ESCADA_JUDGE_API_KEY", "OPENAI_API_KEY")
-"""Where the key is looked for; the first that is set counts, and an empty one means no key."""
+"""Environment variables for the key; the first that is set wins, and an empty one means no key."""
 LEAST_SECRET = 6
-"""Characters. Shorter "keys" are placeholders for local servers, and words of ordinary text."""
+"""In characters. Shorter keys are placeholders for local servers, and occur in ordinary text."""
 HIDDEN = "[hidden]"
 CUT_OFF = "cut off at --max-output-tokens"
 
 Part = Literal["json_schema", "json_object", "temperature", "max_tokens"]
-"""What a request can do without, `json_schema` before `json_object`."""
+"""Optional parts of a request; `json_schema` is dropped before `json_object`."""
 Form = Literal["json_schema", "json_object", "words"]
-"""How the form of an answer is asked for."""
+"""How the response format is requested."""
 TEXT_PARTS = ("text", "output_text")
-"""Types of the parts of a message that hold the answer."""
+"""Types of message parts that hold the answer."""
 _FORM_SIGNS = ("response_format", "json_schema", "json_object", "json schema", "structured output")
 
 _UNKNOWN_MODEL = re.compile(
@@ -64,22 +63,22 @@ _UNKNOWN_MODEL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An endpoint's address, divided: `url` is without the query and is what may be recorded."""
+    """An endpoint's address; `url` has no query, so it may be recorded."""
 
     url: str
     query: dict[str, str]
 
 
 def read_address(base_url: str) -> Address:
-    """Check a base URL.
+    """Parse and check a base URL.
 
     Raises:
-        EscadaError: it is no http(s) address, or carries a user or password. The message does not
-            repeat it, since it may hold one.
+        EscadaError: not an http(s) address, or one with a user or password; the message does not
+            repeat it.
     """
     try:
         parts = urlsplit(base_url)
-        _ = parts.port  # read for its check
+        _ = parts.port  # raises ValueError if invalid
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("not http")
     except ValueError:
@@ -96,7 +95,7 @@ def read_address(base_url: str) -> Address:
 
 
 def key_from_environment() -> str | None:
-    """The API key, if there is one."""
+    """The API key; None if there is none."""
     for name in KEY_VARIABLES:
         if name in os.environ:
             return os.environ[name].strip() or None
@@ -105,7 +104,7 @@ def key_from_environment() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """As the server counted them."""
+    """Token counts reported by the server."""
 
     input: int
     output: int
@@ -116,11 +115,11 @@ class Reply:
     """A response of the server.
 
     Attributes:
-        text: that the model wrote, or the whole response if that is no chat completion.
-        tokens: None if the server does not count them.
-        form: how the form of the answer was asked for.
-        problem: why `text` cannot be a whole answer; None if it may be one.
-        elsewhere: it does not come from a chat API at all, but is a web page.
+        text: written by the model, or the whole response if that is no chat completion.
+        tokens: None if not reported.
+        form: how the response format was requested.
+        problem: why `text` cannot be a complete answer; None if it may be one.
+        elsewhere: it is a web page, not from a chat API.
     """
 
     text: str
@@ -132,12 +131,12 @@ class Reply:
 
 @dataclass(eq=False)
 class RetryableError(Exception):
-    """The call failed, and another may succeed.
+    """A failed call that may succeed later.
 
     Attributes:
         reason: short, scrubbed.
-        wait_seconds: as the server asked for; None if it did not.
-        maybe_billed: the server may have done the work.
+        wait_seconds: requested by the server; None if it did not.
+        maybe_billed: the server may have processed the request.
     """
 
     reason: str
@@ -147,7 +146,7 @@ class RetryableError(Exception):
 
 @dataclass(eq=False)
 class RefusedError(Exception):
-    """The server will not take this request; `part` is what it names as the reason, if it does."""
+    """The server rejects this request; `part` is the part that it names, if any."""
 
     reason: str
     part: Part | None
@@ -159,7 +158,7 @@ class _Usage(BaseModel):
 
 
 class _Part(BaseModel):
-    """Of a message that comes in parts; those of another type than text are thinking or media."""
+    """One part of a multi-part message; types other than text are thinking or media."""
 
     type: str
     text: str | None = None
@@ -173,7 +172,7 @@ class _Message(BaseModel):
 
     @property
     def text(self) -> str:
-        """What was answered; parts of text are joined, and thinking is left out."""
+        """The answer: text parts are joined, thinking is left out."""
         if isinstance(self.content, list):
             return "".join(part.text or "" for part in self.content if part.type in TEXT_PARTS)
         return self.content or ""
@@ -199,12 +198,11 @@ class _Completion(BaseModel):
 
 
 class Endpoint:
-    """An endpoint that questions are put to; nothing is sent before `ask`.
+    """A chat endpoint; nothing is sent before `ask`.
 
     Args:
         base_url: see `read_address`.
-        judge: the model there.
-        timeout_seconds: of a call.
+        timeout_seconds: per call.
 
     Raises:
         EscadaError: see `read_address`; or the openai package is missing.
@@ -215,22 +213,22 @@ class Endpoint:
         self.judge = judge
         self.timeout_seconds = timeout_seconds
         self.dropped: set[Part] = set()
-        """What every later request does without."""
+        """Parts left out of all later requests."""
         try:
             import openai
         except ImportError as error:
             raise EscadaError(
                 "the judge needs the openai package", fix="pip install 'escada[judge]'"
             ) from error
-        # its debug log, switched on by OPENAI_LOG, shows whole requests, and replies unscrubbed
+        # its debug log (OPENAI_LOG) shows whole requests, and unscrubbed replies
         logging.getLogger("openai").setLevel(logging.WARNING)
         key = key_from_environment()
         self._client = openai.AsyncOpenAI(
             base_url=self.address.url,
-            api_key=key or "none",  # the client insists on one
+            api_key=key or "none",  # required by the client
             default_query=self.address.query,
-            max_retries=0,  # retries are made in one place, client.py
-            timeout=None,  # that of `asyncio` in `ask` covers the whole call
+            max_retries=0,  # retries are made in client.py
+            timeout=None,  # `ask` has a time-out for the whole call
         )
         secrets = {s for s in (key or "", *self.address.query.values()) if len(s) >= LEAST_SECRET}
         self._secrets = sorted(secrets, key=len, reverse=True)
@@ -240,28 +238,28 @@ class Endpoint:
         await self._client.close()
 
     def scrub(self, text: str) -> str:
-        """The text without any secret."""
+        """Hide secrets in a text."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return text
 
     async def ask(self, question: Question, attempt: int) -> Reply:
-        """One call; see the module for how it may end.
+        """Make one call.
 
         Raises:
-            RetryableError: another try may help.
-            RefusedError: it will not, as the request is.
-            EscadaError: no call to this endpoint will.
+            RetryableError: a retry may succeed.
+            RefusedError: the request as it is will not succeed.
+            EscadaError: no call to this endpoint will succeed.
         """
         import openai
 
-        dropped = frozenset(self.dropped)  # another call may add to it meanwhile
+        dropped = frozenset(self.dropped)  # other calls may add to it meanwhile
         create: Any = self._client.chat.completions.with_raw_response.create
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 response = await create(**self._request(question, attempt, dropped))
         except TimeoutError:
-            # `from None`: the chain would print the request of the client in a traceback
+            # `from None`: a chained traceback would print the request
             raise RetryableError("no answer in time", maybe_billed=True) from None
         except openai.APIConnectionError as error:
             cause = type(error.__cause__ or error).__name__
@@ -291,7 +289,7 @@ class Endpoint:
         return request
 
     def _of_status(self, error: APIStatusError, dropped: frozenset[Part]) -> Exception:
-        """What an HTTP status other than success means."""
+        """The exception for an HTTP status other than success."""
         status, where = error.status_code, self.address.url
         message = error.message.removeprefix(f"Error code: {status} - ")
         said = self.scrub(" ".join(message.split()))[:300]
@@ -303,7 +301,7 @@ class Endpoint:
                 fix="set " + " or ".join(KEY_VARIABLES),
             )
         unknown_model = error.code in ("model_not_found", "invalid_model", "model_not_exist") or (
-            status in (400, 422) and _UNKNOWN_MODEL.search(said)  # some do not give a code
+            status in (400, 422) and _UNKNOWN_MODEL.search(said)  # some servers give no code
         )
         if status == 404 or unknown_model:
             return EscadaError(
@@ -319,7 +317,7 @@ class Endpoint:
             )
         part = _named_part(error.message, dropped)
         if status >= 500 and part in ("json_schema", "json_object"):
-            return RefusedError(reason, part)  # some servers call it a fault of their own
+            return RefusedError(reason, part)  # some servers report it as a 5xx
         if status in (408, 409, 425, 429) or status >= 500:
             return RetryableError(reason, _retry_after(error.response.headers.get("retry-after")))
         return RefusedError(reason, part)
@@ -343,20 +341,20 @@ def _read(body: str, form: Form) -> Reply:
 
 
 def _form(dropped: Set[Part]) -> Form:
-    """How the form of an answer is asked for."""
+    """How the response format is requested."""
     if "json_schema" not in dropped:
         return "json_schema"
     return "words" if "json_object" in dropped else "json_object"
 
 
 def form_part(dropped: Set[Part]) -> Part | None:
-    """What to drop so that less of a form is asked for; None when it is in words already."""
+    """The next part to drop to relax the response format; None if it is in words already."""
     form = _form(dropped)
     return None if form == "words" else form
 
 
 def _named_part(said: str, dropped: frozenset[Part]) -> Part | None:
-    """The part of the request that a refusal names, if it was still in it."""
+    """The part of the request that a refusal names, unless already dropped."""
     said = said.lower()
     if any(sign in said for sign in _FORM_SIGNS) and (part := form_part(dropped)):
         return part

@@ -1,7 +1,7 @@
 """Intervals of means over a judge's openings: percentile bootstrap (Efron 1979), SciPy's.
 
-Openings are many, much alike in size and drawn apart, which is what this needs; documents are not
-(`escada.evaluation.statistics`).
+The bootstrap suits openings, which are many, similar in size and independent; for documents see
+`escada.evaluation.statistics`.
 
     N  items     G  openings
 """
@@ -29,17 +29,13 @@ def ratio_interval(
     resamples: int = 2000,
     level: float = 0.95,
 ) -> Interval | None:
-    """Percentiles of resampled ratios of sums, such as nats over bytes or right answers over pairs.
+    """Bootstrap interval of a ratio of sums, such as nats over bytes or right answers over pairs.
 
-    Openings whose denominators sum to 0 have no figure of their own and are not drawn.
+    Openings whose denominators sum to 0 are left out.
 
     Args:
-        openings: of each item.
-        numerators_N: of each item.
-        denominators_N: of each item.
-        seed: of the drawing.
-        resamples: how often the openings are drawn.
-        level: share of the resampled ratios within the interval.
+        openings: of each item; the unit of resampling.
+        level: coverage.
 
     Returns:
         None when there are fewer than two openings.

@@ -1,11 +1,10 @@
-"""The journal of a review: one JSON object per call, on disk before the next question is sent.
+"""The journal of a review: one JSON object per call, fsynced before the next question is sent.
 
     with open_journal(path, scrub) as journal:
         journal.append(Event(event="answer", key=…, answer=…))
 
-A review that was stopped, or killed at any moment, resumes from here: a question with an answer is
-not sent again. A last line that a kill tore is no event and is cut off; every whole line is. Lines
-are only ever added.
+A review that was stopped or killed resumes from it: answered questions are not sent again. The file
+is append-only, except that an incomplete last line is cut off.
 """
 
 from __future__ import annotations
@@ -27,25 +26,23 @@ from escada.judge.questions import Answer, Kind, PairAnswer, RubricAnswer
 
 SCHEMA_VERSION = 1
 MOST_ATTEMPTS = 3
-"""Replies of another form (or refusals) until a question counts as unusable."""
+"""Malformed replies or refusals after which a question counts as unusable."""
 
 
 class Event(BaseModel):
-    """A line of the journal; of its fields, those that were set.
+    """A line of the journal; only fields that were set are written.
 
     Attributes:
-        event: `answer`; `malformed`, a reply of another form; `refused`, the server would not take
-            the question; `failed`, the call did not get through; `degraded`, the server refused a
-            part of the request, which is sent no more; `journal`, the first line.
-        schema_version: of the first line.
+        event: `answer`; `malformed`, an invalid reply; `refused`, the server rejected the question;
+            `failed`, the call failed; `degraded`, the server rejected a part of the request, which
+            is dropped; `journal`, the first line.
+        schema_version: on the first line.
         key, kind, opening, entrants: of the question.
-        attempt: which call of the question it was, those that did not get through left out.
-        seconds: that the reply took.
+        attempt: number of the call, not counting failed ones.
+        seconds: duration of the call.
         tokens, form: of the reply.
         part, base_url: of `degraded`.
-        reason: what is wrong.
-        text: the beginning of a malformed reply.
-        answer: validated.
+        text: beginning of a malformed reply.
     """
 
     event: Literal["journal", "answer", "malformed", "refused", "failed", "degraded"]
@@ -66,9 +63,9 @@ class Event(BaseModel):
 
 
 def whole_lines(data: bytes, where: object = None) -> tuple[list[Event], int]:
-    """The events of a journal's bytes, and how many of the bytes they are.
+    """The events of a journal's bytes, and the length of the valid part.
 
-    What follows the last line end is an event if it is whole, else what a kill left.
+    A last line that is incomplete was left by a kill, and is ignored.
 
     Raises:
         EscadaError: a line before the last is no JSON object, or any line is no event.
@@ -78,7 +75,7 @@ def whole_lines(data: bytes, where: object = None) -> tuple[list[Event], int]:
     for number, line in enumerate(data.splitlines(keepends=True), start=1):
         try:
             value: object = parse_json(line, "journal")
-            # the file has the fields' names, not those that a judge writes
+            # the file has the field names, not the judge's aliases
             events.append(Event.model_validate(value, by_name=True, by_alias=False))
         except (EscadaError, ValidationError) as error:
             if isinstance(error, EscadaError) and length + len(line) == len(data):
@@ -94,7 +91,7 @@ def whole_lines(data: bytes, where: object = None) -> tuple[list[Event], int]:
 
 @dataclass
 class Journal:
-    """What is known so far. `append` is the only way to add to it."""
+    """The state of a review; `append` is the only way to change it."""
 
     path: Path
     scrub: Callable[[str], str]
@@ -106,7 +103,7 @@ class Journal:
     _file: BinaryIO | None = None
 
     def append(self, event: Event) -> None:
-        """Write an event to disk, without secrets, and count it."""
+        """Write an event to disk, without secrets, and update the state."""
         assert self._file is not None, "the journal is not open for writing"
         if event.reason:
             event.reason = self._clean(event.reason)
@@ -122,7 +119,7 @@ class Journal:
         self._count(event)
 
     def _clean(self, text: str) -> str:
-        # half a surrogate pair, which JSON can carry and UTF-8 cannot, becomes a question mark
+        # lone surrogates, valid in JSON but not in UTF-8, become question marks
         return self.scrub(text.encode("utf-8", "replace").decode("utf-8"))
 
     def _count(self, event: Event) -> None:
@@ -137,17 +134,17 @@ class Journal:
         return key not in self.answers and self.attempts[key] >= MOST_ATTEMPTS
 
     def settled(self, key: str) -> bool:
-        """Whether a question needs no more asking."""
+        """Whether a question is answered or given up."""
         return key in self.answers or self.unusable(key)
 
 
 @contextlib.contextmanager
 def open_journal(path: Path, scrub: Callable[[str], str]) -> Generator[Journal]:
-    """Open a journal for one process, reading what is there.
+    """Open a journal exclusively and read it.
 
     Args:
-        path: made if missing.
-        scrub: takes secrets out of a text.
+        path: created if missing.
+        scrub: hides secrets in a text.
 
     Raises:
         EscadaError: another process writes to it, a line is damaged, or it has another schema.

@@ -1,15 +1,14 @@
-"""The offline stand-in for a judge: how likely a reference run's model finds each sample.
+"""An offline substitute for a judge: the likelihood of each sample under a reference run.
 
     charges = panel_charges(model, tokenizer, panel, window)
 
-Bits per byte of a continuation given its opening, by the ruler's arithmetic: fp32 logits, float64
-sums, the ruler's windows, unknown characters at the ruler's price. The opening's tokens are context
-and charged to nobody; no EOS is charged, since most samples were cut. Of two continuations the one
-of fewer bits per byte is preferred.
+Bits per byte of a continuation given its opening, computed as by the ruler. The opening is context
+and not charged; EOS is not charged, since most samples were cut. The continuation with fewer bits
+per byte is preferred.
 
-It is no judge of quality. A model finds its own kind of text likely, and repetition above all: a
-rung that says one safe sentence again and again can stand above a human author. The controls say
-how far it can be trusted.
+This is no measure of quality. A model prefers its own kind of text, and repetition above all: a
+rung that repeats one safe sentence can rank above a human author. The controls show how far it can
+be trusted.
 """
 
 from __future__ import annotations
@@ -50,12 +49,12 @@ class Charge:
 
     @property
     def bits_per_byte(self) -> float:
-        """Of a continuation that is not empty."""
+        """Undefined for an empty continuation."""
         return self.nats / math.log(2) / self.bytes
 
 
 TIE = 1e-6
-"""Bits per byte of two texts that differ by less than this share are equal but for rounding."""
+"""Relative difference below which bits per byte are a tie, to allow for rounding."""
 
 Charges = dict[str, dict[str, Charge]]
 """By entrant and opening."""
@@ -67,14 +66,14 @@ def charges_of(
     texts: Sequence[tuple[str, str]],
     context_tokens: int | None,
 ) -> list[Charge]:
-    """What the ruler charges for each text after BOS and its opening.
+    """Score each text after BOS and its opening, without EOS.
 
     Args:
-        texts: openings, which are context and not charged, each with the text that is, without EOS.
+        texts: pairs of opening and continuation.
         context_tokens: the ruler's window, for a model without a state.
 
     Raises:
-        EscadaError: a figure that is not finite.
+        EscadaError: a score that is not finite.
     """
     openings = tokenizer.encode_batch([opening for opening, _ in texts])
     charged = tokenizer.encode_batch([text for _, text in texts])
@@ -117,7 +116,7 @@ def panel_charges(
 def probe_shares(
     model: LanguageModel, tokenizer: Tokenizer, panel: Panel, context_tokens: int | None
 ) -> Probes:
-    """In how many probes of each kind the better text costs fewer bits per byte."""
+    """Share of probes of each kind in which the better text has fewer bits per byte."""
 
     def bits(name: str) -> list[float]:
         texts = [(probe.opening.text, probe.texts[name]) for probe in panel.probes]
@@ -134,10 +133,9 @@ def probe_shares(
 def reference_findings(
     panel: Panel, charges: Charges, probes: Probes, *, seed: int = 0
 ) -> Findings:
-    """What the charges decide of a verdict; what an endpoint finds, where it applies.
+    """Evaluate the charges; the counterpart of `endpoint_findings`.
 
-    Of the probes a reference is held to the order of words: that is what likelihood can see. How
-    often it knows a text's own continuation is said.
+    Of the probes only `shuffled` is required, as likelihood can detect it; the others are reported.
     """
     bits = {
         name: {"rubric": None, "bits_per_byte": _bits(of_opening, seed)}
@@ -185,7 +183,7 @@ def _games(panel: Panel, charges: Charges) -> list[Game]:
 
 
 def _bits(charged: Mapping[str, Charge], seed: int) -> Mean | None:
-    """Bits of all texts over bytes of all texts, with its interval over openings."""
+    """Total bits over total bytes, with an interval over openings."""
     if not charged:
         return None
     bits = np.array([charge.nats for charge in charged.values()]) / math.log(2)

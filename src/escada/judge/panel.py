@@ -1,18 +1,18 @@
-"""Who is compared: the runs, and two hidden controls, each with its continuations.
+"""The texts to compare: continuations by runs and two hidden controls.
 
-The runs continue the default prompts (their stored samples, made if missing) and some held-out
-openings: the beginnings of documents of the corpus's test split. How the human author went on is
-the control `human`, on those openings; characters drawn uniformly are the control `noise`, on all.
+The runs continue the default prompts (their stored samples, generated if missing) and some held-out
+openings, the beginnings of test documents. The control `human` is the document's own continuation,
+on held-out openings only; `noise` is uniformly drawn characters, on all openings.
 
-Beside them stand the probes: other human texts, each with a spoiled one of which every reader knows
-that it is worse. What a judge says of noise does not show whether it can read; the probes do.
+Probes show whether a judge can read, which noise does not. Each is another human text with degraded
+versions that every reader finds worse:
 
     shuffled    the human text's own words in another order, at the same length
-    elsewhere   how another document goes on, at the same length
-    longer      the shuffled words again, half as long again as the human text beside them
+    elsewhere   the continuation of another document, at the same length
+    longer      the shuffled words against a human text two thirds as long
 
-Texts of one opening are shown at one length, so that length, which judges favour, tells nothing:
-all are cut to the shortest that did not end by itself. One that did end is shown as it is.
+Texts of one opening are cut to the same length, because judges favour length: that of the shortest
+text that did not end by itself. Texts that did end are not padded.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from escada.text.documents import Document
 SCHEMA_VERSION = 1
 HUMAN, NOISE = "human", "noise"
 OPENING_CHARACTERS = 200
-"""Of a document, at most, before the word that would pass it."""
+"""Maximum length of an opening, which ends at a word boundary."""
 CONTINUATION_CHARACTERS = 480
-"""Of a document, wanted after the opening: what 120 subwords write."""
+"""Length of a document's continuation: about what 120 subwords write."""
 HELD_OUT_SAMPLES = "held-out-samples"
 PROBES = 10
-"""Documents of the validation split that make a probe each."""
+"""Number of validation documents that are made into probes."""
 LEAST_PROBE_WORDS = 12
-"""Of a probe's human text."""
+"""Minimum number of distinct words in a probe's human text."""
 SHORT_SHARE = 2 / 3
-"""Of the human text that is shown beside longer shuffled words."""
+"""Share of the human text shown next to longer shuffled words."""
 
 ProbeKind = Literal["shuffled", "elsewhere", "longer"]
 PROBE_PAIRS: dict[ProbeKind, tuple[str, str]] = {
@@ -57,7 +57,7 @@ PROBE_PAIRS: dict[ProbeKind, tuple[str, str]] = {
     "elsewhere": ("human", "elsewhere"),
     "longer": ("short", "shuffled"),
 }
-"""Of each kind of probe, the better text and the worse."""
+"""The better and the worse text of each kind of probe."""
 PROBE_MARKS = ("human", "shuffled")
 """The texts of a probe that get marks, the better first."""
 
@@ -66,7 +66,7 @@ Role = Literal["run", "human", "noise"]
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The beginning of a text; `held_out`: of a test document, whose continuation is known."""
+    """The beginning of a text; `held_out`: of a test document."""
 
     id: str
     text: str
@@ -75,7 +75,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class PanelText:
-    """What was written after an opening; `ended`: the author stopped there."""
+    """A continuation; `ended`: it ended by itself and was not cut off."""
 
     text: str
     ended: bool
@@ -83,7 +83,7 @@ class PanelText:
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """One author, with what he wrote after each opening, by its id. `run` is a folder's name."""
+    """One author's continuations, by opening id. `run` is the folder's name."""
 
     name: str
     role: Role
@@ -93,8 +93,7 @@ class Entrant:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Texts after one opening of which it is known which is better: `human`, `short`, `shuffled`
-    and `elsewhere`."""
+    """Texts after one opening with a known order: `human`, `short`, `shuffled`, `elsewhere`."""
 
     opening: Opening
     texts: Mapping[str, str]
@@ -102,7 +101,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Panel:
-    """Openings, entrants and probes of a review. `corpus_hash` is that of the human documents."""
+    """The openings, entrants and probes of a review; `corpus_hash` is of the human documents."""
 
     openings: list[Opening]
     entrants: list[Entrant]
@@ -115,7 +114,7 @@ class Panel:
             raise ValueError(f"names of entrants are not distinct: {names}")
 
     def texts(self, opening: str) -> dict[str, str]:
-        """The texts that are shown of an opening, by entrant, all cut to one length."""
+        """The texts of an opening as shown, by entrant, cut to one length."""
         written = {
             entrant.name: entrant.continuations[opening]
             for entrant in self.entrants
@@ -126,7 +125,7 @@ class Panel:
         return {name: one.text[:length] for name, one in written.items()}
 
     def to_json(self) -> dict[str, object]:
-        """What was shown of whom: with the journal, all that a reader needs to check a verdict."""
+        """With the journal, everything needed to check a verdict."""
         return {
             "schema_version": SCHEMA_VERSION,
             "corpus_hash": self.corpus_hash,
@@ -146,13 +145,12 @@ def gather_panel(
     seed: int = 0,
     device: str = "auto",
 ) -> Panel:
-    """Generate what the runs have not yet written, and add the controls.
+    """Generate missing samples and add the controls.
 
     Args:
         runs: trained on this corpus.
-        corpus: held-out openings and human continuations come from its test split.
-        prompts: how many of the stored samples, spread over them; None: all.
-        seed: of the choice of documents and of the noise.
+        prompts: number of stored samples to use, evenly spread; None: all.
+        seed: for the choice of documents and the noise.
 
     Raises:
         EscadaError: a run twice, a run of another corpus, or no document that is long enough.
@@ -186,7 +184,7 @@ def _check(runs: Sequence[Run], corpus: Corpus) -> None:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """The rung's name, or the folder's where a rung comes twice or is called like a control."""
+    """Rung names, or folder names where a rung occurs twice or is named like a control."""
     rungs = [run.spec.name for run in runs]
     return [
         run.name if rungs.count(rung) > 1 or rung in (HUMAN, NOISE) else rung
@@ -195,14 +193,14 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _spread(ids: Sequence[str], count: int | None) -> list[str]:
-    """`count` of the ids, evenly spread, so that every category of prompts has its share."""
+    """`count` of the ids, evenly spread, so that every category of prompts is represented."""
     if count is None or count >= len(ids):
         return list(ids)
     return [ids[(2 * i + 1) * len(ids) // (2 * count)] for i in range(count)]
 
 
 def _one_of_each_group(corpus: Corpus, split: str, seed: int) -> list[Document]:
-    """One document of a group: the long ones in a seeded order, then the others, longest first."""
+    """One document per group: long ones first, in seeded order, then by length."""
     of_group: dict[tuple[str, str], Document] = {}
     wanted = OPENING_CHARACTERS + CONTINUATION_CHARACTERS
     by_lot = sorted(corpus.documents(split), key=lambda document: _lot(document, seed))
@@ -212,9 +210,9 @@ def _one_of_each_group(corpus: Corpus, split: str, seed: int) -> list[Document]:
 
 
 def _probes(corpus: Corpus, seed: int) -> list[Probe]:
-    """Probes from validation documents, which no run continues and no other question shows.
+    """Probes from validation documents, which are not used elsewhere in the review.
 
-    Fewer than `PROBES` where the split has too few documents that are long enough.
+    At most `PROBES`, fewer if the split has too few long documents.
     """
     parted: list[tuple[Document, int, str]] = []
     for document in _one_of_each_group(corpus, "validation", seed):
@@ -244,7 +242,7 @@ def _probes(corpus: Corpus, seed: int) -> list[Probe]:
 
 
 def _held_out(corpus: Corpus, count: int, seed: int) -> tuple[list[Opening], dict[str, PanelText]]:
-    """Openings of test documents and how they go on."""
+    """Openings of test documents and their continuations."""
     openings: list[Opening] = []
     human: dict[str, PanelText] = {}
     for document in _one_of_each_group(corpus, "test", seed):
@@ -269,13 +267,13 @@ def _lot(document: Document, seed: int) -> bytes:
 
 
 def _opening_end(text: str) -> int | None:
-    """Where to cut: before the last space of the opening, a third of the text at most; or not."""
+    """Index of the last space that fits an opening and a third of the text; None without one."""
     end = text.rfind(" ", 0, min(OPENING_CHARACTERS, len(text) // 3) + 1)
     return end if end > 0 else None
 
 
 def _continued(run: Run, openings: Sequence[Opening], device: str) -> dict[str, PanelText]:
-    """How a run goes on with held-out openings, kept in its folder."""
+    """A run's continuations of held-out openings, stored in its folder."""
     path = run.layout.evaluation(HELD_OUT_SAMPLES)
     settings = SamplerSettings()
     key = result_key(
@@ -309,7 +307,7 @@ def _continued(run: Run, openings: Sequence[Opening], device: str) -> dict[str, 
 
 
 def _noise(corpus: Corpus, openings: Sequence[Opening], seed: int) -> dict[str, PanelText]:
-    """Uniform characters, as many as any run writes; where a row drew EOS, it is drawn on."""
+    """Uniform characters, up to the length of any run; continued where a sample drew EOS."""
     tokenizer = character_tokenizer(document.text for document in corpus.documents("train"))
     model = uniform_model(tokenizer)
     texts = dict.fromkeys((opening.id for opening in openings), "")

@@ -1,15 +1,14 @@
-"""What the judge is asked, and what counts as an answer.
+"""The judge's questions, and the validation of its answers.
 
-Two kinds of question, from the Portuguese templates in `prompts.toml`: three marks from 0 to 5 for
-one continuation, and which of two continuations of one opening is better. Every pair is asked
-twice, with the order swapped. Nothing in a question names a rung.
+There are two kinds of question, from the Portuguese templates in `prompts.toml`: three marks from 0
+to 5 for one continuation, and which of two continuations is better, asked in both orders. No
+question names a rung.
 
-A question's key is a hash of every word that is sent, of the form of the answer, the judge's model
-and the settings; not of the endpoint's address. Its answer is found again by it.
+A question's key is a hash of the full text sent, the answer's schema, the judge's model and the
+settings, but not of the endpoint's address. Answers are looked up by it.
 
-Samples are untrusted text. They stand between tags that they cannot close or open, because they
-cannot hold the signs for it (see `defused`), and the judge is told that nothing between those tags
-is an instruction.
+Samples are untrusted text. They are enclosed in tags that they cannot forge, since the characters
+for it are replaced (see `defused`), and the judge is told to follow no instruction inside them.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from escada.judge.panel import PROBE_MARKS, PROBE_PAIRS, Opening, Panel
 
 
 def _whole(value: object) -> object:
-    if type(value) is not int:  # JSON's true and 3.0 equal a number in Python
+    if type(value) is not int:  # in Python, true and 3.0 equal an int
         raise ValueError("not an integer")
     return value
 
@@ -66,7 +65,7 @@ ANSWERS: dict[Kind, type[Answer]] = {"rubric": RubricAnswer, "pair": PairAnswer}
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What decides an answer, beside the words: part of every question's key."""
+    """Everything that decides an answer besides the question's text; part of every key."""
 
     model: str
     max_output_tokens: int = 400
@@ -78,13 +77,11 @@ class Question:
     """One question to the judge.
 
     Attributes:
-        key: hash of all that decides the answer.
-        kind: of question.
+        key: hash of everything that decides the answer.
         opening: id of the opening.
-        entrants: names of those whose texts are shown, in that order. They are not part of what is
-            sent.
-        words: all that is sent, as one message: some chat templates know no system message and
-            drop it in silence.
+        entrants: names of the authors of the texts, in the order shown; not sent.
+        words: the full text sent, as one user message, because some chat templates drop system
+            messages silently.
     """
 
     key: str
@@ -95,7 +92,7 @@ class Question:
 
 
 class _Prompts(BaseModel):
-    """prompts.toml."""
+    """The schema of prompts.toml."""
 
     model_config = ConfigDict(extra="forbid")
     version: int
@@ -113,18 +110,18 @@ def _prompts() -> _Prompts:
 
 @cache
 def _template(kind: Kind) -> jinja2.Template:
-    # no escaping: this is not HTML, and `defused` has taken the signs that matter
+    # no escaping: this is not HTML, and `defused` has replaced the relevant characters
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
     return environment.from_string(_prompts().rubric if kind == "rubric" else _prompts().pair)
 
 
 def rubric_version() -> dict[str, int | str]:
-    """Number and hash of the words that the judge reads."""
+    """Version and hash of the prompts."""
     return {"version": _prompts().version, "sha256": content_hash(_prompts().model_dump())}
 
 
 def again_message() -> str:
-    """What is added to a question whose answer had not the form."""
+    """Appended to a question after an invalid answer."""
     return _prompts().again.strip()
 
 
@@ -133,12 +130,11 @@ _TURN = re.compile(r"\[(/?[A-Z_]+)\]")
 
 
 def defused(text: str) -> str:
-    """A sample that cannot pose as anything else.
+    """Neutralise a sample's markup.
 
-    Angle brackets become the typographic ones: without them no tag of ours can be closed, and none
-    of the special tokens of chat templates (`<|im_end|>`, `<end_of_turn>`, `</s>`) can be written,
-    which some servers would read as such. `[INST]` and its like become `(INST)`, control characters
-    U+FFFD.
+    Angle brackets become typographic ones, so no tag of ours can be closed and no special token of
+    a chat template (`<|im_end|>`, `<end_of_turn>`, `</s>`) can be written, which some servers would
+    interpret. `[INST]` and the like become `(INST)`, control characters U+FFFD.
     """
     text = text.replace("<", "‹").replace(">", "›")
     return _CONTROLS.sub("\ufffd", _TURN.sub(r"(\1)", text))
@@ -151,11 +147,10 @@ def answer_schema(kind: Kind) -> dict[str, object]:
 
 
 def question(judge: Judge, opening: Opening, texts: Mapping[str, str], *shown: str) -> Question:
-    """Marks for one continuation, or which of two is better, shown in this order.
+    """Build a question: marks for one text, or which of two is better, in the order shown.
 
     Args:
-        opening: of the texts.
-        texts: continuations by the names of their authors, or a probe's by kind.
+        texts: continuations by author, or a probe's by kind.
         shown: one name or two.
     """
     kind, places = ("rubric", ["text"]) if len(shown) == 1 else ("pair", ["first", "second"])
@@ -176,9 +171,9 @@ def question(judge: Judge, opening: Opening, texts: Mapping[str, str], *shown: s
 
 
 def questions(panel: Panel, judge: Judge, seed: int = 0) -> list[Question]:
-    """Every question of a review, each once, in a seeded order.
+    """Every question of a review, once, in a seeded random order.
 
-    The order is mixed so that a review that stops early has seen a bit of everything.
+    The order is random so that a review that stops early has covered a bit of everything.
     """
     found = {one.key: one for one in _all_questions(panel, judge)}
     return sorted(
@@ -200,26 +195,25 @@ def _all_questions(panel: Panel, judge: Judge) -> Iterator[Question]:
 
 
 END_OF_THINKING = re.compile(
-    r"</(?:think|thinking|thought|reasoning)>"  # DeepSeek-R1, Qwen3 and their like
+    r"</(?:think|thinking|thought|reasoning)>"  # DeepSeek-R1, Qwen3 and others
     r"|◁/think▷"  # Kimi
     r"|\[/THINK\]"  # Magistral
     r"|<\|channel\|>final(?:\s*<\|constrain\|>\s*json)?\s*<\|message\|>"  # gpt-oss
 )
-"""What closes a model's thinking. Its opening mark is often part of the chat template and then not
-in the reply at all."""
+"""Closing marks of a model's thinking. The opening mark is often part of the chat template and
+missing from the reply."""
 _END_OF_MESSAGE = re.compile(r"(?:<\|(?:return|end|im_end|eot_id)\|>|</s>)\s*$")
 _FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```", flags=re.DOTALL | re.IGNORECASE)
 
 
 def read_answer(kind: Kind, text: str) -> Answer:
-    """The validated answer in a judge's reply.
+    """Validate a judge's reply.
 
-    The reply is the JSON object, alone or in one fence of code; or the same after the thinking that
-    some models write first, with or without its opening mark. Nothing else may stand beside the
-    object, and nothing is repaired or guessed.
+    The reply must be the JSON object, alone or in one code fence, optionally after the thinking
+    that some models write first. No other text is allowed, and nothing is repaired or guessed.
 
     Raises:
-        ValueError: it is not, or has another form; the message says which.
+        ValueError: the reply is invalid; the message says why.
     """
     value = _json_value(text)
     try:
@@ -231,7 +225,7 @@ def read_answer(kind: Kind, text: str) -> Answer:
 
 
 def _json_value(reply: str) -> object:
-    """What the whole reply is as JSON, or else what follows the first closing mark that fits."""
+    """Parse the reply as JSON, or else what follows the first closing mark where that works."""
     starts = [0, *(mark.end() for mark in END_OF_THINKING.finditer(reply))]
     for start in starts:
         rest = _END_OF_MESSAGE.sub("", reply[start:]).strip()

@@ -1,15 +1,14 @@
-"""Ratings from comparisons of two: Bradley & Terry (1952), ties as half a win for each.
+"""Ratings from pairwise comparisons: Bradley & Terry (1952), a tie as half a win for each.
 
-The chance that i is preferred to j is s_i / (s_i + s_j). The ratings are on Elo's scale,
+The probability that i is preferred to j is s_i / (s_i + s_j). Ratings are on Elo's scale,
 400 log10 s: 200 points more mean preferred 3 times in 4, 400 points 10 times in 11.
 
-Every entrant has also drawn `VIRTUAL_GAMES` with a virtual opponent of strength 1. So one who never
-lost stays finite, and the scale has its zero: the fit makes the entrants as a whole draw with that
-opponent. The more comparisons, the less it weighs.
+Every entrant also has `VIRTUAL_GAMES` draws with a virtual opponent of strength 1. This prior keeps
+undefeated entrants finite and fixes the zero of the scale; it weighs less with more comparisons.
 
-The log of this likelihood is concave in log s. It is maximised by Newton's method, no step changing
-a log-strength by more than a half: within such a step the curvature changes by less than a factor
-e, so each step goes up.
+The log-likelihood is concave in log s and is maximised by Newton's method with steps of at most 0.5
+in any log-strength: within such a step the curvature changes by less than a factor e, so each step
+goes up.
 
     N  entrants     P  openings     R  resamples
 """
@@ -28,11 +27,11 @@ from scipy.special import expit
 Floats = NDArray[np.float64]
 
 ELO = 400 / math.log(10)
-"""Points for one unit of log-strength."""
+"""Points per unit of log-strength."""
 VIRTUAL_GAMES = 1.0
 LONGEST_STEP = 0.5
 TOLERANCE = 1e-7
-"""Of a log-strength: 0.00002 points."""
+"""On log-strengths; equals 0.00002 points."""
 MOST_STEPS = 1000
 RESAMPLES = 1000
 
@@ -42,12 +41,11 @@ class Game:
     """One comparison of two texts of one opening.
 
     Attributes:
-        opening: id; what the bootstrap draws.
-        stratum: of the opening; the bootstrap draws within it.
-        first: index of an entrant.
-        second: index of another.
-        score: of the first: 1 won, 0 lost, a half drawn; between those, where several judgements of
-            the pair were averaged.
+        opening: id; the unit of the bootstrap.
+        stratum: of the opening, for the bootstrap.
+        first, second: indices of entrants.
+        score: of the first: 1 won, 0 lost, 0.5 a tie; other values are averages of several
+            judgements of the pair.
     """
 
     opening: str
@@ -58,11 +56,11 @@ class Game:
 
 
 def log_strengths(wins_NN: Floats) -> Floats:
-    """The most likely log-strengths; leading dimensions are independent fits.
+    """The maximum-likelihood log-strengths; leading dimensions are independent fits.
 
     Args:
-        wins_NN: how often the row's entrant was preferred to the column's, (…, N, N); halves are
-            ties; the diagonal does not count.
+        wins_NN: wins of the row's entrant over the column's, (…, N, N), ties counting half; the
+            diagonal is ignored.
 
     Raises:
         ArithmeticError: no convergence, which is a bug.
@@ -90,12 +88,12 @@ def log_strengths(wins_NN: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Ratings:
-    """Of N entrants.
+    """Ratings of N entrants.
 
     Attributes:
         points: on Elo's scale, (N,).
-        resampled_RN: the same with openings drawn anew; None with fewer than two openings.
-        games: of each entrant, (N,).
+        resampled_RN: bootstrap resamples; None with fewer than two openings.
+        games: number per entrant, (N,).
     """
 
     points: Floats
@@ -103,13 +101,13 @@ class Ratings:
     games: NDArray[np.int64]
 
     def interval(self, entrant: int) -> tuple[float, float] | None:
-        """95 % of an entrant's resampled ratings; None if there is no such thing."""
+        """95 % interval of an entrant's rating; None if undefined."""
         if self.resampled_RN is None or not self.games[entrant]:
             return None
         return _percentiles(self.resampled_RN[:, entrant])
 
     def difference(self, one: int, other: int) -> tuple[float, tuple[float, float] | None]:
-        """How many points `one` is above `other`, with its 95 % interval."""
+        """Points by which `one` is above `other`, with the 95 % interval."""
         points = float(self.points[one] - self.points[other])
         if self.resampled_RN is None:
             return points, None
@@ -117,10 +115,10 @@ class Ratings:
 
 
 def rate(games: Sequence[Game], entrants: int, *, seed: int = 0) -> Ratings:
-    """Fit the games; the interval is a bootstrap over openings, within their strata.
+    """Fit the games, with a bootstrap over openings within strata.
 
-    The games of one opening share its difficulty, so openings are drawn, not games. Human text has
-    only held-out openings; drawing within strata keeps it in every resample.
+    Games of one opening are correlated, so openings are resampled, not games. Human text has only
+    held-out openings; strata keep it in every resample.
     """
     wins_PNN, strata = _wins_by_opening(games, entrants)
     counts = np.zeros(entrants, dtype=np.int64)
@@ -136,7 +134,7 @@ def rate(games: Sequence[Game], entrants: int, *, seed: int = 0) -> Ratings:
 
 
 def _wins_by_opening(games: Iterable[Game], entrants: int) -> tuple[Floats, list[str]]:
-    """Wins of each over each for every opening, (P, N, N), and the openings' strata."""
+    """Wins by opening, (P, N, N), and the openings' strata."""
     games = list(games)
     stratum_of = {game.opening: game.stratum for game in games}
     place = {opening: p for p, opening in enumerate(stratum_of)}
@@ -149,7 +147,7 @@ def _wins_by_opening(games: Iterable[Game], entrants: int) -> tuple[Floats, list
 
 
 def _draw_within(strata: Sequence[str], rng: np.random.Generator) -> Floats:
-    """How often each opening is drawn, as many of a stratum as it has, (R, P)."""
+    """Counts of each opening in stratified bootstrap resamples, (R, P)."""
     drawn_RP = np.zeros((RESAMPLES, len(strata)))
     for stratum in sorted(set(strata)):
         members = np.flatnonzero(np.array(strata) == stratum)

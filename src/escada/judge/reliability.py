@@ -1,16 +1,15 @@
-"""What a review says of its own judge.
+"""Tests of a judge's reliability, from its review.
 
-A judge is held to four things, whatever it thinks of the rungs: it must put human text clearly
-above noise, in the marks and in the comparisons; it must find the spoiled text of each kind of
-probe; it must not contradict itself when the order of two texts is swapped; and its answers must
-have been usable. The limits stand in the verdict.
+A judge must put human text clearly above noise, in marks and in comparisons; prefer the better text
+of each kind of probe; not contradict itself when the order of two texts is swapped; and give usable
+answers. The limits are recorded in the verdict.
 
-Noise needs no judgement: a judge that sees noise and otherwise tosses a coin, or takes the longer
-text, is right wherever noise takes part. So contradictions are counted over the other pairs, and
-the probes (see `panel`) have no noise.
+Noise is too easy: a judge that detects noise and otherwise guesses, or prefers the longer text, is
+right in every pair with noise. So contradictions are counted over the other pairs, and probes (see
+`panel`) have no noise.
 
-Passing is not proof that a judge's finer distinctions mean anything; failing is proof enough that
-they do not. Each function here yields the reasons not to rely on a judge: none, if it passes.
+A judge that fails cannot be trusted; passing does not prove that its finer distinctions mean
+anything. Each function yields reasons not to trust the judge: none, if it passes.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ LIMITS = {
     "probe_share": 0.75,
     "unusable": 0.1,
 }
-"""What a reliable judge keeps within.
+"""Limits of a reliable judge.
 
-rubric_margin: marks (of 5, mean of the three) that human text is above noise, at least; and the
-    95 % interval of the difference is above 0.
-direct_share: of the comparisons of human text with noise that human text wins, at least.
-swap_contradictions: share, at most, of the pairs without noise decided in both orders whose two
-    decisions are for different texts; and its interval is below a coin's 0.5. A judge that always
-    takes the first has 1.
-probe_share: of each kind of probe, share of the pairs that the better text wins, at least; and the
-    interval of all kinds together is above a coin's 0.5.
-unusable: share of the questions, at most, that got no usable answer.
+rubric_margin: minimum difference in marks (of 5, mean of the three) of human text over noise; its
+    95 % interval must also be above 0.
+direct_share: minimum share of comparisons with noise that human text wins.
+swap_contradictions: maximum share, among pairs without noise decided in both orders, of those
+    decided for different texts; its interval must also be below 0.5. A judge that always takes the
+    first has 1.
+probe_share: minimum share won by the better text, per kind of probe; the interval of all kinds
+    together must also be above 0.5.
+unusable: maximum share of questions without a usable answer.
 """
 COIN = 0.5
-"""Share of pairs that a judge without an opinion gets right."""
+"""Share that a judge guessing at random gets right."""
 _PROBE_TEXTS: dict[ProbeKind, str] = {
     "shuffled": "human text is preferred to its own words in another order",
     "elsewhere": "the text's own continuation is preferred to another document's",
@@ -50,7 +49,7 @@ _PROBE_TEXTS: dict[ProbeKind, str] = {
 
 
 def usable_answers(counts: Counts) -> Iterator[Reason]:
-    """A review must be at its end, and most questions must have a usable answer."""
+    """The review must be complete, and most questions must have a usable answer."""
     settled, limit = counts.answered + counts.unusable, LIMITS["unusable"]
     if settled < counts.total:
         text = f"questions settled: only {settled:,} of {counts.total:,}"
@@ -93,7 +92,7 @@ def bits_control(noise_above_human: Margin) -> Iterator[Reason]:
 
 
 def swap_contradictions(swaps: SwapContradictions) -> Iterator[Reason]:
-    """The order in which two texts are shown must not decide."""
+    """The order in which two texts are shown must not decide the answer."""
     share, interval, limit = swaps.share, swaps.ci95, LIMITS["swap_contradictions"]
     if share is None or interval is None or (share <= limit and interval[1] < COIN):
         return
@@ -106,7 +105,7 @@ def swap_contradictions(swaps: SwapContradictions) -> Iterator[Reason]:
 
 
 def probe_pairs(probes: Probes, kinds: Sequence[ProbeKind]) -> Iterator[Reason]:
-    """The better text of a probe must win, in each of these kinds."""
+    """The better text of a probe must win, for each of these kinds."""
     counted: list[ProbeShare] = [getattr(probes, kind) for kind in kinds]
     together = ProbeShare.of(sum(one.pairs for one in counted), sum(one.won for one in counted))
     if not all(one.pairs for one in counted) or together.ci95 is None:

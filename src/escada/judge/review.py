@@ -1,12 +1,12 @@
-"""A review from runs to verdict, in a folder of its own.
+"""A complete review, from runs to verdict, in its own folder.
 
 verdict, stop = review_with_endpoint(runs, corpus, out, judge, base_url)
 verdict = review_with_reference(runs, corpus, out, reference)
 
 judge/
   journal.jsonl          every call and its result
-  panel-3fa9c1d2.json    who was compared, and every text as it was shown
-  verdict.json           the answer; one of another review is put aside, not overwritten
+  panel-3fa9c1d2.json    the entrants, and every text as shown
+  verdict.json           the verdict; that of another review is renamed, not overwritten
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ VERDICT, JOURNAL = "verdict.json", "journal.jsonl"
 
 
 def default_folder(runs: Sequence[Run]) -> Path:
-    """`judge` in the closest folder that holds all the runs."""
+    """`judge` in the deepest folder that contains all runs."""
     parents = [run.path.resolve().parent for run in runs]
     return Path(os.path.commonpath(parents)) / "judge"
 
@@ -57,14 +57,14 @@ def review_with_endpoint(
     base_url: str,
     settings: Settings | None = None,
 ) -> tuple[Verdict | None, Stop]:
-    """Ask a model behind an OpenAI-compatible endpoint what has not been asked yet.
+    """Ask a model behind an OpenAI-compatible endpoint the questions not answered yet.
 
     Returns:
         The verdict and why asking ended. After `budget` the verdict says that it is incomplete;
         after `interrupted` there is none.
 
     Raises:
-        EscadaError: what the user can fix; what was answered is kept.
+        EscadaError: an error that the user can fix; earlier answers are kept.
     """
     settings = settings or Settings()
     endpoint = Endpoint(base_url, judge, timeout_seconds=settings.timeout_seconds)
@@ -103,10 +103,10 @@ def review_with_reference(
     reference: Run,
     settings: Settings | None = None,
 ) -> Verdict:
-    """Let a run's model stand in for a judge: bits per byte of every text.
+    """Use a run's model as the judge: bits per byte of every text.
 
     Raises:
-        EscadaError: what the user can fix.
+        EscadaError: an error that the user can fix.
     """
     settings = settings or Settings()
     panel = gather_panel(
@@ -136,7 +136,7 @@ def review_with_reference(
 
 
 def _costs(sent: Sequence[Question], journal: Journal, budget: CallBudget) -> Costs:
-    """Of all invocations: what the questions took, and what of the requests was refused."""
+    """Calls, tokens and refused request parts, over all invocations."""
     keys = {question.key for question in sent}
     calls = [event for event in journal.events if event.key in keys]
     counted = [event.tokens for event in calls if event.tokens]
@@ -162,7 +162,7 @@ def _keep(
     findings: Findings,
     costs: Costs,
 ) -> Verdict:
-    """Write panel and verdict; a verdict of another review is put aside under its key."""
+    """Write panel and verdict; an existing verdict of another review is renamed by its key."""
     shown = panel.to_json()
     identity = {name: value for name, value in judged_by.items() if name != "base_url"}
     key = content_hash({"panel": shown, "seed": seed, **identity})

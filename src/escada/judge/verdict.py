@@ -1,7 +1,7 @@
-"""verdict.json, and what the verdicts of both kinds of judge have in common.
+"""verdict.json, and the computations shared by both kinds of judge.
 
-A verdict depends on the panel and on the answers only, in the panel's order, so a review that was
-interrupted ends with the same one.
+A verdict depends only on the panel and the answers, in the panel's order, so an interrupted and
+resumed review ends with the same one.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from escada.judge.ratings import Game, rate
 
 SCHEMA_VERSION = 1
 _Z = 1.959964
-"""Of 95 %, two-sided, under the normal distribution."""
+"""Normal quantile for a two-sided 95 % interval."""
 
 
 class VerdictPart(BaseModel):
-    """A JSON object of verdict.json; what was not set is not written."""
+    """A JSON object of verdict.json; unset fields are not written."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     def to_json(self) -> dict[str, Any]:
-        """As it is written."""
+        """JSON values of the fields that were set."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
 class Reason(VerdictPart):
-    """A sentence, and a name for programs."""
+    """A sentence, and a code for programs."""
 
     code: str
     text: str
@@ -49,21 +49,21 @@ class Mean(VerdictPart):
 
     @classmethod
     def of(cls, values: Mapping[str, float], seed: int) -> Mean:
-        """Of a value for each opening."""
+        """Of one value per opening."""
         numbers = np.array(list(values.values()))
         interval = ratio_interval(values, numbers, np.ones(len(numbers)), seed=seed)
         return cls(mean=float(numbers.mean()), ci95=interval)
 
 
 class Margin(VerdictPart):
-    """How far the better texts are above the worse by some measure; None where not measured."""
+    """Difference between the better and the worse texts; None where not measured."""
 
     difference: float | None
     ci95: Interval | None
 
     @classmethod
     def of(cls, apart: Mapping[str, float], seed: int) -> Margin:
-        """The mean of the differences on each opening."""
+        """Mean of one difference per opening."""
         if not apart:
             return cls(difference=None, ci95=None)
         found = Mean.of(apart, seed)
@@ -71,7 +71,7 @@ class Margin(VerdictPart):
 
     @property
     def surely_positive(self) -> bool:
-        """Above 0, and so is the interval where there is one."""
+        """Whether the difference and its interval, if any, are above 0."""
         above = self.difference is not None and self.difference > 0
         return above and (self.ci95 is None or self.ci95[0] > 0)
 
@@ -83,7 +83,7 @@ class Margin(VerdictPart):
 
 
 class RubricMeans(VerdictPart):
-    """Mean marks of 0 to 5; `overall` is the mean of the three."""
+    """Mean marks, 0 to 5; `overall` is the mean of the three."""
 
     samples: int
     relevance: Mean
@@ -96,13 +96,10 @@ class Rated(VerdictPart):
     """An entrant with its rating and mean marks.
 
     Attributes:
-        name: in the review.
-        role: of a rung or a control.
         run: name of its folder.
         rating: on Elo's scale; None without a comparison.
-        ci95: of the rating.
-        comparisons: that it took part in.
-        rubric: of an endpoint's marks.
+        comparisons: number.
+        rubric: marks by an endpoint.
         bits_per_byte: under a reference.
     """
 
@@ -117,7 +114,7 @@ class Rated(VerdictPart):
 
 
 class HumanAboveNoise(VerdictPart):
-    """The hidden controls by every measure; `direct_share` of their comparisons, ties half."""
+    """Human text against noise by every measure; `direct_share` is of comparisons, ties half."""
 
     rubric: Margin | None = None
     bits_per_byte: Margin | None = None
@@ -126,9 +123,9 @@ class HumanAboveNoise(VerdictPart):
 
 
 class PositionBias(VerdictPart):
-    """Single answers that preferred the text shown first, or second, or neither.
+    """Counts of single answers for the text shown first, second, or neither.
 
-    `first_share` is of those that decided; 0.5 is no bias, since each pair was shown in both
+    `first_share` is of the decided ones; without bias it is 0.5, since each pair is shown in both
     orders.
     """
 
@@ -140,14 +137,13 @@ class PositionBias(VerdictPart):
 
 
 class SwapContradictions(VerdictPart):
-    """Pairs without noise with a usable answer in both orders.
+    """Pairs without noise that have a usable answer in both orders.
 
     Attributes:
-        pairs: how many.
-        decided: of those, with no tie in either order.
+        pairs: number.
+        decided: of those, without a tie in either order.
         contradicted: of those, decided for different texts.
-        share: of `contradicted` in `decided`.
-        ci95: of the share.
+        share: `contradicted` over `decided`.
     """
 
     pairs: int
@@ -158,9 +154,9 @@ class SwapContradictions(VerdictPart):
 
 
 class ProbeShare(VerdictPart):
-    """Of one kind of probe, or of all: pairs with a usable answer in both orders.
+    """Probe pairs with a usable answer in both orders; `won` by the better text.
 
-    `won` by the better text; a pair with a tie, or decided for another text when swapped, is half.
+    A pair with a tie, or decided differently when swapped, counts half.
     """
 
     pairs: int
@@ -170,20 +166,20 @@ class ProbeShare(VerdictPart):
 
     @classmethod
     def of(cls, pairs: int, won: float) -> ProbeShare:
-        """With its share."""
+        """Compute the share and its interval."""
         share, ci95 = share_of(won, pairs)
         return cls(pairs=pairs, won=won, share=share, ci95=ci95)
 
 
 def share_of(part: float, of: int) -> tuple[float, Interval] | tuple[None, None]:
-    """A share, and its interval by Wilson: of few cases none is sure, 0 and 1 included."""
+    """A share with its Wilson interval, which is valid for few cases and for shares of 0 and 1."""
     if not of:
         return None, None
     return part / of, wilson_interval(part / of, of, _Z)
 
 
 class Probes(VerdictPart):
-    """How often the better text won, and how far its marks are above the worse text's."""
+    """Share won by the better text, by kind, and the difference in marks."""
 
     shuffled: ProbeShare
     elsewhere: ProbeShare
@@ -192,7 +188,7 @@ class Probes(VerdictPart):
 
 
 class Counts(VerdictPart):
-    """Questions of a review; those without an answer were given up or are still to be asked."""
+    """Numbers of questions; `unusable` ones were given up, `pending` ones not answered yet."""
 
     total: int
     answered: int
@@ -201,20 +197,17 @@ class Counts(VerdictPart):
 
 
 class ReviewSetup(VerdictPart):
-    """Which judge read what.
+    """The judge and its input.
 
     Attributes:
-        schema_version: of this file.
-        key: hash of what decides the verdict but for the answers.
-        kind: of judge.
-        model: its name, or the reference run's.
-        base_url: of the endpoint.
-        max_output_tokens: of an endpoint.
+        key: hash of everything that decides the verdict except the answers.
+        model: of the endpoint, or the reference run's name.
+        base_url, max_output_tokens: of an endpoint.
         result_key: of a reference.
         rubric: version and hash of the prompts.
         corpus_hash: of the human texts.
-        panel: file of the texts.
-        openings: how many of each kind.
+        panel: file name of the texts.
+        openings: counts by kind.
     """
 
     schema_version: int
@@ -232,14 +225,14 @@ class ReviewSetup(VerdictPart):
 
 
 class Findings(VerdictPart):
-    """What the answers decide.
+    """Results computed from the answers.
 
     Attributes:
         complete: every question is settled.
-        reliable: the judge keeps within all limits (`reliability`).
-        reasons: why it is not.
-        notes: what no limit covers and a reader should know.
-        limits: that it was held to.
+        reliable: the judge is within all limits (`reliability`).
+        reasons: why it is not reliable.
+        notes: for the reader; not covered by a limit.
+        limits: see `reliability`.
         ratings: of the rungs, best first.
         controls: by name.
     """
@@ -259,7 +252,7 @@ class Findings(VerdictPart):
 
 
 class Degraded(VerdictPart):
-    """A part of the request that a server refused."""
+    """A part of the request that a server rejected."""
 
     part: str
     base_url: str
@@ -267,7 +260,7 @@ class Degraded(VerdictPart):
 
 
 class Costs(VerdictPart):
-    """Of all invocations."""
+    """Calls and cost over all invocations."""
 
     calls: int
     tokens: Tokens
@@ -277,17 +270,17 @@ class Costs(VerdictPart):
 
 
 class Verdict(Costs, Findings, ReviewSetup):
-    """verdict.json; its parts in the order of the file are the bases, the last one first."""
+    """verdict.json; its fields are in the order of the bases, last one first."""
 
 
 def stratum(opening: Opening) -> str:
-    """What the bootstrap of the ratings draws within."""
+    """The opening's stratum for the bootstrap of the ratings."""
     return "held-out" if opening.held_out else "prompt"
 
 
 @dataclass(frozen=True)
 class Standings:
-    """What the comparisons say: see `Findings` and `HumanAboveNoise`."""
+    """Ratings and control comparisons: see `Findings` and `HumanAboveNoise`."""
 
     ratings: list[Rated]
     controls: dict[str, Rated]
@@ -302,7 +295,7 @@ def standings(
     """Rate the entrants.
 
     Args:
-        games: between places of its entrants.
+        games: entrants are indices into the panel.
         more: `rubric` or `bits_per_byte` of each entrant, by name.
         seed: of the bootstrap.
     """
