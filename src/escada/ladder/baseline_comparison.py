@@ -36,13 +36,7 @@ SCHEMA_VERSION = 1
 def compare_with_baselines(
     recipes: Sequence[RecipeRuns], baselines: Sequence[BaselineRow], controls: Path
 ) -> list[BaselineComparison]:
-    """One row per rung and baseline; the rung is `a`.
-
-    Args:
-        recipes: rungs evaluated on the test documents.
-        baselines: rows of `corpus_controls`.
-        controls: path of the controls file.
-    """
+    """One row per rung (`a`) and baseline (`b`); `controls` is the path of the controls file."""
     scores = {
         (baseline.key, split): control_scores(controls, baseline.key, split)
         for baseline in baselines

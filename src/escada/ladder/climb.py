@@ -73,12 +73,7 @@ class ClimbInterrupted(Exception):  # noqa: N818 - a request of the user, not an
 def climb(plan: Plan, say: Callable[[str], None]) -> Ladder:
     """Train, evaluate and sample every rung of the plan; write ladder.json after each.
 
-    Args:
-        plan: what to climb.
-        say: called with a progress message.
-
-    Returns:
-        The content of ladder.json.
+    `say` is called with progress messages. Returns the content of ladder.json.
 
     Raises:
         EscadaError: a spec is wrong (before anything is trained), or a rung's training failed.

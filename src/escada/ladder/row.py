@@ -44,7 +44,7 @@ def review(
 
 
 def rung_row(run: Run, corpus: Corpus, out: Path, also: Sequence[Task[Any]] = ()) -> RungRow:
-    """A run's row, from its folder; `beats_previous` is filled in later.
+    """The row of a reviewed run, from its folder; `beats_previous` is filled in later.
 
     Args:
         run: after `review`.
@@ -76,9 +76,7 @@ def rung_row(run: Run, corpus: Corpus, out: Path, also: Sequence[Task[Any]] = ()
 def step_of(row: RungRow, comparisons: Sequence[ComparisonRow]) -> StepComparison | None:
     """The comparison of a rung with the one it follows, or with the nearest present one below.
 
-    Args:
-        row: the rung's row.
-        comparisons: from `ladder_pairs`, which lists this comparison first for each rung.
+    `comparisons` are from `ladder_pairs`, which lists this comparison first for each rung.
     """
     found = next((one for one in comparisons if one.a == row.name), None)
     if found is None or row.follows is None:
