@@ -39,13 +39,7 @@ _FIELD_MESSAGES = {
 
 
 class ApiError(Exception):
-    """An error reported to the client.
-
-    Args:
-        status: HTTP status code.
-        param: the request field it concerns.
-        code: machine-readable.
-    """
+    """An error for the client; `param` is a field of the request, `code` is machine-readable."""
 
     def __init__(
         self,

@@ -66,11 +66,7 @@ class Metrics:
         self.completion_tokens.labels(model).inc()
 
     def exposition(self, rows: Mapping[str, tuple[int, int]]) -> bytes:
-        """The metrics in Prometheus's text format.
-
-        Args:
-            rows: by model: running rows, waiting rows.
-        """
+        """The metrics in Prometheus's text format; `rows` has running and waiting rows by model."""
         for model, (decoding, waiting) in rows.items():
             self.rows.labels(model).set(decoding)
             self.queue.labels(model).set(waiting)

@@ -78,16 +78,13 @@ def open_models(
     max_rows: int = 64,
     device: str = "auto",
 ) -> dict[str, LoadedModel]:
-    """Load runs, and all finished rungs of climbs.
+    """Load runs, and all finished rungs of climbs; models by name, in the order given.
 
     Args:
         paths: run folders, or folders that hold runs.
         weights: `KIND` for every model or `NAME=KIND` for one; see `with_weights`.
         max_rows: of each model's batch.
         device: `auto`, `cpu` or `cuda`.
-
-    Returns:
-        Models by name, in the order given.
 
     Raises:
         EscadaError: no run, two of the same name, or weights of an unavailable kind.

@@ -128,7 +128,6 @@ class Job:
     """The rows of one request.
 
     Attributes:
-        queue: the queue they are in.
         receive: called with new events, through the scheduler's `post`.
         submitted: `time.perf_counter` at submission.
     """

@@ -56,8 +56,6 @@ class ParsedRequest:
         n: texts per prompt.
         prompt_tokens: over all prompts, each counted once.
         seed: given or drawn.
-        echo: whether each text begins with its prompt.
-        logprobs: whether the response has log-probabilities.
         to_score: each prompt once, if both echo and logprobs are set.
     """
 

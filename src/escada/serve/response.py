@@ -62,9 +62,7 @@ async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
 class Mailbox:
     """The events of a job, as they come from the scheduler.
 
-    Args:
-        scheduler: runs the job.
-        submit: `Scheduler.submit` or `submit_scoring`, with all arguments but the receiver.
+    `submit` is `Scheduler.submit` or `submit_scoring` with all arguments but the receiver.
 
     Raises:
         ApiError: the queue is full, or the service is stopping.
@@ -240,9 +238,8 @@ def sse_event(json_text: str) -> bytes:
 class EventStream(StreamingResponse):
     """Server-sent events.
 
-    Args:
-        first: already available, so that an earlier error still gets its HTTP status.
-        others: the rest; closed at the end, or when the client disconnects.
+    `first` is already available, so that an earlier error still gets its HTTP status; `others` are
+    closed at the end, or when the client disconnects.
     """
 
     def __init__(self, first: bytes, others: AsyncGenerator[bytes]) -> None:

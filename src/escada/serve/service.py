@@ -41,7 +41,7 @@ class Service:
     """The models and the scheduler that runs them.
 
     Attributes:
-        active: completion and score requests in progress.
+        active: number of completion and score requests in progress.
         stopping: new requests are refused.
     """
 
