@@ -51,7 +51,6 @@ class Figure:
     """A figure, drawn when a writer needs it.
 
     Attributes:
-        name: of its files.
         alt: text alternative for screen readers.
         table: its numbers, which the page shows on demand.
         narrow: width in pixels of a second drawing for phones.
@@ -94,7 +93,6 @@ class StepCard:
     Attributes:
         kind: outcome of the comparison; a CSS class.
         pill: the outcome in a few words.
-        sentence: the outcome in a sentence.
         terms: objective, changes and expectation.
         measured: a label, and what was measured against the objective.
         outcome: whether the objective was met, as a CSS class and in words.
@@ -123,7 +121,7 @@ class Continuation:
 
     Attributes:
         cut: note that the text reached the token limit; empty if it did not.
-        bits: bits per token under the model, in words.
+        bits: bits per token, in words.
     """
 
     text: str
@@ -163,12 +161,10 @@ Block = Text | Heading | Terms | Table | Figure | Group | Details | StepCards | 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section of the report.
+    """A section of the report; `nav` is its name in the page's navigation.
 
-    Attributes:
-        key: its anchor on the page; the language is prefixed.
-        nav: its name in the page's navigation.
-        blocks: in order, including tables and figures for paper alone.
+    `blocks` include tables and figures for paper alone. The page's anchor is `key`, prefixed with
+    the language.
     """
 
     key: str

@@ -47,13 +47,7 @@ class RunFiles:
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """A ladder and the files next to it.
-
-    Attributes:
-        runs: run folders by rung name.
-        judge: its verdict, if there is one.
-        machine: that the climb ran on.
-    """
+    """A ladder and the files next to it; `runs` are run folders by rung name."""
 
     ladder: Ladder
     runs: Mapping[str, RunFiles]

@@ -32,7 +32,6 @@ class Goal:
     Attributes:
         kind: `rung` (fewer bits than another rung), `floor` (fewer than the bigram model), `steps`
             (fewer steps per byte) or `unmeasured`.
-        name: of the rung.
         against: the rung or baseline it is compared with.
         figure: difference in bits per byte, bits per byte, or tokens per byte, by `kind`.
         interval: of `figure`.

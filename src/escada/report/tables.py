@@ -63,7 +63,6 @@ class Column:
         numeric: right-aligned.
         width: share of the line width for a column of prose on paper (0 to 1); None: fits its text.
         detail: a less prominent line below the heading.
-        emphasis: whether the column is highlighted.
         csv: whether it is in CSV; False for columns composed for readers only.
     """
 
@@ -101,10 +100,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table.
+    """One row of a table, with one cell for each column.
 
     Attributes:
-        cells: one for each column.
         sources: the runs of its figures.
         control: not a rung, and set apart from the rungs.
         tone: a CSS class, such as `best` or `worse`.

@@ -50,11 +50,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A text and its candidate positions, best first.
+    """A text and its candidate positions, best first: data coordinates, offsets in pixels.
 
-    Attributes:
-        places: anchors in data coordinates, offsets in pixels.
-        style: text properties for matplotlib: colour, size, weight.
+    `style` has text properties for matplotlib: colour, size, weight.
     """
 
     text: str
@@ -89,9 +87,8 @@ def around(x: float, y: float, reaches: Sequence[float] = (7, 12, 18, 26, 36, 48
 def place(figure: Figure, axes: Any, labels: Sequence[Label]) -> None:
     """Lay the figure out and draw its labels.
 
-    Args:
-        figure: complete but for the labels, with its final axis limits.
-        labels: most important first; later ones avoid the earlier.
+    The figure must be complete but for the labels, with its final axis limits. Labels are placed in
+    order, most important first; each avoids the earlier ones.
     """
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw_without_rendering()

@@ -161,10 +161,9 @@ def _frame_ladder(
 def _draw_baselines(
     axes: Any, values: Sequence[float], ladder: Ladder, language: Language
 ) -> list[tuple[str, float]]:
-    """Draw the near baselines; if none is near, the lowest at the top edge, labelled as above.
+    """Draw the near baselines; return each line's label and y position.
 
-    Returns:
-        The label of each line, and its y position.
+    If none is near, the lowest is drawn at the top edge, labelled as above the scale.
     """
     near = _near(ladder, min(values), max(values))
     lines = [(_label(baseline, language), baseline.bits_per_byte) for baseline in near]

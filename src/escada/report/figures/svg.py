@@ -72,10 +72,7 @@ def standalone(svg: str) -> str:
 def inline(svg: str, name: str, label: str) -> str:
     """The SVG for embedding in an HTML page.
 
-    Args:
-        svg: from `render_svg`.
-        name: prefix of its ids, unique in the page.
-        label: text alternative, already escaped.
+    `name` prefixes its ids and is unique in the page; `label` is the escaped text alternative.
     """
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)

@@ -39,12 +39,7 @@ from escada.report.writers.templates import environment, visible
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Status shown on the page of a climb in progress.
-
-    Attributes:
-        every_seconds: reload interval.
-        written: time of writing, UTC in ISO 8601.
-    """
+    """Status shown on the page of a climb in progress; `written` is UTC in ISO 8601."""
 
     every_seconds: float
     written: str
