@@ -1,9 +1,9 @@
-"""How long to train, with its unit, and the one rule from that to a number of optimizer steps.
+"""Training budgets with a unit, and their conversion to optimizer steps.
 
     Budget.parse("5 min").steps(seconds_per_step=0.2, …)        # 1500
     Warmup.parse("5 %").steps(1500)                              # 75
 
-Rungs are compared under one budget; a number of steps is fixed before the schedule starts.
+Rungs are compared under one budget; the number of steps is fixed before the schedule starts.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _BUDGET = re.compile(
 class Budget:
     """How long to train, with its unit: `3 epochs`, `50k steps`, `5 min`, `1e17 flop`.
 
-    Seconds become a fixed number of steps after a calibration; the others are exact from the start.
+    Only a budget in seconds needs a calibration to be converted to steps.
     """
 
     amount: float
@@ -58,10 +58,10 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Read a budget.
+        """Parse a budget.
 
         Raises:
-            EscadaError: no number, no known unit, or nothing left to train.
+            EscadaError: no number, an unknown unit, or nothing to train.
         """
         if _NUMBER.fullmatch(text):
             number = text.strip()
@@ -99,13 +99,13 @@ class Budget:
         flops_per_step: float,
         seconds_per_step: float | None,
     ) -> int:
-        """Optimizer steps that it pays for, at least one.
+        """Optimizer steps in the budget, at least one.
 
         Args:
             steps_per_epoch: steps that train every token of the split once.
-            targets_per_step: predictions in a step.
-            flops_per_step: operations in a step.
-            seconds_per_step: as measured or assumed; only a budget in seconds needs it.
+            targets_per_step: predictions per step.
+            flops_per_step: FLOPs per step.
+            seconds_per_step: measured or assumed; only needed for a budget in seconds.
         """
         price = {
             "steps": 1.0,
@@ -126,7 +126,7 @@ _Parsed = TypeVar("_Parsed")
 
 
 def _parsed(value: object, kind: type[_Parsed], parse: Callable[[str], _Parsed]) -> _Parsed:
-    """For a field written as text; whoever reads the spec adds its key and file to an error."""
+    """Parse a text field; the spec reader adds key and file to errors."""
     if isinstance(value, kind):
         return value
     try:
@@ -144,9 +144,9 @@ BudgetField = Annotated[Budget, BeforeValidator(_budget), PlainSerializer(str, r
 
 @dataclass(frozen=True, slots=True)
 class Warmup:
-    """A part of a training in steps: a number (`2000 steps`) or a share of all (`5 %`).
+    """A part of a training: a number of steps (`2000 steps`) or a share of all (`5 %`).
 
-    The linear warm-up at its beginning, or the decay at its end.
+    Used for the linear warm-up and for the decay at the end.
     """
 
     amount: float
@@ -154,7 +154,7 @@ class Warmup:
 
     @classmethod
     def parse(cls, text: str) -> Warmup:
-        """Read one.
+        """Parse a warm-up.
 
         Raises:
             EscadaError: neither a percentage below 100 nor a number of steps.
@@ -167,7 +167,7 @@ class Warmup:
         raise EscadaError(f"{text!r} is no part of a training", fix="write '5 %' or '2k steps'")
 
     def steps(self, total_steps: int) -> int:
-        """Steps of it in a training of `total_steps`."""
+        """Its steps in a training of `total_steps`."""
         wanted = self.amount if self.unit == "steps" else self.amount / 100 * total_steps
         return min(round(wanted), total_steps)
 

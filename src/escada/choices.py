@@ -1,6 +1,6 @@
-"""What may be chosen where only some words are allowed: one list for code, specs and command line.
+"""Literal types shared by code, specs and the command line.
 
-Nothing is imported here, so that `escada --help` answers at once.
+Nothing is imported here, so that `escada --help` is fast.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 Profile = Literal["reference", "roadmap"]
-"""Of cleaning."""
+"""Cleaning profile."""
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 
 Metric = Literal["bits_per_byte", "perplexity"]
-"""That two runs are compared by."""
+"""Metric by which two runs are compared."""
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
 Scored = Literal["last", "all"]
-"""Which positions of a window are scored."""
+"""Scored positions of a window."""
 
 Weights = Literal["fp32", "bf16", "int8"]
-"""That a model generates with."""
+"""Number format of the weights in generation."""
 WEIGHTS: tuple[Weights, ...] = get_args(Weights)
 
 Code = Literal["en", "pt"]
-"""Of a language."""
+"""Language code."""
 CODES: tuple[Code, ...] = get_args(Code)

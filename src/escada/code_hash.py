@@ -1,10 +1,9 @@
-"""Which code a result depends on, as one hash.
+"""A hash of the code that a result depends on.
 
     code_hash("escada.evaluation.tasks.cloze", within=("escada.evaluation", "escada.models"))
 
-The modules that are named, and what they import of the package, and what that imports, as far as it
-lies within the given names. Comments, docstrings and blank lines decide nothing and are left out,
-so that an edit of a sentence makes nothing again.
+It covers the named modules and their imports from the package, recursively, restricted to `within`.
+Comments, docstrings and blank lines are ignored.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ PACKAGE = "escada"
 
 
 def code_hash(*modules: str, within: Sequence[str], without: Sequence[str] = ()) -> str:
-    """Hash of the code of `modules` and of all that they import.
+    """Hash the code of `modules` and everything they import.
 
     Args:
-        modules: dotted names, of this package or from elsewhere on the path. Always counted.
-        within: names of packages or modules; what is imported counts only at or below these.
-        without: names at or below which nothing counts after all.
+        modules: dotted names, of this package or from elsewhere; always included.
+        within: packages or modules; imports are included only if at or below one of these.
+        without: packages or modules to exclude.
 
     Raises:
         ModuleNotFoundError: no such module.
@@ -52,7 +51,7 @@ def code_hash(*modules: str, within: Sequence[str], without: Sequence[str] = ())
 def bare_code(file: Path) -> str:
     """The lines of a Python file without comments, docstrings and blank lines; other files whole.
 
-    The same for every version of Python that can read the file.
+    Independent of the Python version.
     """
     source = file.read_text(encoding="utf-8")
     if file.suffix != ".py":
@@ -76,7 +75,7 @@ def _below(name: str, parents: Sequence[str]) -> bool:
 
 
 def _file(module: str) -> Path:
-    """The file of a module, without importing anything of this package."""
+    """The file of a module, without importing the package."""
     if _below(module, (PACKAGE,)) and (own := _own_file(module)):
         return own
     spec = importlib.util.find_spec(module)
@@ -93,7 +92,7 @@ def _own_file(module: str) -> Path | None:
 
 @cache
 def imports_of(file: Path) -> tuple[str, ...]:
-    """Modules of this package that a file imports, anywhere in it but for type checking."""
+    """Modules of this package imported anywhere in a file, except for type checking."""
     return tuple(_imported(ast.parse(file.read_text(encoding="utf-8"))))
 
 

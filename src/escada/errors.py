@@ -1,8 +1,8 @@
-"""The one kind of error that a user can fix.
+"""The error that a user can fix.
 
-Anything a user can cause (a missing file, an unknown key, a full disk) is raised as `EscadaError`
-with three parts: what went wrong, where, and how to fix it. The command line prints it as one line
-and exits with code 2. Every other exception is a bug and keeps its traceback.
+Anything a user can cause (a missing file, an unknown key, a full disk) raises `EscadaError` with
+three parts: what went wrong, where, and how to fix it. The command line prints it as one line and
+exits with code 2. Every other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Iterable
 
 
 class EscadaError(Exception):
-    """Something that the user can fix.
+    """An error that the user can fix.
 
     Args:
         what: the problem, without a full stop.
-        where: a file, key or line that it concerns.
+        where: the file, key or line that it concerns.
         fix: what to do about it, without a full stop.
     """
 
@@ -28,12 +28,12 @@ class EscadaError(Exception):
         place = f" ({self.where})" if self.where else ""
         remedy = f"; {fix}" if fix else ""
         line = " ".join(f"{what}{place}{remedy}".split())
-        # Names of files need not be UTF-8; what is printed does.
+        # File names need not be UTF-8, but output must be.
         super().__init__(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint such as ``did you mean 'd_model'?``, or what is known when nothing is near."""
+    """A hint such as ``did you mean 'd_model'?``, or the known names if none is similar."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
@@ -42,16 +42,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 group`, `1,126 groups`.
-
-    Args:
-        number: how many.
-        noun: of one of them; its plural ends in s.
-    """
+    """`1 group`, `1,126 groups`; the plural adds an s."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def decimal_comma(text: str) -> str | None:
-    """What to do about a number that is written as in Portuguese; None if it is not."""
+    """The fix for a number with a decimal comma (Portuguese); None if it has none."""
     number = re.fullmatch(r"\s*([+-]?[0-9]+),([0-9]+)\b.*", text)
     return f"use a point: {number[1]}.{number[2]}" if number else None

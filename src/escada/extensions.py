@@ -1,11 +1,11 @@
-"""The one rule for adding things: a module in the right folder, or any module on Python's path.
+"""Extension points: a module in the right folder, or any importable module.
 
     MODELS = Place("escada.models", "model kind", offers=("Config", "Model"), where="model.kind")
     MODELS.load("transformer")      # escada/models/transformer.py
     MODELS.load("my_models.bigram") # beside the spec file, or elsewhere on the path
 
-A module of the package is found by its name when it offers what is asked of its kind, so a file in
-the folder is all that it takes; a name of the package goes before one on the path.
+A module of the package is recognised by the names that it defines (`offers`), without registration;
+it takes precedence over one on the path.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ ROOT = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Place:
-    """Where things of one kind are added.
+    """An extension point.
 
     Attributes:
-        package: of those that come with escada.
-        what: one is called, in errors.
-        offers: names that a module of the kind defines.
-        where: the key or option that names one.
-        page: of the docs that shows one.
+        package: the package with escada's own modules.
+        what: noun for one of them, in errors.
+        offers: names that a module must define.
+        where: the key or option that selects one.
+        page: the docs page with an example.
     """
 
     package: str
@@ -44,15 +44,15 @@ class Place:
     page: str = "docs/extending.md"
 
     def names(self) -> tuple[str, ...]:
-        """Those that come with escada."""
+        """Names of the modules that come with escada."""
         return _names(self.package, self.offers)
 
     def is_ours(self, name: str) -> bool:
-        """Whether one comes with escada."""
+        """Whether the module comes with escada."""
         return name in self.names()
 
     def is_there(self, name: str) -> bool:
-        """Whether there is a module of that name; only the packages above it are imported."""
+        """Whether the module exists; only its parent packages are imported."""
         if not all(part.isidentifier() for part in name.split(".")):
             return False
         try:
@@ -61,14 +61,14 @@ class Place:
             return False
 
     def module_name(self, name: str) -> str:
-        """The dotted name of a module; nothing is imported."""
+        """The dotted name of the module, which is not imported."""
         return f"{self.package}.{name}" if self.is_ours(name) else name
 
     def load(self, name: str) -> ModuleType:
-        """The module of a name.
+        """Import the module.
 
         Raises:
-            EscadaError: no such module, not Python, or it does not offer what is asked.
+            EscadaError: no such module, not Python, or it lacks one of `offers`.
         """
         if not all(part.isidentifier() for part in name.split(".")):
             raise self._unknown(name)
@@ -104,14 +104,14 @@ class Place:
         return EscadaError(f"unknown {self.what} {name!r}", where=self.where, fix=fix)
 
     def file(self, name: str) -> Path | None:
-        """The file of a module from outside the package; None for one that comes with escada."""
+        """The file of an external module; None for one that comes with escada."""
         if self.is_ours(name):
             return None
         file = self.load(name).__file__
         return None if file is None else Path(file)
 
     def folder(self, name: str) -> Path | None:
-        """The folder that a module from outside the package was imported from; else None."""
+        """The folder that an external module was imported from; else None."""
         file = self.file(name)
         if file is None:
             return None
@@ -119,10 +119,10 @@ class Place:
 
 
 def needed(name: str, extra: str, otherwise: str = "") -> Any:
-    """An optional package.
+    """Import an optional package.
 
     Raises:
-        EscadaError: it is not installed: names the extra that installs it.
+        EscadaError: it is not installed; names the extra that installs it.
     """
     try:
         return importlib.import_module(name)
@@ -132,14 +132,14 @@ def needed(name: str, extra: str, otherwise: str = "") -> Any:
 
 
 def add_folder(folder: Path) -> None:
-    """Find modules in this folder too, behind all that is on the path."""
+    """Append a folder to the module search path."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
 
 @cache
 def _names(package: str, offers: tuple[str, ...]) -> tuple[str, ...]:
-    """Modules of a package whose source defines all of `offers`; none is imported."""
+    """Modules of a package whose source defines all of `offers`, without importing any."""
     folder = ROOT.joinpath(*package.split(".")[1:])
     return tuple(
         file.stem

@@ -1,8 +1,7 @@
-"""Files that are whole or absent: atomic writes, locks, hashes and versioned JSON.
+"""Atomic writes, locks, hashes and JSON files.
 
-A reader never sees half a file: every write goes to a temporary name in the same folder, is flushed
-to disk and then renamed over its target. Folders are built under a temporary name and renamed once.
-What only one process may do at a time it does under `exclusive`.
+Every write goes to a temporary name in the same folder, is flushed to disk and renamed to its
+target; folders are built the same way. `exclusive` locks out other processes.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from escada.errors import EscadaError
 def disk_error(
     error: OSError, path: object, consequence: str = "nothing was overwritten"
 ) -> EscadaError | None:
-    """What a full disk, a missing permission or a file in the way is to the user; else None."""
+    """Convert a full disk, a missing permission or a file in the way; None for other errors."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return EscadaError(
             f"disk full while saving; {consequence}", where=path, fix="free some space and repeat"
@@ -56,7 +55,7 @@ def disk_error(
 
 @contextlib.contextmanager
 def disk_errors(path: Path, consequence: str = "nothing was overwritten") -> Generator[None]:
-    """Turn what `disk_error` knows, while writing `path`, into one clear line."""
+    """Raise errors of writing `path` that `disk_error` knows as `EscadaError`."""
     try:
         yield
     except OSError as error:
@@ -66,7 +65,7 @@ def disk_errors(path: Path, consequence: str = "nothing was overwritten") -> Gen
 
 
 def make_directory(path: Path) -> None:
-    """Make a folder and those above it, unless it is there.
+    """Make a folder and its parents, unless it exists.
 
     Raises:
         EscadaError: a file is in the way, or no permission.
@@ -76,7 +75,7 @@ def make_directory(path: Path) -> None:
 
 
 def fsync_directory(path: Path) -> None:
-    """Make a rename inside `path` survive a power cut (POSIX; Windows has no such call)."""
+    """Make a rename inside `path` durable (POSIX; Windows has no such call)."""
     if sys.platform == "win32":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -108,13 +107,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def parse_json(text: str | bytes, where: object, fix: str | None = None) -> Any:
-    """A JSON value, whatever stands in `text`.
+    """Parse any text as JSON.
 
-    Beyond bad syntax, text may hold what Python's reader ends on with other exceptions: brackets
-    nested deeper than its stack, whole numbers of thousands of digits, bytes that are not UTF-8.
+    Besides syntax errors this covers Python's other exceptions: brackets nested too deep, integers
+    of thousands of digits, and bytes that are not UTF-8.
 
     Raises:
-        EscadaError: the text is not JSON that can be read here; says why and where.
+        EscadaError: not valid JSON; says why and where.
     """
     try:
         return json.loads(text)
@@ -124,13 +123,13 @@ def parse_json(text: str | bytes, where: object, fix: str | None = None) -> Any:
         why = f"not UTF-8 at byte {error.start}"
     except RecursionError:
         why = "brackets are nested too deep"
-    except ValueError:  # what is left: a whole number beyond sys.get_int_max_str_digits()
+    except ValueError:  # an integer beyond sys.get_int_max_str_digits()
         why = f"a number has more than {sys.get_int_max_str_digits():,} digits"
     raise EscadaError(f"bad JSON: {why}", where=where, fix=fix)
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write indented JSON atomically; keys keep their order."""
+    """Write indented JSON atomically, keeping the order of keys."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
@@ -169,27 +168,25 @@ def _json_object(data: bytes, where: object, fix: str) -> dict[str, Any]:
 
 
 def json_line(row: Mapping[str, Any]) -> str:
-    """A row of a JSON lines file, with its newline: the only one there is in it."""
+    """A row of a JSON lines file, ending with its only newline."""
     return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object a line, atomically."""
+    """Write one JSON object per line, atomically."""
     write_text(path, "".join(map(json_line, rows)))
 
 
 def read_json_lines(
     path: Path, *, unfinished: bool = False, fix: str = "restore the file"
 ) -> list[dict[str, Any]]:
-    """Read one JSON object a line.
+    """Read one JSON object per line.
 
-    A line ends at a line feed and nowhere else: ids and texts may hold U+2028, NEL and the like,
-    which `str.splitlines` takes for ends of lines.
+    Only line feeds end a line: strings may hold U+2028, NEL etc., at which `str.splitlines` splits.
 
     Args:
-        path: the file.
-        unfinished: somebody may be writing it still: a last line without its line feed is left out.
-        fix: what the user is told to do about a damaged line.
+        unfinished: the file may still be written to; skip a last line without a line feed.
+        fix: the suggested fix for a damaged line.
 
     Raises:
         EscadaError: missing, or a line is not a JSON object; says which.
@@ -208,12 +205,12 @@ def read_json_lines(
 
 @contextlib.contextmanager
 def new_directory(path: Path, consequence: str = "nothing was overwritten") -> Generator[Path]:
-    """Build a folder under a temporary name; it appears at `path` whole, or not at all.
+    """Build a folder under a temporary name and rename it to `path` on success.
 
-    `consequence` is what the user is told of a full disk.
+    `consequence` completes the error message of a full disk.
 
     Raises:
-        EscadaError: `path` exists already (nothing is overwritten silently), or the disk is full.
+        EscadaError: `path` exists, or the disk is full.
     """
     if path.exists():
         raise EscadaError("folder exists", where=path, fix="choose another name or remove it")
@@ -257,7 +254,7 @@ def content_hash(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock: a process, its machine, and since when (UTC, ISO 8601)."""
+    """The holder of a lock: its process, machine and start (UTC, ISO 8601)."""
 
     pid: int
     host: str
@@ -268,25 +265,25 @@ class Holder:
 
 
 _LOCK_SECONDS = 1.0
-"""How long `exclusive` tries before it says that a lock is held: `is_held` takes far less."""
+"""How long `exclusive` retries before failing; `is_held` holds the lock for much less."""
 
 
 @contextlib.contextmanager
 def exclusive(
     lock: Path, busy: str | None = None, *, fix: str = "wait until it has ended"
 ) -> Generator[None]:
-    """Be the only one, among processes and threads, who holds `lock`.
+    """Hold `lock` exclusively among processes and threads.
 
-    The system releases it when its holder dies, however it dies.
+    The system releases it when the holder dies.
 
     Args:
-        lock: a file for nothing else; made, with its folder, and left there. Who holds it is
-            written beside it.
-        busy: what the holder is doing, for whoever comes second. Without it, the second waits.
-        fix: what to do about that.
+        lock: a dedicated file; created, with its folder, and kept. The holder is recorded next to
+            it.
+        busy: what the holder is doing, for the error message; None: wait for the lock instead.
+        fix: the suggested fix for that error.
 
     Raises:
-        EscadaError: somebody holds it (says who), or the file cannot be made or locked.
+        EscadaError: the lock is held (says by whom), or the file cannot be created or locked.
     """
     from filelock import FileLock, Timeout
 
@@ -309,10 +306,10 @@ def exclusive(
 
 
 def is_held(lock: Path) -> bool:
-    """Whether somebody holds `lock` now; see `exclusive`.
+    """Whether `lock` is held now; see `exclusive`.
 
-    Where the lock cannot be tried, as on a read-only disk, it counts as held while the file of its
-    holder is there.
+    If the lock cannot be tried, as on a read-only disk, it counts as held while the holder's file
+    exists.
     """
     from filelock import FileLock, Timeout
 
@@ -332,7 +329,7 @@ def _holder_file(lock: Path) -> Path:
 
 
 def _read_holder(lock: Path) -> Holder | None:
-    """Who says that it holds `lock`; None in the moment before it has said so."""
+    """The recorded holder of `lock`; None just before it is recorded."""
     try:
         data = _holder_file(lock).read_bytes()
     except FileNotFoundError:
@@ -344,10 +341,10 @@ _CACHE_FIX = "set ESCADA_CACHE to a folder that can be written"
 
 
 def cache_directory() -> Path:
-    """Home of downloads and prepared corpora: `ESCADA_CACHE`, else the user's cache folder.
+    """The folder of downloads and prepared corpora: `ESCADA_CACHE`, else the user's cache folder.
 
     Raises:
-        EscadaError: the user has no home (a container's user without a name).
+        EscadaError: the user has no home directory (as in some containers).
     """
     if (path := _find_cache_directory()) is None:
         raise EscadaError("no home folder to keep the cache in", fix=_CACHE_FIX)

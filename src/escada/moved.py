@@ -1,8 +1,8 @@
-"""Names of modules of before the layout of 2026-11-30, so that scripts and notebooks still import.
+"""Deprecated module names from before 2026-11-30, so that old scripts and notebooks still import.
 
-    from escada.training.start import start      # says once that it is `escada.training.run` now
+    from escada.training.start import start      # warns once: now `escada.training.run`
 
-Only modules of which people were shown names are here; they go with version 1.0.
+Only documented modules are listed; they are removed in version 1.0.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _PACKAGE = __name__.rpartition(".")[0]
 
 
 def new_name(module: str) -> str | None:
-    """Where a module of before is now; None if it was not moved."""
+    """The current name of a moved module; None if it was not moved."""
     name = module.removeprefix(f"{_PACKAGE}.")
     if name in MOVED:
         return f"{_PACKAGE}.{MOVED[name]}"
@@ -64,18 +64,18 @@ def new_name(module: str) -> str | None:
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds a module of before by its new name, and says so."""
+    """Imports modules by their old names, with a warning."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """A spec for a name of before; nothing for any other."""
+        """A spec for an old name; None for any other."""
         if not fullname.startswith(f"{_PACKAGE}.") or new_name(fullname) is None:
             return None
         return ModuleSpec(fullname, self)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """The module under its new name."""
+        """The module under its current name."""
         name = new_name(spec.name)
         assert name is not None
         warnings.warn(f"{spec.name} is {name} now", DeprecationWarning, stacklevel=2)
@@ -84,12 +84,12 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing is run again; the module keeps its own spec."""
+        """Do nothing: the module was executed under its current name."""
         if module.__spec__ is not None and module.__spec__.loader is self:
             module.__spec__ = module.__spec__.loader_state
 
 
 def install() -> None:
-    """Let names of before be found, ahead of the path; once."""
+    """Put the finder ahead of the others, once."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())

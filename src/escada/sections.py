@@ -1,4 +1,4 @@
-"""Strict tables of TOML files: a wrong key or value becomes one clear line that says how to fix it.
+"""Strict tables of TOML files, with one-line errors that say how to fix them.
 
 class CostSettings(Section): ...
 settings = validated(CostSettings, table, path, field_keys(CostSettings))
@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 from escada.errors import EscadaError, decimal_comma
 
 Table = dict[str, Any]
-"""A TOML table before it is checked."""
+"""An unvalidated TOML table."""
 
 
 class Section(BaseModel):
-    """A table of a spec: strict, frozen, no unknown keys, finite numbers."""
+    """A validated table: strict, frozen, no unknown keys, finite numbers."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
@@ -30,7 +30,7 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _truth_is_no_number(cls, value: object, field: ValidationInfo) -> object:
-        """Refuse `true` for a number, which Python would take for 1."""
+        """Refuse `true` for a number, since Python's bool is an int."""
         annotation = cls.model_fields[str(field.field_name)].annotation
         if isinstance(value, bool) and bool not in (annotation, *get_args(annotation)):
             raise ValueError("true and false are no values of this key")
@@ -49,15 +49,15 @@ def validated(
     key: str = "",
     fix: str = "change it there or with --set",
 ) -> S:
-    """A table that was checked.
+    """Validate a table.
 
     Args:
-        section: that it is.
+        section: the model class.
         table: as read.
-        where: it was read.
-        known_keys: that an unknown one may mean, from `field_keys`.
+        where: its file, for errors.
+        known_keys: from `field_keys`, to suggest a correction of unknown keys.
         key: of the table in its file; empty for the whole file.
-        fix: what to do about a wrong value.
+        fix: the suggested fix for a wrong value.
 
     Raises:
         EscadaError: the first problem, with its key.
@@ -80,7 +80,7 @@ def validated(
 
 
 def field_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
-    """The full keys of a section's fields, those of its own sections included."""
+    """The full keys of a section's fields, including nested sections."""
     keys: list[str] = []
     for name, field in section.model_fields.items():
         inner = field.annotation
@@ -92,7 +92,7 @@ def field_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def _nearest_key(path: str, known: Sequence[str]) -> str:
-    """What an unknown key may mean: the same name elsewhere, one like it, or those beside it."""
+    """Suggestions for an unknown key: the same name elsewhere, a similar one, or siblings."""
     table, _, name = path.rpartition(".")
     tables = sorted({key.partition(".")[0] for key in known if "." in key})
     beside = [key for key in known if key.rpartition(".")[0] == table] + ([] if table else tables)
@@ -105,7 +105,7 @@ def _nearest_key(path: str, known: Sequence[str]) -> str:
 
 
 def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
-    """`base` with the values of `over` laid on it, table by table."""
+    """Merge `over` into `base`, recursively."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
@@ -116,10 +116,10 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
 
 
 def parse_assignment(text: str, what: str, example: str) -> tuple[str, Any]:
-    """The key and the value of `KEY=VALUE`; the value is read as TOML, else as a string.
+    """Split `KEY=VALUE`; the value is parsed as TOML, else taken as a string.
 
     Raises:
-        EscadaError: the text is none; says so of `what`, with the example.
+        EscadaError: not of this form; names `what` and shows the example.
     """
     key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not re.fullmatch(r"[A-Za-z_][\w.]*", key):

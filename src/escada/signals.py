@@ -1,12 +1,11 @@
-"""Being asked to stop, and asking another process to, on POSIX and on Windows.
+"""Stop requests to this process and to others, on POSIX and Windows.
 
     with on_stop(ask):               # Ctrl-C, SIGTERM
         …
-    process = start_apart(command)   # it does not hear the terminal's Ctrl-C
+    process = start_apart(command)   # does not receive the terminal's Ctrl-C
     ask_to_stop(process)
 
-Windows has no signal that a process could send to another one but Ctrl-Break, to a group of its
-own; there `on_stop` hears that too.
+On Windows a process can only send Ctrl-Break, to a process group; there `on_stop` handles that too.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def _stop_signals() -> tuple[signal.Signals, ...]:
 
 @contextlib.contextmanager
 def on_stop(ask: Callable[[], object]) -> Generator[None]:
-    """Call `ask`, in the main thread, for each signal that asks this process to stop."""
+    """Call `ask` in the main thread for each signal that requests a stop."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         ask()
@@ -44,9 +43,9 @@ def on_stop(ask: Callable[[], object]) -> Generator[None]:
 
 
 def start_apart(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a process, without its standard output, in a group of its own.
+    """Start a process in its own group, without standard output.
 
-    It hears of Ctrl-C from its parent alone: once for each, whoever sent it.
+    It does not get the terminal's Ctrl-C; the parent forwards each once.
     """
     if sys.platform == "win32":
         return subprocess.Popen(
@@ -58,5 +57,5 @@ def start_apart(command: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def ask_to_stop(process: subprocess.Popen[bytes]) -> None:
-    """Pass on a Ctrl-C to a process of `start_apart`."""
+    """Forward a Ctrl-C to a process of `start_apart`."""
     process.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGINT)

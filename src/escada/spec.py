@@ -1,14 +1,14 @@
-"""A rung as data: one strict TOML file says what is read, how it is modelled, trained and judged.
+"""A rung as data: one strict TOML file declares text, tokenizer, model, training and evaluation.
 
     spec = load_spec("v5", preset="laptop", overrides=["train.learning_rate=1e-3"])
 
-A spec file is the roadmap's `full` preset; `[presets.NAME]` tables lay other values over it. What
-comes out is resolved (every value present), frozen and hashed: two specs with one hash train the
-same model from the same seed and data. An unknown key is an error that names the nearest known one.
+A spec file is the roadmap's `full` preset; `[presets.NAME]` tables override its values. The result
+is resolved (every value present), frozen and hashed: specs with the same hash train the same model
+from the same seed and data. For an unknown key the error suggests the closest known one.
 
-The `[model]` table belongs to the model file that its `kind` names: `kind = "transformer"` is
-`escada.models.transformer`, a dotted name is any module beside the spec file or on the path. The
-module is imported only when a spec is loaded, and offers `Config` (a `ModelConfig`) and `Model`.
+The `[model]` table is defined by the module that its `kind` names: `kind = "transformer"` is
+`escada.models.transformer`, a dotted name any module beside the spec file or on the path. The
+module is imported when a spec is loaded, and defines `Config` (a `ModelConfig`) and `Model`.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from escada.sections import Section, Table, field_keys, overlay, parse_assignmen
 
 SCHEMA_VERSION = 1
 FULL = "full"
-"""The name of the preset that a spec file is without any overlay."""
+"""The preset of a spec file without overrides."""
 
 
 class Bilingual(Section):
-    """A sentence for the reader of the report, in both of its languages."""
+    """A sentence for the report in both of its languages."""
 
     en: str
     pt: str
 
 
 class About(Section):
-    """What a rung sets out to do. Never part of the hash."""
+    """What a rung is for. Not part of the hash."""
 
     title: Bilingual
     objective: Bilingual
     changes: Bilingual
     expected: Bilingual
     follows: str | None = None
-    """The rung that this one is compared with: the step below it."""
+    """The rung that this one is compared with."""
     also_against: tuple[str, ...] = ()
-    """Further rungs that it is set beside, such as an earlier best."""
+    """Further rungs to compare with, such as an earlier best."""
 
 
 class TextSpec(Section):
-    """Which cleaning the documents go through."""
+    """How documents are cleaned."""
 
     profile: Literal["reference", "roadmap"] = "reference"
 
@@ -67,13 +67,13 @@ class TokenizerSpec(Section):
     vocab_size: int | None = Field(default=None, ge=260, le=65_536)
     """Size with special tokens and byte pieces, for `bpe` and `unigram` only."""
     min_count: int = Field(default=3, ge=1)
-    """`characters`: one seen fewer times in training becomes UNK."""
+    """`characters`: those seen fewer times in training become UNK."""
     character_coverage: float = Field(default=0.9995, gt=0.9, le=1.0)
-    """`bpe`, `unigram`: share of training characters with a piece of their own; bytes do others."""
+    """`bpe`, `unigram`: share of training characters with their own piece; others become bytes."""
 
 
 class ModelConfig(Section):
-    """Base of every model's `[model]` table; the model file of that kind extends it."""
+    """Base class of `[model]` tables, extended by each model's module."""
 
     kind: str
 
@@ -101,27 +101,27 @@ class Rates(Section):
 
 
 class TrainSpec(Section):
-    """How the weights are found."""
+    """How the weights are trained."""
 
     budget: BudgetField
     window_tokens: int = Field(ge=2, le=2**20)
-    """Predictions in one training sequence (inputs; its targets are shifted by one)."""
+    """Predictions per training sequence; targets are the inputs shifted by one."""
     stride_tokens: int = Field(ge=1, le=2**20)
     """Grid of window starts; each epoch tiles the stream from another offset on it."""
     objective: Literal["all", "last"] = "all"
-    """Which positions of a window are trained; `last` only shows what the origin did."""
+    """Trained positions of a window; `last` reproduces the origin."""
     batch_sequences: int = Field(ge=1, le=2**20)
-    """Sequences in one optimizer step."""
+    """Sequences per optimizer step."""
     micro_batch_sequences: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
-    """Sequences in one forward pass; "auto": as many as fit into memory; None: the whole batch, or
-    as many of it as fit."""
+    """Sequences per forward pass; "auto": as many as fit into memory; None: the whole batch, or as
+    many as fit."""
     optimizer: str = "adamw"
     """`adam`, `adamw`, `muon`, or a module on the path."""
     learning_rate: float = Field(gt=0)
     rates: Rates = Rates()
-    """Of an optimizer with several rates (`muon`)."""
+    """For an optimizer with several rates (`muon`)."""
     orthogonal_steps: int = Field(default=5, ge=1)
-    """Newton-Schulz iterations of a step of `muon`."""
+    """Newton-Schulz iterations per step of `muon`."""
     betas: tuple[Share, Share] = (0.9, 0.999)
     epsilon: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
@@ -130,41 +130,41 @@ class TrainSpec(Section):
     schedule: str = "constant"
     """`constant`, `cosine`, `trapezoid`, or a module on the path."""
     min_learning_rate_ratio: float = Field(default=0.1, ge=0, le=1)
-    """Where the cosine ends."""
+    """Final rate of the cosine, relative to the initial one."""
     decay: WarmupField = Warmup(60, "%")
     """The last part of a `trapezoid`, over which the rate falls linearly to zero."""
     clip_norm: float | None = Field(default=None, gt=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     compile: CompileField = "auto"
-    """`torch.compile` for the training step: true, false, or where it pays."""
+    """`torch.compile` for the training step: true, false, or "auto" (where it pays)."""
     validations: int = Field(default=10, ge=1)
-    """How many times the validation loss is measured, evenly over the training."""
+    """Number of validations, evenly spaced over the training."""
     validation_bytes: int = Field(default=65_536, ge=1)
-    """Reference bytes of the validation sample used on schedule (the ruler uses all of them)."""
+    """Reference bytes of the sample for scheduled validations (the ruler uses all documents)."""
     early_stopping: int | None = Field(default=None, ge=1)
     """Stop after this many validations without a better loss; None: never."""
 
     @property
     def known_micro_batch(self) -> int | None:
-        """The micro-batch, if the spec names a number."""
+        """The micro-batch, if the spec gives a number."""
         micro = self.micro_batch_sequences
         return micro if isinstance(micro, int) else None
 
 
 LATER_KEYS = ("compile", "rates", "orthogonal_steps", "decay")
-"""Keys of `[train]` that came after the first runs."""
+"""Keys of `[train]` added after the first runs."""
 
 
 class EvaluationSpec(Section):
-    """How the ruler reads the documents."""
+    """How the ruler reads documents."""
 
     context_tokens: int | None = Field(default=None, ge=2, le=2**20)
-    """Window of models without a state; None: the training window."""
+    """Window of models without recurrent state; None: the training window."""
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-"""Of a rung or a preset: both stand in the name of a run's folder."""
+"""Name of a rung or a preset; part of a run folder's name."""
 
 
 class Spec(Section):
@@ -181,14 +181,14 @@ class Spec(Section):
     evaluation: EvaluationSpec = EvaluationSpec()
 
     def to_table(self) -> Table:
-        """The spec as plain JSON values; `parse_spec` reads it back to an equal spec."""
+        """The spec as plain JSON values, which `parse_spec` reads back."""
         return self.model_dump(mode="json", exclude_none=True)
 
     @property
     def hash(self) -> str:
         """SHA-256 of everything but the prose.
 
-        A key that came later counts only where it is used: runs of before keep their hash.
+        Keys in `LATER_KEYS` count only if used, so that earlier runs keep their hash.
         """
         table = self.to_table()
         del table["about"]
@@ -198,12 +198,12 @@ class Spec(Section):
         return content_hash(table)
 
     def with_micro_batch(self, sequences: int) -> Spec:
-        """The same rung, in micro-batches of that size."""
+        """The same rung with another micro-batch."""
         update = {"micro_batch_sequences": sequences}
         return self.model_copy(update={"train": self.train.model_copy(update=update)})
 
     def with_budget(self, budget: Budget) -> Spec:
-        """The same rung, trained for another time."""
+        """The same rung with another budget."""
         return self.model_copy(update={"train": self.train.model_copy(update={"budget": budget})})
 
 
@@ -214,7 +214,6 @@ MODELS = Place(
     where="model.kind",
     page="docs/adding-a-rung.md",
 )
-"""See the module docstring."""
 OPTIMIZERS = Place(
     "escada.training.optimizers", "optimizer", offers=("build",), where="train.optimizer"
 )
@@ -227,7 +226,7 @@ TOKENIZERS = Place(
 
 
 def chosen(spec: Spec) -> list[tuple[Place, str]]:
-    """The modules that a spec names, whose code decides the weights."""
+    """The modules named by a spec, whose code affects the weights."""
     return [
         (MODELS, spec.model.kind),
         (OPTIMIZERS, spec.train.optimizer),
@@ -237,17 +236,17 @@ def chosen(spec: Spec) -> list[tuple[Place, str]]:
 
 
 def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
-    """Check a resolved table (no presets left in it).
+    """Validate a resolved table (presets already applied).
 
     Raises:
-        EscadaError: names the key, the file and, for an unknown key, the nearest known one.
+        EscadaError: names the key, the file and, for an unknown key, the closest known one.
     """
     sections = dict(table)
     found: object = sections.get("model")
     model_table = cast(Table, found if isinstance(found, dict) else {})
     if "kind" not in model_table:
         raise EscadaError("the spec has no model.kind", where=where, fix="add [model] kind = …")
-    # All but the model first: its module imports torch, for which a typing error need not wait.
+    # The model comes last: its module imports torch, and a typo should not wait for that.
     model_keys = [f"model.{key}" for key in model_table]
     written = list(dict.fromkeys([*field_keys(Spec), *model_keys]))
     plain = {"model": ModelConfig(kind=str(model_table["kind"]))}
@@ -298,7 +297,7 @@ def _check_together(spec: Spec, where: object) -> None:
 
 @cache
 def _follows() -> dict[str, str | None]:
-    """What each rung of the package follows."""
+    """The predecessor of each rung of the package."""
     files = resources.files("escada.rungs").iterdir()
     return {
         file.name.removesuffix(".toml"): tomllib.loads(file.read_text("utf-8"))["about"].get(
@@ -310,7 +309,7 @@ def _follows() -> dict[str, str | None]:
 
 
 def rung_names() -> list[str]:
-    """The rungs of the package, each behind the one that it follows; else by name."""
+    """The rungs of the package, each after the one that it follows, then by name."""
     follows = _follows()
 
     def in_order(names: list[str]) -> Iterator[str]:
@@ -322,13 +321,13 @@ def rung_names() -> list[str]:
 
 
 def steps_to(rung: str) -> list[str]:
-    """A rung of the package behind those that lead to it, from the lowest on."""
+    """A rung of the package and its predecessors, the lowest first."""
     below = _follows()[rung]
     return [*(steps_to(below) if below else ()), rung]
 
 
 def read_spec_table(rung: str) -> tuple[Table, str]:
-    """The raw table of a rung of the package or of a spec file, and where it was read.
+    """The raw table of a rung of the package or of a spec file, and its location.
 
     Raises:
         EscadaError: unknown rung, missing file, or not TOML.
@@ -372,7 +371,7 @@ def _preset_fix(preset: str, known: list[str], where: str) -> str:
 
 
 def load_spec(rung: str, *, preset: str = FULL, overrides: Sequence[str] = ()) -> Spec:
-    """A resolved rung: its file, the preset over it, the user's `KEY=VALUE`s over both.
+    """Load and resolve a rung: its file, then the preset, then the `KEY=VALUE` overrides.
 
     Args:
         rung: a name from `rung_names()` or the path of a `.toml` file.

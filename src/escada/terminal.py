@@ -1,14 +1,13 @@
-"""What a person sees in a terminal: the one place that prints lines, tables and bars.
+"""Terminal output: everything that prints lines, tables and progress bars.
 
     echo(f"{path}: {count:,} documents")
     echo_json(found)
     print_table([("source", "left"), ("bytes", "right")], rows)
     with LiveProgress("judge") as live: live.update(12, 40, "12/40 questions")
 
-Names, paths, prompts and samples come from users. They are never read as markup, emoji codes or
-control sequences: what would move the cursor, colour the screen or turn the line around is shown as
-an escape, as JSON writes it (`\\u001b`). A stream that cannot show a character (`LC_ALL=C`, cp1252)
-gets such an escape too, so JSON that is printed there is still JSON.
+User text (names, paths, prompts, samples) is never interpreted as markup, emoji codes or control
+sequences: cursor movements, colours and bidi controls are printed as JSON escapes (`\\u001b`), as
+are characters that the stream cannot encode (`LC_ALL=C`, cp1252), so printed JSON stays valid.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Column = tuple[str, Literal["left", "right"]]
-"""The head of a column and where its cells are set."""
+"""The header of a column and its alignment."""
 
 Style = Literal["bold", "red", "magenta", "yellow", "cyan"]
-"""Colours underline too, so that nobody needs to tell hues apart."""
+"""Colours are also underlined, so that hues need not be distinguished."""
 _STYLES: dict[Style, str] = {
     "bold": "1",
     "red": "31;4",
@@ -40,32 +39,32 @@ _STYLES: dict[Style, str] = {
 }
 
 PLAIN_SECONDS = 10.0
-"""Between two lines of progress where there is no terminal for a bar."""
+"""Interval of progress lines where there is no terminal."""
 MESSAGE_CHARACTERS = 3000
-"""Most of a message; what is longer loses its middle. A path may have 4,096 bytes."""
+"""Maximum length of a message, shortened in the middle; a path may have 4,096 bytes."""
 CELL_CHARACTERS = 120
-"""Most of a table's cell, but for a path that is there to be copied."""
+"""Maximum length of a table cell, except for paths to be copied."""
 _UNPRINTABLE = (
     r"\x00-\x1f\x7f-\x9f"  # control characters
-    r"\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # line breaks; what turns a line around
-    r"\ud800-\udfff"  # bytes of a file name that are not UTF-8
+    r"\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # line separators and bidi controls
+    r"\ud800-\udfff"  # surrogates: bytes of a file name that are not UTF-8
 )
 _IN_A_LINE = re.compile(f"[{_UNPRINTABLE}]")
 _IN_A_TEXT = re.compile(rf"(?![\n\t])[{_UNPRINTABLE}]")
 
 
 def in_line(text: str) -> str:
-    """A text in one line that a terminal shows as it is."""
+    """Escape a text for one line of a terminal."""
     return _IN_A_LINE.sub(_escaped_match, text)
 
 
 def in_text(text: str) -> str:
-    """As `in_line`, of a text that keeps its line breaks and tabs."""
+    """Like `in_line`, but keeps line breaks and tabs."""
     return _IN_A_TEXT.sub(_escaped_match, text)
 
 
 def shortened(text: str, characters: int) -> str:
-    """A text without its middle where it is longer than that."""
+    """Cut out the middle of a text that is too long."""
     if len(text) <= characters:
         return text
     tail = (characters - 1) // 3
@@ -73,16 +72,16 @@ def shortened(text: str, characters: int) -> str:
 
 
 def echo(line: object = "", *, err: bool = False) -> None:
-    """Print one line; whatever would break it or steer the terminal is escaped.
+    """Print one line, escaping line breaks and control characters.
 
     Raises:
-        BrokenPipeError: whoever reads the output has left.
+        BrokenPipeError: the reader has closed the pipe.
     """
     print(in_line(str(line)), file=sys.stderr if err else sys.stdout, flush=True)
 
 
 def echo_text(text: str, *, end: str = "\n") -> None:
-    """Print a text of any lines; into a pipe or a file it goes as it is."""
+    """Print text of any number of lines; unescaped into a pipe or file."""
     print(in_text(text) if sys.stdout.isatty() else text, end=end, flush=True)
 
 
@@ -92,7 +91,7 @@ def echo_json(value: object) -> None:
 
 
 def echo_styled(parts: Iterable[tuple[str, Style | None]], end: str = "\n") -> None:
-    """As `echo_text`, of a text in parts, each of which has its style on a terminal."""
+    """Like `echo_text`, for parts with styles (on a terminal)."""
     if not in_colour():
         echo_text("".join(text for text, _ in parts), end=end)
         return
@@ -109,30 +108,28 @@ def in_colour() -> bool:
 
 
 def echo_over(line: str) -> None:
-    """Print a line on standard error in the place of the line before."""
+    """Print a line on standard error, replacing the previous one."""
     print(f"\r\x1b[K{in_line(line)}", file=sys.stderr, end="", flush=True)
 
 
 def echo_error(message: str) -> None:
-    """Print what a user has to know, in one line of bearable length."""
+    """Print an error message as one line of limited length."""
     echo(shortened(in_line(message), MESSAGE_CHARACTERS), err=True)
 
 
 def console(*, err: bool = False) -> Console:
-    """A console that takes text for what it is; of standard error with `err`."""
+    """A rich console without markup; for standard error with `err`."""
     from rich.console import Console
 
     return Console(stderr=err, markup=False, highlight=False, emoji=False)
 
 
 class LiveProgress:
-    """How far something long is: a bar on standard error where that is a terminal.
-
-    Elsewhere a line every ten seconds, and one at the end.
+    """A progress bar on standard error; without a terminal, a line every ten seconds.
 
     Args:
         label: what is being done.
-        passing: the bar goes when it has ended, and no line says that it has.
+        passing: remove the bar at the end, and print no final line.
     """
 
     def __init__(self, label: str, *, passing: bool = False) -> None:
@@ -152,7 +149,7 @@ class LiveProgress:
         self._last = time.monotonic()
 
     def update(self, done: int, total: int | None, status: str) -> None:
-        """So much is done of all; `status` says it in words, with what else is known."""
+        """Show the progress; `status` describes it in words."""
         self._bar.update(self._task, completed=done, total=total, status=status)
         now, ended = time.monotonic(), done == total and not self._passing
         if not self._console.is_terminal and (ended or now - self._last >= PLAIN_SECONDS):
@@ -160,7 +157,7 @@ class LiveProgress:
             self.say(f"{self._label}  {status}")
 
     def say(self, text: str) -> None:
-        """A sentence of any length above the bar."""
+        """Print a sentence above the bar."""
         from rich.text import Text
 
         self._console.print(Text(in_line(text)), soft_wrap=True)
@@ -174,7 +171,7 @@ class LiveProgress:
 
 
 def duration(seconds: float) -> str:
-    """As people say it: `12 s`, `1 min 30 s`, `2 h 5 min`."""
+    """Format seconds: `12 s`, `1 min 30 s`, `2 h 5 min`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -190,14 +187,14 @@ def print_table(
     dim: Sequence[int] = (),
     whole: Sequence[int] = (),
 ) -> None:
-    """Print a table, a line for each row, however narrow the terminal.
+    """Print a table with one line per row, however narrow the terminal.
 
     Args:
         columns: from left to right.
-        rows: cells of any kind; integers get thousands separators. A row may be shorter.
-        title: above it, with a rule below the heads.
-        dim: numbers of the rows that step back.
-        whole: numbers of the columns whose cells are never shortened.
+        rows: cells of any type; integers get thousands separators. A row may be shorter.
+        title: above the table.
+        dim: indices of rows to print dimmed.
+        whole: indices of columns whose cells are never shortened.
     """
     from rich import box
     from rich.table import Table
@@ -225,7 +222,7 @@ def _cell(value: object, whole: bool) -> str:
 
 
 def print_what_can_be_shown() -> None:
-    """Have standard output and error escape what their encoding does not hold, and never raise."""
+    """Make stdout and stderr escape characters that they cannot encode, instead of raising."""
     codecs.register_error("escada.escape", _escape_unencodable)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -239,7 +236,7 @@ def _escape_unencodable(error: UnicodeError) -> tuple[str, int]:
 
 
 def _escaped(character: str) -> str:
-    """As JSON writes it in ASCII: `\\n`, or one or two `\\uXXXX`."""
+    """JSON's ASCII escape: `\\n`, or one or two `\\uXXXX`."""
     short = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
     if short is not None:
         return short

@@ -1,4 +1,4 @@
-"""JSON as pydantic models: one class describes each object that escada writes and reads."""
+"""JSON objects as pydantic models, one class for each that escada writes and reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from escada.errors import EscadaError
 class JsonObject(BaseModel):
     """A JSON object: finite numbers only.
 
-    What came into it later has a default, so that earlier files open; other keys are ignored.
+    Fields added later need a default, so that older files load; unknown keys are ignored.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
@@ -30,10 +30,10 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse(kind: type[M], table: object, where: object) -> M:
-    """JSON as an object of that kind.
+    """Validate JSON as an object of that kind.
 
     Raises:
-        EscadaError: names the place, the key and the first problem.
+        EscadaError: names the file, the key and the first problem.
     """
     try:
         return kind.model_validate(table)

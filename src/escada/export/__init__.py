@@ -1,9 +1,9 @@
-"""A trained run in the forms that other libraries read.
+"""Exports of a trained run for other libraries.
 
-    forms/transformers  for Hugging Face: safetensors, configuration, tokenizer, card
+    forms/transformers  Hugging Face: safetensors, configuration, tokenizer, card
     forms/gguf          one file for llama.cpp
-    forms/onnx          one graph for ONNX Runtime, with its tokenizer beside it
+    forms/onnx          one graph for ONNX Runtime, with its tokenizer
 
-Each form is checked by the library that it is for: `checks` compares its logits and its tokens with
-ours. docs/exports.md has the figures and the limits.
+`checks` compares logits and tokens of an export, loaded by its library, with ours. Figures and
+limits: docs/exports.md.
 """

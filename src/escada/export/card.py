@@ -1,7 +1,7 @@
-"""The card of an exported folder: the run's own (`report.writers.card`), for readers of a hub.
+"""The model card of an export: the run's card (`report.writers.card`) adapted for model hubs.
 
-Two parts differ. The front matter names the library and carries the figure in the form that hubs
-show (`model-index`), with its interval. "Using it" says how to load the folder.
+The front matter names the library and has the results as `model-index`; "Using it" shows how to
+load the export.
 """
 
 from __future__ import annotations
@@ -39,28 +39,21 @@ _RESULT = """\
 
 
 def export_card(run: Run, which: Which, library: str, using: str) -> str:
-    """README.md of an exported folder.
-
-    Args:
-        run: whose folder.
-        which: of its checkpoints was exported.
-        library: that reads the folder.
-        using: Markdown, in which the library is shown to read it.
-    """
+    """README.md of an exported folder; `using` is the Markdown of its usage section."""
     _, front, body = card_text(run).split("---\n", 2)
     front = front.replace("library_name: escada", f"library_name: {library}")
     if results := "".join(_RESULT.format(**values) for values in _figures(run, which)):
         front += _INDEX.format(run=run) + results
-    # The last ones: a sample may have the same lines.
+    # The last occurrences, since a sample may contain the same lines.
     before, _, rest = body.rpartition(_USING)
     after = rest.partition(_AFTER_IT)[2]
     return f"---\n{front}---\n{before}{_USING}\n{using}\n{_AFTER_IT}{after}"
 
 
 def _figures(run: Run, which: Which) -> Iterator[dict[str, object]]:
-    """What was measured of the weights that are exported."""
+    """Results measured with the exported weights."""
     data = read_json(run.layout.data) if run.layout.data.exists() else {}
-    # By the sources' names; a file of the user's is not named by where it lies on his disk.
+    # The names of the sources, so that no local path of a user's file is published.
     corpus = ", ".join(data.get("licences") or {}) or "not recorded"
     for task in (TEST, VALIDATION):
         path = task.path(run)
@@ -80,12 +73,12 @@ def _figures(run: Run, which: Which) -> Iterator[dict[str, object]]:
 
 
 def _quoted(text: str) -> str:
-    """A string of YAML: JSON's are."""
+    """Quote a YAML string; JSON's quoting is valid."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def expected_text(profile: str) -> str:
-    """How text must be written for the model, and what writes it so."""
+    """How to prepare text for the model."""
     form = (
         "NFC, single spaces, no control characters, at most one empty line in a row"
         if profile == "reference"

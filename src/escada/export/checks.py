@@ -1,12 +1,11 @@
-"""Whether an export says what the run says: its ids, its texts and its logits beside ours.
+"""Checks an export against its run: ids, texts and logits.
 
     parity = check_export(run, "transformers", folder)
     if not parity.ok: …
 
-The other side is the library that the export is for, loaded as its users load it. Sentences are of
-the run's own held-out documents; each is encoded and decoded by both, and the beginnings of some
-documents are read by both models. Greedy continuations are compared too: they say little more than
-the logits, but they are what people try first.
+The export is loaded by its library as users load it. Both sides encode and decode sentences of the
+run's held-out documents, and both models read the beginnings of some. Greedy continuations, the
+first thing that people try, are compared too.
 
     T  tokens     V  vocabulary
 """
@@ -39,7 +38,7 @@ SENTENCES = 1_000
 DOCUMENTS = 24
 """Documents whose beginnings both models read."""
 MOST_TOKENS = 512
-"""Of a document, where the model has no context of its own."""
+"""Tokens per document, for models without a context limit."""
 GREEDY_TOKENS = 24
 GREEDY_PROMPTS = 4
 
@@ -47,7 +46,7 @@ Logits = NDArray[np.float32]
 
 
 class Exported(Protocol):
-    """An export as its library sees it."""
+    """An export as loaded by its library."""
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, without BOS."""
@@ -64,15 +63,15 @@ class Exported(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How an export compares with its run.
+    """The result of comparing an export with its run.
 
     Attributes:
-        sentences: that both tokenizers read.
-        same_ids, same_texts: how many of them got the same ids, and came back as they were.
+        sentences: read by both tokenizers.
+        same_ids, same_texts: sentences with equal ids, and those decoded to the original text.
         documents, tokens: whose logits were compared.
         largest_difference: of any logit.
-        tolerance: what it may be.
-        greedy_prompts, same_greedy: continued by the most probable token; how many alike.
+        tolerance: maximum allowed difference.
+        greedy_prompts, same_greedy: greedy continuations, and how many are equal.
     """
 
     sentences: int
@@ -87,7 +86,7 @@ class Parity:
 
     @property
     def ok(self) -> bool:
-        """Every id and text, and every logit within the tolerance."""
+        """Whether all ids and texts are equal and all logits within the tolerance."""
         same = self.sentences == self.same_ids == self.same_texts
         return same and self.largest_difference <= self.tolerance
 
@@ -104,17 +103,14 @@ def compare(
     which: Which = "best",
     documents: Sequence[str] | None = None,
 ) -> Parity:
-    """Set an export beside its run.
+    """Compare an export, loaded by its library, with its run.
 
     Args:
-        run: that was exported.
-        exported: loaded by its library.
-        tolerance: of a logit.
-        which: of the run's checkpoints.
-        documents: texts; without them the run's held-out documents.
+        tolerance: maximum difference of a logit.
+        documents: texts; None: the run's held-out documents.
 
     Raises:
-        ValueError: a logit that is not finite.
+        ValueError: a logit is not finite.
     """
     model, tokenizer = run.load_model(which), run.tokenizer
     texts = held_out(run) if documents is None else list(documents)
@@ -145,7 +141,7 @@ def compare(
 
 
 def held_out(run: Run) -> list[str]:
-    """The run's test documents; where its corpus is gone, the default prompts."""
+    """The run's test documents; the default prompts if its corpus is missing."""
     if not run.data_path.is_dir():
         return [prompt.text for prompt in load_prompts()]
     corpus = corpus_of(run)
@@ -155,7 +151,7 @@ def held_out(run: Run) -> list[str]:
 
 
 def sentences_of(texts: Sequence[str]) -> list[str]:
-    """Texts cut after the signs that end sentences; line breaks and spaces stay inside."""
+    """Split texts after sentence-final punctuation, keeping inner whitespace."""
     parts = (part for text in texts for part in re.split(r"(?<=[.!?…]) ", text))
     return [part for part in parts if part]
 
@@ -182,10 +178,10 @@ def _greedy(
 
 
 def checkable(form: str) -> ModuleType:
-    """The file of a form, which says how the form is read.
+    """The module of a form, if it can load its exports.
 
     Raises:
-        EscadaError: it does not say so.
+        EscadaError: it cannot.
     """
     module = FORMS.load(form)
     for name in ("load", "TOLERANCE"):

@@ -1,4 +1,4 @@
-"""Our Transformer as a GPT-2 (Radford et al. 2019), under the names that others know."""
+"""Converts our Transformer to a GPT-2 (Radford et al. 2019)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from escada.models import transformer
 
 
 def gpt2_config(model: transformer.Model) -> dict[str, object]:
-    """Our Transformer as a `GPT2Config`."""
+    """The model's `GPT2Config`."""
     config = model.config
     return {
         "architectures": ["GPT2LMHeadModel"],
@@ -30,9 +30,8 @@ def gpt2_config(model: transformer.Model) -> dict[str, object]:
 def gpt2_weights(model: transformer.Model) -> dict[str, Tensor]:
     """The weights under the names and in the layout of transformers' `GPT2LMHeadModel`.
 
-    A GPT-2 with these weights computes the same logits: s goes into its embeddings, and out
-    again at the final norm, where the stream meets the tied embeddings a second time. Its
-    linear layers hold their matrices transposed.
+    They give the same logits: s is folded into the embeddings and divided out at the final norm,
+    before the tied output. GPT-2's linear layers store their matrices transposed.
     """
     embedding = model.embedding.weight * model.stream_scale
     tied = 1 / model.stream_scale if model.config.tie_embeddings else 1.0

@@ -1,4 +1,4 @@
-"""Where an export goes: a folder or a file that appears whole, and replaces only its own kind."""
+"""Writes exports atomically, replacing only earlier exports."""
 
 from __future__ import annotations
 
@@ -15,19 +15,17 @@ from escada.runs.run import Run
 
 SCHEMA_VERSION = 1
 MARK = "escada.json"
-"""In every folder that escada exports: what it is of."""
+"""Describes the export, in every exported folder."""
 
 
 @contextlib.contextmanager
 def export_folder(
     path: Path, overwrite: bool, *, run: Run, which: Which, form: str
 ) -> Generator[Path]:
-    """Build a folder under a temporary name; it appears at `path` whole, or not at all.
-
-    It gets a file that says which run, weights and form it is of.
+    """Build a folder, with its `escada.json`, under a temporary name and rename it to `path`.
 
     Raises:
-        EscadaError: something is there and `overwrite` is not set, or what is there is no export.
+        EscadaError: `path` exists and `overwrite` is not set, or it is not an export.
     """
     old = None
     if path.exists():
@@ -65,16 +63,14 @@ def export_folder(
 
 @contextlib.contextmanager
 def export_file(path: Path, overwrite: bool, begins: bytes) -> Generator[Path]:
-    """A temporary file beside `path`, which it replaces when all went well.
+    """A temporary file next to `path`, renamed to it on success.
 
     Args:
-        path: the file.
-        overwrite: replace one that lies there.
-        begins: how a file of this form begins; no other is replaced.
+        begins: magic bytes of the form; other files are never replaced.
 
     Raises:
-        EscadaError: something is there and `overwrite` is not set, or what is there is no export,
-            or the disk is full.
+        EscadaError: `path` exists and `overwrite` is not set, or it is not an export, or the disk
+            is full.
     """
     if path.exists():
         if not overwrite:

@@ -1,22 +1,20 @@
-"""Our tokenizers as others read them, with the same ids: `tokenizer.json`, and pieces with scores.
+"""Exports our tokenizers, with the same ids: `tokenizer.json`, and pieces with scores.
 
-In the `tokenizer.json` of Hugging Face's tokenizers library, all kinds become a model of that
-library whose vocabulary is ours, id by id:
+For Hugging Face's tokenizers library (`tokenizer.json`) each kind becomes a model with our
+vocabulary:
 
     characters   WordLevel over single characters; UNK for the rest
-    bytes        BPE with byte fallback, and nothing to merge
-    bpe          BPE with byte fallback; a piece's merges are all its cuts into two pieces
-    unigram      Unigram with byte fallback and SentencePiece's scores; "<" stands alone
+    bytes        BPE with byte fallback and no merges
+    bpe          BPE with byte fallback; all splits of a piece into two pieces are merges
+    unigram      Unigram with byte fallback and SentencePiece's scores; "<" is pre-split
 
-The libraries usually write a space as U+2581, and so lose a literal U+2581. Ours keeps it, so the
-vocabulary here has plain spaces. A literal U+2581 then has no piece and falls back to its three
-bytes, which is how ours writes it.
+These libraries usually write a space as U+2581 and so lose a literal U+2581. Here the vocabulary
+has plain spaces, and a literal U+2581 falls back to its three bytes, as in our tokenizers.
 
-SentencePiece merges the best piece first and cuts the text nowhere; here the text is cut before
-every space and line break, where no piece can lie across, and lines without any are cut at 1,000
-characters as ours are.
+SentencePiece merges the best piece first over the whole text. Here text is pre-split before spaces
+and line breaks, which no piece crosses, and after 1,000 characters without any, as ours is.
 
-A text is expected as the run's profile writes it (`escada.text.cleaning`): no file can carry that.
+Text must be in the run's profile (`escada.text.cleaning`), which the file cannot express.
 """
 
 from __future__ import annotations
@@ -37,11 +35,11 @@ from escada.text.tokenizers.subwords import BYTE_0_ID, LINE_CHARACTERS, SubwordT
 
 UNK = "<unk>"
 FIRST_PIECE_ID = BYTE_0_ID + 256
-"""Before it lie special tokens, the line break and bytes."""
+"""Ids below it are special tokens, the line break and bytes."""
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 _ONE = "[\\s\\S]"
 _OPENS = "<"
-"""How the names of bytes and special tokens begin."""
+"""First character of the names of bytes and special tokens."""
 _UNK_AS_TEXT = {"type": "Replace", "pattern": {"String": UNK}, "content": REPLACEMENT}
 _BYTES_AS_TEXT = {"type": "ByteFallback"}
 
@@ -50,7 +48,7 @@ def write_tokenizer(folder: Path, tokenizer: Tokenizer, context_tokens: int | No
     """Write `tokenizer.json` and `tokenizer_config.json`.
 
     Raises:
-        EscadaError: what `tokenizer_json` raises, or the disk is full.
+        EscadaError: see `tokenizer_json`; or the disk is full.
     """
     write_json(folder / "tokenizer.json", tokenizer_json(tokenizer))
     write_json(folder / "tokenizer_config.json", tokenizer_config(tokenizer, context_tokens))
@@ -60,10 +58,10 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict[str, object]:
     """The content of `tokenizer.json`.
 
     Raises:
-        EscadaError: a kind, or a vocabulary, that cannot be carried over without changing ids.
+        EscadaError: the kind or the vocabulary cannot be converted with the same ids.
     """
     bos, eos = _special_names(tokenizer)
-    # By its kind and not its class alone: a kind of elsewhere may be made of one of ours.
+    # Also by kind: a custom kind may use one of our classes.
     match tokenizer.kind, tokenizer:
         case "characters", CharacterTokenizer():
             names = [UNK, bos, eos, *tokenizer.characters]
@@ -105,8 +103,8 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict[str, object]:
 def tokenizer_config(tokenizer: Tokenizer, context_tokens: int | None) -> dict[str, object]:
     """The content of `tokenizer_config.json`.
 
-    `split_special_tokens` is what keeps a "<s>" that someone writes three characters. UNK is not
-    declared: it would be dropped with BOS and EOS when text is decoded, and ours shows it.
+    `split_special_tokens` keeps a literal "<s>" as three characters. UNK is not declared, since it
+    would then be dropped in decoding, unlike in ours.
     """
     bos, eos = _special_names(tokenizer)
     return {
@@ -124,7 +122,7 @@ def tokenizer_config(tokenizer: Tokenizer, context_tokens: int | None) -> dict[s
 
 
 def pieces_and_scores(tokenizer: SubwordTokenizer) -> tuple[list[str], list[float]]:
-    """By id, as SentencePiece writes them: U+2581 for a space, `<0x41>` for a byte."""
+    """By id, in SentencePiece's notation: U+2581 for a space, `<0x41>` for a byte."""
     processor: Any = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
     ids = range(tokenizer.vocab_size)
     pieces = [str(processor.id_to_piece(token)) for token in ids]
@@ -132,7 +130,7 @@ def pieces_and_scores(tokenizer: SubwordTokenizer) -> tuple[list[str], list[floa
 
 
 def _special_names(tokenizer: Tokenizer) -> tuple[str, str]:
-    """Of BOS and EOS."""
+    """Names of BOS and EOS."""
     return ("<s>", "</s>") if isinstance(tokenizer, SubwordTokenizer) else ("<bos>", "<eos>")
 
 
@@ -142,7 +140,7 @@ def _special(token: int, name: str) -> dict[str, object]:
 
 
 def _part(apart: str = "") -> str:
-    """What is encoded at a time: as `cut_line` cuts, at every space besides, and around `apart`."""
+    """Regex of a pre-split chunk: as `cut_line`, and also at spaces and around `apart`."""
     inner = f"[^ \\n{_SPACE}{apart}]"
     return f"[ \\n]{inner}{{0,{LINE_CHARACTERS - 1}}}|{inner}{{1,{LINE_CHARACTERS}}}"
 
@@ -170,7 +168,7 @@ def _bpe(names: Sequence[str], merges: list[list[str]]) -> dict[str, object]:
 
 
 def _unigram(names: Sequence[str], scores: Sequence[float]) -> dict[str, object]:
-    # To this model every name is text, so it must never see a whole one: "<" is cut out.
+    # The Unigram model would match whole names in text, so "<" is pre-split.
     for name in names[FIRST_PIECE_ID:]:
         if _OPENS in name and name != _OPENS:
             raise EscadaError(
@@ -182,10 +180,10 @@ def _unigram(names: Sequence[str], scores: Sequence[float]) -> dict[str, object]
 
 
 def _names_and_scores(tokenizer: SubwordTokenizer) -> tuple[list[str], list[float]]:
-    """Pieces with plain spaces.
+    """Pieces, with plain spaces, and their scores.
 
     Raises:
-        EscadaError: a piece that cutting the text before spaces and line breaks would break.
+        EscadaError: a piece would be broken by splitting before spaces and line breaks.
     """
     pieces, scores = pieces_and_scores(tokenizer)
     names = [piece.replace(_SPACE, " ") for piece in pieces]
@@ -198,9 +196,9 @@ def _names_and_scores(tokenizer: SubwordTokenizer) -> tuple[list[str], list[floa
 
 
 def _merges(names: Sequence[str], scores: Sequence[float]) -> list[list[str]]:
-    """Every cut of every piece into two pieces, the best piece first.
+    """Every split of every piece into two pieces, the best piece first.
 
-    SentencePiece keeps no list of merges: it joins two neighbours whenever they make a piece.
+    SentencePiece stores no merges: it joins any two neighbours that form a piece.
     """
     pieces = {names[token]: token for token in range(FIRST_PIECE_ID, len(names))}
     ordered = sorted(pieces.items(), key=lambda item: (-scores[item[1]], item[1]))

@@ -32,7 +32,7 @@ def keep_mask(like: Tensor, p: float) -> Tensor:
     )
     words = torch.from_numpy(draws).view(torch.int16)[: like.numel()]
     words.ge_(round(p * 2**_BITS) - 2 ** (_BITS - 1))
-    if like.dtype == torch.bfloat16:  # a third faster than a conversion
+    if like.dtype == torch.bfloat16:  # two thirds of the time of a conversion
         return words.mul_(_ONE_IN_BF16).view(torch.bfloat16).view(like.shape)
     return words.to(like.dtype).view(like.shape)
 

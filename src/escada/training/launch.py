@@ -24,7 +24,7 @@ def speaks_for_all() -> bool:
 
     An error often hits every process (a wrong key), and the death of one is an error in all others.
     The first process to call this reports; the rest exit silently. It uses torchrun's TCP store,
-    which works even when the process group does not.
+    which is reachable at any time.
     """
     if processes() == 1:
         return True

@@ -1,16 +1,15 @@
-"""The forms that a run can be exported to.
+"""The export forms.
 
-One file is one form, of this folder or anywhere on the path. It offers
+A form is one module, in this folder or importable by dotted name. It defines
 
-    export(run, out, which, overwrite)    writes it; where there are NUMBERS, they come fifth
-    load(run, path)                       reads it with its library: a `checks.Exported`
-    TOLERANCE                             the largest difference of a logit that is rounding
-    NUMBERS                               what numbers the matrices may have, the usual first
+    export(run, out, which, overwrite)    write it; with NUMBERS, `numbers` is a fifth parameter
+    load(run, path)                       load it with its library: a `checks.Exported`
+    TOLERANCE                             maximum logit difference due to rounding
+    NUMBERS                               number formats of the matrices, the default first
 
-`out` is a folder or a file that appears whole or not at all, `which` of the run's checkpoints is
-written, `overwrite` says whether an older export that lies there is replaced. Only `export` must be
-there: without `load` and `TOLERANCE` a form cannot be checked. A model's
-file says which of this folder's forms its kind has (`EXPORTS`).
+`out` is a folder or file written atomically, `which` a checkpoint of the run, and `overwrite`
+allows replacing an earlier export. Only `export` is required; without `load` and `TOLERANCE` a form
+cannot be checked. A model's module lists the forms of this folder that support it (`EXPORTS`).
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ def export_run(
     numbers: str = "f32",
     overwrite: bool = False,
 ) -> None:
-    """Write a run in the form `to`.
+    """Export a run in the form `to`.
 
     Raises:
-        EscadaError: an unknown name, a form that the model's kind does not have, or what the form's
-            own function raises.
+        EscadaError: an unknown form, one that does not support the model's kind, or an error of the
+            form's own function.
     """
     form = FORMS.load(to)
     known: tuple[str, ...] = getattr(form, "NUMBERS", ())
@@ -53,7 +52,7 @@ def export_run(
 
 
 def _check_fits(run: Run, to: str) -> None:
-    """Go by what the model's own file states, so that no other model is exported in its name."""
+    """Check the `EXPORTS` of the model's module."""
     kind = run.spec.model.kind
     exports: tuple[str, ...] = getattr(MODELS.load(kind), "EXPORTS", ())
     if to not in exports:

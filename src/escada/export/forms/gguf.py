@@ -1,13 +1,13 @@
-"""A run as a GGUF file, which llama.cpp and what is built on it read.
+"""Export to a GGUF file, for llama.cpp and programs based on it.
 
     export(run, Path("v_final.gguf"), numbers="f16")
 
-llama.cpp knows a fixed list of architectures. Ours is on it where it is a GPT-2 (v5 and v_final);
-no LSTM or GRU is. Of our tokenizers it knows the BPE of SentencePiece: pieces, scores and bytes go
-in as they are, with no space in front of a text.
+llama.cpp has a fixed list of architectures. v5 and v_final are exported as GPT-2; LSTM and GRU are
+not on the list. Of our tokenizers it supports SentencePiece BPE: pieces, scores and bytes are
+stored unchanged, without a space prefix.
 
-What it does otherwise than we do: a literal U+2581 in a text is read as a space, and a run of more
-than 1,000 characters without a space is not cut.
+Differences of llama.cpp: a literal U+2581 is read as a space, and runs of more than 1,000
+characters without a space are not split.
 
 Numbers are `f32`, or `f16` for the matrices; norms, biases and positions stay f32.
 """
@@ -35,11 +35,11 @@ from escada.text.tokenizers.subwords import BYTE_0_ID, NEWLINE_ID, UNK_ID, Subwo
 Numbers = Literal["f32", "f16"]
 NUMBERS: tuple[Numbers, ...] = ("f32", "f16")
 TOLERANCE = {"f32": 2e-2, "f16": 5e-2}
-"""llama.cpp takes GELU from a table of half-precision numbers."""
+"""llama.cpp computes GELU with a half-precision lookup table."""
 
 _MAGIC = b"GGUF"
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6
-"""Kinds of tokens in the file format."""
+"""Token types of the file format."""
 _BLOCK_NAMES = {
     "ln_1": "attn_norm",
     "attn.c_attn": "attn_qkv",
@@ -48,7 +48,7 @@ _BLOCK_NAMES = {
     "mlp.c_fc": "ffn_up",
     "mlp.c_proj": "ffn_down",
 }
-"""GPT-2's parts under transformers' names and under llama.cpp's."""
+"""Names of GPT-2's parts in transformers and in llama.cpp."""
 
 
 def export(
@@ -58,14 +58,11 @@ def export(
     overwrite: bool = False,
     numbers: Numbers = "f32",
 ) -> Path:
-    """Write the file; see `forms`. `numbers` are those of the matrices.
-
-    Returns:
-        `out`.
+    """Write the file and return `out`; see `forms`. `numbers` applies to the matrices.
 
     Raises:
-        EscadaError: an architecture or a tokenizer that llama.cpp does not know, no checkpoint, the
-            package gguf is missing, or something lies there.
+        EscadaError: llama.cpp lacks the architecture or tokenizer, there is no checkpoint, the
+            package gguf is not installed, or `out` exists.
     """
     model, tokenizer = run.load_model(which), run.tokenizer
     if not isinstance(model, transformer.Model):
@@ -95,11 +92,11 @@ def export(
 
 
 class GgufExport:
-    """A file, loaded by llama-cpp-python, keys and values in f32: see `checks.Exported`."""
+    """A file loaded by llama-cpp-python, with keys and values in f32: a `checks.Exported`."""
 
     def __init__(self, path: Path, context_tokens: int) -> None:
         llama_cpp = needed("llama_cpp", "export")
-        f32 = 0  # ggml's number for the type
+        f32 = 0  # ggml's type number
         self.llama: Any = llama_cpp.Llama(
             str(path),
             n_ctx=context_tokens,
@@ -110,7 +107,7 @@ class GgufExport:
         )
 
     def encode(self, text: str) -> list[int]:
-        """Ids without BOS."""
+        """Ids of a text, without BOS."""
         return self.llama.tokenize(text.encode("utf-8"), add_bos=False, special=False)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -125,29 +122,29 @@ class GgufExport:
 
 
 def load(run: Run, path: Path) -> GgufExport:
-    """The file by its library."""
+    """Load the file with llama-cpp-python."""
     config = run.spec.model
     assert isinstance(config, transformer.Config)
     return GgufExport(path, config.context_tokens)
 
 
 def gguf_tensors(model: transformer.Model, numbers: Numbers) -> dict[str, NDArray[Any]]:
-    """The weights under llama.cpp's names; a matrix is (out, in), as torch has it."""
+    """The weights under llama.cpp's names; a matrix is (out, in), as in torch."""
     tensors: dict[str, NDArray[Any]] = {}
     for name, weight in gpt2_weights(model).items():
         if name == "lm_head.weight" and model.config.tie_embeddings:
-            continue  # llama.cpp takes the embeddings
+            continue  # llama.cpp uses the embeddings
         ours = _name(name)
         matrix = weight.ndim == 2 and ours != "position_embd.weight"
         if matrix and ours.startswith("blk."):
-            weight = weight.t()  # GPT-2 holds them transposed
+            weight = weight.t()  # transformers' GPT-2 stores them transposed
         narrow = matrix and numbers == "f16"
         tensors[ours] = weight.contiguous().to(torch.float16 if narrow else torch.float32).numpy()
     return tensors
 
 
 def _name(name: str) -> str:
-    """A weight's name in llama.cpp, from its name in transformers."""
+    """Translate a weight's name from transformers to llama.cpp."""
     outer = {
         "transformer.wte.weight": "token_embd.weight",
         "transformer.wpe.weight": "position_embd.weight",
@@ -184,7 +181,7 @@ def _write_model(
 
 def _write_tokenizer(writer: Any, tokenizer: SubwordTokenizer) -> None:
     pieces, scores = pieces_and_scores(tokenizer)
-    writer.add_tokenizer_model("llama")  # their name for SentencePiece's BPE
+    writer.add_tokenizer_model("llama")  # llama.cpp's name for SentencePiece BPE
     writer.add_tokenizer_pre("default")
     writer.add_token_list(pieces)
     writer.add_token_scores(scores)

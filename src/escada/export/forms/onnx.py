@@ -1,20 +1,19 @@
-"""A run as an ONNX graph, for ONNX Runtime and whatever else reads the format.
+"""Export to an ONNX graph, for ONNX Runtime and others.
 
     export(run, Path("v4-onnx"))
 
-    model.onnx  config.json                        the graph, and what its inputs are
+    model.onnx  config.json                        the graph and a description of its inputs
     tokenizer.json  tokenizer_config.json          as in the folder for transformers
     README.md  escada.json
 
     Transformer    ids (B, T)                      -> logits (B, T, V)
     recurrent      ids (B, T), state (2, L, B, H)  -> logits (B, T, V), next_state (2, L, B, H)
 
-B and T are free; a Transformer's T is at most its context, and it computes all of a text at each
-call. A recurrent model goes on from its state: zeros before the first token. h comes first in it,
-then c, which a GRU leaves at zero.
+B and T are dynamic. A Transformer's T is at most its context, and there is no cache. A recurrent
+state is h, then c (zero for a GRU); it starts at zero.
 
-torch has two exporters. The newer one (torch 2.13, onnxscript 0.7.2) takes the length of its
-example for the length of every text where one LSTM follows another; the older one does not.
+torch's older exporter is used: the newer one (torch 2.13, onnxscript 0.7.2) fixes the length to
+that of the example where one LSTM follows another.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from escada.runs.run import Run
 
 SCHEMA_VERSION = 1
 TOLERANCE = 5e-4
-"""ONNX Runtime approximates the functions of an LSTM's gates."""
+"""ONNX Runtime approximates the gate functions of LSTMs."""
 GRAPH = "model.onnx"
 OPSET = 17
 _USING = """\
@@ -71,7 +70,7 @@ logits, state = graph.run(None, {"ids": ids, "state": zeros})"""
 
 
 class FromState(nn.Module):
-    """A recurrent model as the graph has it: from a state to the next."""
+    """A recurrent model with its state as an input and an output."""
 
     def __init__(self, model: recurrent.Model) -> None:
         super().__init__()
@@ -85,14 +84,11 @@ class FromState(nn.Module):
 
 
 def export(run: Run, out: Path, which: Which = "best", overwrite: bool = False) -> Path:
-    """Write the folder; see `forms`.
-
-    Returns:
-        `out`.
+    """Write the folder and return `out`; see `forms`.
 
     Raises:
-        EscadaError: a kind of model without a graph, no checkpoint, a package is missing, or
-            something lies there.
+        EscadaError: the kind of model has no graph, there is no checkpoint, a package is not
+            installed, or `out` exists.
     """
     needed("onnx", "export")
     model, tokenizer = run.load_model(which), run.tokenizer
@@ -125,7 +121,7 @@ def export(run: Run, out: Path, which: Which = "best", overwrite: bool = False) 
 
 
 class OnnxExport:
-    """A folder, loaded by ONNX Runtime and the tokenizers library: see `checks.Exported`."""
+    """A folder loaded by ONNX Runtime and the tokenizers library: a `checks.Exported`."""
 
     def __init__(self, folder: Path) -> None:
         runtime = needed("onnxruntime", "export")
@@ -138,10 +134,10 @@ class OnnxExport:
         self.config = read_json(folder / "config.json")
         text = (folder / "tokenizer.json").read_text(encoding="utf-8")
         self.tokenizer: Any = tokenizers.Tokenizer.from_str(text)
-        self.tokenizer.encode_special_tokens = True  # "<s>" in a text is three characters
+        self.tokenizer.encode_special_tokens = True  # "<s>" in a text stays three characters
 
     def encode(self, text: str) -> list[int]:
-        """Ids without BOS."""
+        """Ids of a text, without BOS."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -155,7 +151,7 @@ class OnnxExport:
     def read(
         self, ids_BT: NDArray[np.int64], state: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Logits (B, T, V), and the next state of a recurrent model; None: from the start."""
+        """Logits (B, T, V) and the next state (recurrent models); state None: zeros."""
         inputs: dict[str, NDArray[Any]] = {"ids": ids_BT}
         if self.config["context_tokens"] is None:
             if state is None:
@@ -167,17 +163,17 @@ class OnnxExport:
 
 
 def load(run: Run, path: Path) -> OnnxExport:
-    """The folder by its library."""
+    """Load the folder with ONNX Runtime."""
     return OnnxExport(path)
 
 
 def _write_graph(model: LanguageModel, path: Path) -> None:
-    """The model's graph, with its weights inside.
+    """Write the model's graph, including its weights.
 
     Raises:
-        EscadaError: a kind of model that has none.
+        EscadaError: the kind of model has no graph.
     """
-    # No length of 1: a step of one token has its own code in an LSTM.
+    # Not length 1, for which an LSTM takes another code path.
     ids = torch.zeros(2, 3, dtype=torch.int64)
     free = {"ids": {0: "batch", 1: "tokens"}, "logits": {0: "batch", 1: "tokens"}}
     if isinstance(model, transformer.Model):
@@ -194,7 +190,7 @@ def _write_graph(model: LanguageModel, path: Path) -> None:
             fix="v1 to v_final have one; v_next is not exported yet",
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch about its own parts
+        warnings.simplefilter("ignore")  # torch's warnings about its own code
         torch.onnx.export(
             module.eval(),
             examples,

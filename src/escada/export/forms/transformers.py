@@ -1,19 +1,19 @@
-"""A run as a folder that Hugging Face transformers loads.
+"""Export to a folder for Hugging Face transformers.
 
     export(run, Path("v_final-hf"))
     AutoModelForCausalLM.from_pretrained("v_final-hf")
 
-    model.safetensors  config.json  generation_config.json    the weights and what they are
+    model.safetensors  config.json  generation_config.json    weights and configuration
     tokenizer.json  tokenizer_config.json                     the same ids as ours
-    README.md                                                 the run's card, with how to load this
-    escada.json                                               which run and which weights
+    README.md                                                 the run's card, with usage
+    escada.json                                               the run and checkpoint exported
     configuration_escada.py  modeling_escada.py               recurrent runs only
 
-v5 and v_final are a GPT-2 (`escada.export.gpt2`), so transformers' own class loads them; v5's
-sinusoidal table lies where GPT-2's learned positions do. v1 to v4 bring their own code, since
-transformers has no recurrent model of this form, and are loaded with `trust_remote_code=True`.
+v5 and v_final load as transformers' own GPT-2 (`escada.export.gpt2`), v5 with its sinusoidal table
+in place of learned positions. v1 to v4 have no equivalent in transformers; they bring their own
+code and need `trust_remote_code=True`.
 
-transformers itself is not needed to write the folder.
+Writing the folder does not need transformers.
 """
 
 from __future__ import annotations
@@ -74,13 +74,10 @@ _GPT2 = (
 
 
 def export(run: Run, out: Path, which: Which = "best", overwrite: bool = False) -> Path:
-    """Write the folder; see `forms`.
-
-    Returns:
-        `out`.
+    """Write the folder and return `out`; see `forms`.
 
     Raises:
-        EscadaError: no checkpoint, something lies there, or no form for this kind of model.
+        EscadaError: there is no checkpoint, `out` exists, or the kind of model is not supported.
     """
     model, tokenizer = run.load_model(which), run.tokenizer
     config, weights = _config_and_weights(model)
@@ -93,7 +90,7 @@ def export(run: Run, out: Path, which: Which = "best", overwrite: bool = False) 
         text=expected_text(run.spec.text.profile),
     )
     with export_folder(out, overwrite, run=run, which=which, form="transformers") as folder:
-        # Serialised in memory first: safetensors' own file writer hides the errno of a full disk.
+        # Serialised in memory, since safetensors' file writer hides the errno of a full disk.
         write_bytes(folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
         write_json(folder / "config.json", config)
         write_json(folder / "generation_config.json", _generation_config(tokenizer))
@@ -107,7 +104,7 @@ def export(run: Run, out: Path, which: Which = "best", overwrite: bool = False) 
 
 
 class HubExport:
-    """A folder, loaded by transformers: see `checks.Exported`."""
+    """A folder loaded by transformers: a `checks.Exported`."""
 
     def __init__(self, folder: Path) -> None:
         transformers = needed("transformers", "export")
@@ -117,8 +114,8 @@ class HubExport:
         self.model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, **options)
 
     def encode(self, text: str) -> list[int]:
-        """Ids without BOS."""
-        # Quietly: a sentence may be longer than the model's context, and is only encoded.
+        """Ids of a text, without BOS."""
+        # No warning: a sentence that is only encoded may exceed the model's context.
         return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -132,23 +129,23 @@ class HubExport:
 
 
 def load(run: Run, path: Path) -> HubExport:
-    """The folder by its library."""
+    """Load the folder with transformers."""
     return HubExport(path)
 
 
 def _config_and_weights(model: LanguageModel) -> tuple[dict[str, object], dict[str, Tensor]]:
-    """What `config.json` says of the model, and the weights under transformers' names.
+    """The model's `config.json`, and its weights under transformers' names.
 
     Raises:
-        EscadaError: a kind of model that neither a class of transformers nor ours computes.
+        EscadaError: the kind of model is not supported.
     """
     if isinstance(model, transformer.Model):
         weights = gpt2_weights(model)
         if model.config.tie_embeddings:
-            del weights["lm_head.weight"]  # one matrix in one place; transformers ties it again
+            del weights["lm_head.weight"]  # transformers ties it again
         return gpt2_config(model), weights
     if isinstance(model, recurrent.Model):
-        named = model.named_parameters()  # tied ones once
+        named = model.named_parameters()  # lists tied ones once
         return _recurrent_config(model), {
             name: parameter.detach().clone().contiguous() for name, parameter in named
         }
@@ -180,7 +177,7 @@ def _recurrent_config(model: recurrent.Model) -> dict[str, object]:
 
 
 def _generation_config(tokenizer: Tokenizer) -> dict[str, object]:
-    """Sampling as `escada sample` does it by default: what is no text is never drawn."""
+    """Sampling defaults of `escada sample`; special tokens are never drawn."""
     settings = SamplerSettings()
     return {
         "bos_token_id": tokenizer.bos_id,
