@@ -101,11 +101,7 @@ class Budget:
     ) -> int:
         """Optimizer steps in the budget, at least one.
 
-        Args:
-            steps_per_epoch: steps that train every token of the split once.
-            targets_per_step: predictions per step.
-            flops_per_step: FLOPs per step.
-            seconds_per_step: measured or assumed; only needed for a budget in seconds.
+        An epoch trains every token once; `seconds_per_step` is only needed for seconds.
         """
         price = {
             "steps": 1.0,
@@ -154,11 +150,7 @@ class Warmup:
 
     @classmethod
     def parse(cls, text: str) -> Warmup:
-        """Parse a warm-up.
-
-        Raises:
-            EscadaError: neither a percentage below 100 nor a number of steps.
-        """
+        """Parse a percentage below 100 or a number of steps, else raise an EscadaError."""
         if match := re.fullmatch(r"\s*([0-9]{1,2}(?:\.[0-9]+)?)\s*%\s*", text):
             return cls(float(match[1]), "%")
         with contextlib.suppress(EscadaError):

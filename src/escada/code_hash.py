@@ -49,10 +49,7 @@ def code_hash(*modules: str, within: Sequence[str], without: Sequence[str] = ())
 
 @cache
 def bare_code(file: Path) -> str:
-    """The lines of a Python file without comments, docstrings and blank lines; other files whole.
-
-    Independent of the Python version.
-    """
+    """A Python file without comments, docstrings and blank lines; other files whole."""
     source = file.read_text(encoding="utf-8")
     if file.suffix != ".py":
         return source

@@ -119,11 +119,7 @@ class Place:
 
 
 def needed(name: str, extra: str, otherwise: str = "") -> Any:
-    """Import an optional package.
-
-    Raises:
-        EscadaError: it is not installed; names the extra that installs it.
-    """
+    """Import an optional package; the EscadaError if it is missing names its extra."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -65,11 +65,7 @@ def disk_errors(path: Path, consequence: str = "nothing was overwritten") -> Gen
 
 
 def make_directory(path: Path) -> None:
-    """Make a folder and its parents, unless it exists.
-
-    Raises:
-        EscadaError: a file is in the way, or no permission.
-    """
+    """Make a folder and its parents, unless it exists; see `disk_error` for errors."""
     with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 
@@ -134,11 +130,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        EscadaError: the file is missing, is not JSON or is not an object.
-    """
+    """Read a JSON object; an EscadaError if the file is missing or something else."""
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -147,11 +139,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_toml(path: Path, fix: str = "restore the file") -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        EscadaError: the file is missing or is not TOML.
-    """
+    """Read a TOML file; an EscadaError if it is missing or not TOML."""
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError as error:

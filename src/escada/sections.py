@@ -52,9 +52,6 @@ def validated(
     """Validate a table.
 
     Args:
-        section: the model class.
-        table: as read.
-        where: its file, for errors.
         known_keys: from `field_keys`, to suggest a correction of unknown keys.
         key: of the table in its file; empty for the whole file.
         fix: the suggested fix for a wrong value.

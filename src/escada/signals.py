@@ -43,10 +43,7 @@ def on_stop(ask: Callable[[], object]) -> Generator[None]:
 
 
 def start_apart(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a process in its own group, without standard output.
-
-    It does not get the terminal's Ctrl-C; the parent forwards each once.
-    """
+    """Start a process in its own group (no terminal Ctrl-C), without standard output."""
     if sys.platform == "win32":
         return subprocess.Popen(
             command,

@@ -127,9 +127,7 @@ def console(*, err: bool = False) -> Console:
 class LiveProgress:
     """A progress bar on standard error; without a terminal, a line every ten seconds.
 
-    Args:
-        label: what is being done.
-        passing: remove the bar at the end, and print no final line.
+    With `passing` the bar is removed at the end, and no final line is printed.
     """
 
     def __init__(self, label: str, *, passing: bool = False) -> None:
@@ -190,9 +188,7 @@ def print_table(
     """Print a table with one line per row, however narrow the terminal.
 
     Args:
-        columns: from left to right.
         rows: cells of any type; integers get thousands separators. A row may be shorter.
-        title: above the table.
         dim: indices of rows to print dimmed.
         whole: indices of columns whose cells are never shortened.
     """

@@ -51,14 +51,11 @@ class Device(BaseModel):
 
     Attributes:
         name: the key in the table, such as `rtx3060-12gb`.
-        title: the vendor's name for it.
         efficiency: assumed for its architecture.
         memory_mib: total; driver and CUDA context take a few hundred MB of it.
         tflops: dense peak by precision; precisions without hardware support are missing.
-        gb_per_s: memory bandwidth.
         watts: default power limit of the board.
         usual: whether it is usually rented or owned.
-        rent: a public price, if one was found.
         torch: its name in `torch.cuda.get_device_name`.
     """
 
@@ -133,7 +130,7 @@ def device(name: str) -> Device:
 def device_of(torch_name: str, memory_bytes: int) -> Device | None:
     """Look up a device by the name that torch reports; None if it is not in the table.
 
-    `memory_bytes` (`total_memory` of its properties) tells apart cards with the same name.
+    `memory_bytes` (`total_memory` of its properties) distinguishes cards with the same name.
     """
     named = [found for found in known_devices().values() if torch_name in found.torch]
     near = min(named, key=lambda found: abs(found.memory_bytes - memory_bytes), default=None)

@@ -50,7 +50,6 @@ class Part:
     Attributes:
         part: `gpu` or `cpu`.
         method: `nvml`, `rapl` or `watts`.
-        joules: so far.
         estimated: whether it is not from a counter.
         basis: what was counted, or what was assumed.
     """
@@ -63,11 +62,7 @@ class Part:
 
 
 class EnergyMeter:
-    """Counters started when the meter is created.
-
-    Attributes:
-        notes: what could not be measured and why, one sentence each.
-    """
+    """Counters started with the meter; `notes` says what could not be measured and why."""
 
     def __init__(self, counters: Sequence[tuple[Part, Counter]], notes: Sequence[str]) -> None:
         self._counters, self.notes = list(counters), list(notes)
@@ -81,13 +76,7 @@ class EnergyMeter:
         rapl: Path = RAPL,
         clock: Callable[[], float] = time.monotonic,
     ) -> EnergyMeter:
-        """Use the best counters of this machine.
-
-        Args:
-            settings: the user's watts, for estimates.
-            rapl: root folder of the RAPL counters.
-            clock: in seconds, for estimates.
-        """
+        """Use the best counters of this machine."""
         counters: list[tuple[Part, Counter]] = []
         notes: list[str] = []
         found = rapl_counters(rapl)
@@ -230,8 +219,7 @@ class NvmlCounter:
 def nvml_counter(uuids: Sequence[str]) -> NvmlCounter | str:
     """The counters of these GPUs, or the reason there are none.
 
-    Args:
-        uuids: `GPU-…`; torch and NVML number GPUs differently.
+    GPUs are given by UUID (`GPU-…`), since torch and NVML number them differently.
     """
     try:
         nvml: Any = importlib.import_module("pynvml")

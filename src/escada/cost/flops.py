@@ -21,7 +21,7 @@ def training_flops_per_step(model: LanguageModel, train: TrainSpec) -> float:
 
 
 def optimizer_flops_per_step(model: LanguageModel, train: TrainSpec) -> float:
-    """As stated by the optimizer's module; 0 if it states none."""
+    """FLOPs of the optimizer's step, as stated by its module; 0 if it states none."""
     optimizer = OPTIMIZERS.load(train.optimizer)
     stated = getattr(optimizer, "flops_per_step", None)
     return 0.0 if stated is None else float(stated(model, train))

@@ -132,7 +132,7 @@ def _footprint(
 
 
 def optimizer_bytes(model: LanguageModel, train: TrainSpec) -> int:
-    """As stated by the optimizer's module; else two moments, as for Adam."""
+    """Optimizer state, as stated by its module; else two moments, as for Adam."""
     stated = getattr(OPTIMIZERS.load(train.optimizer), "state_entries", None)
     entries = ADAM_MOMENTS * model.parameter_count() if stated is None else stated(model)
     return FP32_BYTES * int(entries)
@@ -205,11 +205,7 @@ def with_large_kept(
     """Decide whether large freed blocks are kept on a CPU, if there is memory for fragmentation.
 
     This cuts the step time of an LSTM by a third, since its workspaces need not be mapped and
-    cleared again (docs/planner.md).
-
-    Args:
-        memory_bytes: available to the training; None: unknown.
-        sequences: per micro-batch.
+    cleared again (docs/planner.md). `memory_bytes` None: unknown.
     """
     if setting.device != "cpu" or memory_bytes is None:
         return setting

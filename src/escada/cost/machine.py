@@ -37,7 +37,6 @@ class Pace:
 
     Attributes:
         basis: `measured` or `assumed`.
-        note: how.
         sequences: in the measured micro-batch.
         micro_batch_seconds: of its forward and backward pass.
         update_seconds: of clipping and optimizer.
@@ -77,7 +76,6 @@ class Machine:
     """The machine that trains.
 
     Attributes:
-        title: for display.
         setting: precision and kind of device.
         memory_bytes: available to a training; None if unknown.
         gpu: its entry in the table of GPUs.
@@ -118,7 +116,6 @@ def known_gpu(name: str, spec: Spec, *, watts: float | None = None) -> Machine:
     """A GPU of the table.
 
     Args:
-        name: such as `rtx3060-12gb`.
         spec: the rung to train; determines precision and efficiency.
         watts: the user's `device_watts`; None: the board's power limit.
 

@@ -33,7 +33,7 @@ from escada.runs.record import PredictedCost
 from escada.runs.run import Run
 
 SCHEMA_VERSION = 2
-"""Of cost.json; version 1 held only the totals of the record."""
+"""Version of cost.json; version 1 held only the totals of the record."""
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
@@ -51,7 +51,6 @@ class Session:
         host_memory_bytes: peak resident set.
         device_memory_bytes: peak GPU memory in tensors; None on a CPU.
         device_reserved_bytes: peak GPU memory reserved by torch's allocator.
-        energy: by part of the machine.
         notes: what could not be measured, and why.
     """
 

@@ -67,7 +67,6 @@ class Bill:
     Attributes:
         basis: `rent` or `electricity`.
         usd: None if the device is rented and no price is known.
-        brl: the same in reais.
         price: USD per device hour or per kWh; None if unknown.
     """
 
@@ -109,10 +108,8 @@ class Prices:
         """Compute the cost of a training.
 
         Args:
-            hours: wall time.
             kwh: of all devices together; None: unknown.
             device: None for a CPU or a GPU that is not in the table.
-            devices: rented at once.
         """
         if self.ownership_of(device) == "rented":
             price = self.rent_usd_per_hour(device)
@@ -167,9 +164,6 @@ def _settings_path() -> Path | None:
 
 def load_prices(overrides: Sequence[str] = ()) -> Prices:
     """Load the defaults, overridden by the user's file, overridden by `KEY=VALUE` strings.
-
-    Args:
-        overrides: such as `electricity_brl_per_kwh=0.95` or `grid=france`.
 
     Raises:
         EscadaError: the file is not TOML, or a key or value is invalid.

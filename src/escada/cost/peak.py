@@ -118,7 +118,7 @@ def measure_peak(
 
 
 def _fits(device: torch.device, size: int) -> bool:
-    """Whether three fp32 matrices fit into GPU memory beside the model."""
+    """Whether three fp32 matrices fit into GPU memory along with the model."""
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)

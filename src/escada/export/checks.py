@@ -70,7 +70,6 @@ class Parity:
         same_ids, same_texts: sentences with equal ids, and those decoded to the original text.
         documents, tokens: whose logits were compared.
         largest_difference: of any logit.
-        tolerance: maximum allowed difference.
         greedy_prompts, same_greedy: greedy continuations, and how many are equal.
     """
 
@@ -178,11 +177,7 @@ def _greedy(
 
 
 def checkable(form: str) -> ModuleType:
-    """The module of a form, if it can load its exports.
-
-    Raises:
-        EscadaError: it cannot.
-    """
+    """The module of a form; an EscadaError if it cannot load its exports."""
     module = FORMS.load(form)
     for name in ("load", "TOLERANCE"):
         if not hasattr(module, name):

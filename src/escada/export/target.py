@@ -65,8 +65,7 @@ def export_folder(
 def export_file(path: Path, overwrite: bool, begins: bytes) -> Generator[Path]:
     """A temporary file next to `path`, renamed to it on success.
 
-    Args:
-        begins: magic bytes of the form; other files are never replaced.
+    Files that do not start with `begins`, the magic bytes of the form, are never replaced.
 
     Raises:
         EscadaError: `path` exists and `overwrite` is not set, or it is not an export, or the disk

@@ -45,11 +45,7 @@ _BYTES_AS_TEXT = {"type": "ByteFallback"}
 
 
 def write_tokenizer(folder: Path, tokenizer: Tokenizer, context_tokens: int | None) -> None:
-    """Write `tokenizer.json` and `tokenizer_config.json`.
-
-    Raises:
-        EscadaError: see `tokenizer_json`; or the disk is full.
-    """
+    """Write `tokenizer.json` and `tokenizer_config.json`; raises as `tokenizer_json`."""
     write_json(folder / "tokenizer.json", tokenizer_json(tokenizer))
     write_json(folder / "tokenizer_config.json", tokenizer_config(tokenizer, context_tokens))
 
@@ -180,11 +176,7 @@ def _unigram(names: Sequence[str], scores: Sequence[float]) -> dict[str, object]
 
 
 def _names_and_scores(tokenizer: SubwordTokenizer) -> tuple[list[str], list[float]]:
-    """Pieces, with plain spaces, and their scores.
-
-    Raises:
-        EscadaError: a piece would be broken by splitting before spaces and line breaks.
-    """
+    """Pieces, with plain spaces, and their scores; pieces must survive the pre-splitting."""
     pieces, scores = pieces_and_scores(tokenizer)
     names = [piece.replace(_SPACE, " ") for piece in pieces]
     for name in names[FIRST_PIECE_ID:]:

@@ -48,9 +48,7 @@ class DecodingState(Protocol):
 class LanguageModel(nn.Module, ABC):
     """A causal language model: the logits at t depend only on ids up to t.
 
-    Attributes:
-        vocab_size: V.
-        context_tokens: maximum input length; None: unlimited (recurrent state).
+    `context_tokens` is the maximum input length; None: unlimited (recurrent state).
     """
 
     vocab_size: int
@@ -58,13 +56,9 @@ class LanguageModel(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, ids_BT: Tensor) -> Tensor:
-        """Logits of the next token at every position, from a fresh state.
+        """Logits of the next token at every position, from a fresh state: (B, T, V).
 
-        Args:
-            ids_BT: int64; T is at most `context_tokens`.
-
-        Returns:
-            Logits, shape (B, T, V); fp32 unless autocast is on.
+        T is at most `context_tokens`. Logits are fp32 unless autocast is on.
         """
 
     def last_logits(self, ids_BT: Tensor) -> Tensor:
@@ -145,23 +139,18 @@ class ReadsTrainingText(ABC):
 
     @abstractmethod
     def training_nats(self, ids_BT: Tensor, starts_B: Tensor) -> Tensor:
-        """Nats of the targets, used as the loss instead of the cross-entropy of `forward`.
+        """Nats of the targets (B, T), the loss in place of the cross-entropy of `forward`.
 
         Also called before `read_training_text`, to measure time and memory.
 
         Args:
             ids_BT: windows and the token after each, (B, T + 1).
             starts_B: offsets in the text, which wraps around.
-
-        Returns:
-            Shape (B, T).
         """
 
 
 def build_model(config: ModelConfig, vocab_size: int, seed: int) -> LanguageModel:
-    """Make a model with fresh weights, which depend on the seed only.
-
-    The global random state is left unchanged.
+    """Make a model whose weights depend on the seed only; global random state is unchanged.
 
     Raises:
         EscadaError: the module's `Model` is not a language model, or lacks a method of one.

@@ -151,10 +151,7 @@ class CausalSelfAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x_BTD: Tensor, stream_BTD: Tensor, cache: CacheView | None = None) -> Tensor:
-        """Attention over x, projected and added to the stream.
-
-        The T tokens follow those in the cache, if there is one.
-        """
+        """Add attention over x to the stream; tokens follow those in the cache, if given."""
         B, T, D = x_BTD.shape
         qkv_BT3NH = self.qkv(x_BTD).view(B, T, 3, self.n_heads, D // self.n_heads)
         qkv_3BNTH = qkv_BT3NH.permute(2, 0, 3, 1, 4)

@@ -73,7 +73,6 @@ class MixedState:
     """The decoding state.
 
     Attributes:
-        network: the network's state.
         rows_BK: rows of the n-grams of 1, 2, … K - 1 tokens that end at the last token.
         ids_BW: the last tokens, `NO_TOKEN` before the first.
     """

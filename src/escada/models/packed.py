@@ -33,10 +33,7 @@ INT8_BLOCK = 16
 
 
 class PackedLayer(nn.Module):
-    """A layer for decoding only.
-
-    Calling it bypasses torch's hooks, whose overhead is noticeable in small layers.
-    """
+    """A layer for decoding only, without torch's hooks, whose overhead shows in small layers."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Call `forward`."""

@@ -45,7 +45,7 @@ LSTM_WORKSPACE = {2: 43, 4: 61}
 states and their gradients, with padding. Counted with torch 2.13 (November 2026) for H from 128
 to 512: 42.8 to 44.2 and 60.9 to 62.3."""
 CUDNN_WORKSPACE = 2
-"""Entries per token and hidden unit that cuDNN is assumed to reserve besides the gates."""
+"""Entries per token and hidden unit that cuDNN is assumed to reserve in addition to the gates."""
 
 
 class Config(ModelConfig):

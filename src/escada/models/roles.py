@@ -27,7 +27,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 def parameter_roles(model: nn.Module) -> dict[Role, list[nn.Parameter]]:
     """The parameters of a model by role, in model order, tied ones once.
 
-    The output is recognised by its shape: a linear layer with `model.vocab_size` outputs.
+    The output is the linear layer with `model.vocab_size` outputs.
     """
     vocab_size = getattr(model, "vocab_size", None)
     named: dict[int, Role] = {}

@@ -63,7 +63,7 @@ class SavedBytes:
 
     Attributes:
         per_sequence: proportional to the micro-batch.
-        once: independent of it: copies of the weights in lower precision, masks of weights.
+        once: independent of the micro-batch: lower-precision copies and masks of weights.
         kernel_blocks: number of layers whose kernel has its own workspace.
         kernel_block: bytes of such a workspace, per sequence; included in `per_sequence`.
         usual_block: bytes that one other operation saves, per sequence.
@@ -81,10 +81,7 @@ class SavedBytes:
 
 
 def counted(model: LanguageModel, window_tokens: int, setting: Setting) -> SavedBytes:
-    """Measure a model's saved bytes on forward passes of one and of two sequences.
-
-    A model on the meta device is first materialised on the CPU, with zeros.
-    """
+    """Measure saved bytes on one and two sequences; a meta model gets zeros on the CPU first."""
     if next(model.parameters()).is_meta:
         model = copy.deepcopy(model).to_empty(device="cpu")
         with torch.no_grad():

@@ -312,10 +312,7 @@ class Model(LanguageModel):
 
 
 def _visible(lengths: Sequence[int], tokens: int, like: Tensor) -> Tensor:
-    """The attention mask of tokens that follow `lengths` others, 0 or -inf: (B, 1, T, S).
-
-    The S keys are the columns from the start of the longest row.
-    """
+    """Mask (0 or -inf) of tokens after `lengths` others, from the longest row's: (B, 1, T, S)."""
     longest = max(lengths)
     columns_S = torch.arange(longest + tokens)
     begins_B11 = (longest - torch.tensor(lengths)).view(-1, 1, 1)

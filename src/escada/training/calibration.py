@@ -21,17 +21,10 @@ DRY_RUN_SECONDS = 60.0
 
 
 def fixed_steps(run: Run, probe: Training) -> dict[str, object]:
-    """Fix the number of steps before the schedule starts, and predict the cost.
+    """Fix the number of steps before the schedule starts, and predict the cost, for the record.
 
-    Steps are timed if the budget is in seconds or the run is a dry run. A long training is timed
-    too, only to predict its hours.
-
-    Args:
-        run: the run, with its budget; a dry run gets fewer steps.
-        probe: a throwaway training to time.
-
-    Returns:
-        Values for the run's record.
+    The throwaway training `probe` is timed if the budget is in seconds or the run is a dry run, and
+    for a long training, there only to predict its hours.
     """
     record, train, batches = run.record, run.spec.train, probe.batches
     seconds = None

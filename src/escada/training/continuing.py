@@ -68,11 +68,7 @@ def _check_none_was_there(run: Run) -> None:
 
 
 def check_warm_start(source: Run, spec: Spec, tokenizer_hash: str) -> None:
-    """Check that a training of `spec` can start with the weights of `source`.
-
-    Raises:
-        EscadaError: the model or the tokenizer differs.
-    """
+    """Raise an EscadaError unless model and tokenizer of `source` are those of `spec`."""
     if source.spec.model != spec.model or source.tokenizer.hash != tokenizer_hash:
         raise EscadaError(
             "a warm start needs a run of the same model and tokenizer",
@@ -87,7 +83,7 @@ def check_continued(
     """Check that a training of `spec` can continue `source`.
 
     Raises:
-        EscadaError: `source` is not finished, or its spec, corpus, tokenizer or precision differs.
+        EscadaError: `source` is unfinished, or its spec, corpus, tokenizer or precision differs.
     """
     if not source.finished or source.record.dry_run:
         raise EscadaError(

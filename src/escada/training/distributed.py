@@ -118,7 +118,6 @@ class World:
 
 
 ALONE = World()
-"""A single process."""
 
 
 class Agreement:

@@ -147,7 +147,6 @@ class Training:
 
         Args:
             show: called with the step and its metrics when they are logged.
-            interrupted: whether the user asked to stop.
             save_meter: called before each checkpoint is saved.
 
         Raises:

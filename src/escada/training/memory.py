@@ -38,11 +38,7 @@ _LARGE = 2**25
 
 
 def shape_of(spec: Spec, vocab_size: int) -> LanguageModel:
-    """The model on the meta device, without weights.
-
-    Raises:
-        EscadaError: the model is too large for any memory.
-    """
+    """The model on the meta device; an EscadaError if it is too large for any memory."""
     with memory_errors("model", SMALLER), torch.device("meta"):
         return build_model(spec.model, vocab_size, seed=0)
 
@@ -65,14 +61,8 @@ def settle_host_memory(
 ) -> bool | None:
     """Make the allocator keep the memory that a step frees, large blocks only if they fit.
 
-    Args:
-        model: its model; may be on the meta device.
-        device: the training device; nothing is done for a GPU.
-        sequences: per micro-batch.
-        processes: that share this machine's memory.
-
     Returns:
-        Whether large blocks are kept (never without glibc); None on a GPU.
+        Whether large blocks are kept (never without glibc); None for a GPU, where nothing is done.
     """
     if device.type != "cpu":
         return None
@@ -131,11 +121,7 @@ def choose_micro_batch(
 
 
 def keep_freed_memory(*, large_too: bool) -> bool:
-    """Tell glibc to keep freed blocks (`large_too`: also those of 32 MiB and more).
-
-    Returns:
-        False if the allocator is not glibc's.
-    """
+    """Tell glibc to keep freed blocks (`large_too`: of any size); False without glibc."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):

@@ -55,7 +55,6 @@ class Row(Measured, total=True):
 
 
 COLUMNS = ("kind", "step", *Measured.__annotations__)
-"""The columns of the CSV."""
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -21,7 +21,7 @@ from escada.errors import EscadaError
 Precision = Literal["fp32", "bf16", "fp16"]
 
 LEAST_GAIN = 1.2
-"""Minimum bf16 speedup of a product on a CPU; conversions take some of it back."""
+"""Minimum bf16 speedup of a product on a CPU; conversions cost some of it."""
 _PRODUCT_SIZE = 1024
 _PRODUCT_SECONDS = 0.1
 

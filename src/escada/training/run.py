@@ -79,8 +79,6 @@ def start(
     Args:
         corpus: prepared with the spec's profile.
         out: the parent of the run folder.
-        seed: for weights, batches and dropout.
-        device: `auto`, `cpu` or `cuda`.
         dry_run: at most 1,000 steps and one minute.
         warm_start: start with the best weights of this run, of the same model and tokenizer.
         continued: a finished run to continue with the budget of `spec`: weights, optimizer, data
@@ -168,11 +166,7 @@ def _note(run: Run, world: World, **values: object) -> None:
 
 
 def check_profile(spec: Spec, corpus: Corpus) -> None:
-    """Check that the corpus was cleaned with the spec's profile.
-
-    Raises:
-        EscadaError: the profiles differ.
-    """
+    """Raise an EscadaError unless the corpus was cleaned with the spec's profile."""
     if corpus.profile != spec.text.profile:
         raise EscadaError(
             f"the corpus was cleaned with profile {corpus.profile!r}, the rung reads "
@@ -193,13 +187,7 @@ def recorded_device(path: Path) -> str:
 
 @contextmanager
 def _alone(path: Path, world: World) -> Generator[None]:
-    """Lock a run against other trainings; it can still be evaluated and sampled.
-
-    With several processes rank 0 holds the lock.
-
-    Raises:
-        EscadaError: another process is training it; names the process.
-    """
+    """Lock a run (on rank 0) against other trainings; it can still be evaluated and sampled."""
     if not world.first:
         yield
         return
@@ -223,9 +211,7 @@ def resume(
     `allow_differences`.
 
     Args:
-        path: the run's folder.
         data: where its corpus was moved to; None: not moved.
-        allow_differences: resume even if it will not be bit-identical.
         world: the processes that train together; all of them call this.
         say: called with a line at the start of every slow phase.
 
@@ -314,7 +300,6 @@ def _train(
     say: Say,
     resumed: RecordedSetup | None = None,
 ) -> Run:
-    """Train from the last checkpoint, or from step 0, to the end of the budget."""
     spec, device, world = run.spec, setup.device, setup.world
     if setup.compiling.on:
         say(f"{spec.name}: compiling the training step")
@@ -362,7 +347,6 @@ def _train(
 
 
 def _account(training: Training, meter: Meter, status: str) -> None:
-    """Write the totals to the record and the cost sheet."""
     totals = training.totals()
     _note(training.run, training.world, status=status, **dict(totals))
     if training.world.first:

@@ -32,11 +32,7 @@ class Setup:
     world: World
 
     def share(self, train: TrainSpec) -> BatchShare:
-        """The part of a step that each process trains.
-
-        Raises:
-            EscadaError: the batch cannot be divided evenly.
-        """
+        """The part of a step that each process trains; see `share_of`."""
         return share_of(train, self.world.size)
 
     def recorded(self, train: TrainSpec) -> RecordedSetup:
@@ -63,9 +59,7 @@ def resolve_setup(
 ) -> Setup:
     """Resolve everything that a spec leaves open, the same on every process.
 
-    Args:
-        precision: the recorded one, for a resume; None: resolve the spec's.
-        dry_run: too short to compile for.
+    A resume passes the recorded `precision`.
 
     Raises:
         EscadaError: the device would only emulate the precision.
@@ -76,11 +70,7 @@ def resolve_setup(
 
 
 def check_same_setup(here: RecordedSetup, recorded: RecordedSetup, where: object) -> None:
-    """Refuse a resume that would not be bit-identical.
-
-    Raises:
-        EscadaError: the setups differ; lists every difference.
-    """
+    """Raise an EscadaError with all differences if a resume would not be bit-identical."""
     before = recorded.model_dump()
     differing = [
         f"{name} {value!r} (was {before[name]!r})"

@@ -168,11 +168,7 @@ def load(run: Run, path: Path) -> OnnxExport:
 
 
 def _write_graph(model: LanguageModel, path: Path) -> None:
-    """Write the model's graph, including its weights.
-
-    Raises:
-        EscadaError: the kind of model has no graph.
-    """
+    """Write the model's graph, including its weights."""
     # Not length 1, for which an LSTM takes another code path.
     ids = torch.zeros(2, 3, dtype=torch.int64)
     free = {"ids": {0: "batch", 1: "tokens"}, "logits": {0: "batch", 1: "tokens"}}

@@ -134,11 +134,7 @@ def load(run: Run, path: Path) -> HubExport:
 
 
 def _config_and_weights(model: LanguageModel) -> tuple[dict[str, object], dict[str, Tensor]]:
-    """The model's `config.json`, and its weights under transformers' names.
-
-    Raises:
-        EscadaError: the kind of model is not supported.
-    """
+    """The model's `config.json`, and its weights under transformers' names."""
     if isinstance(model, transformer.Model):
         weights = gpt2_weights(model)
         if model.config.tie_embeddings:

@@ -54,8 +54,6 @@ def successors(
     Args:
         ids_BS: tokens in order, padded on the left with `NO_TOKEN`.
         tokens: T; the last T of S are the positions.
-        lengths: C.
-        vocab_size: V.
         bos_id: starts a document; nothing before it counts.
     """
     B, S = ids_BS.shape

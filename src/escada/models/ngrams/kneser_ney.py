@@ -153,7 +153,6 @@ class KneserNey(LanguageModel):
 
     Args:
         levels: from `count_ngrams`, at least `order` of them.
-        bos_id: of the tokenizer.
         order: length of the longest n-grams, at least 2.
     """
 

@@ -84,9 +84,7 @@ def left_out(levels: Sequence[Level], ids_T: Integers, groups_T: Integers, bos_i
 
     Args:
         levels: from `count_ngrams` of the same text.
-        ids_T: the text.
         groups_T: the group number of each token, from 0.
-        bos_id: starts each document; never predicted.
     """
     V, G, T = len(levels[0]), int(groups_T.max()) + 1, len(ids_T)
     p_TK, totals_TK = np.empty((T, len(levels)), np.float32), np.zeros((T, len(levels)), np.float32)

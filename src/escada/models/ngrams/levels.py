@@ -70,18 +70,14 @@ class Level:
 def count_ngrams(
     ids_T: Integers, vocab_size: int, bos_id: int, longest: int, *, most: int = MOST_NGRAMS
 ) -> list[Level]:
-    """Count all n-grams up to a length, or up to the longest that fits into memory.
+    """Count n-grams up to a length, or the longest that fits into memory; level 1 first.
 
     Args:
         ids_T: the text; see the module docstring.
-        vocab_size: V.
         bos_id: starts each document; occurs only as the first token of an n-gram.
         longest: maximum length, at least 1.
         most: limit on distinct n-grams of more than two tokens. A level that would exceed it is
             left out, and so are longer ones.
-
-    Returns:
-        Level 1 first.
     """
     levels = [_level(np.arange(vocab_size), np.bincount(ids_T, minlength=vocab_size))]
     rows_T = ids_T  # of the n-gram ending at each token; NOT_SEEN if it would cross a BOS

@@ -74,13 +74,7 @@ def state_entries(model: LanguageModel) -> int:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon; see the module docstring.
-
-    Args:
-        groups: matrices with their rates.
-        steps: Newton-Schulz iterations.
-        weight_decay: decoupled, as in AdamW.
-    """
+    """Muon, with decoupled weight decay as in AdamW; see the module docstring."""
 
     def __init__(self, groups: list[TorchTable], steps: int, weight_decay: float) -> None:
         super().__init__(groups, {"weight_decay": weight_decay})
