@@ -101,7 +101,7 @@ class Budget:
     ) -> int:
         """Optimizer steps in the budget, at least one.
 
-        An epoch trains every token once; `seconds_per_step` is only needed for seconds.
+        An epoch trains every token once; only a budget in seconds needs `seconds_per_step`.
         """
         price = {
             "steps": 1.0,

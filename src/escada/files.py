@@ -55,7 +55,7 @@ def disk_error(
 
 @contextlib.contextmanager
 def disk_errors(path: Path, consequence: str = "nothing was overwritten") -> Generator[None]:
-    """Raise errors of writing `path` that `disk_error` knows as `EscadaError`."""
+    """Raise errors that `disk_error` recognises, while writing `path`, as `EscadaError`."""
     try:
         yield
     except OSError as error:
@@ -130,7 +130,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an EscadaError if the file is missing or something else."""
+    """Read a JSON object; an EscadaError if the file is missing or holds anything else."""
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:

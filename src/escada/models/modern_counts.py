@@ -164,7 +164,7 @@ class CountTable:
 
 
 class Gate(nn.Linear):
-    """A layer of the gates. Kept from Muon, whose large steps, independent of the gradient's size,
+    """A layer of the gates. Not trained by Muon, whose steps do not scale with the gradient: they
     would close the network's gate before it has learned anything."""
 
     role = "vectors"
