@@ -3,10 +3,9 @@
     score_continuations(model, tokenizer, ["O vento levou"], [" o chapéu"])
 
 Context and continuation are tokenized as one text, after BOS; the continuation is every token after
-the prefix shared with the tokenized context. With characters or bytes that is the exact boundary. A
-subword may span it when the continuation does not begin with a space; that token then counts as
-continuation, including the end of the context inside it. Long contexts are cut by the ruler's
-half-window rule.
+the prefix shared with the tokenized context. A subword that spans the boundary, possible when the
+continuation does not begin with a space, counts as continuation. Long contexts are cut by the
+ruler's half-window rule.
 """
 
 from __future__ import annotations
@@ -24,11 +23,9 @@ from escada.text.tokenizers import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """The cost of one continuation.
+    """The cost of one continuation, unknown characters included.
 
-    Attributes:
-        nats: includes the cost of unknown characters.
-        greedy: whether each token was the model's first choice; an unknown character never is.
+    `greedy`: every token was the model's first choice; an unknown character never is.
     """
 
     nats: float
@@ -51,7 +48,6 @@ def score_continuations(
         contexts: cleaned by the model's profile; an empty one starts a document.
         continuations: appended as they are: the space between belongs to them.
         context_tokens: W of models without a state; None: the model's own.
-        with_eos: whether EOS is charged too.
 
     Raises:
         EscadaError: a score that is not finite, or a W that the model cannot read.
@@ -76,7 +72,6 @@ def score_continuations(
 
 
 def _in_common(one: NDArray[np.int32], other: NDArray[np.int32]) -> int:
-    """Length of the common prefix."""
     shorter = min(len(one), len(other))
     differs = np.flatnonzero(one[:shorter] != other[:shorter])
     return int(differs[0]) if len(differs) else shorter

@@ -38,7 +38,6 @@ from escada.text.tokenizers import Tokenizer
 Protocol = Literal["document/carried-state", "document/half-window", "document/frame"]
 """How a document was read; `document/frame` is for compressors (`compressors`)."""
 SCHEMA_VERSION = 1
-"""Of the file of document scores."""
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -55,7 +54,7 @@ class DocumentScores:
         correct: targets that were the model's first choice; never UNK, which names no character.
         unknown: characters that the tokenizer could not write.
         context_tokens: W; None when the state was carried.
-        seconds: wall time of scoring, including tokenization.
+        seconds: of scoring, including tokenization.
     """
 
     ids: list[str]
@@ -97,7 +96,6 @@ def score_documents(
     """Score each document alone.
 
     Args:
-        documents: with reference text.
         context_tokens: W of models without a state; None: the model's own. Ignored by a model that
             carries its state.
         batch_tokens: most tokens per forward pass; None: see `Reading`.

@@ -1,9 +1,9 @@
 """Deterministic subsampling: nothing here is random.
 
-Ordered items (windows of a text) are sampled evenly, over all of them or within strata: neighbours
-are correlated, so this tells more than a random sample of the same size. Documents are taken in the
-order of the hash of their id until a byte count is reached: the same corpus gives the same sample
-whatever its order, and each source gets about its share.
+Ordered items (windows of a text) are spaced evenly, over all or within strata: neighbours are
+correlated, so this tells more than a random sample of the same size. Documents are taken in the
+hash order of their ids until a byte count is reached: the sample depends on the corpus only, and
+each source gets about its share.
 """
 
 from __future__ import annotations
@@ -31,10 +31,7 @@ def evenly(available: int, wanted: int) -> Integers:
 def proportionally(strata_M: NDArray[np.int64], wanted: int) -> tuple[Integers, Floats]:
     """Stratified sample: each stratum gets its share of `wanted`, at least one item, evenly spaced.
 
-    Args:
-        strata_M: the stratum of each item.
-        wanted: sample size; exceeded where a stratum's share is below one.
-
+    `wanted` is exceeded where a stratum's share is below one.
     Returns:
         Indices, ascending, and weights: items in the stratum per item drawn.
     """

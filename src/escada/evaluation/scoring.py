@@ -52,7 +52,6 @@ class TokenScores:
     """Scores of one sequence's N targets.
 
     Attributes:
-        ids: of the targets.
         nats: includes the cost of unknown characters.
         correct: whether it was the model's first choice; never UNK, which names no character.
         alternatives: per target, the most probable tokens with their nats, best first, ties by
@@ -121,11 +120,7 @@ class Reading:
             return next(self._passes, None) is not None
 
     def scores(self) -> list[TokenScores]:
-        """Run the remaining passes.
-
-        Returns:
-            One per sequence. Nats may be infinite or NaN: see `check_scores`.
-        """
+        """Run the remaining passes; nats may be infinite or NaN (see `check_scores`)."""
         with exact_inference(self._model):
             while self.step():
                 pass
@@ -147,10 +142,10 @@ def bracketed(ids: NDArray[np.int32], tokenizer: Tokenizer) -> Integers:
 
 
 def check_scores(scores: Sequence[TokenScores], names: Sequence[str]) -> None:
-    """Check that every sequence's sum is finite.
+    """Raise for the first sequence whose sum is not finite.
 
     Raises:
-        EscadaError: names the first that is not.
+        EscadaError: with the sequence's name.
     """
     for name, one in zip(names, scores, strict=True):
         if not math.isfinite(float(one.nats.sum())):
@@ -164,9 +159,7 @@ def check_scores(scores: Sequence[TokenScores], names: Sequence[str]) -> None:
 def window_of(model: LanguageModel, context_tokens: int | None) -> int | None:
     """W for a model without a state; None for one that carries its state.
 
-    Args:
-        model: its own context is the maximum.
-        context_tokens: W; None: the model's own. Ignored by a model that carries its state.
+    `context_tokens` None is the model's own context; a model that carries its state ignores it.
 
     Raises:
         EscadaError: W below 2 or beyond the model's context.
@@ -183,8 +176,7 @@ def window_of(model: LanguageModel, context_tokens: int | None) -> int | None:
 class _Charges:
     """Scores of all targets, concatenated by sequence.
 
-    `begins` are the offsets of the sequences in the arrays; `firsts` the positions of the first
-    targets within their sequences.
+    `begins` are the sequences' offsets, `firsts` the positions of their first targets.
     """
 
     begins: Integers
@@ -202,12 +194,9 @@ class _Charges:
         sequences: Sequence[int],
         places: Sequence[int],
     ) -> None:
-        """Charge the scored targets of each row.
+        """Charge the targets of each row where `scored_BT` is true.
 
-        Args:
-            scored_BT: which targets are charged here.
-            sequences: index of each row's sequence.
-            places: position of each row's first target in its sequence.
+        `sequences` are the rows' sequences, `places` the positions of their first targets in them.
         """
         nats_BT, correct_BT = target_scores(logits_BTV, targets_BT)
         scored = scored_BT.cpu().numpy()
@@ -341,8 +330,7 @@ def _slide_windows(
 
 
 def _padded(pieces: Sequence[Integers], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs, targets and which are not padding, (B, T) each; a causal model never sees padding,
-    which is on the right."""
+    """Inputs, targets and which are real, (B, T) each; a causal model never sees the padding."""
     longest = max(len(piece) for piece in pieces)
     ids = np.zeros((len(pieces), longest), dtype=np.int64)
     real = np.zeros((len(pieces), longest - 1), dtype=np.bool_)
@@ -365,10 +353,8 @@ def score_stream_windows(
     """`target_scores` of the targets of windows over one stream, (B, T) each.
 
     Args:
-        model: in evaluation mode.
         ids_N: the stream, on the model's device.
         ends_B: position of the token after each window.
-        window_tokens: W, read from a fresh state.
         last_only: charge only that token (T is 1), not one after each position (T is W).
     """
     places_BW1 = ends_B[:, None] + np.arange(-window_tokens, 1)

@@ -4,16 +4,14 @@
     row.difference, row.ci95, row.p_value, row.verdict, row.scope
 
 The same rule applies to rungs and baselines, to all documents and to those of one source: `a` is
-better or worse where p < 0.05, that is, where the 95 % interval of the difference excludes zero;
-otherwise it is undecided. Interval and p-value come from the same Student's t.
+better or worse where p < 0.05, that is, where the 95 % interval of the difference excludes zero.
 
 **Runs** (one seed on either side): the difference in bits is taken per document, and its ratio to
 the bytes is estimated over groups within sources (`statistics`).
 
-**Recipes** (two seeds or more on both sides): another seed gives other weights, so the seeds are a
-sample too. Each side adds the variance between its seeds over their number, with degrees of freedom
-by Welch (1947) and Satterthwaite (1946). A deterministic baseline (`Recipe.deterministic`) adds
-nothing.
+**Recipes** (two seeds or more on both sides): the seeds are a sample too. Each side adds the
+variance between its seeds over their number, with degrees of freedom by Welch (1947) and
+Satterthwaite (1946). A deterministic baseline adds nothing.
 
 Where a source has one group and none to borrow from, there is no verdict over all documents.
 
@@ -56,11 +54,10 @@ class Recipe:
     """A rung trained with one or more seeds and evaluated on the same documents.
 
     Attributes:
-        name: used in the comparison's rows.
         scores: of each seed's run.
         tokenizer: its hash; perplexities are compared only where it is equal.
-        beside: scores of each seed's run on another held-out split, for sources with few groups;
-            empty where not measured.
+        beside: scores of the runs on another held-out split, for sources with few groups to borrow
+            from; empty where not measured.
         deterministic: retraining gives the same figures, as for an n-gram model.
     """
 
@@ -147,10 +144,7 @@ class Comparison(Difference):
 
 
 def compare(a: Recipe, b: Recipe, metric: Metric = "bits_per_byte") -> Comparison:
-    """`a` against `b`, paired by document.
-
-    Args:
-        metric: bits per byte, or perplexity between runs of one tokenizer.
+    """`a` against `b`, paired by document; perplexity needs the same tokenizer.
 
     Raises:
         EscadaError: different documents, an unknown metric, or perplexities of two tokenizers.
@@ -191,11 +185,7 @@ def compare(a: Recipe, b: Recipe, metric: Metric = "bits_per_byte") -> Compariso
 
 
 def check_comparable(a: Recipe, b: Recipe, metric: str) -> None:
-    """Check that two recipes can be compared.
-
-    Raises:
-        EscadaError: see `compare`.
-    """
+    """Raise if two recipes cannot be compared; see `compare`."""
     if metric not in METRICS:
         raise EscadaError(f"unknown metric {metric!r}", fix=nearest(metric, METRICS))
     if metric == "perplexity" and a.tokenizer != b.tokenizer:
@@ -215,12 +205,7 @@ def check_comparable(a: Recipe, b: Recipe, metric: str) -> None:
 def compare_answers(
     sources: Sequence[str], groups: Sequence[str], a_N: Floats, b_N: Floats
 ) -> Difference:
-    """The accuracy of `a` minus that of `b` on the same questions.
-
-    Args:
-        a_N: 1 where `a` is right, 0 where not.
-        b_N: likewise for `b`.
-    """
+    """The accuracy of `a` minus that of `b` on the same questions; 1 is right, 0 is wrong."""
     right = Items(sources, groups, a_N - b_N, np.ones(len(a_N)), questions=True)
     found = estimate(right)
     told = Difference.of(found)

@@ -8,19 +8,17 @@ Sentences of one thesis are correlated, so a group (thesis, author, site) counts
 The mix of sources is chosen, not random, so sources are strata. This is stratified cluster sampling
 with ratio estimation (Cochran 1977, chapters 5, 6 and 9), adapted to few and unequal groups:
 
-- In a source with ratio r, group g has share w of the denominators and ratio y. The residuals
-  u = y - r carry the variance between groups. The sum of w² u² is Cochran's linearised estimator.
-  It is divided by its expectation for few groups, sum w² (1 - 2 w + q), assuming the variance of y
-  is the same for all groups, and multiplied by q = sum w².
+- In a source with ratio r, group g has share w of the denominators, ratio y and residual u = y - r.
+  Cochran's linearised estimator, sum w² u², is divided by its expectation for few groups of equal
+  variance, sum w² (1 - 2 w + q), and multiplied by q = sum w².
 - A source with few groups borrows: residuals of the groups of another held-out split are added,
   around the pooled ratio.
-- Degrees of freedom are the effective number of groups (Kish 1965), 1 / q, minus one; the interval
-  is Student's t.
-- For a source with few groups and none to borrow from, this interval is too narrow. Its variance is
-  the jackknife's, (G - 1) / G times the sum of ((w / (1 - w)) u)², leaving out one group at a time,
-  with Satterthwaite degrees of freedom for normal y of equal variance (Bell and McCaffrey 2002).
-  With equal groups both estimators are the textbook one. Right answers to questions also vary
-  within a group, and the first estimator covers them.
+- The interval is Student's t; degrees of freedom are the effective number of groups (Kish 1965),
+  1 / q, minus one.
+- This is too narrow for a source with few groups and none to borrow from. Its variance is the
+  jackknife's, (G - 1) / G times the sum of ((w / (1 - w)) u)², with Satterthwaite degrees of
+  freedom for normal y of equal variance (Bell and McCaffrey 2002). Questions keep the first
+  estimator: their answers also vary within a group, and it covers them.
 - Over sources, variances are added, each times the square of the source's share, with
   Satterthwaite's (1946) degrees of freedom.
 
@@ -59,8 +57,6 @@ class Items:
     Attributes:
         sources: strata.
         groups: sampled within a source; names are local to it.
-        numerators: such as bits, or right answers.
-        denominators: such as bytes, or 1 for each question.
         questions: whether the items are questions, whose answers also vary within a group.
     """
 
@@ -160,9 +156,7 @@ class Estimate:
 def by_source(items: Items, beside: Items | None = None) -> dict[str, Estimate]:
     """The ratio of each source that has a denominator, by name.
 
-    Args:
-        items: to estimate from.
-        beside: items of another held-out split, for sources with few groups to borrow from.
+    `beside` are items of another held-out split, for sources with few groups to borrow from.
     """
     other = {} if beside is None else beside.by_group()
     parts = {
@@ -257,10 +251,7 @@ def _mean(parts: Mapping[str, Estimate], shares: Mapping[str, float]) -> Estimat
 
 
 def added(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Sum of independent variances, with its degrees of freedom (Satterthwaite 1946).
-
-    `parts` are pairs of variance and degrees of freedom.
-    """
+    """Sum of independent variances, with their degrees of freedom (Satterthwaite 1946)."""
     variance = sum(part for part, _ in parts)
     if variance == 0:
         return 0.0, min(freedom for _, freedom in parts)

@@ -79,11 +79,7 @@ _R = TypeVar("_R", bound=Result)
 
 @dataclass(frozen=True)
 class Subject:
-    """A run to evaluate, with its corpus.
-
-    Attributes:
-        corpus: of the run's profile.
-        device: `auto`, `cpu`, `cuda` …
+    """A run to evaluate, with a corpus of its profile.
 
     Raises:
         EscadaError: the corpus has another profile.
@@ -273,11 +269,9 @@ def _ours() -> tuple[Task[Any], ...]:
 
 
 def result_key(run: Run, which: Which, module: str, **of: object) -> str:
-    """Hash of the weights, of `of`, and of the code that makes the result.
+    """Hash of the weights, of `of` (JSON values), and of the code that makes the result.
 
-    Args:
-        module: name of the module that makes the result; its imports count too.
-        of: JSON values that the result depends on, such as hashes of documents and settings.
+    `module` is the module that makes the result; its imports count too.
     """
     model = MODELS.module_name(run.spec.model.kind)
     tokenizer = TOKENIZERS.module_name(run.spec.tokenizer.kind)

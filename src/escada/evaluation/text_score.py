@@ -4,8 +4,7 @@
     score.bits_per_byte, [token.bits for token in score.tokens]
 
 The text is scored as the ruler scores a document: cleaned by the run's profile, after BOS, with EOS
-charged. `bits` and `bits_per_byte` are the ruler's figures for that document. The models below are
-the only description of the JSON.
+charged. The models below are the only description of the JSON.
 """
 
 from __future__ import annotations
@@ -53,7 +52,6 @@ class ScoredToken(_Frozen):
         text: the characters completed by this token: empty for a byte inside a character, the whole
             character for its last byte. Concatenated, they are the score's text.
         start_byte, stop_byte: its UTF-8 bytes in the text; empty at the end for EOS.
-        bits: for an unknown character, includes the cost of identifying it.
         greedy: whether it was the model's first choice.
         alternatives: the most probable tokens, best first; as many as requested.
     """
@@ -72,9 +70,8 @@ class TextScore(_Frozen):
     """The score of a text under one model.
 
     Attributes:
-        text: the scored text, cleaned by the profile.
+        text: cleaned by the profile.
         tokenizer: its kind.
-        protocol, context_tokens: of the ruler.
         bytes: UTF-8 bytes of the text.
         unknown: characters that the tokenizer cannot write.
         tokens: of the text, and EOS.
@@ -106,7 +103,6 @@ def score_text(
     """Score one text as the ruler scores a document.
 
     Args:
-        text: cleaned here, by the profile.
         context_tokens: W of models without a state; None: the model's own.
         alternatives: how many of the most probable tokens to list at each token.
 

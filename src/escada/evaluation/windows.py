@@ -5,17 +5,15 @@
 
 The split is packed as in training, `BOS text EOS BOS text EOS …`. A window of W tokens starts at
 every multiple of the stride, and the token after it is its target. Loss is the mean cross-entropy
-of the targets in nats, perplexity its exponential, accuracy the share of targets that were the
-model's first choice. These figures are not comparable with the ruler's (docs/windows-protocol.md),
-hence the name: `windows/last`, or `windows/all` when every position of a window is scored, as the
-origin did for its Transformer.
+of the targets in nats, accuracy the share that were the model's first choice. These figures are not
+comparable with the ruler's (docs/windows-protocol.md), hence the name: `windows/last`, or
+`windows/all` when every position of a window is scored, as the origin did for its Transformer.
 
 - When there are more windows than requested, they are sampled evenly.
-- A window whose target is BOS is left out and counted: BOS is a separator, not text. For the same
-  reason, BOS is not a target within a window (`all`).
+- BOS is a separator, not text: it is never a target. Windows whose last target is BOS are counted.
 - A target belongs to its document; the interval is over the documents' groups.
-- A time budget becomes a fixed number of windows after a short calibration. They are then sampled
-  evenly within each source, proportionally, and weighted so that the shares are exact.
+- A time budget becomes a fixed number of windows after a short calibration, sampled evenly within
+  each source and weighted so that the shares are exact.
 
     B  windows of a batch     T  targets of a window: 1 or W     V  vocabulary
     N  tokens of the stream   M  windows                         D  documents
@@ -91,9 +89,7 @@ def default_settings(spec: Spec) -> WindowSettings:
 class WindowSample:
     """The subset of windows that fits a time budget.
 
-    Attributes:
-        of_windows: how many would have been scored without a budget.
-        windows: number scored per stratum, roughly proportional; weights make the shares exact.
+    `of_windows` would have been scored without it; `windows` were, by stratum.
     """
 
     budget_seconds: float
@@ -111,13 +107,11 @@ class WindowScores:
         nats: weighted sum over the document's targets.
         correct: total weight of the targets that were the model's first choice.
         weights: total weight of the document's targets: their number, unless windows were sampled.
-        targets: number scored.
         unknown: number of targets that were UNK, a token like any other here.
-        windows: number scored.
         available: windows at the stride, without those left out.
         left_out: windows at the stride whose target is BOS.
         sample: None when no time budget reduced the windows.
-        seconds: wall time of scoring, without calibration.
+        seconds: of scoring, without calibration.
     """
 
     settings: WindowSettings
@@ -164,7 +158,7 @@ def score_windows(
     """Score the windows of documents packed into one stream.
 
     Args:
-        documents: with reference text, in stream order.
+        documents: in stream order.
         batch_tokens: most tokens per forward pass; None: a default for the device.
         progress: called before the first window with an estimate, and after each batch.
 

@@ -6,10 +6,9 @@
     matches.read("zcabz")                         # any number of texts
     matches.longest_ending_at()                   # [1, 2, 1, 2, 3, 0]: a, ab, c, ca, cab, nothing
 
-The suffix automaton of a sequence is the smallest automaton that accepts all its substrings (Blumer
-et al. 1985). A state stands for the substrings with the same end positions. Other texts are read
-through it symbol by symbol, so the training text is streamed and memory depends on the samples
-only.
+The suffix automaton is the smallest automaton that accepts all substrings of a sequence (Blumer et
+al. 1985). A state stands for the substrings with the same end positions. Other texts are streamed
+through it, so memory does not depend on the training text.
 """
 
 from __future__ import annotations
@@ -37,10 +36,7 @@ class SuffixAutomaton:
 
     @property
     def longest_repeat(self) -> int:
-        """Length of the longest substring that occurs at least twice, with overlaps; 0 if none.
-
-        A state that is linked to has several end positions.
-        """
+        """Length of the longest substring that occurs at least twice, with overlaps; 0 if none."""
         return max((self.length[link] for link in self.link[1:]), default=0)
 
     def _append(self, symbol: Hashable) -> None:

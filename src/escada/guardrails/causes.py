@@ -1,7 +1,4 @@
-"""Likely causes of failing guardrails; several failures often share one.
-
-A cause is found from the pattern of the verdicts, and stated in a sentence with figures.
-"""
+"""Likely causes of failing guardrails, from the pattern of their verdicts."""
 
 from __future__ import annotations
 
@@ -21,8 +18,7 @@ SHOWN_CHARACTERS = 80
 def name_causes(found: GuardrailsResult) -> list[CauseFound]:
     """The causes of the failures, from verdicts, controls and evidence.
 
-    That the samples are not the model's is said only where several kinds of evidence agree. Every
-    failing guardrail is in the `shown_by` of some cause.
+    That the samples are not the model's is said only where several kinds of evidence agree.
     """
     all_found = found.all_guardrails()
     failed = [name for name, one in all_found.items() if one.verdict == "fail"]
@@ -144,7 +140,6 @@ def _likelihoods(found: GuardrailsResult) -> list[float]:
 
 
 def _nearer_to_noise(found: GuardrailsResult) -> bool:
-    """Whether the samples' bits per token are closer to noise than to human text."""
     samples, _, human, noise = _likelihoods(found)
     return samples > (human + noise) / 2
 

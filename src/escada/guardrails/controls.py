@@ -11,8 +11,7 @@
     own                 new samples of the model, with the settings of the samples
 
 Controls have the prompts of the human texts and, where the documents are long enough, the lengths
-of the samples in tokens. Human texts come from all sources in turn, so that a source of many short
-documents does not dominate.
+of the samples in tokens. Human texts come from all sources in turn, so that none dominates.
 """
 
 from __future__ import annotations
@@ -39,7 +38,6 @@ OPENING_WORDS = 8
 CANDIDATES = 200
 """Documents per source that are searched for one of the wanted length."""
 PHRASE_WORDS = 6
-"""Words of the repeated phrase."""
 COPIED_WORDS = 30
 """Words of planted training text. Held-out text of the default corpus shares up to 16 consecutive
 words with the training text, by set phrases."""
@@ -82,14 +80,10 @@ def human(
     *,
     seed: int,
 ) -> list[SampleText]:
-    """One continuation per length, from each source in turn.
+    """One continuation per length (in tokens), from each source in turn.
 
-    Takes a document that is long enough, or the source's longest. A document is reused only when
-    its source has no other left.
-
-    Args:
-        tokenizer: counts the lengths.
-        lengths: in tokens.
+    Takes a document that is long enough, or the source's longest, and reuses documents only when
+    none is left.
 
     Raises:
         EscadaError: no document continues after an opening of `OPENING_WORDS` words.
@@ -197,8 +191,7 @@ def looped(texts: Sequence[SampleText]) -> list[SampleText]:
 def foreign(texts: Sequence[SampleText], language: str) -> list[SampleText]:
     """Text in a language of `LANGUAGES`, as long as each text, starting at different sentences.
 
-    Each language is a separate control: in a mixture, the one that is hardest to tell apart would
-    pass.
+    Languages are separate controls, because a mixture would let the hardest one pass.
     """
     return [
         replace(one, text=" " + "".join(itertools.islice(_endless(language, n), len(one.text))))
@@ -207,7 +200,6 @@ def foreign(texts: Sequence[SampleText], language: str) -> list[SampleText]:
 
 
 def _endless(language: str, number: int) -> Iterator[str]:
-    """The characters of a language, repeated, from some sentence on."""
     text = LANGUAGES[language]
     starts = [0, *(found.end() for found in re.finditer(r"\. ", text))][:-1]
     return itertools.islice(itertools.cycle(text), starts[number % len(starts)], None)

@@ -3,9 +3,9 @@
     copies = longest_copies(texts, (document.text for document in corpus.documents("train")))
     copies[0].words, copies[0].passage
 
-Words are lower-case runs of letters and digits; punctuation is ignored, so a copy with other commas
-is still a copy. All texts are matched in one pass over the training text, which is streamed: 3 MB
-take about a second, whatever the number of texts. A passage lies within one document.
+Words are lower-case runs of letters and digits; punctuation is ignored. All texts are matched in
+one pass over the training text, which is streamed: 3 MB take about a second, whatever the number of
+texts. A passage lies within one document.
 """
 
 from __future__ import annotations
@@ -21,12 +21,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A passage of a text that is in the training text.
-
-    Attributes:
-        words: length in words; 0 if no word of the text was found.
-        passage: as written in the text.
-    """
+    """A passage that is in the training text, as written in the text, and its length in words."""
 
     words: int
     passage: str

@@ -55,13 +55,7 @@ def evidence(
     kind: str,
     set_texts: int,
 ) -> list[Evidence]:
-    """The kinds of evidence that apply.
-
-    Args:
-        found: with the verdicts of guardrails and controls.
-        own: new samples of the model, more than a set holds.
-        set_texts: texts per set.
-    """
+    """The kinds of evidence that apply; `own` are new samples of the model."""
     kinds: list[Evidence] = []
     if found.all_guardrails()["origin"].verdict == "fail":
         kinds.append("origin")

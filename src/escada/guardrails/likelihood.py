@@ -11,9 +11,8 @@ mean of -log2 p over q. The difference is 0 on average for text drawn from q, wh
 martingale), and large for anything else: human text is less probable than the choices of a
 sharpened q, noise far less.
 
-One error remains: a text may be tokenized differently than it was sampled. Its size is measured on
-new samples (the control `own`).
-
+A text may be tokenized differently than it was sampled; new samples (the control `own`) show by how
+much that matters.
     B  rows     V  vocabulary
 """
 
@@ -43,9 +42,7 @@ BATCH_ROWS = 64
 class Likelihood:
     """Sums over the tokens of a text, including EOS if its writer ended it.
 
-    Attributes:
-        bits: -log2 of the model's probabilities, including the cost of unknown characters.
-        expected_bits: expected cost of tokens drawn by the sampler in the same contexts.
+    `expected_bits` is the expected cost of tokens drawn by the sampler in the same contexts.
     """
 
     tokens: int
@@ -66,11 +63,7 @@ def replay(
     *,
     batch_rows: int = BATCH_ROWS,
 ) -> list[Likelihood]:
-    """Score texts as if the model had sampled them.
-
-    Args:
-        settings: of the sampler that is said to have written them.
-        batch_rows: texts per batch.
+    """Score texts as if the model had sampled them with `settings`.
 
     Raises:
         EscadaError: a score is not finite.
@@ -94,8 +87,6 @@ def replay(
 
 @dataclass(slots=True)
 class _Row:
-    """Prompt, target tokens, and the sums."""
-
     prompt_ids: list[int]
     target_ids: list[int]
     bits: float = 0.0

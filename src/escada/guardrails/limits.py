@@ -3,17 +3,17 @@
 **The limit** lies halfway between the worst sets of texts that must pass and the best sets that
 must fail, leaving out the most extreme 1 % on both sides. A set has as many texts as there are
 samples. Sets are drawn with replacement from validation texts, balanced over sources, so the limit
-accounts for the sampling error of a figure. Because the texts are themselves one sample, the
-extremes are first moved away from the median by the factor sqrt(1 + S / N). If what must pass is no
-better than what must fail, the guardrail is invalid. A `wanted` control only moves the limit where
-the figure can tell it apart; where it cannot, the result says so.
+accounts for sampling error. Because the texts are themselves one sample, the extremes are first
+moved away from the median by the factor sqrt(1 + S / N). If what must pass is no better than what
+must fail, the guardrail is invalid. A `wanted` control moves the limit only where the figure can
+tell it apart.
 
 **Too little** of something is a failure too: human text repeats itself a little, shares phrases
 with other texts and needs short words, and noise does less of all three. These limits lie nearer to
 noise (`NEAR_NOISE`), because a good model may do less of it than people.
 
-**The check** uses other texts, of the test split: if a control that must pass fails, or one that
-must fail passes, the guardrail is invalid. An invalid guardrail never counts as passed.
+**The check** uses test texts: if a control that must pass fails, or one that must fail passes, the
+guardrail is invalid. An invalid guardrail never counts as passed.
 
     N  texts     R  drawn sets     S  texts of a set
 """
@@ -38,7 +38,6 @@ Direction = Literal["at most", "at least"]
 Summing = Literal["ratio", "longest", "worst tenth"]
 
 DRAWN_SETS = 1000
-"""Number of sets drawn from the texts of a control."""
 NEAR_NOISE = 0.75
 """Limit of a "too little" guardrail, on the way from what must pass (0) to noise (1)."""
 LANGUAGE_PLACE = 0.15
@@ -54,12 +53,10 @@ class Guardrail:
     """A figure of a set of texts, and the controls that set its limit.
 
     Attributes:
-        meaning: one sentence.
         direction: of values that pass.
         of_text: numerator and denominator of one text; the denominator is for `ratio` only.
         cause: the likely cause of a failure.
         must_fail: controls that have to fail.
-        unit: of the value.
         summing: how the texts of a set are combined: `ratio` of sums, the `longest` of all, or the
             value that the `worst tenth` of the texts reaches.
         must_pass: the control that has to pass.
@@ -126,13 +123,9 @@ def _drawn_sets(sources: Sequence[str], set_texts: int) -> NDArray[np.int64]:
 
 
 class Edge(BaseModel):
-    """A limit, and the controls behind it.
+    """A limit, None if the controls leave no room for one, and the drawn sets behind it.
 
-    Attributes:
-        value: None if the controls leave no room for a limit.
-        worst_that_must_pass: of the drawn sets; None if nothing in them could be judged.
-        best_that_must_fail: of the drawn sets of the closest control.
-        nearest: that control's name.
+    `nearest` is the control of the best sets that must fail. Sets are None if none can be judged.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -145,12 +138,7 @@ class Edge(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A guardrail's limit.
-
-    Attributes:
-        must_fail: the controls below or beyond the limit that must fail.
-        not_told_apart: wanted controls that the figure cannot tell apart.
-    """
+    """A guardrail's limit, the controls that must fail, and `wanted` ones not told apart."""
 
     edge: Edge
     must_fail: list[str]
@@ -160,12 +148,7 @@ class Calibration:
 def calibrate(
     guardrail: Guardrail, controls: Mapping[str, Sequence[TextMeasures]], set_texts: int
 ) -> Calibration:
-    """Find a guardrail's limit.
-
-    Args:
-        controls: texts of every control by name, more than a set holds.
-        set_texts: S.
-    """
+    """Find a guardrail's limit from more texts of every control than a set (`set_texts`) holds."""
     sign = 1.0 if guardrail.direction == "at most" else -1.0  # so that smaller is better
     # One planted copy among good texts must be found, so each text is a set of its own.
     alone = 1 if guardrail.summing == "longest" and sign > 0 else set_texts
@@ -192,14 +175,7 @@ def calibrate(
 
 
 def extreme_of_sets(drawn_R: Floats, share: float, set_texts: int, texts: int) -> float:
-    """A quantile of the drawn sets, widened because the texts are themselves a sample.
-
-    Args:
-        drawn_R: figures of the drawn sets.
-        share: of the quantile.
-        set_texts: S, texts per set.
-        texts: N, from which all sets were drawn.
-    """
+    """A quantile of the drawn sets, widened because their N `texts` are themselves a sample."""
     median = float(np.median(drawn_R))
     factor = math.sqrt(1 + set_texts / texts)
     return median + factor * (float(np.quantile(drawn_R, share)) - median)

@@ -43,8 +43,7 @@ class TextMeasures:
         short_tokens: tokens of at most `SHORT_CHARACTERS` characters, bytes included.
         words: complete words.
         known_words: those in the lexicon.
-        portuguese_words: those clearly more frequent in Portuguese.
-        other_words: those clearly more frequent in another language.
+        portuguese_words, other_words: those clearly more frequent in that language.
         copy: the longest passage that is in the training text.
         languages: number of its pieces by language code; empty if the text is too short.
         mojibake: whether it looks like text decoded with the wrong encoding.
@@ -77,12 +76,9 @@ def measure(
     training: Iterable[str],
     continuations: Sequence[SampleText],
 ) -> list[TextMeasures]:
-    """Measure texts, with one pass over the training text for all of them.
+    """Measure samples and controls, with one pass over the training text for all of them.
 
-    Args:
-        model: the alleged writer of the samples.
-        training: texts of the training split, streamed.
-        continuations: samples and controls.
+    `model` is the alleged writer of the samples.
 
     Raises:
         EscadaError: a logit or a score is not finite.

@@ -21,14 +21,7 @@ def in_words(value: float | None) -> str:
 
 
 class JudgedSamples(BaseModel):
-    """The samples that were judged.
-
-    Attributes:
-        sha256: of their file.
-        there: number in the file.
-        judged: number judged.
-        empty: number without text.
-    """
+    """How many samples the file holds, were judged, and are empty; `sha256` is the file's."""
 
     sha256: str
     there: int
@@ -108,14 +101,12 @@ class GuardrailsResult(Result):
 
     Attributes:
         weights: the checkpoint that wrote the samples.
-        vocabulary: size of the tokenizer's vocabulary.
         log2_vocabulary: bits per token of uniform noise.
         held_out_bits_per_token: of the model on the test documents.
         stored_bits_per_token: of the samples, as stated in their file.
         origin: whether the sampler could have drawn them.
         controls: by control and guardrail.
         evidence: that the model did not write them.
-        verdict: `pass`, `fail` or `invalid`.
     """
 
     run: str = ""

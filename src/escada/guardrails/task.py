@@ -42,8 +42,7 @@ _PACKAGES = ("ftfy", "py3langid", "wordfreq")
 class Guardrails(Task[GuardrailsResult]):
     """The samples in a run's folder, generated first if there are none.
 
-    Args:
-        also: module names of external guardrails.
+    `also` are module names of external guardrails.
 
     Raises:
         EscadaError: no such module, or one that offers no guardrail.
@@ -107,10 +106,6 @@ def guard_samples(
     subject: Subject, samples: SampleFile, also: Sequence[Guardrail] = ()
 ) -> GuardrailsResult:
     """Judge samples, such as those that `escada sample --json` printed.
-
-    Args:
-        subject: the run that is said to have written them.
-        also: external guardrails.
 
     Raises:
         EscadaError: another corpus than the run's.

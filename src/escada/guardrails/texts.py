@@ -27,11 +27,9 @@ class SampleText:
     """A continuation of a prompt.
 
     Attributes:
-        text: the continuation, which is judged.
         finished: whether the writer ended it; otherwise it was cut off.
         source: of a control's document; empty for a model's text.
-        stored_bits_per_token: as stated in the file of samples; None if absent.
-        stored_tokens: likewise.
+        stored_bits_per_token, stored_tokens: as stated in the file of samples; None if absent.
     """
 
     prompt: str
@@ -59,10 +57,9 @@ def without_cut_character(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SampleFile:
-    """A model's samples and their settings.
+    """A model's samples (at least one, some perhaps empty) and their settings.
 
     Attributes:
-        continuations: at least one; includes empty ones.
         max_tokens: limit per sample; a sample of this length was cut off.
         weights: the checkpoint that wrote them.
         sha256: of the file.

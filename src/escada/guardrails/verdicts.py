@@ -37,7 +37,6 @@ def judge(
         about: identifying fields of the result.
         calibration: texts of each control, by name, to set the limits.
         controls: as many texts of each control as there are samples, for the check.
-        set_texts: texts per set.
         also: external guardrails.
     """
     found: dict[str, GuardrailFound] = {}

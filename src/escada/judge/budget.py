@@ -1,8 +1,7 @@
 """A limit on calls and cost that is never exceeded: cost is reserved before each call.
 
-The cost of a call is unknown before its reply, so its maximum is reserved: one token per byte of
-the question, and the full output limit. The reply's token counts then replace the reservation. A
-call that may have been billed without a reply keeps its reservation.
+The maximum cost is one token per byte of the question, and the full output limit. The reply's token
+counts then replace it. A call that may have been billed without a reply keeps its reservation.
 """
 
 from __future__ import annotations
@@ -31,12 +30,9 @@ class TokenPrices:
 
 @dataclass
 class CallBudget:
-    """The limits of one invocation, and the use so far.
+    """The limits of one invocation, None for no limit, and the use so far.
 
-    Attributes:
-        max_calls: includes failed calls; None: no limit.
-        max_usd: needs prices; None: no limit.
-        usd: spent or reserved so far.
+    `max_calls` includes failed calls; `usd` is spent or reserved.
     """
 
     max_calls: int | None = None

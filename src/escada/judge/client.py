@@ -5,14 +5,13 @@
 All retries are made here. A retryable error is retried after an exponentially growing wait with
 jitter, never shorter than the server's Retry-After, during which all calls wait. Too many such
 errors on one question end the review: the endpoint is down. An invalid answer is requested again a
-few times, then the question is given up. Each call is recorded in the journal, so a review can stop
-at any point.
+few times, then the question is given up. The journal records each call.
 
 Until the first answer, questions are sent one at a time, so that a wrong address, a missing model
 or a too small output limit is reported after a few calls.
 
-Stopping (Ctrl-C, the budget, an error) means that no new question is sent; pending replies are
-awaited, since they are paid for. A second Ctrl-C drops them.
+Stopping (Ctrl-C, the budget, an error) lets pending replies arrive, since they are paid for. A
+second Ctrl-C drops them.
 """
 
 from __future__ import annotations
@@ -43,23 +42,19 @@ from escada.signals import on_stop
 
 Stop = Literal["done", "budget", "interrupted"]
 RECORDED_CHARACTERS = 2000
-"""Limit of a recorded malformed reply."""
 REFUSALS_BEFORE_ANY_ANSWER = 4
 """Refusals that end a review: then the request is wrong, not the question."""
 USELESS_BEFORE_ANY_ANSWER = 6
 """Invalid replies that end a review: two questions, three attempts each."""
 SHOWN_CHARACTERS = 200
-"""Limit of the reply quoted in the error message."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When to retry a failed call, and for how long.
+    """When to retry a failed call.
 
-    Attributes:
-        attempts: maximum calls per question, including the first.
-        first_wait_seconds: before the second call; doubled each time.
-        longest_wait_seconds: limit of the doubled waits; a longer Retry-After ends the review.
+    `attempts` includes the first. Waits double up to `longest_wait_seconds`; a longer Retry-After
+    ends the review.
     """
 
     attempts: int = 8
@@ -95,9 +90,7 @@ class Settings:
         prompts: number of stored samples of each run to judge; None: all.
         seed: for held-out openings, noise, the order of questions, and the bootstrap.
         device: for generating samples, and for a reference.
-        concurrency: simultaneous calls.
         timeout_seconds: per call.
-        budget: of this invocation.
         say: gets messages for the user.
     """
 
@@ -113,11 +106,7 @@ class Settings:
 
 
 class JudgeClient:
-    """The calls of one invocation; `ask` may be called once.
-
-    Args:
-        journal: open; records every call.
-    """
+    """The calls of one invocation; `ask` may be called once."""
 
     def __init__(self, endpoint: Endpoint, journal: Journal, settings: Settings) -> None:
         self.endpoint, self.journal, self.settings = endpoint, journal, settings
@@ -131,10 +120,7 @@ class JudgeClient:
         self._answered = self._refusals = self._useless = 0
 
     async def ask(self, questions: Sequence[Question]) -> Stop:
-        """Ask the questions that have no answer yet.
-
-        Returns:
-            Why it ended: `done`, `budget` or `interrupted`.
+        """Ask the questions that have no answer yet, and return why it ended.
 
         Raises:
             EscadaError: the endpoint is down or rejects the requests; earlier answers are kept.
@@ -160,7 +146,6 @@ class JudgeClient:
         return self._stop
 
     async def _work(self, *, until_an_answer: bool = False) -> None:
-        """Take questions from the queue, one after another."""
         while self._queue and not self._stopping.is_set():
             if until_an_answer and self._answered:
                 return
@@ -262,11 +247,7 @@ class JudgeClient:
             self.journal.append(event)
 
     def _stop_if_useless(self, reply: Reply, reason: str) -> None:
-        """End a review whose first replies are all invalid, before it costs more.
-
-        Raises:
-            EscadaError: quotes the reply.
-        """
+        """Raise EscadaError if the first replies are all invalid, before it costs more."""
         began = self.endpoint.scrub(" ".join(reply.text.split()))[:SHOWN_CHARACTERS]
         came_back = f"; it began: {began}" if began else ""
         where = self.endpoint.address.url
@@ -337,7 +318,6 @@ class JudgeClient:
         await self._pause(policy.wait_seconds(failures, asked_for, random.random()))
 
     async def _pause(self, seconds: float) -> None:
-        """Sleep, unless the review is stopping."""
         if seconds > 0:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), seconds)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 KEY_VARIABLES = ("ESCADA_JUDGE_API_KEY", "OPENAI_API_KEY")
 """Environment variables for the key; the first that is set wins, and an empty one means no key."""
 LEAST_SECRET = 6
-"""In characters. Shorter keys are placeholders for local servers, and occur in ordinary text."""
+"""Minimum characters; shorter keys are placeholders for local servers, and ordinary words."""
 HIDDEN = "[hidden]"
 CUT_OFF = "cut off at --max-output-tokens"
 
@@ -51,7 +51,6 @@ Part = Literal["json_schema", "json_object", "temperature", "max_tokens"]
 Form = Literal["json_schema", "json_object", "words"]
 """How the response format is requested."""
 TEXT_PARTS = ("text", "output_text")
-"""Types of message parts that hold the answer."""
 _FORM_SIGNS = ("response_format", "json_schema", "json_object", "json schema", "structured output")
 
 _UNKNOWN_MODEL = re.compile(
@@ -117,7 +116,6 @@ class Reply:
     Attributes:
         text: written by the model, or the whole response if that is no chat completion.
         tokens: None if not reported.
-        form: how the response format was requested.
         problem: why `text` cannot be a complete answer; None if it may be one.
         elsewhere: it is a web page, not from a chat API.
     """
@@ -131,12 +129,9 @@ class Reply:
 
 @dataclass(eq=False)
 class RetryableError(Exception):
-    """A failed call that may succeed later.
+    """A failed call that may succeed later, with a scrubbed reason and the server's Retry-After.
 
-    Attributes:
-        reason: short, scrubbed.
-        wait_seconds: requested by the server; None if it did not.
-        maybe_billed: the server may have processed the request.
+    `maybe_billed`: the server may have processed the request.
     """
 
     reason: str
@@ -199,10 +194,6 @@ class _Completion(BaseModel):
 
 class Endpoint:
     """A chat endpoint; nothing is sent before `ask`.
-
-    Args:
-        base_url: see `read_address`.
-        timeout_seconds: per call.
 
     Raises:
         EscadaError: see `read_address`; or the openai package is missing.
@@ -341,7 +332,6 @@ def _read(body: str, form: Form) -> Reply:
 
 
 def _form(dropped: Set[Part]) -> Form:
-    """How the response format is requested."""
     if "json_schema" not in dropped:
         return "json_schema"
     return "words" if "json_object" in dropped else "json_object"

@@ -1,7 +1,7 @@
 """Intervals of means over a judge's openings: percentile bootstrap (Efron 1979), SciPy's.
 
-The bootstrap suits openings, which are many, similar in size and independent; for documents see
-`escada.evaluation.statistics`.
+Openings are many, similar in size and independent, as the bootstrap needs; documents are not (see
+`escada.evaluation.statistics`).
 
     N  items     G  openings
 """
@@ -31,14 +31,7 @@ def ratio_interval(
 ) -> Interval | None:
     """Bootstrap interval of a ratio of sums, such as nats over bytes or right answers over pairs.
 
-    Openings whose denominators sum to 0 are left out.
-
-    Args:
-        openings: of each item; the unit of resampling.
-        level: coverage.
-
-    Returns:
-        None when there are fewer than two openings.
+    Openings are resampled, leaving out those whose denominators sum to 0. None if fewer than two.
     """
     numbers: dict[Hashable, int] = {}
     opening_N = np.array([numbers.setdefault(one, len(numbers)) for one in openings], dtype=int)

@@ -39,8 +39,6 @@ class Event(BaseModel):
         schema_version: on the first line.
         key, kind, opening, entrants: of the question.
         attempt: number of the call, not counting failed ones.
-        seconds: duration of the call.
-        tokens, form: of the reply.
         part, base_url: of `degraded`.
         text: beginning of a malformed reply.
     """
@@ -63,9 +61,7 @@ class Event(BaseModel):
 
 
 def whole_lines(data: bytes, where: object = None) -> tuple[list[Event], int]:
-    """The events of a journal's bytes, and the length of the valid part.
-
-    A last line that is incomplete was left by a kill, and is ignored.
+    """The events of a journal's bytes, and their length, without an incomplete last line.
 
     Raises:
         EscadaError: a line before the last is no JSON object, or any line is no event.
@@ -140,11 +136,7 @@ class Journal:
 
 @contextlib.contextmanager
 def open_journal(path: Path, scrub: Callable[[str], str]) -> Generator[Journal]:
-    """Open a journal exclusively and read it.
-
-    Args:
-        path: created if missing.
-        scrub: hides secrets in a text.
+    """Open a journal exclusively and read it; `scrub` hides secrets in a text.
 
     Raises:
         EscadaError: another process writes to it, a line is damaged, or it has another schema.

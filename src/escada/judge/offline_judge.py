@@ -66,11 +66,7 @@ def charges_of(
     texts: Sequence[tuple[str, str]],
     context_tokens: int | None,
 ) -> list[Charge]:
-    """Score each text after BOS and its opening, without EOS.
-
-    Args:
-        texts: pairs of opening and continuation.
-        context_tokens: the ruler's window, for a model without a state.
+    """Score pairs of opening and continuation: after BOS and the opening, without EOS.
 
     Raises:
         EscadaError: a score that is not finite.

@@ -59,7 +59,6 @@ PROBE_PAIRS: dict[ProbeKind, tuple[str, str]] = {
 }
 """The better and the worse text of each kind of probe."""
 PROBE_MARKS = ("human", "shuffled")
-"""The texts of a probe that get marks, the better first."""
 
 Role = Literal["run", "human", "noise"]
 
@@ -145,12 +144,9 @@ def gather_panel(
     seed: int = 0,
     device: str = "auto",
 ) -> Panel:
-    """Generate missing samples and add the controls.
+    """Generate missing samples of runs of one corpus, and add the controls.
 
-    Args:
-        runs: trained on this corpus.
-        prompts: number of stored samples to use, evenly spread; None: all.
-        seed: for the choice of documents and the noise.
+    `prompts` limits the stored samples used, evenly spread. `seed` chooses documents and noise.
 
     Raises:
         EscadaError: a run twice, a run of another corpus, or no document that is long enough.
@@ -210,10 +206,7 @@ def _one_of_each_group(corpus: Corpus, split: str, seed: int) -> list[Document]:
 
 
 def _probes(corpus: Corpus, seed: int) -> list[Probe]:
-    """Probes from validation documents, which are not used elsewhere in the review.
-
-    At most `PROBES`, fewer if the split has too few long documents.
-    """
+    """Up to `PROBES` probes from validation documents, which are not used elsewhere."""
     parted: list[tuple[Document, int, str]] = []
     for document in _one_of_each_group(corpus, "validation", seed):
         cut = _opening_end(document.text)
@@ -242,7 +235,6 @@ def _probes(corpus: Corpus, seed: int) -> list[Probe]:
 
 
 def _held_out(corpus: Corpus, count: int, seed: int) -> tuple[list[Opening], dict[str, PanelText]]:
-    """Openings of test documents and their continuations."""
     openings: list[Opening] = []
     human: dict[str, PanelText] = {}
     for document in _one_of_each_group(corpus, "test", seed):

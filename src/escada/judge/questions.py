@@ -78,7 +78,6 @@ class Question:
 
     Attributes:
         key: hash of everything that decides the answer.
-        opening: id of the opening.
         entrants: names of the authors of the texts, in the order shown; not sent.
         words: the full text sent, as one user message, because some chat templates drop system
             messages silently.
@@ -92,8 +91,6 @@ class Question:
 
 
 class _Prompts(BaseModel):
-    """The schema of prompts.toml."""
-
     model_config = ConfigDict(extra="forbid")
     version: int
     preamble: str
@@ -147,12 +144,7 @@ def answer_schema(kind: Kind) -> dict[str, object]:
 
 
 def question(judge: Judge, opening: Opening, texts: Mapping[str, str], *shown: str) -> Question:
-    """Build a question: marks for one text, or which of two is better, in the order shown.
-
-    Args:
-        texts: continuations by author, or a probe's by kind.
-        shown: one name or two.
-    """
+    """Build a question: marks for one text, or which of two is better, in the order `shown`."""
     kind, places = ("rubric", ["text"]) if len(shown) == 1 else ("pair", ["first", "second"])
     filled = {place: defused(texts[name]) for place, name in zip(places, shown, strict=True)}
     words = _template(kind).render(opening=defused(opening.text), **filled).strip()
@@ -171,10 +163,7 @@ def question(judge: Judge, opening: Opening, texts: Mapping[str, str], *shown: s
 
 
 def questions(panel: Panel, judge: Judge, seed: int = 0) -> list[Question]:
-    """Every question of a review, once, in a seeded random order.
-
-    The order is random so that a review that stops early has covered a bit of everything.
-    """
+    """Every question of a review, in a seeded random order, so that stopping early is no bias."""
     found = {one.key: one for one in _all_questions(panel, judge)}
     return sorted(
         found.values(), key=lambda q: hashlib.sha256(f"{seed}\n{q.key}".encode()).digest()

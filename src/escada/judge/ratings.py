@@ -7,8 +7,7 @@ Every entrant also has `VIRTUAL_GAMES` draws with a virtual opponent of strength
 undefeated entrants finite and fixes the zero of the scale; it weighs less with more comparisons.
 
 The log-likelihood is concave in log s and is maximised by Newton's method with steps of at most 0.5
-in any log-strength: within such a step the curvature changes by less than a factor e, so each step
-goes up.
+in any log-strength, in which the curvature changes by less than a factor e, so each step goes up.
 
     N  entrants     P  openings     R  resamples
 """
@@ -38,14 +37,9 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Game:
-    """One comparison of two texts of one opening.
+    """One comparison of two texts of one opening, between entrants by index.
 
-    Attributes:
-        opening: id; the unit of the bootstrap.
-        stratum: of the opening, for the bootstrap.
-        first, second: indices of entrants.
-        score: of the first: 1 won, 0 lost, 0.5 a tie; other values are averages of several
-            judgements of the pair.
+    `score` is the first one's: 1 won, 0 lost, 0.5 a tie, or an average of several judgements.
     """
 
     opening: str
@@ -58,9 +52,8 @@ class Game:
 def log_strengths(wins_NN: Floats) -> Floats:
     """The maximum-likelihood log-strengths; leading dimensions are independent fits.
 
-    Args:
-        wins_NN: wins of the row's entrant over the column's, (…, N, N), ties counting half; the
-            diagonal is ignored.
+    `wins_NN` are wins of the row's entrant over the column's, (…, N, N), ties counting half; the
+    diagonal is ignored.
 
     Raises:
         ArithmeticError: no convergence, which is a bug.
@@ -88,12 +81,9 @@ def log_strengths(wins_NN: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Ratings:
-    """Ratings of N entrants.
+    """Elo points and number of games of N entrants, (N,) each.
 
-    Attributes:
-        points: on Elo's scale, (N,).
-        resampled_RN: bootstrap resamples; None with fewer than two openings.
-        games: number per entrant, (N,).
+    `resampled_RN` are bootstrap resamples; None with fewer than two openings.
     """
 
     points: Floats

@@ -9,7 +9,7 @@ right in every pair with noise. So contradictions are counted over the other pai
 `panel`) have no noise.
 
 A judge that fails cannot be trusted; passing does not prove that its finer distinctions mean
-anything. Each function yields reasons not to trust the judge: none, if it passes.
+anything. Each function yields reasons not to trust the judge.
 """
 
 from __future__ import annotations

@@ -59,9 +59,8 @@ def review_with_endpoint(
 ) -> tuple[Verdict | None, Stop]:
     """Ask a model behind an OpenAI-compatible endpoint the questions not answered yet.
 
-    Returns:
-        The verdict and why asking ended. After `budget` the verdict says that it is incomplete;
-        after `interrupted` there is none.
+    Returns the verdict and why asking ended. After `budget` the verdict says that it is incomplete;
+    after `interrupted` there is none.
 
     Raises:
         EscadaError: an error that the user can fix; earlier answers are kept.

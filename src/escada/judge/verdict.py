@@ -93,14 +93,9 @@ class RubricMeans(VerdictPart):
 
 
 class Rated(VerdictPart):
-    """An entrant with its rating and mean marks.
+    """An entrant with its rating on Elo's scale, None without a comparison, and mean marks.
 
-    Attributes:
-        run: name of its folder.
-        rating: on Elo's scale; None without a comparison.
-        comparisons: number.
-        rubric: marks by an endpoint.
-        bits_per_byte: under a reference.
+    `rubric` is from an endpoint, `bits_per_byte` from a reference.
     """
 
     name: str
@@ -125,8 +120,7 @@ class HumanAboveNoise(VerdictPart):
 class PositionBias(VerdictPart):
     """Counts of single answers for the text shown first, second, or neither.
 
-    `first_share` is of the decided ones; without bias it is 0.5, since each pair is shown in both
-    orders.
+    `first_share` is of the decided ones, 0.5 without bias: each pair is shown in both orders.
     """
 
     first: int
@@ -139,11 +133,8 @@ class PositionBias(VerdictPart):
 class SwapContradictions(VerdictPart):
     """Pairs without noise that have a usable answer in both orders.
 
-    Attributes:
-        pairs: number.
-        decided: of those, without a tie in either order.
-        contradicted: of those, decided for different texts.
-        share: `contradicted` over `decided`.
+    `decided` ones have no tie in either order; of these, `contradicted` ones were decided for
+    different texts, and `share` is their share.
     """
 
     pairs: int
@@ -205,7 +196,6 @@ class ReviewSetup(VerdictPart):
         base_url, max_output_tokens: of an endpoint.
         result_key: of a reference.
         rubric: version and hash of the prompts.
-        corpus_hash: of the human texts.
         panel: file name of the texts.
         openings: counts by kind.
     """
@@ -229,12 +219,10 @@ class Findings(VerdictPart):
 
     Attributes:
         complete: every question is settled.
-        reliable: the judge is within all limits (`reliability`).
+        reliable: the judge is within all `limits` (see `reliability`).
         reasons: why it is not reliable.
         notes: for the reader; not covered by a limit.
-        limits: see `reliability`.
         ratings: of the rungs, best first.
-        controls: by name.
     """
 
     complete: bool
@@ -294,10 +282,7 @@ def standings(
 ) -> Standings:
     """Rate the entrants.
 
-    Args:
-        games: entrants are indices into the panel.
-        more: `rubric` or `bits_per_byte` of each entrant, by name.
-        seed: of the bootstrap.
+    `games` index the panel's entrants; `more` has `rubric` or `bits_per_byte` of each, by name.
     """
     found = rate(games, len(panel.entrants), seed=seed)
     rated = [

@@ -48,8 +48,7 @@ def bigram_model(tokenizer: Tokenizer, texts: Sequence[str]) -> TableModel:
     """Bigrams interpolated with the unigram model (Witten & Bell 1991).
 
     p(b | a) = (c(ab) + t(a) p(b)) / (c(a) + t(a)), where t(a) is the number of distinct tokens seen
-    after a: contexts with many distinct successors leave more mass to unseen ones. There is nothing
-    to tune.
+    after a: contexts with many distinct successors leave more mass to unseen ones.
     """
     counts_VV = _pair_counts(tokenizer, texts)
     unigram_V = _unigram(counts_VV, tokenizer.bos_id)
@@ -94,11 +93,7 @@ class TableState:
 
 
 class TableModel(LanguageModel):
-    """Logits looked up by the last token.
-
-    Args:
-        logits_KV: K is V, or 1 for a model that ignores its context.
-    """
+    """Logits looked up by the last token; K is V, or 1 for a model that ignores its context."""
 
     context_tokens = None
 

@@ -1,12 +1,8 @@
 """Trivial baselines for the cloze task.
 
-- `constant_word`: the most frequent last word of the training passages ("vacina", on the default
-  corpus).
-- `repeated_word`: the last content word that occurs twice or more in the passage, else its last
-  content word.
+- `constant_word`: the most frequent last word of training passages ("vacina", by default).
+- `repeated_word`: the passage's last content word that is repeated, else its last content word.
 - `kneser_ney`: the n-gram model, with the same greedy decoding as a rung.
-
-All get the same items as the rungs.
 """
 
 from __future__ import annotations

@@ -1,15 +1,13 @@
 """Compressors as baselines: xz and zstd on the same bytes as every rung.
 
-Bits per byte are the length of an ideal code under the model; a compressor is an actual code, so
-its output, in bits over reference bytes, is comparable. What each one has seen when it reads a
-document differs, and is part of its protocol:
+A compressor's output, in bits over reference bytes, is comparable with a model's. What
+each one has seen when it reads a document differs, and is part of its protocol:
 
-    documents/one-stream                  xz of all documents concatenated: it starts from nothing
-                                          and learns from earlier documents
+    documents/one-stream                  xz of all documents concatenated
     documents/one-stream-after-training   xz of training text and documents, minus xz of the
                                           training text
     document/frame                        zstd of each document alone, with a dictionary trained
-                                          on the training text, as a rung is
+                                          on the training text
 
 The end of a document is charged, as EOS is to a model: the streams use the byte 0xFF, which is
 never in UTF-8 text, and each frame marks its last block. Container overhead is not charged: raw
@@ -38,19 +36,14 @@ XZ_LEAST_WINDOW, XZ_MOST_WINDOW = 2**12, 2**27
 ZSTD_LEVEL = 22
 ZSTD_DICTIONARY_BYTES = 2**21
 ZSTD_SEGMENT_BYTES, ZSTD_MATCH_BYTES = 512, 8
-"""Length of the dictionary's segments, and of the substrings counted to choose them (COVER's k and
-d)."""
+"""Lengths of the dictionary's segments and of the substrings that choose them (COVER's k and d)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """The result of a compressor.
+    """Compressed bits over UTF-8 bytes of text, and how they were obtained.
 
-    Attributes:
-        bits_per_byte: compressed bits over UTF-8 bytes of the documents' text.
-        protocol: see the module.
-        settings: of the compressor, with its library's version where known.
-        scores: per document; None where documents are not compressed separately.
+    `scores` are per document, or None where documents are not compressed separately.
     """
 
     bits_per_byte: float

@@ -4,9 +4,8 @@
     scores = control_scores(out / "controls.json")     # of the n-gram model, to pair with a rung's
 
 Measured once per corpus, on the same documents as the rungs and, for models, by the same ruler.
-Written to one file; next to it are the sums per document of every baseline that reads documents
-separately, and the n-gram models' answers to the minimal pairs. Some baselines also do the cloze
-task (`cloze_baselines`).
+Next to the file are the sums per document of every baseline that reads documents separately, and
+the n-gram models' answers to the minimal pairs.
 """
 
 from __future__ import annotations
@@ -65,11 +64,9 @@ MOST_VALIDATION_BYTES = 2**22
 
 
 class BaselineRow(JsonObject):
-    """A baseline on the test documents, as in ladder.json.
+    """A baseline on the test documents, as in ladder.json; `seconds` includes training.
 
-    Attributes:
-        seconds: wall time, including training.
-        scored_splits: splits with stored sums per document.
+    `scored_splits` have stored sums per document.
     """
 
     name: str
@@ -106,8 +103,7 @@ class CorpusControls(JsonObject):
 def corpus_controls(corpus: Corpus, path: Path) -> CorpusControls:
     """Baselines on the test split, and the lexicon share of human text and of noise.
 
-    Args:
-        path: cache of the result, reused while corpus and code are unchanged.
+    `path` caches the result while corpus and code are unchanged.
     """
     key = _key(corpus)
     if path.exists() and (kept := read_json(path)).get("key") == key and _is_whole(path, kept):
@@ -124,11 +120,6 @@ def corpus_controls(corpus: Corpus, path: Path) -> CorpusControls:
 
 def control_scores(path: Path, key: str = "kneser_ney", split: str = "test") -> DocumentScores:
     """A baseline's sums per document, for a paired comparison with a rung.
-
-    Args:
-        path: the file written by `corpus_controls`.
-        key: of the baseline.
-        split: one of its scored_splits.
 
     Raises:
         EscadaError: not written yet.
@@ -162,8 +153,6 @@ def _is_whole(path: Path, kept: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Baseline:
-    """A baseline's row, sums per document by split, and answers to the pairs."""
-
     row: dict[str, Any]
     scores: dict[str, DocumentScores]
     pairs: PairScores | None = None
@@ -300,7 +289,6 @@ def _compressors(
 def _row(
     name: str, key: str, scores: Mapping[str, DocumentScores], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """A baseline's row, with an interval where there are sums per document."""
     row: dict[str, Any] = {"name": name, "key": key, "ci95": None, "settings": settings}
     row["scored_splits"] = list(scores)
     if "test" in scores:

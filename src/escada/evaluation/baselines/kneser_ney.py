@@ -32,12 +32,8 @@ def fit_kneser_ney(
 ) -> tuple[KneserNey, dict[int, float]]:
     """Fit models of several orders and return the best on the validation texts.
 
-    Args:
-        tokenizer: of characters, or any other.
-        training: texts to count.
-        validation: held-out texts.
-        orders: the first and last to try, both at least 2; fewer are tried where the n-grams would
-            not fit into memory (`MOST_NGRAMS`).
+    `orders` are the first and last to try, both at least 2; fewer are tried where the n-grams would
+    not fit into memory (`MOST_NGRAMS`).
 
     Returns:
         The model, and bits per byte of the validation texts for each order.
@@ -55,14 +51,11 @@ def order_figures(
 ) -> dict[int, float]:
     """Bits per byte of texts under the model of each order, in one pass.
 
-    Computes the probability of the actual token only, not of all V, which is much faster and agrees
-    with the ruler (tested). Models of different orders share all shorter lengths but count their
-    longest n-grams differently.
+    Computes the probability of the actual token only, which is much faster and agrees with the
+    ruler (tested). Models of different orders share all shorter lengths but count their longest
+    n-grams differently.
 
-    Args:
-        levels: from `count_ngrams`, up to at least the largest order.
-        texts: held out, at least one byte.
-        orders: each at least 2.
+    `levels` must reach the largest order; each order is at least 2.
     """
     ids_T = token_stream(tokenizer, texts)
     targets_T = ids_T != tokenizer.bos_id

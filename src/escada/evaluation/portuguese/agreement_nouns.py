@@ -131,10 +131,7 @@ def _is_sound(words: Sequence[Word], last: int, noun: Word, other: Word) -> bool
 
 
 def _certain_features(noun: Word, other: Word, paradigms: Paradigms) -> Iterator[tuple[str, str]]:
-    """The features (as names) that noun and modifier share and that are fixed for the noun.
-
-    An adjective without a gender of its own has none to change.
-    """
+    """The features (as names) that noun and modifier share and that are fixed for the noun."""
     if feature(noun, "Number") in OTHER and paradigms.has_one_number(noun):
         yield "number", "Number"
     shared = feature(noun, "Gender") == feature(other, "Gender")

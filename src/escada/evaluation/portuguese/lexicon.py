@@ -10,19 +10,19 @@ letters or more, 1e-5 for three, 1e-4 for two, and the five one-letter words. On
 the default corpus human text scores 0.95 (0.88 to 0.98 by source), text of a character bigram model
 0.25, characters drawn by frequency 0.12, uniform characters 0.05.
 
-A word is a run of letters with no adjacent digit or underscore, in lower case; hyphens and
-apostrophes split words ("disse-lhe" is two), as in the list. Words that may be incomplete at the
-edges of a sample are not counted.
+Words are lower-case runs of letters with no adjacent digit or underscore; hyphens and apostrophes
+split them ("disse-lhe" is two), as in the list. Words that may be incomplete at the edges of a
+sample are not counted.
 
-The lexicon tells text from noise, not Portuguese from English: the list includes many English words
-(English scores 0.80 to 0.86, Spanish 0.63, Galician 0.71). To tell languages apart, use
+The lexicon tells text from noise, not Portuguese from English, since it includes many English words
+(English scores 0.80 to 0.86, Spanish 0.63, Galician 0.71). To tell languages apart, compare a
+word's frequencies across languages:
 
     word_language("não"), word_language("the"), word_language("de")    # "pt", "other", None
 
-which compares a word's frequencies across languages. Among words with a language in this sense, the
-Portuguese share is 0.89 to 0.97 in human text of the default corpus, by source, 0.91 to 0.97 in
-samples of trained rungs, 0.65 in Galician, and at most 0.01 in English, Spanish, French and
-Italian.
+Among words with a language in this sense, the Portuguese share is 0.89 to 0.97 in human text of the
+default corpus, by source, 0.91 to 0.97 in samples of trained rungs, 0.65 in Galician, and at most
+0.01 in English, Spanish, French and Italian.
 """
 
 from __future__ import annotations

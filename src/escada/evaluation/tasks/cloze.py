@@ -4,13 +4,12 @@
     found.accuracy, found.bits_per_word
 
 A passage is one or more whole lines of a held-out document, ending in a content word before the
-final punctuation; its context has at least `LEAST_CHARACTERS`. The model reads all but that word,
-and is right when greedy decoding writes exactly that word, followed by something other than a
-letter. Accuracy is near 0 for a small model, so the cost of the word is reported too: the bits of
-the space and the word given the context, which fall long before accuracy rises.
+final punctuation. The model reads all but that word, and is right when greedy decoding writes
+exactly that word, not a longer one. Accuracy is near 0 for a small model, so the bits of the space
+and the word are reported too, which fall long before accuracy rises.
 
-The passages are not filtered for predictable last words, as those of LAMBADA and CALAME-PT are, so
-an accuracy of 1 is out of reach. Those two are read from the user's own files (`question_files`).
+Unlike in LAMBADA and CALAME-PT, passages are not filtered for predictable words, so an accuracy of
+1 is out of reach. Those two are read from the user's own files (`question_files`).
 """
 
 from __future__ import annotations
@@ -71,10 +70,7 @@ class ClozeItem:
 
 
 def cloze_items(documents: Iterable[Document]) -> list[ClozeItem]:
-    """Select non-overlapping passages, deterministically.
-
-    At most `MOST_ITEMS` in all, and `MOST_ITEMS_A_GROUP` per group.
-    """
+    """Select at most `MOST_ITEMS` non-overlapping passages, `MOST_ITEMS_A_GROUP` per group."""
     chosen: list[ClozeItem] = []
     of_group: Counter[tuple[str, str]] = Counter()
     for item in sorted(passages(documents), key=_lot):
@@ -124,7 +120,6 @@ class ClozeResult(Result):
     Attributes:
         accuracy: share of the words that greedy decoding wrote.
         bits_per_word: mean bits of the space and the word; None where there are no probabilities.
-        items: number of passages.
         effective_groups: equal groups that would be as informative (Kish).
         alone: sources with one group ("n = 1").
         corpus_hash: None for a user's file.
@@ -150,13 +145,7 @@ class ClozeResult(Result):
 
 @dataclass(frozen=True, slots=True)
 class ClozeScores:
-    """Scores of the items, in their order.
-
-    Attributes:
-        written: the model's greedy continuation.
-        right: whether it begins with the word.
-        nats: charged for the space and the word.
-    """
+    """The greedy continuation of each item, whether it is right, and the nats of space and word."""
 
     items: Sequence[ClozeItem]
     written: Sequence[str]
@@ -218,11 +207,7 @@ def estimate_over(items: Sequence[ClozeItem], values: NDArray[np.float64]) -> Es
 def score_cloze(
     model: LanguageModel, tokenizer: Tokenizer, items: Sequence[ClozeItem], *, profile: str
 ) -> ClozeScores:
-    """Decode and score each item, within the model's own context.
-
-    Args:
-        items: cleaned by the model's profile.
-        profile: of that cleaning.
+    """Decode and score items, cleaned by `profile`, within the model's own context.
 
     Raises:
         EscadaError: no item, or a score that is not finite.

@@ -55,7 +55,6 @@ class SourceFigure(BaseModel):
 
     Attributes:
         ci95: None where there is one group ("n = 1") and none to borrow from.
-        groups: number that hold text.
         effective_groups: equal groups that would be as informative (Kish).
         bytes: UTF-8 bytes of reference text.
     """
@@ -73,24 +72,20 @@ class DocumentsResult(Result):
     Attributes:
         ci95: of bits_per_byte, over groups within sources (`statistics`); None where no source has
             two groups.
-        ci95_leaves_out: sources with one group and none to borrow from; ci95 does not include the
-            variance between their groups.
+        ci95_leaves_out: sources with one group and none to borrow from; not in ci95.
         ci95_borrowed: sources with few groups whose variance also uses the validation groups.
         macro_bits_per_byte: mean over sources, each with the same weight.
-        perplexity: per token of this tokenizer, including EOS and the cost of unknown characters.
-            Not comparable across tokenizers.
+        perplexity: per token, including EOS and the cost of unknown characters. Not comparable
+            across tokenizers.
         accuracy: share of tokens, including EOS, that were the model's first choice.
         effective_groups: equal groups that would be as informative (Kish).
         bytes: UTF-8 bytes of reference text.
         tokens: targets charged.
         unknown: characters that the tokenizer could not write.
-        tokens_per_second: targets over wall time of scoring.
         context_tokens: window of the protocol; None when the state was carried.
-        profile: cleaning profile of the reference text.
         corpus_hash: None for a user's file.
         split: of the corpus, or the name of the user's file.
         by_source: bits per byte per source.
-        sources: the same, with interval, groups and bytes.
     """
 
     bits_per_byte: float
@@ -156,8 +151,6 @@ def summarise(
     """Compute the figures from document scores.
 
     Args:
-        tokenizer: that perplexity and accuracy refer to.
-        profile: cleaning profile of the reference text.
         corpus_hash: None for a user's file.
         split: of the corpus, or the name of the user's file.
         beside: scores of the same model on another held-out split, for sources with few groups to
@@ -253,10 +246,9 @@ class Documents(Task[DocumentsResult]):
 
 
 class TrainSample(Documents):
-    """The ruler on a fixed sample of the training documents.
+    """The ruler on a fixed sample of the training documents, to measure memorisation.
 
-    The sample has about as many bytes as the validation split, so that the two figures are
-    comparable: their gap measures memorisation.
+    The sample has about as many bytes as the validation split, for comparable figures.
     """
 
     def __init__(self) -> None:

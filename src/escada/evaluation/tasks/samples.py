@@ -34,13 +34,7 @@ class SampleRow(BaseModel):
 
 
 class SamplesResult(Result):
-    """The continuations, the sampler settings, and the share of lexicon words.
-
-    Attributes:
-        max_tokens: limit per sample.
-        lexicon_share: share of the words in the lexicon, 0 to 1 (`portuguese.lexicon`).
-        samples: one per prompt.
-    """
+    """The continuations, one per prompt, and the share of lexicon words (`portuguese.lexicon`)."""
 
     settings: dict[str, object]
     max_tokens: int

@@ -2,8 +2,7 @@
 
     Subject(run, corpus).need(Windows("test", default_settings(run.spec))).loss
 
-There is no bits per byte here, on purpose: neither the keys nor the `protocol` can be mistaken for
-the ruler's.
+There is no bits per byte here, so that the result cannot be mistaken for the ruler's.
 """
 
 from __future__ import annotations
@@ -30,14 +29,10 @@ SCHEMA_VERSION = 2
 
 
 class WindowsResult(Result):
-    """The figures of the window protocol.
+    """The figures of the window protocol; see `WindowSettings` and `WindowScores` too.
 
     Attributes:
         protocol: `windows/last` or `windows/all`.
-        window_tokens: W, tokens read before a target.
-        window_stride: tokens between the starts of consecutive windows.
-        max_windows: the requested maximum.
-        windows: number scored.
         windows_available: number at this stride, without those left out.
         windows_left_out: windows whose target is BOS.
         targets: number of tokens scored: one per window, or every position.
@@ -48,8 +43,7 @@ class WindowsResult(Result):
         perplexity: exp(loss).
         accuracy: share of targets that were the model's first choice.
         documents: number that hold a scored target.
-        groups: of these documents.
-        seconds: wall time of scoring, without calibration.
+        seconds: of scoring, without calibration.
     """
 
     protocol: str
@@ -130,11 +124,8 @@ def summarise_windows(
 class Windows(Task[WindowsResult]):
     """The window protocol on a split of the run's corpus.
 
-    A result without a time budget is kept when a budget is given later.
-
-    Args:
-        settings: None: the roadmap's for the rung.
-        progress: see `score_windows`.
+    A result without a time budget is kept when a budget is given later. `settings` None are the
+    roadmap's for the rung.
     """
 
     result = WindowsResult
