@@ -81,7 +81,7 @@ class Difference(JsonObject):
     Attributes:
         difference: negative where `a` is better.
         ci95: None where no source has two groups, or one has a single group ("n = 1").
-        p_value: two-sided; None likewise.
+        p_value: two-sided; None like ci95.
         verdict: on `a`.
         effective_groups: equal groups that would be as informative (Kish).
     """

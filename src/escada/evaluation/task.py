@@ -181,8 +181,7 @@ def evaluate(
 ) -> list[str]:
     """Evaluate the tasks that apply and are not done yet, into the run's folder.
 
-    Returns:
-        The names of the tasks evaluated; `say` gets a message after each.
+    Returns their names; `say` gets a message after each.
     """
     due = [task for task in tasks if task.applies(subject) and not task.is_done(subject)]
     for task in due:

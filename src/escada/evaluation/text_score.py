@@ -67,14 +67,9 @@ class ScoredToken(_Frozen):
 
 
 class TextScore(_Frozen):
-    """The score of a text under one model.
+    """The score of a text, cleaned by the profile, under one model.
 
-    Attributes:
-        text: cleaned by the profile.
-        tokenizer: its kind.
-        bytes: UTF-8 bytes of the text.
-        unknown: characters that the tokenizer cannot write.
-        tokens: of the text, and EOS.
+    `unknown` counts characters that the tokenizer cannot write; `tokens` include EOS.
     """
 
     schema_version: int = SCHEMA_VERSION

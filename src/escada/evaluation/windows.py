@@ -10,7 +10,7 @@ comparable with the ruler's (docs/windows-protocol.md), hence the name: `windows
 `windows/all` when every position of a window is scored, as the origin did for its Transformer.
 
 - When there are more windows than requested, they are sampled evenly.
-- BOS is a separator, not text: it is never a target. Windows whose last target is BOS are counted.
+- BOS is a separator, not text, and never a target. Windows before a BOS are left out and counted.
 - A target belongs to its document; the interval is over the documents' groups.
 - A time budget becomes a fixed number of windows after a short calibration, sampled evenly within
   each source and weighted so that the shares are exact.

@@ -7,7 +7,7 @@
     matches.longest_ending_at()                   # [1, 2, 1, 2, 3, 0]: a, ab, c, ca, cab, nothing
 
 The suffix automaton is the smallest automaton that accepts all substrings of a sequence (Blumer et
-al. 1985). A state stands for the substrings with the same end positions. Other texts are streamed
+al. 1985). A state represents the substrings with the same end positions. Other texts are streamed
 through it, so memory does not depend on the training text.
 """
 

@@ -18,7 +18,7 @@ SHOWN_CHARACTERS = 80
 def name_causes(found: GuardrailsResult) -> list[CauseFound]:
     """The causes of the failures, from verdicts, controls and evidence.
 
-    That the samples are not the model's is said only where several kinds of evidence agree.
+    That the samples are not the model's is reported only where several kinds of evidence agree.
     """
     all_found = found.all_guardrails()
     failed = [name for name, one in all_found.items() if one.verdict == "fail"]

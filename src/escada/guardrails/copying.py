@@ -5,7 +5,7 @@
 
 Words are lower-case runs of letters and digits; punctuation is ignored. All texts are matched in
 one pass over the training text, which is streamed: 3 MB take about a second, whatever the number of
-texts. A passage lies within one document.
+texts. A passage is within one document.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ must fail, the guardrail is invalid. A `wanted` control moves the limit only whe
 tell it apart.
 
 **Too little** of something is a failure too: human text repeats itself a little, shares phrases
-with other texts and needs short words, and noise does less of all three. These limits lie nearer to
+with other texts and needs short words, and noise does less of all three. These limits are nearer to
 noise (`NEAR_NOISE`), because a good model may do less of it than people.
 
 **The check** uses test texts: if a control that must pass fails, or one that must fail passes, the
@@ -123,9 +123,10 @@ def _drawn_sets(sources: Sequence[str], set_texts: int) -> NDArray[np.int64]:
 
 
 class Edge(BaseModel):
-    """A limit, None if the controls leave no room for one, and the drawn sets behind it.
+    """A limit, and the extremes of the drawn sets behind it.
 
-    `nearest` is the control of the best sets that must fail. Sets are None if none can be judged.
+    `value` is None if the controls leave no room for a limit, an extreme if nothing can be judged.
+    `nearest` is the control of the best sets that must fail.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)

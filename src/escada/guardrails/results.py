@@ -87,7 +87,6 @@ class CauseFound(BaseModel):
     Attributes:
         cause: `uniform`, `another_writer`, `one_sign`, `loop`, `copy`, `language`, `mojibake`,
             `undertrained`, `too_little` or the name of a guardrail that fails alone.
-        text: a sentence with figures.
         shown_by: the failing guardrails that it explains.
     """
 

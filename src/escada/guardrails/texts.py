@@ -59,10 +59,7 @@ def without_cut_character(text: str) -> str:
 class SampleFile:
     """A model's samples (at least one, some perhaps empty) and their settings.
 
-    Attributes:
-        max_tokens: limit per sample; a sample of this length was cut off.
-        weights: the checkpoint that wrote them.
-        sha256: of the file.
+    Samples of `max_tokens` were cut off; `weights` is the checkpoint that wrote them.
     """
 
     continuations: list[SampleText]

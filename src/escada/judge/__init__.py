@@ -1,4 +1,4 @@
-"""A language model as judge of the rungs' samples, and what hidden controls say of the judge.
+"""A language model as judge of the rungs' samples, with hidden controls that test the judge.
 
 Every review tests its judge: human text and noise are mixed in as if they were rungs, every pair is
 asked in both orders, and a judge that fails is called unreliable in its own verdict.

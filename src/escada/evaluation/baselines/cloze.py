@@ -1,6 +1,6 @@
 """Trivial baselines for the cloze task.
 
-- `constant_word`: the most frequent last word of training passages ("vacina", by default).
+- `constant_word`: the most frequent last word of training passages (default corpus: "vacina").
 - `repeated_word`: the passage's last content word that is repeated, else its last content word.
 - `kneser_ney`: the n-gram model, with the same greedy decoding as a rung.
 """

@@ -54,7 +54,6 @@ from escada.typed_json import Interval, JsonObject, parse
 SCHEMA_VERSION = 2
 NOISE_SAMPLES, NOISE_TOKENS = 20, 400
 LEARN_NOTHING = ("uniform", "xz")
-"""Baselines that learn nothing from the training text."""
 ASKED_PAIRS = ("kneser_ney", "bigram")
 """Baselines also evaluated on the minimal pairs, where the corpus has them."""
 MOST_TRAINING_BYTES = 2**25

@@ -120,10 +120,7 @@ def _token_id(value: int | None, name: str, place: str) -> int:
 
 
 def load_pretrained(name: str) -> tuple[PretrainedModel, PretrainedTokenizer]:
-    """Load a model and its tokenizer from this machine.
-
-    Args:
-        name: one of `PACKAGES`, or a folder that transformers can read.
+    """Load one of `PACKAGES`, or a folder that transformers can read; nothing is downloaded.
 
     Raises:
         EscadaError: an unknown name, a package that is not installed, or files that transformers

@@ -51,13 +51,7 @@ class TokenizerOf(BaseModel):
 
 
 class SourceFigure(BaseModel):
-    """The ruler on the documents of one source.
-
-    Attributes:
-        ci95: None where there is one group ("n = 1") and none to borrow from.
-        effective_groups: equal groups that would be as informative (Kish).
-        bytes: UTF-8 bytes of reference text.
-    """
+    """The ruler on one source; `ci95` is None for one group ("n = 1") with none to borrow from."""
 
     bits_per_byte: float
     ci95: Interval | None

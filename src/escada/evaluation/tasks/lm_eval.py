@@ -116,7 +116,7 @@ class HarnessModel(_Harness):
         return sample.text[: min(ends)] if ends else sample.text
 
     def _split(self, context: str, continuation: str) -> tuple[str, str]:
-        """Clean both; what stands between them goes to the front of the continuation."""
+        """Clean both together; any space between them goes to the continuation."""
         whole = clean_prompt(context + continuation, self._profile)
         before = clean_prompt(context, self._profile)
         common = 0
