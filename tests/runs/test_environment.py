@@ -21,4 +21,4 @@ def test_narrow_formats_are_those_that_linux_lists():
     assert found is not None
     for name in ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni"):
         assert (name in found) == (name in flags)
-    assert environment()["cpu_narrow_formats"] == found
+    assert environment().cpu_narrow_formats == found

@@ -47,16 +47,16 @@ def doctor(json: options.Json = False) -> None:
                 "cache": str(cache_directory()),
                 "missing_extras": missing,
                 "rungs": rungs,
-                "environment": machine,
+                "environment": machine.model_dump(mode="json"),
             }
         )
         return
-    echo(f"device     {device.type}: {', '.join(machine['gpus']) or machine['cpu']}")
-    echo(f"threads    {machine['threads']} of {machine['cores']} cores")
+    echo(f"device     {device.type}: {', '.join(machine.gpus) or machine.cpu}")
+    echo(f"threads    {machine.threads} of {machine.cores} cores")
     echo(f"memory     {free / 2**30:.1f} GiB free")
     echo(f"disk       {disk / 2**30:.1f} GiB free here")
     echo(f"precision  {precision.name} ({precision.reason})")
-    echo(f"torch      {torch.__version__}, Python {machine['python']}")
+    echo(f"torch      {torch.__version__}, Python {machine.python}")
     state = "prepared" if prepared else "not prepared yet"
     echo(f"corpus     the default corpus is {state} (cache: {cache_directory()})")
     for extra in missing:

@@ -236,7 +236,7 @@ class JudgeClient:
             # a web page before any answer: the address is wrong, so the question loses no attempt
             if self._answered or not reply.elsewhere:
                 event.event = "malformed"
-            event.text = reply.text[:RECORDED_CHARACTERS]
+            event.text = self.endpoint.scrub(reply.text)[:RECORDED_CHARACTERS]
             self._record(event, str(error))
             if not self._answered:
                 self._useless += 1

@@ -45,7 +45,7 @@ class Mean(VerdictPart):
     """A mean over openings, with its bootstrap interval."""
 
     mean: float
-    ci95: Interval | None
+    ci95: Interval | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, float], seed: int) -> Mean:
@@ -85,10 +85,10 @@ class Margin(VerdictPart):
 class RubricMeans(VerdictPart):
     """Mean marks, 0 to 5; `overall` is the mean of the three."""
 
-    samples: int
-    relevance: Mean
-    coherence: Mean
-    style: Mean
+    samples: int = 0
+    relevance: Mean | None = None
+    coherence: Mean | None = None
+    style: Mean | None = None
     overall: Mean
 
 
@@ -99,11 +99,11 @@ class Rated(VerdictPart):
     """
 
     name: str
-    role: Role
-    run: str | None
+    role: Role | None = None
+    run: str | None = None
     rating: float | None
-    ci95: Interval | None
-    comparisons: int
+    ci95: Interval | None = None
+    comparisons: int = 0
     rubric: RubricMeans | None = None
     bits_per_byte: Mean | None = None
 
@@ -187,13 +187,26 @@ class Counts(VerdictPart):
     pending: int
 
 
-class ReviewSetup(VerdictPart):
-    """The judge and its input.
+class JudgeName(VerdictPart):
+    """Which judge.
 
     Attributes:
-        key: hash of everything that decides the verdict except the answers.
-        model: of the endpoint, or the reference run's name.
-        base_url, max_output_tokens: of an endpoint.
+        kind: of judge.
+        model: its name, or the reference run's.
+    """
+
+    kind: Literal["endpoint", "reference"]
+    model: str | None = None
+
+
+class ReviewSetup(JudgeName):
+    """Which judge read what.
+
+    Attributes:
+        schema_version: of this file.
+        key: hash of what decides the verdict but for the answers.
+        base_url: of the endpoint.
+        max_output_tokens: of an endpoint.
         result_key: of a reference.
         rubric: version and hash of the prompts.
         panel: file name of the texts.
@@ -202,8 +215,6 @@ class ReviewSetup(VerdictPart):
 
     schema_version: int
     key: str
-    kind: Literal["endpoint", "reference"]
-    model: str
     base_url: str | None
     max_output_tokens: int | None = None
     result_key: str | None = None
@@ -214,24 +225,37 @@ class ReviewSetup(VerdictPart):
     seed: int
 
 
-class Findings(VerdictPart):
-    """Results computed from the answers.
+class Outcome(VerdictPart):
+    """The ratings, and whether to believe them.
 
     Attributes:
         complete: every question is settled.
-        reliable: the judge is within all `limits` (see `reliability`).
-        reasons: why it is not reliable.
-        notes: for the reader; not covered by a limit.
+        reliable: the judge keeps within all limits (`reliability`).
+        reasons: why it is not.
         ratings: of the rungs, best first.
     """
 
-    complete: bool
+    complete: bool = True
     reliable: bool
-    reasons: list[Reason]
-    notes: list[Reason]
-    limits: dict[str, float]
+    reasons: list[Reason] = Field(default_factory=list[Reason])
     ratings: list[Rated]
     controls: dict[str, Rated]
+
+
+class Judgement(Outcome, JudgeName):
+    """What a report reads of verdict.json."""
+
+
+class Findings(Outcome):
+    """What the answers decide.
+
+    Attributes:
+        notes: what no limit covers and a reader should know.
+        limits: that it was held to.
+    """
+
+    notes: list[Reason]
+    limits: dict[str, float]
     human_above_noise: HumanAboveNoise
     position_bias: PositionBias | None
     swap_contradictions: SwapContradictions | None

@@ -17,9 +17,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-
-from pydantic import JsonValue
+from typing import Any
 
 from escada.budget import Budget
 from escada.errors import EscadaError
@@ -144,7 +142,7 @@ def _ladder(
             bytes={s: plan.corpus.text_bytes(s) for s in ("train", "validation", "test")},
             **manifest.model_dump(include={"source", "documents", "licences"}),
         ),
-        machine=cast(dict[str, JsonValue], environment()),
+        machine=environment(),
         comparisons=comparisons,
         baseline_comparisons=compared,
         rungs=[

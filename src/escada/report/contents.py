@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from escada import __version__
+from escada.judge.verdict import Judgement
 from escada.report.data import Climb, RunFiles
 from escada.report.findings import Findings, find
 from escada.report.i18n import NOTHING, Language
-from escada.report.results import JudgeVerdict
 from escada.report.schema import CostFigures, Ladder, RungRow
 
 
@@ -32,8 +32,8 @@ class Contents:
         return self.climb.runs
 
     @property
-    def judge(self) -> JudgeVerdict | None:
-        """The judge's verdict, if there is one."""
+    def judge(self) -> Judgement | None:
+        """The judge's verdict, if one was asked."""
         return self.climb.judge
 
     @cached_property

@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 from escada.cost.meter import SCHEMA_VERSION as COST_SCHEMA_VERSION
 from escada.errors import EscadaError
+from escada.evaluation.tasks.samples import SampleRow
 from escada.files import read_json, read_json_lines, read_toml
-from escada.report.results import CurvePoint, JudgeVerdict, Machine, WrittenSample
+from escada.judge.verdict import Judgement
 from escada.report.schema import CostFigures, Ladder, RungRow, SeedRun
+from escada.runs.environment import Environment
 from escada.runs.record import read_record
 from escada.typed_json import JsonObject, parse
 
@@ -31,28 +33,42 @@ RECORD_FILE = "record.json"
 JUDGE_FILE = "judge/verdict.json"
 
 
+class CurvePoint(JsonObject):
+    """A validation during training; seconds, tokens and FLOPs are of training so far."""
+
+    step: int
+    seconds: float
+    tokens: float
+    flops: float
+    bits_per_byte: float
+
+
 @dataclass(frozen=True, slots=True)
 class RunFiles:
     """Contents of a rung's run folder; an absent file leaves its field empty."""
 
     folder: Path
     curve: list[CurvePoint] = field(default_factory=list[CurvePoint])
-    samples: list[WrittenSample] = field(default_factory=list[WrittenSample])
+    samples: list[SampleRow] = field(default_factory=list[SampleRow])
     sampler: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
-    environment: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
-    machine: Machine = field(default_factory=Machine)
+    environment: Environment = field(default_factory=Environment)
     missing: tuple[str, ...] = ()
     cost: CostFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """A ladder and the files next to it; `runs` are run folders by rung name."""
+    """A ladder and what lies beside it.
+
+    Attributes:
+        ladder: the rows of ladder.json.
+        runs: the run folders by the names of their rungs.
+        judge: its verdict, if one was asked.
+    """
 
     ladder: Ladder
     runs: Mapping[str, RunFiles]
-    judge: JudgeVerdict | None = None
-    machine: Machine = field(default_factory=Machine)
+    judge: Judgement | None = None
 
 
 def read_climb(folder: Path, ladder: Ladder | None = None) -> Climb:
@@ -65,8 +81,7 @@ def read_climb(folder: Path, ladder: Ladder | None = None) -> Climb:
     """
     ladder = ladder or read_ladder(folder)
     runs = {rung.name: read_run(folder, rung) for rung in ladder.rungs}
-    machine = check(Machine, ladder.machine, folder / LADDER_FILE)
-    return Climb(ladder, runs, read_judge(folder), machine)
+    return Climb(ladder, runs, read_judge(folder))
 
 
 def read_ladder(folder: Path) -> Ladder:
@@ -218,18 +233,19 @@ def read_run(folder: Path, rung: RungRow) -> RunFiles:
         return found
 
     curve = read_curve(run / "metrics.jsonl") if present("metrics.jsonl") else []
-    samples: list[WrittenSample] = []
+    samples: list[SampleRow] = []
     sampler: dict[str, JsonValue] = {}
     name = "samples/samples.json"
     if present(name):
         table = read_json(run / name)
         check_version(table, run / name)
-        samples = [check(WrittenSample, sample, run / name) for sample in table.get("samples", [])]
+        samples = [check(SampleRow, sample, run / name) for sample in table.get("samples", [])]
         sampler = {**table.get("settings", {}), "seed": table.get("seed")}
-    environment = read_json(run / "env.json") if present("env.json") else {}
-    machine = check(Machine, environment, run / "env.json")
-    cost = rung.cost or read_costs(run / "cost.json")  # older ladders lack this key
-    return RunFiles(run, curve, samples, sampler, environment, machine, tuple(missing), cost)
+    environment = Environment()
+    if present("env.json"):
+        environment = check(Environment, read_json(run / "env.json"), run / "env.json")
+    cost = rung.cost or read_costs(run / "cost.json")  # ladders before this key have it there only
+    return RunFiles(run, curve, samples, sampler, environment, tuple(missing), cost)
 
 
 def read_costs(path: Path) -> CostFigures | None:
@@ -244,8 +260,8 @@ def read_costs(path: Path) -> CostFigures | None:
     return check(CostFigures, table, path)
 
 
-def read_judge(folder: Path) -> JudgeVerdict | None:
-    """The judge's verdict on a climb; None if there is none.
+def read_judge(folder: Path) -> Judgement | None:
+    """The judge's verdict on a climb; None when nobody asked one.
 
     Raises:
         EscadaError: the file exists but cannot be read.
@@ -255,10 +271,10 @@ def read_judge(folder: Path) -> JudgeVerdict | None:
         return None
     table = read_json(path)
     check_version(table, path)
-    return check(JudgeVerdict, table, path)
+    return check(Judgement, table, path)
 
 
-_Object = TypeVar("_Object", bound=JsonObject)
+_Object = TypeVar("_Object", bound=BaseModel)
 
 
 def check(kind: type[_Object], value: object, where: object) -> _Object:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from escada.report.data import Climb
 from escada.report.i18n import Language
-from escada.report.results import Machine
 from escada.report.schema import Ladder, RungRow
+from escada.runs.environment import Environment
 
 _NAMED_TIMES = 8
 """Up to this many rungs, list each training time; above, only the shortest and the longest."""
@@ -72,9 +72,9 @@ def _training(ladder: Ladder, language: Language) -> Item:
 
 
 def _hardware(climb: Climb, language: Language) -> Item:
-    """The machine of the climb, or of the first run that recorded one."""
-    machines = [climb.machine, *(run.machine for run in climb.runs.values())]
-    machine = next((found for found in machines if found.cpu), climb.machine)
+    """The machine of the climb, or of the first run that says on which it was trained."""
+    machines = [climb.ladder.machine, *(run.environment for run in climb.runs.values())]
+    machine = next((found for found in machines if found.cpu), climb.ladder.machine)
     names = [_device(machine, rung) for rung in climb.ladder.rungs]
     devices = list(dict.fromkeys(name for name in names if name))
     details: list[str] = []
@@ -90,8 +90,8 @@ def _hardware(climb: Climb, language: Language) -> Item:
     )
 
 
-def _device(machine: Machine, rung: RungRow) -> str:
-    """The CPU or GPU that trained a rung, without trademark signs."""
+def _device(machine: Environment, rung: RungRow) -> str:
+    """The processor or the GPU that trained a rung, without the makers' marks."""
     name = machine.cpu or ""
     if machine.gpus and rung.device != "cpu":
         count = len(machine.gpus)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from escada.evaluation.baselines.cloze import ClozeBaseline
 from escada.evaluation.baselines.corpus_controls import BaselineRow, CorpusControls
@@ -18,6 +18,7 @@ from escada.evaluation.tasks.cloze import ClozeResult
 from escada.evaluation.tasks.documents import SourceFigure, TokenizerOf
 from escada.evaluation.tasks.minimal_pairs import PairsResult
 from escada.guardrails.task import GuardrailsResult
+from escada.runs.environment import Environment
 from escada.runs.record import PredictedCost
 from escada.spec import About
 from escada.typed_json import Interval, JsonObject
@@ -217,7 +218,7 @@ class Ladder(CorpusControls):
     seed: int | None = None
     seeds: tuple[int, ...] = ()
     corpus: CorpusSummary = CorpusSummary()
-    machine: dict[str, JsonValue] = Field(default_factory=dict)
+    machine: Environment = Environment()
     comparisons: list[ComparisonRow] = Field(default_factory=list[ComparisonRow])
     baseline_comparisons: list[BaselineComparison] = Field(default_factory=list[BaselineComparison])
     rungs: list[RungRow] = Field(min_length=1)

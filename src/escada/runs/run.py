@@ -214,7 +214,7 @@ def create_run(
         header = f"# Resolved by escada; sha256 of its content: {spec.hash}\n"
         write_text(layout.spec, header + tomli_w.dumps(spec.to_table()))
         write_json(layout.record, record.to_json())
-        write_json(layout.environment, environment())
+        write_json(layout.environment, environment().model_dump(mode="json"))
         write_json(layout.data, {"schema_version": SCHEMA_VERSION, **data})
         tokenizer.save(layout.tokenizer)
     return Run(Layout(path), spec, record)

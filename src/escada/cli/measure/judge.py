@@ -228,4 +228,4 @@ def _marks(row: Rated, with_marks: bool) -> str:
     if row.rubric is None:
         return "-"
     marks = (row.rubric.relevance, row.rubric.coherence, row.rubric.style)
-    return "  ".join(f"{mark.mean:>9.2f}" for mark in marks)
+    return "  ".join(f"{mark.mean:>9.2f}" if mark else "-" for mark in marks)

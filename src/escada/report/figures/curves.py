@@ -13,6 +13,7 @@ from typing import Any, cast
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from escada.report.data import CurvePoint
 from escada.report.figures.axes import (
     MARKERS,
     bits_axis,
@@ -30,7 +31,6 @@ from escada.report.figures.labels import Label, Place, place
 from escada.report.figures.palette import light, rung_roles
 from escada.report.figures.svg import drawing_style
 from escada.report.i18n import Language
-from escada.report.results import CurvePoint
 from escada.report.schema import Ladder, RungRow
 
 

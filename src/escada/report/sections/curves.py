@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 from escada.report.blocks import Block, Figure, Group, Section, Text
 from escada.report.contents import Contents
+from escada.report.data import CurvePoint
 from escada.report.figures.curves import draw_curves
-from escada.report.results import CurvePoint
 from escada.report.sections.words import rung_cell, rung_column, values_alt
 from escada.report.tables import Cell, Column, Detail, Row, Source, Table, page_table
 

@@ -47,7 +47,7 @@ def runs_table(contents: Contents) -> Table:
         return Cell((value or NOTHING)[:12], value, "code")
 
     def machine(rung: RungRow) -> Cell:
-        name = runs[rung.name].machine.processor or NOTHING
+        name = runs[rung.name].environment.processor or NOTHING
         return Cell(f"{name}, {rung.precision or NOTHING}", f"{name}, {rung.precision}")
 
     filled: list[Filled[RungRow]] = [
@@ -65,8 +65,8 @@ def runs_table(contents: Contents) -> Table:
             Column("run", say("environment.run"), numeric=False),
             lambda r: Cell(r.run, r.run, "code"),
         ),
-        csv_only("torch", lambda r: runs[r.name].machine.packages.get("torch")),
-        csv_only("git_commit", lambda r: runs[r.name].machine.git_commit),
+        csv_only("torch", lambda r: runs[r.name].environment.packages.get("torch")),
+        csv_only("git_commit", lambda r: runs[r.name].environment.git_commit),
         (
             Column("status", say("ladder.status"), numeric=False),
             lambda r: Cell(status(r, t), r.status),
@@ -89,12 +89,16 @@ def runs_table(contents: Contents) -> Table:
 
 
 def _machines(contents: Contents) -> Iterator[Block]:
-    """The machine, then what all runs share and what differs between them, on demand."""
-    flats = {name: _flat(run.environment) for name, run in contents.runs.items() if run.environment}
+    """The machine, what all runs share, and what differs by run, on demand."""
+    flats = {
+        name: _flat(run.environment.model_dump(mode="json", exclude_unset=True))
+        for name, run in contents.runs.items()
+        if "env.json" not in run.missing
+    }
     first = next(iter(flats.values())) if flats else {}
     shared = {k for k, v in first.items() if all(flat.get(k) == v for flat in flats.values())}
     tables = {
-        "machine": _flat(contents.ladder.machine),
+        "machine": _flat(contents.ladder.machine.model_dump(mode="json", exclude_unset=True)),
         "shared": {key: value for key, value in first.items() if key in shared},
         "differing": {
             f"{name} · {key}": value

@@ -8,6 +8,7 @@ from functools import partial
 
 from pydantic import JsonValue
 
+from escada.evaluation.tasks.samples import SampleRow
 from escada.report.blocks import (
     Block,
     Continuation,
@@ -21,7 +22,6 @@ from escada.report.blocks import (
 from escada.report.contents import Contents
 from escada.report.data import RunFiles
 from escada.report.figures.curves import draw_lexicon
-from escada.report.results import WrittenSample
 from escada.report.schema import RungRow
 from escada.report.sections.words import lexicon_controls, rung_cell, rung_column, values_alt
 from escada.report.tables import Cell, Column, Row, control_row, page_table
@@ -81,7 +81,7 @@ def _prompts(contents: Contents) -> list[Prompt]:
     return list(found.values())
 
 
-def _continuation(sample: WrittenSample, contents: Contents) -> Continuation:
+def _continuation(sample: SampleRow, contents: Contents) -> Continuation:
     t, say = contents.language, contents.language.say
     cut = say("samples.unfinished") if sample.finished is False else ""
     if sample.bits_per_token is None:

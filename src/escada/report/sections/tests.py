@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from escada.evaluation.tasks.minimal_pairs import PairsResult, Share
 from escada.guardrails.results import GuardrailFound
+from escada.judge.verdict import Rated
 from escada.report.blocks import Block, Heading, Section, Text
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING, Language
-from escada.report.results import Rated
 from escada.report.schema import RungRow
 from escada.report.sections.words import (
     lexicon_controls,

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from escada.report.findings import Findings, find
 from escada.report.i18n import NOTHING, Language
 from escada.report.objectives import objectives
-from escada.report.results import Machine
 from escada.report.schema import Ladder, RungRow
 from escada.report.tables import Cell, Column, Row, Source, Table
 from escada.report.writers.markdown_csv import markdown_table, plain
@@ -153,7 +152,8 @@ def _metrics_table(
 
 
 def _measured_on(ladder: Ladder, language: Language) -> str:
-    corpus, machine = ladder.corpus, Machine.model_validate(ladder.machine)
+    """The climb that the figures are of, in one sentence."""
+    corpus, machine = ladder.corpus, ladder.machine
     devices = machine.gpus or [f"{machine.cores or '?'} cores of {machine.cpu}"]
     test_bytes = language.number(corpus.bytes.get("test"))
     return plain(
