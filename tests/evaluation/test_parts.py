@@ -7,7 +7,7 @@ import torch
 
 from escada.budget import Budget
 from escada.evaluation.ruler import bits_per_byte, score_documents
-from escada.evaluation.task import Subject, foreign_figures
+from escada.evaluation.task import Subject, shown_figures
 from escada.evaluation.tasks.parts import PARTS
 from escada.runs.checkpoint import weights_of
 from escada.runs.run import Run
@@ -45,7 +45,7 @@ def test_each_part_is_what_the_ruler_says_of_it_alone(run, corpus):
     for name, part in subject.model.parts().items():
         expected = bits_per_byte(score_documents(part, run.tokenizer, documents))
         assert found[name].bits_per_byte == expected
-    assert [figure.name for figure in foreign_figures(run)["parts"]] == list(found)
+    assert [figure.name for figure in shown_figures(run)["parts"]] == list(found)
 
 
 def test_a_resumed_training_counts_the_same_text_and_ends_alike(run, corpus, tmp_path):

@@ -138,9 +138,9 @@ def test_a_figure_of_other_weights_is_not_shown(run, corpus, vowels):
     (mine,) = find_tasks(vowels)
     complete(Subject(run, corpus, device="cpu"), mine)
     table = read_json(mine.path(run))
-    assert "vowels" in tasks.foreign_figures(run)
+    assert "vowels" in tasks.shown_figures(run)
     mine.path(run).write_text(json.dumps(table | {"weights_sha256": "0" * 64}))
-    assert tasks.foreign_figures(run) == {}
+    assert tasks.shown_figures(run) == {}
 
 
 def test_a_task_with_the_name_of_ours_is_refused(vowels, tmp_path):

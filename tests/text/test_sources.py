@@ -225,7 +225,7 @@ def test_a_shard_of_the_hub_marks_its_lines_with_end(tmp_path: Path):
     assert documents[0].id == "brwac-clean-1.txt.gz:1"
 
 
-INTAKE = Intake(brwac.SOURCE, DEFAULT_OPTIONS, ReadCounts(), brwac.ROWS)
+INTAKE = Intake(brwac.NAME, DEFAULT_OPTIONS, ReadCounts(), brwac.ROWS)
 PARAGRAPHS = [["Título"], ["Uma frase.", "Outra frase."]]
 
 
@@ -285,3 +285,10 @@ def test_without_the_extra_the_hub_loader_says_how_to_get_it(monkeypatch: pytest
 )
 def test_the_site_of_an_address(uri: str, site: str | None):
     assert host(uri) == site
+
+
+def test_a_module_whose_source_is_none_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "no_source.py").write_text('SOURCE = "mine"\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EscadaError, match="SOURCE is no Source.*no_source"):
+        open_source("no_source")

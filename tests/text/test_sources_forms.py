@@ -499,4 +499,4 @@ def test_brwac_leaves_out_and_counts_too(tmp_path: Path):
     documents = list(open_source("brwac", source_file=tmp_path).documents(counts))
     assert [d.text for d in documents] == ["um\ndois"]
     assert sum(files.count for files in counts.left_out.values()) == 1
-    assert documents[0].source == brwac.SOURCE
+    assert documents[0].source == brwac.NAME

@@ -114,21 +114,19 @@ class Task(ABC, Generic[R]):
     """One thing to measure.
 
     Attributes:
-        name: the result's file in the run's folder and key in ladder.json.
-        result: the pydantic model of that JSON.
-        done: message once it is evaluated; None: no message.
-        every_climb: whether every climb evaluates it.
+        name: of its result: the file in the run's folder, the key in ladder.json.
+        result: the model of that JSON.
+        done: what is said once it is evaluated; None: nothing.
+        every_climb: whether a climb evaluates it without being asked.
+        shows_figures: in the card, ladder.json and the report, as they are; not where those have a
+            place of their own for the result.
     """
 
     name: str
     result: type[R]
     done: str | None = None
     every_climb: ClassVar[bool] = True
-
-    @property
-    def shows_figures(self) -> bool:
-        """Whether to list `figures()`: the report has sections for our own tasks only."""
-        return not type(self).__module__.startswith("escada.")
+    shows_figures: ClassVar[bool] = True
 
     def applies(self, subject: Subject) -> bool:
         """Whether run and corpus have what the task needs; loads no model."""
@@ -224,8 +222,8 @@ def read_if_there(run: Run, task: Task[R]) -> R | None:
     return read(run, task) if task.path(run).exists() else None
 
 
-def foreign_figures(run: Run) -> dict[str, list[Figure]]:
-    """Figures of external tasks for the run's current weights, by task name."""
+def shown_figures(run: Run) -> dict[str, list[Figure]]:
+    """What tasks without a place of their own in the card found of the present weights, by name."""
     folder = run.layout.evaluation("test").parent
     tables = {path: read_json(path) for path in sorted(folder.glob("*.json"))}
     return {

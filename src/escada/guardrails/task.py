@@ -50,6 +50,7 @@ class Guardrails(Task[GuardrailsResult]):
 
     name = NAME
     result = GuardrailsResult
+    shows_figures = False
 
     def __init__(self, also: Sequence[str] = ()) -> None:
         self.also = {name: _guardrail(name) for name in also}
@@ -69,8 +70,8 @@ class Guardrails(Task[GuardrailsResult]):
         return self._samples(subject).weights
 
     def depends_on(self, subject: Subject) -> Mapping[str, object]:
-        """The samples, and the packages that decide words and languages."""
-        also = {name: code_hash(name, within=MEASURES) for name in self.also}
+        """The samples' file, and packages that decide words and languages."""
+        also = {name: code_hash(ADDED.module_name(name), within=MEASURES) for name in self.also}
         return {
             "corpus": subject.corpus.hash,
             "samples": self._samples(subject).sha256,

@@ -55,11 +55,11 @@ def rung_row(run: Run, corpus: Corpus, out: Path, also: Sequence[Task[Any]] = ()
     (row,) = ladder_of_run(run.path, run.path.relative_to(out).as_posix()).rungs
     data = read_json(run.layout.data)
     passes = (run.record.training_tokens or 0) / data["training_tokens"]
-    shown = {task.name for task in climb_tasks()}
     figures = {
         task.name: found.figures()
-        for task in also
-        if task.name not in shown and (found := read_if_there(run, task))
+        for task in (*climb_tasks(), *also)
+        if task.shows_figures or not task.every_climb
+        if (found := read_if_there(run, task))
     }
     unknown = row.unknown_characters | {"train": _unknown_in_training(run, corpus)}
     return row.model_copy(

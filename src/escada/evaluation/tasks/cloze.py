@@ -248,6 +248,7 @@ class Cloze(Task[ClozeResult]):
 
     name = NAME
     result = ClozeResult
+    shows_figures = False
     done = "last words guessed"
 
     def applies(self, subject: Subject) -> bool:

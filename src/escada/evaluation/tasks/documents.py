@@ -200,6 +200,7 @@ class Documents(Task[DocumentsResult]):
     """
 
     result = DocumentsResult
+    shows_figures = False
 
     def __init__(self, split: str, name: str | None = None) -> None:
         self.split = split

@@ -216,6 +216,7 @@ class MinimalPairs(Task[PairsResult]):
 
     name = NAME
     result = PairsResult
+    shows_figures = False
     done = "minimal pairs scored"
 
     def __init__(self, source_file: Path | None = None) -> None:

@@ -34,11 +34,6 @@ class Parts(Task[PartsResult]):
     result = PartsResult
     done = "measured its parts on test documents"
 
-    @property
-    def shows_figures(self) -> bool:
-        """The report has no section for this task."""
-        return True
-
     def applies(self, subject: Subject) -> bool:
         """Whether the model is a mixture; checks its class and reads no weights."""
         model: type[LanguageModel] = MODELS.load(subject.run.spec.model.kind).Model

@@ -52,6 +52,7 @@ class Samples(Task[SamplesResult]):
 
     name = "samples"
     result = SamplesResult
+    shows_figures = False
     done = "samples written"
 
     def path(self, run: Run) -> Path:

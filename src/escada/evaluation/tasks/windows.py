@@ -129,6 +129,7 @@ class Windows(Task[WindowsResult]):
     """
 
     result = WindowsResult
+    shows_figures = False
     every_climb = False
 
     def __init__(

@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import Template
 
 from escada.cost.sheet import COMPARED, read_sheet
-from escada.evaluation.task import foreign_figures, weights_hash
+from escada.evaluation.task import shown_figures, weights_hash
 from escada.evaluation.tasks.documents import TRAIN_SAMPLE
 from escada.files import read_json, sha256_file, write_text
 from escada.report.data import showable
@@ -108,7 +108,7 @@ def _values(run: Run) -> dict[str, object]:
         "samples": samples,
         "shown": _shown(samples["samples"] if samples else []),
         "guardrails": _guardrails(run, samples),
-        "other_tasks": foreign_figures(run),
+        "other_tasks": shown_figures(run),
         "weights": weights_hash(run, "best") if has_checkpoint(run.layout.checkpoints) else None,
     }
 

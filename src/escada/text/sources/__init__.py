@@ -70,7 +70,7 @@ def open_source(
             documents,
         )
     if name == "brwac":
-        licences = {brwac.SOURCE: brwac.LICENCE}
+        licences = {brwac.NAME: brwac.LICENCE}
         if source_file is None:
             return replace(_hub(documents, options), licences=licences)
         found = _of_files(source_file, documents, options, is_brwac=True)
@@ -94,7 +94,7 @@ def open_source(
 
 def _hub(documents: int | None, options: RowOptions) -> Source:
     def read(counts: ReadCounts) -> Iterator[Document]:
-        return brwac.read_hub(Intake(brwac.SOURCE, options, counts, brwac.ROWS), documents)
+        return brwac.read_hub(Intake(brwac.NAME, options, counts, brwac.ROWS), documents)
 
     total = min(documents or brwac.DOCUMENTS, brwac.DOCUMENTS)
     return Source("brwac", {"hub": brwac.HUB_NAME} | _identity(options), read, total=total)
@@ -113,7 +113,7 @@ def _of_files(
             raise unknown_form(path, SUFFIXES)
         found = Found({printable(path.name): path}, [])
         identity = asdict(FileIdentity.of(path))
-    source = brwac.SOURCE if is_brwac else printable(source_name(path))
+    source = brwac.NAME if is_brwac else printable(source_name(path))
 
     def read(counts: ReadCounts) -> Iterator[Document]:
         for reason, place in found.left_out:
@@ -135,7 +135,9 @@ def _of_files(
 def _added(name: str, documents: int | None) -> Source:
     """The source of a module; its identity includes the module's code."""
     module = ADDED.load(name)
-    source: Source = module.SOURCE
+    source: object = module.SOURCE
+    if not isinstance(source, Source):
+        raise EscadaError("SOURCE is no Source", where=name, fix=f"see {ADDED.page}")
     identity = {"module": name, "code": content_hash(bare_code(Path(str(module.__file__))))}
 
     def read(counts: ReadCounts) -> Iterator[Document]:

@@ -27,7 +27,7 @@ from escada.text.sources.opening import lines
 from escada.text.sources.rows import Row
 
 HUB_NAME = "nlpufg/brwac"
-SOURCE = "brwac"
+NAME = "brwac"
 DOCUMENTS = 3_530_796
 """In the release of January 2017."""
 LICENCE = Licence("academic use only", "BrWaC is for academic, non-commercial use")
@@ -94,8 +94,8 @@ def read_hub(
     yield from islice(intake.documents(numbered, ""), limit)
 
 
-def read_shard(path: Path, place: str, source: str = SOURCE) -> Iterator[Document]:
-    """The hub's `.txt.gz`: one document per line, with `END_MARK` between its own lines."""
+def read_shard(path: Path, place: str, source: str = NAME) -> Iterator[Document]:
+    """The hub's `.txt.gz`: a document a line, `END_MARK` between its own lines."""
     for number, line in enumerate(lines(path), start=1):
         if line.strip():
             text = "\n".join(part.strip() for part in line.split(END_MARK))
