@@ -20,6 +20,18 @@ from escada.text.corpus import Corpus
 from escada.text.tokenizers import Tokenizer, train_tokenizer
 
 TRANSFORMER = ["d_model=24", "n_heads=3", "d_ff=40", "n_layers=2", "context_tokens=48"]
+RECORDED = {
+    "dry_run": False,
+    "precision": {"name": "fp32"},
+    "setup": {
+        "device": "cpu",
+        "threads": 1,
+        "precision": "fp32",
+        "micro_batch_sequences": 1,
+        "torch": "2.13.0",
+        "cpu_capability": "AVX2",
+    },
+}
 RECURRENT = ["d_embedding=12", "d_hidden=20"]
 SHAPES = {
     "v1": ("v1", RECURRENT),
@@ -74,7 +86,13 @@ class Runs:
         tokenizer = self.tokenizer("characters" if rung in ("v1", "v3") else "bpe")
         data = {"path": str(self.corpus_path), "corpus_hash": self.corpus.hash}
         run = create_run(
-            self.folder, spec, tokenizer, seed=7, key=name.ljust(6, "0"), data=data, recorded={}
+            self.folder,
+            spec,
+            tokenizer,
+            seed=7,
+            key=name.ljust(6, "0"),
+            data=data,
+            recorded=RECORDED,
         )
         model = build_model(spec.model, tokenizer.vocab_size, seed=7)
         torch.manual_seed(7)

@@ -290,5 +290,5 @@ def test_the_site_of_an_address(uri: str, site: str | None):
 def test_a_module_whose_source_is_none_is_refused(tmp_path, monkeypatch):
     (tmp_path / "no_source.py").write_text('SOURCE = "mine"\n')
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(EscadaError, match="SOURCE is no Source.*no_source"):
+    with pytest.raises(EscadaError, match=r"SOURCE is no Source.*no_source"):
         open_source("no_source")
