@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from escada.cli import app
-from escada.cli.shared.language import language
+from escada.cli.rungs import language
 from escada.models.contract import build_model
 from escada.spec import load_spec, rung_names
 

@@ -7,13 +7,18 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.training.test_one_trainer import last_hashes, train_until
 
+from escada.budget import Budget
 from escada.code_hash import bare_code
 from escada.errors import EscadaError
+from escada.export.tokenizer import tokenizer_json
 from escada.runs.run import open_run, run_key
 from escada.spec import load_spec
 from escada.text.corpus import Corpus, prepare
+from escada.text.sources import open_source
 from escada.text.tokenizers import load_tokenizer
+from escada.training.run import resume, start
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 MODULES = (
@@ -54,7 +59,7 @@ def verb(monkeypatch, capsys):
             main()
         shown = capsys.readouterr()
         assert (end.value.code or 0) in (code, 0), shown.err
-        return shown.out
+        return shown.err if end.value.code == 2 else shown.out
 
     return call
 
@@ -96,6 +101,44 @@ def test_a_rung_is_trained_with_a_model_a_tokenizer_an_optimizer_and_a_schedule(
     assert run.record.module_folders == [str(folder)]
 
 
+def test_a_rung_with_a_model_from_elsewhere_is_planned_and_writes(run, folder, corpus_path, verb):
+    budget = ("--budget", "9 steps")
+    planned = json.loads(
+        verb("plan", folder / "mine.toml", *budget, "--data", corpus_path, "--json")
+    )
+    assert planned["vocab_size"] == 18
+    assert planned["parameters"] == run.load_model().parameter_count()
+    asked = ("--prompt", "Era", "--max-tokens", 6, "--json")
+    (sample,) = json.loads(verb("sample", run.path, *asked))["samples"]
+    assert sample["prompt"] == "Era"
+    assert 1 <= sample["tokens"] <= 6
+
+
+def test_an_optimizer_from_elsewhere_is_resumed_bit_identically(
+    folder, corpus_path, tmp_path, monkeypatch
+):
+    overrides = ["train.window_tokens=16", "train.batch_sequences=2", "train.validation_bytes=500"]
+    spec = load_spec(str(folder / "mine.toml"), overrides=overrides)
+    spec = spec.with_budget(Budget.parse("6 steps"))
+    whole = start(spec, Corpus.open(corpus_path), tmp_path / "whole", device="cpu")
+    stopped = train_until(corpus_path, tmp_path / "stopped", monkeypatch, 4, spec)
+    assert last_hashes(stopped) != last_hashes(whole)
+    assert last_hashes(resume(stopped.path)) == last_hashes(whole)
+
+
+def test_a_tokenizer_from_elsewhere_is_measured_by_the_ruler(run, climbed):
+    (row,) = json.loads((climbed / "ladder.json").read_text(encoding="utf-8"))["rungs"]
+    found = json.loads(run.layout.evaluation("test").read_text(encoding="utf-8"))
+    assert found["tokenizer"]["kind"] == "my_tokenizer"
+    assert found["tokens"] == 2 * found["bytes"] + found["documents"]  # half bytes, and EOS
+    assert row["bits_per_byte"] == found["bits_per_byte"] > 0
+
+
+def test_a_tokenizer_made_of_one_of_ours_is_not_exported_as_that_one(run):
+    with pytest.raises(EscadaError, match="no form of a tokenizer of kind 'my_tokenizer'"):
+        tokenizer_json(run.tokenizer)
+
+
 def test_a_tokenizer_is_saved_with_its_run_and_loses_nothing(run):
     tokenizer = load_tokenizer(run.layout.tokenizer)
     text = "São João, 1º — ☃"
@@ -131,13 +174,18 @@ def test_a_tasks_figure_stands_in_the_ladder_the_card_the_report_and_evaluate(ru
     assert "vowels" in page.split('<section id="en-other_tasks"')[1].split("</section>")[0]
 
 
-def test_a_section_stands_on_the_page_and_in_the_tables(climbed, tmp_path, verb):
-    for written in ((), ("--csv", tmp_path / "csv")):
-        verb("report", climbed, "--section", "my_section", *written)
+def test_a_section_stands_in_whatever_sections_are_written_as(climbed, tmp_path, verb):
+    verb("report", climbed, "--section", "my_section")
     page = (climbed / "report" / "index.html").read_text(encoding="utf-8")
     assert '<section id="en-reading"' in page
-    table = (tmp_path / "csv" / "reading.csv").read_text(encoding="utf-8")
-    assert table.startswith("rung,training_bytes")
+    assert '<section id="pt-reading"' in page
+    files = {"--csv": tmp_path, "--latex": tmp_path / "tex", "--markdown": tmp_path / "tables.md"}
+    arguments = [part for pair in files.items() for part in pair]
+    verb("report", climbed, "--section", "my_section", *arguments)
+    assert (tmp_path / "reading.csv").read_text("utf-8").startswith("rung,training_bytes")
+    assert "How much they read" in (tmp_path / "tables.md").read_text("utf-8")
+    tables = "".join(file.read_text("utf-8") for file in (tmp_path / "tex").rglob("*.tex"))
+    assert "How much they read" in tables
 
 
 def test_a_guardrail_gets_its_limit_from_controls_and_stands_with_the_others(run, climbed, verb):
@@ -157,6 +205,52 @@ def test_an_export_form_writes_the_weights(run, tmp_path, verb):
     assert "embedding.weight.npy" in zipfile.ZipFile(out).namelist()
 
 
+def test_a_form_that_does_not_say_how_it_is_read_is_not_checked(run, tmp_path, verb):
+    said = verb("export", run.path, tmp_path / "out", "--to", "my_form", "--check", code=2)
+    assert said.count("\n") == 1
+    assert "the form 'my_form' cannot be checked: its file offers no load" in said
+    assert not list(tmp_path.iterdir())
+
+
+READ_FORM = """
+import torch
+
+TOLERANCE = 1e-6
+
+
+def export(run, out, which, overwrite):
+    torch.save(run.load_model(which).state_dict(), out)
+
+
+class Reader:
+    def __init__(self, run, path):
+        self.tokenizer, self.model = run.tokenizer, run.new_model().eval()
+        self.model.load_state_dict(torch.load(path))
+
+    def encode(self, text):
+        return self.tokenizer.encode(text).tolist()
+
+    def decode(self, ids):
+        return self.tokenizer.decode(ids)
+
+    @torch.no_grad()
+    def logits(self, ids):
+        return self.model(torch.tensor([ids]))[0].numpy()
+
+
+load = Reader
+"""
+
+
+def test_a_form_that_says_how_it_is_read_is_checked(run, folder, tmp_path, verb):
+    (folder / "my_read_form.py").write_text(READ_FORM, encoding="utf-8")
+    to = ("--to", "my_read_form", "--check", "--json")
+    check = json.loads(verb("export", run.path, tmp_path / "out.pt", *to))["check"]
+    assert check["ok"]
+    assert check["tolerance"] == 1e-6
+    assert check["same_ids"] == check["same_texts"] == check["sentences"] > 100
+
+
 def test_a_model_that_states_no_export_is_not_exported_as_the_one_that_it_is_made_of(run, tmp_path):
     from escada.export.forms import export_run
 
@@ -168,6 +262,21 @@ def test_a_data_source_is_prepared_and_known_by_its_code(folder, tmp_path):
     corpus = prepare("my_source", tmp_path / "corpus", documents=1500)
     assert Corpus.open(corpus.path).manifest.licences["numbers"].name == "CC0 1.0"
     assert next(iter(corpus.documents("train"))).text.endswith(".")
+
+    def identity():
+        bare_code.cache_clear()
+        return open_source("my_source").identity
+
+    file = folder / "my_source.py"
+    source, before = file.read_text(encoding="utf-8"), identity()
+    assert before == corpus.manifest.source_identity
+    try:
+        file.write_text(source.replace('"""\n', ' Said better."""\n', 1), encoding="utf-8")
+        assert identity() == before
+        file.write_text(source + "\nANOTHER = 1\n", encoding="utf-8")
+        assert identity() != before
+    finally:
+        file.write_text(source, encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ def test_rows_after_the_checkpoint_are_cut_off_on_resume(tmp_path):
     layout = Layout(tmp_path)
     with MetricsLog(layout, step=0) as log:
         for step in (1, 2, 3, 4):
-            log.write("train", step, loss=step / 10)
+            log.write({"kind": "train", "step": step, "loss": step / 10})
     with MetricsLog(layout, step=2) as log:
-        log.write("train", 3, loss=9.0)
+        log.write({"kind": "train", "step": 3, "loss": 9.0})
     assert [(r["step"], r["loss"]) for r in read_rows(layout.metrics)] == [
         (1, 0.1),
         (2, 0.2),
@@ -24,19 +24,19 @@ def test_rows_after_the_checkpoint_are_cut_off_on_resume(tmp_path):
 def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path):
     layout = Layout(tmp_path)
     with MetricsLog(layout, step=0) as log:
-        log.write("train", 1, loss=1.0)
+        log.write({"kind": "train", "step": 1, "loss": 1.0})
     with layout.metrics.open("a") as file:
         file.write('{"kind": "train", "st')
     with MetricsLog(layout, step=5) as log:
-        log.write("train", 6, loss=6.0)
+        log.write({"kind": "train", "step": 6, "loss": 6.0})
     assert [r["step"] for r in map(json.loads, layout.metrics.read_text().splitlines())] == [1, 6]
 
 
 def test_the_csv_and_the_events_hold_the_same_rows(tmp_path):
     layout = Layout(tmp_path)
     with MetricsLog(layout, step=0) as log:
-        log.write("train", 1, loss=1.5, learning_rate=0.1)
-        log.write("validation", 1, bits_per_byte=2.5)
+        log.write({"kind": "train", "step": 1, "loss": 1.5, "learning_rate": 0.1})
+        log.write({"kind": "validation", "step": 1, "bits_per_byte": 2.5})
     with layout.metrics.with_suffix(".csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(r["kind"], r["loss"], r["bits_per_byte"]) for r in rows] == [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from escada.choices import Code
 from escada.cli.shared import options
-from escada.cli.shared.language import language
 from escada.terminal import echo_json, echo_text
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 _WORDS: dict[Code, tuple[str, str]] = {"en": ("Parameters", "."), "pt": ("Parâmetros", ",")}
 """What the numbers are called, and their decimal sign."""
+
+
+_LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")
+"""In the order in which POSIX lets one overrule the other."""
 
 
 def rungs(
@@ -61,3 +66,11 @@ def _two_lines(name: str, about: About, parameters: dict[str, int], code: Code) 
         for preset, size in parameters.items()
     )
     return f"{name:8} {title}: {changes}\n{'':8} {objective} {called}: {sizes}."
+
+
+def language(chosen: Code | None, environment: Mapping[str, str] = os.environ) -> Code:
+    """What the user chose; else that of the locale, and English where it is neither."""
+    if chosen is not None:
+        return chosen
+    locale = next((environment[name] for name in _LOCALE if environment.get(name)), "")
+    return "pt" if locale.lower().startswith("pt") else "en"

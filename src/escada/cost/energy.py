@@ -79,18 +79,34 @@ class EnergyMeter:
         """Use the best counters of this machine."""
         counters: list[tuple[Part, Counter]] = []
         notes: list[str] = []
+
+        def estimate(part: str, devices: int) -> bool:
+            if (known := estimated_watts(hardware, settings)) is None:
+                return False
+            watts, basis = known
+            counters.append((Part(part, "watts", 0.0, True, basis), Watts(watts * devices, clock)))
+            return True
+
         found = rapl_counters(rapl)
         if not isinstance(found, str):
             basis = "the processor and its memory as far as it counts that, all programs together"
             counters.append((Part("cpu", "rapl", 0.0, False, basis), found))
         elif hardware.kind == "cpu":
-            watts, basis = _cpu_watts(hardware, settings)
-            counters.append((Part("cpu", "watts", 0.0, True, basis), Watts(watts, clock)))
+            estimate("cpu", 1)
             notes.append(f"the processor's energy is estimated: {found}")
         else:
             notes.append(f"the processor beside the GPU is not counted: {found}")
         if hardware.kind == "cuda":
-            counters += _gpu(hardware, settings, clock, notes)
+            found = nvml_counter(hardware.uuids)
+            if not isinstance(found, str):
+                basis = "the whole board, all programs together"
+                counters.append((Part("gpu", "nvml", 0.0, False, basis), found))
+            elif estimate("gpu", hardware.here):
+                notes.append(f"the GPU's energy is estimated: {found}")
+            else:
+                notes.append(
+                    f"the GPU's energy is unknown: {found}; set device_watts for an estimate"
+                )
         if hardware.count > hardware.here:
             notes.append("the energy of other machines is not counted")
         return cls(counters, notes)
@@ -110,30 +126,18 @@ class EnergyMeter:
         return [part for part, _ in self._counters]
 
 
-def _cpu_watts(hardware: Hardware, settings: CostSettings) -> tuple[float, str]:
-    if settings.cpu_watts is not None:
-        return settings.cpu_watts, f"{settings.cpu_watts:g} W, the user's cpu_watts"
-    watts = WATTS_PER_THREAD * hardware.threads
-    return watts, f"{WATTS_PER_THREAD:g} W for each of {hardware.threads} threads, assumed"
-
-
-def _gpu(
-    hardware: Hardware, settings: CostSettings, clock: Callable[[], float], notes: list[str]
-) -> list[tuple[Part, Counter]]:
-    found = nvml_counter(hardware.uuids)
-    if not isinstance(found, str):
-        basis = "the whole board, all programs together"
-        return [(Part("gpu", "nvml", 0.0, False, basis), found)]
+def estimated_watts(hardware: Hardware, settings: CostSettings) -> tuple[float, str] | None:
+    """Watts of a CPU's machine, or of one GPU, and where they are from; None where nothing says."""
+    if hardware.kind == "cpu":
+        if settings.cpu_watts is not None:
+            return settings.cpu_watts, f"{settings.cpu_watts:g} W, the user's cpu_watts"
+        watts = WATTS_PER_THREAD * hardware.threads
+        return watts, f"{WATTS_PER_THREAD:g} W for each of {hardware.threads} threads, assumed"
     if settings.device_watts is not None:
-        watts, basis = settings.device_watts, f"{settings.device_watts:g} W, the user's"
-    elif hardware.device is not None:
-        watts = hardware.device.watts
-        basis = f"{watts:g} W, the board's power limit"
-    else:
-        notes.append(f"the GPU's energy is unknown: {found}; set device_watts for an estimate")
-        return []
-    notes.append(f"the GPU's energy is estimated: {found}")
-    return [(Part("gpu", "watts", 0.0, True, basis), Watts(watts * hardware.here, clock))]
+        return settings.device_watts, f"{settings.device_watts:g} W, the user's"
+    if hardware.device is not None:
+        return hardware.device.watts, f"{hardware.device.watts:g} W, the board's power limit"
+    return None
 
 
 class Watts:

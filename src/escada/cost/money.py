@@ -168,8 +168,12 @@ def load_prices(overrides: Sequence[str] = ()) -> Prices:
     Raises:
         EscadaError: the file is not TOML, or a key or value is invalid.
     """
-    path = _settings_path()
-    settings = CostSettings() if path is None else _settings(_read(path), path)
+    settings = CostSettings()
+    if (path := _settings_path()) is not None:
+        if not path.exists():
+            raise EscadaError("file not found", where=path, fix="check ESCADA_COST")
+        with disk_errors(path):
+            settings = _settings(read_toml(path, "fix it"), path)
     given = dict(parse_assignment(text, "cost setting", "brl_per_usd=5.5") for text in overrides)
     over = _settings(given, "command line")
     kept = settings.model_dump(exclude_none=True)
@@ -185,13 +189,6 @@ _ALTERNATIVES = (
     ("grid", "grid_g_per_kwh"),
 )
 """Pairs of settings with the same meaning, which must not be set together in one place."""
-
-
-def _read(path: Path) -> Table:
-    if not path.exists():
-        raise EscadaError("file not found", where=path, fix="check ESCADA_COST")
-    with disk_errors(path):
-        return read_toml(path, "fix it")
 
 
 def _settings(table: Table, where: object) -> CostSettings:

@@ -31,7 +31,7 @@ from escada.text.batches import WindowBatches
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 from escada.training.distributed import Agreement, seed_step
-from escada.training.metrics import Log, Measured
+from escada.training.metrics import Log, Row
 from escada.training.schedules import rate_factor
 from escada.training.setup import Setup
 from escada.training.state import TrainingState, restore_training, training_tensors
@@ -39,6 +39,9 @@ from escada.training.step import Stepper, Windows
 
 LOG_ROWS = 200
 CHECKPOINT_SECONDS = 60.0
+
+Show = Callable[[int, str], None]
+"""Shows a step and its figures."""
 
 
 class Interrupted(Exception):  # noqa: N818 - a request of the user, not an error
@@ -139,7 +142,7 @@ class Training:
         self,
         log: Log,
         validate: Callable[[LanguageModel], Validation],
-        show: Callable[[int, str], None],
+        show: Show,
         interrupted: Callable[[], bool],
         save_meter: Callable[[], None] = lambda: None,
     ) -> None:
@@ -201,7 +204,9 @@ class Training:
         steps, seconds = state.unlogged_steps, state.unlogged_seconds
         loss = state.unlogged_nats / (steps * self.targets_per_step)
         tokens_per_second = steps * self.targets_per_step / seconds
-        measured: Measured = {
+        row: Row = {
+            "kind": "train",
+            "step": state.step,
             "seconds": state.seconds,
             "tokens": state.step * self.targets_per_step,
             "flops": state.step * self.flops_per_step,
@@ -214,8 +219,8 @@ class Training:
         }
         norm = self.stepper.gradient_norm.item()
         if math.isfinite(norm):  # fp16 loss scaling skips steps that overflow
-            measured["gradient_norm"] = norm
-        log.write("train", state.step, **measured)
+            row["gradient_norm"] = norm
+        log(row)
         state.unlogged_nats, state.unlogged_steps, state.unlogged_seconds = 0.0, 0, 0.0
         self.stepper.nats.zero_()
         return f"loss {loss:.3f}  {tokens_per_second:,.0f} tokens/s"
@@ -225,14 +230,16 @@ class Training:
         state = self.state
         found = self.world.from_first(validate(self.model) if self.world.first else None)
         assert found is not None
-        log.write(
-            "validation",
-            state.step,
-            seconds=state.seconds,
-            tokens=state.step * self.targets_per_step,
-            flops=state.step * self.flops_per_step,
-            loss=found.loss,
-            bits_per_byte=found.bits_per_byte,
+        log(
+            {
+                "kind": "validation",
+                "step": state.step,
+                "seconds": state.seconds,
+                "tokens": state.step * self.targets_per_step,
+                "flops": state.step * self.flops_per_step,
+                "loss": found.loss,
+                "bits_per_byte": found.bits_per_byte,
+            }
         )
         better = state.best_bits_per_byte is None or found.bits_per_byte < state.best_bits_per_byte
         if better:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol, Self, TypedDict, Unpack, cast
+from typing import Any, Required, Self, TypedDict, cast
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
@@ -31,9 +31,12 @@ from escada.runs.layout import Layout
 _protobuf: Any = event_pb2  # its classes are made at import, which type checkers miss
 
 
-class Measured(TypedDict, total=False):
-    """Optional metrics of a row."""
+class Row(TypedDict, total=False):
+    """One line of metrics.jsonl."""
 
+    kind: Required[str]
+    """`train` or `validation`."""
+    step: Required[int]
     seconds: float
     tokens: float
     flops: float
@@ -46,15 +49,10 @@ class Measured(TypedDict, total=False):
     memory_bytes: float
 
 
-class Row(Measured, total=True):
-    """One line of metrics.jsonl."""
-
-    kind: str
-    """`train` or `validation`."""
-    step: int
-
-
-COLUMNS = ("kind", "step", *Measured.__annotations__)
+Log = Callable[[Row], None]
+"""Takes the rows of a training."""
+COLUMNS = tuple(Row.__annotations__)
+"""Of the CSV."""
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -74,21 +72,6 @@ def _csv_lines(rows: list[Row], header: bool) -> str:
     return buffer.getvalue()
 
 
-class Log(Protocol):
-    """Receives the rows of a training."""
-
-    def write(self, kind: str, step: int, **values: Unpack[Measured]) -> None:
-        """Add a row of kind `train` or `validation`."""
-        ...
-
-
-class NoLog:
-    """Discards the rows, in processes other than rank 0."""
-
-    def write(self, kind: str, step: int, **values: Unpack[Measured]) -> None:
-        """See `Log`."""
-
-
 class MetricsLog:
     """Appends rows, flushed to the operating system when `write` returns."""
 
@@ -103,20 +86,23 @@ class MetricsLog:
         self._csv = csv_path.open("a", encoding="utf-8")
         self._events = _Events(layout.tensorboard, step)
 
-    def write(self, kind: str, step: int, **values: Unpack[Measured]) -> None:
-        """Add a row of kind `train` or `validation`.
+    def write(self, row: Row) -> None:
+        """Add a row.
 
         Raises:
             EscadaError: the disk is full.
         """
-        row: Row = {"kind": kind, "step": step, **values}
         with disk_errors(self._path, "the last checkpoint survives"):
             self._json.write(json_line(row))
             self._json.flush()
             self._csv.write(_csv_lines([row], header=False))
             self._csv.flush()
-            scalars = cast(Mapping[str, float], values)
-            self._events.add({f"{kind}/{name}": value for name, value in scalars.items()}, step)
+            scalars = {
+                f"{row['kind']}/{name}": cast(float, value)
+                for name, value in row.items()
+                if name not in ("kind", "step")
+            }
+            self._events.add(scalars, row["step"])
 
     def __enter__(self) -> Self:
         return self

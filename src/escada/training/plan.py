@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import torch
 
-from escada.cost.energy import WATTS_PER_THREAD
+from escada.cost.energy import estimated_watts
 from escada.cost.hardware import hardware
 from escada.cost.machine import Machine, Pace
 from escada.cost.money import Prices, load_prices
@@ -91,15 +91,7 @@ def machine_here(
 ) -> Machine:
     """Describe this machine for the planner."""
     found = hardware(device)
-    settings = prices.settings
-    if found.kind == "cpu":
-        watts = settings.cpu_watts or WATTS_PER_THREAD * found.threads
-        basis = f"{WATTS_PER_THREAD:g} W a thread, assumed"
-    else:
-        watts = settings.device_watts or (found.device.watts if found.device else None)
-        basis = "the board's power limit" if found.device else "not known"
-    if settings.cpu_watts or settings.device_watts:
-        basis = "the user's"
+    watts, basis = estimated_watts(found, prices.settings) or (None, "not known")
     return Machine(
         title=found.title,
         setting=setting_of(precision.name, device),

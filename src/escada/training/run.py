@@ -47,9 +47,9 @@ from escada.training.continuing import (
     end_of,
 )
 from escada.training.distributed import ALONE, World, interruptions
-from escada.training.loop import Interrupted, Training, ruler_validation
+from escada.training.loop import Interrupted, Show, Training, ruler_validation
 from escada.training.memory import SMALLER, choose_micro_batch, settle_host_memory, shape_of
-from escada.training.metrics import Log, MetricsLog, NoLog
+from escada.training.metrics import Log, MetricsLog
 from escada.training.precision import ResolvedPrecision
 from escada.training.setup import Setup, check_same_setup, resolve_setup, setup_changes
 from escada.training.state import TrainingState
@@ -357,10 +357,10 @@ def _account(training: Training, meter: Meter, status: str) -> None:
 
 
 @contextmanager
-def _watched(training: Training) -> Generator[tuple[Log, Callable[[int, str], None]]]:
+def _watched(training: Training) -> Generator[tuple[Log, Show]]:
     """The log and progress display of a training; no-ops except on rank 0."""
     if not training.world.first:
-        yield NoLog(), lambda _step, _figures: None
+        yield lambda _row: None, lambda _step, _figures: None
         return
     spec, first, total = training.spec, training.state.step, training.total_steps
     begun = time.monotonic()
@@ -374,4 +374,4 @@ def _watched(training: Training) -> Generator[tuple[Log, Callable[[int, str], No
             said = f"{step:,}/{total:,} steps  {figures}  {duration(left)} left"
             live.update(step, total, said)
 
-        yield log, show
+        yield log.write, show

@@ -47,8 +47,10 @@ def compare(
     recipes = group(opened)
     ladder = any((folder / LADDER).is_file() for folder in runs)
     if len(recipes) < 2:
+        alone = f"only one run is named, {opened[0].name}"
+        alike = f"the {len(opened)} runs named differ in their seeds only"
         raise EscadaError(
-            _nothing_to_compare(opened),
+            f"nothing to compare: {alone if len(opened) == 1 else alike}",
             fix="name two runs of different rungs, or a climb of several",
         )
     for run in opened:
@@ -68,12 +70,6 @@ def compare(
 
 
 LADDER = "ladder.json"
-
-
-def _nothing_to_compare(opened: list[Run]) -> str:
-    if len(opened) == 1:
-        return f"nothing to compare: only one run is named, {opened[0].name}"
-    return f"nothing to compare: the {len(opened)} runs named differ in their seeds only"
 
 
 def _runs_of(folder: Path) -> list[Run]:

@@ -88,7 +88,9 @@ def _runs_and_text(given: list[str], file: Path | None) -> tuple[list[Path], str
 
     *runs, last = given
     if file is not None:
-        return [find_run(Path(run)) for run in given], _decoded(_bytes_of(file), str(file))
+        if not file.is_file():
+            raise EscadaError("file not found", where=file)
+        return [find_run(Path(run)) for run in given], _decoded(file.read_bytes(), str(file))
     if not runs:
         raise EscadaError("a run and a text are needed", fix='as in: escada score RUN "uma frase"')
     found = [_run(run, given) for run in runs]
@@ -119,12 +121,6 @@ def _run(name: str, given: list[str]) -> Path:
             raise
         fix = f'a text of several words needs quotes: "{" ".join(given[at:])}"; {error.fix}'
         raise EscadaError(error.what, where=error.where, fix=fix) from error
-
-
-def _bytes_of(file: Path) -> bytes:
-    if not file.is_file():
-        raise EscadaError("file not found", where=file)
-    return file.read_bytes()
 
 
 def _decoded(data: bytes, where: str) -> str:

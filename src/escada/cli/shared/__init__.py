@@ -1,1 +1,1 @@
-"""What several verbs share: options, completion, help, language, and how errors are said."""
+"""What several verbs share: options, completion, help, and how errors are said."""
