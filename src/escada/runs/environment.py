@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import torch
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 import escada
 from escada.typed_json import JsonObject
@@ -28,7 +28,9 @@ class GitState(JsonObject):
 
 
 class Environment(JsonObject):
-    """env.json; nothing in it identifies a person."""
+    """env.json, whatever version wrote it; nothing in it identifies a person."""
+
+    model_config = ConfigDict(extra="allow")
 
     schema_version: int = 1
     escada: str | None = None
