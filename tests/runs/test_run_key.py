@@ -36,7 +36,7 @@ def key_after(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("terminal.py", '"""What a person sees', '"""All that a person sees'),
+        ("terminal.py", '"""Terminal output', '"""Output to a terminal'),
         ("terminal.py", "PLAIN_SECONDS = 10.0", "PLAIN_SECONDS = 20.0"),
         ("training/plan.py", "CALIBRATION_SECONDS = 3.0", "CALIBRATION_SECONDS = 4.0"),
         ("training/metrics.py", "memory_bytes: float", "memory_bytes: int"),
