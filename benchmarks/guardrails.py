@@ -25,7 +25,7 @@ from escada.files import read_json, write_json
 from escada.generation import batch, decoding
 from escada.generation.prompts import load_prompts
 from escada.generation.samplers import SamplerSettings
-from escada.guardrails import controls, limits
+from escada.guardrails import controls, guardrail
 from escada.guardrails.copying import longest_copies
 from escada.guardrails.language import languages
 from escada.guardrails.task import guard_samples
@@ -169,18 +169,18 @@ def choices(run, corpus, checks=5):
     def measured(texts):
         return [SimpleNamespace(source=one.source, languages=languages(one.text)) for one in texts]
 
-    (guardrail,) = [one for one in limits.guardrails() if one.name == "language"]
+    (language,) = [one for one in guardrail.guardrails() if one.name == "language"]
     calibration = {name: measured(texts) for name, texts in made.items()}
     values = {
-        name: [guardrail.value(measured(other[name])) for other in others]
+        name: [language.value(measured(other[name])) for other in others]
         for name in ("human", "noise")
     }
     planted = {words: (shared + words) / 2 for words in (20, 25, 30)}
     wrong = [f"{n} words" for n, limit in planted.items() if max(shared_others) > limit]
     at = {}
     for place in (0.35, 0.25, 0.15):
-        placed = replace(guardrail, limit_place=place)
-        limit = limits.calibrate(placed, calibration, len(lengths)).edge.value
+        placed = replace(language, limit_place=place)
+        limit = guardrail.calibrate(placed, calibration, len(lengths)).edge.value
         at[place] = limit
         if limit is None or min(values["human"]) < limit or max(values["noise"]) >= limit:
             wrong.append(f"place {place}")

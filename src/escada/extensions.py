@@ -1,6 +1,7 @@
 """Extension points: a module in the right folder, or any importable module.
 
-    MODELS = Place("escada.models", "model kind", offers=("Config", "Model"), where="model.kind")
+    OFFERS = ("Config", "Model")
+    MODELS = ExtensionPoint("escada.models", "model kind", offers=OFFERS, where="model.kind")
     MODELS.load("transformer")      # escada/models/transformer.py
     MODELS.load("my_models.bigram") # beside the spec file, or elsewhere on the path
 
@@ -26,7 +27,7 @@ ROOT = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Place:
+class ExtensionPoint:
     """An extension point.
 
     Attributes:

@@ -33,8 +33,8 @@ MOVED = {
     "evaluation.kneser_ney": "models.ngrams.kneser_ney",
     "evaluation.lexicon": "evaluation.portuguese.lexicon",
     "evaluation.measurement": "evaluation.tasks.documents",
-    "evaluation.baselines.ngram_counts": "models.ngrams.levels",
-    "evaluation.ngram": "models.ngrams.levels",
+    "evaluation.baselines.ngram_counts": "models.ngrams.counting",
+    "evaluation.ngram": "models.ngrams.counting",
     "evaluation.portuguese.cloze": "evaluation.tasks.cloze",
     "evaluation.portuguese.continuations": "evaluation.continuations",
     "evaluation.portuguese.pairs": "evaluation.tasks.minimal_pairs",
@@ -50,6 +50,17 @@ MOVED = {
     "training.objective": "training.step",
     "training.start": "training.run",
     "training.validation": "training.loop",
+    "cost.devices": "cost.gpus",
+    "cost.memory": "cost.peak_memory",
+    "cost.peak": "cost.peak_flops",
+    "guardrails.limits": "guardrails.guardrail",
+    "models.packed": "models.packed_linear",
+    "models.saved": "models.activation_memory",
+    "report.sections.words": "report.sections.shared",
+    "runs.underway": "runs.climb_lock",
+    "sections": "toml_tables",
+    "text.sources.opening": "text.sources.streams",
+    "training.optimizers.several": "training.optimizers.combined",
 }
 _PACKAGE = __name__.rpartition(".")[0]
 

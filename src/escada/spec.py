@@ -24,23 +24,23 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from escada.budget import Budget, BudgetField, Warmup, WarmupField
 from escada.errors import EscadaError, nearest
-from escada.extensions import Place, add_folder
+from escada.extensions import ExtensionPoint, add_folder
 from escada.files import content_hash
-from escada.sections import Section, Table, field_keys, overlay, parse_assignment, validated
+from escada.toml_tables import StrictTable, Table, field_keys, overlay, parse_assignment, validated
 
 SCHEMA_VERSION = 1
 FULL = "full"
 """The preset of a spec file without overrides."""
 
 
-class Bilingual(Section):
+class Bilingual(StrictTable):
     """A sentence for the report in both of its languages."""
 
     en: str
     pt: str
 
 
-class About(Section):
+class About(StrictTable):
     """What a rung is for. Not part of the hash."""
 
     title: Bilingual
@@ -53,13 +53,13 @@ class About(Section):
     """Further rungs to compare with, such as an earlier best."""
 
 
-class TextSpec(Section):
+class TextSpec(StrictTable):
     """How documents are cleaned."""
 
     profile: Literal["reference", "roadmap"] = "reference"
 
 
-class TokenizerSpec(Section):
+class TokenizerSpec(StrictTable):
     """How text becomes ids."""
 
     kind: str
@@ -72,7 +72,7 @@ class TokenizerSpec(Section):
     """`bpe`, `unigram`: share of training characters with their own piece; others become bytes."""
 
 
-class ModelConfig(Section):
+class ModelConfig(StrictTable):
     """Base class of `[model]` tables, extended by each model's module."""
 
     kind: str
@@ -90,7 +90,7 @@ def _compile(value: object) -> object:
 CompileField = Annotated[Literal["auto"] | bool, BeforeValidator(_compile)]
 
 
-class Rates(Section):
+class Rates(StrictTable):
     """Initial learning rates by role (`escada.models.roles`); None: `train.learning_rate`."""
 
     matrices: float | None = Field(default=None, gt=0)
@@ -100,7 +100,7 @@ class Rates(Section):
     vectors: float | None = Field(default=None, gt=0)
 
 
-class TrainSpec(Section):
+class TrainSpec(StrictTable):
     """How the weights are trained."""
 
     budget: BudgetField
@@ -156,7 +156,7 @@ LATER_KEYS = ("compile", "rates", "orthogonal_steps", "decay")
 """Keys of `[train]` added after the first runs."""
 
 
-class EvaluationSpec(Section):
+class EvaluationSpec(StrictTable):
     """How the ruler reads documents."""
 
     context_tokens: int | None = Field(default=None, ge=2, le=2**20)
@@ -167,7 +167,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=
 """Name of a rung or a preset; part of a run folder's name."""
 
 
-class Spec(Section):
+class Spec(StrictTable):
     """A resolved rung."""
 
     schema_version: Literal[1] = 1
@@ -207,25 +207,25 @@ class Spec(Section):
         return self.model_copy(update={"train": self.train.model_copy(update={"budget": budget})})
 
 
-MODELS = Place(
+MODELS = ExtensionPoint(
     "escada.models",
     "model kind",
     offers=("Config", "Model"),
     where="model.kind",
     page="docs/adding-a-rung.md",
 )
-OPTIMIZERS = Place(
+OPTIMIZERS = ExtensionPoint(
     "escada.training.optimizers", "optimizer", offers=("build",), where="train.optimizer"
 )
-SCHEDULES = Place(
+SCHEDULES = ExtensionPoint(
     "escada.training.schedules", "schedule", offers=("factor",), where="train.schedule"
 )
-TOKENIZERS = Place(
+TOKENIZERS = ExtensionPoint(
     "escada.text.tokenizers", "tokenizer", offers=("train", "load"), where="tokenizer.kind"
 )
 
 
-def chosen(spec: Spec) -> list[tuple[Place, str]]:
+def chosen(spec: Spec) -> list[tuple[ExtensionPoint, str]]:
     """The modules named by a spec, whose code affects the weights."""
     return [
         (MODELS, spec.model.kind),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from escada.cli.shared import completion
-from escada.cost.devices import device
+from escada.cost.gpus import device
 from escada.spec import rung_names
 
 BIN = Path(sys.executable).parent

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from escada.cost.devices import device, device_of, known_devices
+from escada.cost.gpus import device, device_of, known_devices
 from escada.errors import EscadaError
 
 GIB = 2**30

@@ -5,8 +5,8 @@ import types
 
 import pytest
 
-from escada.cost.devices import device
 from escada.cost.energy import WATTS_PER_THREAD, EnergyMeter, Watts, nvml_counter, rapl_counters
+from escada.cost.gpus import device
 from escada.cost.hardware import Hardware
 from escada.cost.money import CostSettings
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from escada.cost.footprint import footprint, largest_micro_batch, to_table
+from escada.models.activation_memory import Setting
 from escada.models.contract import build_model
-from escada.models.saved import Setting
 from escada.spec import load_spec, rung_names
 
 CPU, GPU = Setting("bf16", "cpu"), Setting("bf16", "cuda")
@@ -76,9 +76,9 @@ STEPS = """
 import sys, torch
 from safetensors.torch import save
 from escada.cost.footprint import footprint
-from escada.cost.memory import peak_resident_bytes
+from escada.cost.peak_memory import peak_resident_bytes
 from escada.models.contract import build_model
-from escada.models.saved import Setting
+from escada.models.activation_memory import Setting
 from escada.spec import load_spec
 from escada.training.optimizers import build_optimizer
 

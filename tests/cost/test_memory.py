@@ -5,9 +5,9 @@ import sys
 
 import numpy as np
 
-from escada.cost.memory import peak_resident_bytes
+from escada.cost.peak_memory import peak_resident_bytes
 
-PRINT_PEAK = "from escada.cost.memory import peak_resident_bytes; print(peak_resident_bytes())"
+PRINT_PEAK = "from escada.cost.peak_memory import peak_resident_bytes; print(peak_resident_bytes())"
 
 
 def test_memory_that_was_touched_counts_and_goes_on_counting():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from escada.cost.devices import device
+from escada.cost.gpus import device
 from escada.cost.money import CostSettings, known_grids, load_prices
 from escada.errors import EscadaError
 

@@ -7,7 +7,7 @@ import torch
 
 from escada.cost import peak as peak_module
 from escada.cost.hardware import Hardware
-from escada.cost.peak import MEASUREMENTS, Peak, cached_peak, measure_peak, measured_peak
+from escada.cost.peak_flops import MEASUREMENTS, Peak, cached_peak, measure_peak, measured_peak
 
 CPU = Hardware("cpu", "a processor", 1, 1, 1, None)
 DEVICE = torch.device("cpu")

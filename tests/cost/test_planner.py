@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from escada.budget import Budget
-from escada.cost.devices import known_devices
+from escada.cost.gpus import known_devices
 from escada.cost.machine import Pace, known_gpu, parse_memory, unknown_gpu
 from escada.cost.money import load_prices
 from escada.cost.planner import make_plan, predicted_cost_of

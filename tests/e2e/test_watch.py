@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from escada.runs.underway import is_under_way
+from escada.runs.climb_lock import is_under_way
 
 pytestmark = pytest.mark.slow
 TINY = (

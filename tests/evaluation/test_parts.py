@@ -8,7 +8,7 @@ import torch
 from escada.budget import Budget
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.evaluation.task import Subject, shown_figures
-from escada.evaluation.tasks.parts import PARTS
+from escada.evaluation.tasks.mixture_parts import PARTS
 from escada.runs.checkpoint import weights_of
 from escada.runs.run import Run
 from escada.spec import Spec, load_spec

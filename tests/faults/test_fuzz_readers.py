@@ -32,7 +32,7 @@ import zstandard
 from escada.errors import EscadaError
 from escada.evaluation.portuguese.question_files import read_cloze, read_pairs
 from escada.text.sources import ReadCounts, RowOptions, open_source
-from escada.text.sources.opening import whole_text
+from escada.text.sources.streams import whole_text
 
 INPUTS = int(os.environ.get("ESCADA_FUZZ_INPUTS", "2000"))
 ALPHABET = "aãçéÃÇ \t\r\u0085\u00a0\u2028\u2029\x0b\x0c\x1c\x00\"'\\,;|{}[]<END>#:1\ufeff😀\ud83d"

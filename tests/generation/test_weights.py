@@ -10,7 +10,7 @@ from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.generation.weights import with_weights
 from escada.models import transformer
-from escada.models.packed import Int8Linear, PackedLinear, PackedNorm, onednn_packs
+from escada.models.packed_linear import Int8Linear, PackedLinear, PackedNorm, onednn_packs
 from escada.text.tokenizers.bytes import ByteTokenizer
 
 BYTES = ByteTokenizer()

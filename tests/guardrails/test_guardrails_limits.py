@@ -9,13 +9,13 @@ import pytest
 from escada.errors import EscadaError
 from escada.guardrails import controls
 from escada.guardrails.copying import Copy, longest_copies
+from escada.guardrails.guardrail import ORIGIN, calibrate, guardrails
 from escada.guardrails.language import languages
 from escada.guardrails.likelihood import Likelihood
-from escada.guardrails.limits import ORIGIN, calibrate, guardrails
 from escada.guardrails.measures import TextMeasures
 from escada.guardrails.repetition import Repetition
 from escada.guardrails.texts import SampleText
-from escada.guardrails.verdicts import judge, with_roadmap_limits
+from escada.guardrails.verdicts import apply_guardrails, with_roadmap_limits
 from escada.text.documents import Document
 
 N = 10
@@ -70,7 +70,7 @@ CONTROLS = {
 
 
 def result(samples, calibration=CONTROLS, checked=CONTROLS, kind="bpe"):
-    return judge({}, samples, calibration, checked, kind=kind, set_texts=N)
+    return apply_guardrails({}, samples, calibration, checked, kind=kind, set_texts=N)
 
 
 def judged(samples, calibration=CONTROLS, checked=CONTROLS, kind="bpe"):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from escada.models.ngrams.counting import NOT_SEEN
 from escada.models.ngrams.document import NO_TOKEN, before_each, successors
-from escada.models.ngrams.levels import NOT_SEEN
 
 V, BOS, LENGTHS = 6, 0, 3
 

@@ -5,9 +5,9 @@ import pytest
 
 from escada.models.ngrams import kneser_ney
 from escada.models.ngrams import left_out as left_out_module
-from escada.models.ngrams.kneser_ney import BOS_PROBABILITY, Table, ngram_rows, single_tokens
-from escada.models.ngrams.left_out import left_out
-from escada.models.ngrams.levels import NOT_SEEN, count_ngrams
+from escada.models.ngrams.counting import NOT_SEEN, count_ngrams
+from escada.models.ngrams.kneser_ney import BOS_PROBABILITY, NgramTable, ngram_rows, single_tokens
+from escada.models.ngrams.leave_group_out import left_out
 
 V, BOS, EOS, K = 7, 0, 1, 4
 
@@ -33,7 +33,7 @@ def from_others(ids_T, groups_T, group):
     found = [p]
     totals, rests = [], []
     for length in range(2, K + 1):
-        table = Table.of(levels, length, longest=length == K)
+        table = NgramTable.of(levels, length, longest=length == K)
         contexts = np.concatenate([[NOT_SEEN], rows[length - 2][:-1]])
         contexts[own_N == BOS] = NOT_SEEN
         p = table.interpolate(p, contexts, rows[length - 1])

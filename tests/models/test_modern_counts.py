@@ -10,9 +10,9 @@ import torch
 from escada.errors import EscadaError
 from escada.models import modern_counts
 from escada.models.contract import build_model
-from escada.models.ngrams import kneser_ney, left_out
+from escada.models.ngrams import kneser_ney, leave_group_out
+from escada.models.ngrams.counting import count_ngrams
 from escada.models.ngrams.kneser_ney import KneserNey
-from escada.models.ngrams.levels import count_ngrams
 from escada.runs.checkpoint import load_weights, weights_of
 
 V, BOS, EOS, K = 11, 0, 1, 4
@@ -101,7 +101,7 @@ def test_the_first_gate_is_that_of_single_tokens(model, text, ids_BT):
 def test_training_charges_a_window_as_if_its_group_had_not_been_counted(text, monkeypatch):
     ids_N, groups_N = text
     fixed = np.array([0.0, 0.5, 0.9, 1.3])  # the one thing that stays that of the whole text
-    for module in (kneser_ney, left_out):
+    for module in (kneser_ney, leave_group_out):
         monkeypatch.setattr(module, "discounts", lambda counts_E: fixed)
     others = groups_N != 2
     whole = new_model(text, network_share=0)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from escada.models.packed import (
+from escada.models.packed_linear import (
     Int8Linear,
     PackedLinear,
     PackedNorm,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from escada.models.activation_memory import Setting, count_saved_bytes, counted
 from escada.models.contract import LanguageModel, build_model
-from escada.models.saved import Setting, count_saved_bytes, counted
 from escada.spec import load_spec, rung_names
 
 VOCABULARY = 150

@@ -6,7 +6,7 @@ from escada.errors import EscadaError
 from escada.report.i18n import Language
 from escada.report.live import live_ladder, progress, watch
 from escada.report.progress import Progress
-from escada.runs.underway import Planned, is_under_way, read_plan, under_way
+from escada.runs.climb_lock import Planned, is_under_way, read_plan, under_way
 
 PLAN = [Planned("v4", 0, "4" * 64), Planned("v5", 0, "9" * 64)]
 

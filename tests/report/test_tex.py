@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escada.report.tables import Cell, Column, Row, Source, Table
+from escada.report.tables import Cell, Column, Provenance, Row, Table
 from escada.report.writers.tex import comment, table_tex, tex
 
 
@@ -60,7 +60,7 @@ def table(rows, columns=2):
 
 
 def test_each_row_stands_under_its_run_and_its_exact_values():
-    source = Source("2026-v1", "a" * 64, "b" * 64)
+    source = Provenance("2026-v1", "a" * 64, "b" * 64)
     row = Row([Cell("v_1", "v_1"), Cell("2,107", 2.1072033978225013, "strong")], (source,))
     text = table_tex(table([row]), mark="Written by a test")
     assert text.startswith("% Written by a test\n")

@@ -17,7 +17,7 @@ import zstandard
 
 from escada.errors import EscadaError
 from escada.text.sources import ReadCounts, RowOptions, brwac, open_source
-from escada.text.sources.opening import whole_text
+from escada.text.sources.streams import whole_text
 
 ROWS = b'{"text": "um"}\n{"text": "dois \xc3\xa9"}\n'
 

@@ -11,7 +11,7 @@ from escada.terminal import echo, echo_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from escada.models.saved import Setting
+    from escada.models.activation_memory import Setting
 
 
 def doctor(json: options.Json = False) -> None:
@@ -21,7 +21,7 @@ def doctor(json: options.Json = False) -> None:
 
     import torch
 
-    from escada.models.saved import setting_of
+    from escada.models.activation_memory import setting_of
     from escada.runs.device import resolve_device
     from escada.runs.environment import environment
     from escada.text.corpus import default_corpus_path

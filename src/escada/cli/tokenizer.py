@@ -163,7 +163,7 @@ def _read(text: str | None, file: Path | None) -> str:
 
     try:
         if file is not None:
-            from escada.text.sources.opening import whole_text
+            from escada.text.sources.streams import whole_text
 
             return whole_text(file)
         given = sys.stdin.buffer.read().decode("utf-8") if text is None else text

@@ -143,8 +143,8 @@ def _say_interrupted(run: Path) -> None:
 
 def _say_finished(run: Run) -> None:
     """The score of a training, whether it kept to its time, and what to do next."""
+    from escada.runs.climb_lock import is_under_way
     from escada.runs.time_budget import budget_seconds, time_warning
-    from escada.runs.underway import is_under_way
 
     record = run.record
     given = budget_seconds(run.spec, record)

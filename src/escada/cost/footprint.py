@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+from escada.models.activation_memory import FP32_BYTES, SavedBytes, Setting
 from escada.models.contract import LanguageModel
 from escada.models.roles import parameter_roles
-from escada.models.saved import FP32_BYTES, SavedBytes, Setting
 from escada.spec import OPTIMIZERS, TrainSpec
 
 ADAM_MOMENTS = 2

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from escada.choices import DeviceKind
-from escada.cost.devices import Device, device_of
+from escada.cost.gpus import Gpu, device_of
 from escada.runs.environment import cpu_name
 
 
@@ -33,7 +33,7 @@ class Hardware:
     count: int
     here: int
     threads: int
-    device: Device | None
+    device: Gpu | None
     uuids: tuple[str, ...] = ()
     processes: int = 1
 

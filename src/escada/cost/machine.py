@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from escada.cost.devices import Device, Precision, device
+from escada.cost.gpus import Gpu, Precision, device
 from escada.errors import EscadaError
-from escada.models.saved import Setting
+from escada.models.activation_memory import Setting
 from escada.spec import MODELS, Spec
 
 WIDTH = 768
@@ -87,7 +87,7 @@ class Machine:
     title: str
     setting: Setting
     memory_bytes: int | None
-    gpu: Device | None = None
+    gpu: Gpu | None = None
     watts: float | None = None
     watts_basis: str = "not known"
     pace: Pace | None = None
@@ -139,7 +139,7 @@ def known_gpu(name: str, spec: Spec, *, watts: float | None = None) -> Machine:
     )
 
 
-def assumed_efficiency(gpu: Device, spec: Spec) -> float:
+def assumed_efficiency(gpu: Gpu, spec: Spec) -> float:
     """The share of its peak that the GPU is assumed to reach with this rung."""
     stated: float | None = getattr(MODELS.load(spec.model.kind), "PLANNED_EFFICIENCY", None)
     if stated is not None:

@@ -23,8 +23,8 @@ from pydantic import BaseModel, ValidationError
 
 from escada.cost.energy import EnergyMeter, Part
 from escada.cost.hardware import RecordedHardware, hardware
-from escada.cost.memory import peak_resident_bytes
 from escada.cost.money import load_prices
+from escada.cost.peak_memory import peak_resident_bytes
 from escada.errors import EscadaError
 from escada.files import read_json, write_json
 from escada.runs.checkpoint import checkpoint_path, has_checkpoint

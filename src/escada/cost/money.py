@@ -23,15 +23,15 @@ from typing import Any, Literal
 from platformdirs import user_config_path
 from pydantic import Field
 
-from escada.cost.devices import Device, Ownership
+from escada.cost.gpus import Gpu, Ownership
 from escada.errors import EscadaError, nearest
 from escada.files import disk_errors, read_toml
-from escada.sections import Section, Table, field_keys, parse_assignment, validated
+from escada.toml_tables import StrictTable, Table, field_keys, parse_assignment, validated
 
 DEFAULT_GRID = "brazil"
 
 
-class CostSettings(Section):
+class CostSettings(StrictTable):
     """User settings, the keys of `cost.toml`. Absent ones have a default."""
 
     ownership: Ownership | None = None
@@ -86,7 +86,7 @@ class Prices:
     grid_g_per_kwh: Figure
     settings: CostSettings
 
-    def ownership_of(self, device: Device | None) -> Ownership:
+    def ownership_of(self, device: Gpu | None) -> Ownership:
         """Whether a device is rented: as set by the user, else as is usual (a CPU is owned)."""
         if self.settings.ownership is not None:
             return self.settings.ownership
@@ -94,7 +94,7 @@ class Prices:
             return "rented"
         return device.usual if device else "owned"
 
-    def rent_usd_per_hour(self, device: Device | None) -> Figure | None:
+    def rent_usd_per_hour(self, device: Gpu | None) -> Figure | None:
         """Price per hour of one device; None if neither the user nor the table gives one."""
         if self.settings.rent_usd_per_hour is not None:
             return Figure(self.settings.rent_usd_per_hour, "the user")
@@ -103,7 +103,7 @@ class Prices:
         return Figure(device.rent.usd_per_hour, device.rent.source, device.rent.date)
 
     def bill(
-        self, *, hours: float, kwh: float | None, device: Device | None, devices: int = 1
+        self, *, hours: float, kwh: float | None, device: Gpu | None, devices: int = 1
     ) -> Bill:
         """Compute the cost of a training.
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from escada.cost.devices import Precision, known_devices
 from escada.cost.energy import Part
+from escada.cost.gpus import Precision, known_devices
 from escada.cost.hardware import RecordedHardware
 from escada.cost.meter import SCHEMA_VERSION, Meter, Session, with_present_names
 from escada.cost.money import Bill, Prices
-from escada.cost.peak import Peak, cached_peak, measured_peak
+from escada.cost.peak_flops import Peak, cached_peak, measured_peak
 from escada.cost.tokens import count_tokens
 from escada.errors import EscadaError
 from escada.files import read_json, write_json

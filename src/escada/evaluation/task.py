@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from escada.code_hash import code_hash
 from escada.errors import EscadaError
-from escada.extensions import Place
+from escada.extensions import ExtensionPoint
 from escada.files import content_hash, read_json, write_json
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which, checkpoint_path
@@ -45,7 +45,7 @@ MAKES_DOCUMENTS = tuple(
     for name in ("corpus", "sources", "reading", "dedup", "splitting", "decontamination", "tables")
 )
 """Code that only decides the documents; the hash of the documents covers it."""
-PLACE = Place("escada.evaluation.tasks", "task", offers=("TASKS",), where="--task")
+PLACE = ExtensionPoint("escada.evaluation.tasks", "task", offers=("TASKS",), where="--task")
 ELSEWHERE = ("escada.guardrails.task",)
 """Modules outside `evaluation/tasks/` that also offer tasks."""
 

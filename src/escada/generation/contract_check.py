@@ -29,8 +29,8 @@ from torch.nn import functional
 from escada.errors import EscadaError
 from escada.generation.inference import exact_inference
 from escada.generation.weights import with_weights
+from escada.models.activation_memory import Setting, setting_of
 from escada.models.contract import DecodingState, LanguageModel, build_model
-from escada.models.saved import Setting, setting_of
 from escada.runs.device import memory_errors
 from escada.spec import MODELS, ModelConfig
 

@@ -3,8 +3,8 @@
     decoding = with_weights(model, "int8")
 
 returns a model of the same kind whose linear layers are packed for products of few rows
-(`escada.models.packed`); other tensors are shared with the original. `fp32` is exact; `bf16` and
-`int8` change the figures a little: docs/generation.md has the loss in bits per byte,
+(`escada.models.packed_linear`); other tensors are shared with the original. `fp32` is exact; `bf16`
+and `int8` change the figures a little: docs/generation.md has the loss in bits per byte,
 `benchmarks/generation.py --run` measures it for a run. There are no fallbacks: a format that a
 device lacks is an error.
 """
@@ -21,7 +21,7 @@ from escada.choices import WEIGHTS
 from escada.errors import EscadaError, nearest
 from escada.models.contract import LanguageModel
 from escada.models.layers import RecurrentLayer
-from escada.models.packed import Int8Linear, PackedLinear, PackedNorm, onednn_packs
+from escada.models.packed_linear import Int8Linear, PackedLinear, PackedNorm, onednn_packs
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.bfloat16}
 

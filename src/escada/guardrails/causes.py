@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from escada.guardrails.evidence import ENOUGH
+from escada.guardrails.guardrail import TOO_LITTLE
 from escada.guardrails.language import PORTUGUESE
-from escada.guardrails.limits import TOO_LITTLE
 from escada.guardrails.results import CauseFound, GuardrailsResult
 
 MOJIBAKE_SHARE = 0.2

@@ -19,7 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from escada.guardrails.limits import (
+from escada.guardrails.guardrail import (
     ORIGIN,
     Guardrail,
     applies,

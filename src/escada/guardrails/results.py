@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from escada.evaluation.task import Figure, Interval, Result
-from escada.guardrails.limits import Direction, Edge
+from escada.guardrails.guardrail import Direction, Edge
 from escada.runs.checkpoint import Which
 
 SCHEMA_VERSION = 1

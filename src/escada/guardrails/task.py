@@ -17,7 +17,7 @@ from escada.evaluation.task import MEASURES, Subject, Task, complete
 from escada.evaluation.tasks.documents import TEST
 from escada.evaluation.tasks.samples import SAMPLES
 from escada.guardrails import controls
-from escada.guardrails.limits import ADDED, Guardrail, guardrails
+from escada.guardrails.guardrail import ADDED, Guardrail, guardrails
 from escada.guardrails.measures import measure
 from escada.guardrails.results import SCHEMA_VERSION, GuardrailsResult, JudgedSamples
 from escada.guardrails.texts import (
@@ -26,7 +26,7 @@ from escada.guardrails.texts import (
     read_samples,
     stored_bits_per_token,
 )
-from escada.guardrails.verdicts import judge
+from escada.guardrails.verdicts import apply_guardrails
 from escada.runs.checkpoint import Which
 
 NAME = "guardrails"
@@ -156,7 +156,7 @@ def guard_samples(
         "held_out_bits_per_token": held_out,
         "stored_bits_per_token": stored_bits_per_token(samples.continuations),
     }
-    return judge(
+    return apply_guardrails(
         about,
         of_samples,
         dict(zip(calibration, of_controls, strict=False)),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from escada.guardrails.causes import name_causes
 from escada.guardrails.evidence import evidence
-from escada.guardrails.limits import ORIGIN, Guardrail, applies, calibrate, guardrails
+from escada.guardrails.guardrail import ORIGIN, Guardrail, applies, calibrate, guardrails
 from escada.guardrails.measures import TextMeasures
 from escada.guardrails.results import ControlFound, GuardrailFound, GuardrailsResult, in_words
 
@@ -21,7 +21,7 @@ ROADMAP_LIMITS = {"byte_fallback_ratio": 0.03, "short_piece_ratio": 0.12}
 """The roadmap's limits for samples, whatever the tokenizer."""
 
 
-def judge(
+def apply_guardrails(
     about: Mapping[str, object],
     samples: Texts,
     calibration: Mapping[str, Texts],
@@ -104,7 +104,7 @@ def _settle(one: GuardrailFound, controls: Controls) -> None:
         one.verdict = "invalid"
     elif one.value is None:
         one.verdict = "not applicable"
-        one.reason = "nothing in the samples is long enough to judge"
+        one.reason = "nothing in the samples is long enough to apply_guardrails"
     else:
         one.verdict = one.judge(one.value) or "not applicable"
 
@@ -115,7 +115,7 @@ def _contradiction(one: GuardrailFound, controls: Controls) -> str | None:
     if edge is not None and edge.value is None:
         worst, best = edge.worst_that_must_pass, edge.best_that_must_fail
         if worst is None or best is None:
-            return "the controls hold nothing that is long enough to judge"
+            return "the controls hold nothing that is long enough to apply_guardrails"
         return (
             f"sets that must pass ({one.must_pass}) reach {worst:.3g}, sets that must fail "
             f"({edge.nearest}) {best:.3g}: this figure does not tell them apart"

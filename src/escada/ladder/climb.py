@@ -26,13 +26,13 @@ from escada.evaluation.task import Task
 from escada.files import make_directory, read_json, write_json
 from escada.ladder.baseline_comparison import compare_with_baselines, keep_best_baseline
 from escada.ladder.comparison import compare_recipes, group, ladder_pairs
-from escada.ladder.row import review, rung_row, step_of
+from escada.ladder.row import measure_run, rung_row, step_of
 from escada.report.schema import CorpusSummary, Ladder, RungRow
 from escada.report.writers.card import write_card
+from escada.runs.climb_lock import Planned, read_plan, under_way
 from escada.runs.device import resolve_device
 from escada.runs.environment import environment
 from escada.runs.run import Run, find_runs, run_key
-from escada.runs.underway import Planned, read_plan, under_way
 from escada.signals import ask_to_stop, start_apart
 from escada.spec import Spec, load_spec
 from escada.text.corpus import Corpus
@@ -106,7 +106,7 @@ def _climb(plan: Plan, specs: Mapping[str, Spec], say: Callable[[str], None]) ->
     for seed in plan.seeds:
         for rung, spec in specs.items():
             run = _trained(plan, rung, spec, seed, say)
-            measured = review(run, plan.corpus, say, device=plan.device, also=plan.tasks)
+            measured = measure_run(run, plan.corpus, say, device=plan.device, also=plan.tasks)
             runs.append(run)
             rows.append(rung_row(run, plan.corpus, plan.out, plan.tasks))
             is_last = len(runs) == len(plan.seeds) * len(specs)

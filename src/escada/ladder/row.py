@@ -1,6 +1,6 @@
 """Evaluate a finished run of a climb, and summarise it in a row of ladder.json.
 
-review(run, corpus, say)               # evaluates what is missing
+measure_run(run, corpus, say)               # evaluates what is missing
 row = rung_row(run, corpus, out)       # reads the results
 """
 
@@ -19,7 +19,7 @@ from escada.runs.time_budget import budget_seconds
 from escada.text.corpus import Corpus
 
 
-def review(
+def measure_run(
     run: Run,
     corpus: Corpus,
     say: Callable[[str], None],
@@ -47,7 +47,7 @@ def rung_row(run: Run, corpus: Corpus, out: Path, also: Sequence[Task[Any]] = ()
     """The row of a reviewed run, from its folder; `beats_previous` is filled in later.
 
     Args:
-        run: after `review`.
+        run: after `measure_run`.
         corpus: the one it was trained on.
         out: the climb's folder; the run's path is relative to it.
         also: additional tasks; their figures go into `tasks`, by task name.

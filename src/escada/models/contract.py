@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from escada.errors import EscadaError
-from escada.models.saved import SavedBytes, Setting, counted
+from escada.models.activation_memory import SavedBytes, Setting, counted
 from escada.spec import MODELS, ModelConfig
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from escada.models.dropout import Dropout, drop, thinned
-from escada.models.packed import PackedProduct
+from escada.models.packed_linear import PackedProduct
 
 CellKind = Literal["lstm", "gru"]
 GATES: dict[CellKind, int] = {"lstm": 4, "gru": 3}

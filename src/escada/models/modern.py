@@ -28,9 +28,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from escada.models.activation_memory import FP32_BYTES, SavedBytes, Setting, linear_weights
 from escada.models.contract import DecodingState, LanguageModel
 from escada.models.fused import convolution, gated_recurrence, rms, squared_relu
-from escada.models.saved import FP32_BYTES, SavedBytes, Setting, linear_weights
 from escada.spec import ModelConfig
 
 FIRST_BIASES = (-1.0, 3.0)

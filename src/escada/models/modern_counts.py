@@ -33,13 +33,13 @@ from torch.nn import functional
 
 from escada.errors import EscadaError
 from escada.models import modern
+from escada.models.activation_memory import SavedBytes, Setting
 from escada.models.contract import DecodingState, LanguageModel, ReadsTrainingText
 from escada.models.ngrams import document
+from escada.models.ngrams.counting import NOT_SEEN, Integers, Level, count_ngrams
 from escada.models.ngrams.document import NO_TOKEN, Successors
-from escada.models.ngrams.kneser_ney import KneserNey, Table, single_tokens
-from escada.models.ngrams.left_out import left_out
-from escada.models.ngrams.levels import NOT_SEEN, Integers, Level, count_ngrams
-from escada.models.saved import SavedBytes, Setting
+from escada.models.ngrams.kneser_ney import KneserNey, NgramTable, single_tokens
+from escada.models.ngrams.leave_group_out import left_out
 
 LOG_TOTAL_SCALE = 1 / 3
 """Scale of log(1 + count) as a gate input, to match the other inputs."""
@@ -105,7 +105,7 @@ class Counts(nn.Module):
     """The n-grams of one length, as saved with the weights.
 
     Attributes:
-        keys_E: see `escada.models.ngrams.levels`.
+        keys_E: see `escada.models.ngrams.counting`.
         counts_E: int32, adjusted for Kneser-Ney.
     """
 
@@ -136,7 +136,7 @@ class CountTable:
     @classmethod
     def of(cls, levels: Sequence[Level], length: int, device: torch.device) -> Self:
         """Build the table of the n-grams of a length, at least 2."""
-        table = Table.of(levels, length, longest=True)
+        table = NgramTable.of(levels, length, longest=True)
         return cls(
             torch.from_numpy(table.tokens_E).to(device, torch.int64),
             torch.from_numpy(table.probabilities_E).to(device, torch.float32),

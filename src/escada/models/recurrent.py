@@ -22,10 +22,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from escada.models.activation_memory import FP32_BYTES, SavedBytes, Setting, linear_weights
 from escada.models.contract import DecodingState, LanguageModel
 from escada.models.dropout import Dropout
 from escada.models.layers import GATES, CellKind, RecurrentLayer
-from escada.models.saved import FP32_BYTES, SavedBytes, Setting, linear_weights
 from escada.spec import ModelConfig
 
 EXPORTS = ("transformers", "onnx")

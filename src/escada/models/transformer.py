@@ -24,6 +24,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from escada.models.activation_memory import FP32_BYTES, SavedBytes, Setting, linear_weights
 from escada.models.contract import DecodingState, LanguageModel
 from escada.models.dropout import Dropout
 from escada.models.layers import (
@@ -32,8 +33,7 @@ from escada.models.layers import (
     FeedForward,
     sinusoidal_positions,
 )
-from escada.models.packed import bf16_attention_pays
-from escada.models.saved import FP32_BYTES, SavedBytes, Setting, linear_weights
+from escada.models.packed_linear import bf16_attention_pays
 from escada.spec import ModelConfig
 
 EXPORTS = ("transformers", "gguf", "onnx")

@@ -25,7 +25,7 @@ from escada.report.i18n import Language
 from escada.report.progress import Progress
 from escada.report.schema import Ladder
 from escada.report.writers.html import Live, write_report
-from escada.runs.underway import Planned, is_under_way, read_plan
+from escada.runs.climb_lock import Planned, is_under_way, read_plan
 
 _WATCHED = (
     *(LADDER_FILE, "climb.json", "*/record.json", "*/metrics.jsonl", "*/cost.json"),

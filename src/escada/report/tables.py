@@ -81,7 +81,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Provenance:
     """The run that figures come from."""
 
     run: str
@@ -89,7 +89,7 @@ class Source:
     spec_hash: str | None
 
     @classmethod
-    def of(cls, rung: RungRow) -> Source:
+    def of(cls, rung: RungRow) -> Provenance:
         """The source of a rung's row."""
         return cls(rung.run, rung.key, rung.spec_hash)
 
@@ -109,7 +109,7 @@ class Row:
     """
 
     cells: Sequence[Cell]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[Provenance, ...] = ()
     control: bool = False
     tone: str = ""
 
@@ -188,7 +188,7 @@ def cells_of(filled: Sequence[Filled[_Item]], item: _Item) -> list[Cell]:
 
 def rung_rows(filled: Sequence[Filled[RungRow]], rungs: Iterable[RungRow]) -> list[Row]:
     """A row for each rung, with its run as the source."""
-    return [Row(cells_of(filled, rung), (Source.of(rung),)) for rung in rungs]
+    return [Row(cells_of(filled, rung), (Provenance.of(rung),)) for rung in rungs]
 
 
 def figure(key: str, heading: str, write: Callable[[float | None], str]) -> Filled[Any]:

@@ -39,13 +39,13 @@ from escada.spec import MODELS, Spec, chosen, parse_spec
 from escada.text.tokenizers import Tokenizer, load_tokenizer
 
 DECIDES_WEIGHTS = (
-    *("escada.spec", "escada.sections", "escada.budget", "escada.models", "escada.training"),
+    *("escada.spec", "escada.toml_tables", "escada.budget", "escada.models", "escada.training"),
     *("escada.text.tokenizers", "escada.text.token_cache", "escada.text.shards"),
     *("escada.text.batches", "escada.text.permutation"),
 )
 ONLY_TELLS = (
     *(f"escada.training.{name}" for name in ("launch", "memory", "metrics", "plan")),
-    "escada.models.packed",
+    "escada.models.packed_linear",
 )
 """Modules of these that change no weight: logging, planning, or decoding only."""
 

@@ -236,7 +236,7 @@ class LadderLimits(BaseModel):
     stop: int = STOP_STRINGS
 
 
-class Ladder(BaseModel):
+class LadderResponse(BaseModel):
     """GET /escada/ladder."""
 
     schema_version: Literal[1] = 1

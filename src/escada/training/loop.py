@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from escada.cost.flops import targets_per_step, training_flops_per_step
-from escada.cost.memory import peak_memory_bytes
+from escada.cost.peak_memory import peak_memory_bytes
 from escada.cost.sheet import TrainingTotals
 from escada.errors import EscadaError
 from escada.evaluation.ruler import bits_per_byte, score_documents

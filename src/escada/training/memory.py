@@ -15,8 +15,8 @@ import torch
 
 from escada.cost.footprint import largest_micro_batch, with_large_kept
 from escada.errors import EscadaError
+from escada.models.activation_memory import Setting, setting_of
 from escada.models.contract import LanguageModel, build_model
-from escada.models.saved import Setting, setting_of
 from escada.runs.device import memory_errors
 from escada.runs.record import MicroBatchChoice
 from escada.spec import Spec

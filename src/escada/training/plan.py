@@ -26,8 +26,8 @@ from escada.cost.planner import (
     predicted_cost_of,
 )
 from escada.cost.tokens import TrainingText, training_text
+from escada.models.activation_memory import setting_of
 from escada.models.contract import LanguageModel, build_model
-from escada.models.saved import setting_of
 from escada.runs.device import memory_errors, synchronize
 from escada.runs.record import PredictedCost
 from escada.spec import Spec

@@ -15,7 +15,7 @@ from typing import Literal
 
 import torch
 
-from escada.cost.peak import product_seconds
+from escada.cost.peak_flops import product_seconds
 from escada.errors import EscadaError
 
 Precision = Literal["fp32", "bf16", "fp16"]

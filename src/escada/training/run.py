@@ -25,8 +25,8 @@ from escada.errors import EscadaError
 from escada.evaluation.sampling import document_sample
 from escada.files import exclusive
 from escada.generation.contract_check import check_contract
+from escada.models.activation_memory import setting_of
 from escada.models.contract import ReadsTrainingText
-from escada.models.saved import setting_of
 from escada.runs.corpus import corpus_of
 from escada.runs.device import memory_errors
 from escada.runs.layout import Layout, read_whole

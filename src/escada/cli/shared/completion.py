@@ -44,7 +44,7 @@ def presets(incomplete: str) -> list[str]:
 
 def gpus(incomplete: str) -> list[str]:
     """The GPUs that a plan can name."""
-    file = resources.files("escada.cost").joinpath("devices.toml")
+    file = resources.files("escada.cost").joinpath("gpus.toml")
     table = tomllib.loads(file.read_text("utf-8"))
     return _beginning((name for name, row in table.items() if "memory_mib" in row), incomplete)
 

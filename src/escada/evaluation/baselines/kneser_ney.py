@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from escada.models.ngrams.kneser_ney import KneserNey, Table, ngram_rows, single_tokens
-from escada.models.ngrams.levels import NOT_SEEN, Integers, Level, count_ngrams
+from escada.models.ngrams.counting import NOT_SEEN, Integers, Level, count_ngrams
+from escada.models.ngrams.kneser_ney import KneserNey, NgramTable, ngram_rows, single_tokens
 from escada.text.tokenizers import Tokenizer
 
 SHORTEST_ORDER, LONGEST_ORDER = 3, 20
@@ -70,11 +70,15 @@ def order_figures(
     for length, (longer_T,) in enumerate(lengths, start=2):
         contexts_T = np.concatenate([[NOT_SEEN], rows_T[:-1]])
         if length in orders:
-            top_T = Table.of(levels, length, longest=True).interpolate(p_T, contexts_T, longer_T)
+            top_T = NgramTable.of(levels, length, longest=True).interpolate(
+                p_T, contexts_T, longer_T
+            )
             bits = -float(np.log(top_T[targets_T]).sum()) / math.log(2)
             figures[length] = (bits + unknown * tokenizer.unknown_bits) / n_bytes
         if length < longest:
-            p_T = Table.of(levels, length, longest=False).interpolate(p_T, contexts_T, longer_T)
+            p_T = NgramTable.of(levels, length, longest=False).interpolate(
+                p_T, contexts_T, longer_T
+            )
         rows_T = longer_T
     return figures
 

@@ -20,8 +20,8 @@ from escada.errors import EscadaError
 from escada.evaluation.portuguese.agreement import Pair
 from escada.evaluation.tasks.cloze import ClozeItem
 from escada.text.cleaning import clean_prompt
-from escada.text.sources.opening import printable
 from escada.text.sources.rows import Row, read_rows
+from escada.text.sources.streams import printable
 
 _LAST_WORD = re.compile(r"(?s)(.*\S)\s+[\"'“‘«(\[]*([^\W\d_]+(?:-[^\W\d_]+)*)[\s.,;:!?…\"'”’»)\]]*")
 _SIGNS = " .,;:!?…\"'”“’‘»«"

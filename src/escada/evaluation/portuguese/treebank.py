@@ -24,7 +24,7 @@ Tokens = Sequence[tuple[str, list[Word]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WordSpan:
     """Characters `start:end` of a sentence, and the words that they contain."""
 
     start: int
@@ -49,11 +49,11 @@ class AnnotatedSentence:
     document: str
     group: str
     text: str
-    places: tuple[Place, ...]
+    places: tuple[WordSpan, ...]
     words: tuple[Word, ...]
-    place_of: dict[int, Place]
+    place_of: dict[int, WordSpan]
 
-    def replaced(self, place: Place, form: str) -> str:
+    def replaced(self, place: WordSpan, form: str) -> str:
         """The text with `form` in one place."""
         return self.text[: place.start] + form + self.text[place.end :]
 
@@ -81,9 +81,9 @@ def read_treebank(wheel: Path, source: str) -> Iterator[AnnotatedSentence]:
             )
 
 
-def align(text: str, tokens: Tokens) -> list[Place] | None:
+def align(text: str, tokens: Tokens) -> list[WordSpan] | None:
     """The place of each token in a detokenized text; None unless both match completely."""
-    places: list[Place] = []
+    places: list[WordSpan] = []
     cursor = i = 0
     while i < len(tokens):
         if text[cursor : cursor + 1] == " ":
@@ -99,7 +99,7 @@ def align(text: str, tokens: Tokens) -> list[Place] | None:
     return places if cursor == len(text) else None
 
 
-def _next_place(text: str, start: int, tokens: Tokens, i: int) -> tuple[Place | None, int]:
+def _next_place(text: str, start: int, tokens: Tokens, i: int) -> tuple[WordSpan | None, int]:
     """The place at `start`, and how many tokens it takes: two for a contraction."""
     form, words = tokens[i]
     if i + 1 < len(tokens):
@@ -108,9 +108,9 @@ def _next_place(text: str, start: int, tokens: Tokens, i: int) -> tuple[Place | 
         if joined is not None:
             end = start + len(joined)
             if text[start:end].lower() == joined and not text[end : end + 1].isalnum():
-                return Place(start, end, (*words, *following_words)), 2
+                return WordSpan(start, end, (*words, *following_words)), 2
     if form and text.startswith(form, start):
-        return Place(start, start + len(form), tuple(words)), 1
+        return WordSpan(start, start + len(form), tuple(words)), 1
     return None, 0
 
 
@@ -125,7 +125,7 @@ def feature(word: Word, name: str) -> str | None:
     return features(word.features).get(name)
 
 
-def contracted(place: Place, form: str) -> str | None:
+def contracted(place: WordSpan, form: str) -> str | None:
     """A contraction's form with another determiner, in lower case; None if there is none."""
     if len(place.words) != 2:
         return None

@@ -17,12 +17,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from escada.errors import EscadaError, nearest
-from escada.extensions import Place
+from escada.extensions import ExtensionPoint
 from escada.runs.checkpoint import Which
 from escada.runs.run import Run
 from escada.spec import MODELS
 
-FORMS = Place("escada.export.forms", "form", offers=("export",), where="--to")
+FORMS = ExtensionPoint("escada.export.forms", "form", offers=("export",), where="--to")
 
 
 def export_run(

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from escada.models.ngrams.levels import NOT_SEEN, Integers
+from escada.models.ngrams.counting import NOT_SEEN, Integers
 
 NO_TOKEN = -1
 """The id of positions before the first token."""

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from escada.models.contract import DecodingState, LanguageModel
-from escada.models.ngrams.levels import NOT_SEEN, Integers, Level
+from escada.models.ngrams.counting import NOT_SEEN, Integers, Level
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int32]
@@ -57,7 +57,7 @@ def discounts(counts_E: Counts) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class NgramTable:
     """The n-grams of one length: discounted probabilities, and backoff weights of contexts.
 
     Attributes:
@@ -168,7 +168,7 @@ class KneserNey(LanguageModel):
         self.single_V = nn.Parameter(torch.from_numpy(tokens_V), requires_grad=False)
         self._levels = list(levels[: order - 1])
         self._tables = [
-            Table.of(levels, length, longest=length == order) for length in range(2, order + 1)
+            NgramTable.of(levels, length, longest=length == order) for length in range(2, order + 1)
         ]
 
     def forward(self, ids_BT: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from escada.report.figures.labels import Place, around
+from escada.report.figures.labels import LabelPosition, around
 from escada.report.figures.palette import light
 from escada.report.i18n import Language
 from escada.report.schema import RungRow
@@ -47,10 +47,10 @@ def name_room(names: Sequence[str], width: int) -> float:
     return min(0.4, (16 + 7.2 * max(len(name) for name in names)) / (width - 55))
 
 
-def end_places(x: float, y: float) -> list[Place]:
+def end_places(x: float, y: float) -> list[LabelPosition]:
     """Positions for the label of a line that ends at (x, y): right of it first, then around it."""
     right = [
-        Place((x, y), reach, up)
+        LabelPosition((x, y), reach, up)
         for reach in (8, 20, 34)
         for up in (0, 9, -9, 18, -18, 27, -27, 36, -36)
     ]

@@ -27,7 +27,7 @@ from escada.report.figures.axes import (
     seconds,
     shortened,
 )
-from escada.report.figures.labels import Label, Place, place
+from escada.report.figures.labels import Label, LabelPosition, place
 from escada.report.figures.palette import light, rung_roles
 from escada.report.figures.svg import drawing_style
 from escada.report.i18n import Language
@@ -149,7 +149,7 @@ def draw_lexicon(ladder: Ladder, language: Language, *, width: int = 400) -> Fig
         for i, rung in enumerate(rungs):
             share = rung.lexicon_share or 0.0
             axes.barh(i, share, height=0.58, color=light(roles[rung.name]))
-            beside = [Place((1.0, i), 8, 0)]
+            beside = [LabelPosition((1.0, i), 8, 0)]
             labels.append(Label(language.percent(share), beside, {"fontsize": 10.5}))
         marks = [("human", ladder.human), ("noise", ladder.noise)]
         for key, mark in marks:
@@ -158,7 +158,7 @@ def draw_lexicon(ladder: Ladder, language: Language, *, width: int = 400) -> Fig
                 axes.axvline(share, color=light("muted"), lw=1.2, ls=(0, (6, 3)))
                 text = f"{language.say(f'figures.{key}')} {language.percent(share)}"
                 align = "right" if share > 0.5 else "left"
-                above = [Place((share, -0.6), 0, up, align) for up in (10, 24)]
+                above = [LabelPosition((share, -0.6), 0, up, align) for up in (10, 24)]
                 labels.append(Label(text, above, {"color": light("muted"), "fontsize": 10}))
         axes.set_yticks(
             range(len(rungs)), [shortened(rung.name) for rung in rungs], color=light("ink")

@@ -32,7 +32,7 @@ _LEADER_FROM = 11.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LabelPosition:
     """A candidate position: offset from `anchor` and alignment (`left`, `center`, `right`)."""
 
     anchor: Point
@@ -56,7 +56,7 @@ class Label:
     """
 
     text: str
-    places: Sequence[Place]
+    places: Sequence[LabelPosition]
     style: dict[str, Any]
 
 
@@ -73,14 +73,16 @@ class _Taken:
     """Interval areas: better not covered."""
 
 
-def around(x: float, y: float, reaches: Sequence[float] = (7, 12, 18, 26, 36, 48)) -> list[Place]:
+def around(
+    x: float, y: float, reaches: Sequence[float] = (7, 12, 18, 26, 36, 48)
+) -> list[LabelPosition]:
     """Positions around a point: nearest first, and at each distance the right side first."""
-    places: list[Place] = []
+    places: list[LabelPosition] = []
     for reach in reaches:
         for turn in (0, 1, -1, 2, -2, 3, -3, 4):  # eighths of a turn, from the right
             across, along = cos(turn * pi / 4), sin(turn * pi / 4)
             align = "center" if abs(across) < 0.1 else "left" if across > 0 else "right"
-            places.append(Place((x, y), reach * across, (reach + 3) * along, align))
+            places.append(LabelPosition((x, y), reach * across, (reach + 3) * along, align))
     return places
 
 
@@ -120,8 +122,8 @@ def place(figure: Figure, axes: Any, labels: Sequence[Label]) -> None:
 
 
 def _choose(
-    axes: Any, places: Sequence[Place], width: float, height: float, taken: _Taken
-) -> tuple[Place, Place]:
+    axes: Any, places: Sequence[LabelPosition], width: float, height: float, taken: _Taken
+) -> tuple[LabelPosition, LabelPosition]:
     """The best position for a label of that size, in data coordinates and in pixels."""
     least, best, chosen = inf, places[0], places[0]
     for rank, wanted in enumerate(places):
@@ -134,9 +136,9 @@ def _choose(
     return best, chosen
 
 
-def _in_pixels(axes: Any, wanted: Place) -> Place:
+def _in_pixels(axes: Any, wanted: LabelPosition) -> LabelPosition:
     x, y = axes.transData.transform(wanted.anchor)
-    return Place((float(x), float(y)), wanted.right, wanted.up, wanted.align)
+    return LabelPosition((float(x), float(y)), wanted.right, wanted.up, wanted.align)
 
 
 def _taken(figure: Figure, axes: Any, renderer: Any) -> _Taken:
@@ -173,7 +175,7 @@ def _of(extent: Any) -> Box:
     return float(extent.x0), float(extent.y0), float(extent.x1), float(extent.y1)
 
 
-def _cost(choice: Place, width: float, height: float, taken: _Taken) -> float:
+def _cost(choice: LabelPosition, width: float, height: float, taken: _Taken) -> float:
     """How much a label would cover: lines and labels weigh heavily, grid and bands lightly."""
     left, bottom, right, top = choice.box(width, height)
     bare = (left, bottom, right, top)

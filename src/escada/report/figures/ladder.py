@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from escada.evaluation.baselines.corpus_controls import BaselineRow
 from escada.report.figures.axes import bits_axis, new, rung_ticks, shortened
-from escada.report.figures.labels import Label, Place, place
+from escada.report.figures.labels import Label, LabelPosition, place
 from escada.report.figures.palette import light, rung_roles
 from escada.report.figures.svg import drawing_style
 from escada.report.findings import Findings, Step
@@ -96,11 +96,11 @@ def _figure_label(rung: RungRow, i: int, language: Language, size: int, digits: 
     assert value is not None
     low, high = rung.ci95 or (value, value)
 
-    def places(reach: float, align: str, right: float) -> Iterator[Place]:
-        yield Place((i, high), right, reach, align)
-        yield Place((i, low), right, -reach, align)
-        yield Place((i, value), right, reach + 1, align)
-        yield Place((i, value), right, -reach - 1, align)
+    def places(reach: float, align: str, right: float) -> Iterator[LabelPosition]:
+        yield LabelPosition((i, high), right, reach, align)
+        yield LabelPosition((i, low), right, -reach, align)
+        yield LabelPosition((i, value), right, reach + 1, align)
+        yield LabelPosition((i, value), right, -reach - 1, align)
 
     reaches = (9, 11, 14, 17, 21, 26, 32, 40, 50, 62)
     found = [one for reach in reaches for one in places(reach, "center", 0)]
@@ -111,7 +111,7 @@ def _figure_label(rung: RungRow, i: int, language: Language, size: int, digits: 
 def _unmeasured(i: int, axes: Any, language: Language, size: int) -> Label:
     """The label of a rung without a figure: at the bottom, clear of lines."""
     low, high = axes.get_ylim()
-    places = [Place((i, low + share * (high - low)), 0, 14, "center") for share in _SHARES]
+    places = [LabelPosition((i, low + share * (high - low)), 0, 14, "center") for share in _SHARES]
     text = language.say("figures.unmeasured").replace(" ", "\n")
     return Label(text, places, {"color": light("muted"), "fontsize": size})
 
@@ -127,7 +127,7 @@ def _line_label(name: str, y: float, axes: Any, rungs: int, size: int) -> Label:
     over = [(float(k), "center") for k in range(rungs)]
     aside = [(k + share, "center") for k in range(rungs) for share in (-0.25, 0.25)]
     places = [
-        Place((x, y), 0, up, align)
+        LabelPosition((x, y), 0, up, align)
         for reach in (8, 9.5, 14, 20, 26, 32, 38, 44, 58, 74, 92, 110)
         for x, align in (*ends, *between, *over, *aside)
         for up in (reach, -reach)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from escada.extensions import Place
+from escada.extensions import ExtensionPoint
 from escada.report.blocks import Section
 from escada.report.contents import Contents
 
@@ -19,7 +19,7 @@ SECTIONS = (
     *("method", "environment"),
 )
 """Modules of this package."""
-PLACE = Place("escada.report.sections", "section", offers=("section",), where="--section")
+PLACE = ExtensionPoint("escada.report.sections", "section", offers=("section",), where="--section")
 
 Build = Callable[[Contents], Section | None]
 

@@ -10,7 +10,7 @@ from escada.report.contents import Contents
 from escada.report.figures.frontier import PRICES, Price, draw_frontier, points, price_text
 from escada.report.i18n import NOTHING
 from escada.report.schema import CostFigures, RungRow
-from escada.report.sections.words import (
+from escada.report.sections.shared import (
     cost_notes,
     rung_cell,
     rung_column,
@@ -23,8 +23,8 @@ from escada.report.tables import (
     Column,
     Detail,
     Filled,
+    Provenance,
     Row,
-    Source,
     Table,
     cells_of,
     columns_of,
@@ -168,7 +168,7 @@ def costs_table(contents: Contents) -> Table:
         *csv_attributes("grid"),
     ]
     rows = [
-        Row([rung_cell(rung), *cells_of(filled, cost)], (Source.of(rung),))
+        Row([rung_cell(rung), *cells_of(filled, cost)], (Provenance.of(rung),))
         for rung in contents.ladder.rungs
         if (cost := contents.cost(rung))
     ]
@@ -220,7 +220,7 @@ def _priced(contents: Contents, over: Price) -> Figure | None:
     for point in found:
         rung = rungs[point.name]
         values = (point.name, rung.key, point.price, point.bits, point.interval)
-        rows.append(Row([Cell("", value) for value in values], (Source.of(rung),)))
+        rows.append(Row([Cell("", value) for value in values], (Provenance.of(rung),)))
     keys = ("name", "key", price, "bits_per_byte", "ci95")
     return Figure(
         f"frontier-{over}",

@@ -10,8 +10,8 @@ from escada.report.blocks import Block, Figure, Group, Section, Text
 from escada.report.contents import Contents
 from escada.report.data import CurvePoint
 from escada.report.figures.curves import draw_curves
-from escada.report.sections.words import rung_cell, rung_column, values_alt
-from escada.report.tables import Cell, Column, Detail, Row, Source, Table, page_table
+from escada.report.sections.shared import rung_cell, rung_column, values_alt
+from escada.report.tables import Cell, Column, Detail, Provenance, Row, Table, page_table
 
 Over = Literal["seconds", "tokens", "flops"]
 
@@ -83,7 +83,7 @@ def _data(contents: Contents) -> Table:
     rows = [
         Row(
             [Cell("", value) for value in (rung.name, rung.key, *attrgetter(*keys[2:])(point))],
-            (Source.of(rung),),
+            (Provenance.of(rung),),
         )
         for rung in contents.ladder.rungs
         for point in contents.runs[rung.name].curve

@@ -11,7 +11,7 @@ from escada.report.blocks import Block, Details, Section, Text
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING
 from escada.report.schema import RungRow
-from escada.report.sections.words import rung_names, status, tokenizer
+from escada.report.sections.shared import rung_names, status, tokenizer
 from escada.report.tables import (
     Cell,
     Column,

@@ -11,7 +11,7 @@ from escada.report.contents import Contents
 from escada.report.figures.ladder import draw_ladder
 from escada.report.i18n import NOTHING, Language
 from escada.report.schema import RungRow
-from escada.report.sections.words import (
+from escada.report.sections.shared import (
     rung_cell,
     rung_column,
     status,
@@ -24,8 +24,8 @@ from escada.report.tables import (
     Column,
     Detail,
     Filled,
+    Provenance,
     Row,
-    Source,
     Table,
     cells_of,
     columns_of,
@@ -144,7 +144,7 @@ def ladder_table(contents: Contents) -> Table:
         [
             Row(
                 cells_of(filled, rung),
-                (Source.of(rung),),
+                (Provenance.of(rung),),
                 tone="best" if is_best(rung) and several else "",
             )
             for rung in contents.ladder.rungs
@@ -211,7 +211,7 @@ def _figure(contents: Contents) -> Figure:
     rows = [
         Row(
             [Cell("", v) for v in (rung.name, rung.key, rung.bits_per_byte, rung.ci95)],
-            (Source.of(rung),),
+            (Provenance.of(rung),),
         )
         for rung in ladder.rungs
     ]

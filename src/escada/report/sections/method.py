@@ -8,7 +8,7 @@ from escada.report.blocks import Block, Heading, Section, Terms, Text
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING, Language
 from escada.report.schema import CorpusSummary
-from escada.report.sections.words import rung_cell, rung_column
+from escada.report.sections.shared import rung_cell, rung_column
 from escada.report.tables import Cell, Column, Row, Table, page_table
 
 

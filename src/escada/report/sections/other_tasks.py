@@ -7,8 +7,8 @@ from escada.report.blocks import Section
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING, Language
 from escada.report.schema import RungRow
-from escada.report.sections.words import rung_cell, rung_column
-from escada.report.tables import Cell, Column, Detail, Row, Source, Table
+from escada.report.sections.shared import rung_cell, rung_column
+from escada.report.tables import Cell, Column, Detail, Provenance, Row, Table
 
 
 def section(contents: Contents) -> Section | None:
@@ -24,7 +24,7 @@ def section(contents: Contents) -> Section | None:
     rows = [
         Row(
             [rung_cell(rung), *(cell for key in found for cell in _cells(figures.get(key), t))],
-            (Source.of(rung),),
+            (Provenance.of(rung),),
         )
         for rung in rungs
         if (figures := by_rung[rung.name])

@@ -23,7 +23,7 @@ from escada.report.contents import Contents
 from escada.report.data import RunFiles
 from escada.report.figures.curves import draw_lexicon
 from escada.report.schema import RungRow
-from escada.report.sections.words import lexicon_controls, rung_cell, rung_column, values_alt
+from escada.report.sections.shared import lexicon_controls, rung_cell, rung_column, values_alt
 from escada.report.tables import Cell, Column, Row, control_row, page_table
 
 _OPENING_CHARACTERS = 90

@@ -8,7 +8,7 @@ from escada.report.blocks import Block, Figure, Group, Section, Text
 from escada.report.contents import Contents
 from escada.report.figures.curves import draw_sources
 from escada.report.schema import RungRow
-from escada.report.sections.words import rung_names, values_alt
+from escada.report.sections.shared import rung_names, values_alt
 from escada.report.tables import (
     Cell,
     Column,

@@ -11,15 +11,15 @@ from escada.report.contents import Contents
 from escada.report.i18n import NOTHING
 from escada.report.objectives import objectives
 from escada.report.schema import ComparisonRow, RungRow, SeedRun
-from escada.report.sections.words import difference_cell, rung_cell, rung_column, rung_names
+from escada.report.sections.shared import difference_cell, rung_cell, rung_column, rung_names
 from escada.report.sentences import verdict
 from escada.report.tables import (
     Cell,
     Column,
     Detail,
     Filled,
+    Provenance,
     Row,
-    Source,
     Table,
     cells_of,
     columns_of,
@@ -90,7 +90,7 @@ def objectives_table(contents: Contents) -> Table:
             Cell(measured or NOTHING, measured),
             Cell(say(f"objectives.{found.outcome}"), found.outcome),
         ]
-        rows.append(Row(cells, (Source.of(rung),)))
+        rows.append(Row(cells, (Provenance.of(rung),)))
     columns = [
         rung_column(contents.language),
         Column("objective", say("steps.objective"), numeric=False, width=0.24),
@@ -175,7 +175,7 @@ def comparisons_table(contents: Contents) -> Table:
     rows = [
         Row(
             cells_of(filled, row),
-            tuple(Source.of(rungs[name]) for name in (row.a, row.b) if name in rungs),
+            tuple(Provenance.of(rungs[name]) for name in (row.a, row.b) if name in rungs),
             tone=row.verdict,
         )
         for row in compared

@@ -12,7 +12,7 @@ from escada.report.blocks import Block, Heading, Section, Text
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING, Language
 from escada.report.schema import RungRow
-from escada.report.sections.words import (
+from escada.report.sections.shared import (
     lexicon_controls,
     rung_cell,
     rung_column,
@@ -24,8 +24,8 @@ from escada.report.tables import (
     Column,
     Detail,
     Filled,
+    Provenance,
     Row,
-    Source,
     Table,
     columns_of,
     control_row,
@@ -202,7 +202,7 @@ def _guardrails(contents: Contents) -> Iterator[Block]:
         causes = [Detail(t.messages.get(f"cause.{c.cause}", c.text)) for c in found.causes]
         verdict = Cell(_said(found.verdict, t), found.verdict, details=causes, tone=found.verdict)
         cells = [_guardrail(found.guardrails.get(name), t) for name in names]
-        rows.append(Row([rung_cell(rung), verdict, *cells], (Source.of(rung),)))
+        rows.append(Row([rung_cell(rung), verdict, *cells], (Provenance.of(rung),)))
     rows += _guardrail_controls(contents, columns)
     table = Table(
         "guardrails",

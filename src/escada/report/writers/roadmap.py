@@ -14,7 +14,7 @@ from escada.report.findings import Findings, find
 from escada.report.i18n import NOTHING, Language
 from escada.report.objectives import objectives
 from escada.report.schema import Ladder, RungRow
-from escada.report.tables import Cell, Column, Row, Source, Table
+from escada.report.tables import Cell, Column, Provenance, Row, Table
 from escada.report.writers.markdown_csv import markdown_table, plain
 from escada.report.writers.output import MARK
 from escada.spec import About, read_spec_table, rung_names
@@ -135,7 +135,7 @@ def _metrics_table(
                 Cell(language.power(rung.training_flops), rung.training_flops),
                 Cell((rung.key or NOTHING)[:12], rung.key, "code"),
             ]
-        sources = (Source.of(rung),) if rung else ()
+        sources = (Provenance.of(rung),) if rung else ()
         label = Cell(name, name, "strong")
         rows.append(Row([label, Cell(about.expected.en), *cells, Cell(status)], sources))
     columns = [

@@ -19,7 +19,7 @@ from starlette.types import Scope
 
 from escada.evaluation.text_score import TextScore
 from escada.serve.routes import ERRORS, SCORE, CurrentService
-from escada.serve.schema import Ladder, LadderLimits, ScoreRequest
+from escada.serve.schema import LadderLimits, LadderResponse, ScoreRequest
 
 FOLDER = Path(__file__).parents[1] / "static"
 CONTENT_TYPES = {
@@ -63,10 +63,10 @@ router = APIRouter(responses=ERRORS)
 
 
 @router.get("/escada/ladder")
-async def ladder(service: CurrentService) -> Ladder:
+async def ladder(service: CurrentService) -> LadderResponse:
     """The rungs that are served, with their figures, and the limits."""
     limits = service.limits
-    return Ladder(
+    return LadderResponse(
         rungs=[model.rung for model in service.models.values()],
         limits=LadderLimits(
             max_prompt_tokens=limits.max_prompt_tokens,

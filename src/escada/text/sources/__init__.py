@@ -9,7 +9,7 @@ from pathlib import Path
 
 from escada.code_hash import bare_code
 from escada.errors import EscadaError, nearest
-from escada.extensions import Place
+from escada.extensions import ExtensionPoint
 from escada.files import content_hash
 from escada.text.documents import Document
 from escada.text.sources import brwac, dante
@@ -23,15 +23,15 @@ from escada.text.sources.base import (
 )
 from escada.text.sources.files import SUFFIXES, read_file, read_files, source_name
 from escada.text.sources.intake import PLAIN, Intake
-from escada.text.sources.opening import printable
 from escada.text.sources.rows import suffix_of
+from escada.text.sources.streams import printable
 from escada.text.sources.walk import Found, files_below, unknown_form
 
 __all__ = ["DEFAULT_OPTIONS", "Licence", "ReadCounts", "RowOptions", "Source", "open_source"]
 
 DEFAULT_OPTIONS = RowOptions()
 NAMES = ("default", "brwac")
-ADDED = Place("escada.text.sources", "source", offers=("SOURCE",), where="--source")
+ADDED = ExtensionPoint("escada.text.sources", "source", offers=("SOURCE",), where="--source")
 """Further sources: a module of this folder, or anywhere on the path, with a `SOURCE`."""
 
 

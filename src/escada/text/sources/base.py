@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from escada.errors import EscadaError, counted
 from escada.files import content_hash
 from escada.text.documents import Document
-from escada.text.sources.opening import readable
+from escada.text.sources.streams import readable
 
 _NAMES_SHOWN = 5
 

@@ -23,8 +23,8 @@ from escada.extensions import needed
 from escada.text.documents import Document
 from escada.text.sources.base import Licence
 from escada.text.sources.intake import Intake, RowKind, host
-from escada.text.sources.opening import lines
 from escada.text.sources.rows import Row
+from escada.text.sources.streams import lines
 
 HUB_NAME = "nlpufg/brwac"
 NAME = "brwac"

@@ -27,8 +27,8 @@ from escada.text.sources import rows, walk
 from escada.text.sources.brwac import read_conll, read_vert
 from escada.text.sources.conllu import read_treebank
 from escada.text.sources.intake import Intake
-from escada.text.sources.opening import NotUtf8Error, lines, without_packing
 from escada.text.sources.rows import read_rows, suffix_of
+from escada.text.sources.streams import NotUtf8Error, lines, without_packing
 
 TEXT = (".txt", ".text", ".md", "")
 SUFFIXES = (*TEXT, *rows.SUFFIXES, ".vert", ".conll", ".conllu")

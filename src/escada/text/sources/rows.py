@@ -23,7 +23,7 @@ from typing import Any, cast
 
 from escada.errors import EscadaError, nearest
 from escada.files import parse_json
-from escada.text.sources.opening import (
+from escada.text.sources.streams import (
     byte_lines,
     decode,
     printable,

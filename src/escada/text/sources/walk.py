@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from escada.errors import EscadaError
-from escada.text.sources.opening import printable
 from escada.text.sources.rows import suffix_of
+from escada.text.sources.streams import printable
 
 _ABOUT = re.compile(
     r"(readme|leia-?me)([._-].*)?|licen[cs]e([.-][\w-]+)?"

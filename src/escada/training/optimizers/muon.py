@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from escada.models.contract import LanguageModel
 from escada.models.roles import ROLES, Role, parameter_roles
 from escada.spec import TrainSpec
-from escada.training.optimizers.several import Several, TorchTable
+from escada.training.optimizers.combined import Combined, TorchTable
 
 MOMENTUM = 0.95
 FIRST_MOMENTUM = 0.85
@@ -47,7 +47,7 @@ def build(model: LanguageModel, train: TrainSpec) -> torch.optim.Optimizer:
         parts.append(torch.optim.Adam(dense, betas=train.betas, eps=train.epsilon, fused=True))
     if tables := groups(["tables"]):
         parts.append(RowAdagrad(tables))
-    return Several(parts)
+    return Combined(parts)
 
 
 def flops_per_step(model: LanguageModel, train: TrainSpec) -> float:

@@ -21,9 +21,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from escada.models.ngrams.counting import NOT_SEEN, Integers, Level
 from escada.models.ngrams.document import before_each
 from escada.models.ngrams.kneser_ney import BOS_PROBABILITY, discounts, ngram_rows
-from escada.models.ngrams.levels import NOT_SEEN, Integers, Level
 
 Floats32 = NDArray[np.float32]
 

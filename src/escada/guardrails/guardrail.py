@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from escada.extensions import Place
+from escada.extensions import ExtensionPoint
 from escada.guardrails.language import PORTUGUESE
 from escada.guardrails.measures import TextMeasures
 
@@ -198,7 +198,7 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-ADDED = Place("escada.guardrails", "guardrail", offers=("GUARDRAIL",), where="--guardrail")
+ADDED = ExtensionPoint("escada.guardrails", "guardrail", offers=("GUARDRAIL",), where="--guardrail")
 """External guardrails: a module of this folder, or anywhere on the path."""
 SUBWORDS = ("bpe", "unigram")
 FOR_SUBWORDS_ONLY = ("byte_fallback_ratio", "short_piece_ratio", "common_short_pieces")

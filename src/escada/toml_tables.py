@@ -1,6 +1,6 @@
 """Strict tables of TOML files, with one-line errors that say how to fix them.
 
-class CostSettings(Section): ...
+class CostSettings(StrictTable): ...
 settings = validated(CostSettings, table, path, field_keys(CostSettings))
 """
 
@@ -20,7 +20,7 @@ Table = dict[str, Any]
 """An unvalidated TOML table."""
 
 
-class Section(BaseModel):
+class StrictTable(BaseModel):
     """A validated table: strict, frozen, no unknown keys, finite numbers."""
 
     model_config = ConfigDict(

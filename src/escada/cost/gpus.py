@@ -3,7 +3,7 @@
     device("rtx3060-12gb").peak_flop_per_second("bf16")
     device_of(torch.cuda.get_device_name(), total_memory)      # None: not in the table
 
-The table is `devices.toml`; each row cites the source and date of its values. A price that could
+The table is `gpus.toml`; each row cites the source and date of its values. A price that could
 not be found is absent.
 """
 
@@ -46,7 +46,7 @@ class Efficiency(_Read):
     fraction: float
 
 
-class Device(BaseModel):
+class Gpu(BaseModel):
     """A GPU: a row of the table, with values from the vendor's datasheet.
 
     Attributes:
@@ -100,18 +100,18 @@ class Device(BaseModel):
 
 
 @cache
-def known_devices() -> Mapping[str, Device]:
+def known_devices() -> Mapping[str, Gpu]:
     """All devices of the table, by name."""
-    text = resources.files("escada.cost").joinpath("devices.toml").read_text(encoding="utf-8")
+    text = resources.files("escada.cost").joinpath("gpus.toml").read_text(encoding="utf-8")
     table = tomllib.loads(text)
     efficiency = table.pop("efficiency")
     return {
-        name: Device(name=name, efficiency=efficiency[row["architecture"]], **row)
+        name: Gpu(name=name, efficiency=efficiency[row["architecture"]], **row)
         for name, row in table.items()
     }
 
 
-def device(name: str) -> Device:
+def device(name: str) -> Gpu:
     """Look up a device by name, ignoring case, spaces and underscores.
 
     Raises:
@@ -127,7 +127,7 @@ def device(name: str) -> Device:
     return known[wanted]
 
 
-def device_of(torch_name: str, memory_bytes: int) -> Device | None:
+def device_of(torch_name: str, memory_bytes: int) -> Gpu | None:
     """Look up a device by the name that torch reports; None if it is not in the table.
 
     `memory_bytes` (`total_memory` of its properties) distinguishes cards with the same name.

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from escada.cost.devices import Precision
+from escada.cost.gpus import Precision
 from escada.cost.hardware import Hardware
 from escada.errors import EscadaError
 from escada.files import cache_directory, content_hash, read_json, write_json

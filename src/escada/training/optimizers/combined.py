@@ -12,7 +12,7 @@ TorchTable = dict[str, Any]
 """A parameter group or a whole state dict, as torch represents them."""
 
 
-class Several(torch.optim.Optimizer):
+class Combined(torch.optim.Optimizer):
     """Presents the groups and state of its parts, in order, as one optimizer."""
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
