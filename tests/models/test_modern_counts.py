@@ -152,4 +152,4 @@ def test_before_a_text_is_read_nothing_is_known_of_counts(ids_BT):
     model = build_model(config(), V, seed=0)
     nats_BT = model.training_nats(ids_BT, torch.zeros(3, dtype=torch.int64))
     assert nats_BT.shape == (3, 19)
-    assert math.isclose(float(nats_BT.mean()), math.log(V), rel_tol=1e-5)
+    assert math.isclose(nats_BT.mean().item(), math.log(V), rel_tol=1e-5)
