@@ -17,6 +17,7 @@ from escada.evaluation.text_score import TextScore
 from escada.guardrails.task import GuardrailsResult
 from escada.report.schema import ComparisonRow, Ladder
 from escada.report.writers import terminal
+from escada.runs.environment import Environment
 from escada.spec import load_spec
 from escada.training.memory import shape_of
 
@@ -160,7 +161,7 @@ def test_a_score(capsys, name):
 @settings(many, max_examples=20)
 @given(name=NAME)
 def test_what_the_machine_has(capsys, name):
-    machine = {"gpus": [name], "cpu": name, "threads": 1, "cores": 1, "python": name}
+    machine = Environment(gpus=(name,), cpu=name, threads=1, cores=1, python=name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("escada.spec.rung_names", lambda: [])
         patch.setattr("escada.runs.environment.environment", lambda: machine)
