@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -192,6 +192,11 @@ class Model(LanguageModel, ReadsTrainingText):
         self._tables: tuple[Tensor, list[CountTable]] | None = None
         self._charged: tuple[Tensor, Tensor] | None = None
 
+    @property
+    def _counts(self) -> list[Counts]:
+        """Of n-grams of 1, 2, … K tokens."""
+        return cast("list[Counts]", list(self.counts))
+
     # Training
 
     def read_training_text(self, ids_N: Integers, groups_N: Integers) -> None:
@@ -204,8 +209,7 @@ class Model(LanguageModel, ReadsTrainingText):
                 where="model.count_tokens",
                 fix=f"lower it to {len(levels)}",
             )
-        for level, counts in zip(levels, self.counts, strict=True):
-            assert isinstance(counts, Counts)
+        for level, counts in zip(levels, self._counts, strict=True):
             adjusted_E = level.adjusted()
             counts.keys_E = torch.from_numpy(level.keys_N).to(self.device)
             counts.counts_E = torch.from_numpy(adjusted_E).to(self.device)
@@ -219,8 +223,7 @@ class Model(LanguageModel, ReadsTrainingText):
 
     def make_room(self, weights: Mapping[str, Tensor]) -> None:
         """See `LanguageModel.make_room`."""
-        for k, counts in enumerate(self.counts):
-            assert isinstance(counts, Counts)
+        for k, counts in enumerate(self._counts):
             for name in ("keys_E", "counts_E"):
                 if (found := weights.get(f"counts.{k}.{name}")) is not None:
                     setattr(counts, name, torch.empty_like(found, device=self.device))
@@ -311,7 +314,7 @@ class Model(LanguageModel, ReadsTrainingText):
 
     def parts(self) -> dict[str, LanguageModel]:
         """See `LanguageModel.parts`."""
-        levels = [counts.level() for counts in self.counts if isinstance(counts, Counts)]
+        levels = [counts.level() for counts in self._counts]
         order = self.config.count_tokens
         counts = KneserNey(levels, self.config.document_start_id, order)
         return {"network": self.network, "counts": counts}
@@ -319,8 +322,7 @@ class Model(LanguageModel, ReadsTrainingText):
     def _rows(self, ids_BT: Tensor, state: MixedState) -> list[Tensor]:
         """Rows of the n-grams of 1, 2, … K - 1 tokens that end at each token, (N,) each."""
         rows_BT, found = ids_BT, [ids_BT]
-        for k, counts in enumerate(list(self.counts)[1:-1]):
-            assert isinstance(counts, Counts)
+        for k, counts in enumerate(self._counts[1:-1]):
             contexts_BT = torch.cat([state.rows_BK[:, k, None], rows_BT[:, :-1]], dim=1)
             keys_BT = torch.where(
                 contexts_BT == NOT_SEEN, NOT_SEEN, contexts_BT * self.vocab_size + ids_BT
@@ -340,7 +342,7 @@ class Model(LanguageModel, ReadsTrainingText):
     def _count_tables(self) -> tuple[Tensor, list[CountTable]]:
         """Unigram probabilities (V,), and the tables of the lengths from 2 on."""
         if self._tables is None or self._tables[0].device != self.device:
-            levels = [counts.level() for counts in self.counts if isinstance(counts, Counts)]
+            levels = [counts.level() for counts in self._counts]
             single_V = torch.from_numpy(single_tokens(levels[0], self.config.document_start_id))
             self._tables = (
                 single_V.float().to(self.device),
