@@ -15,7 +15,7 @@ from escada.evaluation.baselines.kneser_ney import fit_kneser_ney, order_figures
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
-from escada.models.ngrams import levels as ngram_counts
+from escada.models.ngrams import counting as ngram_counts
 from escada.models.ngrams.counting import NOT_SEEN, Level
 from escada.models.ngrams.kneser_ney import CUSTOMARY_DISCOUNTS, KneserNey, discounts
 from escada.text.documents import Document

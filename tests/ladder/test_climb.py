@@ -27,7 +27,7 @@ def test_runs_are_compared_where_one_is_new_and_at_the_end(
 
     of_rung = {
         "_trained": lambda plan, rung, *_: rung,
-        "review": lambda run, *_, **__: run in measured,
+        "measure_run": lambda run, *_, **__: run in measured,
         "rung_row": lambda run, *_: run,
     }
     for name, stub in of_rung.items():

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from escada.models.ngrams import kneser_ney
-from escada.models.ngrams import left_out as left_out_module
+from escada.models.ngrams import kneser_ney, leave_group_out
 from escada.models.ngrams.counting import NOT_SEEN, count_ngrams
 from escada.models.ngrams.kneser_ney import BOS_PROBABILITY, NgramTable, ngram_rows, single_tokens
 from escada.models.ngrams.leave_group_out import left_out
@@ -48,7 +47,7 @@ def from_others(ids_T, groups_T, group):
 def test_a_group_is_asked_of_the_counts_of_the_others(seed, monkeypatch):
     ids_T, groups_T = text(seed, n_documents=30, n_groups=4)
     fixed = np.array([0.0, 0.6, 1.1, 1.4])  # the one thing that stays that of the whole text
-    for module in (kneser_ney, left_out_module):
+    for module in (kneser_ney, leave_group_out):
         monkeypatch.setattr(module, "discounts", lambda counts_E: fixed)
     found = left_out(count_ngrams(ids_T, V, BOS, K), ids_T, groups_T, BOS)
     for group in range(4):
