@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from escada.cost import peak as peak_module
+from escada.cost import peak_flops as peak_module
 from escada.cost.hardware import Hardware
 from escada.cost.peak_flops import MEASUREMENTS, Peak, cached_peak, measure_peak, measured_peak
 
