@@ -35,6 +35,8 @@ def test_the_rungs_are_in_the_order_of_the_ladder():
         "v4",
         "v4_gru",
         "v5",
+        "v5b",
+        "v6",
         "v_final",
         "v_next",
         "v_next_counts",

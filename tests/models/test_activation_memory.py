@@ -25,7 +25,7 @@ def model_of(rung: str, *overrides: str) -> tuple[LanguageModel, int]:
 def dropout(rung: str) -> list[str]:
     if rung == "v_next":  # it has none
         return []
-    recurrent = not rung.startswith(("v5", "v_final"))
+    recurrent = load_spec(rung).model.kind == "recurrent"
     second = "recurrent_dropout" if recurrent else "attention_dropout"
     return ["model.dropout=0.1", f"model.{second}=0.1"]
 
