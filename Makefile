@@ -61,16 +61,16 @@ format: dev  ## put the code in its form
 .venv-bench-hf/.installed: benchmarks/constraints-hf.txt
 	$(PYTHON) -m venv .venv-bench-hf
 	.venv-bench-hf/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) \
-	  -c $< torch transformers tokenizers tiktoken
+	  -c $< torch transformers accelerate tokenizers tiktoken rustbpe psutil
 	@touch $@
 
 .venv-bench-keras/.installed: benchmarks/constraints-keras.txt
 	$(PYTHON) -m venv .venv-bench-keras
 	.venv-bench-keras/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) \
-	  -c $< keras tensorflow-cpu
+	  -c $< keras tensorflow-cpu sentencepiece
 	@touch $@
 
-bench-env: .venv-bench-hf/.installed .venv-bench-keras/.installed  ## the peers that `make bench` measures against
+bench-env: .venv-bench-hf/.installed .venv-bench-keras/.installed  ## the peers of `make bench` and quality.py
 
 bench: install  ## every ratio against a peer, on an idle machine: 20 minutes (BENCH_ARGS="--only train")
 	@[ -d data/default ] || $(BIN)/escada data prepare --out data/default
