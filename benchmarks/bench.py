@@ -238,7 +238,7 @@ def save(path: Path, bench: Bench, begun: str, load: float, seconds: float) -> N
     record = {
         "schema_version": SCHEMA_VERSION,
         "date": begun,
-        "machine": environment() | {"load_average_before": load},
+        "machine": environment().model_dump(mode="json") | {"load_average_before": load},
         "threads": bench.arguments.threads,
         "quick": bench.arguments.quick,
         "seconds": round(seconds),

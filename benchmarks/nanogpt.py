@@ -207,7 +207,7 @@ def main() -> None:
     record = {
         "schema_version": 1,
         "date": time.strftime("%Y-%m-%d"),
-        "machine": environment(),
+        "machine": environment().model_dump(mode="json"),
         "threads": arguments.threads,
         "goal_bits_per_byte": GOAL,
         "corpus": facts,

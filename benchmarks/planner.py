@@ -126,7 +126,7 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
     rows: list[dict[str, Any]] = []
-    machine = environment()
+    machine = environment().model_dump(mode="json")
     for preset in arguments.preset:
         for rung in arguments.rungs:
             overrides = sequences_of(rung, preset) + arguments.overrides

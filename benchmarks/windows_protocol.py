@@ -126,7 +126,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     corpus = Corpus.open(arguments.corpus)
     documents = list(corpus.documents("test"))
-    facts = environment()
+    facts = environment().model_dump(mode="json")
     print(
         f"{time.strftime('%Y-%m-%d')}, {facts['cpu']}, {arguments.threads} thread(s) of "
         f"{facts['cores']} cores, torch {facts['packages']['torch']}\n\n"

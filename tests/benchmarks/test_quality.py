@@ -164,9 +164,10 @@ def test_flop_are_counted_by_escada_s_closed_form():
 def test_overrides_keep_the_type_and_say_that_they_were_chosen():
     from harness import UsageError, overridden
 
-    settings = {"rate": (1e-3, "train.py"), "layers": (2, "README")}
+    settings = {"rate": (1e-3, "train.py"), "layers": (2, "README"), "state": (True, "ruler")}
     assert overridden(settings, ["layers=3"])["layers"] == (3, "chosen: given by --set")
-    with pytest.raises(UsageError, match="there are rate, layers"):
+    assert overridden(settings, ["state=false"])["state"][0] is False
+    with pytest.raises(UsageError, match="there are rate, layers, state"):
         overridden(settings, ["rat=1"])
     with pytest.raises(UsageError, match="layers=many"):
         overridden(settings, ["layers=many"])

@@ -114,9 +114,11 @@ def overridden(settings: Settings, changes: Sequence[str]) -> Settings:
         name, _, value = change.partition("=")
         if name not in settings:
             raise UsageError(f"no setting {name!r}; there are {', '.join(settings)}")
+        kind = type(settings[name][0])
         try:
-            settings[name] = (type(settings[name][0])(value), "chosen: given by --set")
-        except ValueError as error:
+            read = {"true": True, "false": False}[value] if kind is bool else kind(value)
+            settings[name] = (read, "chosen: given by --set")
+        except (ValueError, KeyError) as error:
             raise UsageError(f"--set {change}: {error}") from error
     return settings
 
