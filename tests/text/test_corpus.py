@@ -101,7 +101,7 @@ def test_the_same_source_gives_the_same_corpus_anywhere(source: str, tmp_path: P
     assert one.manifest == other.manifest
 
 
-@pytest.mark.parametrize("changed", ["source", "profile", "documents", "code"])
+@pytest.mark.parametrize("changed", ["source", "profile", "documents", "min_characters", "code"])
 def test_a_corpus_is_made_again_when_anything_changed(
     changed: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -115,6 +115,8 @@ def test_a_corpus_is_made_again_when_anything_changed(
         options = {"profile": "roadmap"}
     elif changed == "documents":
         options = {"documents": 100}
+    elif changed == "min_characters":
+        options = {"min_characters": 160}
     else:
         monkeypatch.setattr(corpus_module, "code_hash", lambda *_, **__: "other")
     again = prepare(source, out, **options)
@@ -191,6 +193,21 @@ def test_nothing_left_after_cleaning_is_an_empty_corpus(tmp_path: Path):
     path.write_text('{"text": "curta"}\n' * 5)
     with pytest.raises(EscadaError, match="empty corpus: of 5 documents none"):
         prepare(str(path), tmp_path / "c", profile="roadmap")
+
+
+def test_short_documents_are_left_out_and_counted(tmp_path: Path):
+    source = write_source(tmp_path / "a.jsonl")
+    with source.open("a", encoding="utf-8") as file:
+        file.writelines(f'\n{{"text": "{" " * 200}curto {i}"}}' for i in range(7))
+    arguments = ["prepare", "--source", str(source), "--out", str(tmp_path / "c")]
+    result = runner.invoke(app, [*arguments, "--min-characters", "100"])
+    assert "207 read, 7 left out: 0 empty, 7 short, 0 exact" in result.stdout
+    corpus = Corpus.open(tmp_path / "c")
+    assert (corpus.manifest.min_characters, corpus.manifest.short) == (100, 7)
+    texts = [document.text for split in SPLITS for document in corpus.documents(split)]
+    assert min(map(len, texts)) >= 100
+    with pytest.raises(EscadaError, match="of 207 documents none has 5000 characters"):
+        prepare(str(source), tmp_path / "d", min_characters=5000)
 
 
 def test_unknown_split_and_profile_are_named(source: str, tmp_path: Path):

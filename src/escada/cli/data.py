@@ -48,6 +48,12 @@ def prepare(
     documents: Annotated[
         int | None, typer.Option(min=1, help="Read no more documents than this.")
     ] = None,
+    min_characters: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Leave out documents that are shorter after cleaning; the origin: 200."
+        ),
+    ] = 0,
     profile: Annotated[
         Profile,
         typer.Option(help="How to clean; roadmap: lower case, digits to 0."),
@@ -80,6 +86,7 @@ def prepare(
             out,
             profile=profile,
             documents=documents,
+            min_characters=min_characters,
             source_file=source_file,
             options=row_options,
             progress=progress,
@@ -114,8 +121,10 @@ def _print_summary(corpus: Corpus) -> None:
         f"{counted(manifest.bytes, 'byte')}, "
         f"profile {corpus.profile}, hash {corpus.hash[:12]}"
     )
+    short = f"{manifest.short:,} short, " if manifest.min_characters else ""
+    left_out = read.left_out + manifest.short
     echo(
-        f"{read.documents:,} read, {read.left_out:,} left out: {read.empty:,} empty, "
+        f"{read.documents:,} read, {left_out:,} left out: {read.empty:,} empty, {short}"
         f"{read.exact_duplicates:,} exact and {read.near_duplicates:,} near-duplicates"
     )
     _print_copies(manifest.across_splits)

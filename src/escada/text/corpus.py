@@ -132,6 +132,7 @@ def prepare(
     *,
     profile: str = "reference",
     documents: int | None = None,
+    min_characters: int = 0,
     source_file: Path | None = None,
     options: RowOptions = DEFAULT_OPTIONS,
     progress: Progress | None = None,
@@ -142,6 +143,7 @@ def prepare(
         source: `default`, `brwac` or a path; see `escada.text.sources`.
         out: the folder to write. A folder that holds anything but a prepared corpus is not touched.
         documents: maximum number of documents to read.
+        min_characters: documents that are shorter after cleaning are left out.
         source_file: a local copy of the source's file.
 
     Raises:
@@ -150,7 +152,7 @@ def prepare(
     """
     check_profile(profile)
     stream = open_source(source, source_file=source_file, documents=documents, options=options)
-    key = _key(stream, profile, documents)
+    key = _key(stream, profile, documents, min_characters)
     folder = out.resolve()  # fill the target of a link, do not replace the link
     is_new = not folder.exists()
     if _is_made(folder, key):
@@ -162,7 +164,7 @@ def prepare(
                 for left in folder.glob(f"*{_FRESH}*"):  # left by a killed process
                     shutil.rmtree(left)
                 with new_directory(folder / _FRESH) as fresh:
-                    _make(fresh, stream, profile, documents, key, progress)
+                    _make(fresh, stream, profile, documents, min_characters, key, progress)
                 _finish_exchange(folder)
         except BaseException:
             if is_new and not (folder / MANIFEST).exists():
@@ -171,7 +173,7 @@ def prepare(
     return Corpus.open(out)
 
 
-def _key(source: Source, profile: str, limit: int | None) -> str:
+def _key(source: Source, profile: str, limit: int | None, min_characters: int) -> str:
     """A hash of everything the folder's content depends on."""
     return content_hash(
         {
@@ -179,6 +181,7 @@ def _key(source: Source, profile: str, limit: int | None) -> str:
             "source": dict(source.identity),
             "profile": profile,
             "limit": limit,
+            "min_characters": min_characters,
             "code": code_hash(__name__, within=("escada.text",)),
             "versions": {name: metadata.version(name) for name in ("ftfy", "rensa", "wordfreq")},
         }
@@ -228,6 +231,7 @@ def _make(
     source: Source,
     profile: str,
     limit: int | None,
+    min_characters: int,
     key: str,
     progress: Progress | None,
 ) -> None:
@@ -236,11 +240,14 @@ def _make(
     staging = folder / "all.parquet"
     weights: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     with closing(tables.Writer(staging)) as file:
-        for document in reference_documents(source, profile, counts, progress):
+        for document in reference_documents(
+            source, profile, counts, progress, min_characters=min_characters
+        ):
             weights[document.source][document.group] += file.add(document)
     if not weights:
         raise EscadaError(
-            f"empty corpus: of {counted(counts.read.documents, 'document')} none has any text "
+            f"empty corpus: of {counted(counts.read.documents, 'document')} none has "
+            f"{'any text' if min_characters < 2 else f'{min_characters} characters'} "
             "after cleaning",
             where=source.name,
             fix="give files that hold text"
@@ -264,6 +271,8 @@ def _make(
         source_identity=dict(source.identity),
         profile=profile,
         limit=limit,
+        min_characters=min_characters,
+        short=counts.short,
         documents=sum(file.documents for file in files.values()),
         bytes=sum(file.bytes for file in files.values()),
         read=counts.read,

@@ -60,6 +60,7 @@ class Manifest(ReadCounts):
     Attributes:
         hash: of the profile and of every document of every split.
         key: hash of everything the folder's content depends on.
+        short: documents left out since they had fewer than `min_characters`.
         across_splits: None if copies were not looked for.
         by_source: source, then split.
     """
@@ -72,6 +73,8 @@ class Manifest(ReadCounts):
     source_identity: dict[str, object] = Field(default_factory=dict)
     profile: str
     limit: int | None = None
+    min_characters: int = 0
+    short: int = 0
     documents: int
     bytes: int
     read: DocumentCounts

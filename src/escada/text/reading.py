@@ -23,13 +23,22 @@ class ReferenceCounts:
     """What was left out: `read` by cleaning and deduplication, `source` by the source itself."""
 
     read: DocumentCounts = field(default_factory=DocumentCounts)
+    short: int = 0
+    """Documents below a minimum of characters."""
     source: ReadCounts = field(default_factory=ReadCounts)
 
 
 def reference_documents(
-    source: Source, profile: str, counts: ReferenceCounts, progress: Progress | None = None
+    source: Source,
+    profile: str,
+    counts: ReferenceCounts,
+    progress: Progress | None = None,
+    *,
+    min_characters: int = 0,
 ) -> Iterator[Document]:
     """Stream the documents of a source with their reference texts; `counts` is updated on the way.
+
+    Documents of fewer than `min_characters` after cleaning are left out.
 
     Raises:
         EscadaError: what `Source.documents` raises, or an unknown profile.
@@ -40,9 +49,12 @@ def reference_documents(
             counts.read.documents += 1
             if progress is not None:
                 progress(counts.read.documents, source.total)
-            if text := clean(document.text, profile):
-                yield replace(document, text=text)
-            else:
+            text = clean(document.text, profile)
+            if not text:
                 counts.read.empty += 1
+            elif len(text) < min_characters:
+                counts.short += 1
+            else:
+                yield replace(document, text=text)
 
     return unique(cleaned(), counts.read)
