@@ -55,6 +55,14 @@ def report(
             help="A section of your own: its module's name. Give it once for each.",
         ),
     ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--beside",
+            metavar="FILE",
+            help="Published figures of others (JSON), kept in DIR and shown beside the ranking.",
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Rewrite the page while the climb is running.")
     ] = False,
@@ -68,6 +76,10 @@ def report(
     """
 
     files, more = (latex, markdown, csv, roadmap), sections or []
+    if beside:
+        from escada.report.beside import keep_beside
+
+        keep_beside(folder, beside)
     if watch and any(files):
         raise EscadaError("--watch writes the page alone", fix="ask for files when it has ended")
     if watch:

@@ -10,7 +10,7 @@ run's folder is read as a ladder of one rung.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
@@ -19,7 +19,10 @@ from pydantic import BaseModel, JsonValue
 
 from escada.cost.meter import SCHEMA_VERSION as COST_SCHEMA_VERSION
 from escada.errors import EscadaError
+from escada.evaluation.published import Publication, Publications
 from escada.evaluation.tasks.samples import SampleRow
+from escada.evaluation.tasks.windows import SCHEMA_VERSION as WINDOWS_SCHEMA_VERSION
+from escada.evaluation.tasks.windows import WindowsResult
 from escada.files import read_json, read_json_lines, read_toml
 from escada.judge.verdict import Judgement
 from escada.report.schema import CostFigures, Ladder, RungRow, SeedRun
@@ -31,6 +34,7 @@ SCHEMA_VERSION = 1
 LADDER_FILE = "ladder.json"
 RECORD_FILE = "record.json"
 JUDGE_FILE = "judge/verdict.json"
+BESIDE_FILE = "beside.json"
 
 
 class CurvePoint(JsonObject):
@@ -54,6 +58,7 @@ class RunFiles:
     environment: Environment = field(default_factory=Environment)
     missing: tuple[str, ...] = ()
     cost: CostFigures | None = None
+    windows: WindowsResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +69,13 @@ class Climb:
         ladder: the rows of ladder.json.
         runs: the run folders by the names of their rungs.
         judge: its verdict, if one was asked.
+        beside: published figures of others.
     """
 
     ladder: Ladder
     runs: Mapping[str, RunFiles]
     judge: Judgement | None = None
+    beside: Sequence[Publication] = ()
 
 
 def read_climb(folder: Path, ladder: Ladder | None = None) -> Climb:
@@ -81,7 +88,7 @@ def read_climb(folder: Path, ladder: Ladder | None = None) -> Climb:
     """
     ladder = ladder or read_ladder(folder)
     runs = {rung.name: read_run(folder, rung) for rung in ladder.rungs}
-    return Climb(ladder, runs, read_judge(folder))
+    return Climb(ladder, runs, read_judge(folder), read_beside(folder))
 
 
 def read_ladder(folder: Path) -> Ladder:
@@ -245,7 +252,16 @@ def read_run(folder: Path, rung: RungRow) -> RunFiles:
     if present("env.json"):
         environment = check(Environment, read_json(run / "env.json"), run / "env.json")
     cost = rung.cost or read_costs(run / "cost.json")  # ladders before this key have it there only
-    return RunFiles(run, curve, samples, sampler, environment, tuple(missing), cost)
+    windows = _read_windows(run / "evaluation" / "windows-test.json")
+    return RunFiles(run, curve, samples, sampler, environment, tuple(missing), cost, windows)
+
+
+def _read_windows(path: Path) -> WindowsResult | None:
+    """The result of the window protocol; None if there is none, or it is of another version."""
+    table = read_json(path) if path.is_file() else {}
+    if table.get("schema_version") != WINDOWS_SCHEMA_VERSION:
+        return None
+    return check(WindowsResult, table, path)
 
 
 def read_costs(path: Path) -> CostFigures | None:
@@ -272,6 +288,21 @@ def read_judge(folder: Path) -> Judgement | None:
     table = read_json(path)
     check_version(table, path)
     return check(Judgement, table, path)
+
+
+def read_beside(folder: Path) -> Sequence[Publication]:
+    """The published figures of others that are kept beside a climb.
+
+    Raises:
+        EscadaError: the file exists but is not one that escada wrote.
+    """
+    path = folder / BESIDE_FILE
+    if not path.is_file():
+        return ()
+    table = read_json(path)
+    if "kind" not in table:
+        raise EscadaError("not written by escada", where=path, fix="move it away")
+    return check(Publications, table, path).publications
 
 
 _Object = TypeVar("_Object", bound=BaseModel)

@@ -28,7 +28,7 @@ from escada.report.writers.html import Live, write_report
 from escada.runs.climb_lock import Planned, is_under_way, read_plan
 
 _WATCHED = (
-    *(LADDER_FILE, "climb.json", "*/record.json", "*/metrics.jsonl", "*/cost.json"),
+    *(LADDER_FILE, "climb.json", "beside.json", "*/record.json", "*/metrics.jsonl", "*/cost.json"),
     *("*/evaluation/*.json", "*/samples/samples.json"),
 )
 _LOOK_SECONDS = 0.5
