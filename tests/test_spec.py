@@ -67,6 +67,23 @@ def test_full_v5_is_the_roadmaps():
     assert spec.train.warmup.steps(50_000) == 2000
 
 
+def test_a_rung_need_not_say_what_changes():
+    assert load_spec("v2").about.changes is None
+    table = load_spec("v2").to_table()
+    table["about"]["changes"] = {"en": "Wider.", "pt": "Mais larga."}
+    noted = parse_spec(table, "x")
+    assert noted.about.changes is not None
+    assert noted.hash == load_spec("v2").hash
+
+
+def test_what_an_objective_is_about_are_keys_of_the_rung():
+    table = load_spec("v2").to_table()
+    table["about"]["tests"] = ["model.d_hiden"]
+    with pytest.raises(EscadaError, match=r"about.tests: unknown key 'model.d_hiden'") as error:
+        parse_spec(table, "x")
+    assert "model.d_hidden" in str(error.value)
+
+
 def test_prose_is_not_part_of_the_hash_and_everything_else_is():
     spec = load_spec("v1", preset="laptop")
     table = spec.to_table()

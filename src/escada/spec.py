@@ -45,12 +45,20 @@ class About(StrictTable):
 
     title: Bilingual
     objective: Bilingual
-    changes: Bilingual
     expected: Bilingual
+    changes: Bilingual | None = None
+    """The author's note; what changed is derived from the specs (`escada.report.changes`)."""
+    tests: tuple[str, ...] = ()
+    """Keys that the objective is about, such as `model.dropout`: one that equals the followed
+    rung's is not judged."""
     follows: str | None = None
     """The rung that this one is compared with."""
     also_against: tuple[str, ...] = ()
     """Further rungs to compare with, such as an earlier best."""
+
+
+TESTABLE = ("tokenizer.", "model.", "train.")
+"""Tables whose keys `About.tests` may name."""
 
 
 class TextSpec(StrictTable):
@@ -257,7 +265,16 @@ def parse_spec(table: Mapping[str, Any], where: object) -> Spec:
     config = validated(config_type, model_table, where, known, key="model")
     spec = validated(Spec, sections | {"model": config}, where, known)
     _check_together(spec, where)
+    _check_tests(spec, [key for key in known if key.startswith(TESTABLE)], where)
     return spec
+
+
+def _check_tests(spec: Spec, known: Sequence[str], where: object) -> None:
+    for key in spec.about.tests:
+        if key not in known:
+            raise EscadaError(
+                f"about.tests: unknown key {key!r}", where=where, fix=nearest(key, known)
+            )
 
 
 def _check_together(spec: Spec, where: object) -> None:

@@ -54,3 +54,10 @@ def test_macro_average_and_effective_groups_are_said(capsys):
 def test_a_source_of_one_group_is_named(capsys):
     lines = shown(capsys, ci95_leaves_out=["teses"])
     assert any(line.startswith("n = 1 (teses)") for line in lines)
+
+
+def test_a_time_off_its_plan_is_marked_and_the_mark_explained(capsys):
+    lines = shown(capsys, training_seconds=78.0, planned_seconds=60.0)
+    assert sum("78 s of 60 s †" in line for line in lines) == 2
+    assert "†: more than 15% off the planned time" in lines
+    assert "†" not in "".join(shown(capsys, training_seconds=61.0, planned_seconds=60.0))

@@ -1,4 +1,4 @@
-"""`escada rungs`: each rung in two lines, in the reader's language."""
+"""`escada rungs`: what each rung is and what changes, in the reader's language."""
 
 import json
 
@@ -16,19 +16,23 @@ def run(*arguments: str, **environment: str) -> str:
     return result.stdout
 
 
-def test_each_rung_has_two_lines_and_its_size_in_both_presets():
+def test_each_rung_says_its_size_and_what_changes_in_both_presets():
     lines = run("--lang", "en").splitlines()
-    assert [line.split()[0] for line in lines[::2]] == rung_names()
-    assert len(lines) == 2 * len(rung_names())
-    v5 = lines[2 * rung_names().index("v5") + 1]
-    assert v5.endswith("Parameters: 12.22 M (full), 0.43 M (laptop).")
+    heads = [line for line in lines if not line.startswith(" ")]
+    assert [line.split()[0] for line in heads] == rung_names()
+    at = lines.index(next(line for line in lines if line.startswith("v2 ")))
+    full, laptop = lines[at + 1 : at + 3]
+    assert full.startswith(f"{'':9}full: 1.74 M parameters. From v1 – Model: embedding 64 → 256,")
+    assert "dropout 0 → 0.2" in full
+    assert laptop.startswith(f"{'':9}laptop: 0.24 M parameters. From v1 – ")
+    assert "dropout" not in laptop
 
 
 def test_the_locale_decides_unless_a_language_is_asked_for():
     portuguese = run(LC_ALL="pt_BR.UTF-8")
-    assert "Parâmetros: 12,22 M (full)" in portuguese
+    assert "full: 12,22 M de parâmetros. Em relação a v4 – Modelo: Transformer" in portuguese
     assert run("--lang", "pt", LC_ALL="en_US.UTF-8") == portuguese
-    assert "Parameters" in run("--lang", "en", LC_ALL="pt_BR.UTF-8")
+    assert "parameters" in run("--lang", "en", LC_ALL="pt_BR.UTF-8")
 
 
 @pytest.mark.parametrize(
@@ -55,3 +59,8 @@ def test_json_is_one_object_with_the_parameters_of_the_real_models():
         model = build_model(spec.model, spec.tokenizer.vocab_size, seed=0)
         assert rows[name]["parameters"]["laptop"] == model.parameter_count()
         assert rows[name]["title"]["pt"] == spec.about.title.pt
+    assert rows["v2"]["changed"]["laptop"][0] == {
+        **{"key": "model.d_embedding", "before": 32, "after": 48},
+        **{"settings": {}, "former_settings": {}},
+    }
+    assert rows["v1"]["changed"] == {}

@@ -34,6 +34,7 @@ TINY = {
         }
     },
 }
+OF_ANOTHER_KIND = {"about": {"tests": ["model.kind"]}}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def folder(tmp_path_factory) -> Path:
     """A user's folder: two spec files and a package with a model."""
     folder = tmp_path_factory.mktemp("mine")
     wide = overlay(tomllib.loads(block("toml")), TINY)
-    bigram = overlay(wide, {"name": "bigram", "model": None})
+    bigram = overlay(wide, {"name": "bigram", "model": None} | OF_ANOTHER_KIND)
     bigram["model"] = tomllib.loads(block("toml", 1))["model"]
     del bigram["presets"]["laptop"]["model"]["d_hidden"]
     for spec in (wide, bigram):
@@ -121,6 +122,7 @@ def key_of(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     table = tomllib.loads(block("toml"))
     table |= {"presets": {}, "model": {"kind": "outside.changing", "d_embedding": 8}}
+    table = overlay(table, OF_ANOTHER_KIND)
     (tmp_path / "mine.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
 
     def key(source: str) -> str:
@@ -188,7 +190,7 @@ def test_a_model_beside_the_spec_file_is_found_and_so_it_is_when_its_run_is_open
     model = mine / "beside_the_spec" / "bigram.py"
     broken = block("python").replace("        return self(ids_BT)", "        return self.nothing")
     model.write_text(broken, encoding="utf-8")
-    spec = overlay(tomllib.loads(block("toml")), TINY)
+    spec = overlay(overlay(tomllib.loads(block("toml")), TINY), OF_ANOTHER_KIND)
     spec |= {"name": "bigram", "model": {"kind": "beside_the_spec.bigram", "d_embedding": 8}}
     del spec["presets"]["laptop"]["model"]
     (mine / "bigram.toml").write_text(tomli_w.dumps(spec), encoding="utf-8")

@@ -288,3 +288,35 @@ def test_a_comparison_of_other_weights_or_documents_is_none_of_this_model(
     against_baseline, changed
 ):
     assert "best baseline" not in against_baseline(**changed)
+
+
+def of_rung(run, name, **about):
+    """The run as if it were one of another rung, with its preset's own settings."""
+    from dataclasses import replace
+
+    from escada.spec import load_spec
+
+    spec = load_spec(name, preset="laptop")
+    return replace(run, spec=spec.model_copy(update={"about": spec.about.model_copy(update=about)}))
+
+
+def test_a_card_says_what_changed_in_this_run_and_what_that_does_not_test(run):
+    card = card_text(of_rung(run, "v2"))
+    assert (
+        "| what changed | from v1, its preset laptop in this version of escada: Model: "
+        "embedding 32 → 48, hidden state 128 → 192. Training: stride 1 → 4. |"
+    ) in card
+    assert "| not tested here | dropout and weight-drop: the same in both |" in card
+    assert "embedding 32 → 48; estado oculto 128 → 192." in card
+    assert "Não testado aqui, igual nos dois: dropout e weight-drop." in card
+    assert "author's note" not in card
+
+
+def test_a_card_without_a_rung_to_compare_with_has_the_author_s_words(run):
+    from escada.spec import Bilingual
+
+    note = Bilingual(en="Wider.", pt="Mais larga.")
+    card = card_text(of_rung(run, "v2", follows="my_rung", changes=note))
+    assert "| what changes | Wider. |" in card
+    assert "what changed" not in card
+    assert "| author's note on the rung | Wider. |" in card_text(of_rung(run, "v2", changes=note))

@@ -132,3 +132,38 @@ def test_a_step_from_a_rung_that_was_not_climbed_is_not_compared(table):
     assert sentence == "Not compared: v4, which it follows, is not in this report."
     said = {text for _, text in headline(ladder, found, Language.load("en"))}
     assert Language.load("en").say("headline.open") not in said
+
+
+def off_plan(table, **row):
+    """Which rungs are said to be off their plan, and how, if v1 is that row."""
+    table["rungs"] = [table["rungs"][0] | row, table["rungs"][1]]
+    ladder, found = findings_of(table)
+    told = [text for text in headline(ladder, found, Language.load("en")) if "planned" in text[1]]
+    return [rung.name for rung, _ in found.off_plan], told
+
+
+def test_a_time_budget_that_was_missed_is_told(table):
+    names, told = off_plan(table, training_seconds=108.0)
+    assert names == ["v1"]
+    ((tone, text),) = told
+    assert tone == "bad"
+    assert "More than 15 % off the budget of 60 s: v1 (1\u202fmin 48\u202fs, planned" in text
+
+
+def test_a_budget_in_operations_has_no_time_to_miss(table):
+    table["budget"] = "1e13 flop"
+    assert off_plan(table, training_seconds=10_000.0) == ([], [])
+
+
+def test_a_training_that_was_timed_before_is_held_to_that_time_under_any_budget(table):
+    table["budget"] = "1e13 flop"
+    names, told = off_plan(table, training_seconds=108.0, planned_seconds=90.0)
+    assert names == ["v1"]
+    ((tone, text),) = told
+    assert tone == "open", "it is no failure: the rungs were trained for the same operations"
+    assert "v1 (1\u202fmin 48\u202fs, planned 1\u202fmin 30\u202fs). Their steps are" in text
+    assert off_plan(table, training_seconds=99.0, planned_seconds=90.0) == ([], [])
+
+
+def test_a_training_that_stopped_early_has_missed_no_plan(table):
+    assert off_plan(table, training_seconds=20.0, stopped_early=True) == ([], [])

@@ -38,6 +38,12 @@ def test_no_message_was_left_untranslated():
         "budget_unit.token",
         "budget_unit.seconds",
         "budget_unit.flop",
+        *(f"changes.name.model.{name}" for name in ("d_embedding", "dropout", "layer_norm")),
+        "changes.name.model.recurrent_dropout",
+        "changes.name.train.betas",
+        "changes.of_preset",
+        *(f"changes.value.{name}" for name in ("bpe", "bytes", "lstm", "gru", "transformer")),
+        *(f"changes.value.{name}" for name in ("adam", "adamw", "muon")),
     }
     english, portuguese = read_catalogue("en"), read_catalogue("pt")
     assert {key for key in english if english[key] == portuguese[key]} <= same_in_both

@@ -6,9 +6,13 @@ import re
 import pytest
 
 from escada.errors import EscadaError
+from escada.report.changes import settings_of
 from escada.report.tables import Cell, Column, Row, Table
 from escada.report.writers.bundle import write_csv, write_markdown
+from escada.report.writers.html import write_report
+from escada.report.writers.latex import write_latex
 from escada.report.writers.markdown_csv import csv_text, markdown_table
+from escada.spec import load_spec
 
 
 def test_markdown_shows_what_special_characters_are():
@@ -84,3 +88,28 @@ def test_a_csv_of_the_users_is_left_alone_and_ours_is_written_again(paid, climb,
     before = (tmp_path / "ladder.csv").read_text(encoding="utf-8")
     write_csv(climb(), tmp_path)
     assert (tmp_path / "ladder.csv").read_text(encoding="utf-8") != before
+
+
+def test_a_time_off_its_plan_is_marked_in_the_table_of_every_writer(wide, undrawn, tmp_path):
+    report = write_report(wide).read_text(encoding="utf-8")
+    assert "1\u202fmin 48\u202fs †<small>planned: 1\u202fmin 00" in report
+    assert "† More than 15 % off the planned time: v1 (" in report
+    assert "† Mais de 15 % fora do tempo previsto: v1 (" in report
+    text = write_markdown(wide, tmp_path / "ladder.md", "en").read_text(encoding="utf-8")
+    assert "| 1\u202fmin 48\u202fs † |" in text
+    assert "† More than 15 % off the planned time: v1 (" in text
+    write_latex(wide, tmp_path / "latex", "en")
+    table = (tmp_path / "latex" / "tables" / "ladder.tex").read_text(encoding="utf-8")
+    assert table.count(r"\ensuremath{\dagger}") == 2
+    write_csv(wide, tmp_path / "csv")
+    with (tmp_path / "csv" / "ladder.csv").open(encoding="utf-8", newline="") as file:
+        assert next(csv.DictReader(file))["training_seconds"] == "108.0"
+
+
+def test_what_changed_is_a_table_of_its_own(climb, table, tmp_path):
+    for rung in table["rungs"][:2]:
+        spec = load_spec(rung["name"], preset="laptop")
+        rung["settings"] = settings_of(spec).model_dump()
+    folder = climb(table)
+    text = write_markdown(folder, tmp_path / "x.md", "pt").read_text(encoding="utf-8")
+    assert "| v2 | v1 | Modelo: embedding 32 → 48; estado oculto 128 → 192. Treino:" in text

@@ -81,3 +81,53 @@ def test_fewer_steps_a_byte_are_asked_of_a_new_tokenizer(climb, table):
     outcome, said = judged(climb(table))["v4"]
     assert outcome == "met"
     assert said.endswith("0.14 steps per byte; v3: 0.29.")
+
+
+@pytest.fixture
+def of_v2(climb, table):
+    """The climb with the specs of v1 and v2 under a preset, and v2's objective about `tests`."""
+    from escada.report.changes import settings_of
+    from escada.spec import load_spec
+
+    def write(preset, tests):
+        for rung in table["rungs"][:2]:
+            spec = load_spec(rung["name"], preset=preset)
+            rung["settings"] = settings_of(spec).model_dump()
+        table["rungs"][1]["about"]["tests"] = tests
+        return climb(table)
+
+    return write
+
+
+def judged_v2(folder, code="en"):
+    ladder, language = read_ladder(folder), Language.load(code)
+    found = objectives(ladder.rungs[1], ladder, find(ladder))
+    return found.outcome, found.verdict(language), found.sentences(language)
+
+
+ABOUT_V2 = ["model.d_hidden", "model.dropout", "model.recurrent_dropout"]
+
+
+def test_an_objective_is_judged_only_as_far_as_the_preset_tests_it(of_v2):
+    folder = of_v2("laptop", ABOUT_V2)
+    outcome, verdict, said = judged_v2(folder)
+    assert (outcome, verdict) == ("met", "reached, as far as it is tested")
+    assert said.endswith("Not tested here, the same in both: dropout and weight-drop.")
+    assert judged_v2(folder, "pt")[1] == "alcançado, no que se testa aqui"
+
+
+def test_an_objective_that_the_preset_tests_is_judged_whole(of_v2):
+    outcome, verdict, said = judged_v2(of_v2("full", ABOUT_V2))
+    assert (outcome, verdict) == ("met", "reached")
+    assert "Not tested" not in said
+
+
+def test_an_objective_that_the_preset_does_not_test_is_not_judged(of_v2):
+    outcome, verdict, said = judged_v2(of_v2("laptop", ABOUT_V2[1:]))
+    assert (outcome, verdict) == ("untested", "not judged")
+    assert "bits per byte against v1" in said, "what was expected is still compared"
+
+
+def test_of_runs_without_specs_nothing_is_said_to_be_untested(climb, table):
+    table["rungs"][1]["about"]["tests"] = ABOUT_V2
+    assert judged_v2(climb(table))[1] == "reached"

@@ -1,29 +1,33 @@
-"""The time that a training took is told apart from the time that it was given."""
+"""The time that a training took is told apart from the time that was planned for it."""
 
 import pytest
 
-from escada.budget import Budget
-from escada.runs.record import RunRecord
-from escada.runs.time_budget import budget_seconds, time_in_words, time_warning
-from escada.spec import load_spec
+from escada.runs.record import Continued, RunRecord
+from escada.runs.time_budget import planned_seconds, time_in_words, time_warning
 
-FINISHED = {"status": "finished", "dry_run": False, "stopped_early": False}
+FINISHED = {"status": "finished", "dry_run": False, "stopped_early": False, "total_steps": 300}
+EARLIER = Continued(run="r", key="k", budget="1 min", step=100, training_seconds=70.0)
 
 
 @pytest.mark.parametrize(
-    ("budget", "record", "given"),
+    ("budget", "record", "planned"),
     [
-        ("60 s", FINISHED, 60.0),
-        ("5 min", FINISHED, 300.0),
-        ("300 steps", FINISHED, None),
-        ("60 s", FINISHED | {"status": "interrupted"}, None),
-        ("60 s", FINISHED | {"dry_run": True}, None),
-        ("60 s", FINISHED | {"stopped_early": True}, None),
+        ("60 s", {}, 60.0),
+        ("5 min", {}, 300.0),
+        ("60 s", {"continued_from": EARLIER}, 130.0),
+        ("60 s", {"calibrated_seconds_per_step": 9.0}, 60.0),
+        ("1e13 flop", {}, None),
+        ("1e13 flop", {"calibrated_seconds_per_step": 0.5}, 150.0),
+        ("300 steps", {"calibrated_seconds_per_step": 0.5, "continued_from": EARLIER}, 170.0),
+        ("60 s", {"status": "interrupted"}, None),
+        ("60 s", {"dry_run": True}, None),
+        ("60 s", {"stopped_early": True}, None),
+        ("1e13 flop", {"calibrated_seconds_per_step": 0.5, "stopped_early": True}, None),
     ],
 )
-def test_only_a_whole_training_for_a_time_is_held_to_it(budget, record, given):
-    spec = load_spec("v1", preset="laptop").with_budget(Budget.parse(budget))
-    assert budget_seconds(spec, RunRecord.model_construct(**record)) == given
+def test_only_a_whole_training_that_was_timed_or_given_a_time_has_a_plan(budget, record, planned):
+    record = RunRecord.model_construct(budget=budget, **FINISHED | record)
+    assert planned_seconds(record) == planned
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(108.0, "+80%"), (50.9, "-15%"), (69.1, "+15%")])
@@ -39,5 +43,6 @@ def test_a_training_near_its_time_or_without_one_is_not_warned_of(seconds, given
 
 
 def test_the_table_sets_the_two_side_by_side():
-    assert time_in_words(77.7, 60.0) == "78 s of 60 s"
+    assert time_in_words(77.7, 60.0) == "78 s of 60 s †"
+    assert time_in_words(60.7, 60.0) == "61 s of 60 s"
     assert time_in_words(77.7, None) == "78 s"

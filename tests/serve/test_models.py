@@ -140,3 +140,22 @@ def test_an_unknown_host_is_an_error():
         bind("no such host", 0, tokens=["a"])
     with pytest.raises(EscadaError, match="not an address of this machine"):
         bind("192.0.2.1", 0, tokens=["a"])
+
+
+def test_what_changed_is_told_from_the_run_that_is_served_beside_it(a_run):
+    from dataclasses import replace
+
+    from escada.spec import load_spec
+
+    def of(rung, *overrides):
+        return replace(a_run, spec=load_spec(rung, preset="laptop", overrides=overrides))
+
+    v1, v2 = of("v1", "model.d_embedding=20"), of("v2", "model.d_embedding=20")
+    shown = ladder_rung(v2, "v2", context_tokens=None, weights="fp32", served=[v1, v2])
+    assert shown.about.changes.en == (
+        "What changed from v1. Model: hidden state 128 → 192. Training: stride 1 → 4."
+    )
+    alone = ladder_rung(v2, "v2", context_tokens=None, weights="fp32")
+    assert alone.about.changes.pt.startswith(
+        "O que mudou em relação a v1 (seu preset laptop). Modelo: embedding 32 → 20;"
+    )

@@ -144,12 +144,12 @@ def _say_interrupted(run: Path) -> None:
 def _say_finished(run: Run) -> None:
     """The score of a training, whether it kept to its time, and what to do next."""
     from escada.runs.climb_lock import is_under_way
-    from escada.runs.time_budget import budget_seconds, time_warning
+    from escada.runs.time_budget import planned_seconds, time_warning
 
     record = run.record
-    given = budget_seconds(run.spec, record)
     assert record.training_seconds is not None
-    if warning := time_warning(run.spec.name, record.training_seconds, given):
+    planned = planned_seconds(record)
+    if warning := time_warning(run.spec.name, record.training_seconds, planned):
         echo(f"warning: {warning}", err=True)
     if record.best_bits_per_byte is not None:
         echo(

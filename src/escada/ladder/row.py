@@ -15,7 +15,6 @@ from escada.files import read_json
 from escada.report.data import ladder_of_run, read_costs
 from escada.report.schema import ComparisonRow, RungRow, StepComparison
 from escada.runs.run import Run
-from escada.runs.time_budget import budget_seconds
 from escada.text.corpus import Corpus
 
 
@@ -65,7 +64,6 @@ def rung_row(run: Run, corpus: Corpus, out: Path, also: Sequence[Task[Any]] = ()
     return row.model_copy(
         update={
             "unknown_characters": unknown,
-            "budget_seconds": budget_seconds(run.spec, run.record),
             "training_bytes": passes * data["training_bytes"],
             "tasks": figures,
             "cost": read_costs(run.layout.cost),

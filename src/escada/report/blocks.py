@@ -105,7 +105,7 @@ class StepCard:
     sentence: str
     terms: Sequence[tuple[str, str]] = ()
     measured: tuple[str, str] = ("", "")
-    outcome: tuple[Literal["met", "missed", "open", ""], str] = ("", "")
+    outcome: tuple[Literal["met", "missed", "open", "untested", ""], str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)

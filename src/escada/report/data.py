@@ -25,14 +25,16 @@ from escada.evaluation.tasks.windows import SCHEMA_VERSION as WINDOWS_SCHEMA_VER
 from escada.evaluation.tasks.windows import WindowsResult
 from escada.files import read_json, read_json_lines, read_toml
 from escada.judge.verdict import Judgement
-from escada.report.schema import CostFigures, Ladder, RungRow, SeedRun
+from escada.report.schema import CostFigures, Ladder, RungRow, SeedRun, Settings
 from escada.runs.environment import Environment
 from escada.runs.record import read_record
+from escada.runs.time_budget import planned_seconds
 from escada.typed_json import JsonObject, parse
 
 SCHEMA_VERSION = 1
 LADDER_FILE = "ladder.json"
 RECORD_FILE = "record.json"
+SPEC_FILE = "spec.toml"
 JUDGE_FILE = "judge/verdict.json"
 BESIDE_FILE = "beside.json"
 
@@ -113,6 +115,8 @@ def read_ladder(folder: Path) -> Ladder:
 def read_rows(folder: Path) -> Ladder:
     """`folder/ladder.json` as written: one row per run.
 
+    Settings, which older ladders lack, are read from the run folders that are there.
+
     Raises:
         EscadaError: see `read_ladder`.
     """
@@ -122,7 +126,21 @@ def read_rows(folder: Path) -> Ladder:
     ladder = check(Ladder, table, path)
     for rung in ladder.rungs:
         _check_step(rung, path)
-    return ladder
+    rungs = [rung if rung.settings else _with_settings(rung, folder) for rung in ladder.rungs]
+    return ladder.model_copy(update={"rungs": rungs})
+
+
+def _with_settings(rung: RungRow, folder: Path) -> RungRow:
+    path = folder / rung.run / SPEC_FILE
+    found = _settings(read_toml(path)) if path.is_file() else None
+    settings = check(Settings, found, path) if found else None
+    return rung.model_copy(update={"settings": settings})
+
+
+def _settings(spec: Mapping[str, object]) -> dict[str, object] | None:
+    """The `Settings` of a run's spec.toml, if it is whole."""
+    tables = {table: spec[table] for table in Settings.model_fields if table in spec}
+    return tables if len(tables) == len(Settings.model_fields) else None
 
 
 def by_rung(ladder: Ladder, path: Path) -> Ladder:
@@ -177,7 +195,7 @@ def ladder_of_run(folder: Path, run: str = ".") -> Ladder:
     def there(name: str) -> dict[str, JsonValue]:
         return read_json(folder / name) if (folder / name).is_file() else {}
 
-    spec = read_toml(folder / "spec.toml") if (folder / "spec.toml").is_file() else {}
+    spec = read_toml(folder / SPEC_FILE) if (folder / SPEC_FILE).is_file() else {}
     test = there("evaluation/test.json")
     about = dict(spec.get("about", {}))
     rung = {
@@ -186,6 +204,8 @@ def ladder_of_run(folder: Path, run: str = ".") -> Ladder:
         "run": run,
         "follows": about.get("follows"),
         "about": about or None,
+        "settings": _settings(spec),
+        "planned_seconds": planned_seconds(record),
         "validation_bits_per_byte": there("evaluation/validation.json").get("bits_per_byte"),
         "evaluation_tokens_per_second": test.get("tokens_per_second"),
         "unknown_characters": test.get("unknown", {}),

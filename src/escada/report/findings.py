@@ -9,9 +9,8 @@ from typing import Literal
 from escada.budget import Budget
 from escada.evaluation.baselines.corpus_controls import BaselineRow
 from escada.report.schema import Ladder, RungRow, StepComparison
+from escada.runs.time_budget import is_off
 
-BUDGET_TOLERANCE = 0.15
-"""Relative deviation from a time budget above which it is reported."""
 Outcome = Literal[
     "better", "worse", "undecided", "unmeasured", "absent", "other_text", "uncompared"
 ]
@@ -42,7 +41,7 @@ class Findings:
         not_better: pairs of a measured rung and a baseline it does not beat in the paired test.
         beaten: baselines that every measured rung beats.
         other_text: measured rungs on another text than most; never ranked with the others.
-        off_budget: rungs whose training time clearly differs from the time budget.
+        off_plan: rungs whose training time clearly differs from the planned one, with that one.
     """
 
     best: RungRow | None
@@ -54,7 +53,7 @@ class Findings:
     not_better: list[tuple[RungRow, BaselineRow]]
     beaten: list[BaselineRow]
     other_text: list[RungRow]
-    off_budget: list[RungRow]
+    off_plan: list[tuple[RungRow, float]]
 
 
 def _step(rung: RungRow, rungs: Sequence[RungRow]) -> Step | None:
@@ -89,17 +88,15 @@ def _are_apart(a: str, b: str, steps: Sequence[Step], ladder: Ladder) -> bool:
     return row is not None and row.significant
 
 
-def _off_budget(ladder: Ladder) -> list[RungRow]:
-    """Only a time budget can be missed: the others fix the number of steps."""
+def _off_plan(ladder: Ladder) -> list[tuple[RungRow, float]]:
+    """Rungs off their plan; rows of older ladders have none but the ladder's time budget."""
     budget = Budget.parse(ladder.budget) if ladder.budget else None
-    if budget is None or budget.unit != "seconds":
-        return []
+    given = budget.amount if budget is not None and budget.unit == "seconds" else None
     return [
-        rung
+        (rung, planned)
         for rung in ladder.rungs
-        if rung.status == "finished"
-        and rung.training_seconds is not None
-        and abs(rung.training_seconds / budget.amount - 1) > BUDGET_TOLERANCE
+        if rung.status == "finished" and not rung.stopped_early
+        if (planned := rung.planned_seconds or given) and is_off(rung.training_seconds, planned)
     ]
 
 
@@ -136,5 +133,5 @@ def find(ladder: Ladder) -> Findings:
             if same and all(verdicts.get((r.name, baseline.key)) == "better" for r in same)
         ],
         other_text=[rung for rung in measured if rung not in same],
-        off_budget=_off_budget(ladder),
+        off_plan=_off_plan(ladder),
     )

@@ -142,6 +142,14 @@ class Language:
             return self.number(value)
         return self.number(value, min(6, max(0, 2 - math.floor(math.log10(abs(value))))))
 
+    def short(self, value: float) -> str:
+        """As a spec writes it: `0.004`, `131,072`, `1.0 × 10⁻¹⁰`."""
+        if value == round(value):
+            return self.number(value)
+        written = f"{value:.6g}"
+        decimals = len(written.partition(".")[2])
+        return self.power(value) if "e" in written else self.number(value, decimals)
+
     def power(self, value: float | None) -> str:
         """`1.3 × 10¹⁷`."""
         if value is None:

@@ -3,7 +3,8 @@
 A rung's `about` states its expectations in prose. The measurable ones follow one rule for every
 rung: fewer bits per byte than the rung it follows and than those in `also_against`, by the paired
 comparisons; for a first rung, fewer than the character bigram model; after a change of tokenizer,
-fewer steps per byte too. A goal without data is open, never met.
+fewer steps per byte too. A goal without data is open, never met. What `about.tests` names and the
+two runs do not differ in is not judged.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from escada.evaluation.significance import Difference
+from escada.report.changes import changed_in, key_name
 from escada.report.findings import Findings
 from escada.report.i18n import Language
 from escada.report.schema import Ladder, RungRow
 from escada.typed_json import Interval
 
 Outcome = Literal["met", "missed", "open"]
+Verdict = Literal["met", "missed", "open", "untested"]
 FLOOR = "bigram"
 """Key of the baseline that a first rung has to beat."""
 
@@ -69,23 +72,44 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Objectives:
-    """A rung's goals."""
+    """A rung's goals; `untested`: keys that its objective is about and that did not change."""
 
     rung: RungRow
     goals: tuple[Goal, ...]
+    untested: tuple[str, ...] = ()
 
     @property
-    def outcome(self) -> Outcome:
-        """Missed if any goal is, met if all are, else open."""
+    def outcome(self) -> Verdict:
+        """Untested if no key of the objective changed; missed if any goal is, met if all are."""
+        if self.untested and self.rung.about and len(self.untested) == len(self.rung.about.tests):
+            return "untested"
         found = {goal.outcome for goal in self.goals}
         if "missed" in found:
             return "missed"
         return "met" if found == {"met"} else "open"
 
+    def sentences(self, language: Language) -> str:
+        """The goals in words, then what was not tested."""
+        said = [goal.sentence(language) for goal in self.goals]
+        if self.untested:
+            keys = language.names([key_name(key, language) for key in self.untested])
+            said.append(language.say("objectives.not_tested", keys=keys))
+        return " ".join(said)
+
+    def verdict(self, language: Language) -> str:
+        """The outcome in a few words."""
+        verdict = language.say(f"objectives.{self.outcome}")
+        if self.untested and self.outcome != "untested":
+            return language.say("objectives.in_part", verdict=verdict)
+        return verdict
+
 
 def objectives(rung: RungRow, ladder: Ladder, findings: Findings) -> Objectives:
     """Judge a rung's goals by the ladder's figures."""
-    return Objectives(rung, tuple(_goals(rung, ladder, findings)))
+    tests = rung.about.tests if rung.about else ()
+    changed = changed_in(rung, ladder) if tests else None
+    untested = changed.untested(tests) if changed else ()
+    return Objectives(rung, tuple(_goals(rung, ladder, findings)), tuple(untested))
 
 
 def _goals(rung: RungRow, ladder: Ladder, findings: Findings) -> Iterator[Goal]:

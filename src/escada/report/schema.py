@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, JsonValue
 
 from escada.evaluation.baselines.cloze import ClozeBaseline
 from escada.evaluation.baselines.corpus_controls import BaselineRow, CorpusControls
@@ -127,6 +127,14 @@ def _by_split(count: object) -> object:
     return {"test": count} if isinstance(count, int) else count
 
 
+class Settings(JsonObject):
+    """The tables of a run's resolved spec that decide its weights; absent keys have no value."""
+
+    tokenizer: dict[str, JsonValue]
+    model: dict[str, JsonValue]
+    train: dict[str, JsonValue]
+
+
 class RungRow(JsonObject):
     """One rung of the ladder."""
 
@@ -136,6 +144,7 @@ class RungRow(JsonObject):
     tokenizer: TokenizerOf
     follows: str | None = None
     about: About | None = None
+    settings: Settings | None = None
     preset: str | None = None
     seed: int | None = None
     protocol: str | None = None
@@ -160,7 +169,11 @@ class RungRow(JsonObject):
     training_bytes: float | None = None
     training_flops: float | None = None
     training_seconds: float | None = None
-    budget_seconds: float | None = None
+    planned_seconds: float | None = Field(
+        default=None, validation_alias=AliasChoices("planned_seconds", "budget_seconds")
+    )
+    """See `escada.runs.time_budget.planned_seconds`; time budgets only before 2026-12."""
+    stopped_early: bool | None = None
     tokens_per_second: float | None = None
     evaluation_tokens_per_second: float | None = None
     peak_memory_bytes: float | None = None

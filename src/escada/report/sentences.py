@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from escada.budget import Budget
 from escada.evaluation.baselines.corpus_controls import BaselineRow
-from escada.report.findings import BUDGET_TOLERANCE, Findings, Step
+from escada.report.findings import Findings, Step
 from escada.report.i18n import NOTHING, Language
 from escada.report.schema import Ladder, RungRow
+from escada.runs.time_budget import ALLOWED
 
 _PROPER = "Transformer"
 """A word that keeps its capital inside a sentence."""
@@ -82,20 +84,29 @@ def measure(ladder: Ladder, findings: Findings, language: Language) -> str:
 
 
 def _of_budget(ladder: Ladder, findings: Findings, language: Language) -> Iterator[tuple[str, str]]:
-    if ladder.budget and findings.off_budget:
-        named = [
-            f"{rung.name} ({language.duration(rung.training_seconds)})"
-            for rung in findings.off_budget
-        ]
-        yield (
-            "bad",
+    if not findings.off_plan:
+        return
+    said = {"percent": round(100 * ALLOWED), "names": off_plan(findings, language)}
+    if ladder.budget and Budget.parse(ladder.budget).unit == "seconds":
+        budget = language.budget(ladder.budget)
+        yield "bad", language.say("headline.off_budget", budget=budget, **said)
+    else:
+        yield "open", language.say("headline.off_plan", **said)
+
+
+def off_plan(findings: Findings, language: Language) -> str:
+    """The rungs that missed their planned time: `v1 (1 min 48 s, planned 60.0 s)`."""
+    return language.names(
+        [
             language.say(
-                "headline.off_budget",
-                percent=round(100 * BUDGET_TOLERANCE),
-                budget=language.budget(ladder.budget),
-                names=language.names(named),
-            ),
-        )
+                "headline.off_plan_rung",
+                name=rung.name,
+                time=language.duration(rung.training_seconds),
+                planned=language.duration(planned),
+            )
+            for rung, planned in findings.off_plan
+        ]
+    )
 
 
 def _against_baselines(

@@ -17,11 +17,13 @@ from escada.evaluation.task import ruler_context
 from escada.files import read_json
 from escada.generation.batch import Batch
 from escada.generation.pieces import PieceTable
+from escada.report.changes import Changed, changes, settings_of, since_package
+from escada.report.i18n import Language
 from escada.runs.device import resolve_device
 from escada.runs.run import Run, find_runs, open_run
 from escada.serve.errors import ApiError
 from escada.serve.schema import LadderRung, RungText, RungTokenizer
-from escada.spec import rung_names
+from escada.spec import Bilingual, rung_names
 from escada.text.tokenizers import Tokenizer
 
 LADDER = "ladder.json"
@@ -92,7 +94,10 @@ def open_models(
     runs = named([run for path in paths for run in runs_at(path)])
     kinds = _weights_by_name(weights, list(runs))
     where = resolve_device(device)
-    return {name: _open(name, run, kinds[name], max_rows, where) for name, run in runs.items()}
+    return {
+        name: _open(name, run, kinds[name], max_rows, where, list(runs.values()))
+        for name, run in runs.items()
+    }
 
 
 def runs_at(path: Path) -> list[Run]:
@@ -154,7 +159,9 @@ def _weights_by_name(options: Sequence[str], names: Sequence[str]) -> dict[str, 
     return kinds
 
 
-def _open(name: str, run: Run, weights: str, max_rows: int, device: Any) -> LoadedModel:
+def _open(
+    name: str, run: Run, weights: str, max_rows: int, device: Any, served: Sequence[Run]
+) -> LoadedModel:
     model = run.load_model(device=device)
     try:
         batch = Batch(model, run.tokenizer, weights=weights, max_rows=max_rows)
@@ -167,9 +174,31 @@ def _open(name: str, run: Run, weights: str, max_rows: int, device: Any) -> Load
         profile=run.spec.text.profile,
         created=created_time(run),
         fingerprint=f"escada-{run.record.key[:12]}-{weights}",
-        rung=ladder_rung(run, name, context_tokens=model.context_tokens, weights=weights),
+        rung=ladder_rung(
+            run, name, context_tokens=model.context_tokens, weights=weights, served=served
+        ),
         ruler_context=ruler_context(run),
     )
+
+
+def _changes(run: Run, served: Sequence[Run]) -> Bilingual | None:
+    """What changed from the rung that it follows, else the author's note."""
+    spec = run.spec
+    follows = spec.about.follows
+    if follows is None:
+        return spec.about.changes
+    other = next((one.spec for one in served if one.spec.name == follows), None)
+    if other is None:
+        changed = since_package(settings_of(spec), follows, spec.preset)
+    else:
+        changed = Changed(follows, None, changes(settings_of(other), settings_of(spec)))
+    if changed is None:
+        return spec.about.changes
+    english, portuguese = (
+        f"{changed.heading(language)}. {changed.sentence(language)}"
+        for language in (Language.load("en"), Language.load("pt"))
+    )
+    return Bilingual(en=english, pt=portuguese)
 
 
 def created_time(run: Run) -> int:
@@ -179,8 +208,15 @@ def created_time(run: Run) -> int:
     return int(datetime.datetime.fromisoformat(run.record.created).timestamp())
 
 
-def ladder_rung(run: Run, name: str, *, context_tokens: int | None, weights: str) -> LadderRung:
-    """A rung's description for the playground."""
+def ladder_rung(
+    run: Run,
+    name: str,
+    *,
+    context_tokens: int | None,
+    weights: str,
+    served: Sequence[Run] = (),
+) -> LadderRung:
+    """A rung's description for the playground; `served` are all runs there."""
     about, record = run.spec.about, run.record
     path = run.layout.evaluation("test")
     test = read_json(path) if path.exists() else {}
@@ -191,7 +227,9 @@ def ladder_rung(run: Run, name: str, *, context_tokens: int | None, weights: str
         seed=run.seed,
         title=about.title,
         follows=about.follows,
-        about=RungText(objective=about.objective, changes=about.changes, expected=about.expected),
+        about=RungText(
+            objective=about.objective, changes=_changes(run, served), expected=about.expected
+        ),
         parameters=record.parameters,
         bits_per_byte=test.get("bits_per_byte"),
         interval=test.get("ci95"),

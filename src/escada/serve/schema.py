@@ -193,7 +193,8 @@ class RungText(BaseModel):
     """What a rung sets out to do."""
 
     objective: Bilingual
-    changes: Bilingual
+    changes: Bilingual | None
+    """From the rung that it follows, derived from both specs; None: unknown."""
     expected: Bilingual
 
 

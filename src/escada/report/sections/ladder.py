@@ -19,6 +19,7 @@ from escada.report.sections.shared import (
     tokenizer_kind,
     values_alt,
 )
+from escada.report.sentences import off_plan
 from escada.report.tables import (
     Cell,
     Column,
@@ -34,6 +35,7 @@ from escada.report.tables import (
     csv_only,
     figure,
 )
+from escada.runs.time_budget import ALLOWED
 
 _NARROW = 360
 """Width in pixels of the figure for phones."""
@@ -54,6 +56,7 @@ def section(contents: Contents) -> Section:
         [
             _figure(contents),
             replace(ladder, rows=[*ladder.rows, *below], paper=()),
+            *(Text(note, "note") for note in off_plan_notes(contents)),
             Text(say("ladder.perplexity_note"), "note"),
             replace(ladder, page=()),
             controls,
@@ -66,6 +69,14 @@ def ladder_table(contents: Contents) -> Table:
     t, say, findings = contents.language, contents.language.say, contents.findings
     paid, sign = say("tables.currency"), t.currency_sign
     several = len(contents.ladder.rungs) > 1
+    off = {rung.name: planned for rung, planned in findings.off_plan}
+
+    def time(rung: RungRow) -> Cell:
+        shown = Cell(t.duration(rung.training_seconds), rung.training_seconds)
+        if rung.name not in off:
+            return shown
+        planned = say("ladder.planned", time=t.duration(off[rung.name]))
+        return replace(shown, text=f"{shown.text} †", details=[Detail(planned)], tone="off")
 
     def cost(rung: RungRow, key: str) -> float | None:
         return getattr(contents.cost(rung), key, None)
@@ -105,14 +116,7 @@ def ladder_table(contents: Contents) -> Table:
             lambda r: Cell(t.interval(r.ci95) or NOTHING, r.ci95),
         ),
         figure("training_tokens", say("tables.tokens"), t.compact),
-        (
-            Column("training_seconds", say("ladder.time")),
-            lambda r: Cell(
-                t.duration(r.training_seconds),
-                r.training_seconds,
-                tone="off" if r in findings.off_budget else "",
-            ),
-        ),
+        (Column("training_seconds", say("ladder.time")), time),
         figure("training_flops", say("ladder.flops"), t.power),
         (
             Column(f"money_{paid}", say("tables.money", sign=sign)),
@@ -129,13 +133,15 @@ def ladder_table(contents: Contents) -> Table:
                 t.significant(r.perplexity), r.perplexity, details=[Detail(tokenizer(r, t))]
             ),
         ),
-        *csv_attributes("accuracy", "validation_bits_per_byte", "train_bits_per_byte"),
+        *csv_attributes(
+            "planned_seconds", "accuracy", "validation_bits_per_byte", "train_bits_per_byte"
+        ),
         *csv_attributes("seed", "status", "protocol", "run", "key", "spec_hash"),
         figure("tokens_per_second", say("ladder.tokens_per_second"), t.compact),
     ]
     costs = [sheet for rung in contents.ladder.rungs if (sheet := contents.cost(rung))]
     bases = {sheet.money_basis for sheet in costs}
-    notes = [say("tables.ladder_note")]
+    notes = [say("tables.ladder_note"), *off_plan_notes(contents)]
     notes += [say(f"tables.money_{basis}") for basis in ("electricity", "rent") if basis in bases]
     return Table(
         "ladder",
@@ -161,6 +167,13 @@ def ladder_table(contents: Contents) -> Table:
         label=say("ladder.table_caption"),
         kind="main",
     )
+
+
+def off_plan_notes(contents: Contents) -> list[str]:
+    """What the dagger beside a time means, if there is one."""
+    t = contents.language
+    names = off_plan(contents.findings, t)
+    return [t.say("ladder.off_plan", percent=round(100 * ALLOWED), names=names)] if names else []
 
 
 def controls_table(contents: Contents) -> Table:

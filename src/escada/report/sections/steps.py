@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from escada.report.blocks import Block, Heading, Section, StepCard, StepCards, Text
+from escada.report.changes import changed_in
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING
 from escada.report.objectives import objectives
@@ -29,7 +30,7 @@ from escada.report.tables import (
     rung_rows,
 )
 
-_SIGNS = {"met": "✓", "missed": "✗", "open": "≈"}
+_SIGNS = {"met": "✓", "missed": "✗", "open": "≈", "untested": NOTHING}
 
 
 def section(contents: Contents) -> Section:
@@ -44,6 +45,7 @@ def section(contents: Contents) -> Section:
             Text(say("steps.intro")),
             Text(say("objectives.intro")),
             StepCards(list(_cards(contents))),
+            changes_table(contents),
             objectives_table(contents),
             *_comparisons(contents),
             *(_seeds(contents) if several_seeds else ()),
@@ -58,20 +60,45 @@ def _cards(contents: Contents) -> Iterator[StepCard]:
         found, about = verdict(rung, findings, t), rung.about
         title = getattr(about.title, t.code) if about else ""
         card = StepCard(rung.name, title, found.kind, found.pill, found.sentence)
+        changed = changed_in(rung, contents.ladder)
+        terms = [(changed.heading(t), changed.sentence(t))] if changed else []
         if about:
             goals = objectives(rung, contents.ladder, findings)
-            said = " ".join(goal.sentence(t) for goal in goals.goals)
-            outcome = f"{_SIGNS[goals.outcome]} {say(f'objectives.{goals.outcome}')}"
+            if about.changes:
+                label = "steps.authors_note" if changed else "steps.changes"
+                terms.append((say(label), getattr(about.changes, t.code)))
+            terms = [
+                (say("steps.objective"), getattr(about.objective, t.code)),
+                *terms,
+                (say("steps.expected"), getattr(about.expected, t.code)),
+            ]
             card = replace(
                 card,
-                terms=[
-                    (say(f"steps.{name}"), getattr(getattr(about, name), t.code))
-                    for name in ("objective", "changes", "expected")
-                ],
-                measured=(say("objectives.measured"), said or NOTHING),
-                outcome=(goals.outcome, outcome),
+                measured=(say("objectives.measured"), goals.sentences(t) or NOTHING),
+                outcome=(goals.outcome, f"{_SIGNS[goals.outcome]} {goals.verdict(t)}"),
             )
-        yield card
+        yield replace(card, terms=terms)
+
+
+def changes_table(contents: Contents) -> Table:
+    """What changed from rung to rung; for paper."""
+    t, say = contents.language, contents.language.say
+    rows: list[Row] = []
+    for rung in contents.ladder.rungs:
+        if changed := changed_in(rung, contents.ladder):
+            against = changed.against
+            if changed.preset is not None:
+                against = say("changes.of_preset", name=against, preset=changed.preset)
+            said = changed.sentence(t)
+            cells = [rung_cell(rung), Cell(against, changed.against), Cell(said, said)]
+            rows.append(Row(cells, (Provenance.of(rung),)))
+    columns = [
+        rung_column(t),
+        Column("against", say("tables.against"), numeric=False),
+        Column("changes", say("changes.title"), numeric=False, width=0.74),
+    ]
+    paper = [column.key for column in columns]
+    return Table("changes", say("changes.caption"), columns, rows, [contents.origin], paper=paper)
 
 
 def objectives_table(contents: Contents) -> Table:
@@ -82,13 +109,13 @@ def objectives_table(contents: Contents) -> Table:
         found, about = objectives(rung, contents.ladder, contents.findings), rung.about
         if about is None:
             continue
-        measured = " ".join(goal.sentence(contents.language) for goal in found.goals)
+        measured = found.sentences(contents.language)
         cells = [
             rung_cell(rung),
             Cell(getattr(about.objective, code), getattr(about.objective, code)),
             Cell(getattr(about.expected, code), getattr(about.expected, code)),
             Cell(measured or NOTHING, measured),
-            Cell(say(f"objectives.{found.outcome}"), found.outcome),
+            Cell(found.verdict(contents.language), found.outcome),
         ]
         rows.append(Row(cells, (Provenance.of(rung),)))
     columns = [

@@ -18,18 +18,22 @@ from typing import Any
 
 from jinja2 import Template
 
+from escada.choices import CODES
 from escada.cost.sheet import COMPARED, read_sheet
 from escada.evaluation.task import shown_figures, weights_hash
 from escada.evaluation.tasks.documents import TRAIN_SAMPLE
 from escada.files import read_json, sha256_file, write_text
+from escada.report.changes import key_name, settings_of, since_package
 from escada.report.data import showable
+from escada.report.i18n import Language
 from escada.report.schema import BestBaseline
 from escada.report.writers.markdown_csv import plain
 from escada.report.writers.templates import environment
 from escada.runs.checkpoint import has_checkpoint
 from escada.runs.record import read_record
 from escada.runs.run import Run
-from escada.runs.time_budget import budget_seconds
+from escada.runs.time_budget import planned_seconds
+from escada.spec import Spec
 from escada.typed_json import parse
 
 HUB_LICENCES = {
@@ -91,8 +95,9 @@ def _values(run: Run) -> dict[str, object]:
         "run": run,
         "spec": spec,
         "about": spec.about,
+        **_changed(spec),
         "record": record,
-        "budget_seconds": budget_seconds(spec, record),
+        "planned_seconds": planned_seconds(record),
         "cost": read_sheet(run.layout.cost),
         "compared": COMPARED,
         "data": {name: data.get(name) for name in ("training_tokens", "training_bytes")},
@@ -110,6 +115,21 @@ def _values(run: Run) -> dict[str, object]:
         "guardrails": _guardrails(run, samples),
         "other_tasks": shown_figures(run),
         "weights": weights_hash(run, "best") if has_checkpoint(run.layout.checkpoints) else None,
+    }
+
+
+def _changed(spec: Spec) -> dict[str, object]:
+    """What changed from the rung that it follows, by language, and keys that were not tested."""
+    changed = since_package(settings_of(spec), spec.about.follows, spec.preset)
+    if changed is None:
+        return {"changed": None, "untested": {}}
+    languages = [Language.load(code) for code in CODES]
+    untested = changed.untested(spec.about.tests)
+    return {
+        "changed": {t.code: changed.sentence(t) for t in languages},
+        "untested": {
+            t.code: t.names([key_name(key, t) for key in untested]) for t in languages if untested
+        },
     }
 
 

@@ -2,14 +2,16 @@
 
     escada report docs/results/laptop-climb --roadmap docs/roadmap.md
 
-Objectives, changes and expectations come from the rung files, measurements from a ladder.json,
-outcomes from `objectives.py`. A rung that the climb did not have is listed without figures.
+Objectives and expectations come from the rung files, changes from their `full` presets (a rung from
+outside: its run), measurements from a ladder.json, outcomes from `objectives.py`. A rung that the
+climb did not have is listed without figures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from escada.report.changes import Changed, changed_in, changes, packaged, settings_of
 from escada.report.findings import Findings, find
 from escada.report.i18n import NOTHING, Language
 from escada.report.objectives import objectives
@@ -17,9 +19,9 @@ from escada.report.schema import Ladder, RungRow
 from escada.report.tables import Cell, Column, Provenance, Row, Table
 from escada.report.writers.markdown_csv import markdown_table, plain
 from escada.report.writers.output import MARK
-from escada.spec import About, read_spec_table, rung_names
+from escada.spec import FULL, About, read_spec_table, rung_names
 
-_STATUS = {"met": "reached", "missed": "not reached", "open": "open"}
+_STATUS = {"met": "reached", "missed": "not reached", "open": "open", "untested": "not judged"}
 
 
 _SLIPS = (
@@ -47,7 +49,7 @@ def roadmap(ladder: Ladder) -> str:
     """The document, in English Markdown."""
     language, findings = Language.load("en"), find(ladder)
     versions = _versions(ladder)
-    versions_table = _versions_table(versions)
+    versions_table = _versions_table(versions, ladder, language)
     metrics_table = _metrics_table(versions, ladder, findings, language)
     head = [
         f"<!-- {MARK} -->",
@@ -94,7 +96,25 @@ def _versions(ladder: Ladder) -> list[tuple[str, About, RungRow | None]]:
     return found
 
 
-def _versions_table(versions: Sequence[tuple[str, About, RungRow | None]]) -> Table:
+def _changed(name: str, about: About, rung: RungRow | None, ladder: Ladder) -> Changed | None:
+    """From `full` to `full` for rungs of the package."""
+    spec, before = packaged(name, FULL), packaged(about.follows, FULL)
+    if spec and before:
+        return Changed(before.name, FULL, changes(settings_of(before), settings_of(spec)))
+    return changed_in(rung, ladder) if rung else None
+
+
+def _in_words(changed: Changed | None, about: About, language: Language) -> str:
+    """What changed, then the author's note."""
+    said = [changed.sentence(language)] if changed else []
+    said += [about.changes.en] if about.changes else []
+    return " ".join(said) or NOTHING
+
+
+def _versions_table(
+    versions: Sequence[tuple[str, About, RungRow | None]], ladder: Ladder, language: Language
+) -> Table:
+    changed = [_changed(name, about, rung, ladder) for name, about, rung in versions]
     rows = [
         Row(
             [
@@ -102,12 +122,12 @@ def _versions_table(versions: Sequence[tuple[str, About, RungRow | None]]) -> Ta
                 Cell(about.title.en),
                 Cell(about.follows or (rung.follows if rung else None) or NOTHING),
                 Cell(about.objective.en),
-                Cell(about.changes.en),
+                Cell(_in_words(found, about, language)),
             ]
         )
-        for name, about, rung in versions
+        for (name, about, rung), found in zip(versions, changed, strict=True)
     ]
-    headings = ("Version", "What it is", "Follows", "Objective", "What changes")
+    headings = ("Version", "What it is", "Follows", "Objective", "What changes (preset full)")
     columns = [Column(heading.lower(), heading, numeric=False) for heading in headings]
     return Table("versions", "", columns, rows, paper=[column.key for column in columns])
 
@@ -125,7 +145,7 @@ def _metrics_table(
             cells = [Cell(NOTHING) for _ in range(5)]
         else:
             found = objectives(rung, ladder, findings)
-            said = " ".join(goal.sentence(language) for goal in found.goals)
+            said = found.sentences(language)
             status = _STATUS[found.outcome] if rung.bits_per_byte is not None else "not measured"
             bits = f"{language.bits(rung.bits_per_byte)} {language.interval(rung.ci95)}".strip()
             cells = [

@@ -12,7 +12,7 @@ from escada.errors import counted
 from escada.evaluation.baselines.corpus_controls import BaselineRow
 from escada.report.schema import Ladder, RungRow
 from escada.report.tables import Cell, Column, Filled, Row, Table, columns_of, rung_rows
-from escada.runs.time_budget import time_in_words, time_warning
+from escada.runs.time_budget import ALLOWED, is_off, time_in_words, time_warning
 from escada.terminal import echo, print_table
 
 
@@ -31,8 +31,8 @@ def show_ladder(ladder: Ladder) -> None:
     for note in _notes(ladder):
         echo(note)
     for rung in ladder.rungs:
-        seconds, given = rung.training_seconds or 0.0, rung.budget_seconds
-        if warning := time_warning(_name(rung, ladder), seconds, given):
+        seconds, planned = rung.training_seconds or 0.0, rung.planned_seconds
+        if warning := time_warning(_name(rung, ladder), seconds, planned):
             echo(f"warning: {warning}", err=True)
 
 
@@ -56,7 +56,7 @@ def _table(ladder: Ladder) -> Table:
 
     def time(rung: RungRow) -> str:
         seconds = rung.training_seconds
-        return "" if seconds is None else time_in_words(seconds, rung.budget_seconds)
+        return "" if seconds is None else time_in_words(seconds, rung.planned_seconds)
 
     def perplexity(rung: RungRow) -> str:
         tokenizer = f"({rung.tokenizer.kind} {rung.tokenizer.vocab_size})"
@@ -110,6 +110,8 @@ def _notes(ladder: Ladder) -> Iterator[str]:
     if alone := first.ci95_leaves_out:
         yield f"n = 1 ({', '.join(alone)}): the intervals leave out how other groups would vary"
     yield f"best baseline: {ladder.best_baseline.name}, compared by the paired test of the rungs"
+    if any(is_off(rung.training_seconds, rung.planned_seconds) for rung in ladder.rungs):
+        yield f"†: more than {ALLOWED:.0%} off the planned time"
 
 
 def _with_interval(row: RungRow | BaselineRow) -> str:

@@ -32,6 +32,8 @@ _COMMANDS = {
     "≤": r"\ensuremath{\le}",
     "≥": r"\ensuremath{\ge}",
     "≈": r"\ensuremath{\approx}",
+    "→": r"\ensuremath{\to}",
+    "†": r"\ensuremath{\dagger}",
     "\u202f": r"\,",
     "\u00a0": "~",
     "–": r"\textendash{}",
