@@ -62,11 +62,13 @@ def beside(climb):
 def test_the_page_says_in_both_languages_that_it_is_another_protocol(beside):
     page = write_report(beside).read_text(encoding="utf-8")
     english, portuguese = section_of(page, "en"), section_of(page, "pt")
-    assert "Figures of others, by another protocol" in english
+    assert "<h3>Figures of others, by another protocol</h3>" in english
     assert "tested against no rung and stand in no ranking" in english
     assert "nothing kept the evaluated documents out of training" in english
-    assert "Números de outros, por outro protocolo" in portuguese
+    assert "<h3>Números de outros, por outro protocolo</h3>" in portuguese
+    assert "os scripts originais: " in portuguese
     assert "nada separava do treino" in portuguese
+    assert "the origin" not in portuguese
     assert "300.000 de 160 tokens, passo 4" in portuguese
 
 

@@ -19,6 +19,7 @@ ROUNDING = 0.01
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+Named = Annotated[str, Field(min_length=1)]
 
 
 class PublishedFigure(JsonObject):
@@ -30,7 +31,7 @@ class PublishedFigure(JsonObject):
         tokens_per_character: of a subword tokenizer on the evaluated text.
     """
 
-    name: str = Field(min_length=1)
+    name: Named
     unit: Literal["character", "token"]
     loss_nats: Positive | None = None
     perplexity: Annotated[float, Field(gt=1)] | None = None
@@ -79,7 +80,7 @@ class Publication(JsonObject):
     """
 
     schema_version: Literal[1] = 1
-    by: str = Field(min_length=1)
+    by: Bilingual | Named
     note: Bilingual | str = ""
     figures: list[PublishedFigure] = Field(min_length=1)
 

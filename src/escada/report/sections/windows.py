@@ -7,7 +7,7 @@ from functools import partial
 
 from escada.evaluation.published import Publication, PublishedFigure
 from escada.evaluation.tasks.windows import WindowsResult
-from escada.report.blocks import Block, Section, Text
+from escada.report.blocks import Block, Heading, Section, Text
 from escada.report.contents import Contents
 from escada.report.i18n import Language
 from escada.report.schema import RungRow
@@ -24,20 +24,23 @@ from escada.report.tables import (
     columns_of,
     csv_only,
 )
+from escada.spec import Bilingual
 
 
 def section(contents: Contents) -> Section | None:
     """A table of the rungs measured so, and one per publication; None without either."""
     say = contents.language.say
     measured = _measured(contents)
-    tables = [table for table in (measured, _published(contents)) if table.rows]
-    if not tables:
-        return None
+    published = _published(contents)
     blocks: list[Block] = []
-    for table in tables:
-        # Below, since paper has them there too; the provenance is for paper.
-        notes = table.notes[:-1] if table is measured else table.notes
-        blocks += [table, *(Text(note, "note") for note in notes)]
+    if measured.rows:
+        blocks += [Text(measured.notes[0]), measured]
+    if published.rows:
+        caveat, *notes = published.notes
+        blocks += [Heading(published.caption), Text(caveat), published]
+        blocks += [Text(note, "note") for note in notes]
+    if not blocks:
+        return None
     return Section("windows", say("windows.title"), say("nav.windows"), blocks)
 
 
@@ -85,7 +88,7 @@ def _published(contents: Contents) -> Table:
             Column("model", say("windows.model"), numeric=False),
             lambda p: Cell(p[1].name, p[1].name),
         ),
-        (Column("by", say("windows.by"), numeric=False), lambda p: Cell(p[0].by, p[0].by)),
+        (Column("by", say("windows.by"), numeric=False), lambda p: _text(p[0].by, t)),
         (
             Column("unit", say("windows.unit"), numeric=False),
             lambda p: Cell(say(f"windows.{p[1].unit}"), p[1].unit),
@@ -128,9 +131,15 @@ def _published(contents: Contents) -> Table:
 
 
 def _note(publication: Publication, t: Language) -> str:
-    note = publication.note
-    text = note if isinstance(note, str) else getattr(note, t.code)
-    return f"{publication.by}: {text}" if text else ""
+    text = _text(publication.note, t).text
+    return f"{_text(publication.by, t).text}: {text}" if text else ""
+
+
+def _text(text: Bilingual | str, t: Language) -> Cell:
+    """In the reader's language; the value, as all of CSV, is English."""
+    if isinstance(text, str):
+        return Cell(text, text)
+    return Cell(getattr(text, t.code), text.en)
 
 
 def _number(value: float | None, write: Callable[[float | None], str]) -> Cell:
