@@ -7,6 +7,7 @@ import pytest
 from escada.files import read_json
 from escada.ladder import climb as module
 from escada.ladder.climb import Plan, climb
+from escada.ladder.training import Training
 from escada.report.schema import Ladder
 
 ROW = {"status": "finished", "run": "r", "tokenizer": {"kind": "bpe", "vocab_size": 4}}
@@ -26,15 +27,15 @@ def test_runs_are_compared_where_one_is_new_and_at_the_end(
         return Ladder(schema_version=1, rungs=[ROW | {"name": name} for name in rows])
 
     of_rung = {
-        "_trained": lambda plan, rung, *_: rung,
         "measure_run": lambda run, *_, **__: run in measured,
         "rung_row": lambda run, *_: run,
     }
     for name, stub in of_rung.items():
         monkeypatch.setattr(module, name, stub)
+    monkeypatch.setattr(Training, "run", lambda self, _: self.rung)
     monkeypatch.setattr(module, "_ladder", ladder)
     monkeypatch.setattr(module, "corpus_controls", lambda *_: None)
-    monkeypatch.setattr(module, "check_profile", lambda *_: None)
+    monkeypatch.setattr(module, "check_trainings", lambda _: None)
     corpus = SimpleNamespace(hash="c")
     plan = Plan(["v1", "v2", "v3"], "laptop", None, corpus, tmp_path, device="cpu")
     climb(plan, lambda _: None)

@@ -45,6 +45,7 @@ def climb(
         ),
     ] = None,
     guardrail: options.Guardrail = None,
+    scale: options.Scale = None,
     device: options.Device = "auto",
 ) -> None:
     """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""
@@ -61,8 +62,10 @@ def climb(
 
     from escada.evaluation.task import find_tasks
     from escada.guardrails.task import Guardrails
-    from escada.ladder.climb import ClimbInterrupted, Plan
+    from escada.ladder.climb import Plan
     from escada.ladder.climb import climb as climb_rungs
+    from escada.ladder.training import TrainingInterrupted
+    from escada.report.data import check_scale, need_scale
     from escada.report.writers.html import write_report
     from escada.report.writers.terminal import show_ladder
 
@@ -80,14 +83,16 @@ def climb(
             *([Guardrails(guardrail)] if guardrail else []),
         ],
     )
+    if scale is not None:
+        check_scale(need_scale(scale), plan.corpus.hash, preset, scale)
     # Asked to end by whoever manages it, a climb has its training save, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         ladder = climb_rungs(plan, lambda text: echo(text, err=True))
-    except (ClimbInterrupted, KeyboardInterrupt):
+    except (TrainingInterrupted, KeyboardInterrupt):
         echo("Stopped and saved. The same command goes on with the climb.", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    report = write_report(out)
+    report = write_report(out, scale=scale)
     show_ladder(ladder)
     echo(f"Report: {report}")
     echo(f"Playground: escada serve {out}")

@@ -63,6 +63,7 @@ def report(
             help="Published figures of others (JSON), kept in DIR and shown beside the ranking.",
         ),
     ] = None,
+    scale: options.Scale = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Rewrite the page while the climb is running.")
     ] = False,
@@ -80,35 +81,37 @@ def report(
         from escada.report.beside import keep_beside
 
         keep_beside(folder, beside)
-    if watch and any(files):
+    if watch and any((*files, scale)):
         raise EscadaError("--watch writes the page alone", fix="ask for files when it has ended")
     if watch:
         _watch(folder, _seconds(every), lang, more)
         return
     if not any(files):
-        _page(folder, lang, more)
+        _page(folder, lang, more, scale)
         return
     from escada.report.writers import bundle as write
 
     if latex is not None:
         echo(
             str(
-                write.write_latex(folder, latex, lang, text_width_cm=text_width, more_sections=more)
+                write.write_latex(
+                    folder, latex, lang, text_width_cm=text_width, more_sections=more, scale=scale
+                )
             )
         )
     if markdown is not None:
-        echo(str(write.write_markdown(folder, markdown, lang, more_sections=more)))
+        echo(str(write.write_markdown(folder, markdown, lang, more_sections=more, scale=scale)))
     if csv is not None:
-        echo(str(write.write_csv(folder, csv, more_sections=more)))
+        echo(str(write.write_csv(folder, csv, more_sections=more, scale=scale)))
     if roadmap is not None:
         echo(str(write.write_roadmap(folder, roadmap)))
 
 
-def _page(folder: Path, code: Code, more_sections: list[str]) -> None:
+def _page(folder: Path, code: Code, more_sections: list[str], scale: Path | None) -> None:
     from escada.report.writers.html import conclusions, write_report
 
-    page = write_report(folder, more_sections=more_sections)
-    for sentence in conclusions(folder, code):
+    page = write_report(folder, more_sections=more_sections, scale=scale)
+    for sentence in conclusions(folder, code, scale):
         echo(sentence)
     echo(str(page))
 

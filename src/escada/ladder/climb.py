@@ -6,15 +6,13 @@
     at the end:     the table, ladder.json and report/index.html
 
 Each step is identified by the hash of its content, so rerunning a climb trains nothing twice and an
-interrupted climb continues where it stopped. Each training runs in its own process, which isolates
-its peak memory, its random state and its crashes.
+interrupted climb continues where it stopped (`escada.ladder.training`).
 """
 
 from __future__ import annotations
 
 import datetime
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,20 +25,16 @@ from escada.files import make_directory, read_json, write_json
 from escada.ladder.baseline_comparison import compare_with_baselines, keep_best_baseline
 from escada.ladder.comparison import compare_recipes, group, ladder_pairs
 from escada.ladder.row import measure_run, rung_row, step_of
+from escada.ladder.training import Training, check_trainings
 from escada.report.schema import CorpusSummary, Ladder, RungRow
 from escada.report.writers.card import write_card
 from escada.runs.climb_lock import Planned, read_plan, under_way
-from escada.runs.device import resolve_device
 from escada.runs.environment import environment
-from escada.runs.run import Run, find_runs, run_key
-from escada.signals import ask_to_stop, start_apart
-from escada.spec import Spec, load_spec
+from escada.runs.run import Run
 from escada.text.corpus import Corpus
-from escada.training.run import check_profile
 
 SCHEMA_VERSION = 1
 LADDER, CONTROLS, REPORT = "ladder.json", "controls.json", "report"
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +52,19 @@ class Plan:
     tasks: Sequence[Task[Any]] = ()
     """In addition to the default tasks of a climb."""
 
-    def spec(self, rung: str) -> Spec:
-        """The spec of a rung with this climb's preset, overrides and budget."""
-        spec = load_spec(rung, preset=self.preset, overrides=self.overrides)
-        return spec if self.budget is None else spec.with_budget(self.budget)
-
-
-class ClimbInterrupted(Exception):  # noqa: N818 - a request of the user, not an error
-    """The user asked to stop; rerunning the same command resumes the climb."""
+    def training(self, rung: str, seed: int) -> Training:
+        """The training of a rung with this climb's preset, overrides and budget."""
+        return Training(
+            rung,
+            self.preset,
+            self.budget,
+            seed,
+            self.corpus,
+            self.out,
+            self.device,
+            self.overrides,
+            several_seeds=len(self.seeds) > 1,
+        )
 
 
 def climb(plan: Plan, say: Callable[[str], None]) -> Ladder:
@@ -75,44 +74,33 @@ def climb(plan: Plan, say: Callable[[str], None]) -> Ladder:
 
     Raises:
         EscadaError: a spec is wrong (before anything is trained), or a rung's training failed.
-        ClimbInterrupted: the user asked to stop.
+        TrainingInterrupted: the user asked to stop.
     """
-    specs = {rung: plan.spec(rung) for rung in plan.rungs}
-    if len({spec.name for spec in specs.values()}) < len(plan.rungs):
+    trainings = [plan.training(rung, seed) for seed in plan.seeds for rung in plan.rungs]
+    if len({training.spec.name for training in trainings}) < len(plan.rungs):
         raise EscadaError("a rung is named twice", where=" ".join(plan.rungs), fix="name each once")
-    for spec in specs.values():
-        check_profile(spec, plan.corpus)
-    resolve_device(plan.device)
+    check_trainings(trainings)
     _claim(plan.out)
-    with under_way(plan.out, _planned(plan, specs)):
-        return _climb(plan, specs, say)
+    planned = [Planned(one.spec.name, one.seed, one.key) for one in trainings]
+    with under_way(plan.out, planned):
+        return _climb(plan, trainings, say)
 
 
-def _planned(plan: Plan, specs: Mapping[str, Spec]) -> list[Planned]:
-    """The runs of the climb in order, for `escada report --watch`."""
-    return [
-        Planned(spec.name, seed, run_key(spec, seed=seed, corpus_hash=plan.corpus.hash))
-        for seed in plan.seeds
-        for spec in specs.values()
-    ]
-
-
-def _climb(plan: Plan, specs: Mapping[str, Spec], say: Callable[[str], None]) -> Ladder:
+def _climb(plan: Plan, trainings: Sequence[Training], say: Callable[[str], None]) -> Ladder:
     say("controls: baselines, human text and noise")
     controls = corpus_controls(plan.corpus, plan.out / CONTROLS)
     runs: list[Run] = []
     rows: list[RungRow] = []
     ladder: Ladder | None = None
-    for seed in plan.seeds:
-        for rung, spec in specs.items():
-            run = _trained(plan, rung, spec, seed, say)
-            measured = measure_run(run, plan.corpus, say, device=plan.device, also=plan.tasks)
-            runs.append(run)
-            rows.append(rung_row(run, plan.corpus, plan.out, plan.tasks))
-            is_last = len(runs) == len(plan.seeds) * len(specs)
-            if measured or is_last:  # if nothing is new, writing it once at the end is enough
-                ladder = _ladder(plan, controls, runs, rows)
-                write_json(plan.out / LADDER, ladder.model_dump(mode="json"))
+    for training in trainings:
+        run = training.run(say)
+        measured = measure_run(run, plan.corpus, say, device=plan.device, also=plan.tasks)
+        runs.append(run)
+        rows.append(rung_row(run, plan.corpus, plan.out, plan.tasks))
+        # If nothing is new, writing it once at the end is enough.
+        if measured or len(runs) == len(trainings):
+            ladder = _ladder(plan, controls, runs, rows)
+            write_json(plan.out / LADDER, ladder.model_dump(mode="json"))
     assert ladder is not None
     return ladder
 
@@ -168,53 +156,3 @@ def _claim(out: Path) -> None:
             where=out,
             fix="choose another --out",
         )
-
-
-def _trained(plan: Plan, rung: str, spec: Spec, seed: int, say: Callable[[str], None]) -> Run:
-    key = run_key(spec, seed=seed, corpus_hash=plan.corpus.hash)
-    run = _find(plan.out, key)
-    if run is not None and run.finished:
-        say(f"{spec.name}: already trained ({run.name})")
-        return run
-    if run is None:
-        say(f"{spec.name}: training for {spec.train.budget}{_with_seed(plan, seed)}")
-        command = ["train", rung, "--preset", plan.preset, "--seed", str(seed)]
-        command += ["--data", str(plan.corpus.path), "--out", str(plan.out)]
-        command += ["--device", plan.device]
-        command += ["--budget", str(plan.budget)] if plan.budget else []
-        command += [part for text in plan.overrides for part in ("--set", text)]
-    else:
-        say(f"{spec.name}: going on with {run.name}")
-        command = ["resume", str(run.path), "--data", str(plan.corpus.path)]
-    code = _escada(command)
-    if code == INTERRUPTED:
-        raise ClimbInterrupted
-    run = _find(plan.out, key)
-    if code != 0 or run is None or not run.finished:
-        raise EscadaError(
-            f"the training of {spec.name} ended with exit code {code}",
-            where=run.path if run else plan.out,
-            fix="fix the error above and rerun: finished rungs are kept",
-        )
-    return run
-
-
-def _with_seed(plan: Plan, seed: int) -> str:
-    return f", seed {seed}" if len(plan.seeds) > 1 else ""
-
-
-def _escada(arguments: Sequence[str]) -> int:
-    """Run an escada command in its own process; on Ctrl-C, let it save before it exits."""
-    # stdout is dropped: its last line, the run's path, is meant for scripts.
-    process = start_apart([sys.executable, "-m", "escada", *arguments])
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            ask_to_stop(process)  # it saves, then exits
-
-
-def _find(out: Path, key: str) -> Run | None:
-    """The run with that key, finished ones first; dry runs are ignored."""
-    candidates = [run for run in find_runs(out, key) if not run.record.dry_run]
-    return max(candidates, key=lambda run: run.finished, default=None)

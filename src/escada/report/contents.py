@@ -9,6 +9,7 @@ from functools import cached_property
 from escada import __version__
 from escada.judge.verdict import Judgement
 from escada.report.data import Climb, RunFiles
+from escada.report.figures.palette import rung_roles
 from escada.report.findings import Findings, find
 from escada.report.i18n import NOTHING, Language
 from escada.report.schema import CostFigures, Ladder, RungRow
@@ -39,7 +40,14 @@ class Contents:
     @cached_property
     def findings(self) -> Findings:
         """The best rung, the outcome of each step, and other conclusions."""
-        return find(self.ladder)
+        return find(self.ladder, self.climb.scale)
+
+    @cached_property
+    def roles(self) -> dict[str, str]:
+        """The rungs' colours, those that only its scale has included."""
+        known = {rung.name for rung in self.ladder.rungs}
+        scaled = self.climb.scale.rungs if self.climb.scale else ()
+        return rung_roles([*self.ladder.rungs, *(r for r in scaled if r.name not in known)])
 
     @cached_property
     def sources(self) -> list[str]:

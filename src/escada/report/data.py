@@ -25,6 +25,7 @@ from escada.evaluation.tasks.windows import SCHEMA_VERSION as WINDOWS_SCHEMA_VER
 from escada.evaluation.tasks.windows import WindowsResult
 from escada.files import read_json, read_json_lines, read_toml
 from escada.judge.verdict import Judgement
+from escada.report.scale import Scale
 from escada.report.schema import CostFigures, Ladder, RungRow, SeedRun, Settings
 from escada.runs.environment import Environment
 from escada.runs.record import read_record
@@ -37,6 +38,7 @@ RECORD_FILE = "record.json"
 SPEC_FILE = "spec.toml"
 JUDGE_FILE = "judge/verdict.json"
 BESIDE_FILE = "beside.json"
+SCALE_FILE = "scale.json"
 
 
 class CurvePoint(JsonObject):
@@ -72,25 +74,33 @@ class Climb:
         runs: the run folders by the names of their rungs.
         judge: its verdict, if one was asked.
         beside: published figures of others.
+        scale: fits of loss against compute for the same corpus and preset, if there are any.
     """
 
     ladder: Ladder
     runs: Mapping[str, RunFiles]
     judge: Judgement | None = None
     beside: Sequence[Publication] = ()
+    scale: Scale | None = None
 
 
-def read_climb(folder: Path, ladder: Ladder | None = None) -> Climb:
+def read_climb(folder: Path, ladder: Ladder | None = None, scale: Path | None = None) -> Climb:
     """Read everything the report shows of a climb, or of one run.
 
-    `ladder` is used instead of `folder/ladder.json` while the climb is in progress.
+    Args:
+        folder: of the climb or the run.
+        ladder: used instead of `folder/ladder.json` while the climb is in progress.
+        scale: the folder of its scale.json; None: the climb's own, if it has one.
 
     Raises:
-        EscadaError: no ladder there, or an unreadable file.
+        EscadaError: no ladder there, an unreadable file, or the scale of something else.
     """
     ladder = ladder or read_ladder(folder)
     runs = {rung.name: read_run(folder, rung) for rung in ladder.rungs}
-    return Climb(ladder, runs, read_judge(folder), read_beside(folder))
+    found = read_scale(folder) if scale is None else need_scale(scale)
+    if found is not None:
+        check_scale(found, ladder.corpus.hash, ladder.preset, (scale or folder) / SCALE_FILE)
+    return Climb(ladder, runs, read_judge(folder), read_beside(folder), found)
 
 
 def read_ladder(folder: Path) -> Ladder:
@@ -323,6 +333,37 @@ def read_beside(folder: Path) -> Sequence[Publication]:
     if "kind" not in table:
         raise EscadaError("not written by escada", where=path, fix="move it away")
     return check(Publications, table, path).publications
+
+
+def read_scale(folder: Path) -> Scale | None:
+    """`folder/scale.json`; None if there is none.
+
+    Raises:
+        EscadaError: the file exists but cannot be read.
+    """
+    path = folder / SCALE_FILE
+    if not path.is_file():
+        return None
+    table = read_json(path)
+    check_version(table, path)
+    return check(Scale, table, path)
+
+
+def need_scale(folder: Path) -> Scale:
+    """As `read_scale`; an EscadaError where there is none."""
+    if (found := read_scale(folder)) is None:
+        raise EscadaError(f"no {SCALE_FILE} here", where=folder, fix="name an `escada scale` --out")
+    return found
+
+
+def check_scale(scale: Scale, corpus_hash: str | None, preset: str | None, where: Path) -> None:
+    """Raise an EscadaError unless the scale is of that corpus and preset."""
+    if (scale.corpus_hash, scale.preset) != (corpus_hash, preset):
+        raise EscadaError(
+            "this scale is of another corpus or preset than the climb",
+            where=where,
+            fix="name the --out of an `escada scale` of the same, or move the file away",
+        )
 
 
 _Object = TypeVar("_Object", bound=BaseModel)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from escada.budget import Budget
 from escada.evaluation.baselines.corpus_controls import BaselineRow
+from escada.report.scale import Crossing, Scale
 from escada.report.schema import Ladder, RungRow, StepComparison
 from escada.runs.time_budget import is_off
 
@@ -19,12 +20,17 @@ Outcome = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rung and the one it follows."""
+    """A rung and the one it follows.
+
+    Attributes:
+        crossing: where it passes that one with more compute than it had; None: unknown, or better.
+    """
 
     rung: RungRow
     against: str
     outcome: Outcome
     comparison: StepComparison | None
+    crossing: Crossing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Findings:
         beaten: baselines that every measured rung beats.
         other_text: measured rungs on another text than most; never ranked with the others.
         off_plan: rungs whose training time clearly differs from the planned one, with that one.
+        scale: the fits that the steps' crossings are from.
     """
 
     best: RungRow | None
@@ -54,6 +61,7 @@ class Findings:
     beaten: list[BaselineRow]
     other_text: list[RungRow]
     off_plan: list[tuple[RungRow, float]]
+    scale: Scale | None = None
 
 
 def _step(rung: RungRow, rungs: Sequence[RungRow]) -> Step | None:
@@ -100,13 +108,27 @@ def _off_plan(ladder: Ladder) -> list[tuple[RungRow, float]]:
     ]
 
 
-def find(ladder: Ladder) -> Findings:
-    """Derive the findings from a ladder's figures."""
+def _with_crossing(step: Step, scale: Scale | None) -> Step:
+    """A step that is not better, with the compute from which it will be."""
+    if scale is None or step.outcome not in ("worse", "undecided"):
+        return step
+    found = scale.crossing(step.rung.name, step.against)
+    if found is None or (found.flops or 0.0) <= (step.rung.training_flops or 0.0):
+        return step
+    return replace(step, crossing=found)
+
+
+def find(ladder: Ladder, scale: Scale | None = None) -> Findings:
+    """Derive the findings from a ladder's figures, and from fits of loss against compute."""
     measured = [rung for rung in ladder.rungs if rung.bits_per_byte is not None]
     same = [rung for rung in measured if rung.text == _main_text(measured)]
     ranked = sorted(same, key=lambda rung: rung.bits_per_byte or 0.0)
     best, runner_up = (*ranked, None, None)[:2]
-    steps = [step for rung in ladder.rungs if (step := _step(rung, ladder.rungs)) is not None]
+    steps = [
+        _with_crossing(step, scale)
+        for rung in ladder.rungs
+        if (step := _step(rung, ladder.rungs)) is not None
+    ]
     outcomes = {step.outcome for step in steps}
     monotone = None
     if "worse" in outcomes:
@@ -134,4 +156,5 @@ def find(ladder: Ladder) -> Findings:
         ],
         other_text=[rung for rung in measured if rung not in same],
         off_plan=_off_plan(ladder),
+        scale=scale,
     )

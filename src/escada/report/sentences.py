@@ -9,6 +9,7 @@ from escada.budget import Budget
 from escada.evaluation.baselines.corpus_controls import BaselineRow
 from escada.report.findings import Findings, Step
 from escada.report.i18n import NOTHING, Language
+from escada.report.scale import Crossing, Scale
 from escada.report.schema import Ladder, RungRow
 from escada.runs.time_budget import ALLOWED
 
@@ -139,18 +140,19 @@ def _of_steps(findings: Findings, language: Language) -> list[tuple[str, str]]:
             [
                 language.say(key, name=step.rung.name, against=step.against)
                 for step in findings.steps
-                if step.outcome == outcome
+                if step.outcome == outcome and not (outcome == "worse" and step.crossing)
             ]
         )
 
     lines: list[tuple[str, str]] = []
     if findings.monotone:
         lines.append(("good", language.say("headline.monotone")))
-    elif findings.monotone is False:
-        worse = pairs("worse", "headline.broken_pair")
+    elif worse := pairs("worse", "headline.broken_pair"):
         lines.append(("bad", language.say("headline.broken", pairs=worse)))
-    elif any(step.comparison is not None for step in findings.steps):
+    elif findings.monotone is None and any(step.comparison for step in findings.steps):
         lines.append(("open", language.say("headline.open")))
+    crossings = (_of_crossing(step, findings, language) for step in findings.steps)
+    lines += [("plain", sentence) for sentence in crossings if sentence]
     disagreeing = language.names(
         [
             language.say("headline.undecided_pair", name=step.rung.name, against=step.against)
@@ -165,6 +167,38 @@ def _of_steps(findings: Findings, language: Language) -> list[tuple[str, str]]:
     return lines
 
 
+def _of_crossing(step: Step, findings: Findings, language: Language) -> str:
+    if step.crossing is None or findings.scale is None:
+        return ""
+    return crossing_sentence(step.crossing, findings.scale, language)
+
+
+def crossing_sentence(one: Crossing, scale: Scale, language: Language) -> str:
+    """Where one rung passes another: `v_final passes v4 at 8.0 × 10¹³ FLOP (95 % interval …)`."""
+
+    def say(key: str, **values: float | None) -> str:
+        shown = {name: language.power(value) for name, value in values.items()}
+        return language.say(f"scaling.{key}", passes=one.passes, passed=one.passed, **shown)
+
+    low, high = one.ci95 or (None, None)
+    limit, start = scale.limit_flops, min(scale.budgets)
+    if one.flops is None:
+        sentence = say("no_crossing", start=start, limit=limit)
+        return sentence if low is None else f"{sentence} {say('not_excluded', low=low)}"
+    if one.ci95 is None:
+        interval = say("interval_unknown")
+    elif low is not None and high is not None:
+        interval = say("interval", low=low, high=high)
+    elif low is not None:
+        interval = say("interval_from", low=low, limit=limit)
+    elif high is not None:
+        interval = say("interval_to", start=start, high=high)
+    else:
+        interval = say("interval_open", start=start, limit=limit)
+    key = "crossing" if one.flops <= scale.trained_flops else "crossing_beyond"
+    return f"{say(key, flops=one.flops, largest=scale.trained_flops)} {interval}"
+
+
 def verdict(rung: RungRow, findings: Findings, language: Language) -> Verdict:
     """The verdict of the step up to `rung`."""
     step = next((step for step in findings.steps if step.rung.name == rung.name), None)
@@ -175,7 +209,8 @@ def verdict(rung: RungRow, findings: Findings, language: Language) -> Verdict:
         sentence = language.say(f"steps.{step.outcome}", **names)
         return Verdict("none", language.say("steps.none_pill"), sentence)
     pill = language.say(f"steps.{step.outcome}_pill", against=step.against)
-    return Verdict(step.outcome, f"{ICONS[step.outcome]} {pill}", _compared(step, language, names))
+    sentences = _compared(step, language, names), _of_crossing(step, findings, language)
+    return Verdict(step.outcome, f"{ICONS[step.outcome]} {pill}", " ".join(filter(None, sentences)))
 
 
 def _compared(step: Step, language: Language, names: dict[str, str]) -> str:

@@ -153,6 +153,15 @@ Guardrail = Annotated[
         "--guardrail", help="A module on the path with a GUARDRAIL to ask too; may be repeated."
     ),
 ]
+Scale = Annotated[
+    Path | None,
+    typer.Option(
+        "--scale",
+        metavar="DIR",
+        help="The --out of an `escada scale`, whose crossings the report shows; without it, the "
+        "climb's own folder if it has a scale.json.",
+    ),
+]
 Split = Annotated[choices.Split, typer.Option(help="Part of the corpus.")]
 Device = Annotated[choices.Device, typer.Option(help="What computes; auto: a GPU if there is one.")]
 CorpusProfile = Annotated[

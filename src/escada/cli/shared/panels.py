@@ -19,6 +19,7 @@ PANELS: dict[str, dict[str, str]] = {
         "train": "Train one rung",
         "resume": "Resume an interrupted training, bit for bit",
         "runs": "List the runs below a folder",
+        "scale": "Fit loss against compute, and predict the largest run",
     },
     "Measure": {
         "evaluate": "Bits per byte of held-out documents, or of your file",

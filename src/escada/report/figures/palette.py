@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from escada.report.scale import ScaledRung
 from escada.report.schema import RungRow
 
 THEMES: dict[str, tuple[str, str]] = {
@@ -52,7 +53,7 @@ def variables(theme: int) -> str:
     return "".join(f"--{role}:{colours[theme]};" for role, colours in THEMES.items())
 
 
-def rung_roles(rungs: Sequence[RungRow]) -> dict[str, str]:
+def rung_roles(rungs: Sequence[RungRow | ScaledRung]) -> dict[str, str]:
     """A colour role per rung: hue by family (tokenizer and protocol), shade by member."""
     families: dict[tuple[str, str | None], int] = {}
     roles: dict[str, str] = {}

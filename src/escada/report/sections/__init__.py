@@ -15,8 +15,8 @@ from escada.report.blocks import Section
 from escada.report.contents import Contents
 
 SECTIONS = (
-    *("ladder", "steps", "curves", "samples", "tests", "windows", "other_tasks", "sources"),
-    *("costs", "method", "environment"),
+    *("ladder", "steps", "curves", "scaling", "samples", "tests", "windows", "other_tasks"),
+    *("sources", "costs", "method", "environment"),
 )
 """Modules of this package."""
 PLACE = ExtensionPoint("escada.report.sections", "section", offers=("section",), where="--section")

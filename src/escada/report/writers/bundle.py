@@ -20,27 +20,35 @@ __all__ = ["write_csv", "write_latex", "write_markdown", "write_roadmap"]
 
 
 def write_markdown(
-    folder: Path, file: Path, code: Code, *, more_sections: Sequence[str] = ()
+    folder: Path,
+    file: Path,
+    code: Code,
+    *,
+    more_sections: Sequence[str] = (),
+    scale: Path | None = None,
 ) -> Path:
     """Write all tables of a climb, or of one run, into one Markdown file; return its path.
 
-    `more_sections` are dotted names of modules with a section each.
+    `more_sections` are dotted names of modules with a section each; `scale` is the folder of its
+    scale.json, if not `folder`.
 
     Raises:
         EscadaError: no ladder there, an unreadable file, or a foreign file at the target path.
     """
     title = Language.load(code).say("thesis.title")
-    tables = _tables(folder, code, more_sections)
+    tables = _tables(folder, code, more_sections, scale)
     return write_ours(file, markdown(tables, title=title, mark=MARK))
 
 
-def write_csv(folder: Path, out: Path, *, more_sections: Sequence[str] = ()) -> Path:
+def write_csv(
+    folder: Path, out: Path, *, more_sections: Sequence[str] = (), scale: Path | None = None
+) -> Path:
     """Write each table of a climb into its own CSV file in `out`; return `out`.
 
     Raises:
         EscadaError: as `write_markdown`.
     """
-    for table in _tables(folder, "en", more_sections):
+    for table in _tables(folder, "en", more_sections, scale):
         write_ours(out / f"{table.key}.csv", csv_text(table))
     return out
 
@@ -54,7 +62,9 @@ def write_roadmap(folder: Path, file: Path) -> Path:
     return write_ours(file, roadmap(read_ladder(folder)))
 
 
-def _tables(folder: Path, code: Code, more_sections: Sequence[str]) -> list[Table]:
-    contents = Contents(read_climb(folder), Language.load(code))
+def _tables(
+    folder: Path, code: Code, more_sections: Sequence[str], scale: Path | None
+) -> list[Table]:
+    contents = Contents(read_climb(folder, scale=scale), Language.load(code))
     sections = sections_of(contents, more_sections)
     return [table for section in sections for table in section.tables()]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -24,17 +24,22 @@ from escada.choices import CODES, Code
 from escada.files import write_bytes, write_text
 from escada.report.blocks import Figure, Section
 from escada.report.contents import Contents
-from escada.report.data import read_climb, read_ladder, showable
+from escada.report.data import need_scale, read_climb, showable
 from escada.report.figures.palette import rung_roles, variables
 from escada.report.figures.svg import inline, render_png, render_svg, standalone
-from escada.report.findings import find
 from escada.report.glance import glance
 from escada.report.i18n import NOTHING, Language
 from escada.report.progress import Progress
 from escada.report.schema import Ladder
 from escada.report.sections import sections_of
+from escada.report.sections.scaling import scaling_section
 from escada.report.sentences import headline, measure
+from escada.report.writers.markdown_csv import csv_text
+from escada.report.writers.output import write_ours
 from escada.report.writers.templates import environment, visible
+
+SCALE_PAGE = "scale"
+"""The folder of a scale's page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ def write_report(
     ladder: Ladder | None = None,
     live: Live | None = None,
     more_sections: Sequence[str] = (),
+    scale: Path | None = None,
 ) -> Path:
     """Write `folder/report/index.html` and `folder/report/figures/*` from `folder/ladder.json`.
 
@@ -78,6 +84,7 @@ def write_report(
         live: marks the page as of a climb in progress and makes it reload itself; figures are then
             not saved as PNG, to leave CPU time to the training.
         more_sections: dotted names of modules with a section each.
+        scale: the folder of its scale.json; None: `folder`.
 
     Returns:
         The path of the page.
@@ -85,7 +92,7 @@ def write_report(
     Raises:
         EscadaError: no ladder there, an unreadable file, or no such section.
     """
-    climb = read_climb(folder, ladder)
+    climb = read_climb(folder, ladder, scale)
     out = folder / "report"
     bodies: list[_Body] = []
     for code in CODES:
@@ -95,7 +102,44 @@ def write_report(
         for section in sections:
             for figure in section.figures():
                 drawn |= _drawn(figure, code, out / "figures", png=live is None)
-        bodies.append(_Body(contents.language, sections, _body(contents, sections, drawn)))
+        page = _Page(contents.language, contents.roles, drawn)
+        bodies.append(_Body(page.t, sections, _body(page, sections, _lead(contents))))
+    return _write_page(out, bodies, live)
+
+
+def write_scale(folder: Path) -> Path:
+    """Write `folder/scale/index.html`, figures and CSV tables from `folder/scale.json`.
+
+    Raises:
+        EscadaError: no scale there, or an unreadable file.
+    """
+    scale, out, bodies = need_scale(folder), folder / SCALE_PAGE, list[_Body]()
+    roles = rung_roles(scale.rungs)
+    for code in CODES:
+        t = Language.load(code)
+        section = scaling_section(scale, roles, t)
+        drawn: dict[str, str] = {}
+        for figure in section.figures():
+            drawn |= _drawn(figure, code, out / "figures", png=True)
+        values = {
+            "settings": t.say(
+                "scaling.settings",
+                preset=scale.preset,
+                seeds=", ".join(map(str, scale.seeds)),
+                created=scale.created.replace("T", " ")[:16],
+            ),
+            "headline": [("plain", t.say("scaling.headline"))],
+            "measure": t.say("headline.measure"),
+            "glance": [],
+        }
+        bodies.append(_Body(t, [section], _body(_Page(t, roles, drawn), [section], values)))
+    for table in bodies[0].sections[0].tables():
+        write_ours(out / f"{table.key}.csv", csv_text(table))
+    return _write_page(out, bodies, None)
+
+
+def _write_page(out: Path, bodies: Sequence[_Body], live: Live | None) -> Path:
+    """The shell of the page with all its languages."""
     script = _static("script.js")
     page = (
         _templates()
@@ -116,14 +160,15 @@ def write_report(
     return out / "index.html"
 
 
-def conclusions(folder: Path, code: Code = "en") -> list[str]:
+def conclusions(folder: Path, code: Code = "en", scale: Path | None = None) -> list[str]:
     """The headline of a climb in plain sentences, for a terminal.
 
     Raises:
         EscadaError: see `write_report`.
     """
-    ladder = read_ladder(folder)
-    return [sentence for _, sentence in headline(ladder, find(ladder), Language.load(code))]
+    contents = Contents(read_climb(folder, scale=scale), Language.load(code))
+    lines = headline(contents.ladder, contents.findings, contents.language)
+    return [sentence for _, sentence in lines]
 
 
 @cache
@@ -138,26 +183,27 @@ def _static(name: str) -> str:
     return file.read_text(encoding="utf-8").strip()
 
 
-def _body(contents: Contents, sections: Sequence[Section], drawn: dict[str, str]) -> str:
+def _lead(contents: Contents) -> dict[str, object]:
+    """What the page of a climb opens with, by its name in the template."""
     t, ladder = contents.language, contents.ladder
-    settings = t.say(
-        "page.settings",
-        preset=ladder.preset or NOTHING,
-        seed=NOTHING if ladder.seed is None else ladder.seed,
-        created=(ladder.created or NOTHING).replace("T", " ")[:16],
-    )
+    return {
+        "settings": t.say(
+            "page.settings",
+            preset=ladder.preset or NOTHING,
+            seed=NOTHING if ladder.seed is None else ladder.seed,
+            created=(ladder.created or NOTHING).replace("T", " ")[:16],
+        ),
+        "headline": headline(ladder, contents.findings, t),
+        "measure": measure(ladder, contents.findings, t),
+        "glance": glance(contents.climb, t),
+    }
+
+
+def _body(page: _Page, sections: Sequence[Section], lead: Mapping[str, object]) -> str:
     return (
         _templates()
         .get_template("body.html.j2")
-        .render(
-            page=_Page(t, rung_roles(ladder.rungs), drawn),
-            settings=settings,
-            headline=headline(ladder, contents.findings, t),
-            measure=measure(ladder, contents.findings, t),
-            glance=glance(contents.climb, t),
-            sections=sections,
-            version=__version__,
-        )
+        .render(page=page, sections=sections, version=__version__, **lead)
     )
 
 

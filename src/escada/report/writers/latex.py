@@ -49,6 +49,7 @@ def write_latex(
     *,
     text_width_cm: float = TEXT_WIDTH_CM,
     more_sections: Sequence[str] = (),
+    scale: Path | None = None,
 ) -> Path:
     """Write the tables and figures of a climb for LaTeX.
 
@@ -56,6 +57,7 @@ def write_latex(
         out: created if missing; files that escada did not write are not overwritten.
         text_width_cm: of the page that the figures are drawn for.
         more_sections: dotted names of modules with a section each.
+        scale: the folder of its scale.json; None: `folder`.
 
     Returns:
         The path of the minimal document.
@@ -63,7 +65,7 @@ def write_latex(
     Raises:
         EscadaError: no ladder there, an unreadable file, or a foreign file at a target path.
     """
-    contents = Contents(read_climb(folder), Language.load(code))
+    contents = Contents(read_climb(folder, scale=scale), Language.load(code))
     parts: list[_Part] = []
     for section in sections_of(contents, more_sections):
         for table in section.tables():
