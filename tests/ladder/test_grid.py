@@ -158,7 +158,7 @@ def test_two_rungs_that_cross_are_said_to(world, tmp_path):
     world.bits = bits
     (one,) = scale(plan(tmp_path, "v1", "v2"), quietly).crossings
     assert (one.passes, one.passed) == ("v2", "v1")
-    assert one.flops == pytest.approx(4e12, rel=0.02)
+    assert one.flops == pytest.approx(4e12, rel=0.06)
     assert one.ci95[0] < 4e12 < one.ci95[1]
 
 

@@ -64,7 +64,7 @@ def scale_table(**crossing):
         ],
         "fits": [
             {
-                **{"rung": name, "budgets": 3, "has_floor": False, "floor": 0.0},
+                **{"rung": name, "budgets": 3, "has_floor": False, "floor": 0.5},
                 **{"floor_ci95": None, "coefficient": 9.1, "exponent": 0.05},
                 "exponent_ci95": [0.04, 0.06],
                 "curve": [
@@ -112,8 +112,8 @@ def test_a_rung_that_passes_with_more_compute_is_a_finding_and_no_failure(table)
     scale = Scale.model_validate(scale_table())
     ladder, found, english = said(table, scale)
     (line,) = (text for tone, text in english if tone == "plain" and "passes v2" in text)
-    assert line.startswith("By extrapolation, v3 passes v2 at 4.0 × 10¹⁵ FLOP, beyond")
-    assert line.endswith("(95 % interval 2.0 × 10¹⁵ to 7.0 × 10¹⁵).")
+    assert line.startswith("Extrapolated beyond the largest budget that was trained, 1.0 × 10¹³")
+    assert line.endswith("at 4.0 × 10¹⁵ FLOP (95 % interval 2.0 × 10¹⁵ to 7.0 × 10¹⁵).")
     assert not any("Some rungs do not improve" in text for _, text in english)
     step = next(rung for rung in ladder.rungs if rung.name == "v3")
     assert spaced(verdict(step, found, Language.load("en")).sentence).endswith(line)

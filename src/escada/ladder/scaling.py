@@ -8,8 +8,8 @@ The curve is L(C) = E + A C^-α (Hoffmann et al. 2022, "Training Compute-Optimal
 Models", section 3 and appendix D), fitted by least squares of ln L over all runs, with bounds,
 starting from the best of a grid of exponents.
 
-- Fewer than four budgets cannot tell E from α: with two or three, E is 0, a power law with two
-  parameters, which is a straight line on logarithmic axes.
+- Fewer than four budgets cannot tell E from α. With two or three, E is assumed to be 0.5 bits per
+  byte, and each replicate draws it between 0 and 1, alike for all rungs, since they read one text.
 - Intervals are those of a parametric bootstrap: each replicate adds to the fitted curve the noise
   of its runs and is fitted again. The variance of the noise is that of the residuals over N - p
   degrees of freedom, and each replicate draws it anew from its own uncertainty (a scaled inverse
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -37,6 +37,9 @@ from escada.typed_json import Interval
 Floats = NDArray[np.float64]
 
 FEWEST_BUDGETS, BUDGETS_FOR_FLOOR = 2, 4
+ASSUMED_FLOOR, LEAST_FLOOR, MOST_FLOOR = 0.5, 0.0, 1.0
+_MOST_OF_LEAST = 0.8
+"""An assumed floor is at most this share of the lowest bits per byte."""
 REPLICATES = 400
 _TAILS = (0.025, 0.975)
 _GRID = 241
@@ -51,7 +54,8 @@ class Curve:
     """A fitted curve and its bootstrap replicates.
 
     Attributes:
-        floor, coefficient, exponent: E, A, α; a floor of 0 was not fitted if `has_floor` is False.
+        floor, log_coefficient, exponent: E, ln A, α.
+        has_floor: whether E was fitted, not assumed.
         replicates: (R, 3): E, ln A, α of each; None without a degree of freedom.
         noise: (R,): standard deviation of ln L between runs, of each replicate.
     """
@@ -118,13 +122,13 @@ def fit(flops_N: Sequence[float], bits_N: Sequence[float], *, seed: int = 0) -> 
     has_floor = budgets >= BUDGETS_FOR_FLOOR
     centre = float(x_N.mean())
     x_N = x_N - centre
-    refit = _profiled if has_floor else _straight
-    found = refit(x_N, y_N[None])[0]
     if has_floor:
-        found = _polished(x_N, y_N, found)
-    freedom = len(x_N) - len(found)
-    curve = _uncentred(found[None], centre)[0]
-    base = Curve(float(curve[0]), float(curve[1]), float(curve[2]), has_floor)
+        found = _polished(x_N, y_N, _profiled(x_N, y_N[None])[0])
+    else:
+        found = _straight(x_N, y_N[None], np.array([ASSUMED_FLOOR]))[0]
+    floor, log_a, alpha = (float(value) for value in found)
+    base = Curve(floor, log_a + alpha * centre, alpha, has_floor)
+    freedom = len(x_N) - (3 if has_floor else 2)
     if freedom < 1:
         return base
     rng = np.random.default_rng(seed)
@@ -132,8 +136,13 @@ def fit(flops_N: Sequence[float], bits_N: Sequence[float], *, seed: int = 0) -> 
     squares = float(((y_N - fitted_N) ** 2).sum())
     noise_R = np.sqrt(squares / rng.chisquare(freedom, REPLICATES))
     drawn_RN = fitted_N + _cut(noise_R[:, None] * rng.standard_normal((REPLICATES, len(x_N))))
-    replicates = _uncentred(refit(x_N, drawn_RN), centre)
-    return Curve(base.floor, base.log_coefficient, base.exponent, has_floor, replicates, noise_R)
+    if has_floor:
+        again_R3 = _profiled(x_N, drawn_RN)
+    else:
+        floors = np.random.default_rng(2).uniform(LEAST_FLOOR, MOST_FLOOR, REPLICATES)
+        again_R3 = _straight(x_N, drawn_RN, floors)
+    again_R3[:, 1] += again_R3[:, 2] * centre
+    return replace(base, replicates=again_R3, noise=noise_R)
 
 
 def crossing(a: Curve, b: Curve, *, low: float, largest: float, limit: float) -> Meeting:
@@ -191,22 +200,16 @@ def _values(curves_R3: Floats, log_flops_G: Floats) -> Floats:
 
 
 def _log_curve(found: Floats, x_N: Floats) -> Floats:
-    """ln L; `found` is (ln A, α) or (ln A, α, E), with A at x = 0."""
-    power = np.exp(found[0] - found[1] * x_N)
-    return np.log(power + found[2]) if len(found) == 3 else np.log(power)
+    """ln L of (E, ln A, α), with A at x = 0."""
+    return np.log(found[0] + np.exp(found[1] - found[2] * x_N))
 
 
-def _uncentred(found_RP: Floats, centre: float) -> Floats:
-    """(E, ln A, α) with A at ln C = 0."""
-    log_a, alpha = found_RP[:, 0], found_RP[:, 1]
-    floor = found_RP[:, 2] if found_RP.shape[1] == 3 else np.zeros(len(found_RP))
-    return np.stack([floor, log_a + alpha * centre, alpha], axis=1)
-
-
-def _straight(x_N: Floats, y_RN: Floats) -> Floats:
-    """The power law of each row, (R, 2): ln L is a straight line."""
-    slope_R, level_R = np.polyfit(x_N, y_RN.T, 1)
-    return np.stack([level_R, -slope_R], axis=1)
+def _straight(x_N: Floats, y_RN: Floats, floor_R: Floats) -> Floats:
+    """The curve of each row with a given floor, (R, 3): ln(L - E) is a straight line."""
+    bits_RN = np.exp(y_RN)
+    floor_R = np.minimum(floor_R, _MOST_OF_LEAST * bits_RN.min(1))
+    slope_R, level_R = np.polyfit(x_N, np.log(bits_RN - floor_R[:, None]).T, 1)
+    return np.stack([floor_R, level_R, -slope_R], axis=1)
 
 
 def _profiled(x_N: Floats, y_RN: Floats) -> Floats:
@@ -232,7 +235,7 @@ def _profiled(x_N: Floats, y_RN: Floats) -> Floats:
         cost_R: Floats = (residual_RN**2).sum(1)
         better = cost_R < best_R
         best_R[better] = cost_R[better]
-        row_R3 = np.stack([np.log(a), np.full(len(a), exponent), floor], axis=1)
+        row_R3 = np.stack([floor, np.log(a), np.full(len(a), exponent)], axis=1)
         found_R3[better] = row_R3[better]
     return found_R3
 
@@ -240,8 +243,8 @@ def _profiled(x_N: Floats, y_RN: Floats) -> Floats:
 def _polished(x_N: Floats, y_N: Floats, start: Floats) -> Floats:
     """Least squares of ln L from there."""
     most = math.exp(float(y_N.min()))
-    bounds = ([-math.inf, 0.0, 0.0], [math.inf, 2 * float(_EXPONENTS[-1]), most])
-    inside = np.clip(start, [-math.inf, 1e-6, 1e-9 * most], [math.inf, math.inf, 0.999 * most])
+    bounds = ([0.0, -math.inf, 0.0], [most, math.inf, 2 * float(_EXPONENTS[-1])])
+    inside = np.clip(start, [1e-9 * most, -math.inf, 1e-6], [0.999 * most, math.inf, math.inf])
 
     def residuals(found: Floats) -> Floats:
         return _log_curve(found, x_N) - y_N

@@ -68,7 +68,7 @@ class Fit(JsonObject):
     """L(C) = floor + coefficient · C^-exponent, through the best sizes of a rung.
 
     Attributes:
-        has_floor: whether the floor was fitted; with few budgets it is 0.
+        has_floor: whether the floor was fitted; with few budgets it is assumed.
     """
 
     rung: str

@@ -115,8 +115,8 @@ def _curve(
 
 
 def _crossing(axes: Any, scale: Scale, one: Crossing, flops: float, language: Language) -> Label:
-    curve = next(fit.curve for fit in scale.fits if fit.rung == one.passes)
-    bits = min(curve, key=lambda point: abs(point.flops - flops)).bits_per_byte
+    fit = next(fit for fit in scale.fits if fit.rung == one.passes)
+    bits = fit.floor + fit.coefficient * flops**-fit.exponent
     axes.plot([flops], [bits], color=light("ink"), marker="x", ms=9, mew=1.8, ls="none")
     style = {"color": light("ink"), "fontsize": 10}
     return Label(f"{language.power(flops)} FLOP", around(flops, bits, (12, 20, 30, 44)), style)

@@ -125,7 +125,7 @@ def _fits_table(scale: Scale, t: Language) -> Table:
 
     def floor(fit: Fit) -> Cell:
         if not fit.has_floor:
-            return Cell(say("scaling.no_floor"), 0.0)
+            return Cell(say("scaling.no_floor", floor=t.number(fit.floor, 1)), fit.floor)
         return Cell(t.bits(fit.floor), fit.floor, details=[Detail(t.interval(fit.floor_ci95))])
 
     filled: list[Filled[Fit]] = [
