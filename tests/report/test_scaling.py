@@ -3,11 +3,11 @@
 import pytest
 
 from escada.errors import EscadaError
+from escada.evaluation.scale import Crossing, Scale
 from escada.files import write_json
 from escada.report.data import read_climb
 from escada.report.findings import find
 from escada.report.i18n import Language
-from escada.report.scale import Crossing, Scale
 from escada.report.schema import Ladder
 from escada.report.sections.scaling import scale_findings
 from escada.report.sentences import crossing_sentence, headline, verdict

@@ -24,13 +24,7 @@ import numpy as np
 
 from escada.budget import Budget
 from escada.errors import EscadaError
-from escada.evaluation.task import Subject, evaluate, read
-from escada.evaluation.tasks.documents import VALIDATION
-from escada.files import exclusive, make_directory, write_json
-from escada.ladder.scaling import FEWEST_BUDGETS, Curve, crossing, fit
-from escada.ladder.training import Training, check_trainings
-from escada.report.data import SCALE_FILE, read_scale
-from escada.report.scale import (
+from escada.evaluation.scale import (
     BestSize,
     Crossing,
     CurvePoint,
@@ -40,6 +34,12 @@ from escada.report.scale import (
     ScaledRung,
     ScaleRun,
 )
+from escada.evaluation.task import Subject, evaluate, read
+from escada.evaluation.tasks.documents import VALIDATION
+from escada.files import exclusive, make_directory, write_json
+from escada.ladder.scaling import FEWEST_BUDGETS, Curve, crossing, fit
+from escada.ladder.training import Training, check_trainings
+from escada.report.data import SCALE_FILE, read_scale
 from escada.runs.climb_lock import LOCK
 from escada.runs.run import Run
 from escada.text.corpus import Corpus

@@ -20,12 +20,12 @@ from pydantic import BaseModel, JsonValue
 from escada.cost.meter import SCHEMA_VERSION as COST_SCHEMA_VERSION
 from escada.errors import EscadaError
 from escada.evaluation.published import Publication, Publications
+from escada.evaluation.scale import Scale
 from escada.evaluation.tasks.samples import SampleRow
 from escada.evaluation.tasks.windows import SCHEMA_VERSION as WINDOWS_SCHEMA_VERSION
 from escada.evaluation.tasks.windows import WindowsResult
 from escada.files import read_json, read_json_lines, read_toml
 from escada.judge.verdict import Judgement
-from escada.report.scale import Scale
 from escada.report.schema import CostFigures, Ladder, RungRow, SeedRun, Settings
 from escada.runs.environment import Environment
 from escada.runs.record import read_record

@@ -8,7 +8,7 @@ from typing import Literal
 
 from escada.budget import Budget
 from escada.evaluation.baselines.corpus_controls import BaselineRow
-from escada.report.scale import Crossing, Scale
+from escada.evaluation.scale import Crossing, Scale
 from escada.report.schema import Ladder, RungRow, StepComparison
 from escada.runs.time_budget import is_off
 

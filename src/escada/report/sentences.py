@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from escada.budget import Budget
 from escada.evaluation.baselines.corpus_controls import BaselineRow
+from escada.evaluation.scale import Crossing, Scale
 from escada.report.findings import Findings, Step
 from escada.report.i18n import NOTHING, Language
-from escada.report.scale import Crossing, Scale
 from escada.report.schema import Ladder, RungRow
 from escada.runs.time_budget import ALLOWED
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from escada.report.scale import ScaledRung
+from escada.evaluation.scale import ScaledRung
 from escada.report.schema import RungRow
 
 THEMES: dict[str, tuple[str, str]] = {

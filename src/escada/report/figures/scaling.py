@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from escada.evaluation.scale import Crossing, CurvePoint, Fit, Scale
 from escada.report.figures.axes import (
     MARKERS,
     bits_axis,
@@ -22,7 +23,6 @@ from escada.report.figures.labels import Label, around, place
 from escada.report.figures.palette import light
 from escada.report.figures.svg import drawing_style
 from escada.report.i18n import Language
-from escada.report.scale import Crossing, CurvePoint, Fit, Scale
 
 
 def draw_scaling(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from escada.evaluation.scale import BestSize, Fit, Prediction, Scale
 from escada.report.blocks import Block, Figure, Section, Text
 from escada.report.contents import Contents
 from escada.report.figures.scaling import draw_scaling
 from escada.report.i18n import NOTHING, Language
-from escada.report.scale import BestSize, Fit, Prediction, Scale
 from escada.report.sections.shared import values_alt
 from escada.report.sentences import crossing_sentence
 from escada.report.tables import (
