@@ -142,26 +142,28 @@ def key_of(trial: Trial, flop: float, seed: int, documents: Path, commit: str | 
     )
 
 
-def worth_training(trial: Trial, flop: float, figures: Sequence[Figure]) -> bool:
-    """Beyond the smallest budget: the recipe as it is, and its family's best variant below."""
-    below = [f for f in figures if f.family == trial.family and f.budget_flop < flop]
-    if not below or not trial.changes:
-        return True
+def due(trials: Sequence[Trial], flop: float, figures: Sequence[Figure]) -> list[Trial]:
+    """In order: at the smallest budget all; beyond it what was best of each family at the budget
+    below, then the other recipes as they are."""
+    below = [figure for figure in figures if figure.budget_flop < flop]
+    if not below:
+        return list(trials)
     largest = max(figure.budget_flop for figure in below)
     level = [figure for figure in below if figure.budget_flop == largest]
-    return min(level, key=lambda figure: figure.bits_per_byte).name == trial.name
+    worst_first = sorted(level, key=lambda figure: -figure.bits_per_byte)
+    best = {figure.family: figure.name for figure in worst_first}
+    first = [trial for trial in trials if best.get(trial.family) == trial.name]
+    return first + [trial for trial in trials if not trial.changes and trial not in first]
 
 
 def train(arguments: argparse.Namespace) -> int:
     """Train and score what is not there yet; returns the number of failures."""
     out: Path = arguments.out
     documents = write_documents(Corpus.open(arguments.data), arguments.split, out)
-    failures = 0
+    failures, trials = 0, list(wanted(arguments.peer))
     figures: list[Figure] = []
     for flop in sorted(arguments.budget):
-        for trial in wanted(arguments.peer):
-            if not worth_training(trial, flop, figures):
-                continue
+        for trial in due(trials, flop, figures):
             try:
                 folder = _train_one(trial, flop, documents, arguments)
                 figures.append(figure_of_peer(folder, arguments.split, trial.name, trial.family))

@@ -332,9 +332,8 @@ def test_at_ten_times_the_budget_a_family_has_its_recipe_and_its_best_variant(qu
     (point,) = best_of_family(seeds)["nanochat"]
     assert point.bits_per_byte == pytest.approx((2.3 + 1.0) / 2)
     trials = [trial for trial in quality.TRIALS if trial.family == "nanochat"]
-    assert [t.name for t in trials if quality.worth_training(t, 1e12, figures)] == [
-        "nanochat", "nanochat_x4", "nanochat_x16",
-    ]  # fmt: skip
-    assert [t.name for t in trials if quality.worth_training(t, 1e13, figures)] == [
-        "nanochat", "nanochat_x4",
-    ]  # fmt: skip
+    names = [trial.name for trial in trials]
+    assert [trial.name for trial in quality.due(trials, 1e12, figures)] == names
+    assert names == ["nanochat", "nanochat_x4", "nanochat_x16"]
+    due = quality.due(trials, 1e13, figures)
+    assert [trial.name for trial in due] == ["nanochat_x4", "nanochat"]
