@@ -296,6 +296,12 @@ def test_another_language_and_mojibake_are_named():
     assert {cause["cause"] for cause in broken["causes"]} == {"one_sign", "mojibake"}
 
 
+def test_samples_are_judged_also_where_the_model_writes_nothing_now():
+    silent = [replace(OWN, tokens=0, likelihood=Likelihood(0, 0.0, 0.0))] * N
+    found = judged([NOISE] * N, checked=CONTROLS | {"own": silent})
+    assert any("– for what it writes now" in cause["text"] for cause in found["causes"])
+
+
 @pytest.mark.parametrize(
     ("control", "texts", "guardrail"),
     [

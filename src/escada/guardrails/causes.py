@@ -132,23 +132,25 @@ def name_causes(found: GuardrailsResult) -> list[CauseFound]:
     return causes
 
 
-def _likelihoods(found: GuardrailsResult) -> list[float]:
-    """Bits per token of the samples and of the controls own, human and noise."""
+def _likelihoods(found: GuardrailsResult) -> list[float | None]:
+    """Bits per token of the samples and of the controls own, human and noise; None if all empty."""
     of_all = (found.guardrails, *(found.controls[name] for name in ("own", "human", "noise")))
-    values = [one["self_likelihood"].value for one in of_all]
-    return [value for value in values if value is not None]
+    return [one["self_likelihood"].value for one in of_all]
 
 
 def _nearer_to_noise(found: GuardrailsResult) -> bool:
     samples, _, human, noise = _likelihoods(found)
+    if samples is None or human is None or noise is None:
+        return False
     return samples > (human + noise) / 2
 
 
 def _likelihood_in_words(found: GuardrailsResult) -> str:
-    samples, own, human, noise = _likelihoods(found)
+    figures = ("–" if value is None else f"{value:.2f}" for value in _likelihoods(found))
+    samples, own, human, noise = figures
     stored = found.stored_bits_per_token
     said = "" if stored is None else f" (the file says {stored:.2f})"
     return (
-        f"the model charges {samples:.2f} bits per token for them{said}, {own:.2f} for "
-        f"what it writes now, {human:.2f} for human text, {noise:.2f} for noise"
+        f"the model charges {samples} bits per token for them{said}, {own} for what it writes now, "
+        f"{human} for human text, {noise} for noise"
     )
