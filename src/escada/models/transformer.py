@@ -15,6 +15,7 @@ without it (docs/models.md). It can be folded into the weights, which makes the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -40,11 +41,13 @@ EXPORTS = ("transformers", "gguf", "onnx")
 OWN_LOGIT = 4.0
 """Maximum initial logit of the input token itself if embeddings are tied; other logits have
 standard deviation 4 / sqrt(D). Both add about 0.1 nats to ln V, less for wide models."""
-POSITION_STD = 0.1
-"""Initial standard deviation of learned positions in the stream, where tokens have 1."""
 SINUSOID_RMS = 2.0
-"""Root mean square of sinusoidal positions in the stream. They cannot grow in training, and
-adjacent rows differ in few columns: with 0.1 a model hardly learns positions (docs/models.md)."""
+"""Root mean square of sinusoidal positions in the stream, where tokens have 1. Adjacent rows differ
+in few columns: with 0.1 a model hardly learns positions (docs/models.md)."""
+PREVIOUS_TOKEN_PAIRS = 8
+"""Pairs of position columns by which initial heads find a token."""
+PREVIOUS_TOKEN_GAP = 4.0
+"""Initial attention logit of that token minus its neighbours'."""
 
 
 class Config(ModelConfig):
@@ -168,10 +171,7 @@ class Model(LanguageModel):
         if config.positions == "learned":
             self.positions = nn.Embedding(config.context_tokens, config.d_model)
         else:
-            table_WD = sinusoidal_positions(config.context_tokens, config.d_model)
-            # The table's root mean square is 1/sqrt(2).
-            table_WD = table_WD * (SINUSOID_RMS * 2**0.5 / self.stream_scale)
-            self.register_buffer("position_table_WD", table_WD, persistent=False)
+            self.register_buffer("position_table_WD", self._sinusoids(), persistent=False)
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.d_model, eps=config.norm_epsilon)
@@ -192,14 +192,56 @@ class Model(LanguageModel):
                 nn.init.normal_(module.weight, std=module.in_features**-0.5)
         # Last, since the loop above initialised tied weights as a linear layer's.
         nn.init.normal_(self.output.weight, std=embedding_std)
-        if self.config.positions == "learned":
-            nn.init.normal_(self.positions.weight, std=POSITION_STD * embedding_std)
-        # Keeps the variance of the stream, a sum of 2 L branches, independent of depth.
         with torch.no_grad():
+            if self.config.positions == "learned":
+                self.positions.weight.copy_(self._sinusoids())
+            self._look_at_previous_tokens()
+            # Keeps the variance of the stream, a sum of 2 L branches, independent of depth.
             for block in self.blocks:
                 assert isinstance(block, Block)
                 block.attention.out.weight /= (2 * self.config.n_layers) ** 0.5
                 block.ff.down.weight /= (2 * self.config.n_layers) ** 0.5
+
+    def _sinusoids(self) -> Tensor:
+        """Sinusoidal positions, before the scale of the stream: (W, D)."""
+        table_WD = sinusoidal_positions(self.config.context_tokens, self.config.d_model)
+        # Their own root mean square is 1/sqrt(2); an odd width lacks the last cosine.
+        return table_WD[:, : self.config.d_model] * (SINUSOID_RMS * 2**0.5 / self.stream_scale)
+
+    def _look_at_previous_tokens(self) -> None:
+        """Let the first block's heads 1, 2, … attend to the token 1, 2, … places back.
+
+        In a pair of position columns, sin(f t) and cos(f t), the query is the key of `back` places
+        before: a rotation by -f back, so that a logit is a sum of cos(f (distance - back)). Token
+        embeddings start at zero in these columns. Small models learn such heads late, which costs
+        a small budget much (docs/results/laptop-sweep.md); on initialising attention by the form
+        that it takes in trained models see Trockman & Kolter 2023, "Mimetic initialization of
+        self-attention layers".
+        """
+        width, heads = self.config.d_model, self.config.n_heads
+        head_width = width // heads
+        pairs = min(PREVIOUS_TOKEN_PAIRS, head_width // 2)
+        apart = max(1, width // 128)  # pairs, so that frequencies go from 1 to about 0.3
+        places = [2 * apart * i for i in range(pairs)]
+        frequencies = [10_000.0 ** (-place / width) for place in places]
+        energy = 2 * SINUSOID_RMS**2 / (1 + SINUSOID_RMS**2)  # of a normalised pair
+        drop = energy * sum(1 - math.cos(frequency) for frequency in frequencies)
+        gain = (PREVIOUS_TOKEN_GAP * head_width**0.5 / drop) ** 0.5
+        block = self.blocks[0]
+        assert isinstance(block, Block)
+        queries, keys, _ = block.attention.qkv.weight.split(width)
+        for head in range(heads):
+            first = head * head_width
+            for own in (queries, keys):
+                own[first : first + 2 * pairs] = 0
+            for i, (place, frequency) in enumerate(zip(places, frequencies, strict=True)):
+                row, angle = first + 2 * i, frequency * (head + 1)
+                keys[row, place] = keys[row + 1, place + 1] = gain
+                queries[row, place] = queries[row + 1, place + 1] = gain * math.cos(angle)
+                queries[row + 1, place] = gain * math.sin(angle)
+                queries[row, place + 1] = -gain * math.sin(angle)
+        for place in places:
+            self.embedding.weight[:, place : place + 2] = 0
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         """See `LanguageModel.forward`."""
