@@ -14,7 +14,7 @@ import contextlib
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from types import FrameType
 
 INTERRUPTED = 130
@@ -42,15 +42,18 @@ def on_stop(ask: Callable[[], object]) -> Generator[None]:
             signal.signal(number, handler)
 
 
-def start_apart(command: Sequence[str]) -> subprocess.Popen[bytes]:
+def start_apart(
+    command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a process in its own group (no terminal Ctrl-C), without standard output."""
     if sys.platform == "win32":
         return subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
+            env=environment,
             creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
         )
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, process_group=0)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment, process_group=0)
 
 
 def ask_to_stop(process: subprocess.Popen[bytes]) -> None:

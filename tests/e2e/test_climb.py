@@ -27,10 +27,13 @@ PROMISED = (
 ).split()
 
 
-def command(corpus_path: Path, out: Path, *rungs: str, steps: int = STEPS, seeds: int = 1):
+def command(
+    corpus_path: Path, out: Path, *rungs: str, steps: int = STEPS, seeds: int = 1, jobs: int = 1
+):
     return [
         *(sys.executable, "-m", "escada", "climb", *rungs, "--preset", "laptop"),
         *("--budget", f"{steps} steps", "--seeds", str(seeds), "--device", "cpu"),
+        *("--jobs", str(jobs)),
         *("--data", str(corpus_path), "--out", str(out)),
         *(part for setting in TINY for part in ("--set", setting)),
     ]
@@ -164,6 +167,58 @@ def test_stopped_in_the_middle_the_same_command_ends_with_the_same_weights(
     assert weights(copied) == reference
     figures = [row["bits_per_byte"] for row in ladder["rungs"]]
     assert figures == [row["bits_per_byte"] for row in climbed[-1]["rungs"]]
+
+
+def test_two_at_a_time_make_the_same_ladder(climbed, corpus_path, tmp_path):
+    said, _, ladder = climb(corpus_path, tmp_path, "v1", "v2", jobs=2)
+    assert said.index("v2: training for") < said.index("v1: measured on")
+    assert ladder["jobs"] == 2
+    rows, in_turn = ladder["rungs"], climbed[-1]["rungs"]
+    assert [row["name"] for row in rows] == ["v1", "v2"]
+    for row, other in zip(rows, in_turn, strict=True):
+        assert row["bits_per_byte"] == other["bits_per_byte"]
+        assert row["guardrails"] == other["guardrails"]
+    assert ladder["comparisons"] == climbed[-1]["comparisons"]
+    assert ladder["baseline_comparisons"] == climbed[-1]["baseline_comparisons"]
+    said, _, again = climb(corpus_path, tmp_path, "v1", "v2", jobs=2)
+    assert said.count("already trained") == 2
+    assert "measured on" not in said
+    assert again["rungs"] == rows
+
+
+def test_two_at_a_time_are_both_saved_when_stopped(climbed, corpus_path, tmp_path):
+    process = subprocess.Popen(
+        command(corpus_path, tmp_path, "v1", "v2", jobs=2),
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    while not all(
+        any("train" in p.read_text() for p in tmp_path.glob(f"*-{rung}-*/metrics.jsonl"))
+        for rung in ("v1", "v2")
+    ):
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "The same command goes on" in said
+    assert "Traceback" not in said
+    assert {run.record.status for run in find_runs(tmp_path)} <= {"interrupted", "finished"}
+    assert len(find_runs(tmp_path)) == 2
+    _, _, ladder = climb(corpus_path, tmp_path, "v1", "v2", jobs=2)
+    figures = [row["bits_per_byte"] for row in ladder["rungs"]]
+    assert figures == [row["bits_per_byte"] for row in climbed[-1]["rungs"]]
+
+
+def test_a_training_that_fails_beside_another_stops_the_climb(corpus_path, tmp_path):
+    arguments = command(corpus_path, tmp_path, "v1", "v5", jobs=2)  # v5 has no such model keys
+    done = subprocess.run(arguments, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
 
 
 def test_another_seed_trains_anew_and_two_seeds_speak_of_recipes(copied, climbed, corpus_path):

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from escada.evaluation.baselines.corpus_controls import CorpusControls
 from escada.files import read_json
 from escada.ladder import climb as module
 from escada.ladder.climb import Plan, climb
@@ -32,9 +33,9 @@ def test_runs_are_compared_where_one_is_new_and_at_the_end(
     }
     for name, stub in of_rung.items():
         monkeypatch.setattr(module, name, stub)
-    monkeypatch.setattr(Training, "run", lambda self, _: self.rung)
+    monkeypatch.setattr(Training, "run", lambda self, *_: self.rung)
     monkeypatch.setattr(module, "_ladder", ladder)
-    monkeypatch.setattr(module, "corpus_controls", lambda *_: None)
+    monkeypatch.setattr(module, "read_controls", lambda *_: CorpusControls())
     monkeypatch.setattr(module, "check_trainings", lambda _: None)
     corpus = SimpleNamespace(hash="c")
     plan = Plan(["v1", "v2", "v3"], "laptop", None, corpus, tmp_path, device="cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from escada.cli.shared import completion, options
 from escada.signals import INTERRUPTED
 from escada.terminal import echo
 
-LAST_OF_ROADMAP = "v_final"
+TOP_OF_LADDER = "v_next_counts"
 """A climb takes this rung and those that lead to it, unless others are named."""
 
 
@@ -20,7 +21,7 @@ def climb(
     rungs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Rungs or spec files; without any, the six of the roadmap.",
+            help="Rungs or spec files; without any, all that lead to v_next_counts.",
             autocompletion=completion.rungs,
         ),
     ] = None,
@@ -46,6 +47,14 @@ def climb(
     ] = None,
     guardrail: options.Guardrail = None,
     scale: options.Scale = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Rungs trained and measured at a time, sharing the threads: small models gain "
+            "little from a second thread.",
+        ),
+    ] = 1,
     device: options.Device = "auto",
 ) -> None:
     """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""
@@ -55,7 +64,7 @@ def climb(
     # What can be wrong is looked at before torch is loaded, which takes seconds.
     wanted = Budget.parse(budget) if budget else None
     options.check_paths(data, out)
-    names = rungs or steps_to(LAST_OF_ROADMAP)
+    names = rungs or steps_to(TOP_OF_LADDER)
     for name in names:
         read_spec_table(name)
     profile = load_spec(names[0], preset=preset, overrides=overrides or []).text.profile
@@ -77,6 +86,7 @@ def climb(
         out=out,
         seeds=range(seed, seed + seeds),
         device=device,
+        jobs=jobs,
         overrides=overrides or [],
         tasks=[
             *(found for name in task or [] for found in find_tasks(name)),
@@ -88,7 +98,7 @@ def climb(
     # Asked to end by whoever manages it, a climb has its training save, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        ladder = climb_rungs(plan, lambda text: echo(text, err=True))
+        ladder = climb_rungs(plan, partial(echo, err=True))
     except (TrainingInterrupted, KeyboardInterrupt):
         echo("Stopped and saved. The same command goes on with the climb.", err=True)
         raise typer.Exit(INTERRUPTED) from None

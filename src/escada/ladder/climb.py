@@ -14,18 +14,20 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from escada.budget import Budget
 from escada.errors import EscadaError
-from escada.evaluation.baselines.corpus_controls import CorpusControls, corpus_controls
+from escada.evaluation.baselines.corpus_controls import CorpusControls, make_controls, read_controls
 from escada.evaluation.task import Task
 from escada.files import make_directory, read_json, write_json
 from escada.ladder.baseline_comparison import compare_with_baselines, keep_best_baseline
 from escada.ladder.comparison import compare_recipes, group, ladder_pairs
-from escada.ladder.row import measure_run, rung_row, step_of
+from escada.ladder.row import is_measured, measure_run, rung_row, step_of
 from escada.ladder.training import Training, check_trainings
+from escada.ladder.workers import InTurn, SideBySide, workers
 from escada.report.schema import CorpusSummary, Ladder, RungRow
 from escada.report.writers.card import write_card
 from escada.runs.climb_lock import Planned, read_plan, under_way
@@ -51,6 +53,8 @@ class Plan:
     overrides: Sequence[str] = ()
     tasks: Sequence[Task[Any]] = ()
     """In addition to the default tasks of a climb."""
+    jobs: int = 1
+    """How many rungs are trained and measured at a time."""
 
     def training(self, rung: str, seed: int) -> Training:
         """The training of a rung with this climb's preset, overrides and budget."""
@@ -87,22 +91,29 @@ def climb(plan: Plan, say: Callable[[str], None]) -> Ladder:
 
 
 def _climb(plan: Plan, trainings: Sequence[Training], say: Callable[[str], None]) -> Ladder:
-    say("controls: baselines, human text and noise")
-    controls = corpus_controls(plan.corpus, plan.out / CONTROLS)
     runs: list[Run] = []
     rows: list[RungRow] = []
     ladder: Ladder | None = None
-    for training in trainings:
-        run = training.run(say)
-        measured = measure_run(run, plan.corpus, say, device=plan.device, also=plan.tasks)
-        runs.append(run)
-        rows.append(rung_row(run, plan.corpus, plan.out, plan.tasks))
-        # If nothing is new, writing it once at the end is enough.
-        if measured or len(runs) == len(trainings):
-            ladder = _ladder(plan, controls, runs, rows)
-            write_json(plan.out / LADDER, ladder.model_dump(mode="json"))
+    done = partial(is_measured, corpus=plan.corpus, device=plan.device, also=plan.tasks)
+    measure = partial(measure_run, corpus=plan.corpus, say=say, device=plan.device, also=plan.tasks)
+    with workers(plan.jobs) as work:
+        say("controls: baselines, human text and noise")
+        controls = _controls(plan, work)
+        for run, measured in work.finish(trainings, say, done, measure):
+            runs.append(run)
+            rows.append(rung_row(run, plan.corpus, plan.out, plan.tasks))
+            # If nothing is new, writing it once at the end is enough.
+            if measured or len(runs) == len(trainings):
+                ladder = _ladder(plan, controls(), runs, rows)
+                write_json(plan.out / LADDER, ladder.model_dump(mode="json"))
     assert ladder is not None
     return ladder
+
+
+def _controls(plan: Plan, work: InTurn | SideBySide) -> Callable[[], CorpusControls]:
+    path = plan.out / CONTROLS
+    kept = read_controls(plan.corpus, path)
+    return work.start(partial(make_controls, plan.corpus, path)) if kept is None else lambda: kept
 
 
 def _ladder(
@@ -124,6 +135,7 @@ def _ladder(
         budget=None if plan.budget is None else str(plan.budget),
         seed=plan.seeds[0],
         seeds=tuple(plan.seeds),
+        jobs=plan.jobs,
         corpus=CorpusSummary(
             hash=plan.corpus.hash,
             profile=plan.corpus.profile,

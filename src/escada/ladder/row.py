@@ -18,6 +18,14 @@ from escada.runs.run import Run
 from escada.text.corpus import Corpus
 
 
+def is_measured(
+    run: Run, corpus: Corpus, *, device: str = "auto", also: Sequence[Task[Any]] = ()
+) -> bool:
+    """Whether `measure_run` has nothing to do."""
+    subject = Subject(run, corpus, device=device)
+    return not any(task.applies(subject) and not task.is_done(subject) for task in _tasks(also))
+
+
 def measure_run(
     run: Run,
     corpus: Corpus,
@@ -37,9 +45,12 @@ def measure_run(
     """
     name = run.spec.name
     say(f"{name}: evaluating")
-    tasks = list({task.name: task for task in (*climb_tasks(), *also)}.values())
     subject = Subject(run, corpus, device=device)
-    return bool(evaluate(subject, tasks, lambda done: say(f"{name}: {done}")))
+    return bool(evaluate(subject, _tasks(also), lambda done: say(f"{name}: {done}")))
+
+
+def _tasks(also: Sequence[Task[Any]]) -> list[Task[Any]]:
+    return list({task.name: task for task in (*climb_tasks(), *also)}.values())
 
 
 def rung_row(run: Run, corpus: Corpus, out: Path, also: Sequence[Task[Any]] = ()) -> RungRow:

@@ -8,7 +8,10 @@ crashes.
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,8 +70,10 @@ class Training:
         candidates = [run for run in find_runs(self.out, self.key) if not run.record.dry_run]
         return max(candidates, key=lambda run: run.finished, default=None)
 
-    def run(self, say: Callable[[str], None]) -> Run:
+    def run(self, say: Callable[[str], None], launcher: Launcher | None = None) -> Run:
         """The finished run; `say` is called with a progress message.
+
+        `launcher` starts the training's process; None: with all threads.
 
         Raises:
             EscadaError: the training failed.
@@ -85,7 +90,7 @@ class Training:
         else:
             say(f"{label}: going on with {run.name}")
             command = ["resume", str(run.path), "--data", str(self.corpus.path)]
-        code = _escada(command)
+        code = (launcher or Launcher()).run(command)
         if code == INTERRUPTED:
             raise TrainingInterrupted
         run = self.find()
@@ -121,12 +126,49 @@ def check_trainings(trainings: Sequence[Training]) -> None:
         raise EscadaError("a rung or a size is named twice", where=named, fix="name each once")
 
 
-def _escada(arguments: Sequence[str]) -> int:
-    """Run an escada command in its own process; on Ctrl-C, let it save before it exits."""
-    # stdout is dropped: its last line, the run's path, is meant for scripts.
-    process = start_apart([sys.executable, "-m", "escada", *arguments])
-    while True:
+class Launcher:
+    """Runs escada commands in their own processes.
+
+    Args:
+        threads: of each, if several run at a time; their progress is then printed line by line.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._environment = None
+        if threads is not None:
+            self._environment = os.environ | {
+                "OMP_NUM_THREADS": str(threads),
+                "TTY_COMPATIBLE": "0",  # bars of several processes would overwrite each other
+            }
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._starting = threading.Lock()
+        self._stopped = False
+
+    def run(self, arguments: Sequence[str]) -> int:
+        """The exit code of a command; on Ctrl-C, it saves before it exits.
+
+        Raises:
+            TrainingInterrupted: the launcher was stopped.
+        """
+        with self._starting:
+            if self._stopped:
+                raise TrainingInterrupted
+            # stdout is dropped: its last line, the run's path, is meant for scripts.
+            command = [sys.executable, "-m", "escada", *arguments]
+            process = start_apart(command, self._environment)
+            self._running.add(process)
         try:
-            return process.wait()
-        except KeyboardInterrupt:
-            ask_to_stop(process)  # it saves, then exits
+            while True:
+                try:
+                    return process.wait()
+                except KeyboardInterrupt:
+                    ask_to_stop(process)  # it saves, then exits
+        finally:
+            self._running.discard(process)
+
+    def stop(self) -> None:
+        """Ask what runs to save and exit; nothing is started any more."""
+        with self._starting:
+            self._stopped = True
+            for process in list(self._running):
+                ask_to_stop(process)

@@ -230,6 +230,8 @@ class Ladder(CorpusControls):
     budget: str | None = None
     seed: int | None = None
     seeds: tuple[int, ...] = ()
+    jobs: int = 1
+    """Rungs that were trained at a time."""
     corpus: CorpusSummary = CorpusSummary()
     machine: Environment = Environment()
     comparisons: list[ComparisonRow] = Field(default_factory=list[ComparisonRow])

@@ -104,16 +104,28 @@ def corpus_controls(corpus: Corpus, path: Path) -> CorpusControls:
 
     `path` caches the result while corpus and code are unchanged.
     """
-    key = _key(corpus)
-    if path.exists() and (kept := read_json(path)).get("key") == key and _is_whole(path, kept):
-        return parse(CorpusControls, kept["controls"], path)
+    return read_controls(corpus, path) or make_controls(corpus, path)
+
+
+def read_controls(corpus: Corpus, path: Path) -> CorpusControls | None:
+    """The controls at `path`; None if corpus or code have changed since."""
+    if path.exists():
+        kept = read_json(path)
+        if kept.get("key") == _key(corpus) and _is_whole(path, kept):
+            return parse(CorpusControls, kept["controls"], path)
+    return None
+
+
+def make_controls(corpus: Corpus, path: Path) -> CorpusControls:
+    """Measure the controls and write them to `path`."""
     controls, measured = _measure(corpus)
     for name, baseline in measured.items():
         for split, scores in baseline.scores.items():
             write_scores(document_scores_path(path, name, split), scores)
         if baseline.pairs is not None:
             write_json_lines(pair_rows_path(path, name), baseline.pairs.rows())
-    write_json(path, {"schema_version": SCHEMA_VERSION, "key": key, "controls": controls})
+    table = {"schema_version": SCHEMA_VERSION, "key": _key(corpus), "controls": controls}
+    write_json(path, table)
     return CorpusControls.model_validate(controls)
 
 

@@ -40,9 +40,11 @@ from escada.runs.record import PredictedCost
 def section(contents: Contents) -> Section:
     """Build the section."""
     say = contents.language.say
+    jobs = contents.ladder.jobs
     blocks = [
         Text(say("costs.intro")),
         _training(contents),
+        *([Text(say("costs.side_by_side", jobs=jobs), "note")] if jobs > 1 else []),
         *_sheet(contents),
         Heading(say("frontier.title")),
         Text(say("frontier.intro")),
