@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from escada.errors import EscadaError
-from escada.evaluation.baselines import corpus_controls as controls
 from escada.evaluation.baselines.byte_ngrams import bigram_model, character_tokenizer
-from escada.evaluation.baselines.corpus_controls import control_scores, corpus_controls, some_texts
+from escada.evaluation.baselines.corpus_controls import (
+    control_scores,
+    make_controls,
+    read_controls,
+    some_texts,
+)
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.evaluation.significance import Recipe, compare
 from escada.report.i18n import read_catalogue
@@ -20,7 +24,7 @@ KEYS = ["kneser_ney", "bigram", "unigram", "uniform", "xz_train", "xz", "zstd_di
 @pytest.fixture(scope="module")
 def measured(corpus_path, tmp_path_factory):
     path = tmp_path_factory.mktemp("climb") / "controls.json"
-    return Corpus.open(corpus_path), path, corpus_controls(Corpus.open(corpus_path), path)
+    return Corpus.open(corpus_path), path, make_controls(Corpus.open(corpus_path), path)
 
 
 def test_every_baseline_is_there_with_its_settings(measured):
@@ -59,25 +63,19 @@ def test_the_order_was_chosen_on_validation_documents(measured):
     assert list(figures) == [str(order) for order in range(3, 21)]
 
 
-def test_a_second_call_measures_nothing(measured, monkeypatch):
+def test_what_is_kept_is_read_again(measured):
     corpus, path, found = measured
-    monkeypatch.setattr(controls, "_measure", lambda _: pytest.fail("measured again"))
-    again = corpus_controls(corpus, path)
+    again = read_controls(corpus, path)
     assert again.baselines[0].bits_per_byte == found.baselines[0].bits_per_byte
 
 
-def test_without_the_scores_beside_it_the_file_is_not_whole(measured, tmp_path, monkeypatch):
+def test_without_the_scores_beside_it_the_file_is_not_whole(measured, tmp_path):
     corpus, path, _ = measured
     copy = tmp_path / "controls.json"
     copy.write_bytes(path.read_bytes())
-    found, baselines = controls._measure(corpus)
-    asked = []
-    monkeypatch.setattr(
-        controls, "_measure", lambda corpus: asked.append(corpus) or (found, baselines)
-    )
-    corpus_controls(corpus, copy)
-    corpus_controls(corpus, copy)
-    assert asked == [corpus]
+    assert read_controls(corpus, copy) is None
+    make_controls(corpus, copy)
+    assert read_controls(corpus, copy) is not None
     assert len(control_scores(copy)) == len(control_scores(path))
 
 

@@ -1,7 +1,7 @@
 """Does the trainings and measurements of a climb in turn, or several at a time.
 
     with workers(jobs=2) as work:
-        controls = work.start(corpus_controls, corpus, path)
+        controls = work.start(partial(make_controls, corpus, path))
         for run, measured in work.finish(trainings, say, is_measured, measure): ...
         controls()
 

@@ -229,7 +229,8 @@ class Model(LanguageModel):
         gain = (PREVIOUS_TOKEN_GAP * head_width**0.5 / drop) ** 0.5
         block = self.blocks[0]
         assert isinstance(block, Block)
-        queries, keys, _ = block.attention.qkv.weight.split(width)
+        weight = block.attention.qkv.weight
+        queries, keys = weight[:width], weight[width : 2 * width]
         for head in range(heads):
             first = head * head_width
             for own in (queries, keys):

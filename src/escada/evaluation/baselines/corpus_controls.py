@@ -1,7 +1,7 @@
 """Reference figures of a corpus: n-gram models, compressors, human text and noise.
 
-    controls = corpus_controls(corpus, out / "controls.json")
-    scores = control_scores(out / "controls.json")     # of the n-gram model, to pair with a rung's
+    controls = read_controls(corpus, path) or make_controls(corpus, path)
+    scores = control_scores(path)     # of the n-gram model, to pair with a rung's
 
 Measured once per corpus, on the same documents as the rungs and, for models, by the same ruler.
 Next to the file are the sums per document of every baseline that reads documents separately, and
@@ -97,14 +97,6 @@ class CorpusControls(JsonObject):
     def best_baseline(self) -> BaselineRow:
         """The baseline with the fewest bits per byte; there must be one."""
         return min(self.baselines, key=lambda baseline: baseline.bits_per_byte)
-
-
-def corpus_controls(corpus: Corpus, path: Path) -> CorpusControls:
-    """Baselines on the test split, and the lexicon share of human text and of noise.
-
-    `path` caches the result while corpus and code are unchanged.
-    """
-    return read_controls(corpus, path) or make_controls(corpus, path)
 
 
 def read_controls(corpus: Corpus, path: Path) -> CorpusControls | None:
