@@ -125,6 +125,9 @@ def test_settings_of_a_tokenizer_from_outside_are_those_that_are_not_defaults():
     table["tokenizer"] = table["tokenizer"] | {"kind": "my_tokenizer"}
     mine = Settings.model_validate(table)
     assert said(settings("v1"), mine) == "Tokenizer: my_tokenizer in place of characters."
+    table["tokenizer"] = table["tokenizer"] | {"min_count": 7}
+    other = Settings.model_validate(table)
+    assert [change.key for change in changes(mine, other)] == ["tokenizer.min_count"]
 
 
 @pytest.mark.parametrize("preset", ["full", "laptop"])
