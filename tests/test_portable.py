@@ -88,7 +88,7 @@ def test_on_windows_a_group_is_made_and_asked_in_windows_way(monkeypatch):
     monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200, raising=False)
     monkeypatch.setattr(signal, "CTRL_BREAK_EVENT", 1, raising=False)
     signals.ask_to_stop(signals.start_apart(["escada"]))
-    assert made == {"stdout": subprocess.DEVNULL, "creationflags": 0x200}
+    assert made == {"stdout": subprocess.DEVNULL, "env": None, "creationflags": 0x200}
     assert sent == [1]
 
 

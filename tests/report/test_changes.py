@@ -105,7 +105,9 @@ def test_how_a_batch_is_cut_for_memory_is_no_change():
 
 def test_the_budget_is_said_where_it_differs():
     other = settings("v1", "train.budget=50k steps")
-    assert said(settings("v1"), other) == "Training: budget 60 s → 50,000 steps."
+    assert (
+        said(settings("v1"), other) == "Training: budget 3.0\u202f×\u202f10¹² FLOP → 50,000 steps."
+    )
     assert "50.000 passos" in said(settings("v1"), other, "pt")
 
 

@@ -55,7 +55,7 @@ class SlowBatch(Batch):
 
 def talkative(kind, tokenizer):
     """A tiny model that seldom ends its text, so that there is something to look at."""
-    model = tiny_model(kind, tokenizer.vocab_size)
+    model = tiny_model(kind, tokenizer.vocab_size, seed=1)
     if getattr(model.output, "bias", None) is not None:
         with torch.no_grad():
             model.output.bias[tokenizer.eos_id] -= 5

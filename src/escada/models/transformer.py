@@ -220,7 +220,9 @@ class Model(LanguageModel):
         """
         width, heads = self.config.d_model, self.config.n_heads
         head_width = width // heads
-        pairs = min(PREVIOUS_TOKEN_PAIRS, head_width // 2)
+        pairs = min(PREVIOUS_TOKEN_PAIRS, head_width // 2, width // 12)
+        if pairs == 0:
+            return
         apart = max(1, width // 128)  # pairs, so that frequencies go from 1 to about 0.3
         places = [2 * apart * i for i in range(pairs)]
         frequencies = [10_000.0 ** (-place / width) for place in places]
