@@ -21,7 +21,7 @@ RUNG = (
     *("name", "follows", "about", "run", "preset", "seed", "tokenizer", "status", "parameters"),
     *("protocol", "profile", "corpus_hash", "bits_per_byte", "ci95", "training_tokens"),
     *("training_flops", "training_seconds", "training_bytes", "precision", "device"),
-    *("spec_hash", "key", "beats_previous"),
+    *("spec_hash", "key", "settings", "beats_previous"),
 )
 
 

@@ -32,6 +32,13 @@ def test_a_budget_without_sense_is_one_clear_line(text):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["3e12 flop", "1.5e+13 flop", "50k steps", "60 s"])
+def test_a_shown_budget_is_short_and_reads_back(text):
+    budget = Budget.parse(text)
+    assert len(budget.shown) < 14
+    assert Budget.parse(budget.shown) == budget
+
+
 @given(st.floats(1e-3, 1e18), st.sampled_from(["s", "steps", "epochs", "tokens", "flop"]))
 def test_a_printed_budget_reads_back_to_six_digits(amount, unit):
     budget = Budget.parse(f"{amount} {unit}")

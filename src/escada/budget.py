@@ -117,6 +117,11 @@ class Budget:
         short = {"seconds": "s"}.get(self.unit, self.unit)
         return f"{self.amount:.15g} {short}"
 
+    @property
+    def shown(self) -> str:
+        """As one would write it: `3e12 flop`, where `str`, which is hashed, has all the zeros."""
+        return f"{self.amount:g} flop".replace("e+", "e") if self.unit == "flop" else str(self)
+
 
 _Parsed = TypeVar("_Parsed")
 

@@ -127,7 +127,7 @@ def _show(plan: TrainingPlan) -> None:
     have = plan.machine.memory_bytes
     of_available = "" if have is None else f" of {_mib(have)}"
     rows = {
-        "rung": f"{spec.name} ({spec.preset}), {spec.train.budget}",
+        "rung": f"{spec.name} ({spec.preset}), {spec.train.budget.shown}",
         "machine": f"{plan.machine.title}, {plan.machine.setting.precision}",
         "parameters": f"{plan.parameters:,}, vocabulary {plan.text.vocab_size:,}",
         "operations": operations,

@@ -85,7 +85,7 @@ class Training:
             return run
         if run is None:
             seed = f", seed {self.seed}" if self.several_seeds else ""
-            say(f"{label}: training for {self.spec.train.budget}{seed}")
+            say(f"{label}: training for {self.spec.train.budget.shown}{seed}")
             command = self._command()
         else:
             say(f"{label}: going on with {run.name}")

@@ -18,6 +18,7 @@ from typing import Any
 
 from jinja2 import Template
 
+from escada.budget import Budget
 from escada.choices import CODES
 from escada.cost.sheet import COMPARED, read_sheet
 from escada.evaluation.task import shown_figures, weights_hash
@@ -97,6 +98,7 @@ def _values(run: Run) -> dict[str, object]:
         "about": spec.about,
         **_changed(spec),
         "record": record,
+        "budget": Budget.parse(record.budget).shown,
         "planned_seconds": planned_seconds(record),
         "cost": read_sheet(run.layout.cost),
         "compared": COMPARED,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from escada.budget import Budget
 from escada.report.changes import Changed, changed_in, changes, packaged, settings_of
 from escada.report.findings import Findings, find
 from escada.report.i18n import NOTHING, Language
@@ -176,9 +177,10 @@ def _measured_on(ladder: Ladder, language: Language) -> str:
     corpus, machine = ladder.corpus, ladder.machine
     devices = machine.gpus or [f"{machine.cores or '?'} cores of {machine.cpu}"]
     test_bytes = language.number(corpus.bytes.get("test"))
+    shown = Budget.parse(ladder.budget).shown if ladder.budget else NOTHING
     return plain(
         f"Climb of {(ladder.created or NOTHING)[:10]}: preset {ladder.preset}, budget "
-        f"{ladder.budget} per rung, {', '.join(devices)}. Figures are bits per byte of the "
+        f"{shown} per rung, {', '.join(devices)}. Figures are bits per byte of the "
         f"{test_bytes} bytes of test documents of the corpus {corpus.source} "
         f"({(corpus.hash or NOTHING)[:12]}), with the end of every document charged. They say how "
         "the rungs stand under this budget, not how they would stand under the roadmap's own."
