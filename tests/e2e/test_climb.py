@@ -131,7 +131,11 @@ def test_a_second_climb_with_other_words_in_the_code_makes_nothing_again(
     "stop",
     [
         pytest.param(lambda pid: os.killpg(pid, signal.SIGINT), id="ctrl-c"),
-        pytest.param(lambda pid: os.kill(pid, signal.SIGTERM), id="sigterm-to-the-climb-alone"),
+        pytest.param(
+            lambda pid: os.kill(pid, signal.SIGTERM),
+            id="sigterm-to-the-climb-alone",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_stopped_in_the_middle_the_same_command_ends_with_the_same_weights(
@@ -187,6 +191,7 @@ def test_two_at_a_time_make_the_same_ladder(climbed, corpus_path, tmp_path):
     assert again["rungs"] == rows
 
 
+@pytest.mark.slow
 def test_two_at_a_time_are_both_saved_when_stopped(climbed, corpus_path, tmp_path):
     process = subprocess.Popen(
         command(corpus_path, tmp_path, "v1", "v2", jobs=2),
@@ -239,6 +244,7 @@ def test_another_seed_trains_anew_and_two_seeds_speak_of_recipes(copied, climbed
         assert f"{row['bits_per_byte']:.3f}" in table
 
 
+@pytest.mark.slow  # quick: a run's key, in tests/runs
 def test_another_budget_trains_anew(copied, corpus_path):
     before = weights(copied)
     said, _, ladder = climb(corpus_path, copied, "v1", steps=20)
