@@ -5,9 +5,8 @@
         for run, measured in work.finish(trainings, say, is_measured, measure): ...
         controls()
 
-A small model gains little from a second thread: two trainings at a time with one thread each end
-sooner than one after the other with two. Several at a time share the threads equally, and each
-measurement runs in a worker process.
+A small model gains little from a second thread (docs/decisions/0018-a-budget-in-flop.md). Several
+at a time share the threads equally, and each measurement runs in a worker process.
 """
 
 from __future__ import annotations
