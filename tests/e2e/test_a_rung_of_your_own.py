@@ -61,7 +61,7 @@ def test_the_pages_spec_file_loads_as_it_stands(tmp_path):
         assert (spec.name, spec.preset, spec.model.d_hidden) == ("v4_wide", preset, width)
 
 
-@pytest.mark.parametrize("name", ["v4_wide", "bigram"])
+@pytest.mark.parametrize("name", [pytest.param("v4_wide", marks=pytest.mark.slow), "bigram"])
 def test_one_toml_file_trains_evaluates_and_samples(folder, corpus_path, name, monkeypatch, capsys):
     from escada.cli import main
 

@@ -65,7 +65,7 @@ def metrics(out: Path):
     return [{k: v for k, v in row.items() if k not in timed} for row in rows]
 
 
-@pytest.fixture(scope="module", params=["v2", "v4", "v5"])
+@pytest.fixture(scope="module", params=["v2", pytest.param("v4", marks=pytest.mark.slow), "v5"])
 def uninterrupted(request, corpus_path, tmp_path_factory):
     out = tmp_path_factory.mktemp(request.param)
     command = [sys.executable, "-m", "escada", *train(request.param, corpus_path, out)]

@@ -65,3 +65,14 @@ def test_killed_in_the_middle_the_same_command_ends_the_grid(corpus_path, tmp_pa
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("already trained") == 6
     assert (out / "scale.json").read_bytes() == written
+
+    side_by_side = tmp_path / "side-by-side"
+    two = escada([*arguments(corpus_path, side_by_side), "--jobs", "2"])
+    assert two.returncode == 0, two.stderr
+
+    def figures(folder):
+        return {
+            run["key"]: run["bits_per_byte"] for run in read_json(folder / "scale.json")["runs"]
+        }
+
+    assert figures(side_by_side) == figures(out)

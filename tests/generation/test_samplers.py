@@ -272,7 +272,7 @@ def test_a_setting_without_meaning_is_an_error_that_names_it(setting):
         SamplerSettings(**setting)
 
 
-@hypothesis_settings(max_examples=1000)
+@hypothesis_settings(max_examples=300)
 @given(rows, settings_strategy, uniform, st.floats(1e-6, 0.3), st.data())
 def test_a_draw_without_doubt_is_the_same_wherever_rounding_puts_the_logits(
     logits, how, u, rounding, data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from tests.evaluation.conftest import scores_of, tiny, tokenizers  # noqa: F401
 
 from escada.budget import Budget as Steps
+from escada.judge import panel
 from escada.judge.client import RetryPolicy
 from escada.judge.questions import Judge, defused
 from escada.judge.review import Settings, review_with_endpoint
@@ -37,6 +38,23 @@ def runs(corpus_path: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Ru
         start(spec.with_budget(Steps.parse(budget)), corpus, out, device="cpu")
         for budget in ("5 steps", "60 steps")
     ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def noise_made_once() -> Iterator[None]:
+    """The panel's noise, a second's work, is the same in every review of the same openings."""
+    made: dict[str, dict[str, panel.PanelText]] = {}
+    make = panel._noise
+
+    def kept(corpus: Corpus, openings: Sequence[panel.Opening], seed: int):
+        key = repr((corpus.hash, openings, seed))
+        if key not in made:
+            made[key] = make(corpus, openings, seed)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(panel, "_noise", kept)
+        yield
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ text = st.lists(
 texts = st.lists(text.map(" ".join), min_size=1, max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(texts, texts)
 def test_what_is_found_is_what_brute_force_finds(held_out: list[str], others: list[str]):
     assert flags_of(held_out, others) == by_brute_force(held_out, others)

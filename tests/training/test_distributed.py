@@ -155,6 +155,7 @@ def test_a_run_of_one_resumes_on_two_when_asked_to(folder, seen):
         assert mine[2] == pytest.approx(theirs[2], abs=1e-4)
 
 
+@pytest.mark.slow  # quick: a signal to one of two processes
 def test_ctrl_c_on_torchrun_saves_and_the_run_of_two_resumes_on_one(folder, corpus_path, tmp_path):
     process = subprocess.Popen(
         torchrun("-m", "escada", *cli(corpus_path, tmp_path, "20k steps")),
@@ -207,7 +208,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [pytest.param("an error", marks=pytest.mark.slow), "a process that is killed"]
+)
 def test_what_happens_to_one_process_ends_all_with_one_line(fault, corpus_path, tmp_path):
     act, expected = FAULTS[fault]
     script = tmp_path / "faulty.py"
@@ -238,6 +241,7 @@ def test_what_happens_to_one_process_ends_all_with_one_line(fault, corpus_path, 
     assert "RuntimeError" not in done.stderr
 
 
+@pytest.mark.slow  # quick: how rows are divided, below
 def test_a_batch_that_cannot_be_divided_is_one_line_and_no_run(corpus_path, tmp_path):
     odd = ["--set", "train.batch_sequences=9", "--set", "train.micro_batch_sequences=3"]
     done = launched("-m", "escada", *cli(corpus_path, tmp_path, "5 steps"), *odd)

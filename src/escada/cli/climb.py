@@ -102,7 +102,7 @@ def climb(
     except (TrainingInterrupted, KeyboardInterrupt):
         echo("Stopped and saved. The same command goes on with the climb.", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    report = write_report(out, scale=scale)
+    report = write_report(out, scale=scale, if_changed=True)
     show_ladder(ladder)
     echo(f"Report: {report}")
     echo(f"Playground: escada serve {out}")

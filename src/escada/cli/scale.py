@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +54,9 @@ def scale(
     out: Annotated[
         Path, typer.Option("--out", help="The folder of scale.json and the runs.")
     ] = Path("runs/scale"),
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Trainings of one budget at a time, sharing the threads.")
+    ] = 1,
     device: options.Device = "auto",
 ) -> None:
     """Train a small grid and fit bits per byte against FLOP: which size, where curves cross.
@@ -89,11 +93,12 @@ def scale(
         sizes=sizes,
         device=device,
         overrides=overrides or [],
+        jobs=jobs,
     )
     # Asked to end by whoever manages it, a grid has its training save, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        found = scale_rungs(plan, lambda text: echo(text, err=True))
+        found = scale_rungs(plan, partial(echo, err=True))
     except (TrainingInterrupted, KeyboardInterrupt):
         echo("Stopped and saved. The same command goes on with the grid.", err=True)
         raise typer.Exit(INTERRUPTED) from None

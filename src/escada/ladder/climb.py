@@ -105,7 +105,7 @@ def _climb(plan: Plan, trainings: Sequence[Training], say: Callable[[str], None]
             # If nothing is new, writing it once at the end is enough.
             if measured or len(runs) == len(trainings):
                 ladder = _ladder(plan, controls(), runs, rows)
-                write_json(plan.out / LADDER, ladder.model_dump(mode="json"))
+                _write(ladder, plan.out / LADDER)
     assert ladder is not None
     return ladder
 
@@ -149,6 +149,14 @@ def _ladder(
             row.model_copy(update={"beats_previous": step_of(row, comparisons)}) for row in rows
         ],
     )
+
+
+def _write(ladder: Ladder, path: Path) -> None:
+    """Write ladder.json, unless it says the same already and only the time would be another."""
+    table = ladder.model_dump(mode="json")
+    before = read_json(path) if path.exists() else {}
+    if {**before, "created": table["created"]} != table:
+        write_json(path, table)
 
 
 def _claim(out: Path) -> None:

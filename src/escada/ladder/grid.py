@@ -18,6 +18,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ from escada.evaluation.tasks.documents import VALIDATION
 from escada.files import exclusive, make_directory, write_json
 from escada.ladder.scaling import FEWEST_BUDGETS, Curve, crossing, fit
 from escada.ladder.training import Training, check_trainings
+from escada.ladder.workers import workers
 from escada.report.data import SCALE_FILE, read_scale
 from escada.runs.climb_lock import LOCK
 from escada.runs.run import Run
@@ -57,6 +59,7 @@ class Plan:
         flops: the budgets, ascending; the last one is predicted from the others.
         sizes: per rung, as strings of `KEY=VALUE`; `""` is the preset's own size.
         overrides: `KEY=VALUE` of all trainings, below those of a size.
+        jobs: trainings of the same budget at a time.
     """
 
     rungs: Sequence[str]
@@ -68,6 +71,7 @@ class Plan:
     sizes: Mapping[str, Sequence[str]]
     device: str = "auto"
     overrides: Sequence[str] = ()
+    jobs: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +112,16 @@ def scale(plan: Plan, say: Callable[[str], None]) -> Scale:
             f"a curve needs {FEWEST_BUDGETS} of them",
             fix="--budgets '1e12 flop,3e12 flop,1e13 flop'",
         )
-    cells = [
-        _cell(plan, rung, size, flops, seed)
+    places = [
+        (rung, size, flops, seed)
         for flops in plan.flops
         for rung in plan.rungs
         for size in plan.sizes[rung]
         for seed in plan.seeds
+    ]
+    cells = [
+        _cell(plan, *place, mark=f"[{number}/{len(places)}]")
+        for number, place in enumerate(places, start=1)
     ]
     check_trainings([cell.training for cell in cells])
     make_directory(plan.out)
@@ -122,7 +130,7 @@ def scale(plan: Plan, say: Callable[[str], None]) -> Scale:
         return _scale(_resumed(plan), cells, say)
 
 
-def _cell(plan: Plan, rung: str, size: str, flops: float, seed: int) -> _Cell:
+def _cell(plan: Plan, rung: str, size: str, flops: float, seed: int, *, mark: str) -> _Cell:
     training = Training(
         rung,
         plan.preset,
@@ -132,7 +140,7 @@ def _cell(plan: Plan, rung: str, size: str, flops: float, seed: int) -> _Cell:
         plan.out,
         plan.device,
         [*plan.overrides, *size.split()],
-        label=f"{rung} ({size})" if size else rung,
+        label=f"{mark} {rung} ({size})" if size else f"{mark} {rung}",
         several_seeds=len(plan.seeds) > 1,
     )
     return _Cell(training, size, flops)
@@ -154,20 +162,28 @@ def _resumed(plan: Plan) -> _Grid:
 
 
 def _scale(grid: _Grid, cells: Sequence[_Cell], say: Callable[[str], None]) -> Scale:
-    largest = grid.plan.flops[-1]
-    for number, cell in enumerate(cells, start=1):
-        if cell.flops == largest and not any(run.budget_flops == largest for run in grid.runs):
-            _predict(grid, cells[number - 1 :], say)
-
-        def progress(text: str, number: int = number) -> None:
-            say(f"[{number}/{len(cells)}] {text}")
-
-        run = cell.training.run(progress)
-        subject = Subject(run, grid.plan.corpus, device=grid.plan.device)
-        evaluate(subject, [VALIDATION], progress)
-        _add(grid, cell, run)
+    plan = grid.plan
+    scored = partial(_is_scored, corpus=plan.corpus, device=plan.device)
+    score = partial(_score, corpus=plan.corpus, say=say, device=plan.device)
+    with workers(plan.jobs) as work:
+        for flops in plan.flops:
+            some = [cell for cell in cells if cell.flops == flops]
+            if flops == plan.flops[-1]:
+                _predict(grid, some, say)
+            runs = work.finish([cell.training for cell in some], say, scored, score)
+            for cell, (run, _) in zip(some, runs, strict=True):
+                _add(grid, cell, run)
     grid.predictions = [_with_measured(one, grid, cells) for one in grid.predictions]
     return _written(grid)
+
+
+def _is_scored(run: Run, corpus: Corpus, device: str) -> bool:
+    return VALIDATION.is_done(Subject(run, corpus, device=device))
+
+
+def _score(run: Run, corpus: Corpus, say: Callable[[str], None], device: str) -> bool:
+    subject = Subject(run, corpus, device=device)
+    return bool(evaluate(subject, [VALIDATION], lambda done: say(f"{run.name}: {done}")))
 
 
 def _with_measured(one: Prediction, grid: _Grid, cells: Sequence[_Cell]) -> Prediction:

@@ -34,6 +34,7 @@ from escada.report.schema import Ladder
 from escada.report.sections import sections_of
 from escada.report.sections.scaling import scaling_section
 from escada.report.sentences import headline, measure
+from escada.report.writers.current import Page, page_key
 from escada.report.writers.markdown_csv import csv_text
 from escada.report.writers.output import write_ours
 from escada.report.writers.templates import environment, visible
@@ -59,7 +60,7 @@ class _Body:
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
+class _Values:
     """Template variables of one language: colour roles by rung, SVG figures by name."""
 
     t: Language
@@ -74,6 +75,7 @@ def write_report(
     live: Live | None = None,
     more_sections: Sequence[str] = (),
     scale: Path | None = None,
+    if_changed: bool = False,
 ) -> Path:
     """Write `folder/report/index.html` and `folder/report/figures/*` from `folder/ladder.json`.
 
@@ -85,6 +87,7 @@ def write_report(
             not saved as PNG, to leave CPU time to the training.
         more_sections: dotted names of modules with a section each.
         scale: the folder of its scale.json; None: `folder`.
+        if_changed: keep a page that shows the same already.
 
     Returns:
         The path of the page.
@@ -94,6 +97,9 @@ def write_report(
     """
     climb = read_climb(folder, ladder, scale)
     out = folder / "report"
+    page = Page(out, page_key(climb)) if if_changed and not more_sections else None
+    if page is not None and page.is_current():
+        return out / "index.html"
     bodies: list[_Body] = []
     for code in CODES:
         contents = Contents(climb, Language.load(code))
@@ -102,9 +108,12 @@ def write_report(
         for section in sections:
             for figure in section.figures():
                 drawn |= _drawn(figure, code, out / "figures", png=live is None)
-        page = _Page(contents.language, contents.roles, drawn)
-        bodies.append(_Body(page.t, sections, _body(page, sections, _lead(contents))))
-    return _write_page(out, bodies, live)
+        values = _Values(contents.language, contents.roles, drawn)
+        bodies.append(_Body(values.t, sections, _body(values, sections, _lead(contents))))
+    written = _write_page(out, bodies, live)
+    if page is not None:
+        page.remember()
+    return written
 
 
 def write_scale(folder: Path) -> Path:
@@ -132,7 +141,7 @@ def write_scale(folder: Path) -> Path:
             "measure": t.say("headline.measure"),
             "glance": [],
         }
-        bodies.append(_Body(t, [section], _body(_Page(t, roles, drawn), [section], values)))
+        bodies.append(_Body(t, [section], _body(_Values(t, roles, drawn), [section], values)))
     for table in bodies[0].sections[0].tables():
         write_ours(out / f"{table.key}.csv", csv_text(table))
     return _write_page(out, bodies, None)
@@ -199,7 +208,7 @@ def _lead(contents: Contents) -> dict[str, object]:
     }
 
 
-def _body(page: _Page, sections: Sequence[Section], lead: Mapping[str, object]) -> str:
+def _body(page: _Values, sections: Sequence[Section], lead: Mapping[str, object]) -> str:
     return (
         _templates()
         .get_template("body.html.j2")

@@ -1,0 +1,73 @@
+"""A page that shows the same already is kept, and only such a page."""
+
+import pytest
+
+from escada.files import read_json, write_json
+from escada.report.writers.html import write_report
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
+@pytest.fixture
+def written(climb, table):
+    """The folder of a climb with its page."""
+    folder = climb(table)
+    write_report(folder, if_changed=True)
+    return folder
+
+
+def made_again(folder, **options):
+    page = folder / "report" / "index.html"
+    before = page.stat().st_mtime_ns
+    write_report(folder, if_changed=True, **options)
+    return page.stat().st_mtime_ns != before
+
+
+def test_a_page_of_the_same_ladder_is_kept(written):
+    assert not made_again(written)
+
+
+def test_another_figure_in_the_ladder_makes_it_again(written):
+    ladder = written / "ladder.json"
+    text = ladder.read_text()
+    ladder.write_text(text.replace('"created": "2', '"created": "3', 1))
+    assert made_again(written)
+    assert not made_again(written)
+
+
+def test_a_sample_that_a_run_wrote_since_makes_it_again(written):
+    path = next(written.rglob("samples/samples.json"))
+    table = read_json(path)
+    table["samples"][0]["text"] += " E mais."
+    write_json(path, table)
+    assert made_again(written)
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_text("")])
+def test_a_damaged_page_is_made_again(written, damage):
+    damage(written / "report" / "index.html")
+    write_report(written, if_changed=True)
+    assert "</html>" in (written / "report" / "index.html").read_text()
+
+
+def test_a_damaged_figure_is_made_again(written):
+    figures = written / "report" / "figures"
+    figures.mkdir(exist_ok=True)
+    (figures / "of-another-report.svg").write_text("")
+    assert made_again(written)
+
+
+def test_other_words_for_the_page_make_it_again(written, monkeypatch, tmp_path):
+    monkeypatch.setattr("escada.report.writers.current.ROOT", tmp_path)
+    (tmp_path / "pt.toml").write_text('better = "melhor"')
+    assert made_again(written)
+    assert not made_again(written)
+    (tmp_path / "pt.toml").write_text('better = "superior"')
+    assert made_again(written)
+
+
+def test_a_page_with_sections_from_outside_is_always_made(written, monkeypatch, tmp_path):
+    (tmp_path / "own_section.py").write_text("def section(contents):\n    return None\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert made_again(written, more_sections=["own_section"])
+    assert made_again(written, more_sections=["own_section"])
