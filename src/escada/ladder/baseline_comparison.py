@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from escada.report.schema import BaselineComparison, BestBaseline
 from escada.report.writers.card import BEST_BASELINE
 
 SCHEMA_VERSION = 1
+_Rows = list[dict[str, Any]]
 
 
 def compare_with_baselines(
@@ -42,12 +44,17 @@ def compare_with_baselines(
         for baseline in baselines
         for split in baseline.scored_splits
     }
+    of_baselines = {
+        baseline.key: read_json_lines(pair_rows_path(controls, baseline.key))
+        for baseline in baselines
+        if baseline.minimal_pairs is not None
+    }
     rows: list[BaselineComparison] = []
     for recipe in recipes:
-        rung = recipe_of(recipe, "test")
+        rung, of_runs = recipe_of(recipe, "test"), _pair_rows(recipe)
         for baseline in baselines:
             found = compare(rung, _as_recipe(baseline, rung, scores))
-            pairs = _pairs(recipe, baseline, controls)
+            pairs = _compare_pairs(of_runs, of_baselines.get(baseline.key))
             rows.append(BaselineComparison(**dict(found), minimal_pairs=pairs))
     return rows
 
@@ -93,13 +100,16 @@ def _at_a_rate(scores: DocumentScores, bits_per_byte: float) -> DocumentScores:
     return replace(scores, nats=scores.bytes * (bits_per_byte * math.log(2)))
 
 
-def _pairs(a: RecipeRuns, baseline: BaselineRow, controls: Path) -> Difference | None:
+def _pair_rows(recipe: RecipeRuns) -> list[_Rows] | None:
+    """The minimal pairs of every run; None if one has none."""
+    paths = [PAIRS.rows(run) for run in recipe.runs]
+    return [read_json_lines(path) for path in paths] if all(p.exists() for p in paths) else None
+
+
+def _compare_pairs(of_runs: list[_Rows] | None, of_baseline: _Rows | None) -> Difference | None:
     """The difference in minimal-pair accuracy; None unless both sides have the same pairs."""
-    paths = [PAIRS.rows(run) for run in a.runs]
-    if baseline.minimal_pairs is None or not all(path.exists() for path in paths):
+    if of_runs is None or of_baseline is None:
         return None
-    of_baseline = read_json_lines(pair_rows_path(controls, baseline.key))
-    of_runs = [read_json_lines(path) for path in paths]
     if any([row["id"] for row in rows] != [row["id"] for row in of_baseline] for rows in of_runs):
         return None
     right_SN = np.array([[row["right"] for row in rows] for rows in of_runs], dtype=np.float64)

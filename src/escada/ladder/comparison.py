@@ -18,7 +18,7 @@ import numpy as np
 from escada.choices import Metric
 from escada.errors import EscadaError
 from escada.evaluation.ruler import DocumentScores, read_scores
-from escada.evaluation.significance import Recipe, compare
+from escada.evaluation.significance import Comparison, Recipe, compare
 from escada.evaluation.task import read, read_if_there
 from escada.evaluation.tasks.documents import BESIDE, Documents
 from escada.evaluation.tasks.minimal_pairs import PAIRS
@@ -130,12 +130,14 @@ def compare_recipes(
     Raises:
         EscadaError: a run was not evaluated on the split, or `significance.compare` refuses.
     """
-    return [_row(a, b, split, metric) for a, b in pairs]
+    by_name = {recipe.name: recipe for pair in pairs for recipe in pair}
+    scored = {name: recipe_of(recipe, split) for name, recipe in by_name.items()}
+    return [_row(a, b, compare(scored[a.name], scored[b.name], metric), split) for a, b in pairs]
 
 
-def _row(a: RecipeRuns, b: RecipeRuns, split: str, metric: Metric) -> ComparisonRow:
+def _row(a: RecipeRuns, b: RecipeRuns, found: Comparison, split: str) -> ComparisonRow:
     return ComparisonRow(
-        **dict(compare(recipe_of(a, split), recipe_of(b, split), metric)),
+        **dict(found),
         seeds=Sides(a=a.seeds, b=b.seeds),
         runs=Sides(a=[run.name for run in a.runs], b=[run.name for run in b.runs]),
         split=split,
