@@ -178,6 +178,19 @@ def test_the_scale_of_another_corpus_is_refused(climb, scaled):
         read_climb(folder, scale=folder)
 
 
+def test_the_scale_of_a_rung_with_other_settings_is_refused(climb, scaled, table):
+    table["budget"] = "1e12 flop"
+    folder, scale = climb(table), scaled()
+    assert read_climb(folder, scale=scale).scale is not None
+    table["rungs"][1]["spec_hash"] = "6" * 64
+    write_json(folder / "ladder.json", table)
+    with pytest.raises(EscadaError, match=f"a {table['rungs'][1]['name']} with other settings"):
+        read_climb(folder, scale=scale)
+    table["budget"] = "2e12 flop"  # no run of the grid can be compared
+    write_json(folder / "ladder.json", table)
+    assert read_climb(folder, scale=scale).scale is not None
+
+
 def test_its_tables_are_csv_too(climb, scaled, tmp_path):
     out = write_csv(climb(), tmp_path / "csv", scale=scaled())
     lines = (out / "scaling.csv").read_text("utf-8").splitlines()

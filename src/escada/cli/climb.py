@@ -94,7 +94,10 @@ def climb(
         ],
     )
     if scale is not None:
-        check_scale(need_scale(scale), plan.corpus.hash, preset, scale)
+        asked = [plan.training(name, seed).spec for name in names]
+        specs = {spec.name: spec.hash for spec in asked}
+        shown = str(wanted) if wanted else None
+        check_scale(need_scale(scale), plan.corpus.hash, preset, shown, specs, scale)
     # Asked to end by whoever manages it, a climb has its training save, as on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

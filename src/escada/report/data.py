@@ -17,6 +17,7 @@ from typing import TypeVar, cast
 
 from pydantic import BaseModel, JsonValue
 
+from escada.budget import Budget
 from escada.cost.meter import SCHEMA_VERSION as COST_SCHEMA_VERSION
 from escada.errors import EscadaError
 from escada.evaluation.published import Publication, Publications
@@ -99,7 +100,9 @@ def read_climb(folder: Path, ladder: Ladder | None = None, scale: Path | None = 
     runs = {rung.name: read_run(folder, rung) for rung in ladder.rungs}
     found = read_scale(folder) if scale is None else need_scale(scale)
     if found is not None:
-        check_scale(found, ladder.corpus.hash, ladder.preset, (scale or folder) / SCALE_FILE)
+        specs = {rung.name: rung.spec_hash for rung in ladder.rungs if rung.spec_hash}
+        where = (scale or folder) / SCALE_FILE
+        check_scale(found, ladder.corpus.hash, ladder.preset, ladder.budget, specs, where)
     return Climb(ladder, runs, read_judge(folder), read_beside(folder), found)
 
 
@@ -356,14 +359,29 @@ def need_scale(folder: Path) -> Scale:
     return found
 
 
-def check_scale(scale: Scale, corpus_hash: str | None, preset: str | None, where: Path) -> None:
-    """Raise an EscadaError unless the scale is of that corpus and preset."""
+def check_scale(
+    scale: Scale,
+    corpus_hash: str | None,
+    preset: str | None,
+    budget: str | None,
+    specs: Mapping[str, str],
+    where: Path,
+) -> None:
+    """Raise an EscadaError unless a scale is of a climb's corpus, preset and settings.
+
+    `specs` are the hashes of the climb's specs by rung. They include the budget, so that only runs
+    of the same one can be told to have other settings.
+    """
+    fix = "name the --out of an `escada scale` of the same, or move the file away"
     if (scale.corpus_hash, scale.preset) != (corpus_hash, preset):
-        raise EscadaError(
-            "this scale is of another corpus or preset than the climb",
-            where=where,
-            fix="name the --out of an `escada scale` of the same, or move the file away",
-        )
+        what = "this scale is of another corpus or preset than the climb"
+        raise EscadaError(what, where=where, fix=fix)
+    asked = Budget.parse(budget) if budget else None
+    for run in scale.runs:
+        same_budget = asked is not None and asked == Budget(run.budget_flops, "flop")
+        if same_budget and not run.size and specs.get(run.rung, run.spec_hash) != run.spec_hash:
+            what = f"this scale is of a {run.rung} with other settings than the climb's"
+            raise EscadaError(what, where=where, fix=fix)
 
 
 _Object = TypeVar("_Object", bound=BaseModel)
