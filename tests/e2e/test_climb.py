@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import escada
@@ -15,7 +16,7 @@ from escada.files import read_json, sha256_file
 from escada.runs.checkpoint import checkpoint_path
 from escada.runs.run import find_runs
 
-STEPS = 300
+STEPS, LONG = 300, 20_000
 TINY = (
     *("train.batch_sequences=6", "train.micro_batch_sequences=3", "train.window_tokens=24"),
     *("model.d_embedding=16", "model.d_hidden=32"),
@@ -218,6 +219,35 @@ def test_two_at_a_time_are_both_saved_when_stopped(climbed, corpus_path, tmp_pat
     _, _, ladder = climb(corpus_path, tmp_path, "v1", "v2", jobs=2)
     figures = [row["bits_per_byte"] for row in ladder["rungs"]]
     assert figures == [row["bits_per_byte"] for row in climbed[-1]["rungs"]]
+
+
+@pytest.mark.slow
+def test_one_of_two_that_is_killed_ends_the_climb_and_the_other_is_saved(
+    climbed, corpus_path, tmp_path
+):
+    arguments = command(corpus_path, tmp_path, "v1", "v2", steps=LONG, jobs=2)
+    process = subprocess.Popen(
+        arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    while not all(
+        any("train" in p.read_text() for p in tmp_path.glob(f"*-{rung}-*/metrics.jsonl"))
+        for rung in ("v1", "v2")
+    ):
+        assert process.poll() is None
+        time.sleep(0.005)
+    (first,) = (
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if {"train", "v1"} <= set(child.cmdline())
+    )
+    first.kill()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2, said
+    assert "escada: the training of v1 ended with exit code -9" in said
+    assert "Traceback" not in said
+    saved = {run.spec.name: run.record for run in find_runs(tmp_path)}
+    assert saved["v2"].status == "interrupted"
+    assert 0 < saved["v2"].step < LONG
 
 
 @pytest.mark.slow  # quick: recipes of several seeds, in tests/cli/test_cli_compare
