@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from escada.evaluation.ruler import DocumentScores
 
@@ -150,7 +150,8 @@ class Estimate:
             return None
         if self.variance == 0:
             return 1.0 if self.value == 0 else 0.0
-        return 2 * float(stats.t.sf(abs(self.value) / math.sqrt(self.variance), self.freedom))
+        t = abs(self.value) / math.sqrt(self.variance)
+        return 2 * float(special.stdtr(self.freedom, -t))
 
 
 def by_source(items: Items, beside: Items | None = None) -> dict[str, Estimate]:
@@ -268,4 +269,4 @@ def wilson_interval(share: float, count: float, quantile: float) -> Interval:
 
 
 def _t(freedom: float) -> float:
-    return float(stats.t.ppf(1 - LEVEL / 2, freedom))
+    return float(special.stdtrit(freedom, 1 - LEVEL / 2))

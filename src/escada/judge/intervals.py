@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from escada.evaluation.statistics import Interval
 
@@ -33,6 +32,8 @@ def ratio_interval(
 
     Openings are resampled, leaving out those whose denominators sum to 0. None if fewer than two.
     """
+    from scipy import stats  # takes half a second, and the schema of a verdict needs none of it
+
     numbers: dict[Hashable, int] = {}
     opening_N = np.array([numbers.setdefault(one, len(numbers)) for one in openings], dtype=int)
     above_G = np.bincount(opening_N, weights=numerators_N, minlength=len(numbers))
