@@ -153,7 +153,7 @@ def test_a_text_costs_what_the_ruler_charges_for_it(tiny, tokenizers, documents,
     tokenizer = tokenizers[kind]
     model = tiny(name, tokenizer.vocab_size)
     texts = [SampleText("", document.text, finished=True) for document in documents]
-    found = replay(model, tokenizer, texts, SamplerSettings(), batch_rows=3)
+    found = replay(model, tokenizer, texts, SamplerSettings(), batch_tokens=30)
     scores = score_documents(model, tokenizer, documents)
     assert [one.tokens for one in found] == scores.tokens.tolist()
     bits = [one.bits for one in found]

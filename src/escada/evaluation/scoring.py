@@ -2,6 +2,7 @@
 
     (scores,) = Reading(model, tokenizer, [sequence], context_tokens=128).scores()
     scores.nats
+    for _ in passes(model, sequences, sink): ...     # the logits, for other sums than nats
 
 A sequence begins with BOS; every later token, or every token from a given position on, is a target
 and charged once. A model with a state carries it through the sequence; the others slide a window by
@@ -19,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -94,9 +95,6 @@ class Reading:
         self._model, self._tokenizer = model, tokenizer
         firsts = [1] * len(sequences) if first_targets is None else first_targets
         self._targets = [ids[first:] for ids, first in zip(sequences, firsts, strict=True)]
-        window = window_of(model, context_tokens)
-        most = BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])
-        limit = batch_tokens or min(most, tokens_at_once(model.vocab_size))
         lengths = np.array([len(ids) for ids in self._targets], dtype=np.int64)
         self._ends = np.cumsum(lengths, dtype=np.int64)
         targets = int(lengths.sum())
@@ -108,10 +106,12 @@ class Reading:
             [()] * targets if alternatives else [],
             alternatives,
         )
-        self._passes = (
-            _carry_state(model, sequences, limit, self._charges)
-            if window is None
-            else _slide_windows(model, sequences, window, limit, self._charges)
+        self._passes = passes(
+            model,
+            sequences,
+            self._charges,
+            context_tokens=context_tokens,
+            batch_tokens=batch_tokens,
         )
 
     def step(self) -> bool:
@@ -172,12 +172,50 @@ def window_of(model: LanguageModel, context_tokens: int | None) -> int | None:
     return context_tokens
 
 
+class Sink(Protocol):
+    """Takes the logits of targets; `firsts` are the positions of the sequences' first targets."""
+
+    firsts: Sequence[int]
+
+    def add(
+        self,
+        logits_BTV: Tensor,
+        targets_BT: Tensor,
+        scored_BT: Tensor,
+        sequences: Sequence[int],
+        places: Sequence[int],
+    ) -> None:
+        """Take the targets of each row where `scored_BT` is true.
+
+        `sequences` are the rows' sequences, `places` the positions of their first targets in them.
+        """
+        ...
+
+
+def passes(
+    model: LanguageModel,
+    sequences: Sequence[Integers],
+    sink: Sink,
+    *,
+    context_tokens: int | None = None,
+    batch_tokens: int | None = None,
+) -> Iterator[bool]:
+    """Forward passes that give `sink` every target once; for the arguments see `Reading`.
+
+    Raises:
+        EscadaError: see `window_of`.
+    """
+    window = window_of(model, context_tokens)
+    most = BATCH_TOKENS.get(model.device.type, BATCH_TOKENS["cpu"])
+    limit = batch_tokens or min(most, tokens_at_once(model.vocab_size))
+    if window is None:
+        return _carry_state(model, sequences, limit, sink)
+    return _slide_windows(model, sequences, window, limit, sink)
+
+
 @dataclass(slots=True)
 class _Charges:
-    """Scores of all targets, concatenated by sequence.
-
-    `begins` are the sequences' offsets, `firsts` the positions of their first targets.
-    """
+    """A sink of scores, concatenated by sequence; `begins` are the sequences' offsets."""
 
     begins: Integers
     firsts: Sequence[int]
@@ -194,10 +232,7 @@ class _Charges:
         sequences: Sequence[int],
         places: Sequence[int],
     ) -> None:
-        """Charge the targets of each row where `scored_BT` is true.
-
-        `sequences` are the rows' sequences, `places` the positions of their first targets in them.
-        """
+        """See `Sink.add`."""
         nats_BT, correct_BT = target_scores(logits_BTV, targets_BT)
         scored = scored_BT.cpu().numpy()
         firsts_B = np.array([self.firsts[i] for i in sequences], dtype=np.int64)
@@ -252,7 +287,7 @@ def most_probable(logits_NV: Tensor, wanted: int) -> list[Alternatives]:
 
 
 def _carry_state(
-    model: LanguageModel, sequences: Sequence[Integers], limit: int, charges: _Charges
+    model: LanguageModel, sequences: Sequence[Integers], limit: int, sink: Sink
 ) -> Iterator[bool]:
     """Read sequences of similar length in parallel, in chunks; a row is dropped where it ends."""
     device = model.device
@@ -270,9 +305,9 @@ def _carry_state(
             pieces = [sequences[i][start : start + chunk + 1] for i in rows]
             ids_BT, targets_BT, real_BT = _padded(pieces, device)
             logits_BTV = model.advance(ids_BT, state)
-            contexts = [charges.firsts[i] - 1 - start for i in rows]
+            contexts = [sink.firsts[i] - 1 - start for i in rows]
             scored_BT = real_BT & _after(contexts, ids_BT)
-            charges.add(logits_BTV, targets_BT, scored_BT, rows, [start + 1] * len(rows))
+            sink.add(logits_BTV, targets_BT, scored_BT, rows, [start + 1] * len(rows))
             del logits_BTV
             yield True
             start += chunk
@@ -303,13 +338,13 @@ def windows_of(length: int, context_tokens: int, sequence: int = 0) -> Iterator[
 
 
 def _slide_windows(
-    model: LanguageModel, sequences: Sequence[Integers], window: int, limit: int, charges: _Charges
+    model: LanguageModel, sequences: Sequence[Integers], window: int, limit: int, sink: Sink
 ) -> Iterator[bool]:
     """Read all windows of all sequences, batching those of similar length."""
     device = model.device
     windows = [
         w
-        for i, (sequence, first) in enumerate(zip(sequences, charges.firsts, strict=True))
+        for i, (sequence, first) in enumerate(zip(sequences, sink.firsts, strict=True))
         for w in windows_of(len(sequence), window, i)
         if w.stop >= first
     ]
@@ -321,11 +356,11 @@ def _slide_windows(
         done += n_rows
         pieces = [sequences[w.sequence][w.start : w.stop + 1] for w in batch]
         ids_BT, targets_BT, real_BT = _padded(pieces, device)
-        firsts = [max(w.first_target, charges.firsts[w.sequence]) for w in batch]
+        firsts = [max(w.first_target, sink.firsts[w.sequence]) for w in batch]
         contexts = [first - 1 - w.start for first, w in zip(firsts, batch, strict=True)]
         scored_BT = real_BT & _after(contexts, ids_BT)
         rows, places = [w.sequence for w in batch], [w.start + 1 for w in batch]
-        charges.add(model(ids_BT), targets_BT, scored_BT, rows, places)
+        sink.add(model(ids_BT), targets_BT, scored_BT, rows, places)
         yield True
 
 

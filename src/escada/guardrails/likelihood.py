@@ -13,7 +13,7 @@ sharpened q, noise far less.
 
 A text may be tokenized differently than it was sampled; new samples (the control `own`) show by how
 much that matters.
-    B  rows     V  vocabulary
+    B  rows     T  tokens     N  targets     V  vocabulary
 """
 
 from __future__ import annotations
@@ -24,18 +24,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from escada.errors import EscadaError
+from escada.evaluation.scoring import passes
 from escada.generation.batch import never_chosen
-from escada.generation.decoding import Decoder
 from escada.generation.inference import exact_inference
-from escada.generation.samplers import SamplerSettings, filtered_logits, softmax
+from escada.generation.samplers import Mask, SamplerSettings, filtered_logits, softmax
 from escada.guardrails.texts import SampleText
 from escada.models.contract import LanguageModel
 from escada.text.tokenizers import Tokenizer
 
 Floats = NDArray[np.float64]
-BATCH_ROWS = 64
+BATCH_TOKENS = 512
+"""The sampler's filters copy the logits several times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def replay(
     continuations: Sequence[SampleText],
     settings: SamplerSettings,
     *,
-    batch_rows: int = BATCH_ROWS,
+    batch_tokens: int = BATCH_TOKENS,
 ) -> list[Likelihood]:
     """Score texts as if the model had sampled them with `settings`.
 
@@ -70,81 +72,97 @@ def replay(
     """
     prompts = tokenizer.encode_batch([one.prompt for one in continuations])
     texts = tokenizer.encode_batch([one.text for one in continuations])
-    rows = [
-        _Row(
-            [tokenizer.bos_id, *prompt.tolist()],
-            [*text.tolist(), *([tokenizer.eos_id] if one.finished else [])],
-        )
-        for one, prompt, text in zip(continuations, prompts, texts, strict=True)
+    begins = [[tokenizer.bos_id, *prompt] for prompt in prompts]
+    ends = [[tokenizer.eos_id] if one.finished else [] for one in continuations]
+    sequences = [
+        np.array([*begin, *text, *end], dtype=np.int64)
+        for begin, text, end in zip(begins, texts, ends, strict=True)
     ]
-    longest_first = sorted(range(len(rows)), key=lambda i: -len(rows[i].target_ids))
+    spent = _Spent([len(begin) for begin in begins], sequences, tokenizer, settings)
     with exact_inference(model):
-        for start in range(0, len(rows), batch_rows):
-            batch = [rows[i] for i in longest_first[start : start + batch_rows]]
-            _replay_batch(model, tokenizer, [row for row in batch if row.target_ids], settings)
-    return [Likelihood(len(row.target_ids), row.bits, row.expected_bits) for row in rows]
-
-
-@dataclass(slots=True)
-class _Row:
-    prompt_ids: list[int]
-    target_ids: list[int]
-    bits: float = 0.0
-    expected_bits: float = 0.0
-
-
-def _replay_batch(
-    model: LanguageModel, tokenizer: Tokenizer, rows: list[_Row], settings: SamplerSettings
-) -> None:
-    """Score one batch; rows are sorted longest first, so finished rows are at the end."""
-    if not rows:
-        return
-    banned = never_chosen(tokenizer)
-    seen_BV = np.zeros((len(rows), model.vocab_size), dtype=np.bool_)
-    for b, row in enumerate(rows):
-        seen_BV[b, row.prompt_ids] = True
-    decoder = Decoder(model, [row.prompt_ids for row in rows])
-    for t in range(len(rows[0].target_ids)):
-        ids_B = np.array([row.target_ids[t] for row in rows])
-        logits_BV = decoder.logits_BV.float().cpu().numpy().astype(np.float64)
-        drawn_from_BV = filtered_logits(
-            logits_BV, settings, seen_BV=seen_BV, banned=banned, where=f"token {t}"
+        for _ in passes(model, sequences, spent, batch_tokens=batch_tokens):
+            pass
+    return [
+        Likelihood(len(sequence) - first, bits, expected)
+        for sequence, first, bits, expected in zip(
+            sequences, spent.firsts, spent.bits.tolist(), spent.expected_bits.tolist(), strict=True
         )
-        bits_BV = _bits(logits_BV)
-        index_B = np.arange(len(rows))
-        charged_B = bits_BV[index_B, ids_B]
-        if tokenizer.unk_id is not None:
-            charged_B = charged_B + (ids_B == tokenizer.unk_id) * tokenizer.unknown_bits
-        expected_B = (_probabilities(drawn_from_BV, settings) * bits_BV).sum(axis=1)
-        if not (np.isfinite(charged_B) & np.isfinite(expected_B)).all():
+    ]
+
+
+class _Spent:
+    """A sink (`scoring.Sink`) of each sequence's bits and expected bits."""
+
+    def __init__(
+        self,
+        firsts: Sequence[int],
+        sequences: Sequence[NDArray[np.int64]],
+        tokenizer: Tokenizer,
+        settings: SamplerSettings,
+    ) -> None:
+        self.firsts, self._sequences = firsts, sequences
+        self._tokenizer, self._settings = tokenizer, settings
+        self._banned = never_chosen(tokenizer)
+        self.bits, self.expected_bits = np.zeros(len(firsts)), np.zeros(len(firsts))
+
+    def add(
+        self,
+        logits_BTV: Tensor,
+        targets_BT: Tensor,
+        scored_BT: Tensor,
+        sequences: Sequence[int],
+        places: Sequence[int],
+    ) -> None:
+        """See `Sink.add`."""
+        logits_NV = logits_BTV[scored_BT].float().cpu().numpy().astype(np.float64)
+        if not len(logits_NV):
+            return
+        ids_N = targets_BT[scored_BT].cpu().numpy()
+        row_N, column_N = np.nonzero(scored_BT.cpu().numpy())
+        sequence_N, place_N = np.array(sequences)[row_N], np.array(places)[row_N] + column_N
+        drawn_from_NV = filtered_logits(
+            logits_NV,
+            self._settings,
+            seen_BV=self._seen(sequence_N, place_N, logits_NV.shape[1]),
+            banned=self._banned,
+            where="a sample read again",
+        )
+        bits_NV = _bits(logits_NV)
+        charged_N = bits_NV[np.arange(len(ids_N)), ids_N]
+        if (unk := self._tokenizer.unk_id) is not None:
+            charged_N = charged_N + (ids_N == unk) * self._tokenizer.unknown_bits
+        expected_N = (_probabilities(drawn_from_NV, self._settings) * bits_NV).sum(axis=1)
+        if not (np.isfinite(charged_N) & np.isfinite(expected_N)).all():
             raise EscadaError(
                 "the model's score of a sample is not a finite number",
                 fix="its training diverged or its weights are damaged: use another checkpoint",
             )
-        for row, bits, expected in zip(rows, charged_B.tolist(), expected_B.tolist(), strict=True):
-            row.bits += bits
-            row.expected_bits += expected
-        seen_BV[index_B, ids_B] = True
-        going_on = sum(len(row.target_ids) > t + 1 for row in rows)
-        if not going_on:
-            return
-        if going_on < len(rows):
-            rows, seen_BV, ids_B = rows[:going_on], seen_BV[:going_on], ids_B[:going_on]
-            decoder.keep(range(going_on))
-        decoder.append(ids_B.tolist())
+        np.add.at(self.bits, sequence_N, charged_N)
+        np.add.at(self.expected_bits, sequence_N, expected_N)
+
+    def _seen(
+        self, sequence_N: NDArray[np.int64], place_N: NDArray[np.int64], vocab_size: int
+    ) -> Mask | None:
+        """The tokens before each target, which a repetition penalty needs: (N, V)."""
+        if self._settings.repetition_penalty == 1.0:
+            return None
+        seen_NV = np.zeros((len(place_N), vocab_size), dtype=np.bool_)
+        for n, (sequence, place) in enumerate(zip(sequence_N, place_N, strict=True)):
+            seen_NV[n, self._sequences[sequence][:place]] = True
+        return seen_NV
 
 
-def _probabilities(drawn_from_BV: Floats, settings: SamplerSettings) -> Floats:
+def _probabilities(drawn_from_NV: Floats, settings: SamplerSettings) -> Floats:
     """Probabilities of the next token under the sampler; one-hot when greedy."""
     if not settings.greedy:
-        return softmax(drawn_from_BV)
-    best_BV = np.zeros_like(drawn_from_BV)
-    best_BV[np.arange(len(best_BV)), drawn_from_BV.argmax(axis=1)] = 1.0
-    return best_BV
+        return softmax(drawn_from_NV)
+    best_NV = np.zeros_like(drawn_from_NV)
+    best_NV[np.arange(len(best_NV)), drawn_from_NV.argmax(axis=1)] = 1.0
+    return best_NV
 
 
-def _bits(logits_BV: Floats) -> Floats:
+def _bits(logits_NV: Floats) -> Floats:
     """-log2 of the model's probabilities, without temperature or filters."""
-    greatest_B1 = logits_BV.max(axis=1, keepdims=True)
-    log_sum_B1 = greatest_B1 + np.log(np.exp(logits_BV - greatest_B1).sum(axis=1, keepdims=True))
-    return (log_sum_B1 - logits_BV) / math.log(2)
+    greatest_N1 = logits_NV.max(axis=1, keepdims=True)
+    log_sum_N1 = greatest_N1 + np.log(np.exp(logits_NV - greatest_N1).sum(axis=1, keepdims=True))
+    return (log_sum_N1 - logits_NV) / math.log(2)
