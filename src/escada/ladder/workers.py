@@ -107,11 +107,12 @@ class SideBySide:
                 done = is_measured(run)
             return run, not done and self._in_process(measure, run)
 
-        futures: list[Future[tuple[Run, bool]]] = [
-            self._places.submit(one, training) for training in trainings
-        ]
-        for future in futures:
-            yield future.result()
+        # The top of a ladder takes longest; begun last, it would run alone at the end.
+        futures: dict[int, Future[tuple[Run, bool]]] = {}
+        for i in sorted(range(len(trainings)), key=lambda i: (trainings[i].seed, -i)):
+            futures[i] = self._places.submit(one, trainings[i])
+        for i in range(len(trainings)):
+            yield futures[i].result()
 
     def _in_process(self, work: Callable[..., Result], *arguments: object) -> Result:
         try:

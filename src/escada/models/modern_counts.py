@@ -302,15 +302,15 @@ class Model(LanguageModel, ReadsTrainingText):
         )
         gates_NG = self._log_gates(hidden_BTD.flatten(0, 1), features_NF).exp()
         p_NV = gates_NG[:, -1:] * network_NV
-        p_M = p_NV.flatten()
+        p_M = p_NV.view(-1)
         factor_N = torch.zeros_like(gates_NG[:, 0])
         for k, length in reversed(list(enumerate(lengths, start=1))):
             factor_N = gates_NG[:, k] + factor_N
             at_E = length.places_E // self.vocab_size
-            p_M = p_M.index_add(0, length.places_E, length.probabilities_E * factor_N[at_E])
+            p_M.index_add_(0, length.places_E, length.probabilities_E * factor_N[at_E])
             factor_N = length.rests_N * factor_N
-        p_NV = p_M.view_as(p_NV) + (gates_NG[:, 0] + factor_N)[:, None] * single_V
-        return p_NV.log().view(*ids_BT.shape, self.vocab_size)
+        p_NV.addr_(gates_NG[:, 0] + factor_N, single_V)
+        return p_NV.log_().view(*ids_BT.shape, self.vocab_size)
 
     def parts(self) -> dict[str, LanguageModel]:
         """See `LanguageModel.parts`."""
