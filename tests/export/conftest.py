@@ -32,6 +32,7 @@ RECORDED = {
         "cpu_capability": "AVX2",
     },
 }
+MODERN = ["d_model=16", "d_ff=24", "n_layers=2"]
 RECURRENT = ["d_embedding=12", "d_hidden=20"]
 SHAPES = {
     "v1": ("v1", RECURRENT),
@@ -42,10 +43,15 @@ SHAPES = {
     "v5": ("v5", TRANSFORMER),
     "v_final": ("v_final", TRANSFORMER),
     "untied": ("v_final", [*TRANSFORMER, "tie_embeddings=false"]),
+    "v_next": ("v_next", [*MODERN, "table_rows=53"]),
+    "bare": (
+        "v_next",
+        [*MODERN, "convolution_tokens=1", "table_ngrams=[]", "value_embedding=false"],
+    ),
 }
 """Rung and overrides of each run."""
 GPT2 = ("v5", "v_final", "untied")
-RECURRENT_RUNS = tuple(name for name in SHAPES if name not in GPT2)
+STATEFUL = tuple(name for name in SHAPES if name not in GPT2)
 
 
 def needs(*libraries: str) -> pytest.MarkDecorator:
@@ -99,9 +105,7 @@ class Runs:
         with torch.no_grad():  # biases and norms too: fresh ones are 0 and 1, and would hide a slip
             for parameter in model.parameters():
                 parameter += (
-                    0.1
-                    * parameter.std().nan_to_num(0.5).clamp(min=0.5)
-                    * (torch.randn_like(parameter))
+                    0.1 * parameter.std(correction=0).clamp(min=0.5) * (torch.randn_like(parameter))
                 )
         checkpoint = Checkpoint(
             step=1, weights=weights_of(model), training={}, scalars={}, spec_hash=spec.hash

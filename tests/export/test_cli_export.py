@@ -42,7 +42,10 @@ def test_it_writes_a_folder_and_says_where(runs, tmp_path, monkeypatch, capsys):
         (["--to", "gguf", "--numbers", "f8"], "'--numbers': 'f8' is not one of 'f32', 'f16'"),
         (["--to", "onnx", "--numbers", "f16"], "--numbers f16 is for gguf"),
         (["--to", "onnx", "--which", "first"], "'--which': 'first' is not one of 'best', 'last'"),
-        (["--to", "gguf"], "v1 cannot be exported to gguf: a recurrent model has no such form"),
+        (
+            ["--to", "gguf"],
+            "v1 cannot be exported to gguf: a recurrent model has no such form",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(runs, tmp_path, monkeypatch, capsys, options, said):

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.export.conftest import AWKWARD, GPT2, RECURRENT_RUNS, needs
+from tests.export.conftest import AWKWARD, GPT2, STATEFUL, needs
 
 from escada.errors import EscadaError
 from escada.export.checks import compare
+from escada.export.forms import export_run
 from escada.export.forms.gguf import TOLERANCE, GgufExport, gguf_tensors
 from escada.export.forms.gguf import export as export_gguf
+from escada.spec import load_spec
 
 LIBRARIES = ("gguf", "llama_cpp")
 
 
-@pytest.mark.parametrize("name", RECURRENT_RUNS)
-def test_a_recurrent_rung_is_refused_in_one_line(runs, tmp_path, name):
-    cell = "GRU" if name == "gru" else "LSTM"
-    with pytest.raises(EscadaError, match=f"llama.cpp has no {cell} language models"):
-        export_gguf(runs(name), tmp_path / "out.gguf")
+@pytest.mark.parametrize("name", STATEFUL)
+def test_a_rung_that_llama_cpp_does_not_know_is_refused_in_one_line(runs, tmp_path, name):
+    with pytest.raises(EscadaError, match=r"to gguf: .*; it has: transformers, onnx$"):
+        export_run(runs(name), tmp_path / "out.gguf", to="gguf")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("rung", "form", "why"),
+    [
+        ("v_next", "gguf", "llama.cpp has no model with this recurrence"),
+        ("v_next_counts", "gguf", "llama.cpp has no model with this recurrence"),
+        ("v_next_counts", "onnx", "nothing there looks up the counts"),
+        ("v_next_counts", "transformers", "nothing there looks up the counts"),
+    ],
+)
+def test_the_modern_rungs_say_why_a_form_is_not_theirs(runs, tmp_path, rung, form, why):
+    run = replace(runs("v_next"), spec=load_spec(rung, preset="laptop"))
+    with pytest.raises(EscadaError, match=f"{rung} cannot be exported to {form}: .*{why}"):
+        export_run(run, tmp_path / "out", to=form)
     assert not list(tmp_path.iterdir())
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.export.conftest import AWKWARD, GPT2, RECURRENT_RUNS, SHAPES, needs
+from tests.export.conftest import AWKWARD, GPT2, SHAPES, STATEFUL, needs
 
 from escada.errors import EscadaError
 from escada.evaluation.task import Subject, complete
 from escada.evaluation.tasks.documents import TEST
 from escada.export.checks import compare
-from escada.export.forms.transformers import TOLERANCE, HubExport
+from escada.export.forms.transformers import REMOTE_FILES, TOLERANCE, HubExport
 from escada.export.forms.transformers import export as export_hub
 
 
@@ -29,7 +29,7 @@ def test_the_folder_says_what_it_is_of(runs, tmp_path, name):
     config = json.loads((folder / "config.json").read_text())
     assert config["vocab_size"] == run.tokenizer.vocab_size
     assert config["bos_token_id"] == run.tokenizer.bos_id
-    own_code = {"configuration_escada.py", "modeling_escada.py"}
+    own_code = set(REMOTE_FILES)
     found = {path.name for path in folder.iterdir()}
     assert own_code & found == (set() if name in GPT2 else own_code)
     assert ("auto_map" in config) == (name not in GPT2)
@@ -109,7 +109,7 @@ def test_a_figure_of_other_weights_is_no_figure_of_this_export(runs, tmp_path):
 
 @pytest.mark.slow
 @needs("transformers")
-@pytest.mark.parametrize("name", ["v1", "v_final"])
+@pytest.mark.parametrize("name", ["v1", "v_final", "v_next"])
 def test_the_code_on_the_card_runs(runs, tmp_path, monkeypatch, capsys, name):
     folder = export_hub(runs(name), tmp_path / "out")
     monkeypatch.chdir(folder)
@@ -194,8 +194,8 @@ def test_generate_continues_as_ours_alone_padded_and_with_beams(runs, tmp_path, 
 
 @pytest.mark.slow
 @needs("transformers")
-@pytest.mark.parametrize("name", RECURRENT_RUNS)
-def test_a_recurrent_export_goes_on_from_its_state(runs, tmp_path, name):
+@pytest.mark.parametrize("name", STATEFUL)
+def test_an_export_with_a_state_goes_on_from_its_state(runs, tmp_path, name):
     exported = HubExport(export_hub(runs(name), tmp_path / "out"))
     ids = torch.tensor([exported.encode("O padeiro vendeu três maçãs na praça.")])
     with torch.no_grad():
@@ -207,7 +207,7 @@ def test_a_recurrent_export_goes_on_from_its_state(runs, tmp_path, name):
 
 @pytest.mark.slow
 @needs("transformers")
-@pytest.mark.parametrize("name", RECURRENT_RUNS)
+@pytest.mark.parametrize("name", STATEFUL)
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_is_seen_by_nobody(runs, tmp_path, name, side):
     exported = HubExport(export_hub(runs(name), tmp_path / "out"))
@@ -222,13 +222,18 @@ def test_padding_is_seen_by_nobody(runs, tmp_path, name, side):
             expected = exported.model(**alone)
         real = batch["attention_mask"][row].bool()
         np.testing.assert_allclose(found.logits[row][real], expected.logits[0], atol=1e-5)
-        np.testing.assert_allclose(found.state[:, :, row], expected.state[:, :, 0], atol=1e-5)
+        reorder = exported.model._reorder_cache
+        for theirs, own in zip(
+            reorder(found.state, torch.tensor([row])), expected.state, strict=True
+        ):
+            np.testing.assert_allclose(theirs, own, atol=1e-5)
 
 
 @pytest.mark.slow
 @needs("transformers")
-def test_a_recurrent_export_can_be_trained_on(runs, tmp_path):
-    exported = HubExport(export_hub(runs("tied"), tmp_path / "out"))
+@pytest.mark.parametrize("name", ["tied", "v_next"])
+def test_an_export_can_be_trained_on(runs, tmp_path, name):
+    exported = HubExport(export_hub(runs(name), tmp_path / "out"))
     ids = torch.tensor([exported.encode("O padeiro vendeu três maçãs na praça.")])
     optimizer = torch.optim.Adam(exported.model.parameters(), lr=1e-2)
     losses = []

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from tests.export.conftest import GPT2, RECURRENT_RUNS, SHAPES, needs
+from tests.export.conftest import GPT2, SHAPES, STATEFUL, needs
 
 from escada.errors import EscadaError
 from escada.export.checks import compare
@@ -58,23 +58,24 @@ def test_batch_and_length_are_free(runs, exported, name, shape):
     ids = torch.randint(run.tokenizer.vocab_size, shape, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = run.load_model()(ids).numpy()
-    logits, _ = graph.read(ids.numpy(), None)
+    logits, _ = graph.read(ids.numpy())
     np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
 @pytest.mark.slow
 @needs(*LIBRARIES)
-@pytest.mark.parametrize("name", RECURRENT_RUNS)
-def test_a_recurrent_graph_goes_on_from_its_state(runs, exported, name):
+@pytest.mark.parametrize("name", STATEFUL)
+def test_a_graph_with_a_state_goes_on_from_its_state(runs, exported, name):
     graph = OnnxExport(exported(name))
     ids = np.arange(3, 33).reshape(2, 15)
-    whole, last = graph.read(ids, None)
+    whole, last = graph.read(ids)
     state, parts = None, []
     for start, end in ((0, 6), (6, 7), (7, 15)):
         logits, state = graph.read(ids[:, start:end], state)
         parts.append(logits)
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)
-    np.testing.assert_allclose(state, last, atol=1e-5)
+    for ours, theirs in zip(state, last, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -93,7 +94,7 @@ def test_the_graph_says_what_it_needs(exported):
 
 @pytest.mark.slow
 @needs(*LIBRARIES)
-@pytest.mark.parametrize("name", ["v1", "v_final"])
+@pytest.mark.parametrize("name", ["v1", "v_final", "v_next"])
 def test_the_code_on_the_card_runs(runs, exported, monkeypatch, name):
     from tests.export.test_hub import run_python_of
 

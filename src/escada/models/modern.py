@@ -33,6 +33,8 @@ from escada.models.contract import DecodingState, LanguageModel
 from escada.models.fused import convolution, gated_recurrence, rms, squared_relu
 from escada.spec import ModelConfig
 
+EXPORTS = ("transformers", "onnx")
+NOT_EXPORTED = {"gguf": "llama.cpp has no model with this recurrence and n-gram tables"}
 FIRST_BIASES = (-1.0, 3.0)
 """Initial gate biases of the first and the last channel."""
 NO_ID = -1

@@ -41,6 +41,12 @@ from escada.models.ngrams.document import NO_TOKEN, Successors
 from escada.models.ngrams.kneser_ney import KneserNey, NgramTable, single_tokens
 from escada.models.ngrams.leave_group_out import left_out
 
+_NO_LOOK_UP = "nothing there looks up the counts of the training text; v_next has this form"
+NOT_EXPORTED = {
+    "transformers": _NO_LOOK_UP,
+    "onnx": _NO_LOOK_UP,
+    "gguf": modern.NOT_EXPORTED["gguf"],
+}
 LOG_TOTAL_SCALE = 1 / 3
 """Scale of log(1 + count) as a gate input, to match the other inputs."""
 PIECE_TOKENS, PIECES = 256, 16

@@ -9,7 +9,8 @@ A form is one module, in this folder or importable by dotted name. It defines
 
 `out` is a folder or file written atomically, `which` a checkpoint of the run, and `overwrite`
 allows replacing an earlier export. Only `export` is required; without `load` and `TOLERANCE` a form
-cannot be checked. A model's module lists the forms of this folder that support it (`EXPORTS`).
+cannot be checked. A model's module lists the forms of this folder that support it (`EXPORTS`), and
+may say why another does not (`NOT_EXPORTED`).
 """
 
 from __future__ import annotations
@@ -54,8 +55,11 @@ def export_run(
 def _check_fits(run: Run, to: str) -> None:
     """Check the `EXPORTS` of the model's module."""
     kind = run.spec.model.kind
-    exports: tuple[str, ...] = getattr(MODELS.load(kind), "EXPORTS", ())
+    module = MODELS.load(kind)
+    exports: tuple[str, ...] = getattr(module, "EXPORTS", ())
+    reasons: dict[str, str] = getattr(module, "NOT_EXPORTED", {})
     if to not in exports:
-        what = f"{run.spec.name} cannot be exported to {to}: a {kind} model has no such form"
+        why = reasons.get(to, f"a {kind} model has no such form")
+        what = f"{run.spec.name} cannot be exported to {to}: {why}"
         fix = f"it has: {', '.join(exports)}" if exports else "its kind has none"
         raise EscadaError(what, where=f"model kind {kind}", fix=fix)

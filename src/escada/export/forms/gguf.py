@@ -2,9 +2,9 @@
 
     export(run, Path("v_final.gguf"), numbers="f16")
 
-llama.cpp has a fixed list of architectures. v5 and v_final are exported as GPT-2; LSTM and GRU are
-not on the list. Of our tokenizers it supports SentencePiece BPE: pieces, scores and bytes are
-stored unchanged, without a space prefix.
+llama.cpp has a fixed list of architectures. v5 and v_final are exported as GPT-2; LSTM, GRU and
+v_next's recurrence are not on the list. Of our tokenizers it supports SentencePiece BPE: pieces,
+scores and bytes are stored unchanged, without a space prefix.
 
 Differences of llama.cpp: a literal U+2581 is read as a space, and runs of more than 1,000
 characters without a space are not split.
@@ -66,10 +66,9 @@ def export(
     """
     model, tokenizer = run.load_model(which), run.tokenizer
     if not isinstance(model, transformer.Model):
-        kind = str(getattr(run.spec.model, "cell", run.spec.model.kind)).upper()
         raise EscadaError(
-            f"{run.spec.name} cannot be a GGUF file: llama.cpp has no {kind} language models",
-            fix="v5 and v_final can; use --to transformers or --to onnx for this one",
+            f"a model of this kind has no GGUF file: {type(model).__module__}",
+            fix="see docs/exports.md for the rungs that have one",
         )
     if not isinstance(tokenizer, SubwordTokenizer) or tokenizer.kind != "bpe":
         raise EscadaError(

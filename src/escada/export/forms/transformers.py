@@ -7,11 +7,11 @@
     tokenizer.json  tokenizer_config.json                     the same ids as ours
     README.md                                                 the run's card, with usage
     escada.json                                               the run and checkpoint exported
-    configuration_escada.py  modeling_escada.py               recurrent runs only
+    {configuration,modeling,network}_escada.py                code, but for v5 and v_final
 
 v5 and v_final load as transformers' own GPT-2 (`escada.export.gpt2`), v5 with its sinusoidal table
-in place of learned positions. v1 to v4 have no equivalent in transformers; they bring their own
-code and need `trust_remote_code=True`.
+in place of learned positions. v1 to v4 and v_next have no equivalent in transformers; they bring
+their own code and need `trust_remote_code=True`.
 
 Writing the folder does not need transformers.
 """
@@ -38,14 +38,14 @@ from escada.extensions import needed
 from escada.files import write_bytes, write_json, write_text
 from escada.generation.batch import never_chosen
 from escada.generation.samplers import SamplerSettings
-from escada.models import recurrent, transformer
+from escada.models import modern, recurrent, transformer
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which
 from escada.runs.run import Run
 from escada.text.tokenizers import Tokenizer
 
 TOLERANCE = 1e-4
-REMOTE_FILES = ("configuration_escada.py", "modeling_escada.py")
+REMOTE_FILES = ("configuration_escada.py", "network_escada.py", "modeling_escada.py")
 _USING = """\
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -63,9 +63,10 @@ print(tokenizer.decode(text[0], skip_special_tokens=True))
 {text}
 """
 _OWN_CODE = (
-    "transformers has no class for this model, so the folder brings two small files, "
-    "`configuration_escada.py` and `modeling_escada.py`. `trust_remote_code=True` runs them: read "
-    "them first. `generate()` carries the model's state from token to token."
+    "transformers has no class for this model, so the folder brings three small files, "
+    "`configuration_escada.py`, `network_escada.py` and `modeling_escada.py`. "
+    "`trust_remote_code=True` runs them: read them first. `generate()` carries the model's state "
+    "from token to token."
 )
 _GPT2 = (
     "It is a GPT-2 to transformers: no code but the library's own is run. It reads at most {} "
@@ -145,21 +146,33 @@ def _config_and_weights(model: LanguageModel) -> tuple[dict[str, object], dict[s
         return _recurrent_config(model), {
             name: parameter.detach().clone().contiguous() for name, parameter in named
         }
+    if isinstance(model, modern.Model):
+        return _own_code("modern") | model.config.model_dump(exclude={"kind"}), {
+            f"network.{name}": parameter.detach().clone().contiguous()
+            for name, parameter in model.named_parameters()
+        }
     raise EscadaError(
         f"a model of this kind has no form for transformers: {type(model).__module__}",
-        fix="v1 to v_final have one; v_next is not exported yet",
+        fix="see docs/exports.md for the rungs that have one",
     )
+
+
+def _own_code(kind: str) -> dict[str, object]:
+    """The part of `config.json` that names the classes of the folder."""
+    name = f"Escada{kind.capitalize()}"
+    return {
+        "architectures": [f"{name}ForCausalLM"],
+        "model_type": f"escada_{kind}",
+        "auto_map": {
+            "AutoConfig": f"configuration_escada.{name}Config",
+            "AutoModelForCausalLM": f"modeling_escada.{name}ForCausalLM",
+        },
+    }
 
 
 def _recurrent_config(model: recurrent.Model) -> dict[str, object]:
     config = model.config
-    return {
-        "architectures": ["EscadaRecurrentForCausalLM"],
-        "model_type": "escada_recurrent",
-        "auto_map": {
-            "AutoConfig": "configuration_escada.EscadaRecurrentConfig",
-            "AutoModelForCausalLM": "modeling_escada.EscadaRecurrentForCausalLM",
-        },
+    return _own_code("recurrent") | {
         "cell": config.cell,
         "n_layers": config.n_layers,
         "d_embedding": config.d_embedding,

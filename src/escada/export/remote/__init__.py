@@ -1,4 +1,4 @@
-"""Files that travel with an export of a recurrent run, for transformers to load from its folder.
+"""Files that travel with an export of a run, for transformers to load from its folder.
 
-Nothing of escada imports them, and they import nothing of escada.
+They import nothing of escada. Escada itself imports `network_escada`, for v_next's ONNX graph.
 """

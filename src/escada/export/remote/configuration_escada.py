@@ -1,8 +1,9 @@
 # pyright: basic, reportMissingImports=false
-"""The configuration of escada's recurrent language models (rungs v1 to v4)."""
+"""The configurations of escada's recurrent language models, v1 to v4, and of v_next."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import PretrainedConfig
@@ -54,3 +55,48 @@ class EscadaRecurrentConfig(PretrainedConfig):
         self.hidden_size = d_hidden
         self.num_hidden_layers = n_layers
         super().__init__(tie_word_embeddings=tie_word_embeddings, **others)
+
+
+class EscadaModernConfig(PretrainedConfig):
+    """Sizes and parts of v_next.
+
+    Args:
+        vocab_size: number of ids.
+        d_model: width of the model.
+        d_ff: width inside a feed-forward.
+        n_layers: blocks.
+        convolution_tokens: width of the convolutions.
+        table_ngrams: lengths of the n-grams with an embedding table.
+        table_rows: rows of each table.
+        value_embedding: whether the last block's mixer has an embedding of the tokens.
+        document_start_id: BOS; resets the state. None: nothing does.
+    """
+
+    model_type = "escada_modern"
+
+    def __init__(
+        self,
+        vocab_size: int = 256,
+        d_model: int = 128,
+        d_ff: int = 512,
+        n_layers: int = 3,
+        convolution_tokens: int = 3,
+        table_ngrams: Sequence[int] = (2, 3),
+        table_rows: int = 65_536,
+        value_embedding: bool = True,
+        document_start_id: int | None = None,
+        **others: Any,
+    ) -> None:
+        self.vocab_size = vocab_size
+        self.d_model = d_model
+        self.d_ff = d_ff
+        self.n_layers = n_layers
+        self.convolution_tokens = convolution_tokens
+        self.table_ngrams = list(table_ngrams)
+        self.table_rows = table_rows
+        self.value_embedding = value_embedding
+        self.document_start_id = document_start_id
+        # Names that transformers looks for.
+        self.hidden_size = d_model
+        self.num_hidden_layers = n_layers
+        super().__init__(**{"tie_word_embeddings": False, **others})
