@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from escada.cost.peak_memory import peak_resident_bytes
 
@@ -18,6 +19,7 @@ def test_memory_that_was_touched_counts_and_goes_on_counting():
     assert peak_resident_bytes() > before + 100_000_000
 
 
+@pytest.mark.slow
 def test_a_small_program_started_by_a_large_one_has_a_small_peak():
     block = np.ones(2_000_000_000, dtype=np.uint8)
     done = subprocess.run([sys.executable, "-c", PRINT_PEAK], capture_output=True, text=True)

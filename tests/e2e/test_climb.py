@@ -123,10 +123,7 @@ def test_a_second_climb_with_other_words_in_the_code_makes_nothing_again(
     assert "training for" not in said
     for made in ("measured on", "samples written", "guardrails:", "scored", "guessed"):
         assert made not in said
-    elsewhere = {"machine", "created"}  # code outside its repository is told apart
-    assert {key: again[key] for key in again.keys() - elsewhere} == {
-        key: climbed[-1][key] for key in climbed[-1].keys() - elsewhere
-    }
+    assert again == climbed[-1]
     assert weights(copied) == before
 
 

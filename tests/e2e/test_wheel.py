@@ -71,6 +71,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
     assert held == wanted
 
 
+@pytest.mark.slow  # quick: the wheel holds every file
 def test_a_climb_runs_from_the_unpacked_wheel(wheel, corpus_path, tmp_path):
     target = tmp_path / "site-packages"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]

@@ -3,7 +3,7 @@
 import pytest
 
 from escada.files import read_json, write_json
-from escada.report.writers.html import write_report
+from escada.report.writers.current import refresh_report
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -12,14 +12,14 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 def written(climb, table):
     """The folder of a climb with its page."""
     folder = climb(table)
-    write_report(folder, if_changed=True)
+    refresh_report(folder)
     return folder
 
 
-def made_again(folder, **options):
+def made_again(folder):
     page = folder / "report" / "index.html"
     before = page.stat().st_mtime_ns
-    write_report(folder, if_changed=True, **options)
+    refresh_report(folder)
     return page.stat().st_mtime_ns != before
 
 
@@ -46,7 +46,7 @@ def test_a_sample_that_a_run_wrote_since_makes_it_again(written):
 @pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_text("")])
 def test_a_damaged_page_is_made_again(written, damage):
     damage(written / "report" / "index.html")
-    write_report(written, if_changed=True)
+    refresh_report(written)
     assert "</html>" in (written / "report" / "index.html").read_text()
 
 
@@ -64,10 +64,3 @@ def test_other_words_for_the_page_make_it_again(written, monkeypatch, tmp_path):
     assert not made_again(written)
     (tmp_path / "pt.toml").write_text('better = "superior"')
     assert made_again(written)
-
-
-def test_a_page_with_sections_from_outside_is_always_made(written, monkeypatch, tmp_path):
-    (tmp_path / "own_section.py").write_text("def section(contents):\n    return None\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert made_again(written, more_sections=["own_section"])
-    assert made_again(written, more_sections=["own_section"])

@@ -75,7 +75,7 @@ def climb(
     from escada.ladder.climb import climb as climb_rungs
     from escada.ladder.training import TrainingInterrupted
     from escada.report.data import check_scale, need_scale
-    from escada.report.writers.html import write_report
+    from escada.report.writers.current import refresh_report
     from escada.report.writers.terminal import show_ladder
 
     plan = Plan(
@@ -105,7 +105,7 @@ def climb(
     except (TrainingInterrupted, KeyboardInterrupt):
         echo("Stopped and saved. The same command goes on with the climb.", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    report = write_report(out, scale=scale, if_changed=True)
+    report = refresh_report(out, scale)
     show_ladder(ladder)
     echo(f"Report: {report}")
     echo(f"Playground: escada serve {out}")

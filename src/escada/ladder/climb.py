@@ -152,10 +152,10 @@ def _ladder(
 
 
 def _write(ladder: Ladder, path: Path) -> None:
-    """Write ladder.json, unless it says the same already and only the time would be another."""
+    """Write ladder.json, unless it says the same already but for when and by which commit."""
     table = ladder.model_dump(mode="json")
     before = read_json(path) if path.exists() else {}
-    if {**before, "created": table["created"]} != table:
+    if before | {name: table[name] for name in ("created", "machine")} != table:
         write_json(path, table)
 
 

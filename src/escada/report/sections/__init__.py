@@ -8,11 +8,13 @@ has nothing to show. Sections from outside the package are given by module name 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from escada.extensions import ExtensionPoint
-from escada.report.blocks import Section
-from escada.report.contents import Contents
+
+if TYPE_CHECKING:  # what draws takes a second to load
+    from escada.report.blocks import Section
+    from escada.report.contents import Contents
 
 SECTIONS = (
     *("ladder", "steps", "curves", "scaling", "samples", "tests", "windows", "other_tasks"),
@@ -21,7 +23,7 @@ SECTIONS = (
 """Modules of this package."""
 PLACE = ExtensionPoint("escada.report.sections", "section", offers=("section",), where="--section")
 
-Build = Callable[[Contents], Section | None]
+Build = Callable[["Contents"], "Section | None"]
 
 
 def sections_of(contents: Contents, more: Sequence[str] = ()) -> list[Section]:

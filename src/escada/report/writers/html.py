@@ -34,7 +34,6 @@ from escada.report.schema import Ladder
 from escada.report.sections import sections_of
 from escada.report.sections.scaling import scaling_section
 from escada.report.sentences import headline, measure
-from escada.report.writers.current import Page, page_key
 from escada.report.writers.markdown_csv import csv_text
 from escada.report.writers.output import write_ours
 from escada.report.writers.templates import environment, visible
@@ -75,7 +74,6 @@ def write_report(
     live: Live | None = None,
     more_sections: Sequence[str] = (),
     scale: Path | None = None,
-    if_changed: bool = False,
 ) -> Path:
     """Write `folder/report/index.html` and `folder/report/figures/*` from `folder/ladder.json`.
 
@@ -87,7 +85,6 @@ def write_report(
             not saved as PNG, to leave CPU time to the training.
         more_sections: dotted names of modules with a section each.
         scale: the folder of its scale.json; None: `folder`.
-        if_changed: keep a page that shows the same already.
 
     Returns:
         The path of the page.
@@ -97,9 +94,6 @@ def write_report(
     """
     climb = read_climb(folder, ladder, scale)
     out = folder / "report"
-    page = Page(out, page_key(climb)) if if_changed and not more_sections else None
-    if page is not None and page.is_current():
-        return out / "index.html"
     bodies: list[_Body] = []
     for code in CODES:
         contents = Contents(climb, Language.load(code))
@@ -110,10 +104,7 @@ def write_report(
                 drawn |= _drawn(figure, code, out / "figures", png=live is None)
         values = _Values(contents.language, contents.roles, drawn)
         bodies.append(_Body(values.t, sections, _body(values, sections, _lead(contents))))
-    written = _write_page(out, bodies, live)
-    if page is not None:
-        page.remember()
-    return written
+    return _write_page(out, bodies, live)
 
 
 def write_scale(folder: Path) -> Path:
