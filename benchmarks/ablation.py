@@ -17,14 +17,12 @@ from pathlib import Path
 
 from escada.budget import Budget
 from escada.cli.shared.options import open_corpus
-from escada.evaluation.task import Subject, evaluate
-from escada.evaluation.tasks.documents import VALIDATION
 from escada.files import write_json, write_text
 from escada.ladder.comparison import RecipeRuns, compare_recipes
+from escada.ladder.grid import is_scored, score
 from escada.ladder.training import Training, check_trainings
 from escada.ladder.workers import workers
 from escada.report.schema import ComparisonRow
-from escada.runs.run import Run
 from escada.spec import load_spec
 from escada.terminal import echo
 from escada.text.corpus import Corpus
@@ -46,14 +44,6 @@ class Ablation:
         return cls(name.strip(), overrides.split())
 
 
-def is_scored(run: Run, corpus: Corpus) -> bool:
-    return VALIDATION.is_done(Subject(run, corpus))
-
-
-def score(run: Run, corpus: Corpus) -> bool:
-    return bool(evaluate(Subject(run, corpus), [VALIDATION]))
-
-
 def trained(given: argparse.Namespace, corpus: Corpus, trials: list[Ablation]) -> list[RecipeRuns]:
     budget, seeds = Budget.parse(given.budget), range(given.seeds)
     trainings = [
@@ -66,7 +56,8 @@ def trained(given: argparse.Namespace, corpus: Corpus, trials: list[Ablation]) -
         for seed in seeds
     ]
     check_trainings(trainings)
-    done, measure = partial(is_scored, corpus=corpus), partial(score, corpus=corpus)
+    done = partial(is_scored, corpus=corpus, device="auto")
+    measure = partial(score, corpus=corpus, say=say, device="auto")
     with workers(given.jobs) as work:
         runs = [run for run, _ in work.finish(trainings, say, done, measure)]
     return [

@@ -51,10 +51,12 @@ def test_a_damaged_page_is_made_again(written, damage):
 
 
 def test_a_damaged_figure_is_made_again(written):
-    figures = written / "report" / "figures"
-    figures.mkdir(exist_ok=True)
-    (figures / "of-another-report.svg").write_text("")
-    assert made_again(written)
+    figure = written / "report" / "figures" / "ladder.en.svg"
+    figure.parent.mkdir(exist_ok=True)
+    for content in ("whole", "half"):
+        figure.write_text(content)
+        assert made_again(written)
+        assert not made_again(written)
 
 
 def test_other_words_for_the_page_make_it_again(written, monkeypatch, tmp_path):

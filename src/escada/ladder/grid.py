@@ -163,25 +163,27 @@ def _resumed(plan: Plan) -> _Grid:
 
 def _scale(grid: _Grid, cells: Sequence[_Cell], say: Callable[[str], None]) -> Scale:
     plan = grid.plan
-    scored = partial(_is_scored, corpus=plan.corpus, device=plan.device)
-    score = partial(_score, corpus=plan.corpus, say=say, device=plan.device)
+    done = partial(is_scored, corpus=plan.corpus, device=plan.device)
+    measure = partial(score, corpus=plan.corpus, say=say, device=plan.device)
     with workers(plan.jobs) as work:
         for flops in plan.flops:
             some = [cell for cell in cells if cell.flops == flops]
             if flops == plan.flops[-1]:
                 _predict(grid, some, say)
-            runs = work.finish([cell.training for cell in some], say, scored, score)
+            runs = work.finish([cell.training for cell in some], say, done, measure)
             for cell, (run, _) in zip(some, runs, strict=True):
                 _add(grid, cell, run)
     grid.predictions = [_with_measured(one, grid, cells) for one in grid.predictions]
     return _written(grid)
 
 
-def _is_scored(run: Run, corpus: Corpus, device: str) -> bool:
+def is_scored(run: Run, corpus: Corpus, device: str) -> bool:
+    """Whether `score` has nothing to do."""
     return VALIDATION.is_done(Subject(run, corpus, device=device))
 
 
-def _score(run: Run, corpus: Corpus, say: Callable[[str], None], device: str) -> bool:
+def score(run: Run, corpus: Corpus, say: Callable[[str], None], device: str) -> bool:
+    """Score the validation documents; False if they were."""
     subject = Subject(run, corpus, device=device)
     return bool(evaluate(subject, [VALIDATION], lambda done: say(f"{run.name}: {done}")))
 
