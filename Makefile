@@ -8,6 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -c constraints.txt
 
+# Tests, and climbs too, start many processes; compiled modules are kept for the next.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo check quick test test-slow lint format clean wheel bench bench-env docs \
   docs-serve export-env test-export
@@ -42,7 +45,7 @@ quick: dev  ## a few tests of every part, and those of the files that git says c
 	$(BIN)/python -m pytest $$($(BIN)/python tests/quick.py)
 
 test: dev  ## the tests that CI runs, on up to four cores
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -14,6 +14,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside one another on
 settings.register_profile("no deadline", deadline=None)  # for the same reason
 settings.load_profile("no deadline")
 
+
+def pytest_xdist_auto_num_workers() -> int:
+    """A worker more than cores, since tests wait for disks, servers and clocks; four at most."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
 SUBJECTS = (
     "a menina|o vizinho|a professora|o carteiro|minha avó|o padeiro|a juíza|um pescador|a médica|"
     "o prefeito|a cantora|o menino|a bibliotecária|o motorista|uma atriz|o jardineiro|a cozinheira"

@@ -16,7 +16,7 @@ from escada.report.i18n import Language
 _MADE = re.compile(r"<!-- made: ([\w-]+) -->\n.*?<!-- /made -->", re.DOTALL)
 _CONSOLE = "console-"
 PIECES = ("v1", "v4")
-"""The rungs whose cuts are shown; v5 and v_final have v4's."""
+"""The rungs whose cuts are shown; v5 and v_final have v4's, v_next's pieces are longer."""
 
 
 def fill(page: str, made: Mapping[str, str]) -> str:
@@ -76,7 +76,10 @@ def _source(facts: dict[str, Any], say: dict[str, Any], language: Language) -> s
     climb = facts["climb"]
     runs = ", ".join(f"`{rung['run']}`" for rung in facts["rungs"].values())
     return say["from"].format(
-        date=climb["created"], budget=climb["budget"], preset=climb["preset"], runs=runs
+        date=climb["created"],
+        budget=language.budget(climb["budget"]),
+        preset=climb["preset"],
+        runs=runs,
     )
 
 

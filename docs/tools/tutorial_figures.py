@@ -15,7 +15,13 @@ from escada.report.figures.palette import light
 from escada.report.figures.svg import FONT_STACK, drawing_style, render_svg
 from escada.report.i18n import Language
 
-COLOURS = {"v1": "rung-0-0", "v4": "rung-1-0", "v5": "rung-2-0", "v_final": "rung-2-1"}
+COLOURS = {
+    "v1": "rung-0-0",
+    "v4": "rung-1-0",
+    "v5": "rung-2-0",
+    "v_final": "rung-2-1",
+    "v_next": "rung-3-0",
+}
 WIDTH = 860
 _COLUMN, _ROW, _TOP, _LEFT = 12.6, 46, 34, 72
 _DARKEST_BITS = 12.0

@@ -42,7 +42,7 @@ from escada.text.tokenizers import Tokenizer
 ROOT = Path(__file__).parents[2]
 DOCUMENT = "FOLHA_DOC000156"
 """The passage: a held-out news text of Porttinari, CC BY 4.0."""
-RUNGS = ("v1", "v4", "v5", "v_final")
+RUNGS = ("v1", "v4", "v5", "v_final", "v_next")
 PROMPT = "Stephen King é, antes de mais nada, um contador de histórias."
 SHORT_PROMPT = "Stephen King é"
 """After the whole sentence a rung may end the text at once, and show one token only."""
@@ -54,9 +54,9 @@ CONSOLE = {
     "pieces-v4": 'escada tokenizer encode --tokenizer runs/demo/v4 --pieces "um contador"',
     "evaluate-v1": "escada evaluate runs/demo/v1 --text docs/tutorial-passage.jsonl",
     "evaluate-v4": "escada evaluate runs/demo/v4 --text docs/tutorial-passage.jsonl",
-    "logprobs": f'escada sample runs/demo/v4 --prompt "{SHORT_PROMPT}" '
+    "logprobs": f'escada sample runs/demo/v_next --prompt "{SHORT_PROMPT}" '
     "--greedy --max-tokens 6 --stream --logprobs 3",
-    "sample": f'escada sample runs/demo/v4 --prompt "{PROMPT}" \\\n    --max-tokens 60',
+    "sample": f'escada sample runs/demo/v_next --prompt "{PROMPT}" \\\n    --max-tokens 60',
     "compare": "escada compare runs/demo/v4 runs/demo/v5",
     "plan": "escada plan v5 --gpu rtx3060-12gb",
 }
@@ -110,7 +110,7 @@ def measure(folder: Path, corpus: Corpus) -> dict[str, Any]:
         "rungs": {name: _of_rung(run, rows[name], passage) for name, run in runs.items()},
         "comparisons": [
             _comparison(runs[a], runs[b], ladder, passage)
-            for a, b in (("v5", "v4"), ("v_final", "v5"))
+            for a, b in (("v5", "v4"), ("v_final", "v5"), ("v_next", "v4"))
         ],
         "console": _console(folder),
     }
@@ -138,7 +138,7 @@ def _of_rung(run: Run, row: dict[str, Any], passage: Document) -> dict[str, Any]
     )
     return {
         "run": run.name,
-        "key": run.record["key"],
+        "key": run.record.key,
         "tokenizer": {"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size},
         "protocol": scores.protocol,
         "context_tokens": scores.context_tokens,

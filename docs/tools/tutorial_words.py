@@ -63,7 +63,7 @@ all of them together:
             "peak memory",
         ),
         "alt": {
-            "surprisal": "The first line cut into the tokens of four rungs, each the stronger in colour the more bits it costs",
+            "surprisal": "The first line cut into the tokens of five rungs, each the stronger in colour the more bits it costs",
             "saved": "Bits saved against v1 along the passage",
             "groups": "Differences between v5 and v4, one group of documents after the other",
         },
@@ -132,7 +132,7 @@ all of them together:
             "pico de memória",
         ),
         "alt": {
-            "surprisal": "A primeira linha cortada nos tokens de quatro degraus, cada um de cor mais forte quanto mais bits custa",
+            "surprisal": "A primeira linha cortada nos tokens de cinco degraus, cada um de cor mais forte quanto mais bits custa",
             "saved": "Bits poupados em relação a v1 ao longo do trecho",
             "groups": "Diferenças entre v5 e v4, um grupo de documentos depois do outro",
         },
