@@ -1,6 +1,7 @@
 """`escada train` says what it is doing, what came out, and what to do next."""
 
 import re
+import shutil
 import subprocess
 import sys
 
@@ -10,10 +11,12 @@ from tests.processes import escada
 def test_a_training_says_its_phases_its_score_and_the_next_command(corpus_path, tmp_path):
     sizes = ("model.d_hidden=8", "model.d_embedding=4", "train.batch_sequences=2")
     overrides = [part for text in (*sizes, "train.window_tokens=16") for part in ("--set", text)]
-    train = ("train", "v1", "--budget", "0.01 s", "--data", str(corpus_path), "--device", "cpu")
-    done = escada([*train, "--out", tmp_path, *overrides])
+    corpus, out = tmp_path / "corpus", tmp_path / "runs"
+    shutil.copytree(corpus_path, corpus, ignore=shutil.ignore_patterns("tokens"))
+    train = ("train", "v1", "--budget", "0.01 s", "--data", str(corpus), "--device", "cpu")
+    done = escada([*train, "--out", out, *overrides])
     assert done.returncode == 0, done.stderr
-    (run,) = tmp_path.iterdir()
+    (run,) = out.iterdir()
     assert "-v1-laptop-" in run.name  # the preset, unless another is named
     assert done.stdout.splitlines() == [str(run)]
     said = done.stderr

@@ -80,9 +80,10 @@ def test_held_out_documents_are_never_read(corpus):
 
 
 def test_nothing_is_made_twice(corpus, trainings):
-    first = prepare_tokens(corpus, CHARACTERS)
-    again = prepare_tokens(corpus, CHARACTERS)
-    assert len(trainings) == 1
+    said = []
+    first = prepare_tokens(corpus, CHARACTERS, say=said.append)
+    again = prepare_tokens(corpus, CHARACTERS, say=said.append)
+    assert len(trainings) == len(said) == 1
     assert [part.hash for part in first] == [part.hash for part in again]
 
 

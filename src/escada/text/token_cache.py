@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from escada.errors import EscadaError
 from escada.files import cache_directory, content_hash, exclusive, new_directory
 from escada.spec import TOKENIZERS, TokenizerSpec
 from escada.text import shards
-from escada.text.shards import ProgressCallback, TokenStream, write_stream
+from escada.text.shards import TokenStream, write_stream
 from escada.text.tokenizers import METADATA, Tokenizer, load_tokenizer, train_tokenizer
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ TOKENIZER = "tokenizer"
 
 
 def prepare_tokens(
-    corpus: Corpus, spec: TokenizerSpec, *, progress: ProgressCallback | None = None
+    corpus: Corpus, spec: TokenizerSpec, *, say: Callable[[str], None] | None = None
 ) -> tuple[Tokenizer, TokenStream]:
     """The tokenizer of a spec for a corpus, and the training split in its tokens.
 
-    Held-out documents are never read.
+    Held-out documents are never read. `say` is called with a line if they have to be made.
 
     Raises:
         EscadaError: the vocabulary does not fit the corpus, there is no text, the disk is full, or
@@ -49,8 +49,10 @@ def prepare_tokens(
         with exclusive(folder.with_name(f".{folder.name}.lock")):
             if not _is_whole(folder):
                 _clear(folder)
+                if say is not None:
+                    say("tokenizing the training text (made once per corpus)")
                 with new_directory(folder) as temporary:
-                    _make(temporary, corpus, spec, progress)
+                    _make(temporary, corpus, spec)
     try:
         tokenizer = load_tokenizer(folder / TOKENIZER)
     except EscadaError as error:
@@ -88,14 +90,10 @@ def _can_be_written(corpus: Path) -> bool:
     return os.access(tokens if tokens.exists() else corpus, os.W_OK | os.X_OK)
 
 
-def _make(
-    folder: Path, corpus: Corpus, spec: TokenizerSpec, progress: ProgressCallback | None
-) -> None:
+def _make(folder: Path, corpus: Corpus, spec: TokenizerSpec) -> None:
     tokenizer = train_tokenizer(spec, _texts(corpus))
     tokenizer.save(folder / TOKENIZER)
-    write_stream(
-        folder / SPLIT, _texts(corpus), tokenizer, corpus_hash=corpus.hash, progress=progress
-    )
+    write_stream(folder / SPLIT, _texts(corpus), tokenizer, corpus_hash=corpus.hash)
 
 
 def _texts(corpus: Corpus) -> Iterator[str]:

@@ -38,6 +38,7 @@ from escada.text.batches import WindowBatches
 from escada.text.corpus import Corpus
 from escada.text.shards import TokenStream
 from escada.text.token_cache import prepare_tokens
+from escada.text.tokenizers import Tokenizer
 from escada.training.calibration import fixed_steps
 from escada.training.continuing import (
     at_last_checkpoint,
@@ -92,8 +93,7 @@ def start(
     """
     check_profile(spec, corpus)
     setup = resolve_setup(spec, world.device(device), world, dry_run=dry_run)
-    say(f"{spec.name}: tokenizing the training text (made once per corpus)")
-    tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, spec.tokenizer))
+    tokenizer, stream = world.first_then_others(partial(_tokens, spec, corpus, say))
     if warm_start is not None:
         check_warm_start(warm_start, spec, tokenizer.hash)
     if continued is not None:
@@ -245,8 +245,7 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
         check_same_setup(here, recorded, path)
     corpus = world.first_then_others(lambda: corpus_of(run, data))
     stream_hash = read_whole(run.layout.data, ("stream_hash",))["stream_hash"]
-    say(f"{run.spec.name}: tokenizing the training text (made once per corpus)")
-    tokenizer, stream = world.first_then_others(lambda: prepare_tokens(corpus, run.spec.tokenizer))
+    tokenizer, stream = world.first_then_others(partial(_tokens, run.spec, corpus, say))
     if stream.hash != stream_hash or tokenizer.hash != run.tokenizer.hash:
         raise EscadaError(
             "the prepared tokens are not those that the run began with",
@@ -257,6 +256,10 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
     batches = _windows(run.spec, stream, run.seed)
     with memory_errors(path, SMALLER):
         return _train(run, corpus, batches, setup, say, here)
+
+
+def _tokens(spec: Spec, corpus: Corpus, say: Say) -> tuple[Tokenizer, TokenStream]:
+    return prepare_tokens(corpus, spec.tokenizer, say=lambda line: say(f"{spec.name}: {line}"))
 
 
 def _check_model(spec: Spec, vocab_size: int, setup: Setup) -> None:
