@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 from peers.groups import KERAS, OURS, TRANSFORMERS, Group, Row, Settings, groups
-from peers.process import ROOT, Worker, WorkerError
+from peers.process import PROCESSORS, ROOT, Worker, WorkerError
 
 from escada.errors import EscadaError
 from escada.files import write_json, write_text
@@ -59,7 +59,8 @@ class Bench:
         }
         self._missing = {name: path for name, path in pythons.items() if not path.exists()}
         self._workers = {
-            name: Worker(name, path, arguments.threads, log) for name, path in pythons.items()
+            name: Worker(name, path, arguments.threads, log, arguments.processor)
+            for name, path in pythons.items()
         }
         self.rows: list[dict[str, Any]] = []
 
@@ -239,6 +240,7 @@ def save(path: Path, bench: Bench, begun: str, load: float, seconds: float) -> N
         "schema_version": SCHEMA_VERSION,
         "date": begun,
         "machine": environment().model_dump(mode="json") | {"load_average_before": load},
+        "processor": bench.arguments.processor,
         "threads": bench.arguments.threads,
         "quick": bench.arguments.quick,
         "seconds": round(seconds),
@@ -247,11 +249,14 @@ def save(path: Path, bench: Bench, begun: str, load: float, seconds: float) -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, record)
     machine = record["machine"]
+    processor = bench.arguments.processor
+    acted = "" if processor == "native" else f" acting {processor}"
     busy = " **Something else was running: indicative only.**" if load > BUSY else ""
     write_text(
         path.with_suffix(".md"),
-        f"# Benchmarks, {begun[:10]}\n\n{machine['cpu']}, {bench.arguments.threads} threads, load "
-        f"{load:.2f} before, {seconds:,.0f} s in all.{busy} How to read it: docs/benchmarks.md.\n\n"
+        f"# Benchmarks, {begun[:10]}\n\n{machine['cpu']}{acted}, {record['threads']} threads, "
+        f"load {load:.2f} before, {seconds:,.0f} s in all.{busy} "
+        f"How to read it: docs/benchmarks.md.\n\n"
         f"{table(bench.rows)}\n",
     )
 
@@ -271,9 +276,16 @@ def main() -> int:
     parser.add_argument("--runs", type=Path, help="trained laptop runs, such as runs/demo")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument(
+        "--as",
+        dest="processor",
+        choices=list(PROCESSORS),
+        default="native",
+        help="a lesser processor that both sides act",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
-        help=f"default: {RESULTS.relative_to(ROOT)}, or "
+        help=f"default: {RESULTS.relative_to(ROOT)} (with --as: bench-KIND.json beside it), or "
         f"{PARTIAL.relative_to(ROOT)} with --only or --quick",
     )
     parser.add_argument("--hf-python", type=Path, default=ROOT / ".venv-bench-hf/bin/python")
@@ -283,7 +295,9 @@ def main() -> int:
         nowhere = Settings(arguments.data, 1, Path(), Path(), {})
         print("\n".join(n for _, names in wanted_groups(nowhere, arguments.only) for n in names))
         return 0
-    out = arguments.out or (PARTIAL if arguments.only or arguments.quick else RESULTS)
+    acted = "" if arguments.processor == "native" else f"-{arguments.processor}"
+    whole = RESULTS.with_stem(RESULTS.stem + acted)
+    out = arguments.out or (PARTIAL if arguments.only or arguments.quick else whole)
     begun, clock = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.time()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,21 @@ from typing import Any
 
 from peers.protocol import MARK
 
+PROCESSORS = {
+    "native": {},
+    "avx512": {
+        "ATEN_CPU_CAPABILITY": "avx512",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX512",
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI",
+    },
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+    },
+}
+"""Kinds of processor and what makes torch, MKL and oneDNN (TensorFlow's too) act them: `avx512` has
+int8 products but no bf16 and no AMX, `avx2` neither."""
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
@@ -23,10 +38,13 @@ class WorkerError(Exception):
 class Worker:
     """A process that builds and times jobs; started at the first request, again after a crash."""
 
-    def __init__(self, script: str, python: Path, threads: int, log: Path) -> None:
+    def __init__(
+        self, script: str, python: Path, threads: int, log: Path, processor: str = "native"
+    ) -> None:
         self._command = [str(python), str(HERE / script)]
         self._environment = {
             **os.environ,
+            **PROCESSORS[processor],
             "OMP_NUM_THREADS": str(threads),
             "PYTHONPATH": str(ROOT / "src"),
             "TOKENIZERS_PARALLELISM": "true",

@@ -22,7 +22,7 @@ def worker(bench, tmp_path, monkeypatch):
     from peers import process
 
     script = f"""
-import sys, time
+import os, sys, time
 sys.path.insert(0, {str(BENCHMARKS / "peers")!r})
 from protocol import Job, serve
 print("a library that prints")
@@ -30,13 +30,15 @@ def count(by):
     if by == 0:
         raise ValueError("cannot count by 0")
     return Job(lambda: {{"units": by}}, {{"peer": "counter 1"}})
+def instructions():
+    return Job(dict, {{"oneDNN": os.environ.get("ONEDNN_MAX_CPU_ISA")}})
 def sleep():
     return Job(lambda: time.sleep(9) or {{}}, {{}})
-serve({{"count": count, "sleep": sleep}})
+serve({{"count": count, "instructions": instructions, "sleep": sleep}})
 """
     (tmp_path / "counter.py").write_text(script)
     monkeypatch.setattr(process, "HERE", tmp_path)
-    one = process.Worker("counter.py", Path(sys.executable), 1, tmp_path / "log")
+    one = process.Worker("counter.py", Path(sys.executable), 1, tmp_path / "log", "avx2")
     yield one
     one.stop()
 
@@ -46,6 +48,10 @@ def test_a_worker_runs_a_job_as_often_as_it_is_told(worker):
     answer = worker.run("a", 3, 20)
     assert answer["work"] == {"units": 6}
     assert answer["seconds"] > 0
+
+
+def test_a_worker_acts_the_processor_that_is_asked_for(worker):
+    assert worker.build("a", "instructions", {}, 20) == {"oneDNN": "AVX2"}
 
 
 def test_a_worker_says_what_went_wrong_and_lives_on(worker):
