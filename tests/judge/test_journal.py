@@ -41,7 +41,7 @@ def test_a_journal_cut_anywhere_reads_as_a_prefix_of_whole_answers(events, data)
         whole = written(path, events)
         cut = data.draw(st.integers(0, len(whole)))
         path.write_bytes(whole[:cut])
-        expected, _ = whole_lines(whole)
+        expected, _ = whole_lines(whole, path)
         n_whole = sum(len(line) - 1 <= cut for line in _line_ends(whole))
         with open_journal(path, plain) as journal:
             kept = [event for event in journal.events if event.event == "answer"]

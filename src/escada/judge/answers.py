@@ -144,17 +144,11 @@ def endpoint_findings(
 def _rubric_means(of_opening: Mapping[str, Mapping[str, float]], seed: int) -> RubricMeans | None:
     if not of_opening:
         return None
-
-    def mean(mark: str) -> Mean:
-        return Mean.of({opening: given[mark] for opening, given in of_opening.items()}, seed)
-
-    return RubricMeans(
-        samples=len(of_opening),
-        relevance=mean("relevance"),
-        coherence=mean("coherence"),
-        style=mean("style"),
-        overall=mean("overall"),
-    )
+    means = {
+        mark: Mean.of({opening: given[mark] for opening, given in of_opening.items()}, seed)
+        for mark in ("relevance", "coherence", "style", "overall")
+    }
+    return RubricMeans(samples=len(of_opening), **means)
 
 
 def _position_bias(choices: list[tuple[str, str]], seed: int) -> PositionBias:

@@ -130,7 +130,7 @@ class JudgeClient:
         self._queue.extend(q for q in questions if not self.journal.settled(q.key))
         self._settled = self._total - len(self._queue)
         for event in self.journal.events:  # what this server refused in earlier invocations
-            if event.part is not None and event.base_url == self.endpoint.address.url:
+            if event.part is not None and event.base_url == self.endpoint.url:
                 self.endpoint.dropped.add(event.part)
         self._report()
         with self._interruptions():
@@ -250,7 +250,7 @@ class JudgeClient:
         """Raise EscadaError if the first replies are all invalid, before it costs more."""
         began = self.endpoint.scrub(" ".join(reply.text.split()))[:SHOWN_CHARACTERS]
         came_back = f"; it began: {began}" if began else ""
-        where = self.endpoint.address.url
+        where = self.endpoint.url
         if reply.elsewhere:
             raise EscadaError(
                 f"the address answers with {reason}{came_back}",
@@ -274,7 +274,7 @@ class JudgeClient:
 
     def _refused(self, event: Event, refusal: RefusedError) -> None:
         """Drop the part that the server refuses, or count a refusal of the question itself."""
-        part, reason, url = refusal.part, refusal.reason, self.endpoint.address.url
+        part, reason, url = refusal.part, refusal.reason, self.endpoint.url
         if part is None and not self._answered:
             part = form_part(self.endpoint.dropped)  # some servers do not name what they refuse
         if part is not None:
@@ -305,7 +305,7 @@ class JudgeClient:
             problem = f"the endpoint failed {failures} times in a row ({error.reason})"
         elif asked_for is not None and asked_for > policy.longest_wait_seconds:
             problem = f"the endpoint asks for a wait of {asked_for:.0f} s"
-        where = self.endpoint.address.url
+        where = self.endpoint.url
         if problem:
             later = "what was answered is kept: run the same command later"
             raise EscadaError(problem, where=where, fix=later)

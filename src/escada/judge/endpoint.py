@@ -60,16 +60,8 @@ _UNKNOWN_MODEL = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """An endpoint's address; `url` has no query, so it may be recorded."""
-
-    url: str
-    query: dict[str, str]
-
-
-def read_address(base_url: str) -> Address:
-    """Parse and check a base URL.
+def read_address(base_url: str) -> tuple[str, dict[str, str]]:
+    """Check a base URL and part it from its query, which may be secret and is not recorded.
 
     Raises:
         EscadaError: not an http(s) address, or one with a user or password; the message does not
@@ -90,7 +82,7 @@ def read_address(base_url: str) -> Address:
             fix=f"leave them out and set {KEY_VARIABLES[0]}",
         )
     url = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
-    return Address(url, dict(parse_qsl(parts.query, keep_blank_values=True)))
+    return url, dict(parse_qsl(parts.query, keep_blank_values=True))
 
 
 def key_from_environment() -> str | None:
@@ -200,7 +192,7 @@ class Endpoint:
     """
 
     def __init__(self, base_url: str, judge: Judge, *, timeout_seconds: float) -> None:
-        self.address = read_address(base_url)
+        self.url, query = read_address(base_url)
         self.judge = judge
         self.timeout_seconds = timeout_seconds
         self.dropped: set[Part] = set()
@@ -215,13 +207,13 @@ class Endpoint:
         logging.getLogger("openai").setLevel(logging.WARNING)
         key = key_from_environment()
         self._client = openai.AsyncOpenAI(
-            base_url=self.address.url,
+            base_url=self.url,
             api_key=key or "none",  # required by the client
-            default_query=self.address.query,
+            default_query=query,
             max_retries=0,  # retries are made in client.py
             timeout=None,  # `ask` has a time-out for the whole call
         )
-        secrets = {s for s in (key or "", *self.address.query.values()) if len(s) >= LEAST_SECRET}
+        secrets = {s for s in (key or "", *query.values()) if len(s) >= LEAST_SECRET}
         self._secrets = sorted(secrets, key=len, reverse=True)
 
     async def close(self) -> None:
@@ -281,7 +273,7 @@ class Endpoint:
 
     def _of_status(self, error: APIStatusError, dropped: frozenset[Part]) -> Exception:
         """The exception for an HTTP status other than success."""
-        status, where = error.status_code, self.address.url
+        status, where = error.status_code, self.url
         message = error.message.removeprefix(f"Error code: {status} - ")
         said = self.scrub(" ".join(message.split()))[:300]
         reason = f"HTTP {status}: {said}"
@@ -348,11 +340,8 @@ def _named_part(said: str, dropped: frozenset[Part]) -> Part | None:
     said = said.lower()
     if any(sign in said for sign in _FORM_SIGNS) and (part := form_part(dropped)):
         return part
-    if "temperature" in said and "temperature" not in dropped:
-        return "temperature"
-    if "max_tokens" in said and "max_tokens" not in dropped:
-        return "max_tokens"
-    return None
+    parts: tuple[Part, ...] = ("temperature", "max_tokens")
+    return next((part for part in parts if part in said and part not in dropped), None)
 
 
 def _retry_after(value: str | None) -> float | None:

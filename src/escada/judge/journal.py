@@ -60,7 +60,7 @@ class Event(BaseModel):
     answer: RubricAnswer | PairAnswer | None = None
 
 
-def whole_lines(data: bytes, where: object = None) -> tuple[list[Event], int]:
+def whole_lines(data: bytes, where: object) -> tuple[list[Event], int]:
     """The events of a journal's bytes, and their length, without an incomplete last line.
 
     Raises:

@@ -55,7 +55,7 @@ def review_with_endpoint(
     out: Path,
     judge: Judge,
     base_url: str,
-    settings: Settings | None = None,
+    settings: Settings,
 ) -> tuple[Verdict | None, Stop]:
     """Ask a model behind an OpenAI-compatible endpoint the questions not answered yet.
 
@@ -65,7 +65,6 @@ def review_with_endpoint(
     Raises:
         EscadaError: an error that the user can fix; earlier answers are kept.
     """
-    settings = settings or Settings()
     endpoint = Endpoint(base_url, judge, timeout_seconds=settings.timeout_seconds)
     with open_journal(out / JOURNAL, endpoint.scrub) as journal:
         panel = gather_panel(
@@ -87,7 +86,7 @@ def review_with_endpoint(
     judged_by = {
         "kind": "endpoint",
         "model": judge.model,
-        "base_url": endpoint.address.url,
+        "base_url": endpoint.url,
         "max_output_tokens": judge.max_output_tokens,
         "rubric": rubric_version(),
     }
@@ -100,14 +99,13 @@ def review_with_reference(
     corpus: Corpus,
     out: Path,
     reference: Run,
-    settings: Settings | None = None,
+    settings: Settings,
 ) -> Verdict:
     """Use a run's model as the judge: bits per byte of every text.
 
     Raises:
         EscadaError: an error that the user can fix.
     """
-    settings = settings or Settings()
     panel = gather_panel(
         runs, corpus, prompts=settings.prompts, seed=settings.seed, device=settings.device
     )
