@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escada.errors import EscadaError
-from escada.generation.decoding import Decoder, context_start, generate, random_stream
+from escada.generation.decoder import Decoder, context_start
+from escada.generation.decoding import generate, random_stream
 from escada.generation.inference import exact_inference
 from escada.generation.samplers import SamplerSettings, sample
 from escada.text.tokenizers.bytes import ByteTokenizer

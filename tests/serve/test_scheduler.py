@@ -10,10 +10,11 @@ from escada.errors import EscadaError
 from escada.generation.batch import Batch, Request
 from escada.generation.decoding import random_stream
 from escada.generation.samplers import SamplerSettings
+from escada.serve.errors import ApiError
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
 from escada.serve.queues import Failure
-from escada.serve.scheduler import QueueFull, Scheduler, SchedulerStopped
+from escada.serve.scheduler import Scheduler
 
 
 def requests(count=1, max_tokens=5, prompt="Era"):
@@ -164,11 +165,11 @@ def test_the_queue_has_a_limit_and_one_client_half_of_it(make):
     scheduler, _ = make(max_rows=1, max_queue=8)  # not started: everything waits
     for _ in range(4):
         scheduler.submit("v1", "a", requests(), Listener())
-    with pytest.raises(QueueFull) as full:
+    with pytest.raises(ApiError, match="Too many samples wait") as full:
         scheduler.submit("v1", "a", requests(), Listener())
-    assert 1 <= full.value.retry_seconds <= 60
+    assert 1 <= int(full.value.headers["Retry-After"]) <= 60
     scheduler.submit("v1", "b", requests(2), Listener())
-    with pytest.raises(QueueFull):
+    with pytest.raises(ApiError, match="Too many samples wait"):
         scheduler.submit("v1", "c", requests(3), Listener())
     scheduler.submit("v1", "c", requests(), Listener())
     assert scheduler.rows() == {"v1": (0, 7)}
@@ -211,7 +212,7 @@ def test_a_bug_ends_the_scheduler_and_everybody_hears_of_it(make, monkeypatch):
     scheduler.join()
     assert scheduler.broken
     assert seen[0].exc_type is ZeroDivisionError
-    with pytest.raises(SchedulerStopped):
+    with pytest.raises(ApiError, match="shutting down"):
         scheduler.submit("v1", "a", requests(), listener)
 
 

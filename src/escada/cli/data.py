@@ -66,12 +66,9 @@ def prepare(
 ) -> None:
     """Read, clean, deduplicate and split documents; does nothing when that was done already."""
     from escada.text.corpus import prepare as prepare_corpus
+    from escada.text.sources import RowOptions
 
     del file
-    row_options = reading.row_options(
-        text_column, id_column, group_column, source_column, skip_bad_rows
-    )
-
     with LiveProgress("reading", passing=True) as live:
         began = time.monotonic()
 
@@ -88,7 +85,7 @@ def prepare(
             documents=documents,
             min_characters=min_characters,
             source_file=source_file,
-            options=row_options,
+            options=RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows),
             progress=progress,
         )
     _print_summary(corpus)

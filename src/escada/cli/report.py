@@ -92,19 +92,16 @@ def report(
     from escada.report.writers import bundle as write
 
     if latex is not None:
-        echo(
-            str(
-                write.write_latex(
-                    folder, latex, lang, text_width_cm=text_width, more_sections=more, scale=scale
-                )
-            )
+        tables = write.write_latex(
+            folder, latex, lang, text_width_cm=text_width, more_sections=more, scale=scale
         )
+        echo(tables)
     if markdown is not None:
-        echo(str(write.write_markdown(folder, markdown, lang, more_sections=more, scale=scale)))
+        echo(write.write_markdown(folder, markdown, lang, more_sections=more, scale=scale))
     if csv is not None:
-        echo(str(write.write_csv(folder, csv, more_sections=more, scale=scale)))
+        echo(write.write_csv(folder, csv, more_sections=more, scale=scale))
     if roadmap is not None:
-        echo(str(write.write_roadmap(folder, roadmap)))
+        echo(write.write_roadmap(folder, roadmap))
 
 
 def _page(folder: Path, code: Code, more_sections: list[str], scale: Path | None) -> None:

@@ -132,15 +132,6 @@ def resume(
     )
 
 
-def _say_interrupted(run: Path) -> None:
-    """Write the card of a run that Ctrl-C stopped, and say how to go on with it."""
-    from escada.report.writers.card import write_card
-    from escada.runs.run import open_run
-
-    write_card(open_run(run))
-    echo(f"Stopped and saved. Resume with: escada resume {run}", err=True)
-
-
 def _say_finished(run: Run) -> None:
     """The score of a training, whether it kept to its time, and what to do next."""
     from escada.runs.climb_lock import is_under_way
@@ -181,6 +172,7 @@ def _train_together(device: str, train: Callable[[World], Run]) -> None:
     """
     from escada.cost.sheet import in_one_line, read_sheet
     from escada.report.writers.card import write_card
+    from escada.runs.run import open_run
     from escada.training.distributed import joined
     from escada.training.loop import Interrupted
 
@@ -192,7 +184,8 @@ def _train_together(device: str, train: Callable[[World], Run]) -> None:
         except Interrupted as stop:
             stopped = True
             if world.first:
-                _say_interrupted(stop.path)
+                write_card(open_run(stop.path))
+                echo(f"Stopped and saved. Resume with: escada resume {stop.path}", err=True)
         else:
             if world.first:
                 write_card(run)

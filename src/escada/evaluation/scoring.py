@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from escada.errors import EscadaError
-from escada.generation.decoding import context_start
+from escada.generation.decoder import context_start
 from escada.generation.inference import exact_inference, tokens_at_once
 from escada.models.contract import DecodingState, LanguageModel
 from escada.text.tokenizers import Tokenizer

@@ -100,19 +100,16 @@ def compare(
     tolerance: float,
     *,
     which: Which = "best",
-    documents: Sequence[str] | None = None,
 ) -> Parity:
-    """Compare an export, loaded by its library, with its run.
+    """Compare an export, loaded by its library, with its run, on the run's held-out documents.
 
-    Args:
-        tolerance: maximum difference of a logit.
-        documents: texts; None: the run's held-out documents.
+    `tolerance` is the maximum difference of a logit.
 
     Raises:
         ValueError: a logit is not finite.
     """
     model, tokenizer = run.load_model(which), run.tokenizer
-    texts = held_out(run) if documents is None else list(documents)
+    texts = held_out(run)
     sentences = sentences_of(texts)[:SENTENCES]
     ours = [ids.tolist() for ids in tokenizer.encode_batch(sentences)]
     same_ids = sum(exported.encode(text) == ids for text, ids in zip(sentences, ours, strict=True))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
@@ -99,14 +99,11 @@ class _Row:
     id: int
     request: Request
     text: TextPieces
+    uniforms: Iterator[float]
     seen_V: NDArray[np.bool_] | None
     written: int = 0
     last_token: int | None = None  # sampled, and not yet read by the decoder
     gone: bool = False
-    uniforms: Iterator[float] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.uniforms = _uniforms(self.request.uniforms)
 
 
 def _uniforms(stream: np.random.Generator) -> Iterator[float]:
@@ -161,7 +158,8 @@ class Batch:
         if request.settings.repetition_penalty != 1.0:
             seen_V = np.zeros(self.model.vocab_size, dtype=np.bool_)
             seen_V[list(request.prompt_ids)] = True
-        row = _Row(self._next_id, request, TextPieces(self._pieces, request.stop), seen_V)
+        text, uniforms = TextPieces(self._pieces, request.stop), _uniforms(request.uniforms)
+        row = _Row(self._next_id, request, text, uniforms, seen_V)
         self._waiting.append(row)
         self._next_id += 1
         return row.id

@@ -22,20 +22,10 @@ import numpy as np
 
 from escada.errors import EscadaError
 from escada.generation.batch import Batch, Request
-from escada.generation.decoder import Decoder, context_start
 from escada.generation.samplers import SamplerSettings
 from escada.models.contract import LanguageModel
 from escada.text.cleaning import clean_prompt
 from escada.text.tokenizers import Tokenizer
-
-__all__ = [
-    "Decoder",
-    "Sample",
-    "context_start",
-    "generate",
-    "random_stream",
-    "requests",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,21 +70,18 @@ class SamplerSettings:
     greedy: bool = False
 
     def __post_init__(self) -> None:
-        def check(key: str, value: float | None, valid: bool, fix: str) -> None:
-            if value is not None and not (valid and math.isfinite(value)):
+        t, k, p, m = self.temperature, self.top_k, self.top_p, self.min_p
+        moderate = 1e-3 <= self.repetition_penalty <= 1e3  # beyond, a penalised logit may overflow
+        for key, in_range, fix in (
+            ("temperature", t >= LEAST_TEMPERATURE, "at least 1e-6; 0 is greedy"),
+            ("top_k", k is None or k >= 1, "at least 1; 0 is off"),
+            ("top_p", p is None or 0 < p <= 1, "above 0, at most 1; 1 is off"),
+            ("min_p", m is None or 0 < m <= 1, "at most 1; 0 is off"),
+            ("repetition_penalty", moderate, "from 0.001 to 1000; 1 is none"),
+        ):
+            value: float | None = getattr(self, key)
+            if value is not None and not (in_range and math.isfinite(value)):
                 raise EscadaError(f"sampler setting {key} = {value} has no meaning", fix=fix)
-
-        check(
-            "temperature",
-            t := self.temperature,
-            t >= LEAST_TEMPERATURE,
-            "at least 1e-6; 0 is greedy",
-        )
-        check("top_k", k := self.top_k, k is None or k >= 1, "at least 1; 0 is off")
-        check("top_p", p := self.top_p, p is None or 0 < p <= 1, "above 0, at most 1; 1 is off")
-        check("min_p", m := self.min_p, m is None or 0 < m <= 1, "at most 1; 0 is off")
-        moderate = "from 0.001 to 1000; 1 is none"  # beyond, a penalised logit may overflow
-        check("repetition_penalty", r := self.repetition_penalty, 1e-3 <= r <= 1e3, moderate)
 
 
 def settings_as_written(

@@ -55,25 +55,17 @@ def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
 
 def _check_offered(model: LanguageModel, weights: str, device: torch.device) -> None:
     """Refuse narrower weights where they are slower or unavailable."""
-    fix = "use --weights fp32"
+    what, fix = None, "use --weights fp32"
     if any(isinstance(module, RecurrentLayer) for module in model.modules()):
-        raise EscadaError(
-            f"{weights} weights are for Transformers; this model is recurrent",
-            where="--weights",
-            fix=fix,
-        )
-    if device.type == "cpu" and not onednn_packs(torch.bfloat16):
-        raise EscadaError(
-            f"{weights} weights need a CPU whose torch multiplies bf16 through oneDNN",
-            where="--weights",
-            fix=fix,
-        )
-    if device.type != "cpu" and weights == "int8":
-        raise EscadaError(
-            "int8 weights are for the CPU", where="--weights", fix="use bf16 or fp32 on a GPU"
-        )
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise EscadaError("this GPU has no bf16", where="--weights", fix=fix)
+        what = f"{weights} weights are for Transformers; this model is recurrent"
+    elif device.type == "cpu" and not onednn_packs(torch.bfloat16):
+        what = f"{weights} weights need a CPU whose torch multiplies bf16 through oneDNN"
+    elif device.type != "cpu" and weights == "int8":
+        what, fix = "int8 weights are for the CPU", "use bf16 or fp32 on a GPU"
+    elif device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        what = "this GPU has no bf16"
+    if what is not None:
+        raise EscadaError(what, where="--weights", fix=fix)
 
 
 def _twin(model: LanguageModel) -> LanguageModel:

@@ -104,7 +104,7 @@ def _settle(one: GuardrailFound, controls: Controls) -> None:
         one.verdict = "invalid"
     elif one.value is None:
         one.verdict = "not applicable"
-        one.reason = "nothing in the samples is long enough to apply_guardrails"
+        one.reason = "nothing in the samples is long enough to judge"
     else:
         one.verdict = one.judge(one.value) or "not applicable"
 
@@ -115,7 +115,7 @@ def _contradiction(one: GuardrailFound, controls: Controls) -> str | None:
     if edge is not None and edge.value is None:
         worst, best = edge.worst_that_must_pass, edge.best_that_must_fail
         if worst is None or best is None:
-            return "the controls hold nothing that is long enough to apply_guardrails"
+            return "the controls hold nothing that is long enough to judge"
         return (
             f"sets that must pass ({one.must_pass}) reach {worst:.3g}, sets that must fail "
             f"({edge.nearest}) {best:.3g}: this figure does not tell them apart"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def _open(
         tokenizer=run.tokenizer,
         batch=batch,
         profile=run.spec.text.profile,
-        created=created_time(run),
+        created=int(datetime.fromisoformat(run.record.created).timestamp()),
         fingerprint=f"escada-{run.record.key[:12]}-{weights}",
         rung=ladder_rung(
             run, name, context_tokens=model.context_tokens, weights=weights, served=served
@@ -199,13 +200,6 @@ def _changes(run: Run, served: Sequence[Run]) -> Bilingual | None:
         for language in (Language.load("en"), Language.load("pt"))
     )
     return Bilingual(en=english, pt=portuguese)
-
-
-def created_time(run: Run) -> int:
-    """Unix time at which the run began."""
-    import datetime
-
-    return int(datetime.datetime.fromisoformat(run.record.created).timestamp())
 
 
 def ladder_rung(

@@ -19,12 +19,12 @@ from starlette.types import Receive, Scope, Send
 from escada.evaluation.scoring import TokenScores
 from escada.generation.batch import Event
 from escada.generation.pieces import PieceTable, TextPieces
-from escada.serve.errors import ApiError, queue_full, shutting_down
+from escada.serve.errors import ApiError, shutting_down
 from escada.serve.logprobs import event_logprobs, merge_logprobs, prompt_logprobs
 from escada.serve.models import LoadedModel
 from escada.serve.queues import Delivery, Failure, Job, Receiver, Scored
 from escada.serve.request import ParsedRequest
-from escada.serve.scheduler import QueueFull, Scheduler, SchedulerStopped
+from escada.serve.scheduler import Scheduler
 from escada.serve.schema import Choice, Completion, Logprobs, Usage
 
 T = TypeVar("T")
@@ -63,20 +63,12 @@ class Mailbox:
     """The events of a job, as they come from the scheduler.
 
     `submit` is `Scheduler.submit` or `submit_scoring` with all arguments but the receiver.
-
-    Raises:
-        ApiError: the queue is full, or the service is stopping.
     """
 
     def __init__(self, scheduler: Scheduler, submit: Callable[[Receiver], Job]) -> None:
         self._scheduler = scheduler
         self._deliveries: asyncio.Queue[Sequence[Delivery]] = asyncio.Queue()
-        try:
-            self._job = submit(self._deliveries.put_nowait)
-        except QueueFull as full:
-            raise queue_full(full.retry_seconds) from full
-        except SchedulerStopped as stopped:
-            raise shutting_down() from stopped
+        self._job = submit(self._deliveries.put_nowait)
 
     async def events(self) -> list[tuple[int, Event | Scored]]:
         """The events of one scheduler step, with the number of each row.
@@ -99,11 +91,7 @@ class Mailbox:
 
 
 async def scores_of(mailbox: Mailbox, texts: int) -> list[TokenScores]:
-    """The scores of a job's texts, in order.
-
-    Raises:
-        ApiError: the model failed, or the service is stopping.
-    """
+    """The scores of a job's texts, in order."""
     found: dict[int, TokenScores] = {}
     while len(found) < texts:
         for number, event in await mailbox.events():
@@ -146,11 +134,7 @@ class CompletionBuilder:
         self._unfinished = len(request.rows)
 
     async def choices(self, mailbox: Mailbox) -> AsyncIterator[list[Choice]]:
-        """The choices of each scheduler step, until the last text is finished.
-
-        Raises:
-            ApiError: the model failed, or the service is stopping.
-        """
+        """The choices of each scheduler step, until the last text is finished."""
         if not self._unfinished:  # nothing to generate: return the prompts alone
             yield [
                 Choice(text=row.echo, index=number, logprobs=row.echoed, finish_reason="length")
@@ -199,11 +183,7 @@ class CompletionBuilder:
 
 
 async def whole_completion(builder: CompletionBuilder, mailbox: Mailbox) -> Completion:
-    """The response in one piece.
-
-    Raises:
-        ApiError: the model failed, or the service is stopping.
-    """
+    """The response in one piece."""
     pieces: dict[int, list[Choice]] = {}
     async for choices in builder.choices(mailbox):
         for choice in choices:
@@ -216,11 +196,7 @@ async def whole_completion(builder: CompletionBuilder, mailbox: Mailbox) -> Comp
 async def completion_chunks(
     builder: CompletionBuilder, mailbox: Mailbox, *, include_usage: bool
 ) -> AsyncGenerator[bytes]:
-    """The response as server-sent events.
-
-    Raises:
-        ApiError: the model failed, or the service is stopping.
-    """
+    """The response as server-sent events."""
     left_out = None if include_usage else {"usage"}
     async for choices in builder.choices(mailbox):
         chunks = (builder.completion([choice]) for choice in choices)

@@ -28,6 +28,7 @@ from typing import Any
 
 from escada.errors import EscadaError
 from escada.generation.batch import Batch, Event, Request
+from escada.serve.errors import queue_full, shutting_down
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
 from escada.serve.queues import (
@@ -46,18 +47,6 @@ from escada.serve.queues import (
 )
 
 MAX_RETRY_SECONDS = 60
-
-
-class QueueFull(Exception):  # noqa: N818 - an answer, not a mistake
-    """No room for a request; there may be after `retry_seconds`."""
-
-    def __init__(self, retry_seconds: int) -> None:
-        super().__init__(f"the queue is full; try again in {retry_seconds} s")
-        self.retry_seconds = retry_seconds
-
-
-class SchedulerStopped(Exception):  # noqa: N818
-    """The scheduler accepts no more requests."""
 
 
 class Scheduler:
@@ -122,8 +111,8 @@ class Scheduler:
         """Queue texts to generate; from any thread.
 
         Raises:
-            QueueFull: the queue is full, or the client holds more of it than is free.
-            SchedulerStopped: it is stopping, or broken.
+            ApiError: the client holds more of the queue than is free (429), or the scheduler is
+                stopping or broken (503).
         """
         return self._submit(self._generation[model], client, requests, receive)
 
@@ -139,11 +128,11 @@ class Scheduler:
         job = Job(queue, client, receive, time.perf_counter())
         with self._changed:
             if self._stop is not None:
-                raise SchedulerStopped
+                raise shutting_down()
             free = self._limits.max_queue - sum(len(each.waiting) for each in self._queues)
             own = sum(each.waiting.count(client) for each in self._queues)
             if not may_hold(own, free, len(work)):
-                raise QueueFull(self._retry_seconds(own + len(work)))
+                raise queue_full(self._retry_seconds(own + len(work)))
             if not queue.busy:
                 queue.seconds = max(queue.seconds, self._clock)
             for number, one in enumerate(work):

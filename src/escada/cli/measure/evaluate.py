@@ -100,12 +100,12 @@ def evaluate(
     json: options.Json = False,
 ) -> None:
     """Measure a run: bits per byte of held-out documents, with a 95 % interval."""
+    from escada.text.sources import RowOptions
+
     given = windows.WindowOptions(window_tokens, window_stride, max_windows, score, budget)
     _check_options(protocol, text, given)
-    row_options = reading.row_options(
-        text_column, id_column, group_column, source_column, skip_bad_rows
-    )
-    if text is None and row_options != reading.row_options(None, None, None, None, False):
+    rows = RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows)
+    if text is None and rows != RowOptions():
         raise EscadaError("options of rows have a meaning for --text only", fix="add --text FILE")
     if (run is None) == (pretrained is None):
         raise EscadaError(
@@ -138,7 +138,7 @@ def evaluate(
     elif text is None:
         found, table = _of_split(open_run(run), split, data, device)
     else:
-        found, table = _of_text(open_run(run), text, row_options, device)
+        found, table = _of_text(open_run(run), text, rows, device)
     if json:
         echo_json(table)
     else:
@@ -153,9 +153,8 @@ def _check_options(protocol: str, text: str | None, given: windows.WindowOptions
             fix="leave it out, or leave out --protocol windows",
         )
     if protocol != "windows" and given.given:
-        raise EscadaError(
-            f"{', '.join(given.given)}: without meaning for the ruler", fix="add --protocol windows"
-        )
+        flags = ", ".join("--" + name.replace("_", "-") for name in given.given)
+        raise EscadaError(f"{flags}: without meaning for the ruler", fix="add --protocol windows")
 
 
 def _of_split(run: Run, split: str, data: Path | None, device: str) -> Found:

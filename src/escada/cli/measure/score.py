@@ -10,6 +10,7 @@ import typer
 
 from escada.cli.shared import completion, options
 from escada.errors import EscadaError, counted
+from escada.runs.catalogue import find_run, is_run_folder
 from escada.terminal import Style, echo, echo_json, echo_styled, in_line
 
 if TYPE_CHECKING:
@@ -84,8 +85,6 @@ def _runs_and_text(given: list[str], file: Path | None) -> tuple[list[Path], str
     Raises:
         EscadaError: no run, no text, or a file that cannot be read.
     """
-    from escada.runs.catalogue import find_run, is_run_folder
-
     *runs, last = given
     if file is not None:
         if not file.is_file():
@@ -111,8 +110,6 @@ def _run(name: str, given: list[str]) -> Path:
     Raises:
         EscadaError: no run of this name, or several.
     """
-    from escada.runs.catalogue import find_run
-
     try:
         return find_run(Path(name))
     except EscadaError as error:
@@ -141,7 +138,7 @@ def _show(name: str, found: TextScore) -> None:
     for token in found.tokens:
         bar = "#" * round(min(token.bits, BAR_BITS))
         line = f"{token.bits:9.2f}  {bar:{int(BAR_BITS)}}  {_named(token)}"
-        others = "  ".join(f"{_quoted(o.name)} {o.bits:.2f}" for o in token.alternatives)
+        others = "  ".join(f"{o.name!r} {o.bits:.2f}" for o in token.alternatives)
         echo(line + (f"    {others}" if others else ""))
     echo(f"{found.bits:9.2f}  {_sums(found)}")
     echo()
@@ -157,22 +154,17 @@ def _sums(found: TextScore) -> str:
 
 
 def _coloured(token: ScoredToken) -> tuple[str, Style | None]:
-    text = "".join(c if c.isprintable() else _quoted(c)[1:-1] for c in token.text)
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in token.text)
     colour: Style | None = next((name for least, name in LEVELS if token.bits >= least), None)
     return text, colour
 
 
 def _named(token: ScoredToken) -> str:
-    """As it decodes alone; an unknown character as itself."""
+    """As it decodes alone, in quotes, with signs that a terminal would obey written out."""
     if token.name == "<unk>":
-        return f"{_quoted(token.text)} (unknown)"
+        return f"{token.text!r} (unknown)"
     special = token.name == "<eos>" or token.name.startswith("bytes:")
-    return token.name if special else _quoted(token.name)
-
-
-def _quoted(text: str) -> str:
-    """In quotes, with signs that a terminal would not show, or would obey, written out."""
-    return repr(text)
+    return token.name if special else repr(token.name)
 
 
 def _compare(scores: list[tuple[str, TextScore]]) -> None:

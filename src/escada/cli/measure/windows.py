@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from escada.choices import Scored
 from escada.errors import EscadaError, counted
@@ -28,13 +28,9 @@ class WindowOptions:
     budget: str | None
 
     @property
-    def given(self) -> list[str]:
-        """The flags of the options that were given."""
-        return [
-            "--" + name.replace("_", "-")
-            for name, value in asdict(self).items()
-            if value is not None
-        ]
+    def given(self) -> dict[str, Any]:
+        """The options that were given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def settings(self, run: Run) -> WindowSettings:
         """The roadmap's settings for the run's rung, with the user's over them.
@@ -47,14 +43,7 @@ class WindowOptions:
         from escada.budget import Budget
         from escada.evaluation.windows import default_settings
 
-        settings = default_settings(run.spec)
-        changes = {
-            name: value
-            for name in ("window_tokens", "window_stride", "max_windows")
-            if (value := getattr(self, name)) is not None
-        }
-        if self.score is not None:
-            changes["score"] = self.score
+        changes = self.given
         if self.budget is not None:
             budget = Budget.parse(self.budget)
             if budget.unit != "seconds":
@@ -64,8 +53,9 @@ class WindowOptions:
                     fix="give seconds or minutes, such as '60 s', or bound the number with "
                     "--max-windows",
                 )
+            del changes["budget"]
             changes["budget_seconds"] = budget.amount
-        return replace(settings, **changes)
+        return replace(default_settings(run.spec), **changes)
 
 
 def measure(

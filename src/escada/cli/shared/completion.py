@@ -16,6 +16,8 @@ from importlib.resources.abc import Traversable
 from itertools import islice
 from pathlib import Path
 
+from escada.runs.catalogue import named_runs
+
 RUNS = "runs/"
 CORPORA = "data/"
 MOST = 200
@@ -70,8 +72,6 @@ def corpora(incomplete: str) -> list[str]:
 
 def _rung_names(incomplete: str) -> list[str]:
     """Names of rungs that exactly one run below `runs/` has: they stand for it."""
-    from escada.runs.catalogue import named_runs
-
     if "/" in incomplete or not Path(RUNS).is_dir():
         return []
     counted = Counter(name for _, name in islice(named_runs(Path(RUNS)), MOST))

@@ -11,6 +11,7 @@ import typer
 from escada import choices
 from escada.cli.shared import completion
 from escada.errors import EscadaError
+from escada.runs.catalogue import find_run
 
 if TYPE_CHECKING:
     from escada.text.corpus import Corpus
@@ -25,34 +26,23 @@ Rung = Annotated[
 
 def run_or_folder(given: Path) -> Path:
     """A folder as it is; else the run that has this name."""
-    from escada.runs.catalogue import find_run
-
     return given if given.is_dir() else find_run(given)
 
 
-def _run_meant(context: typer.Context, given: Path | None) -> Path | None:
+def _run_meant(given: Path | None) -> Path | None:
     """The folder of the run that was given by its path or by its rung's name."""
-    if given is None or context.resilient_parsing:
-        return given
-    from escada.runs.catalogue import find_run
-
-    return find_run(given)
+    return None if given is None else find_run(given)
 
 
-def _runs_meant(context: typer.Context, given: list[Path]) -> list[Path]:
+def _runs_meant(given: list[Path]) -> list[Path]:
     """As `_run_meant`, of several; a folder of runs stays as it was given."""
-    return given if context.resilient_parsing else [run_or_folder(path) for path in given]
+    return [run_or_folder(path) for path in given]
 
 
-def _folder_meant(context: typer.Context, given: Path) -> Path:
-    return given if context.resilient_parsing else run_or_folder(given)
-
-
-def _tokenizer_meant(context: typer.Context, given: Path) -> Path:
+def _tokenizer_meant(given: Path) -> Path:
     """A tokenizer's folder as it is; else that of the run that has this name."""
-
     try:
-        return _folder_meant(context, given)
+        return run_or_folder(given)
     except EscadaError as error:
         what = f"no tokenizer here; {error.what}"
         raise EscadaError(what, where=error.where, fix=error.fix) from error
@@ -81,7 +71,7 @@ RunOrClimb = Annotated[
     typer.Argument(
         metavar="DIR",
         help="A climb's folder (it holds ladder.json), or a run: its folder, or its rung's name.",
-        callback=_folder_meant,
+        callback=run_or_folder,
         autocompletion=completion.runs_and_climbs,
     ),
 ]

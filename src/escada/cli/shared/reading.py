@@ -10,7 +10,7 @@ from escada.errors import counted
 from escada.terminal import echo
 
 if TYPE_CHECKING:
-    from escada.text.sources import ReadCounts, RowOptions
+    from escada.text.sources import ReadCounts
 
 TextColumn = Annotated[
     str | None,
@@ -34,19 +34,6 @@ SkipBadRows = Annotated[
     bool,
     typer.Option("--skip-bad-rows", help="Skip and count rows without text or that are damaged."),
 ]
-
-
-def row_options(
-    text_column: str | None,
-    id_column: str | None,
-    group_column: str | None,
-    source_column: str | None,
-    skip_bad_rows: bool,
-) -> RowOptions:
-    """The options as the readers take them."""
-    from escada.text.sources import RowOptions
-
-    return RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows)
 
 
 def say_what_was_not_read(counts: ReadCounts) -> None:

@@ -142,19 +142,19 @@ def _config_and_weights(model: LanguageModel) -> tuple[dict[str, object], dict[s
             del weights["lm_head.weight"]  # transformers ties it again
         return gpt2_config(model), weights
     if isinstance(model, recurrent.Model):
-        named = model.named_parameters()  # lists tied ones once
-        return _recurrent_config(model), {
-            name: parameter.detach().clone().contiguous() for name, parameter in named
-        }
-    if isinstance(model, modern.Model):
-        return _own_code("modern") | model.config.model_dump(exclude={"kind"}), {
-            f"network.{name}": parameter.detach().clone().contiguous()
-            for name, parameter in model.named_parameters()
-        }
-    raise EscadaError(
-        f"a model of this kind has no form for transformers: {type(model).__module__}",
-        fix="see docs/exports.md for the rungs that have one",
-    )
+        config, prefix = _recurrent_config(model), ""
+    elif isinstance(model, modern.Model):
+        config = _own_code("modern") | model.config.model_dump(exclude={"kind"})
+        prefix = "network."
+    else:
+        raise EscadaError(
+            f"a model of this kind has no form for transformers: {type(model).__module__}",
+            fix="see docs/exports.md for the rungs that have one",
+        )
+    return config, {
+        prefix + name: parameter.detach().clone().contiguous()
+        for name, parameter in model.named_parameters()  # lists tied ones once
+    }
 
 
 def _own_code(kind: str) -> dict[str, object]:
