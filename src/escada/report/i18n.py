@@ -16,6 +16,7 @@ from typing import cast
 from escada.budget import Budget
 from escada.choices import Code
 from escada.report.schema import TestedBaseline
+from escada.spec import Bilingual
 from escada.typed_json import Interval
 
 NOTHING = "–"
@@ -65,6 +66,10 @@ class Language:
     def say(self, key: str, **values: object) -> str:
         """A message; a missing key or value is a bug and raises KeyError."""
         return self.messages[key].format(**values)
+
+    def pick(self, text: Bilingual) -> str:
+        """The sentence in this language."""
+        return text.pt if self.code == "pt" else text.en
 
     def baseline(self, key: str, name: str) -> str:
         """A baseline's name in this language if the catalogue has its key, else its own name."""

@@ -64,7 +64,7 @@ def known_as(rung: RungRow, language: Language) -> str:
     """A rung's name and title: `v4, the subword LSTM,`."""
     if rung.about is None:
         return rung.name
-    title = getattr(rung.about.title, language.code)
+    title = language.pick(rung.about.title)
     if title[1:2].islower() and not title.startswith(_PROPER):  # a word, not an acronym or a name
         title = title[0].lower() + title[1:]
     return language.say("headline.known_as", name=rung.name, title=title)

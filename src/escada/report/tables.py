@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeVar
 
+from escada.evaluation.scale import ScaleRun
 from escada.report.i18n import NOTHING
 from escada.report.schema import RungRow
 
@@ -89,9 +90,9 @@ class Provenance:
     spec_hash: str | None
 
     @classmethod
-    def of(cls, rung: RungRow) -> Provenance:
-        """The source of a rung's row."""
-        return cls(rung.run, rung.key, rung.spec_hash)
+    def of(cls, run: RungRow | ScaleRun) -> Provenance:
+        """The source of a row of figures."""
+        return cls(run.run, run.key, run.spec_hash)
 
     def __str__(self) -> str:
         key, spec = (self.key or "none")[:16], (self.spec_hash or "none")[:16]
@@ -191,14 +192,28 @@ def rung_rows(filled: Sequence[Filled[RungRow]], rungs: Iterable[RungRow]) -> li
     return [Row(cells_of(filled, rung), (Provenance.of(rung),)) for rung in rungs]
 
 
-def figure(key: str, heading: str, write: Callable[[float | None], str]) -> Filled[Any]:
-    """A column of the items' attribute `key`, formatted by `write`."""
+def figure(
+    key: str,
+    heading: str,
+    write: Callable[[Any], str],
+    of: str = "",
+    *,
+    style: Style = "plain",
+    numeric: bool = True,
+) -> Filled[Any]:
+    """A column of the items' attribute `of` (dotted; default: `key`), formatted by `write`."""
+    value_of = attrgetter(of or key)
 
     def fill(item: object) -> Cell:
-        value = getattr(item, key)
-        return Cell(write(value), value)
+        value = value_of(item)
+        return Cell(write(value), value, style)
 
-    return Column(key, heading), fill
+    return Column(key, heading, numeric), fill
+
+
+def text(key: str, heading: str, style: Style = "plain") -> Filled[Any]:
+    """A column of the items' attribute `key`, a text or None."""
+    return figure(key, heading, lambda value: value or NOTHING, style=style, numeric=False)
 
 
 def csv_only(key: str, value: Callable[[_Item], Value]) -> Filled[_Item]:

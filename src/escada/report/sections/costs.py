@@ -8,14 +8,13 @@ from functools import partial
 from escada.report.blocks import Block, Figure, Group, Heading, Section, Text
 from escada.report.contents import Contents
 from escada.report.figures.frontier import PRICES, Price, draw_frontier, points, price_text
-from escada.report.i18n import NOTHING
 from escada.report.schema import CostFigures, RungRow
 from escada.report.sections.shared import (
     cost_notes,
     rung_cell,
     rung_column,
     rung_names,
-    tokenizer,
+    tokenizer_column,
     values_alt,
 )
 from escada.report.tables import (
@@ -33,6 +32,7 @@ from escada.report.tables import (
     figure,
     page_table,
     rung_rows,
+    text,
 )
 from escada.runs.record import PredictedCost
 
@@ -83,14 +83,8 @@ def _training(contents: Contents) -> Table:
         bar("training_tokens", say("costs.tokens"), t.compact),
         bar("training_bytes", say("costs.bytes"), t.memory),
         bar("evaluation_tokens_per_second", say("costs.evaluation_speed"), t.compact),
-        (
-            Column("precision", say("costs.precision"), numeric=False),
-            lambda r: Cell(r.precision or NOTHING, r.precision),
-        ),
-        (
-            Column("device", say("costs.device"), numeric=False),
-            lambda r: Cell(r.device or NOTHING, r.device),
-        ),
+        text("precision", say("costs.precision")),
+        text("device", say("costs.device")),
     ]
     return _page_table("training", say("costs.title"), filled, contents)
 
@@ -141,14 +135,8 @@ def costs_table(contents: Contents) -> Table:
             Column("wall_hours", say("tables.wall_time")),
             lambda c: Cell(t.duration(3600 * c.wall_hours), c.wall_hours),
         ),
-        (
-            Column("unique_tokens", say("costs.unique")),
-            lambda c: Cell(t.compact(c.tokens.unique), c.tokens.unique),
-        ),
-        (
-            Column("seen_tokens", say("costs.seen")),
-            lambda c: Cell(t.compact(c.tokens.seen), c.tokens.seen),
-        ),
+        figure("unique_tokens", say("costs.unique"), t.compact, of="tokens.unique"),
+        figure("seen_tokens", say("costs.seen"), t.compact, of="tokens.seen"),
         figure("utilisation", say("tables.utilisation"), t.percent),
         (
             Column("host_memory_bytes", say("costs.memory_host")),
@@ -257,10 +245,7 @@ def _fit(contents: Contents) -> Table:
         figure("bits_per_byte", say("costs.test"), t.bits),
         (Column("gap", say("costs.gap")), gap),
         figure("accuracy", say("costs.accuracy"), t.percent),
-        (
-            Column("tokenizer", say("costs.tokenizer"), numeric=False),
-            lambda r: Cell(tokenizer(r, t), r.tokenizer.vocab_size),
-        ),
+        tokenizer_column("tokenizer", t),
         unknown("train"),
         unknown("test"),
     ]

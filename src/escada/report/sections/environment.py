@@ -11,7 +11,7 @@ from escada.report.blocks import Block, Details, Section, Text
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING
 from escada.report.schema import RungRow
-from escada.report.sections.shared import rung_names, status, tokenizer
+from escada.report.sections.shared import rung_names, status, tokenizer_column
 from escada.report.tables import (
     Cell,
     Column,
@@ -24,6 +24,7 @@ from escada.report.tables import (
     figure,
     page_table,
     rung_rows,
+    text,
 )
 
 
@@ -52,19 +53,13 @@ def runs_table(contents: Contents) -> Table:
 
     filled: list[Filled[RungRow]] = [
         rung_names(t),
-        (
-            Column("vocab_size", say("costs.tokenizer"), numeric=False),
-            lambda r: Cell(tokenizer(r, t), r.tokenizer.vocab_size),
-        ),
+        tokenizer_column("vocab_size", t),
         figure("seed", say("tables.seed"), t.number),
         (Column("key", say("environment.key"), numeric=False), lambda r: code(r.key)),
         (Column("spec_hash", say("environment.spec"), numeric=False), lambda r: code(r.spec_hash)),
         *csv_attributes("corpus_hash"),
         (Column("machine", say("tables.machine"), numeric=False, width=0.2), machine),
-        (
-            Column("run", say("environment.run"), numeric=False),
-            lambda r: Cell(r.run, r.run, "code"),
-        ),
+        text("run", say("environment.run"), "code"),
         csv_only("torch", lambda r: runs[r.name].environment.packages.get("torch")),
         csv_only("git_commit", lambda r: runs[r.name].environment.git_commit),
         (

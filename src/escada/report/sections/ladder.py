@@ -34,6 +34,7 @@ from escada.report.tables import (
     csv_attributes,
     csv_only,
     figure,
+    rung_rows,
 )
 from escada.runs.time_budget import ALLOWED
 
@@ -87,7 +88,7 @@ def ladder_table(contents: Contents) -> Table:
     def name(rung: RungRow) -> Cell:
         details: list[Detail] = []
         if rung.about:
-            details.append(Detail(getattr(rung.about.title, t.code)))
+            details.append(Detail(t.pick(rung.about.title)))
         if rung.status != "finished":
             details.append(Detail(status(rung, t), "status"))
         tag = say("ladder.best") if is_best(rung) and several else ""
@@ -111,10 +112,7 @@ def ladder_table(contents: Contents) -> Table:
         ),
         figure("parameters", say("tables.parameters"), t.compact),
         (Column("bits_per_byte", say("tables.bits"), emphasis=True), bits),
-        (
-            Column("ci95", say("tables.interval")),
-            lambda r: Cell(t.interval(r.ci95) or NOTHING, r.ci95),
-        ),
+        figure("ci95", say("tables.interval"), lambda ci95: t.interval(ci95) or NOTHING),
         figure("training_tokens", say("tables.tokens"), t.compact),
         (Column("training_seconds", say("ladder.time")), time),
         figure("training_flops", say("ladder.flops"), t.power),
@@ -220,14 +218,8 @@ def _figure(contents: Contents) -> Figure:
         for rung in ladder.rungs
     ]
     shown += [f"{t.baseline(b.key, b.name)} {t.bits(b.bits_per_byte)}" for b in ladder.baselines]
-    keys = ("name", "key", "bits_per_byte", "ci95")
-    rows = [
-        Row(
-            [Cell("", v) for v in (rung.name, rung.key, rung.bits_per_byte, rung.ci95)],
-            (Provenance.of(rung),),
-        )
-        for rung in ladder.rungs
-    ]
+    filled = csv_attributes("name", "key", "bits_per_byte", "ci95")
+    rows = rung_rows(filled, ladder.rungs)
     rows += [
         Row([Cell("", v) for v in (b.key, None, b.bits_per_byte, b.ci95)], control=True)
         for b in ladder.baselines
@@ -239,6 +231,6 @@ def _figure(contents: Contents) -> Figure:
         partial(draw_ladder, ladder, contents.findings, t),
         narrow=_NARROW,
         paper=say("thesis.ladder"),
-        data=Table("ladder", "", [Column(key) for key in keys], rows),
+        data=Table("ladder", "", columns_of(filled), rows),
         flatness=0.56,
     )

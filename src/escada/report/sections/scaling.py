@@ -22,8 +22,9 @@ from escada.report.tables import (
     Table,
     cells_of,
     columns_of,
-    csv_only,
+    csv_attributes,
     figure,
+    text,
 )
 
 
@@ -89,12 +90,9 @@ def _best_table(scale: Scale, t: Language) -> Table:
         return Cell(best.size or say("scaling.own_size"), best.size, details=tried)
 
     filled: list[Filled[BestSize]] = [
-        (
-            Column("rung", say("ladder.rung"), numeric=False),
-            lambda b: Cell(b.rung, b.rung, style="rung"),
-        ),
+        text("rung", say("ladder.rung"), "rung"),
         figure("budget_flops", say("scaling.budget"), t.power),
-        csv_only("training_flops", lambda b: b.training_flops),
+        *csv_attributes("training_flops"),
         (Column("size", say("scaling.size"), numeric=False), size),
         figure("parameters", say("ladder.parameters"), t.compact),
         figure("bits_per_byte", say("ladder.bits"), t.bits),
@@ -110,7 +108,7 @@ def _best_table(scale: Scale, t: Language) -> Table:
 
 def _sources(scale: Scale, best: BestSize) -> tuple[Provenance, ...]:
     return tuple(
-        Provenance(run.run, run.key, run.spec_hash)
+        Provenance.of(run)
         for run in scale.runs
         if (run.rung, run.budget_flops, run.size) == (best.rung, best.budget_flops, best.size)
     )
@@ -129,13 +127,10 @@ def _fits_table(scale: Scale, t: Language) -> Table:
         return Cell(t.bits(fit.floor), fit.floor, details=[Detail(t.interval(fit.floor_ci95))])
 
     filled: list[Filled[Fit]] = [
-        (
-            Column("rung", say("ladder.rung"), numeric=False),
-            lambda f: Cell(f.rung, f.rung, style="rung"),
-        ),
+        text("rung", say("ladder.rung"), "rung"),
         figure("budgets", say("scaling.budgets"), t.number),
         (Column("floor", "E"), floor),
-        csv_only("floor_ci95", lambda f: f.floor_ci95),
+        *csv_attributes("floor_ci95"),
         figure("coefficient", "A", t.significant),
         (
             Column("exponent", "α"),
@@ -143,7 +138,7 @@ def _fits_table(scale: Scale, t: Language) -> Table:
                 t.number(f.exponent, 3), f.exponent, details=[Detail(t.interval(f.exponent_ci95))]
             ),
         ),
-        csv_only("exponent_ci95", lambda f: f.exponent_ci95),
+        *csv_attributes("exponent_ci95"),
         (
             Column("predicted", say("scaling.predicted")),
             lambda f: Cell(t.bits(of(f, "bits_per_byte")), of(f, "bits_per_byte")),
@@ -175,20 +170,16 @@ def _figure(scale: Scale, roles: Mapping[str, str], t: Language) -> Figure:
         )
         for b in scale.best
     ]
-    keys = ("rung", "size", "seed", "budget_flops", "training_flops", "bits_per_byte")
-    rows = [
-        Row(
-            [Cell("", getattr(run, key)) for key in keys],
-            (Provenance(run.run, run.key, run.spec_hash),),
-        )
-        for run in scale.runs
-    ]
+    filled = csv_attributes(
+        "rung", "size", "seed", "budget_flops", "training_flops", "bits_per_byte"
+    )
+    rows = [Row(cells_of(filled, run), (Provenance.of(run),)) for run in scale.runs]
     return Figure(
         "scaling",
         say("scaling.caption"),
         values_alt("scaling.alt", told, t),
         partial(draw_scaling, scale, roles, t),
         paper=say("scaling.paper"),
-        data=Table("scaling-runs", "", [Column(key) for key in keys], rows),
+        data=Table("scaling-runs", "", columns_of(filled), rows),
         flatness=0.6,
     )

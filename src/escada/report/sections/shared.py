@@ -54,6 +54,14 @@ def tokenizer(rung: RungRow, language: Language) -> str:
     return f"{tokenizer_kind(rung, language)} {language.number(rung.tokenizer.vocab_size)}"
 
 
+def tokenizer_column(key: str, language: Language) -> Filled[RungRow]:
+    """The column of tokenizers; in CSV, of their vocabulary's size."""
+    return (
+        Column(key, language.say("costs.tokenizer"), numeric=False),
+        lambda rung: Cell(tokenizer(rung, language), rung.tokenizer.vocab_size),
+    )
+
+
 def tokenizer_kind(rung: RungRow, language: Language) -> str:
     """`BPE`: the kind of a rung's tokenizer."""
     kind = rung.tokenizer.kind

@@ -58,7 +58,7 @@ def _cards(contents: Contents) -> Iterator[StepCard]:
     t, say, findings = contents.language, contents.language.say, contents.findings
     for rung in contents.ladder.rungs:
         found, about = verdict(rung, findings, t), rung.about
-        title = getattr(about.title, t.code) if about else ""
+        title = t.pick(about.title) if about else ""
         card = StepCard(rung.name, title, found.kind, found.pill, found.sentence)
         changed = changed_in(rung, contents.ladder)
         terms = [(changed.heading(t), changed.sentence(t))] if changed else []
@@ -66,11 +66,11 @@ def _cards(contents: Contents) -> Iterator[StepCard]:
             goals = objectives(rung, contents.ladder, findings)
             if about.changes:
                 label = "steps.authors_note" if changed else "steps.changes"
-                terms.append((say(label), getattr(about.changes, t.code)))
+                terms.append((say(label), t.pick(about.changes)))
             terms = [
-                (say("steps.objective"), getattr(about.objective, t.code)),
+                (say("steps.objective"), t.pick(about.objective)),
                 *terms,
-                (say("steps.expected"), getattr(about.expected, t.code)),
+                (say("steps.expected"), t.pick(about.expected)),
             ]
             card = replace(
                 card,
@@ -103,23 +103,24 @@ def changes_table(contents: Contents) -> Table:
 
 def objectives_table(contents: Contents) -> Table:
     """Each rung's objective and its outcome; for paper."""
-    say, code = contents.language.say, contents.language.code
+    t, say = contents.language, contents.language.say
     rows: list[Row] = []
     for rung in contents.ladder.rungs:
-        found, about = objectives(rung, contents.ladder, contents.findings), rung.about
-        if about is None:
+        if rung.about is None:
             continue
-        measured = found.sentences(contents.language)
+        found = objectives(rung, contents.ladder, contents.findings)
+        objective, expected = t.pick(rung.about.objective), t.pick(rung.about.expected)
+        measured = found.sentences(t)
         cells = [
             rung_cell(rung),
-            Cell(getattr(about.objective, code), getattr(about.objective, code)),
-            Cell(getattr(about.expected, code), getattr(about.expected, code)),
+            Cell(objective, objective),
+            Cell(expected, expected),
             Cell(measured or NOTHING, measured),
-            Cell(found.verdict(contents.language), found.outcome),
+            Cell(found.verdict(t), found.outcome),
         ]
         rows.append(Row(cells, (Provenance.of(rung),)))
     columns = [
-        rung_column(contents.language),
+        rung_column(t),
         Column("objective", say("steps.objective"), numeric=False, width=0.24),
         Column("expected", say("steps.expected"), numeric=False, width=0.18),
         Column("measured", say("objectives.measured"), numeric=False, width=0.28),
@@ -168,20 +169,16 @@ def comparisons_table(contents: Contents) -> Table:
         return Cell(say(f"compare.{key}"), tone="verdict-cell")
 
     filled: list[Filled[ComparisonRow]] = [
-        (rung_column(t), lambda c: Cell(c.a, c.a)),
-        (Column("against", say("tables.against"), numeric=False), lambda c: Cell(c.b, c.b)),
+        figure("rung", say("ladder.rung"), str, of="a", numeric=False),
+        figure("against", say("tables.against"), str, of="b", numeric=False),
         (
             Column("difference", say("tables.difference"), emphasis=True),
             lambda c: difference_cell(c.difference, c.ci95, t),
         ),
-        (
-            Column("ci95", say("tables.interval")),
-            lambda c: Cell(t.interval(c.ci95) or NOTHING, c.ci95),
-        ),
+        figure("ci95", say("tables.interval"), lambda ci95: t.interval(ci95) or NOTHING),
         figure("p_value", "p", t.p_value),
-        (
-            Column("verdict", say("guard.verdict"), numeric=False),
-            lambda c: Cell(say(f"tables.verdict_{c.verdict}"), c.verdict),
+        figure(
+            "verdict", say("guard.verdict"), lambda v: say(f"tables.verdict_{v}"), numeric=False
         ),
         (Column("scope", say("compare.scope"), numeric=False), scope),
         *csv_attributes("relative"),

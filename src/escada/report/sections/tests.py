@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
+from escada.evaluation.tasks.cloze import ClozeResult
 from escada.evaluation.tasks.minimal_pairs import PairsResult, Share
 from escada.guardrails.results import GuardrailFound
 from escada.judge.verdict import Rated
 from escada.report.blocks import Block, Heading, Section, Text
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING, Language
-from escada.report.schema import RungRow
 from escada.report.sections.shared import (
     lexicon_controls,
     rung_cell,
@@ -27,11 +28,11 @@ from escada.report.tables import (
     Provenance,
     Row,
     Table,
+    cells_of,
     columns_of,
     control_row,
     figure,
     page_table,
-    rung_rows,
 )
 
 
@@ -64,64 +65,79 @@ def _pairs(contents: Contents) -> Iterator[Block]:
     yield replace(table, page=())
 
 
+class _Tested(NamedTuple):
+    """A row of the tests: a rung, a baseline, or the words of human text or noise."""
+
+    label: Cell
+    pairs: PairsResult | None = None
+    cloze: ClozeResult | None = None
+    lexicon_share: float | None = None
+    guardrails: str | None = None
+
+    @property
+    def with_attractor(self) -> Share | None:
+        return self.pairs.by_attractor.get("with") if self.pairs else None
+
+    def phenomenon(self, name: str) -> Share | None:
+        return self.pairs.by_phenomenon.get(name) if self.pairs else None
+
+
 def summary_of_tests(contents: Contents) -> Table:
     """Minimal pairs by phenomenon, last words, existing words, and guardrail verdicts."""
     t, say, ladder = contents.language, contents.language.say, contents.ladder
     tested = [rung.minimal_pairs for rung in ladder.rungs if rung.minimal_pairs]
     phenomena = tested[0].by_phenomenon if tested else {}
-
-    def verdict(rung: RungRow) -> Cell:
-        if rung.guardrails is None:
-            return Cell(NOTHING)
-        return Cell(_said(rung.guardrails.verdict, t), rung.guardrails.verdict)
-
-    filled: list[Filled[RungRow]] = [
-        (rung_column(t, width=0.22), rung_cell),
+    filled: list[Filled[_Tested]] = [
+        (rung_column(t, width=0.22), lambda r: r.label),
+        (Column("pairs", say("tables.pairs"), emphasis=True), lambda r: share_cell(r.pairs, t)),
+        (Column("pairs_ci95", say("tables.interval")), lambda r: share_interval(r.pairs, t)),
         *(
-            (column, lambda r, key=column.key: _pair_cells(r.minimal_pairs, t, phenomena)[key])
-            for column in _pair_columns(phenomena, t)
+            (
+                Column(
+                    name,
+                    t.messages.get(f"phenomenon.{name}", name),
+                    detail=t.number(share.pairs),
+                ),
+                lambda r, name=name: share_cell(r.phenomenon(name), t),
+            )
+            for name, share in phenomena.items()
         ),
+        (
+            Column("pairs_with_attractor", say("tables.attractor")),
+            lambda r: share_cell(r.with_attractor, t),
+        ),
+        (Column("pairs_with_attractor_ci95"), lambda r: share_interval(r.with_attractor, t)),
         (Column("cloze", say("tables.cloze")), lambda r: share_cell(r.cloze, t)),
         (Column("cloze_ci95"), lambda r: share_interval(r.cloze, t)),
         figure("lexicon_share", say("tables.lexicon"), t.percent),
-        (Column("guardrails", say("tables.guardrails_short"), numeric=False), verdict),
+        figure(
+            "guardrails",
+            say("tables.guardrails_short"),
+            lambda verdict: _said(verdict, t) if verdict else NOTHING,
+            numeric=False,
+        ),
     ]
-    columns = columns_of(filled)
-    rows = rung_rows(
-        filled,
-        [
-            rung
-            for rung in ladder.rungs
-            if rung.minimal_pairs or rung.cloze or rung.lexicon_share is not None or rung.guardrails
-        ],
-    )
+    rows: list[Row] = []
+    for rung in ladder.rungs:
+        verdict = rung.guardrails.verdict if rung.guardrails else None
+        results = (rung.minimal_pairs, rung.cloze, rung.lexicon_share, verdict)
+        if any(one is not None for one in results):
+            cells = cells_of(filled, _Tested(rung_cell(rung), *results))
+            rows.append(Row(cells, (Provenance.of(rung),)))
     if rows:
-        rows += [
-            control_row(
-                columns,
-                {
-                    "rung": Cell(t.tested_baseline(baseline), baseline.key),
-                    **_pair_cells(baseline.minimal_pairs, t, phenomena),
-                    "cloze": share_cell(baseline.cloze, t),
-                    "cloze_ci95": share_interval(baseline.cloze, t),
-                },
-            )
-            for baseline in ladder.tested_baselines
+        controls = [
+            _Tested(Cell(t.tested_baseline(one), one.key), one.minimal_pairs, one.cloze)
+            for one in ladder.tested_baselines
         ]
-        rows += [
-            control_row(
-                columns,
-                {
-                    "rung": Cell(say(f"guard.{name}"), name),
-                    "lexicon_share": Cell(t.percent(share), share),
-                },
-            )
+        controls += [
+            _Tested(Cell(say(f"guard.{name}"), name), lexicon_share=share)
             for name, share in lexicon_controls(contents).items()
         ]
+        rows += [Row(cells_of(filled, one), control=True) for one in controls]
     return Table(
         "tests",
         say("tables.tests"),
-        columns,
+        columns_of(filled),
         rows,
         [say("tables.tests_note"), contents.origin],
         page=("rung", "pairs", *phenomena, "pairs_with_attractor", "cloze"),
@@ -131,38 +147,6 @@ def summary_of_tests(contents: Contents) -> Table:
         ),
         label=say("tests.pairs_caption"),
     )
-
-
-def _pair_columns(phenomena: Mapping[str, Share], t: Language) -> list[Column]:
-    return [
-        Column("pairs", t.say("tables.pairs"), emphasis=True),
-        Column("pairs_ci95", t.say("tables.interval")),
-        *(
-            Column(
-                name,
-                t.messages.get(f"phenomenon.{name}", name),
-                detail=t.number(share.pairs),
-            )
-            for name, share in phenomena.items()
-        ),
-        Column("pairs_with_attractor", t.say("tables.attractor")),
-        Column("pairs_with_attractor_ci95"),
-    ]
-
-
-def _pair_cells(
-    pairs: PairsResult | None, t: Language, phenomena: Iterable[str]
-) -> dict[str, Cell]:
-    """A model's results on minimal pairs, by the keys of `_pair_columns`."""
-    with_attractor = pairs.by_attractor.get("with") if pairs else None
-    parts = pairs.by_phenomenon if pairs else {}
-    return {
-        "pairs": share_cell(pairs, t),
-        "pairs_ci95": share_interval(pairs, t),
-        **{name: share_cell(parts.get(name), t) for name in phenomena},
-        "pairs_with_attractor": share_cell(with_attractor, t),
-        "pairs_with_attractor_ci95": share_interval(with_attractor, t),
-    }
 
 
 def _against_the_n_grams(contents: Contents) -> Iterator[Text]:
