@@ -134,9 +134,7 @@ def read_rows(folder: Path) -> Ladder:
         EscadaError: see `read_ladder`.
     """
     path = folder / LADDER_FILE
-    table = read_json(path)
-    check_version(table, path)
-    ladder = check(Ladder, table, path)
+    ladder = _read(Ladder, path)
     for rung in ladder.rungs:
         _check_step(rung, path)
     rungs = [rung if rung.settings else _with_settings(rung, folder) for rung in ladder.rungs]
@@ -316,11 +314,7 @@ def read_judge(folder: Path) -> Judgement | None:
         EscadaError: the file exists but cannot be read.
     """
     path = folder / JUDGE_FILE
-    if not path.is_file():
-        return None
-    table = read_json(path)
-    check_version(table, path)
-    return check(Judgement, table, path)
+    return _read(Judgement, path) if path.is_file() else None
 
 
 def read_beside(folder: Path) -> Sequence[Publication]:
@@ -345,11 +339,7 @@ def read_scale(folder: Path) -> Scale | None:
         EscadaError: the file exists but cannot be read.
     """
     path = folder / SCALE_FILE
-    if not path.is_file():
-        return None
-    table = read_json(path)
-    check_version(table, path)
-    return check(Scale, table, path)
+    return _read(Scale, path) if path.is_file() else None
 
 
 def need_scale(folder: Path) -> Scale:
@@ -394,6 +384,13 @@ def check(kind: type[_Object], value: object, where: object) -> _Object:
         EscadaError: names the file, the key and the first problem.
     """
     return parse(kind, _showable_json(value), where)
+
+
+def _read(kind: type[_Object], path: Path) -> _Object:
+    """A file of this schema version."""
+    table = read_json(path)
+    check_version(table, path)
+    return check(kind, table, path)
 
 
 _CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}

@@ -169,9 +169,9 @@ class Language:
         """`12.2 M`: SI prefixes k, M, G; beyond, a power of ten."""
         if value is None:
             return NOTHING
-        for limit, unit in ((999.5, ""), (999.5e3, "k"), (999.5e6, "M"), (999.5e9, "G")):
-            if abs(value) < limit:
-                scaled = value / {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[unit]
+        for scale, unit in ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")):
+            if abs(value) < 999.5 * scale:
+                scaled = value / scale
                 digits = 0 if not unit or abs(scaled) >= 99.95 else 1
                 shown = self.number(scaled, digits)
                 return f"{shown}{_SPACE}{unit}" if unit else shown
@@ -181,16 +181,10 @@ class Language:
         """Bytes in decimal units (1 MB is 10⁶ bytes)."""
         if size is None:
             return NOTHING
-        for limit, unit, scale in (
-            (1e6, "kB", 1e3),
-            (1e9, "MB", 1e6),
-            (1e12, "GB", 1e9),
-            (math.inf, "TB", 1e12),
-        ):
-            if size < limit:
-                shown = size / scale
-                return f"{self.number(shown, 1 if shown < 99.95 else 0)}{_SPACE}{unit}"
-        raise AssertionError(size)
+        units = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+        unit = next((unit for unit, scale in units.items() if size < 1000 * scale), "TB")
+        shown = size / units[unit]
+        return f"{self.number(shown, 1 if shown < 99.95 else 0)}{_SPACE}{unit}"
 
     def energy(self, kwh: float | None) -> str:
         """In Wh below 1 kWh."""

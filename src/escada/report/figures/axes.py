@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from escada.report.figures.labels import LabelPosition, around
 from escada.report.figures.palette import light
@@ -40,6 +40,16 @@ def bits_axis(axes: Any, language: Language) -> None:
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)
     axes.set_title(language.say("figures.bits_axis"), loc="left", fontsize=10, pad=10)
+
+
+def log_axis(
+    axes: Any, tick: Callable[[float], str], *, ticks: int, subs: Sequence[float] = (1.0, 2.0, 5.0)
+) -> None:
+    """Make x logarithmic, with labels at `subs` times each power of ten."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=ticks))
+    axes.xaxis.set_major_formatter(formatter(tick))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def name_room(names: Sequence[str], width: int) -> float:

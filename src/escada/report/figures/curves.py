@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from escada.report.data import CurvePoint
 from escada.report.figures.axes import (
@@ -20,6 +20,7 @@ from escada.report.figures.axes import (
     empty,
     end_places,
     formatter,
+    log_axis,
     name_room,
     new,
     power_tick,
@@ -74,12 +75,9 @@ def draw_curves(
         names = [shortened(name, 12) for name, *_ in drawn]
         room = name_room(names, width)
         if logarithmic:
-            axes.set_xscale("log")
-            axes.set_xlim(first / 1.2, last * (last / first) ** (room / (1 - room)))
             subs = (1.0,) if last / first > 50 else (1.0, 2.0, 5.0)
-            axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=5))
-            axes.xaxis.set_major_formatter(formatter(lambda x: _tick(x, over, language)))
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            log_axis(axes, lambda x: _tick(x, over, language), ticks=5, subs=subs)
+            axes.set_xlim(first / 1.2, last * (last / first) ** (room / (1 - room)))
         else:
             axes.set_xlim(0, last / (1 - room) or 1)
             axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from escada.report.data import RunFiles
 from escada.report.figures.axes import (
@@ -15,6 +15,7 @@ from escada.report.figures.axes import (
     bits_axis,
     empty,
     formatter,
+    log_axis,
     new,
     power_tick,
     shortened,
@@ -125,17 +126,6 @@ def _frame(axes: Any, found: Sequence[Point], over: Price, language: Language) -
     ends = [end for point in found for end in (point.interval or (point.bits,))]
     span = max(max(ends) - min(ends), 0.02 * max(ends))
     axes.set_ylim(min(ends) - 0.08 * span, max(ends) + 0.12 * span)
-    if high / low > _WIDE:
-        axes.set_xscale("log")
-        reach = (high / low) ** 0.1
-        axes.set_xlim(low / reach, high * reach**1.6)
-        subs = (1.0,) if high / low > 50 else (1.0, 2.0, 5.0)
-        axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=6))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    else:
-        reach = max(0.12 * (high - low), 0.05 * high)
-        axes.set_xlim(low - reach, high + 1.8 * reach)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
 
     def tick(price: float) -> str:
         if over == "flops":
@@ -143,7 +133,15 @@ def _frame(axes: Any, found: Sequence[Point], over: Price, language: Language) -
         text = language.significant(price)
         return text.rstrip("0").rstrip(language.decimal) if language.decimal in text else text
 
-    axes.xaxis.set_major_formatter(formatter(tick))
+    if high / low > _WIDE:
+        log_axis(axes, tick, ticks=6, subs=(1.0,) if high / low > 50 else (1.0, 2.0, 5.0))
+        reach = (high / low) ** 0.1
+        axes.set_xlim(low / reach, high * reach**1.6)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(formatter(tick))
+        reach = max(0.12 * (high - low), 0.05 * high)
+        axes.set_xlim(low - reach, high + 1.8 * reach)
     label = language.say(f"frontier.over_{over}", sign=language.currency_sign)
     axes.set_xlabel(label, fontsize=10)
 

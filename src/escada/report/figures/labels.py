@@ -10,7 +10,7 @@ All sizes are in figure pixels; `axes.new` sets 72 per inch, so pixels equal poi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import cos, hypot, inf, pi, sin
 from typing import Any
@@ -129,21 +129,16 @@ def _choose(
     for rank, wanted in enumerate(places):
         if least <= 0.5 * rank:
             break  # the rank alone now costs more than the best so far
-        candidate = _in_pixels(axes, wanted)
+        x, y = axes.transData.transform(wanted.anchor)
+        candidate = replace(wanted, anchor=(float(x), float(y)))
         cost = _cost(candidate, width, height, taken) + 0.5 * rank
         if cost < least:
             least, best, chosen = cost, wanted, candidate
     return best, chosen
 
 
-def _in_pixels(axes: Any, wanted: LabelPosition) -> LabelPosition:
-    x, y = axes.transData.transform(wanted.anchor)
-    return LabelPosition((float(x), float(y)), wanted.right, wanted.up, wanted.align)
-
-
 def _taken(figure: Figure, axes: Any, renderer: Any) -> _Taken:
-    edge = figure.bbox
-    found = _Taken((float(edge.x0), float(edge.y0), float(edge.x1), float(edge.y1)))
+    found = _Taken(_of(figure.bbox))
     for line in axes.lines:
         points = [
             (float(x), float(y))
@@ -154,7 +149,6 @@ def _taken(figure: Figure, axes: Any, renderer: Any) -> _Taken:
         if line.get_marker() not in ("None", None, ""):
             reach = float(line.get_markersize()) / 2 + 0.5
             found.boxes += [(x - reach, y - reach, x + reach, y + reach) for x, y in points]
-    inside = axes.bbox
     for tick in (*axes.xaxis.get_major_ticks(), *axes.yaxis.get_major_ticks()):
         if tick.gridline.get_visible():
             path = tick.gridline.get_transform().transform_path(tick.gridline.get_path())
@@ -166,7 +160,7 @@ def _taken(figure: Figure, axes: Any, renderer: Any) -> _Taken:
     found.boxes += [
         _of(text.get_window_extent(renderer)) for text in texts if text.get_text().strip()
     ]
-    left, bottom, right = float(inside.x0), float(inside.y0), float(inside.x1)
+    left, bottom, right, _ = _of(axes.bbox)
     found.segments.append(((left, bottom), (right, bottom)))  # the x axis
     return found
 

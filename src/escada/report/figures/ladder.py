@@ -5,7 +5,7 @@ Labels avoid every line (see `labels`), since a control may lie among the rungs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -96,27 +96,21 @@ def _figure_label(rung: RungRow, i: int, language: Language, size: int, digits: 
     assert value is not None
     low, high = rung.ci95 or (value, value)
 
-    def places(reach: float, align: str, right: float) -> Iterator[LabelPosition]:
-        yield LabelPosition((i, high), right, reach, align)
-        yield LabelPosition((i, low), right, -reach, align)
-        yield LabelPosition((i, value), right, reach + 1, align)
-        yield LabelPosition((i, value), right, -reach - 1, align)
-
-    reaches = (9, 11, 14, 17, 21, 26, 32, 40, 50, 62)
-    found = [one for reach in reaches for one in places(reach, "center", 0)]
+    places = [
+        LabelPosition((i, at), 0, up, "center")
+        for reach in (9, 11, 14, 17, 21, 26, 32, 40, 50, 62)
+        for at, up in ((high, reach), (low, -reach), (value, reach + 1), (value, -reach - 1))
+    ]
     style = {"color": light("ink"), "fontsize": size, "fontweight": "bold"}
-    return Label(language.number(value, digits), found, style)
+    return Label(language.number(value, digits), places, style)
 
 
 def _unmeasured(i: int, axes: Any, language: Language, size: int) -> Label:
     """The label of a rung without a figure: at the bottom, clear of lines."""
     low, high = axes.get_ylim()
-    places = [LabelPosition((i, low + share * (high - low)), 0, 14, "center") for share in _SHARES]
+    places = [LabelPosition((i, low + k / 12 * (high - low)), 0, 14, "center") for k in range(11)]
     text = language.say("figures.unmeasured").replace(" ", "\n")
     return Label(text, places, {"color": light("muted"), "fontsize": size})
-
-
-_SHARES = [0.0, *(k / 12 for k in range(1, 11))]
 
 
 def _line_label(name: str, y: float, axes: Any, rungs: int, size: int) -> Label:

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from escada.evaluation.scale import Crossing, CurvePoint, Fit, Scale
 from escada.report.figures.axes import (
     MARKERS,
     bits_axis,
     end_places,
-    formatter,
+    log_axis,
     name_room,
     new,
     power_tick,
@@ -45,7 +44,7 @@ def draw_scaling(
         end = max([largest, *(1.4 * flops for _, flops in met)])
         names = [shortened(rung.name, 12) for rung in scale.rungs]
         room = name_room(names, width)
-        axes.set_xscale("log")
+        log_axis(axes, lambda flops: power_tick(flops, language), ticks=7)
         axes.set_xlim(low / 1.2, end * (end / low) ** (room / (1 - room)))
         bits_axis(axes, language)
         labels: list[Label] = []
@@ -57,9 +56,6 @@ def draw_scaling(
         shown += [run.bits_per_byte for run in scale.runs]
         span = max(max(shown) - min(shown), 0.01 * max(shown))
         axes.set_ylim(min(shown) - 0.1 * span, max(shown) + 0.1 * span)
-        axes.xaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=7))
-        axes.xaxis.set_major_formatter(formatter(lambda flops: power_tick(flops, language)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(language.say("figures.over_flops"), fontsize=10)
         place(figure, axes, labels)
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
@@ -39,9 +40,9 @@ RC = {
 """Style of every figure; lengths are CSS pixels (72 per matplotlib inch)."""
 
 
-def drawing_style() -> AbstractContextManager[None]:
-    """Apply `RC`, and restore the user's matplotlib settings afterwards."""
-    return cast(Any, matplotlib).rc_context(RC)
+def drawing_style(style: Mapping[str, Any] = RC) -> AbstractContextManager[None]:
+    """Apply a style, and restore the user's matplotlib settings afterwards."""
+    return cast(Any, matplotlib).rc_context(style)
 
 
 def render_svg(figure: Figure) -> str:

@@ -8,16 +8,14 @@ matter. A figure is drawn once and written in both formats.
 from __future__ import annotations
 
 import io
-from contextlib import AbstractContextManager
 from typing import Any, cast
 
-import matplotlib
 from matplotlib.backends.backend_pgf import RendererPgf
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
-from escada.report.figures.svg import RC
+from escada.report.figures.svg import RC, drawing_style
 from escada.report.writers.tex import comment, tex
 
 POINTS_PER_CM = 72 / 2.54
@@ -44,7 +42,7 @@ def render_pdf(figure: Figure, title: str, sources: str) -> bytes:
     """The figure as a PDF without date; its metadata name the runs shown."""
     buffer = io.BytesIO()
     about = {"Title": title, "Subject": sources, "CreationDate": None, "Producer": None}
-    with _style():
+    with drawing_style(PAPER_RC):
         figure.savefig(buffer, format="pdf", metadata=about | {"Creator": "escada"})
     return buffer.getvalue()
 
@@ -62,14 +60,10 @@ def render_pgf(figure: Figure, head: list[str]) -> str:
         f"\\pgfpathrectangle{{\\pgfpointorigin}}{{\\pgfqpoint{{{width:f}in}}{{{height:f}in}}}}%\n"
         "\\pgfusepath{use as bounding box, clip}%\n"
     )
-    with _style():
+    with drawing_style(PAPER_RC):
         cast(Any, figure).draw(_Renderer(figure, out))
     out.write("\\end{pgfpicture}%\n\\makeatother%\n\\endgroup%\n")
     return out.getvalue()
-
-
-def _style() -> AbstractContextManager[None]:
-    return cast(Any, matplotlib).rc_context(PAPER_RC)
 
 
 class _Renderer(RendererPgf):

@@ -81,20 +81,17 @@ def roadmap(ladder: Ladder) -> str:
     return "\n".join(head) + "\n"
 
 
-def _versions(ladder: Ladder) -> list[tuple[str, About, RungRow | None]]:
+_Version = tuple[str, About, RungRow | None]
+
+
+def _versions(ladder: Ladder) -> list[_Version]:
     """The package's rungs, with their row if the climb had them, then the climb's other rungs."""
-    found: list[tuple[str, About, RungRow | None]] = []
-    measured = {rung.name: rung for rung in ladder.rungs}
-    packaged: dict[str, About] = {}
-    for name in rung_names():
-        table, _ = read_spec_table(name)
-        packaged[name] = About.model_validate(table["about"])
-    for name, about in packaged.items():
-        found.append((name, about, measured.pop(name, None)))
-    for name, rung in measured.items():
-        if rung.about is not None:
-            found.append((name, rung.about, rung))
-    return found
+    others = {rung.name: rung for rung in ladder.rungs}
+    found: list[_Version] = [
+        (name, About.model_validate(read_spec_table(name)[0]["about"]), others.pop(name, None))
+        for name in rung_names()
+    ]
+    return found + [(name, rung.about, rung) for name, rung in others.items() if rung.about]
 
 
 def _changed(name: str, about: About, rung: RungRow | None, ladder: Ladder) -> Changed | None:
@@ -112,9 +109,7 @@ def _in_words(changed: Changed | None, about: About, language: Language) -> str:
     return " ".join(said) or NOTHING
 
 
-def _versions_table(
-    versions: Sequence[tuple[str, About, RungRow | None]], ladder: Ladder, language: Language
-) -> Table:
+def _versions_table(versions: Sequence[_Version], ladder: Ladder, language: Language) -> Table:
     changed = [_changed(name, about, rung, ladder) for name, about, rung in versions]
     rows = [
         Row(
@@ -134,10 +129,7 @@ def _versions_table(
 
 
 def _metrics_table(
-    versions: Sequence[tuple[str, About, RungRow | None]],
-    ladder: Ladder,
-    findings: Findings,
-    language: Language,
+    versions: Sequence[_Version], ladder: Ladder, findings: Findings, language: Language
 ) -> Table:
     rows: list[Row] = []
     for name, about, rung in versions:
