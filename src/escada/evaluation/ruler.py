@@ -23,7 +23,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,15 +142,17 @@ def write_scores(path: Path, scores: DocumentScores) -> None:
         "context_tokens": scores.context_tokens,
         "seconds": scores.seconds,
     }
-    sums = (scores.nats, scores.bytes, scores.tokens, scores.correct, scores.unknown)
-    columns = (scores.ids, scores.sources, scores.groups, *(column.tolist() for column in sums))
-    rows = (
-        dict[str, object](zip(_COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)
-    )
-    write_json_lines(path, [head, *rows])
+    sums = (getattr(scores, name).tolist() for name in _SUMS)
+    columns = zip(scores.ids, scores.sources, scores.groups, *sums, strict=True)
+    names = ("id", "source", "group", *_SUMS)
+    write_json_lines(path, [head, *(dict(zip(names, row, strict=True)) for row in columns)])
 
 
-_COLUMNS: list[str] = ["id", "source", "group", "nats", "bytes", "tokens", "correct", "unknown"]
+_SUMS: dict[str, Any] = {
+    "nats": np.float64,
+    **dict.fromkeys(("bytes", "tokens", "correct", "unknown"), np.int64),
+}
+"""Columns of numbers in a file of scores."""
 
 
 def read_scores(path: Path) -> DocumentScores:
@@ -163,16 +165,11 @@ def read_scores(path: Path) -> DocumentScores:
         raise EscadaError("file not found", where=path, fix="run `escada evaluate` first")
     try:
         head, *rows = read_json_lines(path, fix="remove it and evaluate again")
-        columns = {name: [row[name] for row in rows] for name in _COLUMNS}
         return DocumentScores(
-            ids=columns["id"],
-            sources=columns["source"],
-            groups=columns["group"],
-            nats=np.array(columns["nats"], dtype=np.float64),
-            bytes=np.array(columns["bytes"], dtype=np.int64),
-            tokens=np.array(columns["tokens"], dtype=np.int64),
-            correct=np.array(columns["correct"], dtype=np.int64),
-            unknown=np.array(columns["unknown"], dtype=np.int64),
+            ids=[row["id"] for row in rows],
+            sources=[row["source"] for row in rows],
+            groups=[row["group"] for row in rows],
+            **{name: np.array([row[name] for row in rows], kind) for name, kind in _SUMS.items()},
             protocol=head["protocol"],
             context_tokens=head["context_tokens"],
             seconds=head["seconds"],

@@ -194,8 +194,9 @@ def check_comparable(a: Recipe, b: Recipe, metric: str) -> None:
             "token is another piece of text in each, so their perplexities cannot be compared",
             fix="compare bits per byte, which has the same denominator for both",
         )
+    first = a.scores[0]
     for scores in (*a.scores, *b.scores):
-        if not _same_documents(scores, a.scores[0]):
+        if scores.ids != first.ids or not np.array_equal(scores.bytes, first.bytes):
             raise EscadaError(
                 f"{a.name} and {b.name} were not measured on the same documents",
                 fix="evaluate both on one corpus, profile and split",
@@ -207,14 +208,9 @@ def compare_answers(
 ) -> Difference:
     """The accuracy of `a` minus that of `b` on the same questions; 1 is right, 0 is wrong."""
     right = Items(sources, groups, a_N - b_N, np.ones(len(a_N)), questions=True)
-    found = estimate(right)
-    told = Difference.of(found)
+    told = Difference.of(estimate(right))
     verdict = verdict_of(-told.difference, told.p_value)
     return told.model_copy(update={"verdict": verdict})
-
-
-def _same_documents(scores: DocumentScores, other: DocumentScores) -> bool:
-    return scores.ids == other.ids and np.array_equal(scores.bytes, other.bytes)
 
 
 def _with_seeds(documents: Estimate, chances: Sequence[Floats]) -> tuple[Estimate, float]:

@@ -33,7 +33,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,20 @@ LEVEL = 0.05
 """Significance level; the intervals are 1 - LEVEL."""
 FEW_GROUPS = 30
 """A source with fewer groups borrows from another split."""
+
+
+class Question(Protocol):
+    """Anything with one answer."""
+
+    @property
+    def source(self) -> str:
+        """Its stratum."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """Its group within the source."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,12 @@ class Items:
     def of(cls, scores: DocumentScores) -> Items:
         """Bits over bytes of documents."""
         return cls(scores.sources, scores.groups, scores.nats / math.log(2), scores.bytes)
+
+    @classmethod
+    def of_questions(cls, questions: Sequence[Question], values: Floats) -> Items:
+        """One value for each question, such as 1 for a right answer."""
+        sources, groups = [one.source for one in questions], [one.group for one in questions]
+        return cls(sources, groups, values, np.ones(len(values)), questions=True)
 
     def by_group(self) -> dict[Hashable, tuple[Floats, Floats]]:
         """Source → sums of numerators and of denominators, (G,) each."""

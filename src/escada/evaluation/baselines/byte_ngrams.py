@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from escada.evaluation.scoring import bracketed
 from escada.models.contract import DecodingState, LanguageModel
 from escada.spec import TokenizerSpec
 from escada.text.tokenizers import Tokenizer, train_tokenizer
@@ -63,7 +64,7 @@ def _pair_counts(tokenizer: Tokenizer, texts: Sequence[str]) -> Floats:
     size = tokenizer.vocab_size
     counts = np.zeros(size * size, dtype=np.int64)
     for ids in tokenizer.encode_batch(texts):
-        path = np.concatenate([[tokenizer.bos_id], ids, [tokenizer.eos_id]]).astype(np.int64)
+        path = bracketed(ids, tokenizer)
         pairs, times = np.unique(path[:-1] * size + path[1:], return_counts=True)
         counts[pairs] += times
     return counts.reshape(size, size).astype(np.float64)

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from escada.evaluation.statistics import Items, estimate
 from escada.evaluation.tasks.cloze import (
     SPLIT,
     ClozeItem,
     ClozeResult,
     cloze_items,
-    estimate_over,
     is_content_word,
     passages,
     score_cloze,
@@ -82,7 +82,7 @@ def repeated_word(context: str) -> str:
 def guessed(items: Sequence[ClozeItem], words: Sequence[str]) -> dict[str, Any]:
     """The accuracy of given answers; there are no bits."""
     right = np.array([a.word == word for a, word in zip(items, words, strict=True)], dtype=float)
-    found = estimate_over(items, right)
+    found = estimate(Items.of_questions(items, right))
     return {
         "accuracy": found.value,
         "ci95": found.share_ci95,

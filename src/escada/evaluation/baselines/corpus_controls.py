@@ -141,16 +141,11 @@ def pair_rows_path(path: Path, key: str) -> Path:
 
 
 def _is_whole(path: Path, kept: dict[str, Any]) -> bool:
-    beside = [
-        document_scores_path(path, baseline["key"], split)
-        for baseline in kept["controls"]["baselines"]
-        for split in baseline["scored_splits"]
-    ]
-    beside += [
-        pair_rows_path(path, baseline["key"])
-        for baseline in kept["controls"]["baselines"]
-        if "minimal_pairs" in baseline
-    ]
+    """Whether the files of its baselines are there."""
+    beside: list[Path] = []
+    for row in kept["controls"]["baselines"]:
+        beside += [document_scores_path(path, row["key"], split) for split in row["scored_splits"]]
+        beside += [pair_rows_path(path, row["key"])] if "minimal_pairs" in row else []
     return all(file.exists() for file in beside)
 
 
@@ -177,7 +172,8 @@ def _measure(corpus: Corpus) -> tuple[dict[str, Any], dict[str, _Baseline]]:
     if has_few_groups(held_out["test"]):
         held_out[BESIDE] = list(corpus.documents(BESIDE))
     tokenizer = character_tokenizer(training)
-    read = {"training_documents": len(training), "training_bytes": _bytes_of(training)}
+    training_bytes = sum(len(text.encode()) for text in training)
+    read = {"training_documents": len(training), "training_bytes": training_bytes}
     test, asker = held_out["test"], _Asker(corpus, tokenizer, held_out)
     ngrams, ngram_model = _kneser_ney(asker, training)
     measured = {
@@ -303,7 +299,3 @@ def _row(
             "protocol": scores["test"].protocol,
         }
     return row
-
-
-def _bytes_of(texts: Sequence[str]) -> int:
-    return sum(len(text.encode()) for text in texts)

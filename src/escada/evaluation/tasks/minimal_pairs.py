@@ -26,7 +26,6 @@ from escada.errors import EscadaError
 from escada.evaluation.portuguese.agreement import (
     Pair,
     agreement_pairs,
-    check_corpus,
     has_pairs,
     pairs_hash,
 )
@@ -36,7 +35,6 @@ from escada.evaluation.task import Figure, Interval, Result, Subject, Task, rule
 from escada.files import write_json_lines
 from escada.models.contract import LanguageModel
 from escada.runs.run import Run
-from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
 
@@ -105,44 +103,19 @@ class PairScores:
     protocol: Protocol
     context_tokens: int | None
 
-    @property
-    def accuracy(self) -> float:
-        """Accuracy on all pairs."""
-        return float(self.right.mean())
-
-    @property
-    def ci95(self) -> Interval | None:
-        """Interval of the accuracy."""
-        return self.overall.ci95
-
-    @property
-    def overall(self) -> Share:
-        """All pairs."""
-        return self._share(range(len(self.pairs)))
-
-    def by_phenomenon(self) -> dict[str, Share]:
-        """By the phenomenon's name."""
-        return self._shares(lambda pair: pair.phenomenon)
-
-    def by_split(self) -> dict[str, Share]:
-        """By split; empty for a user's file."""
-        return {name: share for name, share in self._shares(lambda p: p.split).items() if name}
-
-    def by_attractor(self) -> dict[str, Share]:
-        """`with` and `without` an attractor, for the phenomena that can have one."""
-        may = {pair.phenomenon for pair in self.pairs if pair.attractor}
-        names = {True: "with", False: "without"}
-        return self._shares(lambda p: names[p.attractor] if p.phenomenon in may else None)
-
     def summary(self, **known: Any) -> PairsResult:
         """Build the result; `known` are further fields of it."""
+        may = {pair.phenomenon for pair in self.pairs if pair.attractor}
+        names = {True: "with", False: "without"}
         return PairsResult(
-            **dict(self.overall),
+            **dict(self._share(range(len(self.pairs)))),
             schema_version=SCHEMA_VERSION,
             ties=int((self.right == 0.5).sum()),
-            by_phenomenon=self.by_phenomenon(),
-            by_attractor=self.by_attractor(),
-            by_split=self.by_split(),
+            by_phenomenon=self._shares(lambda pair: pair.phenomenon),
+            by_attractor=self._shares(
+                lambda pair: names[pair.attractor] if pair.phenomenon in may else None
+            ),
+            by_split=self._shares(lambda pair: pair.split or None),
             protocol=self.protocol,
             context_tokens=self.context_tokens,
             **known,
@@ -163,15 +136,7 @@ class PairScores:
 
     def _share(self, which: Sequence[int]) -> Share:
         pairs, right = [self.pairs[i] for i in which], self.right[list(which)]
-        found = estimate(
-            Items(
-                [pair.source for pair in pairs],
-                [pair.group for pair in pairs],
-                right,
-                np.ones(len(right)),
-                questions=True,
-            )
-        )
+        found = estimate(Items.of_questions(pairs, right))
         return Share(
             accuracy=float(right.mean()),
             ci95=found.share_ci95,
@@ -230,20 +195,16 @@ class MinimalPairs(Task[PairsResult]):
         """The file with the sums of each pair."""
         return run.layout.evaluation(f"{NAME}-rows").with_suffix(".jsonl")
 
-    def _pairs(self, corpus: Corpus) -> list[Pair]:
-        check_corpus(corpus)
-        return agreement_pairs(corpus, source_file=self.source_file)
-
     def depends_on(self, subject: Subject) -> Mapping[str, object]:
         """The pairs."""
-        return {"pairs": pairs_hash(self._pairs(subject.corpus))}
+        return {"pairs": pairs_hash(agreement_pairs(subject.corpus, source_file=self.source_file))}
 
     def evaluate(self, subject: Subject) -> PairsResult:
         """Score both sentences of each pair."""
         run, corpus = subject.run, subject.corpus
-        found = score_pairs(
-            subject.model, run.tokenizer, self._pairs(corpus), context_tokens=ruler_context(run)
-        )
+        pairs = agreement_pairs(corpus, source_file=self.source_file)
+        context = ruler_context(run)
+        found = score_pairs(subject.model, run.tokenizer, pairs, context_tokens=context)
         write_json_lines(self.rows(run), found.rows())
         return found.summary(profile=corpus.profile, corpus_hash=corpus.hash)
 
