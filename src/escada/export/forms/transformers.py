@@ -171,17 +171,11 @@ def _own_code(kind: str) -> dict[str, object]:
 
 
 def _recurrent_config(model: recurrent.Model) -> dict[str, object]:
-    config = model.config
+    names = {"cell", "n_layers", "d_embedding", "d_hidden", "layer_norm", "residual", "dropout"}
     return _own_code("recurrent") | {
-        "cell": config.cell,
-        "n_layers": config.n_layers,
-        "d_embedding": config.d_embedding,
-        "d_hidden": config.d_hidden,
-        "layer_norm": config.layer_norm,
-        "residual": config.residual,
-        "tie_word_embeddings": config.tie_embeddings,
+        **model.config.model_dump(include=names),
+        "tie_word_embeddings": model.config.tie_embeddings,
         "input_scale": model.input_scale,
-        "dropout": config.dropout,
     }
 
 

@@ -50,6 +50,26 @@ class EscadaForCausalLM(PreTrainedModel, GenerationMixin):
     base_model_prefix = ""
     _is_stateful = True
 
+    def parts(self) -> Any:
+        """The module that has the `embedding` and the `output`."""
+        return self
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The embeddings of single tokens."""
+        return self.parts().embedding
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Put others in their place."""
+        self.parts().embedding = value
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The output matrix, with its bias if it has one."""
+        return self.parts().output
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        """Put others in their place."""
+        self.parts().output = new_embeddings
+
     def fresh_state(self, rows: int) -> Any:
         """The state of so many rows before their first token."""
         raise NotImplementedError
@@ -162,22 +182,6 @@ class EscadaRecurrentForCausalLM(EscadaForCausalLM):
         self.output = nn.Linear(d_in if tied else d_hidden, config.vocab_size)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
-        """The embeddings."""
-        return self.embedding
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Put others in their place."""
-        self.embedding = value
-
-    def get_output_embeddings(self) -> nn.Module:
-        """The output matrix and its bias."""
-        return self.output
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        """Put others in their place."""
-        self.output = new_embeddings
-
     def fresh_state(self, rows: int) -> Tensor:
         """See `EscadaForCausalLM.fresh_state`."""
         shape = (2, self.config.n_layers, rows, self.config.d_hidden)
@@ -231,21 +235,9 @@ class EscadaModernForCausalLM(EscadaForCausalLM):
         )
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
-        """The embeddings of single tokens."""
-        return self.network.embedding
-
-    def set_input_embeddings(self, value: Any) -> None:
-        """Put others in their place."""
-        self.network.embedding = value
-
-    def get_output_embeddings(self) -> nn.Module:
-        """The output matrix."""
-        return self.network.output
-
-    def set_output_embeddings(self, new_embeddings: Any) -> None:
-        """Put others in their place."""
-        self.network.output = new_embeddings
+    def parts(self) -> Any:
+        """See `EscadaForCausalLM.parts`."""
+        return self.network
 
     def fresh_state(self, rows: int) -> tuple[Tensor, Tensor, Tensor]:
         """See `EscadaForCausalLM.fresh_state`."""
