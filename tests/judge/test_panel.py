@@ -130,6 +130,8 @@ def test_a_run_twice_or_of_another_corpus_is_refused(runs, corpus, tmp_path):
         gather_panel([runs[0], runs[0]], corpus)
     copy = tmp_path / runs[0].name
     shutil.copytree(runs[0].path, copy)
+    with pytest.raises(EscadaError, match="cannot be told apart by their names"):
+        gather_panel([runs[0], open_run(copy)], corpus, device="cpu")
     record = json.loads((copy / "record.json").read_text())
     (copy / "record.json").write_text(json.dumps(record | {"corpus_hash": "other"}))
     with pytest.raises(EscadaError, match="trained on another corpus"):

@@ -97,17 +97,16 @@ def _plan(
 
     prices = load_prices(cost)
     memory_bytes = None if memory is None else parse_memory(memory)
-    if gpu is None and (memory_bytes is None or device is not None):
+    watts = prices.settings.device_watts
+    if gpu is not None:
+        machine = known_gpu(gpu, spec, watts=watts)
+    elif memory_bytes is not None and device is None:
+        machine = unknown_gpu(memory_bytes, spec, watts=watts)
+    else:
         where = resolve_device(device or "auto")
         return plan_training(
             spec, corpus, where, memory_bytes=memory_bytes, calibrate=calibrate, prices=prices
         )
-    watts = prices.settings.device_watts
-    if gpu is not None:
-        machine = known_gpu(gpu, spec, watts=watts)
-    else:
-        assert memory_bytes is not None
-        machine = unknown_gpu(memory_bytes, spec, watts=watts)
     text = training_text(spec, corpus)
     return make_plan(spec, shape_of(spec, text.vocab_size), text, machine, prices)
 

@@ -171,11 +171,7 @@ class Batch:
             row.gone |= row.id == request
 
     def run(self, requests: Iterable[Request]) -> Iterator[Event]:
-        """Add requests and decode until all are finished.
-
-        Raises:
-            EscadaError: see `step`.
-        """
+        """Add requests and decode until all are finished; raises as `step`."""
         for request in requests:
             self.add(request)
         while self.rows:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import sys
 import traceback
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -304,7 +303,7 @@ class _Check:
 
     def _place(self, error: Exception) -> str:
         """The innermost line of the model file in the traceback."""
-        module = sys.modules[MODELS.load(self.config.kind).__name__]
+        module = MODELS.load(self.config.kind)
         for frame in reversed(traceback.extract_tb(error.__traceback__)):
             if module.__file__ and Path(frame.filename) == Path(module.__file__):
                 return f"{self.config.kind}, {frame.filename}:{frame.lineno}"

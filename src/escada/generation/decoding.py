@@ -67,8 +67,7 @@ def generate(
 
     Args:
         model: its training mode is restored.
-        prompts: raw text, cleaned here by `profile`; an empty prompt opens a new document.
-        profile: the run's cleaning profile.
+        prompts: raw text, cleaned here by the run's `profile`; an empty prompt opens a document.
         weights: see `with_weights`.
         progress: called after each token with the total number so far.
 

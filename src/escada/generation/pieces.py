@@ -44,14 +44,17 @@ class TextPieces:
         self._table = table
         self._stop: tuple[str, ...] = tuple(stop)
         self._byte_ids: list[int] = []
-        self._waiting: str = ""
+        self._bytes = b""  # of these ids, one each
+        self._waiting = ""
 
     def push(self, token: int) -> str:
         """Add a token; returns the text that is now final."""
         piece = self._table[token]
         if isinstance(piece, bytes):
             self._byte_ids.append(token)
-            return self._emit(self._whole_characters())
+            self._bytes += piece
+            whole = len(self._bytes) - unfinished_bytes(self._bytes)
+            return self._emit(self._take_bytes(whole))
         return self._emit(self._take_bytes(len(self._byte_ids)) + piece)
 
     def flush(self) -> str:
@@ -60,17 +63,9 @@ class TextPieces:
         text, self._waiting = text + self._waiting, ""
         return text
 
-    def _whole_characters(self) -> str:
-        data = b"".join(self._bytes(token) for token in self._byte_ids)
-        return self._take_bytes(len(data) - unfinished_bytes(data))
-
-    def _bytes(self, token: int) -> bytes:
-        piece = self._table[token]
-        assert isinstance(piece, bytes)
-        return piece
-
     def _take_bytes(self, count: int) -> str:
         ids, self._byte_ids = self._byte_ids[:count], self._byte_ids[count:]
+        self._bytes = self._bytes[count:]
         return self._table.tokenizer.decode(ids) if ids else ""
 
     def _emit(self, text: str) -> str:

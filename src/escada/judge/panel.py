@@ -107,11 +107,6 @@ class Panel:
     corpus_hash: str
     probes: list[Probe] = field(default_factory=list[Probe])
 
-    def __post_init__(self) -> None:
-        names = [entrant.name for entrant in self.entrants]
-        if len(set(names)) != len(names):
-            raise ValueError(f"names of entrants are not distinct: {names}")
-
     def texts(self, opening: str) -> dict[str, str]:
         """The texts of an opening as shown, by entrant, cut to one length."""
         written = {
@@ -182,10 +177,14 @@ def _check(runs: Sequence[Run], corpus: Corpus) -> None:
 def _names(runs: Sequence[Run]) -> list[str]:
     """Rung names, or folder names where a rung occurs twice or is named like a control."""
     rungs = [run.spec.name for run in runs]
-    return [
+    names = [
         run.name if rungs.count(rung) > 1 or rung in (HUMAN, NOISE) else rung
         for run, rung in zip(runs, rungs, strict=True)
     ]
+    if len({HUMAN, NOISE, *names}) < 2 + len(names):
+        what = f"the runs cannot be told apart by their names: {', '.join(names)}"
+        raise EscadaError(what, fix="rename the folder of one")
+    return names
 
 
 def _spread(ids: Sequence[str], count: int | None) -> list[str]:

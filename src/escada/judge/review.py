@@ -60,10 +60,7 @@ def review_with_endpoint(
     """Ask a model behind an OpenAI-compatible endpoint the questions not answered yet.
 
     Returns the verdict and why asking ended. After `budget` the verdict says that it is incomplete;
-    after `interrupted` there is none.
-
-    Raises:
-        EscadaError: an error that the user can fix; earlier answers are kept.
+    after `interrupted` there is none. An error keeps the earlier answers.
     """
     endpoint = Endpoint(base_url, judge, timeout_seconds=settings.timeout_seconds)
     with open_journal(out / JOURNAL, endpoint.scrub) as journal:
@@ -101,11 +98,7 @@ def review_with_reference(
     reference: Run,
     settings: Settings,
 ) -> Verdict:
-    """Use a run's model as the judge: bits per byte of every text.
-
-    Raises:
-        EscadaError: an error that the user can fix.
-    """
+    """Use a run's model as the judge: bits per byte of every text."""
     panel = gather_panel(
         runs, corpus, prompts=settings.prompts, seed=settings.seed, device=settings.device
     )

@@ -188,12 +188,7 @@ class Counts(VerdictPart):
 
 
 class JudgeName(VerdictPart):
-    """Which judge.
-
-    Attributes:
-        kind: of judge.
-        model: its name, or the reference run's.
-    """
+    """Which judge; `model` is its name, or the reference run's."""
 
     kind: Literal["endpoint", "reference"]
     model: str | None = None

@@ -48,8 +48,6 @@ class SecurityMiddleware:
     """ASGI middleware; see the module docstring.
 
     Args:
-        app: the wrapped application.
-        limits: of request bodies.
         tokens: any of them is accepted; none: no authentication.
         only_this_machine: accept only Host names of this machine, as on a loopback address.
         host: name given by the user; accepted as Host too.

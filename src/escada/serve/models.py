@@ -35,7 +35,6 @@ class LoadedModel:
     """A served model.
 
     Attributes:
-        name: as clients use it.
         batch: its decoder; to be used by the scheduler's thread only.
         profile: cleaning profile of the run, applied to prompts too.
         created: Unix time of the run.
@@ -59,11 +58,7 @@ class LoadedModel:
 
 
 def find_model(models: Mapping[str, LoadedModel], name: str) -> LoadedModel:
-    """A model by name.
-
-    Raises:
-        ApiError: no such model.
-    """
+    """A model by name; an ApiError (404) if there is none."""
     if name not in models:
         raise ApiError(
             404,
@@ -87,7 +82,6 @@ def open_models(
         paths: run folders, or folders that hold runs.
         weights: `KIND` for every model or `NAME=KIND` for one; see `with_weights`.
         max_rows: of each model's batch.
-        device: `auto`, `cpu` or `cuda`.
 
     Raises:
         EscadaError: no run, two of the same name, or weights of an unavailable kind.

@@ -70,11 +70,7 @@ class ParsedRequest:
 
 
 def parse_request(body: CompletionRequest, model: LoadedModel, limits: Limits) -> ParsedRequest:
-    """Validate a completion request.
-
-    Raises:
-        ApiError: it is refused.
-    """
+    """Validate a completion request; an ApiError if it is refused."""
     _refuse_unsupported(body)
     n, max_tokens = body.n or 1, 16 if body.max_tokens is None else body.max_tokens
     prompts = _prompts(body, model, limits)

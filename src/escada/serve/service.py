@@ -92,11 +92,7 @@ class Service:
         return count
 
     async def complete(self, body: CompletionRequest, request: Request) -> Response:
-        """Answer a completion request.
-
-        Raises:
-            ApiError: it is refused, or failed before its first token.
-        """
+        """Answer a completion request; an ApiError if that fails before the first token."""
         model, client = find_model(self.models, body.model), str(request.scope[CLIENT])
         try:
             if body.stream:
@@ -159,11 +155,7 @@ class Service:
             return await scores_of(mailbox, len(texts))
 
     async def score(self, body: ScoreRequest, request: Request) -> Response:
-        """Score one text, as `escada score` does.
-
-        Raises:
-            ApiError: it is refused, or failed.
-        """
+        """Score one text, as `escada score` does."""
         model = find_model(self.models, body.model)
         if self.stopping:
             raise shutting_down()

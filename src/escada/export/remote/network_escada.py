@@ -160,7 +160,6 @@ class ModernNetwork(nn.Module):
         """Logits (B, T, V), and the state after the last token.
 
         Args:
-            ids_BT: the tokens.
             last_ids_BN, taps_MBKD, h_LBD: the state, see `fresh_state`.
             lengths_B: only so many tokens of each row are read; None: all.
         """
