@@ -273,31 +273,24 @@ class Endpoint:
 
     def _of_status(self, error: APIStatusError, dropped: frozenset[Part]) -> Exception:
         """The exception for an HTTP status other than success."""
-        status, where = error.status_code, self.url
+        status = error.status_code
         message = error.message.removeprefix(f"Error code: {status} - ")
         said = self.scrub(" ".join(message.split()))[:300]
         reason = f"HTTP {status}: {said}"
-        if status in (401, 403):
-            return EscadaError(
-                f"the endpoint wants another key ({reason})",
-                where=where,
-                fix="set " + " or ".join(KEY_VARIABLES),
-            )
         unknown_model = error.code in ("model_not_found", "invalid_model", "model_not_exist") or (
             status in (400, 422) and _UNKNOWN_MODEL.search(said)  # some servers give no code
         )
-        if status == 404 or unknown_model:
-            return EscadaError(
-                f"the endpoint knows no such path or model ({reason})",
-                where=where,
-                fix="check --base-url, which mostly ends in /v1, and --model",
-            )
-        if error.code == "insufficient_quota":
-            return EscadaError(
-                f"the account has no money left ({reason})",
-                where=where,
-                fix="what was answered is kept: run the same command later",
-            )
+        what = fix = None
+        if status in (401, 403):
+            what, fix = "the endpoint wants another key", "set " + " or ".join(KEY_VARIABLES)
+        elif status == 404 or unknown_model:
+            what = "the endpoint knows no such path or model"
+            fix = "check --base-url, which mostly ends in /v1, and --model"
+        elif error.code == "insufficient_quota":
+            what = "the account has no money left"
+            fix = "what was answered is kept: run the same command later"
+        if what is not None:
+            return EscadaError(f"{what} ({reason})", where=self.url, fix=fix)
         part = _named_part(error.message, dropped)
         if status >= 500 and part in ("json_schema", "json_object"):
             return RefusedError(reason, part)  # some servers report it as a 5xx
