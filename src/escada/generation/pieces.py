@@ -44,8 +44,8 @@ class TextPieces:
         self._table = table
         self._stop: tuple[str, ...] = tuple(stop)
         self._byte_ids: list[int] = []
-        self._bytes = b""  # of these ids, one each
-        self._waiting = ""
+        self._bytes: bytes = b""  # of these ids, one each
+        self._waiting: str = ""
 
     def push(self, token: int) -> str:
         """Add a token; returns the text that is now final."""
