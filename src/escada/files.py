@@ -240,6 +240,11 @@ def content_hash(value: object) -> str:
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 
 
+def utc_now() -> str:
+    """Date and time in UTC, ISO 8601 without fractions of a second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """The holder of a lock: its process, machine and start (UTC, ISO 8601)."""
@@ -285,8 +290,7 @@ def exclusive(
             who = f": {owner}" if (owner := _read_holder(lock)) else ""
             raise EscadaError(f"{busy}{who}", where=lock.parent, fix=fix) from error
     try:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        write_json(_holder_file(lock), asdict(Holder(os.getpid(), platform.node(), now)))
+        write_json(_holder_file(lock), asdict(Holder(os.getpid(), platform.node(), utc_now())))
         yield
     finally:
         _holder_file(lock).unlink(missing_ok=True)

@@ -11,7 +11,6 @@ Nothing is measured inside a training step.
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -26,7 +25,7 @@ from escada.cost.hardware import RecordedHardware, hardware
 from escada.cost.money import load_prices
 from escada.cost.peak_memory import peak_resident_bytes
 from escada.errors import EscadaError
-from escada.files import read_json, write_json
+from escada.files import read_json, utc_now, write_json
 from escada.runs.checkpoint import checkpoint_path, has_checkpoint
 from escada.runs.layout import RESTORE
 from escada.runs.record import PredictedCost
@@ -80,7 +79,7 @@ class Meter:
         self._path = run.layout.cost
         self._before = _on_disk(self._path)
         self._from_step = _last_step(run)
-        self._begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self._begun = utc_now()
         self._clock = time.monotonic()
         self._validation_seconds = 0.0
         self._energy = EnergyMeter.of(self.hardware, self.prices.settings)

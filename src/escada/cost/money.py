@@ -128,13 +128,7 @@ class Prices:
 
     def to_json(self) -> dict[str, object]:
         """Prices with their sources."""
-        return {
-            "electricity_usd_per_kwh": asdict(self.electricity_usd_per_kwh),
-            "brl_per_usd": asdict(self.brl_per_usd),
-            "grid": self.grid,
-            "grid_g_per_kwh": asdict(self.grid_g_per_kwh),
-            "settings": self.settings.model_dump(exclude_none=True),
-        }
+        return {**asdict(self), "settings": self.settings.model_dump(exclude_none=True)}
 
 
 @cache

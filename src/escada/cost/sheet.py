@@ -9,8 +9,9 @@ Totals are at the top of the file; the tables below break them down. Unknown val
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -262,20 +263,12 @@ def _bill(session: Session, kwh: float | None, prices: Prices) -> Bill:
 
 
 def _by_part(parts: Sequence[Part]) -> list[EnergyPart]:
-    joules: dict[tuple[str, str, bool, str], float] = {}
+    joules: dict[Part, float] = defaultdict(float)
     for part in parts:
-        row = (part.part, part.method, part.estimated, part.basis)
-        joules[row] = joules.get(row, 0.0) + part.joules
+        joules[replace(part, joules=0.0)] += part.joules
     return [
-        EnergyPart(
-            part=name,
-            method=method,
-            joules=amount,
-            estimated=estimated,
-            basis=basis,
-            kwh=amount / JOULES_PER_KWH,
-        )
-        for (name, method, estimated, basis), amount in joules.items()
+        EnergyPart(**asdict(replace(part, joules=amount)), kwh=amount / JOULES_PER_KWH)
+        for part, amount in joules.items()
     ]
 
 

@@ -73,11 +73,7 @@ def keep_best_baseline(
                 schema_version=SCHEMA_VERSION,
                 **{name: test[name] for name in ("corpus_hash", "weights", "weights_sha256")},
                 baseline=baseline,
-                difference=row.difference,
-                ci95=row.ci95,
-                p_value=row.p_value,
-                verdict=row.verdict,
-                scope=row.scope,
+                **row.model_dump(include={"difference", "ci95", "p_value", "verdict", "scope"}),
             )
             table = kept.model_dump(mode="json", exclude_unset=True)
             write_json(run.layout.evaluation(BEST_BASELINE), table)

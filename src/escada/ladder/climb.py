@@ -11,7 +11,6 @@ interrupted climb continues where it stopped (`escada.ladder.training`).
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.evaluation.baselines.corpus_controls import CorpusControls, make_controls, read_controls
 from escada.evaluation.task import Task
-from escada.files import make_directory, read_json, write_json
+from escada.files import make_directory, read_json, utc_now, write_json
 from escada.ladder.baseline_comparison import compare_with_baselines, keep_best_baseline
 from escada.ladder.comparison import compare_recipes, group, ladder_pairs
 from escada.ladder.row import is_measured, measure_run, rung_row, step_of
@@ -130,7 +129,7 @@ def _ladder(
     return Ladder(
         **dict(controls),
         schema_version=SCHEMA_VERSION,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=utc_now(),
         preset=plan.preset,
         budget=None if plan.budget is None else str(plan.budget),
         seed=plan.seeds[0],

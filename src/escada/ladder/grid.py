@@ -12,7 +12,6 @@ test documents are not read.
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import math
 import statistics
@@ -37,7 +36,7 @@ from escada.evaluation.scale import (
 )
 from escada.evaluation.task import Subject, evaluate, read
 from escada.evaluation.tasks.documents import VALIDATION
-from escada.files import exclusive, make_directory, write_json
+from escada.files import exclusive, make_directory, utc_now, write_json
 from escada.ladder.scaling import FEWEST_BUDGETS, Curve, crossing, fit
 from escada.ladder.training import Training, check_trainings
 from escada.ladder.workers import workers
@@ -148,10 +147,9 @@ def _cell(plan: Plan, rung: str, size: str, flops: float, seed: int, *, mark: st
 
 def _resumed(plan: Plan) -> _Grid:
     """The grid with the predictions that were made in this folder before."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     before = read_scale(plan.out)
     if before is None:
-        return _Grid(plan, now, [])
+        return _Grid(plan, utc_now(), [])
     if (before.corpus_hash, before.preset) != (plan.corpus.hash, plan.preset):
         raise EscadaError(
             "the folder holds the scale of another corpus or preset; nothing was overwritten",
@@ -252,7 +250,7 @@ def _prediction(
         bits_per_byte=curve.at(flops),
         ci95=curve.predict(flops, len(grid.plan.seeds)),
         has_floor=curve.has_floor,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=utc_now(),
         before=before,
         specs=specs,
         fitted=tuple(run.key for run in _of_best_sizes(grid, rung)),

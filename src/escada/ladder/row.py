@@ -36,12 +36,7 @@ def measure_run(
 ) -> bool:
     """Evaluate and sample a finished run; False if everything was already done.
 
-    Args:
-        run: finished.
-        corpus: the one it was trained on.
-        say: called with a progress message.
-        device: `auto`, `cpu`, `cuda` …
-        also: additional tasks; one replaces a default task of the same name.
+    A task of `also` replaces a default task of the same name; `say` gets progress messages.
     """
     name = run.spec.name
     say(f"{name}: evaluating")
@@ -54,13 +49,9 @@ def _tasks(also: Sequence[Task[Any]]) -> list[Task[Any]]:
 
 
 def rung_row(run: Run, corpus: Corpus, out: Path, also: Sequence[Task[Any]] = ()) -> RungRow:
-    """The row of a reviewed run, from its folder; `beats_previous` is filled in later.
+    """The row of a run after `measure_run`; `beats_previous` is filled in later.
 
-    Args:
-        run: after `measure_run`.
-        corpus: the one it was trained on.
-        out: the climb's folder; the run's path is relative to it.
-        also: additional tasks; their figures go into `tasks`, by task name.
+    `out` is the climb's folder. The figures of the tasks of `also` go into `tasks`, by task name.
     """
     (row,) = ladder_of_run(run.path, run.path.relative_to(out).as_posix()).rungs
     data = read_json(run.layout.data)

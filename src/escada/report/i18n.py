@@ -231,12 +231,7 @@ class Language:
         if seconds < 59.95:
             return f"{self.number(seconds, 1)}{_SPACE}s"
         whole = round(seconds)
-        for limit, big, small in ((3600, 60, 1), (86_400, 3600, 60), (math.inf, 86_400, 3600)):
-            if whole < limit:
-                units = {1: "s", 60: "min", 3600: "h", 86_400: "d"}
-                first, rest = divmod(whole, big)
-                return (
-                    f"{self.number(first)}{_SPACE}{units[big]} "
-                    f"{rest // small:02d}{_SPACE}{units[small]}"
-                )
-        raise AssertionError(seconds)
+        units = {1: "s", 60: "min", 3600: "h", 86_400: "d"}
+        big, small = (60, 1) if whole < 3600 else (3600, 60) if whole < 86_400 else (86_400, 3600)
+        first, rest = divmod(whole, big)
+        return f"{self.number(first)}{_SPACE}{units[big]} {rest // small:02d}{_SPACE}{units[small]}"

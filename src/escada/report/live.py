@@ -9,7 +9,6 @@ ends or the user stops watching.
 
 from __future__ import annotations
 
-import datetime
 import os
 import sys
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from escada.errors import EscadaError
-from escada.files import read_json, read_json_lines
+from escada.files import read_json, read_json_lines, utc_now
 from escada.report.data import LADDER_FILE, RECORD_FILE, by_rung, ladder_of_run, read_rows
 from escada.report.i18n import Language
 from escada.report.progress import Progress
@@ -162,8 +161,7 @@ def _write(folder: Path, every_seconds: float | None, more_sections: Sequence[st
         return None
     live = None
     if every_seconds is not None:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        live = Live(every_seconds, now, progress(folder))
+        live = Live(every_seconds, utc_now(), progress(folder))
     return write_report(folder, ladder=ladder, live=live, more_sections=more_sections)
 
 

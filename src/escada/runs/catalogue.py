@@ -17,20 +17,19 @@ _NAMED = 6
 """Maximum number of runs listed in a message."""
 
 
-def find_run(given: Path, below: Path = RUNS) -> Path:
+def find_run(given: Path) -> Path:
     """The folder of a run given by path, or by the name of its rung if only one run has it.
 
     Args:
-        given: a run's folder; or `v4`, the only run of v4 below `below`; or `runs/demo/v4`, the
-            only one below `runs/demo`. A run that a finished one continues does not count.
-        below: where a bare name is looked up, including the climbs in it.
+        given: a run's folder; or `v4`, the only run of v4 in `RUNS` and the climbs in it; or
+            `runs/demo/v4`, the only one below `runs/demo`. A run that a finished one continues does
+            not count.
 
     Raises:
         EscadaError: a climb's folder, a file, a name of several runs or of none.
     """
     if is_run_folder(given):
         return given
-    alone = len(given.parts) == 1
     if given.is_dir():
         if inside := list(named_runs(given)):
             raise EscadaError(
@@ -42,7 +41,7 @@ def find_run(given: Path, below: Path = RUNS) -> Path:
     if given.is_file():
         fix = f"`escada runs {given.parent}` lists those below its folder"
         raise EscadaError("not a run folder, but a file", where=given, fix=fix)
-    folder = below if alone else given.parent
+    folder = RUNS if len(given.parts) == 1 else given.parent
     runs = list(named_runs(folder))
     if any(sign in given.name for sign in "*?["):
         found = [path for path, _ in runs]

@@ -26,6 +26,7 @@ from escada.files import (
     new_directory,
     read_json,
     read_toml,
+    utc_now,
     write_json,
     write_text,
 )
@@ -205,7 +206,7 @@ def create_run(
             ),
             "budget": str(spec.train.budget),
             "module_folders": sorted(str(folder) for folder in folders if folder is not None),
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "created": utc_now(),
             **recorded,
         }
     )

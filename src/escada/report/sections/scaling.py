@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from escada.evaluation.scale import BestSize, Fit, Prediction, Scale
@@ -118,8 +118,14 @@ def _fits_table(scale: Scale, t: Language) -> Table:
     say = t.say
     predicted = {one.rung: one for one in scale.predictions if one.flops == scale.budgets[-1]}
 
-    def of(fit: Fit, key: str) -> float | None:
-        return getattr(predicted.get(fit.rung), key, None)
+    def foretold(
+        key: str, heading: str, write: Callable[[float | None], str], of: str
+    ) -> Filled[Fit]:
+        def fill(fit: Fit) -> Cell:
+            value: float | None = getattr(predicted.get(fit.rung), of, None)
+            return Cell(write(value), value)
+
+        return Column(key, heading), fill
 
     def floor(fit: Fit) -> Cell:
         if not fit.has_floor:
@@ -139,18 +145,9 @@ def _fits_table(scale: Scale, t: Language) -> Table:
             ),
         ),
         *csv_attributes("exponent_ci95"),
-        (
-            Column("predicted", say("scaling.predicted")),
-            lambda f: Cell(t.bits(of(f, "bits_per_byte")), of(f, "bits_per_byte")),
-        ),
-        (
-            Column("measured", say("scaling.measured")),
-            lambda f: Cell(t.bits(of(f, "measured")), of(f, "measured")),
-        ),
-        (
-            Column("error", say("scaling.error")),
-            lambda f: Cell(_signed_percent(of(f, "error"), t), of(f, "error")),
-        ),
+        foretold("predicted", say("scaling.predicted"), t.bits, "bits_per_byte"),
+        foretold("measured", say("scaling.measured"), t.bits, "measured"),
+        foretold("error", say("scaling.error"), partial(_signed_percent, t=t), "error"),
     ]
     rows = [Row(cells_of(filled, fit)) for fit in scale.fits]
     shown = [column.key for column in columns_of(filled) if column.heading]

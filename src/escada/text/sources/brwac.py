@@ -94,12 +94,12 @@ def read_hub(
     yield from islice(intake.documents(numbered, ""), limit)
 
 
-def read_shard(path: Path, place: str, source: str = NAME) -> Iterator[Document]:
+def read_shard(path: Path, place: str) -> Iterator[Document]:
     """The hub's `.txt.gz`: a document a line, `END_MARK` between its own lines."""
     for number, line in enumerate(lines(path), start=1):
         if line.strip():
             text = "\n".join(part.strip() for part in line.split(END_MARK))
-            yield Document(f"{place}:{number}", source, "", text)
+            yield Document(f"{place}:{number}", NAME, "", text)
 
 
 class _Builder:

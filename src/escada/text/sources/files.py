@@ -32,7 +32,6 @@ from escada.text.sources.streams import NotUtf8Error, lines, without_packing
 
 TEXT = (".txt", ".text", ".md", "")
 SUFFIXES = (*TEXT, *rows.SUFFIXES, ".vert", ".conll", ".conllu")
-_DELIMITERS = ",;\t|"
 _COLUMN = re.compile(r"[\w.-]*")
 
 
@@ -115,7 +114,7 @@ def _refuse_rows(path: Path, column: str) -> None:
         with contextlib.suppress(EscadaError):
             parse_json(first, path)
             kind = "JSON lines", ".jsonl"
-    for sign in _DELIMITERS:
+    for sign in rows.DELIMITERS:
         names = [name.strip('"') for name in first.split(sign)]
         if len(names) > 1 and column in names and all(map(_COLUMN.fullmatch, names)):
             kind = "a table", ".tsv" if "\t" in first else ".csv"

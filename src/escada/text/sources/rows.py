@@ -45,7 +45,7 @@ _Checked = Iterator[tuple[int, str, Row | EscadaError]]
 _JSON_LINE = 'each line is one object, such as {"text": "Era uma vez"}'
 _LIST_OPENS = re.compile(rb"\s*\[\s*(\{|\]?\s*$)")
 """The start of a list of objects, which may end on the same line."""
-_DELIMITERS = ",;\t|"
+DELIMITERS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r"sep=([,;\t|])\s*", re.IGNORECASE)
 """Spreadsheets may write this line above the header."""
 _LONGEST_FIELD = 2**31 - 1
@@ -180,7 +180,7 @@ def _delimiter(line: str, columns: Collection[str]) -> str:
         names = [name.strip(' "\r\n') for name in line.split(delimiter)]
         return len({*names} & {*columns}), len(names)
 
-    return max(_DELIMITERS, key=worth)
+    return max(DELIMITERS, key=worth)
 
 
 def _record(names: list[str], fields: list[str], where: str) -> Row | EscadaError:
