@@ -72,6 +72,8 @@ class _Check:
     vocab_size: int
     window_tokens: int
     device: torch.device
+    how: str = ""
+    """Said in messages after the name of a method of decoding."""
 
     def all(self, setting: Setting) -> None:
         """Run all checks, those that others depend on first."""
@@ -89,11 +91,12 @@ class _Check:
         self._operations(model, tokens)
         with exact_inference(model.eval()):
             whole_BTV = self._forward(model, ids_BT)
-            self._decoding(model, ids_BT, whole_BTV, "")
+            self._decoding(model, ids_BT, whole_BTV)
             packed = with_weights(model, "fp32")
         if packed is not model:
+            self.how = " with packed layers"
             with exact_inference(packed):
-                self._decoding(packed, ids_BT, whole_BTV, " with packed layers")
+                self._decoding(packed, ids_BT, whole_BTV)
 
     def _ids(self, tokens: int) -> Tensor:
         return torch.randint(self.vocab_size, (ROWS, tokens)).to(self.device)
@@ -169,56 +172,50 @@ class _Check:
         if not logits.isfinite().all():
             self._broken(f"{method} gives logits that are not finite", "look at its start weights")
 
-    def _decoding(self, model: LanguageModel, ids_BT: Tensor, whole_BTV: Tensor, how: str) -> None:
+    def _decoding(self, model: LanguageModel, ids_BT: Tensor, whole_BTV: Tensor) -> None:
         """Check that reading tokens in any chunks gives the logits of one pass."""
         tokens = ids_BT.shape[1]
-        state = self._fresh(model, ROWS, how)
+        state = self._fresh(model, ROWS)
         cuts = sorted({1, 2, 3, tokens // 2, tokens - 1} & set(range(1, tokens)))
         for first, end in itertools.pairwise([0, *cuts, tokens]):
-            self._advance(model, ids_BT[:, first:end], state, whole_BTV[:, first:end], how)
+            self._advance(model, ids_BT[:, first:end], state, whole_BTV[:, first:end])
 
         half = tokens // 2
-        state = self._fresh(model, ROWS, how)
-        self._advance(model, ids_BT[:, :half], state, whole_BTV[:, :half], how)
+        state = self._fresh(model, ROWS)
+        self._advance(model, ids_BT[:, :half], state, whole_BTV[:, :half])
         rows = torch.tensor([2, 0, 2], device=self.device)
-        with self._calling(f"fresh_state(…).select{how}", "it takes an index of rows, int64"):
+        with self._calling(f"fresh_state(…).select{self.how}", "it takes an index of rows, int64"):
             chosen = state.select(rows)
-        self._rows(chosen, 3, "select", how)
+        self._rows(chosen, 3, "select")
+        when = "after select, of the rows chosen and of the state that they were chosen from,"
         for read, place in ((chosen, rows), (state, torch.arange(ROWS, device=self.device))):
-            self._advance(
-                model,
-                ids_BT[place, half:],
-                read,
-                whole_BTV[place, half:],
-                how,
-                "after select, of the rows chosen and of the state that they were chosen from,",
-            )
+            self._advance(model, ids_BT[place, half:], read, whole_BTV[place, half:], when)
 
         lengths = [min(n, tokens - 1) for n in (1, half, tokens - 2) if n > 0]
         states: list[DecodingState] = []
         for row, length in enumerate(lengths):
-            state = self._fresh(model, 1, how)
+            state = self._fresh(model, 1)
             model.advance(ids_BT[row : row + 1, :length], state)
             states.append(state)
-        with self._calling(f"fresh_state(…).concatenate{how}", "it takes a list of states"):
+        with self._calling(f"fresh_state(…).concatenate{self.how}", "it takes a list of states"):
             joined = type(states[0]).concatenate(states)
-        self._rows(joined, len(states), "concatenate", how)
+        self._rows(joined, len(states), "concatenate")
         next_B1 = torch.stack([ids_BT[row, n : n + 1] for row, n in enumerate(lengths)])
         expected_B1V = torch.stack([whole_BTV[row, n : n + 1] for row, n in enumerate(lengths)])
-        after = f"after concatenate, of rows that have read {lengths} tokens,"
-        self._advance(model, next_B1, joined, expected_B1V, how, after)
+        when = f"after concatenate, of rows that have read {lengths} tokens,"
+        self._advance(model, next_B1, joined, expected_B1V, when)
 
-    def _fresh(self, model: LanguageModel, rows: int, how: str) -> DecodingState:
-        with self._calling(f"fresh_state{how}", "make it on self.device"):
+    def _fresh(self, model: LanguageModel, rows: int) -> DecodingState:
+        with self._calling(f"fresh_state{self.how}", "make it on self.device"):
             state = model.fresh_state(rows)
-        self._rows(state, rows, "fresh_state", how)
+        self._rows(state, rows, "fresh_state")
         return state
 
-    def _rows(self, state: DecodingState, rows: int, method: str, how: str) -> None:
+    def _rows(self, state: DecodingState, rows: int, method: str) -> None:
         found = getattr(state, "batch_size", None)
         if found != rows:
             self._broken(
-                f"{method}{how} gives a state of batch_size {found}, not {rows}",
+                f"{method}{self.how} gives a state of batch_size {found}, not {rows}",
                 "a state says its rows as batch_size",
             )
 
@@ -228,16 +225,15 @@ class _Check:
         ids_BT: Tensor,
         state: DecodingState,
         expected_BTV: Tensor,
-        how: str,
         when: str = "",
     ) -> None:
         """Advance, and compare the logits with those of one pass over all tokens."""
-        with self._calling(f"advance{how}", "it takes ids (B, T) and a state of B rows"):
+        with self._calling(f"advance{self.how}", "it takes ids (B, T) and a state of B rows"):
             logits_BTV = model.advance(ids_BT, state)
-        self._well_formed(f"advance{how}", logits_BTV, ids_BT)
+        self._well_formed(f"advance{self.how}", logits_BTV, ids_BT)
         if not self._same(logits_BTV, expected_BTV):
             self._broken(
-                " ".join(f"advance{how} {when} gives other logits than forward".split()),
+                " ".join(f"advance{self.how} {when} gives other logits than forward".split()),
                 "a state holds all that was read of each row, and advance changes it in place",
             )
 
