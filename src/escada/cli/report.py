@@ -75,7 +75,6 @@ def report(
 
     With --latex, --markdown, --csv or --roadmap only those are written.
     """
-
     files, more = (latex, markdown, csv, roadmap), sections or []
     if beside:
         from escada.report.beside import keep_beside
@@ -151,7 +150,6 @@ def _seconds(text: str) -> float:
     Raises:
         EscadaError: it is no duration, or none that can be kept.
     """
-
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|)\s*", text)
     seconds = float(found[1]) * (60 if found[2] == "min" else 1) if found else 0.0
     if not 1 <= seconds <= 3600:

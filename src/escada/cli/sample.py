@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -69,8 +71,6 @@ def sample(
     json: options.Json = False,
 ) -> None:
     """Generate text from prompts, each sample with its bits per token under the model."""
-    from dataclasses import asdict
-
     from escada.generation.batch import Batch
     from escada.generation.decoding import generate, requests
     from escada.generation.prompts import load_prompts
@@ -167,8 +167,6 @@ def _print_stream(
     events: Iterator[Event], prompts: list[str], tokenizer: Tokenizer, *, with_tokens: bool
 ) -> None:
     """Each sample's text as it comes, or a line for each of its tokens; then its figures."""
-    import math
-
     tokens, nats = 0, 0.0
     for event in events:
         if not tokens:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +77,6 @@ def encode(
     profile: Profile = None,
 ) -> None:
     """Print the ids of a text on one line; of --pieces, one a line."""
-
     if text is not None and file is not None:
         raise EscadaError("both a text and a file", where="--file", fix="give one of them")
     used = _open(tokenizer)
@@ -99,7 +99,6 @@ def decode(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids; without them, stdin.")] = None,
 ) -> None:
     """Print the text of some ids."""
-
     used = _open(tokenizer)
     given = ids or sys.stdin.read().split()
     try:
@@ -126,8 +125,6 @@ def stats(
     json: options.Json = False,
 ) -> None:
     """Measure a tokenizer on a split of a corpus."""
-    from dataclasses import asdict
-
     from escada.text.tokenizers.statistics import tokenizer_statistics
 
     used = _open(tokenizer)
@@ -160,7 +157,6 @@ def _open(folder: Path) -> Tokenizer:
 
 def _read(text: str | None, file: Path | None) -> str:
     """The user's text, which must be Unicode."""
-
     try:
         if file is not None:
             from escada.text.sources.streams import whole_text

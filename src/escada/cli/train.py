@@ -93,7 +93,6 @@ def _check_continuing(run: Path, budget: str | None, *others: object) -> None:
     Raises:
         EscadaError: says which.
     """
-
     if budget is None:
         raise EscadaError(
             "how much longer?", where=run, fix="say with --budget, such as --budget '20 min'"

@@ -31,7 +31,7 @@ class JudgedSamples(BaseModel):
 
 
 class GuardrailFound(BaseModel):
-    """The result of one guardrail; see `limits.Guardrail` for the first fields.
+    """The result of one guardrail; see `guardrail.Guardrail` for the first fields.
 
     Attributes:
         not_told_apart: wanted controls that the figure cannot tell apart.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +38,6 @@ class WindowOptions:
         Raises:
             EscadaError: a budget that is not a time, or a number below 1.
         """
-        from dataclasses import replace
-
         from escada.budget import Budget
         from escada.evaluation.windows import default_settings
 
