@@ -16,7 +16,7 @@ sizes are counted, once from that file into the splits.
 from __future__ import annotations
 
 import shutil
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -237,13 +237,12 @@ def _make(
 ) -> None:
     """Write the splits and, last, the manifest."""
     counts = ReferenceCounts()
-    staging = folder / "all.parquet"
-    weights: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    with closing(tables.Writer(staging)) as file:
+    with closing(tables.Writer(folder / "all.parquet")) as staging:
         for document in reference_documents(
             source, profile, counts, progress, min_characters=min_characters
         ):
-            weights[document.source][document.group] += file.add(document)
+            staging.add(document)
+    weights = staging.group_bytes
     if not weights:
         raise EscadaError(
             f"empty corpus: of {counted(counts.read.documents, 'document')} none has "
@@ -256,13 +255,16 @@ def _make(
         )
     split_of = split_corpus(weights, source.name)
     with ExitStack() as stack:
-        splits = {split: stack.enter_context(closing(_Split(folder, split))) for split in SPLITS}
-        for document in tables.read(staging):
+        splits = {
+            split: stack.enter_context(closing(tables.Writer(folder / f"{split}.parquet")))
+            for split in SPLITS
+        }
+        for document in tables.read(staging.path):
             splits[split_of[document.source, document.group]].add(document)
-    staging.unlink()
+    staging.path.unlink()
     n_groups = {name: len(groups) for name, groups in weights.items()}
     across_splits = _remove_copies(folder, splits, n_groups)
-    files = {split: splits[split].file_entry() for split in SPLITS}
+    files = {split: _file_entry(file) for split, file in splits.items()}
     contents = {split: file.content_sha256 for split, file in files.items()}
     manifest = Manifest(
         hash=content_hash({"profile": profile, "splits": contents}),
@@ -282,48 +284,36 @@ def _make(
         licences={name: one for name, one in source.licences.items() if name in weights},
         splits=files,
         by_source={
-            name: {split: splits[split].size_of(name) for split in SPLITS}
+            name: {split: _size_of(name, file) for split, file in splits.items()}
             for name in sorted(weights)
         },
     )
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
 
 
-class _Split:
-    """A split's file while it is written, with counts by source."""
+def _size_of(source: str, file: tables.Writer) -> Size:
+    groups = file.group_bytes.get(source, {})
+    documents = file.documents[source]
+    return Size(documents=documents, groups=len(groups), bytes=sum(groups.values()))
 
-    def __init__(self, folder: Path, split: str) -> None:
-        self.path = folder / f"{split}.parquet"
-        self.file = tables.Writer(self.path)
-        self._groups: dict[str, set[str]] = defaultdict(set)
-        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
 
-    def add(self, document: Document) -> None:
-        n_bytes = self.file.add(document)
-        self._groups[document.source].add(document.group)
-        self._counts[document.source].update(documents=1, bytes=n_bytes)
+def _file_entry(file: tables.Writer) -> SplitFile:
+    return SplitFile(
+        file=file.path.name,
+        sha256=sha256_file(file.path),
+        content_sha256=file.content_hash,
+        documents=file.documents.total(),
+        groups=sum(map(len, file.group_bytes.values())),
+        bytes=_bytes_in(file),
+    )
 
-    def close(self) -> None:
-        self.file.close()
 
-    def size_of(self, source: str) -> Size:
-        counts = self._counts[source]
-        groups = len(self._groups[source])
-        return Size(documents=counts["documents"], groups=groups, bytes=counts["bytes"])
-
-    def file_entry(self) -> SplitFile:
-        return SplitFile(
-            file=self.path.name,
-            sha256=sha256_file(self.path),
-            content_sha256=self.file.content_hash,
-            documents=self.file.n_documents,
-            groups=sum(map(len, self._groups.values())),
-            bytes=self.file.n_bytes,
-        )
+def _bytes_in(file: tables.Writer) -> int:
+    return sum(groups.total() for groups in file.group_bytes.values())
 
 
 def _remove_copies(
-    folder: Path, splits: dict[str, _Split], n_groups: Mapping[str, int]
+    folder: Path, splits: dict[str, tables.Writer], n_groups: Mapping[str, int]
 ) -> AcrossSplits:
     """Remove held-out documents with a copy in training, and from validation those in test.
 
@@ -336,25 +326,24 @@ def _remove_copies(
 
     held_out = others("test", "validation")
     copied = contaminated(held_out(), others("train"))
-    n_test = splits["test"].file.n_documents
+    n_test = splits["test"].documents.total()
     for split, flags in (("test", copied[:n_test]), ("validation", copied[n_test:])):
-        path = splits[split].path
+        before = splits[split]
         if split == "validation":
-            flags = flags | contaminated(tables.read(path), others("test"))
-        kept = _sources_in_need(zip(tables.read(path), flags, strict=True), n_groups)
-        before = splits[split].file
-        staged = path.rename(folder / f"{split}.staged.parquet")
-        with closing(_Split(folder, split)) as splits[split]:
+            flags = flags | contaminated(tables.read(before.path), others("test"))
+        kept = _sources_in_need(zip(tables.read(before.path), flags, strict=True), n_groups)
+        staged = before.path.rename(folder / f"{split}.staged.parquet")
+        with closing(tables.Writer(before.path)) as after:
             n_kept = 0
             for document, is_copy in zip(tables.read(staged), flags, strict=True):
                 if not is_copy or document.source in kept:
-                    splits[split].add(document)
+                    after.add(document)
                     n_kept += int(is_copy)
         staged.unlink()
-        after = splits[split].file
+        splits[split] = after
         counts[split] = Copies(
-            removed_documents=before.n_documents - after.n_documents,
-            removed_bytes=before.n_bytes - after.n_bytes,
+            removed_documents=before.documents.total() - after.documents.total(),
+            removed_bytes=_bytes_in(before) - _bytes_in(after),
             kept_copies=n_kept,
         )
     return AcrossSplits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -18,37 +19,41 @@ _GROUP_DOCUMENTS = 8192
 
 
 class Writer:
-    """Appends documents to a Parquet file; keeps their count, bytes and hash."""
+    """Appends documents to a Parquet file; keeps their hash and how many there are.
+
+    Attributes:
+        documents: number by source.
+        group_bytes: UTF-8 bytes of text by source and group.
+    """
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet as parquet
 
+        self.path = path
+        self.documents: Counter[str] = Counter()
+        self.group_bytes: dict[str, Counter[str]] = defaultdict(Counter)
         self._arrow: Any = pa
         self._schema: Any = self._arrow.schema([(name, pa.string()) for name in COLUMNS])
         self._file: Any = parquet.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[Document] = []
         self._row_bytes = 0
         self._hash = hashlib.sha256()
-        self.n_documents = 0
-        self.n_bytes = 0
 
-    def add(self, document: Document) -> int:
-        """Append a document; returns the UTF-8 bytes of its text."""
+    def add(self, document: Document) -> None:
+        """Append a document."""
         fields = [
             part.encode("utf-8")
             for part in (document.id, document.source, document.group, document.text)
         ]
         for part in fields:
             self._hash.update(len(part).to_bytes(8, "little") + part)
-        n_bytes = len(fields[-1])
+        self.documents[document.source] += 1
+        self.group_bytes[document.source][document.group] += len(fields[-1])
         self._rows.append(document)
-        self._row_bytes += n_bytes
-        self.n_documents += 1
-        self.n_bytes += n_bytes
+        self._row_bytes += len(fields[-1])
         if self._row_bytes >= _GROUP_BYTES or len(self._rows) >= _GROUP_DOCUMENTS:
             self._flush()
-        return n_bytes
 
     @property
     def content_hash(self) -> str:

@@ -14,18 +14,18 @@ from escada.files import content_hash
 from escada.text.documents import Document
 from escada.text.sources import brwac, dante
 from escada.text.sources.base import (
-    FileIdentity,
     Licence,
     ReadCounts,
     RowOptions,
     Source,
+    file_identity,
     files_identity,
 )
 from escada.text.sources.files import SUFFIXES, read_file, read_files, source_name
 from escada.text.sources.intake import PLAIN, Intake
 from escada.text.sources.rows import suffix_of
 from escada.text.sources.streams import printable
-from escada.text.sources.walk import Found, files_below, unknown_form
+from escada.text.sources.walk import files_below, unknown_form
 
 __all__ = ["DEFAULT_OPTIONS", "Licence", "ReadCounts", "RowOptions", "Source", "open_source"]
 
@@ -104,28 +104,28 @@ def _of_files(
     path: Path, documents: int | None, options: RowOptions, *, is_brwac: bool = False
 ) -> Source:
     """The source of a file, or of the files below a folder; raises for an unknown format."""
-    identity: dict[str, object]
+    left_out: list[tuple[str, str]] = []
     if path.is_dir():
-        found = files_below(path, SUFFIXES)
-        identity = files_identity(found.files)
+        files, left_out = files_below(path, SUFFIXES)
+        identity = files_identity(files)
     else:
         if path.exists() and suffix_of(path) not in SUFFIXES:
             raise unknown_form(path, SUFFIXES)
-        found = Found({printable(path.name): path}, [])
-        identity = asdict(FileIdentity.of(path))
+        files = {printable(path.name): path}
+        identity = file_identity(path)
     source = brwac.NAME if is_brwac else printable(source_name(path))
 
     def read(counts: ReadCounts) -> Iterator[Document]:
-        for reason, place in found.left_out:
+        for reason, place in left_out:
             counts.leave_out(reason, place)
         intake = Intake(source, options, counts, brwac.ROWS if is_brwac else PLAIN)
         if path.is_dir() and not is_brwac:
-            return islice(read_files(found.files, intake), documents)
+            return islice(read_files(files, intake), documents)
         parts = (
             brwac.read_shard(file, place)
             if is_brwac and suffix_of(file) == ".txt"
             else read_file(file, place, intake)
-            for place, file in found.files.items()
+            for place, file in files.items()
         )
         return islice(chain.from_iterable(parts), documents)
 

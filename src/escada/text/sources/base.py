@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -156,24 +157,15 @@ def _new_id(source: str, identifier: str, seen: dict[int, int]) -> str:
     return f"{identifier}#{times}"
 
 
-@dataclass(frozen=True)
-class FileIdentity:
+def file_identity(path: Path) -> dict[str, Any]:
     """Size and content hash of a file."""
-
-    size: int
-    sha256: str
-
-    @classmethod
-    def of(cls, path: Path) -> FileIdentity:
-        """Read and hash a file."""
-        with readable(path) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return cls(file.tell(), digest)
+    with readable(path) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"size": file.tell(), "sha256": digest}
 
 
-def files_identity(files: Mapping[str, Path]) -> dict[str, object]:
+def files_identity(files: Mapping[str, Path]) -> dict[str, Any]:
     """Combined size and hash of files; keys are paths below a folder."""
-    parts = {place: FileIdentity.of(file) for place, file in files.items()}
-    size = sum(part.size for part in parts.values())
-    digest = content_hash({place: asdict(part) for place, part in parts.items()})
-    return {"files": len(parts), "size": size, "sha256": digest}
+    parts = {place: file_identity(file) for place, file in files.items()}
+    size = sum(part["size"] for part in parts.values())
+    return {"files": len(parts), "size": size, "sha256": content_hash(parts)}

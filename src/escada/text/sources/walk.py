@@ -10,7 +10,6 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from escada.errors import EscadaError
@@ -45,16 +44,12 @@ IRREGULAR = "no regular files"
 NOT_UTF8 = "not UTF-8"
 
 
-@dataclass(frozen=True)
-class Found:
-    """`files` to read, by place and in order; `left_out`, (reason, place) of the others."""
+def files_below(
+    folder: Path, known: tuple[str, ...]
+) -> tuple[dict[str, Path], list[tuple[str, str]]]:
+    """The files below a folder, by place and in order, and (reason, place) of those left out.
 
-    files: dict[str, Path]
-    left_out: list[tuple[str, str]]
-
-
-def files_below(folder: Path, known: tuple[str, ...]) -> Found:
-    """The files below a folder; `known` are the suffixes of readable formats, in lower case.
+    `known` are the suffixes of readable formats, in lower case.
 
     Raises:
         EscadaError: a file of another format, or the folder cannot be read.
@@ -77,7 +72,7 @@ def files_below(folder: Path, known: tuple[str, ...]) -> Found:
         else:
             targets.add(target)
             files[place] = path
-    return Found(dict(sorted(files.items())), sorted(left_out))
+    return dict(sorted(files.items())), sorted(left_out)
 
 
 def unknown_form(path: Path, known: tuple[str, ...]) -> EscadaError:
