@@ -55,21 +55,16 @@ def _only_decoding(parts: Mapping[str, _Part]) -> set[str]:
     used = {name: _names(node) & parts.keys() for name, (node, _) in parts.items()}
     decoding = _reached([name for name in DECODING if name in parts], used)
     known = {id(node) for node, _ in parts.values()}
-    loose = [
+    loose = [  # not the model class, whose methods are parts of their own
         node
         for _, body in parts.values()
         for node in body
-        if id(node) not in known and not _is_model(node)
+        if id(node) not in known and not (isinstance(node, ast.ClassDef) and node.name == MODEL)
     ]
     roots = set(parts) - decoding
     for node in loose:
         roots |= _names(node) & parts.keys()
     return decoding - _reached(roots, used)
-
-
-def _is_model(node: ast.stmt) -> bool:
-    """Whether it is the model class, whose methods are separate parts."""
-    return isinstance(node, ast.ClassDef) and node.name == MODEL
 
 
 def _reached(roots: Iterable[str], used: Mapping[str, set[str]]) -> set[str]:

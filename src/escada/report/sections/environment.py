@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from pydantic import JsonValue
@@ -11,7 +10,7 @@ from escada.report.blocks import Block, Details, Section, Text
 from escada.report.contents import Contents
 from escada.report.i18n import NOTHING
 from escada.report.schema import RungRow
-from escada.report.sections.shared import rung_names, status, tokenizer_column
+from escada.report.sections.shared import as_typed, rung_names, status, tokenizer_column
 from escada.report.tables import (
     Cell,
     Column,
@@ -121,4 +120,4 @@ def _flat(value: JsonValue, prefix: str = "") -> dict[str, str]:
         for key, below in value.items():
             flat |= _flat(below, f"{prefix}.{key}" if prefix else key)
         return flat
-    return {prefix: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}
+    return {prefix: as_typed(value)}

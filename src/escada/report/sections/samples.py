@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
-
-from pydantic import JsonValue
 
 from escada.evaluation.tasks.samples import SampleRow
 from escada.report.blocks import (
@@ -23,7 +20,13 @@ from escada.report.contents import Contents
 from escada.report.data import RunFiles
 from escada.report.figures.curves import draw_lexicon
 from escada.report.schema import RungRow
-from escada.report.sections.shared import lexicon_controls, rung_cell, rung_column, values_alt
+from escada.report.sections.shared import (
+    as_typed,
+    lexicon_controls,
+    rung_cell,
+    rung_column,
+    values_alt,
+)
 from escada.report.tables import Cell, Column, Row, control_row, page_table
 
 _OPENING_CHARACTERS = 90
@@ -93,11 +96,7 @@ def _continuation(sample: SampleRow, contents: Contents) -> Continuation:
 def _settings(run: RunFiles) -> str:
     """The sampler's settings on one line, with the option names of the command line."""
     set_values = {key: value for key, value in run.sampler.items() if value not in (None, False)}
-    return ", ".join(f"{key} {_as_typed(value)}" for key, value in set_values.items())
-
-
-def _as_typed(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return ", ".join(f"{key} {as_typed(value)}" for key, value in set_values.items())
 
 
 def _failing(rung: RungRow, contents: Contents) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue
 
 from escada.evaluation.tasks.cloze import ClozeResult
 from escada.evaluation.tasks.minimal_pairs import Share
@@ -71,6 +74,11 @@ def tokenizer_kind(rung: RungRow, language: Language) -> str:
 def status(rung: RungRow, language: Language) -> str:
     """A run's status in words."""
     return language.messages.get(f"ladder.status_{rung.status}", rung.status)
+
+
+def as_typed(value: JsonValue) -> str:
+    """A value as one would type it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def values_alt(key: str, values: Sequence[str], language: Language) -> str:
