@@ -292,9 +292,8 @@ def _make(
 
 
 def _size_of(source: str, file: tables.Writer) -> Size:
-    groups = file.group_bytes.get(source, {})
-    documents = file.documents[source]
-    return Size(documents=documents, groups=len(groups), bytes=sum(groups.values()))
+    groups = file.group_bytes[source]
+    return Size(documents=file.documents[source], groups=len(groups), bytes=groups.total())
 
 
 def _file_entry(file: tables.Writer) -> SplitFile:
