@@ -1,7 +1,8 @@
 """Each ingredient of a rung off in turn, at equal FLOP, with several seeds: what did it gain?
 
     python benchmarks/ablation.py v_next --budget "3e12 flop" --seeds 3 --out runs/ablation \
-        --off "n-gram tables: model.table_ngrams=[]" --off "Muon: train.optimizer=adamw"
+        --off "n-gram tables: model.table_ngrams=[]" \
+        --off "Muon: train.optimizer=adam train.learning_rate=0.003"
 
 A trial is a training of its own, found again by its content: the same command goes on where it
 was stopped. Trials are compared on the validation documents with the statistics of `escada

@@ -120,11 +120,12 @@ def optimizer_table(clock, repeats: int) -> dict[str, float]:
     for rung, preset in (("v5", "full"), ("v5", "laptop"), ("v_final", "full")):
         works = {}
         for name, how in (("fused", {"fused": True}), ("foreach", {"foreach": True}), ("loop", {})):
-            model = fresh(load_spec(rung, preset=preset))
+            spec = load_spec(rung, preset=preset)
+            model = fresh(spec)
             for parameter in model.parameters():
                 parameter.grad = torch.randn_like(parameter) * 1e-3
             how = how or {"foreach": False}
-            works[name] = torch.optim.AdamW(parameter_groups(model, 0.1), lr=1e-5, **how).step
+            works[name] = torch.optim.AdamW(parameter_groups(model, spec.train), **how).step
         found = medians(clock, repeats, **works)
         print(f"| {rung} {preset} | " + " | ".join(f"{s * 1e3:.2f}" for s in found.values()) + " |")
         results |= {f"adamw.{rung}.{preset}.{name}": seconds for name, seconds in found.items()}

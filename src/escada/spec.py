@@ -127,7 +127,7 @@ class TrainSpec(StrictTable):
     """`adam`, `adamw`, `muon`, or a module on the path."""
     learning_rate: float = Field(gt=0)
     rates: Rates = Rates()
-    """For an optimizer with several rates (`muon`)."""
+    """Initial rates by role, in place of `learning_rate`."""
     orthogonal_steps: int = Field(default=5, ge=1)
     """Newton-Schulz iterations per step of `muon`."""
     betas: tuple[Share, Share] = (0.9, 0.999)
@@ -152,6 +152,11 @@ class TrainSpec(StrictTable):
     """Reference bytes of the sample for scheduled validations (the ruler uses all documents)."""
     early_stopping: int | None = Field(default=None, ge=1)
     """Stop after this many validations without a better loss; None: never."""
+
+    def rate(self, role: str) -> float:
+        """The initial rate of a role of `escada.models.roles`."""
+        named: float | None = getattr(self.rates, role)
+        return self.learning_rate if named is None else named
 
     @property
     def known_micro_batch(self) -> int | None:

@@ -37,7 +37,7 @@ class Tied(nn.Module):
 
 def test_matrices_decay_and_norms_biases_and_tied_embeddings_do_not():
     model = Tied()
-    decayed, kept = parameter_groups(model, weight_decay=0.1)
+    decayed, kept = parameter_groups(model, train_spec(weight_decay=0.1))
     assert decayed["weight_decay"] == 0.1
     assert {id(p) for p in decayed["params"]} == {id(model.hidden.weight)}
     assert kept["weight_decay"] == 0.0
@@ -79,11 +79,12 @@ class Small(nn.Module):
         return self.output(x + self.tall(self.wide(x).relu()))
 
 
-MUON = {
-    "optimizer": "muon",
+BY_ROLE = {
     "learning_rate": 0.02,
     "rates": {"embeddings": 0.05, "tables": 0.5, "output": 0.01, "vectors": 0.03},
 }
+
+MUON = {"optimizer": "muon", **BY_ROLE}
 
 
 def stepped(model, optimizer, ids=(1, 2, 2)):
@@ -116,9 +117,10 @@ def test_a_tied_output_is_an_embedding():
     assert roles["output"] == []
 
 
-def test_every_role_has_its_own_initial_rate():
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon"])
+def test_every_role_has_its_own_initial_rate(name):
     model = Small()
-    optimizer = build_optimizer(model, train_spec(**MUON))
+    optimizer = build_optimizer(model, train_spec(optimizer=name, **BY_ROLE))
     rates = {
         id(p): group["initial_lr"] for group in optimizer.param_groups for p in group["params"]
     }
@@ -151,10 +153,12 @@ def test_a_step_of_muon_moves_a_matrix_by_its_rate_along_the_orthogonal_gradient
     assert changes["output.weight"].abs().max() == pytest.approx(0.01, rel=1e-4)
 
 
-def test_of_a_table_only_the_rows_that_were_read_change_by_their_rate():
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon"])
+def test_of_a_table_only_the_rows_that_were_read_change_by_their_rate(name):
     torch.manual_seed(0)
     model = Small()
-    changes, gradients = stepped(model, build_optimizer(model, train_spec(**MUON)))
+    optimizer = build_optimizer(model, train_spec(optimizer=name, **BY_ROLE))
+    changes, gradients = stepped(model, optimizer)
     change = changes["table.weight"]
     assert set(change.abs().sum(dim=1).nonzero().flatten().tolist()) == {3, 6}
     assert gradients["table.weight"].indices().tolist() == [[3, 6]]
@@ -164,27 +168,27 @@ def test_of_a_table_only_the_rows_that_were_read_change_by_their_rate():
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "muon"])
 def test_a_refused_step_changes_no_weight(name):
-    model = Tied() if name != "muon" else Small()
-    values = MUON if name == "muon" else {"optimizer": name, "learning_rate": 0.1}
-    optimizer = build_optimizer(model, train_spec(**values))
+    model = Small()
+    optimizer = build_optimizer(model, train_spec(optimizer=name, **BY_ROLE))
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, float("nan"))
-    if name == "muon":
-        model.table.weight.grad = model.table.weight.grad.to_sparse(1)
+    model.table.weight.grad = model.table.weight.grad.to_sparse(1)
     before = [p.detach().clone() for p in model.parameters()]
     vars(optimizer)["found_inf"] = torch.ones(())
     optimizer.step()
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
-def test_the_state_of_several_optimizers_goes_out_and_back():
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_the_state_of_several_optimizers_goes_out_and_back(name):
     torch.manual_seed(0)
     one, other = Small(), Small()
-    optimizer = build_optimizer(one, train_spec(**MUON))
+    train = train_spec(optimizer=name, **BY_ROLE)
+    optimizer = build_optimizer(one, train)
     for _ in range(3):
         stepped(one, optimizer)
     other.load_state_dict(one.state_dict())
-    again = build_optimizer(other, train_spec(**MUON))
+    again = build_optimizer(other, train)
     state = again.state_dict() | {"state": copy.deepcopy(optimizer.state_dict()["state"])}
     again.load_state_dict(state)
     stepped(one, optimizer, ids=(4, 5, 1))

@@ -46,7 +46,6 @@ ONLY_FOR: dict[str, tuple[str, tuple[str, ...]]] = {
     "tokenizer.vocab_size": ("tokenizer.kind", ("bpe", "unigram")),
     "tokenizer.min_count": ("tokenizer.kind", ("characters",)),
     "tokenizer.character_coverage": ("tokenizer.kind", ("bpe", "unigram")),
-    "train.rates": ("train.optimizer", ("muon",)),
     "train.orthogonal_steps": ("train.optimizer", ("muon",)),
     "train.min_learning_rate_ratio": ("train.schedule", ("cosine",)),
     "train.decay": ("train.schedule", ("trapezoid",)),

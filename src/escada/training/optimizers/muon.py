@@ -20,6 +20,7 @@ from escada.models.contract import LanguageModel
 from escada.models.roles import ROLES, Role, parameter_roles
 from escada.spec import TrainSpec
 from escada.training.optimizers.combined import Combined, TorchTable
+from escada.training.optimizers.row_adagrad import RowAdagrad, kept
 
 MOMENTUM = 0.95
 FIRST_MOMENTUM = 0.85
@@ -33,12 +34,8 @@ def build(model: LanguageModel, train: TrainSpec) -> torch.optim.Optimizer:
     """Build the optimizer of each role, combined as one."""
     roles = parameter_roles(model)
 
-    def rate(role: Role) -> float:
-        named: float | None = getattr(train.rates, role)
-        return train.learning_rate if named is None else named
-
     def groups(wanted: Iterable[Role]) -> list[TorchTable]:
-        return [{"params": roles[role], "lr": rate(role)} for role in wanted if roles[role]]
+        return [{"params": roles[role], "lr": train.rate(role)} for role in wanted if roles[role]]
 
     parts: list[torch.optim.Optimizer] = []
     if matrices := groups(["matrices"]):
@@ -131,38 +128,3 @@ def newton_schulz(matrices_NRC: Tensor, steps: int) -> Tensor:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
-
-
-class RowAdagrad(torch.optim.Optimizer):
-    """Row-wise Adagrad (Duchi et al. 2011) for sparse gradients; rows not read do not change.
-
-    A row accumulates the mean square of its gradients.
-    """
-
-    FIRST_SUM = 1e-8
-
-    def __init__(self, groups: list[TorchTable]) -> None:
-        super().__init__(groups, {})
-        self.found_inf: Tensor | None = None
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Take one step; `closure` is ignored."""
-        for group in self.param_groups:
-            for table in group["params"]:
-                if table.grad is None:
-                    continue
-                gradient = table.grad.coalesce()
-                rows, values_RD = gradient.indices()[0], gradient.values()
-                state: dict[str, Tensor] = self.state[table]
-                if not state:
-                    state["sum"] = torch.full_like(table[:, 0], self.FIRST_SUM)
-                sums = state["sum"][rows] + values_RD.square().mean(dim=1)
-                state["sum"][rows] = sums
-                update = values_RD / sums.sqrt().unsqueeze(1)
-                table.index_add_(0, rows, kept(update, self.found_inf), alpha=-group["lr"])
-
-
-def kept(update: Tensor, found_inf: Tensor | None) -> Tensor:
-    """The update, or zeros if `found_inf` is set."""
-    return update if found_inf is None else torch.where(found_inf > 0, 0.0, update)
