@@ -26,7 +26,7 @@ def models(request):
     with torch.no_grad():
         for parameter in ours.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
-    theirs = ModernNetwork(VOCABULARY, **config.model_dump(exclude={"kind"}))
+    theirs = ModernNetwork(VOCABULARY, **config.shape())
     theirs.load_state_dict(ours.state_dict())
     return ours, theirs
 

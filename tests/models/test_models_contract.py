@@ -46,6 +46,7 @@ FORMS: dict[str, ModelConfig] = {
     "modern": small("modern", document_start_id=V - 1),
     "modern wider convolution": small("modern", convolution_tokens=5, table_ngrams=[2]),
     "modern bare": small("modern", convolution_tokens=1, table_ngrams=[], value_embedding=False),
+    "modern dropouts": small("modern", table_dropout=0.3),
     "transformer dropouts": small("transformer", dropout=0.3, attention_dropout=0.3),
 }
 every_form = pytest.mark.parametrize("form", FORMS)

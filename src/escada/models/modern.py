@@ -22,11 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from escada.models.activation_memory import FP32_BYTES, SavedBytes, Setting, linear_weights
 from escada.models.contract import DecodingState, LanguageModel
@@ -54,9 +55,15 @@ class Config(ModelConfig):
     table_ngrams: tuple[Annotated[int, Field(ge=2, le=8)], ...] = (2, 3)
     """Lengths of the n-grams with an embedding table."""
     table_rows: int = Field(default=65_536, ge=1)
+    table_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the n-grams that are left out in training, with their whole row."""
     value_embedding: bool = True
     document_start_id: int | None = Field(default=None, ge=0)
     """BOS; resets all state."""
+
+    def shape(self) -> dict[str, Any]:
+        """What the network computes: all but the kind's name and dropout."""
+        return self.model_dump(exclude={"kind", "table_dropout"})
 
 
 @dataclass(slots=True)
@@ -243,7 +250,11 @@ class Model(LanguageModel):
 
         x_BTD = self.embedding(ids_BT)
         for length, table in zip(config.table_ngrams, self.tables, strict=True):
-            x_BTD = x_BTD + table(hashed(tokens_BT[:length], config.table_rows))
+            rows_BTD = table(hashed(tokens_BT[:length], config.table_rows))
+            if self.training and config.table_dropout:
+                whole_BT1 = rows_BTD.new_ones(*ids_BT.shape, 1)
+                rows_BTD = rows_BTD * functional.dropout(whole_BT1, config.table_dropout)
+            x_BTD = x_BTD + rows_BTD
         x_BTD = first_BTD = rms(x_BTD)
         taps, h = list(state.taps_MBKD), list(state.h_LBD)
         for index, block in enumerate(self.blocks):
@@ -277,14 +288,15 @@ class Model(LanguageModel):
         A norm saves its result and a factor (4 D + 4), a convolution its input (4 D, plus K
         tokens). A block has two of each, and saves the inputs of its four matrices (3 a D + a F),
         the positive part in the squared ReLU (a F), z, u, g of the recurrence (12 D) and its gate,
-        state and sigmoid of g (12 D). A value embedding makes another u (4 D).
+        state and sigmoid of g (12 D). A value embedding makes another u (4 D), dropout of a table a
+        factor (4).
         """
         config, a, T = self.config, setting.bytes_each, window_tokens
         D, F, L = config.d_model, config.d_ff, config.n_layers
         back, f = config.convolution_tokens - 1, FP32_BYTES
         norm, convolution = f * D + f, f * D
         block = 2 * (norm + convolution) + 3 * a * D + 2 * a * F + 6 * f * D + f
-        ids = 8 * (1 + len(self.tables))
+        ids = (8 + (f if config.table_dropout else 0)) * len(self.tables) + 8
         masks = 0 if config.document_start_id is None else f * (back + 1)
         value = 0 if self.values is None else f * D
         last = 0 if a == f else a * D  # in fp32 the output layer reads the last norm's saved result

@@ -201,7 +201,7 @@ def _module_and_state(model: LanguageModel) -> tuple[nn.Module, list[StateInput]
         shape = (2, model.config.n_layers, None, model.config.d_hidden)
         return FromState(model), [StateInput(name="state", shape=shape)]
     if isinstance(model, modern.Model):
-        network = ModernNetwork(model.vocab_size, **model.config.model_dump(exclude={"kind"}))
+        network = ModernNetwork(model.vocab_size, **model.config.shape())
         network.load_state_dict(model.state_dict())
         L, D = model.config.n_layers, model.config.d_model
         taps = (2 * L, None, network.convolution_back, D)

@@ -144,7 +144,7 @@ def _config_and_weights(model: LanguageModel) -> tuple[dict[str, object], dict[s
     if isinstance(model, recurrent.Model):
         config, prefix = _recurrent_config(model), ""
     elif isinstance(model, modern.Model):
-        config = _own_code("modern") | model.config.model_dump(exclude={"kind"})
+        config = _own_code("modern") | model.config.shape()
         prefix = "network."
     else:
         raise EscadaError(
