@@ -28,7 +28,7 @@ COMMANDS = sorted({command for page in PAGES.values() for command in commands(pa
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_one_of_the_command_line(command, monkeypatch):
-    monkeypatch.setattr("escada.runs.catalogue.find_run", lambda given: given)  # no runs here
+    monkeypatch.setattr("escada.cli.shared.options.find_run", lambda given: given)  # no runs here
     group, words = typer.main.get_command(app), shlex.split(command)
     names = []
     while hasattr(group, "commands") and words:
