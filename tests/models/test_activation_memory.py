@@ -23,8 +23,8 @@ def model_of(rung: str, *overrides: str) -> tuple[LanguageModel, int]:
 
 
 def dropout(rung: str) -> list[str]:
-    if rung == "v_next":  # it has none
-        return []
+    if rung == "v_next":  # its preset has dropout, of rows of its tables
+        return ["model.table_dropout=0"]
     recurrent = load_spec(rung).model.kind == "recurrent"
     second = "recurrent_dropout" if recurrent else "attention_dropout"
     return ["model.dropout=0.1", f"model.{second}=0.1"]

@@ -95,7 +95,8 @@ def test_its_matrices_are_those_that_torch_counts(preset):
 
 
 def test_the_products_of_muon_are_counted_in_a_step():
-    spec = load_spec("v_next", preset="laptop", overrides=["model.table_rows=64"])
+    overrides = ["model.table_rows=64", "train.optimizer=muon"]
+    spec = load_spec("v_next", preset="laptop", overrides=overrides)
     model = build_model(spec.model, 300, seed=0)
     expected = 0
     for block in model.blocks:

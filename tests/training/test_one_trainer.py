@@ -85,10 +85,12 @@ def last_hashes(run: Run) -> list[str]:
     return [sha256_file(last / f"{name}.safetensors") for name in ("model", "training")]
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_several_optimizers_and_sparse_tables_resume_bit_identically(
-    corpus_path, tmp_path, monkeypatch
+    corpus_path, tmp_path, monkeypatch, optimizer
 ):
     overrides = [
+        f"train.optimizer={optimizer}",
         "tokenizer.vocab_size=320",
         "model.d_model=16",
         "model.d_ff=32",
