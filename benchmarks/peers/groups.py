@@ -278,6 +278,7 @@ def _generation(settings: Settings) -> Iterator[Group]:
                 "ours": Side(OURS, "generate", ours),
                 "ours bf16": Side(OURS, "generate", ours | {"options": {"weights": "bf16"}}),
                 "ours int8": Side(OURS, "generate", ours | {"options": {"weights": "int8"}}),
+                "ours w8a8": Side(OURS, "generate", ours | {"options": {"weights": "w8a8"}}),
                 "fp32": Side(TRANSFORMERS, "generate", peer),
                 "bf16": Side(TRANSFORMERS, "generate", peer | {"precision": "bf16"}),
             },
@@ -293,7 +294,7 @@ def _generation(settings: Settings) -> Iterator[Group]:
                         "tokens/s",
                         aim=aim if weights == best else None,
                     )
-                    for weights in ("bf16", "int8")
+                    for weights in ("bf16", "int8", "w8a8")
                 ),
             ],
             repeats=MORE_REPEATS,

@@ -25,9 +25,11 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 Scored = Literal["last", "all"]
 """Scored positions of a window."""
 
-Weights = Literal["fp32", "bf16", "int8"]
+Weights = Literal["fp32", "bf16", "int8", "w8a8"]
 """Number format of the weights in generation."""
 WEIGHTS: tuple[Weights, ...] = get_args(Weights)
+WeightsOption = Literal["auto", "fp32", "bf16", "int8", "w8a8"]
+"""`--weights`; auto is the fastest on this machine."""
 
 Code = Literal["en", "pt"]
 """Language code."""

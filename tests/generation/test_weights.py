@@ -4,13 +4,20 @@ import pytest
 import torch
 
 from escada.choices import WEIGHTS
+from escada.cost import processor
 from escada.errors import EscadaError
 from escada.generation import weights as weights_module
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
-from escada.generation.weights import with_weights
-from escada.models import transformer
-from escada.models.packed_linear import Int8Linear, PackedLinear, PackedNorm, onednn_packs
+from escada.generation.weights import choose_weights, with_weights
+from escada.models import packed_linear, transformer
+from escada.models.packed_linear import (
+    Int8Linear,
+    PackedLinear,
+    PackedNorm,
+    W8A8Linear,
+    onednn_packs,
+)
 from escada.text.tokenizers.bytes import ByteTokenizer
 
 BYTES = ByteTokenizer()
@@ -38,17 +45,21 @@ def test_packed_fp32_weights_give_the_logits_of_the_plain_ones(tiny, name):
 
 
 @narrow
+@pytest.mark.parametrize("gain", [0.2, 5.0])
 @pytest.mark.parametrize("cache", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("weights", ["bf16", "int8"])
+@pytest.mark.parametrize("weights", ["bf16", "int8", "w8a8"])
 @pytest.mark.parametrize("name", TRANSFORMERS)
-def test_narrow_weights_stay_near_the_plain_ones(tiny, name, weights, cache, monkeypatch):
+def test_narrow_weights_stay_near_the_plain_ones(tiny, name, weights, cache, gain, monkeypatch):
     pays = cache == torch.bfloat16
     monkeypatch.setattr(transformer, "bf16_attention_pays", lambda: pays)
+    monkeypatch.setattr(weights_module, "bf16_gain", lambda: gain)
     model = tiny(name, 50).eval()
     ids_BT = torch.randint(50, (8, 7))
     expected = log_probabilities(model, ids_BT)
     twin = with_weights(model, weights)
-    assert twin.fresh_state(1).keys_values_L2BNWH.dtype == cache
+    wide = weights == "w8a8" or (weights == "int8" and gain < 1)  # fp32 flows between layers
+    cached = twin.fresh_state(1).keys_values_L2BNWH.dtype
+    assert cached == (torch.float32 if wide else cache)
     found = log_probabilities(twin, ids_BT)
     divergence = (expected.exp() * (expected - found)).sum(dim=-1).mean()
     assert 0 < divergence < 2e-3  # nats a token; above 0, or nothing was narrowed
@@ -56,7 +67,13 @@ def test_narrow_weights_stay_near_the_plain_ones(tiny, name, weights, cache, mon
 
 @narrow
 @pytest.mark.parametrize(
-    ("weights", "kind"), [("fp32", PackedLinear), ("bf16", PackedLinear), ("int8", Int8Linear)]
+    ("weights", "kind"),
+    [
+        ("fp32", PackedLinear),
+        ("bf16", PackedLinear),
+        ("int8", Int8Linear),
+        ("w8a8", W8A8Linear),
+    ],
 )
 def test_every_linear_layer_and_norm_is_packed(tiny, weights, kind):
     twin = with_weights(tiny("learned", 50), weights)
@@ -71,7 +88,7 @@ def test_every_linear_layer_and_norm_is_packed(tiny, weights, kind):
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_the_model_that_came_in_stays_as_it_is(tiny, weights):
-    if weights != "fp32" and not onednn_packs(torch.bfloat16):
+    if weights == "bf16" and not onednn_packs(torch.bfloat16):
         pytest.skip("this CPU's torch has no bf16 products")
     model = tiny("sinusoidal", 50).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -117,13 +134,37 @@ def test_narrow_weights_of_a_recurrent_model_are_refused(tiny):
         with_weights(tiny("gru", 50), "int8")
 
 
-@pytest.mark.parametrize("weights", ["bf16", "int8"])
-def test_a_cpu_without_bf16_products_is_an_error_and_no_silent_fall_back(
-    tiny, weights, monkeypatch
+@pytest.mark.parametrize(
+    ("weights", "packs"), [("bf16", (torch.float32,)), ("w8a8", (torch.bfloat16,))]
+)
+def test_a_cpu_without_such_products_is_an_error_and_no_silent_fall_back(
+    tiny, weights, packs, monkeypatch
 ):
-    monkeypatch.setattr(weights_module, "onednn_packs", lambda dtype: dtype == torch.float32)
-    with pytest.raises(EscadaError, match="bf16 through oneDNN"):
+    monkeypatch.setattr(weights_module, "onednn_packs", lambda dtype: dtype in packs)
+    with pytest.raises(EscadaError, match="through oneDNN"):
         with_weights(tiny("learned", 50), weights)
+
+
+def test_int8_weights_need_no_bf16_and_no_onednn(tiny, monkeypatch):
+    for module in (weights_module, packed_linear):
+        monkeypatch.setattr(module, "onednn_packs", lambda dtype: False)
+    monkeypatch.setattr(weights_module, "bf16_gain", lambda: 0.0)
+    model = tiny("learned", 50).eval()
+    ids_BT = torch.randint(50, (2, 7))
+    found = log_probabilities(with_weights(model, "int8"), ids_BT)
+    torch.testing.assert_close(found, log_probabilities(model, ids_BT), rtol=0, atol=0.15)
+
+
+@pytest.mark.parametrize("name", ["gru", "learned"])
+def test_auto_is_the_fastest_for_that_many_rows_and_fp32_for_a_recurrent_model(
+    tiny, name, monkeypatch
+):
+    times = {"fp32": [4.0, 5.0], "int8": [1.0, 9.0], "w8a8": [2.0, 3.0]}
+    monkeypatch.setattr(processor, "layer_seconds", lambda: times)
+    model = tiny(name, 50)
+    assert choose_weights("bf16", model, 1) == "bf16"
+    found = [choose_weights("auto", model, rows) for rows in (1, 2, 12, 64)]
+    assert found == (["fp32"] * 4 if name == "gru" else ["int8", "int8", "w8a8", "w8a8"])
 
 
 def test_fp32_decodes_where_nothing_can_be_packed(tiny, monkeypatch):

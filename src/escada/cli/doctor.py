@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
+
+import typer
 
 from escada.cli.shared import options
 from escada.files import cache_directory
@@ -14,13 +16,22 @@ if TYPE_CHECKING:
     from escada.models.activation_memory import Setting
 
 
-def doctor(json: options.Json = False) -> None:
-    """Show the device, free memory, which rungs fit, and what is missing."""
+def doctor(
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure", help="Time this processor's products anew, on a machine that is idle."
+        ),
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Show the device and its speed, free memory, which rungs fit, and what is missing."""
     import importlib.util
     import shutil
 
     import torch
 
+    from escada.cost import processor
     from escada.models.activation_memory import setting_of
     from escada.runs.device import resolve_device
     from escada.runs.environment import environment
@@ -29,6 +40,9 @@ def doctor(json: options.Json = False) -> None:
     from escada.training.precision import resolve_precision
 
     device = resolve_device("auto")
+    if measure:
+        processor.measure_again()
+    products, layers = processor.product_flops(), processor.layer_seconds()
     free = free_memory_bytes(device)
     precision = resolve_precision("auto", device)
     machine, disk = environment(), shutil.disk_usage(".").free
@@ -43,6 +57,16 @@ def doctor(json: options.Json = False) -> None:
                 "memory_free_bytes": free,
                 "disk_free_bytes": disk,
                 "precision": {"name": precision.name, "reason": precision.reason},
+                "processor": {
+                    "product_flop_per_second": {name: found[0] for name, found in products.items()},
+                    "decoding_layer_seconds": {
+                        name: dict(zip(map(str, processor.ROWS), found, strict=True))
+                        for name, found in layers.items()
+                    },
+                    "fastest_weights": {
+                        str(rows): processor.fastest_weights(rows) for rows in processor.ROWS
+                    },
+                },
                 "default_corpus_prepared": prepared,
                 "cache": str(cache_directory()),
                 "missing_extras": missing,
@@ -56,6 +80,13 @@ def doctor(json: options.Json = False) -> None:
     echo(f"memory     {free / 2**30:.1f} GiB free")
     echo(f"disk       {disk / 2**30:.1f} GiB free here")
     echo(f"precision  {precision.name} ({precision.reason})")
+    echo("products   " + ", ".join(f"{n} {v[0] / 1e9:,.0f} GFLOP/s" for n, v in products.items()))
+    for column, rows in enumerate(processor.ROWS):
+        times = ", ".join(f"{name} {found[column] * 1e6:,.0f}" for name, found in layers.items())
+        echo(
+            f"decoding   {rows} at a time: --weights auto is {processor.fastest_weights(rows)} "
+            f"(a layer of 1 M weights: {times} µs)"
+        )
     echo(f"torch      {torch.__version__}, Python {machine.python}")
     state = "prepared" if prepared else "not prepared yet"
     echo(f"corpus     the default corpus is {state} (cache: {cache_directory()})")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from escada.choices import Weights
+from escada.choices import WeightsOption
 from escada.cli.shared import options
 from escada.errors import EscadaError, counted
 from escada.terminal import LiveProgress, echo, echo_json, echo_styled, echo_text
@@ -49,8 +49,10 @@ def sample(
     ),
     seed: Annotated[int, typer.Option(help="Same seed, same text.")] = 42,
     weights: Annotated[
-        Weights,
-        typer.Option(help="Narrower ones for speed (docs/generation.md: the loss)."),
+        WeightsOption,
+        typer.Option(
+            help="Narrower ones for speed (docs/generation.md: the loss); auto: the fastest here."
+        ),
     ] = "fp32",
     stream: Annotated[
         bool, typer.Option("--stream", help="Print text as it comes, one sample after the other.")
@@ -75,6 +77,7 @@ def sample(
     from escada.generation.decoding import generate, requests
     from escada.generation.prompts import load_prompts
     from escada.generation.samplers import settings_as_written
+    from escada.generation.weights import choose_weights
     from escada.runs.device import resolve_device
     from escada.runs.run import open_run
     from escada.text.cleaning import clean_prompt
@@ -108,11 +111,13 @@ def sample(
             alternatives=logprobs or 0,
         )
         # One row at a time: what is printed comes in order, and the text is that of any batch.
-        events = Batch(model, opened.tokenizer, weights=weights, max_rows=1).run(rows)
+        chosen = choose_weights(weights, model, rows=1)
+        events = Batch(model, opened.tokenizer, weights=chosen, max_rows=1).run(rows)
         cleaned = [text for text in cleaned for _ in range(n)]
         _print_stream(events, cleaned, opened.tokenizer, with_tokens=logprobs is not None)
         return
     count = len(prompts) * n
+    chosen = choose_weights(weights, model, rows=count)
     if count > 1:
         echo(
             f"writing {count:,} samples together, of at most {counted(max_tokens, 'token')} each "
@@ -130,7 +135,7 @@ def sample(
             n=n,
             seed=seed,
             profile=profile,
-            weights=weights,
+            weights=chosen,
             progress=lambda done: live.update(done, most, f"{done:,} of at most {most:,} tokens"),
         )
     if json:
@@ -140,7 +145,7 @@ def sample(
             "settings": asdict(settings),
             "max_tokens": max_tokens,
             "seed": seed,
-            "weights": weights,
+            "weights": chosen,
             "samples": [
                 {
                     "prompt": one.prompt,

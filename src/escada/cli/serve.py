@@ -28,7 +28,8 @@ def serve(
     weights: Annotated[
         list[str] | None,
         typer.Option(
-            help="fp32, bf16 or int8 for every model, or NAME=KIND for one; may be repeated."
+            help="fp32, bf16, int8, w8a8 or auto for every model, or NAME=KIND for one; may be "
+            "repeated."
         ),
     ] = None,
     max_rows: Annotated[

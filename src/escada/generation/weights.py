@@ -3,8 +3,8 @@
     decoding = with_weights(model, "int8")
 
 returns a model of the same kind whose linear layers are packed for products of few rows
-(`escada.models.packed_linear`); other tensors are shared with the original. `fp32` is exact; `bf16`
-and `int8` change the figures a little: docs/generation.md has the loss in bits per byte,
+(`escada.models.packed_linear`); other tensors are shared with the original. `fp32` is exact; the
+others change the figures a little: docs/generation.md has the loss in bits per byte,
 `benchmarks/generation.py --run` measures it for a run. There are no fallbacks: a format that a
 device lacks is an error.
 """
@@ -18,12 +18,18 @@ import torch
 from torch import nn
 
 from escada.choices import WEIGHTS
+from escada.cost.processor import LEAST_GAIN, bf16_gain, fastest_weights
 from escada.errors import EscadaError, nearest
 from escada.models.contract import LanguageModel
 from escada.models.layers import RecurrentLayer
-from escada.models.packed_linear import Int8Linear, PackedLinear, PackedNorm, onednn_packs
-
-_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.bfloat16}
+from escada.models.packed_linear import (
+    Int8Linear,
+    PackedLinear,
+    PackedNorm,
+    PackedProduct,
+    W8A8Linear,
+    onednn_packs,
+)
 
 
 def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
@@ -45,23 +51,44 @@ def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
     if not any(isinstance(module, nn.Linear) for module in model.modules()):
         return model
     twin = _twin(model)
-    dtype = _TYPES[weights]
-    if device.type == "cpu" and onednn_packs(dtype):
-        _pack(twin, weights)
+    dtype = _activations(weights, device)
+    if device.type == "cpu" and (onednn_packs(dtype) or weights == "int8"):
+        _pack(twin, weights, dtype)
     if dtype != torch.float32:
         _narrow(twin, dtype)
     return twin.eval()
 
 
+def choose_weights(wanted: str, model: LanguageModel, rows: int) -> str:
+    """`wanted`, or for `auto` what decodes that many rows fastest on the model's device.
+
+    On a CPU by measurement (`escada.cost.processor`); recurrent models have fp32 only.
+    """
+    if wanted != "auto":
+        return wanted
+    modules = list(model.modules())
+    if any(isinstance(module, RecurrentLayer) for module in modules):
+        return "fp32"
+    if not any(isinstance(module, nn.Linear) for module in modules):
+        return "fp32"
+    if model.device.type == "cpu":
+        return fastest_weights(rows)
+    on_gpu = model.device.type == "cuda"
+    return "bf16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
 def _check_offered(model: LanguageModel, weights: str, device: torch.device) -> None:
     """Refuse narrower weights where they are slower or unavailable."""
     what, fix = None, "use --weights fp32"
+    on_cpu = device.type == "cpu"
     if any(isinstance(module, RecurrentLayer) for module in model.modules()):
         what = f"{weights} weights are for Transformers; this model is recurrent"
-    elif device.type == "cpu" and not onednn_packs(torch.bfloat16):
-        what = f"{weights} weights need a CPU whose torch multiplies bf16 through oneDNN"
-    elif device.type != "cpu" and weights == "int8":
-        what, fix = "int8 weights are for the CPU", "use bf16 or fp32 on a GPU"
+    elif on_cpu and weights == "bf16" and not onednn_packs(torch.bfloat16):
+        what = "bf16 weights need a CPU whose torch multiplies bf16 through oneDNN"
+    elif on_cpu and weights == "w8a8" and not onednn_packs(torch.float32):
+        what = "w8a8 weights need a torch that multiplies int8 through oneDNN"
+    elif not on_cpu and weights in ("int8", "w8a8"):
+        what, fix = f"{weights} weights are for the CPU", "use bf16 or fp32 on a GPU"
     elif device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         what = "this GPU has no bf16"
     if what is not None:
@@ -75,15 +102,30 @@ def _twin(model: LanguageModel) -> LanguageModel:
     return copy.deepcopy(model, shared)
 
 
-def _pack(model: nn.Module, weights: str) -> None:
-    dtype = _TYPES[weights]
+def _activations(weights: str, device: torch.device) -> torch.dtype:
+    """What flows between the layers; with int8 weights bf16 where its products are fast."""
+    if weights == "bf16" or (weights == "int8" and bf16_gain() >= LEAST_GAIN):
+        return torch.bfloat16
+    return torch.float32
+
+
+def _pack(model: nn.Module, weights: str, dtype: torch.dtype) -> None:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
-                packed = Int8Linear(child) if weights == "int8" else PackedLinear(child, dtype)
-                setattr(parent, name, packed)
+                setattr(parent, name, _packed(child, weights, dtype))
             elif type(child) is nn.LayerNorm:
                 setattr(parent, name, PackedNorm(child, dtype))
+
+
+def _packed(linear: nn.Linear, weights: str, dtype: torch.dtype) -> PackedProduct:
+    match weights:
+        case "int8":
+            return Int8Linear(linear, dtype)
+        case "w8a8":
+            return W8A8Linear(linear)
+        case _:
+            return PackedLinear(linear, dtype)
 
 
 def _narrow(model: nn.Module, dtype: torch.dtype) -> None:

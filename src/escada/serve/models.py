@@ -18,6 +18,7 @@ from escada.evaluation.task import ruler_context
 from escada.files import read_json
 from escada.generation.batch import Batch
 from escada.generation.pieces import PieceTable
+from escada.generation.weights import choose_weights
 from escada.report.changes import Changed, changes, settings_of, since_package
 from escada.report.i18n import Language
 from escada.runs.device import resolve_device
@@ -80,7 +81,7 @@ def open_models(
 
     Args:
         paths: run folders, or folders that hold runs.
-        weights: `KIND` for every model or `NAME=KIND` for one; see `with_weights`.
+        weights: `KIND` for every model or `NAME=KIND` for one; see `choose_weights`.
         max_rows: of each model's batch.
 
     Raises:
@@ -158,6 +159,7 @@ def _open(
     name: str, run: Run, weights: str, max_rows: int, device: Any, served: Sequence[Run]
 ) -> LoadedModel:
     model = run.load_model(device=device)
+    weights = choose_weights(weights, model, max_rows)
     try:
         batch = Batch(model, run.tokenizer, weights=weights, max_rows=max_rows)
     except EscadaError as error:

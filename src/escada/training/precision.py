@@ -1,29 +1,20 @@
 """The number format of matrix multiplications, and the reason for it.
 
-On a CPU `auto` measures. torch reports bf16 support for every CPU with AVX-512, but not all are
-faster: relative to fp32, a product took 1/4 of the time on an AMD EPYC, 1/5 on an Intel Xeon with
-AMX, and twice the time on the same Xeon without AMX. Where torch reports no support, bf16 is not
-measured: on a two-core AVX2 machine it ran at 0.9 GFLOP/s, against 98 in fp32.
+On a CPU `auto` goes by what was measured (`escada.cost.processor`).
 """
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import torch
 
-from escada.cost.peak_flops import product_seconds
+from escada.cost.processor import LEAST_GAIN, bf16_gain
 from escada.errors import EscadaError
 
 Precision = Literal["fp32", "bf16", "fp16"]
-
-LEAST_GAIN = 1.2
-"""Minimum bf16 speedup of a product on a CPU; conversions cost some of it."""
-_PRODUCT_SIZE = 1024
-_PRODUCT_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +41,6 @@ def offers_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-@cache
-def bf16_gain() -> float:
-    """Speedup of bf16 products over fp32 on this CPU, measured once per process."""
-    fp32, bf16 = (
-        product_seconds(torch.device("cpu"), dtype, _PRODUCT_SIZE, _PRODUCT_SECONDS)
-        for dtype in (torch.float32, torch.bfloat16)
-    )
-    return fp32 / bf16
 
 
 def resolve_precision(wanted: str, device: torch.device) -> ResolvedPrecision:
