@@ -198,7 +198,7 @@ def bandwidth() -> dict[str, float]:
 
 def step_bytes(model: Any, streams: int, weights: str) -> float:
     """What one step must read: each weight of a product once, and the rows' mean context (fp32)."""
-    weight_bytes = {"fp32": 4, "bf16": 2, "int8": 1}[weights]
+    weight_bytes = {"fp32": 4, "bf16": 2, "int8": 1, "w8a8": 1}[weights]
     c = model.config
     matrices = c.n_layers * (4 * c.d_model**2 + 2 * c.d_model * c.d_ff) + c.d_model * VOCABULARY
     context = PROMPT_TOKENS + NEW_TOKENS / 2
@@ -232,7 +232,7 @@ def parts_of_a_step(model: Any, streams: int, weights: str) -> dict[str, float]:
             state.lengths = [context] * streams  # the same token again
             state.end -= 1
 
-        dtype = torch.float32 if weights == "fp32" else torch.bfloat16
+        dtype = twin.embedding.weight.dtype
         products = [
             (module, torch.randn(streams, 1, module.in_features, dtype=dtype))
             for name, module in twin.named_modules()
@@ -264,7 +264,7 @@ def rows(
     threads: int = 2,
     repeats: int = 5,
     ways: Sequence[str] = WAYS,
-    weights: Sequence[str] = ("fp32", "bf16", "int8"),
+    weights: Sequence[str] = ("fp32", "bf16", "int8", "w8a8"),
     report: Callable[[dict[str, Any]], object] = lambda row: None,
 ) -> list[dict[str, Any]]:
     """Rows of `name`, `ours`, `peer`, `unit`, `ratio`; without transformers, `peer` is None.
@@ -361,6 +361,7 @@ def token_by_token(model: Any, ids_BT: Any) -> Any:
 def quality(run_path: Path, data: Path, tokens: int = 40_000) -> dict[str, Any]:
     """Bits per byte of held-out text with each kind of weights, and the loss against fp32."""
     from escada.choices import WEIGHTS
+    from escada.errors import EscadaError
     from escada.generation.weights import with_weights
     from escada.runs.run import open_run
     from escada.text.corpus import Corpus
@@ -371,7 +372,12 @@ def quality(run_path: Path, data: Path, tokens: int = 40_000) -> dict[str, Any]:
     found: dict[str, Any] = {"run": run.name, "rows": len(ids_BT), "bytes": size}
     nats_B: dict[str, Any] = {}
     for kind in WEIGHTS:
-        log_BTV = token_by_token(with_weights(model, kind), ids_BT[:, :-1])
+        try:
+            twin = with_weights(model, kind)
+        except EscadaError as error:
+            found[kind] = str(error)
+            continue
+        log_BTV = token_by_token(twin, ids_BT[:, :-1])
         nats_B[kind] = -log_BTV.gather(2, ids_BT[:, 1:, None])[..., 0].double().sum(dim=1).numpy()
     rng = np.random.default_rng(0)
     draws = rng.integers(len(ids_BT), size=(2000, len(ids_BT)))
