@@ -211,6 +211,7 @@ def parts_of_a_step(model: Any, streams: int, weights: str) -> dict[str, float]:
 
     from escada.generation.batch import Batch
     from escada.generation.weights import with_weights
+    from escada.models.transformer import KeyValueCache
 
     batch: Batch = new_batch(model, streams, "sampled", weights)
     for _ in range(NEW_TOKENS // 2 - 20):
@@ -224,6 +225,7 @@ def parts_of_a_step(model: Any, streams: int, weights: str) -> dict[str, float]:
     context = PROMPT_TOKENS + NEW_TOKENS // 2
     with torch.inference_mode():
         state = twin.fresh_state(streams)
+        assert isinstance(state, KeyValueCache)
         twin.advance(torch.randint(5, VOCABULARY, (streams, context)), state)
         ids_B1 = torch.randint(5, VOCABULARY, (streams, 1))
 
@@ -232,7 +234,7 @@ def parts_of_a_step(model: Any, streams: int, weights: str) -> dict[str, float]:
             state.lengths = [context] * streams  # the same token again
             state.end -= 1
 
-        dtype = twin.embedding.weight.dtype
+        dtype = next(twin.parameters()).dtype
         products = [
             (module, torch.randn(streams, 1, module.in_features, dtype=dtype))
             for name, module in twin.named_modules()

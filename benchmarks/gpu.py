@@ -151,7 +151,7 @@ def _train(session: Session, rung: str, micro: int | None) -> dict[str, Any]:
         "warmup_seconds": warmup,
         "batch": f"{spec.train.batch_sequences} x {spec.train.window_tokens}",
         "micro_batch": micro or spec.train.batch_sequences,
-        "precision": training.precision.name,
+        "precision": training.setup.precision.name,
         "tflop_per_second": flops / 1e12,
         "utilisation_of_measured_peak": flops / session.peak if session.peak else None,
         "utilisation_of_data_sheet": _of_sheet(session, flops),

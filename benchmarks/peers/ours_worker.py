@@ -62,7 +62,7 @@ def train(*, data: str, rung: str, preset: str, overrides: list[str]) -> Job:
     }
     facts = {
         "ours": f"escada {escada.__version__}, torch {torch.__version__}",
-        "precision": training.precision.name,
+        "precision": training.setup.precision.name,
         "parameters": training.model.parameter_count(),
         "vocabulary": stream.vocab_size,
         "batch": f"{spec.train.batch_sequences} x {spec.train.window_tokens}",

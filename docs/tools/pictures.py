@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 from matplotlib.artist import Artist
+from matplotlib.collections import Collection
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 
@@ -39,8 +40,8 @@ def darken(figure: Figure) -> None:
             if not isinstance(colour, (str, tuple)):
                 continue  # arrays of colours belong to collections, which are set one by one below
             _recolour(artist, name, colour)
-        if hasattr(artist, "get_facecolors"):
-            faces = artist.get_facecolors()
+        if isinstance(artist, Collection):
+            faces = artist.get_facecolor()
             if len(faces) == 1:
                 _recolour(artist, "facecolor", tuple(faces[0]))
 

@@ -1,5 +1,6 @@
 """The session of benchmarks: rows that fit their sides, workers that fail without a word lost."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,53 @@ def test_a_worker_that_takes_too_long_is_stopped_and_can_start_again(worker):
         worker.run("a", 1, 1)
     with pytest.raises(WorkerError, match="started anew"):
         worker.run("a", 1, 20)
+
+
+@pytest.fixture
+def ours(bench, corpus_path, tmp_path):
+    from peers import process
+
+    one = process.Worker("ours_worker.py", Path(sys.executable), 1, tmp_path / "log")
+    yield one
+    one.stop()
+
+
+def test_our_worker_trains_and_decodes(ours, corpus_path):
+    small = ["tokenizer.vocab_size=320", "model.d_model=16", "model.n_heads=2", "model.n_layers=1"]
+    small += ["train.batch_sequences=2", "train.micro_batch_sequences=1", "train.window_tokens=8"]
+    options = {"data": str(corpus_path), "rung": "v5", "preset": "full", "overrides": small}
+    facts = ours.build("a", "train", options, 60)
+    assert facts["batch"] == "2 x 8"
+    assert facts["precision"] in ("fp32", "bf16")
+    assert ours.run("a", 2, 60)["work"]["tokens"] == 2 * 2 * 8
+    assert ours.build("b", "product", {"dtype": "float32", "size": 8}, 60)
+    assert ours.run("b", 1, 60)["work"] == {"flop": 2 * 8**3}
+
+
+@pytest.mark.slow  # the type checker reads torch: 15 s
+def test_no_benchmark_and_no_tool_uses_what_escada_does_not_have(tmp_path):
+    """They are run by hand, long after what they use was renamed."""
+    root = BENCHMARKS.parent
+    folders = [BENCHMARKS, BENCHMARKS / "peers", BENCHMARKS / "peers/quality", root / "docs/tools"]
+    rules = ("AttributeAccessIssue", "CallIssue", "UndefinedVariable")
+    config = {
+        "include": [str(folder.relative_to(root)) for folder in folders],
+        "extraPaths": ["src", *(str(folder.relative_to(root)) for folder in folders)],
+        "typeCheckingMode": "off",
+        "reportMissingImports": "none",
+        "reportMissingModuleSource": "none",
+        **{f"report{rule}": "error" for rule in rules},
+    }
+    path = root / f".pyright-{tmp_path.name}.json"
+    path.write_text(json.dumps(config))
+    try:
+        pyright = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
+        done = subprocess.run([*pyright, "-p", str(path)], capture_output=True, text=True)
+    finally:
+        path.unlink()
+    found = json.loads(done.stdout)
+    assert found["summary"]["filesAnalyzed"] > 20
+    assert [f"{one['file']}: {one['message']}" for one in found["generalDiagnostics"]] == []
 
 
 def all_groups(bench):
