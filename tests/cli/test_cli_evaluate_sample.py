@@ -153,8 +153,10 @@ def test_logprobs_name_each_token_with_its_bits_and_alternatives(run):
 
 
 def test_samples_say_with_which_weights_they_were_written(run):
-    found = json.loads(invoke("sample", run.path, "--prompt", "A", "--max-tokens", 2, "--json"))
-    assert found["weights"] == "fp32"
+    plain = ("sample", run.path, "--prompt", "A", "--max-tokens", 2, "--json")
+    assert json.loads(invoke(*plain))["weights"] == "fp32"
+    found = json.loads(invoke(*plain, "--weights", "auto"))
+    assert found["weights"] == "fp32"  # what it was written with; a recurrent model has no other
     with pytest.raises(EscadaError, match="recurrent"):
         invoke("sample", run.path, "--weights", "int8")
 

@@ -18,19 +18,16 @@ def cache(tmp_path, monkeypatch):
     for name in ("_PRODUCT_SECONDS", "_LAYER_SECONDS"):
         monkeypatch.setattr(processor, name, 0.001)
     monkeypatch.setattr(processor, "_PRODUCT_SIZE", 64)
-    monkeypatch.setattr(processor, "_WIDTH", 32)
-    forget()
-    yield
-    forget()
+    monkeypatch.setattr(processor, "LAYERS", ((1, 16), (16, 16), (1, 32), (16, 32)))
+    monkeypatch.setattr(processor, "_tables", {})
 
 
 def forget():
-    product_flops.cache_clear()
-    layer_seconds.cache_clear()
+    processor._tables.clear()
 
 
 def files():
-    return sorted((cache_directory() / "processor").iterdir())
+    return sorted((cache_directory() / "processor").glob("*.json"))
 
 
 def test_tables_are_measured_once_a_machine_and_kept():
@@ -39,17 +36,52 @@ def test_tables_are_measured_once_a_machine_and_kept():
     assert ("bf16" in products) == onednn_packs(torch.bfloat16)
     assert set(layers) <= set(WEIGHTS)
     assert {"fp32", "int8"} <= set(layers)
-    assert all(len(found) == len(processor.ROWS) for found in layers.values())
+    assert all(len(found) == 4 for found in layers.values())
     first, second = files()
-    kept = json.loads(first.read_text())
-    kept["table"] = {"fp32": [1.0]}
-    first.write_text(json.dumps(kept))
+    for path in (first, second):
+        kept = json.loads(path.read_text())
+        figures = 1 if kept["measured"] == "products" else 4
+        path.write_text(json.dumps(kept | {"table": {"fp32": [1.0] * figures}}))
     forget()
-    assert {"fp32": [1.0]} in (product_flops(), layer_seconds())  # read, not measured
+    assert product_flops() == {"fp32": [1.0]}  # read, not measured
+    assert layer_seconds() == {"fp32": [1.0] * 4}
     assert files() == [first, second]
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"table": {"fp32": ["x"]}}', '{"table": []}'])
+def test_measuring_draws_nothing_from_the_state_of_a_training():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    product_flops(), layer_seconds()
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_format_that_torch_cannot_multiply_here_is_left_out(monkeypatch):
+    def fails(linear):
+        raise NotImplementedError("no such operator")
+
+    monkeypatch.setattr(processor, "W8A8Linear", fails)
+    assert "w8a8" not in layer_seconds()
+    assert "fp32" in layer_seconds()
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ESCADA_CACHE", str(tmp_path / "file"))
+    assert product_flops()["fp32"][0] > 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        '{"table": {"fp32": ["x"]}}',
+        '{"table": []}',
+        '{"table": {}}',
+        '{"table": {"fp32": [1, 2]}}',
+    ],
+)
 def test_a_table_that_cannot_be_read_is_measured_again(text):
     product_flops()
     (path,) = files()
@@ -71,19 +103,28 @@ def test_another_number_of_threads_or_other_instructions_have_tables_of_their_ow
     assert len(files()) == 3
 
 
-def test_measuring_again_replaces_both(monkeypatch):
-    monkeypatch.setattr(processor, "_measure_products", lambda: {"fp32": [2.0], "bf16": [1.0]})
-    monkeypatch.setattr(processor, "_measure_layers", lambda: {"fp32": [2.0, 3.0]})
+def test_measuring_again_replaces_all(monkeypatch):
+    def figures(gain, layers):
+        monkeypatch.setattr(
+            processor, "_measure_products", lambda: {"fp32": [2.0], "bf16": [2.0 * gain]}
+        )
+        monkeypatch.setattr(processor, "_measure_layers", lambda: layers)
+
+    figures(0.5, {"fp32": [2.0, 3.0, 2.0, 3.0]})
+    with monkeypatch.context() as other:
+        other.setattr(torch, "get_num_threads", lambda: 77)
+        bf16_gain()
     assert bf16_gain() == 0.5
-    assert fastest_weights(1) == "fp32"
-    monkeypatch.setattr(processor, "_measure_products", lambda: {"fp32": [2.0], "bf16": [8.0]})
-    monkeypatch.setattr(
-        processor, "_measure_layers", lambda: {"fp32": [2.0, 3.0], "w8a8": [3.0, 1.0]}
-    )
+    assert len(files()) == 2
+    figures(4.0, {"fp32": [2.0, 3.0, 2.0, 3.0], "w8a8": [3.0, 4.0, 3.0, 1.0]})
     assert bf16_gain() == 0.5
     processor.measure_again()
     assert bf16_gain() == 4.0
-    assert [fastest_weights(rows) for rows in (1, 4, 9, 500)] == ["fp32", "fp32", "w8a8", "w8a8"]
+    assert len(files()) == 2
+    found = [fastest_weights(rows, 32) for rows in (1, 3, 9, 500)]
+    assert found == ["fp32", "fp32", "w8a8", "w8a8"]
+    assert fastest_weights(16, 4) == "fp32"
+    assert fastest_weights(16, 32, ["fp32", "int8"]) == "fp32"
 
 
 def test_no_bf16_is_no_gain(monkeypatch):

@@ -11,6 +11,7 @@ from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.generation.weights import choose_weights, with_weights
 from escada.models import packed_linear, transformer
+from escada.models.contract import build_model
 from escada.models.packed_linear import (
     Int8Linear,
     PackedLinear,
@@ -18,6 +19,7 @@ from escada.models.packed_linear import (
     W8A8Linear,
     onednn_packs,
 )
+from escada.spec import load_spec
 from escada.text.tokenizers.bytes import ByteTokenizer
 
 BYTES = ByteTokenizer()
@@ -52,7 +54,7 @@ def test_packed_fp32_weights_give_the_logits_of_the_plain_ones(tiny, name):
 def test_narrow_weights_stay_near_the_plain_ones(tiny, name, weights, cache, gain, monkeypatch):
     pays = cache == torch.bfloat16
     monkeypatch.setattr(transformer, "bf16_attention_pays", lambda: pays)
-    monkeypatch.setattr(weights_module, "bf16_gain", lambda: gain)
+    monkeypatch.setattr(processor, "bf16_gain", lambda: gain)
     model = tiny(name, 50).eval()
     ids_BT = torch.randint(50, (8, 7))
     expected = log_probabilities(model, ids_BT)
@@ -148,7 +150,7 @@ def test_a_cpu_without_such_products_is_an_error_and_no_silent_fall_back(
 def test_int8_weights_need_no_bf16_and_no_onednn(tiny, monkeypatch):
     for module in (weights_module, packed_linear):
         monkeypatch.setattr(module, "onednn_packs", lambda dtype: False)
-    monkeypatch.setattr(weights_module, "bf16_gain", lambda: 0.0)
+    monkeypatch.setattr(processor, "bf16_gain", lambda: 0.0)
     model = tiny("learned", 50).eval()
     ids_BT = torch.randint(50, (2, 7))
     found = log_probabilities(with_weights(model, "int8"), ids_BT)
@@ -159,12 +161,38 @@ def test_int8_weights_need_no_bf16_and_no_onednn(tiny, monkeypatch):
 def test_auto_is_the_fastest_for_that_many_rows_and_fp32_for_a_recurrent_model(
     tiny, name, monkeypatch
 ):
-    times = {"fp32": [4.0, 5.0], "int8": [1.0, 9.0], "w8a8": [2.0, 3.0]}
+    times = {"fp32": [4.0, 5.0] * 2, "int8": [1.0, 9.0] * 2, "w8a8": [2.0, 3.0] * 2}
     monkeypatch.setattr(processor, "layer_seconds", lambda: times)
     model = tiny(name, 50)
     assert choose_weights("bf16", model, 1) == "bf16"
     found = [choose_weights("auto", model, rows) for rows in (1, 2, 12, 64)]
     assert found == (["fp32"] * 4 if name == "gru" else ["int8", "int8", "w8a8", "w8a8"])
+
+
+@pytest.mark.parametrize("gain", [0.2, 5.0])
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("rung", ["v1", "v5", "v_final", "v_next"])
+def test_every_rung_decodes_with_what_it_is_offered_and_refuses_the_rest(
+    rung, weights, gain, monkeypatch
+):
+    monkeypatch.setattr(processor, "bf16_gain", lambda: gain)
+    overrides = ["model.table_rows=64"] if rung == "v_next" else []
+    model = build_model(load_spec(rung, preset="laptop", overrides=overrides).model, 60, seed=0)
+    model.eval()
+    narrow = weights != "fp32"
+    if narrow and (rung == "v1" or (weights == "bf16" and rung == "v_next")):
+        with pytest.raises(EscadaError, match="for Transformers"):
+            with_weights(model, weights)
+        return
+    if weights == "bf16" and not onednn_packs(torch.bfloat16):
+        return
+    twin = with_weights(model, weights)
+    state = twin.fresh_state(2)
+    with torch.inference_mode():
+        for tokens in (6, 1):
+            logits = twin.advance(torch.randint(60, (2, tokens)), state)
+            assert logits.shape == (2, tokens, 60)
+            assert logits.isfinite().all()
 
 
 def test_fp32_decodes_where_nothing_can_be_packed(tiny, monkeypatch):

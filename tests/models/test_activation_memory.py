@@ -22,19 +22,19 @@ def model_of(rung: str, *overrides: str) -> tuple[LanguageModel, int]:
     return model, spec.train.window_tokens
 
 
-def dropout(rung: str) -> list[str]:
-    if rung == "v_next":  # its preset has dropout, of rows of its tables
-        return ["model.table_dropout=0"]
+def dropout(rung: str, share: float) -> list[str]:
+    if rung == "v_next":
+        return [f"model.table_dropout={share}"]
     recurrent = load_spec(rung).model.kind == "recurrent"
     second = "recurrent_dropout" if recurrent else "attention_dropout"
-    return ["model.dropout=0.1", f"model.{second}=0.1"]
+    return [f"model.dropout={share}", f"model.{second}={share}"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("with_dropout", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.1])
 @pytest.mark.parametrize("rung", [rung for rung in rung_names() if rung != MIXTURE])
-def test_saved_bytes_are_what_autograd_keeps(rung, with_dropout, precision):
-    model, window = model_of(rung, *(dropout(rung) if with_dropout else []))
+def test_saved_bytes_are_what_autograd_keeps(rung, share, precision):
+    model, window = model_of(rung, *dropout(rung, share))
     setting = Setting(precision, "cpu")
     stated = model.saved_bytes(window, setting).of(3)
     found = count_saved_bytes(model, 3, window, setting)

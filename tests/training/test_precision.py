@@ -55,9 +55,9 @@ print(resolve_precision("auto", torch.device("cpu")).name)
 
 
 @pytest.mark.skipif(not offers_bf16(CPU), reason="no AVX-512: torch has no bf16 products here")
-def test_a_cpu_that_has_avx512_but_no_bf16_trains_in_fp32():
+def test_a_cpu_that_has_avx512_but_no_bf16_trains_in_fp32(tmp_path):
     """oneDNN kept from the newer instructions: it emulates bf16, as on a Skylake server."""
-    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "ESCADA_CACHE": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", AUTO], env=environment, check=True, capture_output=True, text=True
     )

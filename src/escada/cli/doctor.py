@@ -59,13 +59,11 @@ def doctor(
                 "precision": {"name": precision.name, "reason": precision.reason},
                 "processor": {
                     "product_flop_per_second": {name: found[0] for name, found in products.items()},
-                    "decoding_layer_seconds": {
-                        name: dict(zip(map(str, processor.ROWS), found, strict=True))
-                        for name, found in layers.items()
-                    },
-                    "fastest_weights": {
-                        str(rows): processor.fastest_weights(rows) for rows in processor.ROWS
-                    },
+                    "decoding_layers": [
+                        {"rows": rows, "inputs": width}
+                        | {f"{name}_seconds": found[i] for name, found in layers.items()}
+                        for i, (rows, width) in enumerate(processor.LAYERS)
+                    ],
                 },
                 "default_corpus_prepared": prepared,
                 "cache": str(cache_directory()),
@@ -80,13 +78,11 @@ def doctor(
     echo(f"memory     {free / 2**30:.1f} GiB free")
     echo(f"disk       {disk / 2**30:.1f} GiB free here")
     echo(f"precision  {precision.name} ({precision.reason})")
-    echo("products   " + ", ".join(f"{n} {v[0] / 1e9:,.0f} GFLOP/s" for n, v in products.items()))
-    for column, rows in enumerate(processor.ROWS):
+    rates = ", ".join(f"{name} {found[0] / 1e9:,.0f}" for name, found in products.items())
+    echo(f"products   on the CPU, GFLOP/s: {rates}")
+    for column, (rows, width) in enumerate(processor.LAYERS):
         times = ", ".join(f"{name} {found[column] * 1e6:,.0f}" for name, found in layers.items())
-        echo(
-            f"decoding   {rows} at a time: --weights auto is {processor.fastest_weights(rows)} "
-            f"(a layer of 1 M weights: {times} µs)"
-        )
+        echo(f"decoding   on the CPU, layers of {width} inputs, {rows} at a time, µs: {times}")
     echo(f"torch      {torch.__version__}, Python {machine.python}")
     state = "prepared" if prepared else "not prepared yet"
     echo(f"corpus     the default corpus is {state} (cache: {cache_directory()})")

@@ -5,16 +5,16 @@ of decoding. `escada doctor` shows the tables; `escada doctor --measure` makes t
 that was made while other programs ran.
 
 Instructions tell little: torch reports bf16 support for every CPU with AVX-512, but relative to
-fp32 a bf16 product took 1/4 of the time on an AMD EPYC, 1/6 on an Intel Xeon with AMX, and five
-times as long on the same Xeon without AMX.
+fp32 a bf16 product took 1/4 of the time on an AMD EPYC, 1/5 on an Intel Xeon with AMX, and five
+times as long on the same Xeon held to AVX-512 without bf16 (docs/decisions/0010).
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -23,37 +23,43 @@ from torch import nn
 from escada.choices import WEIGHTS, Weights
 from escada.cost.peak_flops import product_seconds
 from escada.errors import EscadaError
-from escada.files import cache_directory, content_hash, read_json, write_json
+from escada.files import cache_directory, content_hash, exclusive, read_json, write_json
 from escada.models.packed_linear import Int8Linear, PackedLinear, W8A8Linear, onednn_packs
 from escada.runs.environment import cpu_name, narrow_formats
 
 SCHEMA_VERSION = 1
 LEAST_GAIN = 1.2
-"""Minimum speedup of bf16 products to choose it; conversions cost some of it."""
-ROWS = (1, 16)
-"""Rows of one token, for which decoding's layers are timed."""
+"""Minimum speedup of bf16 products to choose bf16; conversions cost some of it."""
+LAYERS = ((1, 128), (16, 128), (1, 512), (16, 512))
+"""Decoding layers that are timed: rows of one token, and inputs; four times as many outputs."""
+_COPIES = 8
+"""Matrices that are multiplied in turn: of 512 inputs 32 MB in fp32, more than most caches."""
 _PRODUCT_SIZE = 1024
 _PRODUCT_SECONDS = 0.1
-_LAYERS, _WIDTH = 8, 512
-"""Matrices that are timed in turn: 8 of 512 to 2,048 in fp32 are 32 MB, more than most caches."""
 _LAYER_SECONDS = 0.1
-_SWITCHES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
-"""Environment variables that hold libraries to lesser instructions."""
+_SWITCHES = (
+    *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS"),
+    *("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"),
+)
+"""Environment variables by which libraries use other instructions."""
 
 Table = dict[str, list[float]]
 """Format → figures."""
+_tables: dict[str, Table] = {}
+"""Those that this process has read or made, by the hash of what they are about."""
 
 
-@cache
 def product_flops() -> Table:
     """FLOP/s of a product of two large matrices; bf16 only where oneDNN has it."""
-    return _remembered("products", _measure_products)
+    return _kept("products", _measure_products, figures=1)
 
 
-@cache
 def layer_seconds() -> Table:
-    """Seconds of a decoding layer in each format of the weights, one figure for each of `ROWS`."""
-    return _remembered("layers", _measure_layers)
+    """Seconds of a decoding layer by format of the weights, one figure for each of `LAYERS`.
+
+    A format that fails here is missing.
+    """
+    return _kept("layers", _measure_layers, figures=len(LAYERS))
 
 
 def bf16_gain() -> float:
@@ -62,38 +68,68 @@ def bf16_gain() -> float:
     return table["bf16"][0] / table["fp32"][0] if "bf16" in table else 0.0
 
 
-def fastest_weights(rows: int) -> Weights:
-    """The format in which that many rows are decoded fastest, by the nearest of `ROWS`."""
+def bf16_pays() -> bool:
+    """Whether bf16 products are faster by enough to choose them."""
+    return bf16_gain() >= LEAST_GAIN
+
+
+def fastest_weights(rows: int, width: int, among: Iterable[Weights] = WEIGHTS) -> Weights:
+    """The format in which layers of that many inputs are fastest, by the nearest of `LAYERS`."""
     table = layer_seconds()
-    column = min(range(len(ROWS)), key=lambda i: abs(ROWS[i] - rows))
-    return min(
-        (weights for weights in WEIGHTS if weights in table),
-        key=lambda weights: table[weights][column],
-    )
+
+    def distance(i: int) -> float:
+        return abs(math.log(LAYERS[i][0] / rows)) + abs(math.log(LAYERS[i][1] / width))
+
+    nearest = min(range(len(LAYERS)), key=distance)
+    best: Weights = "fp32"
+    for weights in among:
+        if weights in table and table[weights][nearest] < table[best][nearest]:
+            best = weights
+    return best
 
 
 def measure_again() -> None:
-    """Measure both tables now and keep them."""
-    for name in ("products", "layers"):
-        _path(name).unlink(missing_ok=True)
-    for table in (product_flops, layer_seconds):
-        table.cache_clear()
-        table()
+    """Forget all tables, also those of other numbers of threads, and measure this process's."""
+    _tables.clear()
+    for path in _folder().glob("*.json"):
+        path.unlink(missing_ok=True)
+    product_flops()
+    layer_seconds()
 
 
-def _remembered(name: str, measure: Callable[[], Table]) -> Table:
-    path = _path(name)
+def _kept(name: str, measure: Callable[[], Table], figures: int) -> Table:
+    """The table of this process, of the cache, or a new one; one process at a time measures."""
+    identity = _identity(name)
+    key = content_hash(identity)[:16]
+    if key in _tables:
+        return _tables[key]
+    try:
+        path = _folder() / f"{key}.json"
+        with exclusive(path.with_suffix(".lock")):
+            table = _read(path, figures)
+            if table is None:
+                table = measure()
+                write_json(path, {**identity, "table": table})
+    except (EscadaError, OSError):  # no cache that can be written
+        table = measure()
+    _tables[key] = table
+    return table
+
+
+def _read(path: Path, figures: int) -> Table | None:
+    """None if it is not there, damaged or of another form."""
     try:
         kept = read_json(path)["table"]
-        return {str(form): [float(x) for x in figures] for form, figures in kept.items()}
+        table = {str(form): [float(figure) for figure in row] for form, row in kept.items()}
     except (EscadaError, KeyError, TypeError, ValueError, AttributeError):
-        table = measure()
-        write_json(path, {"schema_version": SCHEMA_VERSION, **_identity(name), "table": table})
-        return table
+        return None
+    sound = all(len(row) == figures and min(row) > 0 for row in table.values())
+    return table if "fp32" in table and sound else None
 
 
 def _identity(name: str) -> dict[str, object]:
     return {
+        "schema_version": SCHEMA_VERSION,
         "measured": name,
         "cpu": cpu_name(),
         "formats": narrow_formats(),
@@ -104,55 +140,70 @@ def _identity(name: str) -> dict[str, object]:
     }
 
 
-def _path(name: str) -> Path:
-    return cache_directory() / "processor" / f"{content_hash(_identity(name))[:16]}.json"
+def _folder() -> Path:
+    return cache_directory() / "processor"
 
 
 def _measure_products() -> Table:
-    types = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    if not onednn_packs(torch.bfloat16):
-        # Emulated: 0.9 GFLOP/s on a two-core AVX2 machine, against 98 in fp32.
-        del types["bf16"]
+    types = {"fp32": torch.float32}
+    if onednn_packs(torch.bfloat16):  # else emulated: 0.9 GFLOP/s with AVX2, against 98 in fp32
+        types["bf16"] = torch.bfloat16
     cpu = torch.device("cpu")
-    return {
-        name: [2 * _PRODUCT_SIZE**3 / product_seconds(cpu, dtype, _PRODUCT_SIZE, _PRODUCT_SECONDS)]
-        for name, dtype in types.items()
-    }
+    seconds = dict.fromkeys(types, math.inf)
+    for _ in range(2):  # in turns, so that what else runs falls on both
+        for name, dtype in types.items():
+            found = product_seconds(cpu, dtype, _PRODUCT_SIZE, _PRODUCT_SECONDS / 2)
+            seconds[name] = min(seconds[name], found)
+    return {name: [2 * _PRODUCT_SIZE**3 / found] for name, found in seconds.items()}
 
 
-@torch.no_grad()
 def _measure_layers() -> Table:
-    plain = [nn.Linear(_WIDTH, 4 * _WIDTH) for _ in range(_LAYERS)]
-    between = torch.bfloat16 if bf16_gain() >= LEAST_GAIN else torch.float32
-    forms: dict[Weights, Callable[[nn.Linear], nn.Module]] = {
-        "int8": lambda linear: Int8Linear(linear, between)
+    table: Table = {}
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        for rows, width in LAYERS:
+            for name, seconds in _time_layers(rows, width).items():
+                table.setdefault(name, []).append(seconds)
+    return table
+
+
+def _time_layers(rows: int, width: int) -> dict[str, float]:
+    """Seconds of one layer in each format that works here, in turns."""
+    plain = [nn.Linear(width, 4 * width) for _ in range(_COPIES)]
+    between = torch.bfloat16 if bf16_pays() else torch.float32
+    packed: dict[str, Callable[[nn.Linear], nn.Module]] = {
+        "fp32": lambda linear: PackedLinear(linear, torch.float32),
+        "bf16": lambda linear: PackedLinear(linear, torch.bfloat16),
+        "int8": lambda linear: Int8Linear(linear, between),
+        "w8a8": W8A8Linear,
     }
-    packs: dict[Weights, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    for name, dtype in packs.items():
-        if onednn_packs(dtype):
-            forms[name] = lambda linear, dtype=dtype: PackedLinear(linear, dtype)
-    if onednn_packs(torch.float32):
-        forms["w8a8"] = W8A8Linear
-    else:
-        forms["fp32"] = lambda linear: linear
+    if not onednn_packs(torch.float32):
+        packed["fp32"] = lambda linear: linear
+        del packed["w8a8"]
+    if not onednn_packs(torch.bfloat16):
+        del packed["bf16"]
     activations = {"bf16": torch.bfloat16, "int8": between}
-    found: Table = {}
-    for name, form in forms.items():
-        layers = [form(linear) for linear in plain]
-        dtype = activations.get(name, torch.float32)
-        found[name] = [_seconds(layers, torch.randn(rows, 1, _WIDTH).to(dtype)) for rows in ROWS]
-    return found
+    works: dict[str, Callable[[], None]] = {}
+    for name, pack in packed.items():
+        x = torch.randn(rows, 1, width).to(activations.get(name, torch.float32))
+        try:
+            work = _work([pack(linear) for linear in plain], x)
+            work()
+        except (RuntimeError, AttributeError, NotImplementedError):  # torch lacks the operator
+            continue
+        works[name] = work
+    fastest = dict.fromkeys(works, math.inf)
+    ends = time.perf_counter() + _LAYER_SECONDS * len(works)
+    while math.inf in fastest.values() or time.perf_counter() < ends:
+        for name, work in works.items():
+            begun = time.perf_counter()
+            work()
+            fastest[name] = min(fastest[name], (time.perf_counter() - begun) / _COPIES)
+    return fastest
 
 
-def _seconds(layers: list[nn.Module], x: torch.Tensor) -> float:
-    """Of one layer, the fastest of several rounds through all."""
-    ends = time.perf_counter() + _LAYER_SECONDS
-    rounds, fastest = 0, float("inf")
-    while rounds < 3 or time.perf_counter() < ends:
-        begun = time.perf_counter()
+def _work(layers: list[nn.Module], x: torch.Tensor) -> Callable[[], None]:
+    def multiply() -> None:
         for layer in layers:
             layer(x)
-        if rounds:  # skip the warm-up
-            fastest = min(fastest, (time.perf_counter() - begun) / len(layers))
-        rounds += 1
-    return fastest
+
+    return multiply

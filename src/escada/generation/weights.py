@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from escada.choices import WEIGHTS
-from escada.cost.processor import LEAST_GAIN, bf16_gain, fastest_weights
+from escada.choices import WEIGHTS, Weights
+from escada.cost.processor import bf16_pays, fastest_weights
 from escada.errors import EscadaError, nearest
 from escada.models.contract import LanguageModel
 from escada.models.layers import RecurrentLayer
@@ -42,17 +42,17 @@ def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
         EscadaError: unknown weights, or weights that this device or model does not support.
     """
     if weights not in WEIGHTS:
+        known = ("auto", *WEIGHTS)
         raise EscadaError(
-            f"unknown weights {weights!r}", where="--weights", fix=nearest(weights, WEIGHTS)
+            f"unknown weights {weights!r}", where="--weights", fix=nearest(weights, known)
         )
-    device = model.device
-    if weights != "fp32":
-        _check_offered(model, weights, device)
+    if refusal := _refusal(model, weights):
+        raise EscadaError(refusal, where="--weights", fix="use --weights fp32")
     if not any(isinstance(module, nn.Linear) for module in model.modules()):
         return model
     twin = _twin(model)
-    dtype = _activations(weights, device)
-    if device.type == "cpu" and (onednn_packs(dtype) or weights == "int8"):
+    dtype = _activations(model, weights)
+    if model.device.type == "cpu" and (onednn_packs(dtype) or weights == "int8"):
         _pack(twin, weights, dtype)
     if dtype != torch.float32:
         _narrow(twin, dtype)
@@ -62,37 +62,47 @@ def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
 def choose_weights(wanted: str, model: LanguageModel, rows: int) -> str:
     """`wanted`, or for `auto` what decodes that many rows fastest on the model's device.
 
-    On a CPU by measurement (`escada.cost.processor`); recurrent models have fp32 only.
+    On a CPU by measurement (`escada.cost.processor`), on a GPU bf16 where it has it.
     """
     if wanted != "auto":
         return wanted
-    modules = list(model.modules())
-    if any(isinstance(module, RecurrentLayer) for module in modules):
+    offered: list[Weights] = [one for one in WEIGHTS if _refusal(model, one) is None]
+    if offered == ["fp32"]:
         return "fp32"
-    if not any(isinstance(module, nn.Linear) for module in modules):
+    if model.device.type != "cpu":
+        return "bf16" if "bf16" in offered else "fp32"
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    if not linear:
         return "fp32"
-    if model.device.type == "cpu":
-        return fastest_weights(rows)
-    on_gpu = model.device.type == "cuda"
-    return "bf16" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    width = sorted(layer.in_features for layer in linear)[len(linear) // 2]
+    return fastest_weights(rows, width, offered)
 
 
-def _check_offered(model: LanguageModel, weights: str, device: torch.device) -> None:
-    """Refuse narrower weights where they are slower or unavailable."""
-    what, fix = None, "use --weights fp32"
-    on_cpu = device.type == "cpu"
+def _refusal(model: LanguageModel, weights: str) -> str | None:
+    """Why a model has no such weights where it is, if so; else they are slow or do not exist."""
+    kind = model.device.type
+    if weights == "fp32":
+        return None
     if any(isinstance(module, RecurrentLayer) for module in model.modules()):
-        what = f"{weights} weights are for Transformers; this model is recurrent"
-    elif on_cpu and weights == "bf16" and not onednn_packs(torch.bfloat16):
-        what = "bf16 weights need a CPU whose torch multiplies bf16 through oneDNN"
-    elif on_cpu and weights == "w8a8" and not onednn_packs(torch.float32):
-        what = "w8a8 weights need a torch that multiplies int8 through oneDNN"
-    elif not on_cpu and weights in ("int8", "w8a8"):
-        what, fix = f"{weights} weights are for the CPU", "use bf16 or fp32 on a GPU"
-    elif device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        what = "this GPU has no bf16"
-    if what is not None:
-        raise EscadaError(what, where="--weights", fix=fix)
+        return f"{weights} weights are for Transformers; this model is recurrent"
+    if weights in ("int8", "w8a8") and kind != "cpu":
+        return f"{weights} weights are for the CPU"
+    if weights == "bf16" and not model.decodes_in_bf16:
+        return "bf16 weights are for Transformers; this model decodes in fp32"
+    if weights == "bf16" and kind == "cpu" and not onednn_packs(torch.bfloat16):
+        return "bf16 weights need a CPU whose torch multiplies bf16 through oneDNN"
+    if weights == "w8a8" and not onednn_packs(torch.float32):
+        return "w8a8 weights need a torch that multiplies int8 through oneDNN"
+    if kind == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return "this GPU has no bf16"
+    return None
+
+
+def _activations(model: LanguageModel, weights: str) -> torch.dtype:
+    """What flows between the layers; with int8 weights bf16 where its products are fast."""
+    if weights == "bf16" or (weights == "int8" and model.decodes_in_bf16 and bf16_pays()):
+        return torch.bfloat16
+    return torch.float32
 
 
 def _twin(model: LanguageModel) -> LanguageModel:
@@ -100,13 +110,6 @@ def _twin(model: LanguageModel) -> LanguageModel:
     shared: dict[int, Any] = {id(tensor): tensor for tensor in model.parameters()}
     shared |= {id(tensor): tensor for tensor in model.buffers()}
     return copy.deepcopy(model, shared)
-
-
-def _activations(weights: str, device: torch.device) -> torch.dtype:
-    """What flows between the layers; with int8 weights bf16 where its products are fast."""
-    if weights == "bf16" or (weights == "int8" and bf16_gain() >= LEAST_GAIN):
-        return torch.bfloat16
-    return torch.float32
 
 
 def _pack(model: nn.Module, weights: str, dtype: torch.dtype) -> None:

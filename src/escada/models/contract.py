@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -53,6 +53,8 @@ class LanguageModel(nn.Module, ABC):
 
     vocab_size: int
     context_tokens: int | None
+    decodes_in_bf16: ClassVar[bool] = False
+    """Whether `advance` also works with weights and norms in bf16."""
 
     @abstractmethod
     def forward(self, ids_BT: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ by one of:
 | int8 | int8, a scale per output | bf16 or fp32 | one token per row: int8; more: as wide |
 | w8a8 | int8, a scale per output | fp32; int8 with a scale per row in a product | exact in int32 |
 
-int8 is the fastest for one row of one token, w8a8 for many (docs/generation.md). Norms use the
+int8 is the fastest for one row of one token, for many bf16 or, without it in hardware, w8a8
+(docs/generation.md). Norms use the
 format of the activations. Packed layers keep the `weight` and `bias` attributes of plain ones; a
 linear layer's weight is unpacked at each access, which is slow. They have no gradient, are not
 saved in checkpoints and cannot move to another device. A row's result does not depend on the other
@@ -125,6 +126,7 @@ class Int8Linear(PackedProduct):
             widened.weight.copy_(integers.float() * self._scale.float().unsqueeze(1))
             if bias is not None:
                 widened.bias.copy_(bias)
+        widened.requires_grad_(False)
         self._of_pieces = PackedLinear(widened, dtype) if onednn_packs(dtype) else widened
         self._product: Any = vars(torch)["_weight_int8pack_mm"]
 
@@ -200,12 +202,12 @@ def int8_levels() -> int:
 
     Processors without VNNI sum two products in 16 bits, which 255 times 127 twice exceeds.
     """
-    ones = torch.full((1, 64), 255, dtype=torch.uint8)
+    largest = torch.full((1, 64), 255, dtype=torch.uint8)
     weight = torch.full((64, 64), 127, dtype=torch.int8)
     operators = torch.ops.onednn
     packed = operators.qlinear_prepack(weight, None)
     y = operators.qlinear_pointwise(
-        *(ones, 1.0, 128, packed, torch.ones(64), torch.zeros(64, dtype=torch.int32), None),
+        *(largest, 1.0, 128, packed, torch.ones(64), torch.zeros(64, dtype=torch.int32), None),
         *(1.0, 0, torch.float32, "none", [], ""),
     )
     return 127 if bool((y == 64 * 127 * 127).all()) else 63

@@ -161,6 +161,8 @@ class Block(nn.Module):
 class Model(LanguageModel):
     """A decoder-only Transformer with fresh fp32 weights."""
 
+    decodes_in_bf16 = True
+
     def __init__(self, config: Config, vocab_size: int) -> None:
         super().__init__()
         self.config = config

@@ -13,6 +13,7 @@ import torch
 
 from escada.cost.processor import LEAST_GAIN, bf16_gain
 from escada.errors import EscadaError
+from escada.models.packed_linear import onednn_packs
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -40,7 +41,7 @@ def offers_bf16(device: torch.device) -> bool:
     """Whether torch has fast bf16 products for the device, not an emulation."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type == "cpu" and onednn_packs(torch.bfloat16)
 
 
 def resolve_precision(wanted: str, device: torch.device) -> ResolvedPrecision:
