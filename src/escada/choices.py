@@ -28,7 +28,7 @@ Scored = Literal["last", "all"]
 Weights = Literal["fp32", "bf16", "int8", "w8a8"]
 """Number format of the weights in generation."""
 WEIGHTS: tuple[Weights, ...] = get_args(Weights)
-WeightsOption = Literal["auto", "fp32", "bf16", "int8", "w8a8"]
+WeightsOption = Literal["auto", Weights]
 """`--weights`; auto is the fastest on this machine."""
 
 Code = Literal["en", "pt"]

@@ -9,6 +9,7 @@ from escada.choices import WEIGHTS
 from escada.cost import processor
 from escada.cost.processor import bf16_gain, fastest_weights, layer_seconds, product_flops
 from escada.files import cache_directory
+from escada.models import packed_linear
 from escada.models.packed_linear import onednn_packs
 
 
@@ -60,7 +61,7 @@ def test_a_format_that_torch_cannot_multiply_here_is_left_out(monkeypatch):
     def fails(linear):
         raise NotImplementedError("no such operator")
 
-    monkeypatch.setattr(processor, "W8A8Linear", fails)
+    monkeypatch.setattr(packed_linear, "W8A8Linear", fails)
     assert "w8a8" not in layer_seconds()
     assert "fp32" in layer_seconds()
 

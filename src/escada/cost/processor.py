@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from escada.choices import WEIGHTS, Weights
 from escada.cost.peak_flops import product_seconds
 from escada.errors import EscadaError
 from escada.files import cache_directory, content_hash, exclusive, read_json, write_json
-from escada.models.packed_linear import Int8Linear, PackedLinear, W8A8Linear, onednn_packs
+from escada.models.packed_linear import onednn_packs, packed
 from escada.runs.environment import cpu_name, narrow_formats
 
 SCHEMA_VERSION = 1
@@ -170,26 +170,19 @@ def _time_layers(rows: int, width: int) -> dict[str, float]:
     """Seconds of one layer in each format that works here, in turns."""
     plain = [nn.Linear(width, 4 * width) for _ in range(_COPIES)]
     between = torch.bfloat16 if bf16_pays() else torch.float32
-    packed: dict[str, Callable[[nn.Linear], nn.Module]] = {
-        "fp32": lambda linear: PackedLinear(linear, torch.float32),
-        "bf16": lambda linear: PackedLinear(linear, torch.bfloat16),
-        "int8": lambda linear: Int8Linear(linear, between),
-        "w8a8": W8A8Linear,
-    }
-    if not onednn_packs(torch.float32):
-        packed["fp32"] = lambda linear: linear
-        del packed["w8a8"]
-    if not onednn_packs(torch.bfloat16):
-        del packed["bf16"]
-    activations = {"bf16": torch.bfloat16, "int8": between}
     works: dict[str, Callable[[], None]] = {}
-    for name, pack in packed.items():
-        x = torch.randn(rows, 1, width).to(activations.get(name, torch.float32))
+    for name in WEIGHTS:
+        if name == "bf16" and not onednn_packs(torch.bfloat16):
+            continue  # emulated
+        dtype = {"bf16": torch.bfloat16, "int8": between}.get(name, torch.float32)
         try:
-            work = _work([pack(linear) for linear in plain], x)
+            layers = [packed(linear, name, dtype) for linear in plain]
+            work = _work(layers, torch.randn(rows, 1, width).to(dtype))
             work()
         except (RuntimeError, AttributeError, NotImplementedError):  # torch lacks the operator
-            continue
+            if name != "fp32":
+                continue
+            work = _work(plain, torch.randn(rows, 1, width))  # as decoding does then
         works[name] = work
     fastest = dict.fromkeys(works, math.inf)
     ends = time.perf_counter() + _LAYER_SECONDS * len(works)
@@ -201,7 +194,7 @@ def _time_layers(rows: int, width: int) -> dict[str, float]:
     return fastest
 
 
-def _work(layers: list[nn.Module], x: torch.Tensor) -> Callable[[], None]:
+def _work(layers: Sequence[nn.Module], x: torch.Tensor) -> Callable[[], None]:
     def multiply() -> None:
         for layer in layers:
             layer(x)

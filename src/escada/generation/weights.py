@@ -22,14 +22,7 @@ from escada.cost.processor import bf16_pays, fastest_weights
 from escada.errors import EscadaError, nearest
 from escada.models.contract import LanguageModel
 from escada.models.layers import RecurrentLayer
-from escada.models.packed_linear import (
-    Int8Linear,
-    PackedLinear,
-    PackedNorm,
-    PackedProduct,
-    W8A8Linear,
-    onednn_packs,
-)
+from escada.models.packed_linear import PackedNorm, onednn_packs, packed
 
 
 def with_weights(model: LanguageModel, weights: str) -> LanguageModel:
@@ -116,19 +109,9 @@ def _pack(model: nn.Module, weights: str, dtype: torch.dtype) -> None:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
-                setattr(parent, name, _packed(child, weights, dtype))
+                setattr(parent, name, packed(child, weights, dtype))
             elif type(child) is nn.LayerNorm:
                 setattr(parent, name, PackedNorm(child, dtype))
-
-
-def _packed(linear: nn.Linear, weights: str, dtype: torch.dtype) -> PackedProduct:
-    match weights:
-        case "int8":
-            return Int8Linear(linear, dtype)
-        case "w8a8":
-            return W8A8Linear(linear)
-        case _:
-            return PackedLinear(linear, dtype)
 
 
 def _narrow(model: nn.Module, dtype: torch.dtype) -> None:

@@ -184,6 +184,17 @@ class W8A8Linear(PackedProduct):
         return torch.addcmul(self._added, y, greatest, value=1 / self._levels)
 
 
+def packed(linear: nn.Linear, weights: str, dtype: torch.dtype) -> PackedProduct:
+    """The layer with weights of that format, for activations of that type."""
+    match weights:
+        case "int8":
+            return Int8Linear(linear, dtype)
+        case "w8a8":
+            return W8A8Linear(linear)
+        case _:
+            return PackedLinear(linear, dtype)
+
+
 def _quantized(weight: Tensor, scale_type: torch.dtype) -> tuple[Tensor, Tensor]:
     """The weight (V, D) as integers from -127 to 127, and the scale of each output (V,).
 
