@@ -227,10 +227,13 @@ def write_inputs(data: Path, folder: Path) -> tuple[Path, Path]:
 
 
 def wanted_groups(settings: Settings, patterns: list[str]) -> Iterator[tuple[Group, list[str]]]:
-    for group in groups(settings):
+    """A whole name is that row; anything else is a part of a name, with * and ?."""
+    found = list(groups(settings))
+    whole = {row.name for group in found for row in group.rows}
+    parts = [pattern if pattern in whole else f"*{pattern}*" for pattern in patterns] or ["*"]
+    for group in found:
         names = [row.name for row in group.rows]
-        if patterns:
-            names = [n for n in names if any(fnmatch.fnmatch(n, f"*{p}*") for p in patterns)]
+        names = [name for name in names if any(fnmatch.fnmatch(name, part) for part in parts)]
         if names:
             yield group, names
 
@@ -268,7 +271,7 @@ def main() -> int:
         action="append",
         default=[],
         metavar="PATTERN",
-        help="rows whose name contains this (* and ? allowed); may be repeated",
+        help="a row, or rows whose names contain this (* and ? allowed); may be repeated",
     )
     parser.add_argument("--quick", action="store_true", help="two short turns: does it run?")
     parser.add_argument("--list", action="store_true", help="print the names of the rows")

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from escada.export.gpt2 import gpt2_weights
 from escada.models.contract import build_model
 from escada.models.layers import (
+    QUERY_BLOCK,
     gelu_by_sigmoid,
     sinusoidal_positions,
     unfused_causal_attention,
@@ -107,7 +108,7 @@ def test_the_weights_of_v_final_load_in_transformers() -> None:
         torch.testing.assert_close(model(ids_BT), gpt2(ids_BT).logits, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("length", [1, 2, 17])
+@pytest.mark.parametrize("length", [1, 2, 17, 2 * QUERY_BLOCK + 3])
 def test_unfused_attention_and_its_gradients_are_those_of_the_fused_kernel(length: int) -> None:
     torch.manual_seed(0)
     q, k, v = (torch.randn(2, 3, length, 8, dtype=torch.float64) for _ in range(3))

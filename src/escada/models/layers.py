@@ -116,6 +116,16 @@ class CacheView:
         return y_BNTH.to(qkv_3BNTH.dtype)
 
 
+QUERY_BLOCK = 256
+"""Queries whose scores are one product, without the keys after the last of them."""
+
+
+def query_blocks(window_tokens: int) -> list[tuple[int, int]]:
+    """Start and end of each block of queries of a window."""
+    starts = range(0, window_tokens, QUERY_BLOCK)
+    return [(start, min(start + QUERY_BLOCK, window_tokens)) for start in starts]
+
+
 def unfused_causal_attention(
     q_BNTH: Tensor, k_BNTH: Tensor, v_BNTH: Tensor, dropout: float
 ) -> Tensor:
@@ -126,15 +136,19 @@ def unfused_causal_attention(
     """
     B, N, T, H = q_BNTH.shape
     q_GTH, k_GTH, v_GTH = (x.reshape(B * N, T, H) for x in (q_BNTH, k_BNTH, v_BNTH))
-    later_TT = torch.full((T, T), -math.inf, dtype=q_BNTH.dtype).triu(1)
-    # Scaling and masking within the product saves 3 % of v_final's step.
-    scores_GTT = torch.baddbmm(later_TT, q_GTH, k_GTH.mT, alpha=H**-0.5)
-    weights_GTT = scores_GTT.softmax(dim=-1, dtype=q_BNTH.dtype)
-    if dropout:
-        # Rescale the values, which are far fewer than the weights.
-        weights_GTT, factor = thinned(weights_GTT, dropout)
-        v_GTH = v_GTH * factor
-    return (weights_GTT @ v_GTH).view(B, N, T, H)
+    parts: list[Tensor] = []
+    for start, end in query_blocks(T):
+        q_GQH, k_GSH, v_GSH = q_GTH[:, start:end], k_GTH[:, :end], v_GTH[:, :end]
+        later_QS = torch.full((end - start, end), -math.inf, dtype=q_BNTH.dtype).triu(start + 1)
+        # Scaling and masking within the product saves 3 % of v_final's step.
+        scores_GQS = torch.baddbmm(later_QS, q_GQH, k_GSH.mT, alpha=H**-0.5)
+        weights_GQS = scores_GQS.softmax(dim=-1, dtype=q_BNTH.dtype)
+        if dropout:
+            # Rescale the values, which are far fewer than the weights.
+            weights_GQS, factor = thinned(weights_GQS, dropout)
+            v_GSH = v_GSH * factor
+        parts.append(weights_GQS @ v_GSH)
+    return torch.cat(parts, dim=1).view(B, N, T, H)
 
 
 class CausalSelfAttention(nn.Module):
