@@ -53,6 +53,7 @@ MOVED = {
     "cost.devices": "cost.gpus",
     "cost.memory": "cost.peak_memory",
     "cost.peak": "cost.peak_flops",
+    "guardrails.language": "text.filters.language",
     "guardrails.limits": "guardrails.guardrail",
     "models.packed": "models.packed_linear",
     "models.saved": "models.activation_memory",

@@ -10,13 +10,13 @@ from escada.errors import EscadaError
 from escada.guardrails import controls
 from escada.guardrails.copying import Copy, longest_copies
 from escada.guardrails.guardrail import ORIGIN, calibrate, guardrails
-from escada.guardrails.language import languages
 from escada.guardrails.likelihood import Likelihood
 from escada.guardrails.measures import TextMeasures
 from escada.guardrails.repetition import Repetition
 from escada.guardrails.texts import SampleText
 from escada.guardrails.verdicts import apply_guardrails, with_roadmap_limits
 from escada.text.documents import Document
+from escada.text.filters.language import languages
 
 N = 10
 

@@ -16,11 +16,11 @@ from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.guardrails.automaton import Matches, SuffixAutomaton
 from escada.guardrails.copying import longest_copies
-from escada.guardrails.language import PIECE_CHARACTERS, languages
 from escada.guardrails.likelihood import replay
 from escada.guardrails.measures import kinds_of_pieces
 from escada.guardrails.repetition import distinct, repetition
 from escada.guardrails.texts import SampleText, read_samples, stored_bits_per_token
+from escada.text.filters.language import PIECE_CHARACTERS, languages
 from escada.text.tokenizers.statistics import tokenizer_statistics
 
 few_letters = st.text("ab ", max_size=24)

@@ -54,6 +54,22 @@ def prepare(
             min=0, help="Leave out documents that are shorter after cleaning; the origin: 200."
         ),
     ] = 0,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            help="Remove what is not worth training on, by NAME or NAME=VALUE; give it again for "
+            "more: language, length, repetition, symbols, phrases=FILE, perplexity=FILE, or a "
+            "module.",
+        ),
+    ] = None,
+    mask_personal_data: Annotated[
+        bool,
+        typer.Option(
+            "--mask-personal-data",
+            help="Replace CPF, CNPJ, e-mail, telephone and CEP by their names.",
+        ),
+    ] = False,
     profile: Annotated[
         Profile,
         typer.Option(help="How to clean; roadmap: lower case, digits to 0."),
@@ -84,6 +100,8 @@ def prepare(
             profile=profile,
             documents=documents,
             min_characters=min_characters,
+            mask_personal_data=mask_personal_data,
+            filters=filters or [],
             source_file=source_file,
             options=RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows),
             progress=progress,
@@ -119,11 +137,21 @@ def _print_summary(corpus: Corpus) -> None:
         f"profile {corpus.profile}, hash {corpus.hash[:12]}"
     )
     short = f"{manifest.short:,} short, " if manifest.min_characters else ""
-    left_out = read.left_out + manifest.short
+    filtered = "".join(
+        f"{part.documents:,} by {name}, " for name, part in manifest.filters.removed.items()
+    )
+    left_out = read.left_out + manifest.short + manifest.filters.documents
     echo(
-        f"{read.documents:,} read, {left_out:,} left out: {read.empty:,} empty, {short}"
+        f"{read.documents:,} read, {left_out:,} left out: {read.empty:,} empty, {short}{filtered}"
         f"{read.exact_duplicates:,} exact and {read.near_duplicates:,} near-duplicates"
     )
+    for name, part in manifest.filters.removed.items():
+        for example in part.examples[:1]:
+            echo(f"  {name}, for example {example.id}: {example.reason}")
+    if manifest.masks_personal_data:
+        kinds = [f"{n:,} {kind}" for kind, n in manifest.filters.masked.items()] or ["none"]
+        documents = counted(manifest.filters.masked_documents, "document")
+        echo(f"personal data masked in {documents}: {', '.join(kinds)}")
     _print_copies(manifest.across_splits)
     _table(
         ("source", "split", "documents", "groups", "bytes"),

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from escada.guardrails.evidence import ENOUGH
 from escada.guardrails.guardrail import TOO_LITTLE
-from escada.guardrails.language import PORTUGUESE
 from escada.guardrails.results import CauseFound, GuardrailsResult
+from escada.text.filters.language import PORTUGUESE
 
 MOJIBAKE_SHARE = 0.2
 """Share of texts with signs of a wrong decoding from which mojibake is reported."""

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from escada.extensions import ExtensionPoint
-from escada.guardrails.language import PORTUGUESE
 from escada.guardrails.measures import TextMeasures
+from escada.text.filters.language import PORTUGUESE
 
 Floats = NDArray[np.float64]
 Direction = Literal["at most", "at least"]

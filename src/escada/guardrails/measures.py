@@ -21,11 +21,11 @@ from escada.evaluation.portuguese.lexicon import (
 )
 from escada.generation.samplers import SamplerSettings
 from escada.guardrails.copying import Copy, longest_copies
-from escada.guardrails.language import languages
 from escada.guardrails.likelihood import Likelihood, replay
 from escada.guardrails.repetition import Repetition, repetition
 from escada.guardrails.texts import SampleText
 from escada.models.contract import LanguageModel
+from escada.text.filters.language import languages
 from escada.text.tokenizers import Tokenizer
 from escada.text.tokenizers.statistics import SHORT_CHARACTERS
 

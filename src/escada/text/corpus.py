@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -44,8 +44,9 @@ from escada.text import decontamination, dedup, tables
 from escada.text.cleaning import MIN_LINE_CHARACTERS, check_profile
 from escada.text.decontamination import contaminated
 from escada.text.documents import Document
+from escada.text.filters import open_chain
 from escada.text.manifest import KIND, AcrossSplits, Copies, Manifest, Size, SplitFile
-from escada.text.reading import Progress, ReferenceCounts, reference_documents
+from escada.text.reading import Progress, ReferenceCounts, Rules, reference_documents
 from escada.text.sources import DEFAULT_OPTIONS, RowOptions, Source, open_source
 from escada.text.splitting import least_held_out_groups, split_corpus
 
@@ -133,6 +134,8 @@ def prepare(
     profile: str = "reference",
     documents: int | None = None,
     min_characters: int = 0,
+    mask_personal_data: bool = False,
+    filters: Sequence[str] = (),
     source_file: Path | None = None,
     options: RowOptions = DEFAULT_OPTIONS,
     progress: Progress | None = None,
@@ -144,15 +147,18 @@ def prepare(
         out: the folder to write. A folder that holds anything but a prepared corpus is not touched.
         documents: maximum number of documents to read.
         min_characters: documents that are shorter after cleaning are left out.
+        mask_personal_data: see `filters.personal_data`.
+        filters: by name, see `escada.text.filters`.
         source_file: a local copy of the source's file.
 
     Raises:
-        EscadaError: what `open_source` raises; the corpus is too small for three splits; `out`
-            holds something else; the disk is full.
+        EscadaError: what `open_source` and `open_chain` raise; the corpus is too small for three
+            splits; `out` holds something else; the disk is full.
     """
     check_profile(profile)
     stream = open_source(source, source_file=source_file, documents=documents, options=options)
-    key = _key(stream, profile, documents, min_characters)
+    rules = Rules(profile, min_characters, mask_personal_data, open_chain(filters))
+    key = _key(stream, rules, documents)
     folder = out.resolve()  # fill the target of a link, do not replace the link
     is_new = not folder.exists()
     if _is_made(folder, key):
@@ -164,7 +170,7 @@ def prepare(
                 for left in folder.glob(f"*{_FRESH}*"):  # left by a killed process
                     shutil.rmtree(left)
                 with new_directory(folder / _FRESH) as fresh:
-                    _make(fresh, stream, profile, documents, min_characters, key, progress)
+                    _make(fresh, stream, rules, documents, key, progress)
                 _finish_exchange(folder)
         except BaseException:
             if is_new and not (folder / MANIFEST).exists():
@@ -173,15 +179,17 @@ def prepare(
     return Corpus.open(out)
 
 
-def _key(source: Source, profile: str, limit: int | None, min_characters: int) -> str:
+def _key(source: Source, rules: Rules, limit: int | None) -> str:
     """A hash of everything the folder's content depends on."""
     return content_hash(
         {
             "schema_version": SCHEMA_VERSION,
             "source": dict(source.identity),
-            "profile": profile,
+            "profile": rules.profile,
             "limit": limit,
-            "min_characters": min_characters,
+            "min_characters": rules.min_characters,
+            "mask_personal_data": rules.mask_personal_data,
+            "filters": dict(rules.chain.identity),
             "code": code_hash(__name__, within=("escada.text",)),
             "versions": {name: metadata.version(name) for name in ("ftfy", "rensa", "wordfreq")},
         }
@@ -229,30 +237,19 @@ def _finish_exchange(folder: Path) -> None:
 def _make(
     folder: Path,
     source: Source,
-    profile: str,
+    rules: Rules,
     limit: int | None,
-    min_characters: int,
     key: str,
     progress: Progress | None,
 ) -> None:
     """Write the splits and, last, the manifest."""
     counts = ReferenceCounts()
     with closing(tables.Writer(folder / "all.parquet")) as staging:
-        for document in reference_documents(
-            source, profile, counts, progress, min_characters=min_characters
-        ):
+        for document in reference_documents(source, rules, counts, progress):
             staging.add(document)
     weights = staging.group_bytes
     if not weights:
-        raise EscadaError(
-            f"empty corpus: of {counted(counts.read.documents, 'document')} none has "
-            f"{'any text' if min_characters < 2 else f'{min_characters} characters'} "
-            "after cleaning",
-            where=source.name,
-            fix="give files that hold text"
-            if profile == "reference"
-            else f"profile {profile} drops lines of fewer than {MIN_LINE_CHARACTERS} characters",
-        )
+        raise _nothing_left(source, rules, counts)
     split_of = split_corpus(weights, source.name)
     with ExitStack() as stack:
         splits = {
@@ -267,14 +264,16 @@ def _make(
     files = {split: _file_entry(file) for split, file in splits.items()}
     contents = {split: file.content_sha256 for split, file in files.items()}
     manifest = Manifest(
-        hash=content_hash({"profile": profile, "splits": contents}),
+        hash=content_hash({"profile": rules.profile, "splits": contents}),
         key=key,
         source=source.name,
         source_identity=dict(source.identity),
-        profile=profile,
+        profile=rules.profile,
         limit=limit,
-        min_characters=min_characters,
+        min_characters=rules.min_characters,
         short=counts.short,
+        masks_personal_data=rules.mask_personal_data,
+        filters=counts.filters,
         documents=sum(file.documents for file in files.values()),
         bytes=sum(file.bytes for file in files.values()),
         read=counts.read,
@@ -289,6 +288,19 @@ def _make(
         },
     )
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+
+
+def _nothing_left(source: Source, rules: Rules, counts: ReferenceCounts) -> EscadaError:
+    least = rules.min_characters
+    what = f"empty corpus: of {counted(counts.read.documents, 'document')} none has "
+    what += f"{'any text' if least < 2 else f'{least} characters'} after cleaning"
+    fix = "give files that hold text"
+    if counts.filters.documents:
+        what += f"; filters removed {counts.filters.documents:,}"
+        fix = "use fewer or wider filters"
+    elif rules.profile != "reference":
+        fix = f"profile {rules.profile} drops lines of fewer than {MIN_LINE_CHARACTERS} characters"
+    return EscadaError(what, where=source.name, fix=fix)
 
 
 def _size_of(source: str, file: tables.Writer) -> Size:

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from escada.text.documents import DocumentCounts
+from escada.text.filters import FilterCounts
 from escada.text.sources import Licence, ReadCounts
 
 KIND = "escada corpus"
@@ -61,6 +62,7 @@ class Manifest(ReadCounts):
         hash: of the profile and of every document of every split.
         key: hash of everything the folder's content depends on.
         short: documents left out since they had fewer than `min_characters`.
+        filters: what filters removed, with examples, and what was masked.
         across_splits: None if copies were not looked for.
         by_source: source, then split.
     """
@@ -75,6 +77,8 @@ class Manifest(ReadCounts):
     limit: int | None = None
     min_characters: int = 0
     short: int = 0
+    masks_personal_data: bool = False
+    filters: FilterCounts = Field(default_factory=FilterCounts)
     documents: int
     bytes: int
     read: DocumentCounts

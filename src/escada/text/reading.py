@@ -1,4 +1,4 @@
-"""Reads documents for every command: cleaned, without empty and duplicate ones.
+"""Reads documents for every command: cleaned, filtered, without empty and duplicate ones.
 
 `data prepare` and `evaluate --text` both use it, so a user's file is measured on the same documents
 that a corpus made from it would hold.
@@ -12,10 +12,14 @@ from dataclasses import dataclass, field, replace
 from escada.text.cleaning import clean
 from escada.text.dedup import unique
 from escada.text.documents import Document, DocumentCounts
+from escada.text.filters import NO_FILTERS, Chain, FilterCounts, Filtered
+from escada.text.filters.personal_data import mask
 from escada.text.sources import ReadCounts, Source
 
 Progress = Callable[[int, int | None], None]
 """Called with the documents read so far and their total (None if unknown)."""
+EMPTY, SHORT = "empty", "short"
+"""What removes a document besides filters: nothing left after cleaning, or too little."""
 
 
 @dataclass
@@ -26,35 +30,71 @@ class ReferenceCounts:
     short: int = 0
     """Documents below a minimum of characters."""
     source: ReadCounts = field(default_factory=ReadCounts)
+    filters: FilterCounts = field(default_factory=FilterCounts)
+
+    def add(self, result: Filtered) -> None:
+        """Count a document as `reference_document` left it."""
+        if result.removed_by == EMPTY:
+            self.read.empty += 1
+        elif result.removed_by == SHORT:
+            self.short += 1
+        else:
+            self.filters.add(result)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What happens to each document by itself: cleaning, masking, a minimum, filters."""
+
+    profile: str
+    min_characters: int = 0
+    mask_personal_data: bool = False
+    chain: Chain = NO_FILTERS
+
+
+def reference_document(document: Document, rules: Rules) -> Filtered:
+    """A document with its reference text, or why it has none. Pure: the same in any process.
+
+    Personal data is looked for in text of the `reference` profile, since `roadmap` makes every
+    number a 0.
+
+    Raises:
+        EscadaError: an unknown profile.
+    """
+    if rules.mask_personal_data:
+        text, masked = mask(clean(document.text, "reference"))
+        text = clean(text, rules.profile)
+    else:
+        text, masked = clean(document.text, rules.profile), {}
+    cleaned = replace(document, text=text)
+    if not text:
+        return Filtered(cleaned, EMPTY)
+    if len(text) < rules.min_characters:
+        return Filtered(cleaned, SHORT)
+    return replace(rules.chain(cleaned), masked=masked)
 
 
 def reference_documents(
     source: Source,
-    profile: str,
+    rules: Rules,
     counts: ReferenceCounts,
     progress: Progress | None = None,
-    *,
-    min_characters: int = 0,
 ) -> Iterator[Document]:
     """Stream the documents of a source with their reference texts; `counts` is updated on the way.
-
-    Documents of fewer than `min_characters` after cleaning are left out.
 
     Raises:
         EscadaError: what `Source.documents` raises, or an unknown profile.
     """
+    counts.filters = FilterCounts.of(rules.chain)
 
-    def cleaned() -> Iterator[Document]:
+    def kept() -> Iterator[Document]:
         for document in source.documents(counts.source):
             counts.read.documents += 1
             if progress is not None:
                 progress(counts.read.documents, source.total)
-            text = clean(document.text, profile)
-            if not text:
-                counts.read.empty += 1
-            elif len(text) < min_characters:
-                counts.short += 1
-            else:
-                yield replace(document, text=text)
+            result = reference_document(document, rules)
+            counts.add(result)
+            if result.removed_by is None:
+                yield result.document
 
-    return unique(cleaned(), counts.read)
+    return unique(kept(), counts.read)

@@ -200,7 +200,7 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> Found:
     from escada.evaluation.task import ruler_context
     from escada.evaluation.tasks.documents import measure
     from escada.runs.device import resolve_device
-    from escada.text.reading import ReferenceCounts, reference_documents
+    from escada.text.reading import ReferenceCounts, Rules, reference_documents
     from escada.text.sources import open_source
 
     if not Path(text[:_LONGEST_NAME]).exists():
@@ -211,7 +211,9 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> Found:
         )
     profile = run.spec.text.profile
     counts = ReferenceCounts()
-    documents = list(reference_documents(open_source(text, options=options), profile, counts))
+    documents = list(
+        reference_documents(open_source(text, options=options), Rules(profile), counts)
+    )
     read = counts.read
     if not documents:
         what = f"no text to measure: none is left of {read.documents} after cleaning"
