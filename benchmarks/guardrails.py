@@ -27,12 +27,12 @@ from escada.generation.prompts import load_prompts
 from escada.generation.samplers import SamplerSettings
 from escada.guardrails import controls, guardrail
 from escada.guardrails.copying import longest_copies
-from escada.guardrails.language import languages
 from escada.guardrails.task import guard_samples
 from escada.guardrails.texts import read_samples
 from escada.runs.run import open_run
 from escada.spec import TokenizerSpec
 from escada.text.corpus import Corpus
+from escada.text.filters.language import languages
 from escada.text.tokenizers import train_tokenizer
 from escada.text.tokenizers.statistics import tokenizer_statistics
 
