@@ -89,13 +89,13 @@ class ModelConfig(StrictTable):
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-def _compile(value: object) -> object:
+def _auto_or_bool(value: object) -> object:
     if value != "auto" and not isinstance(value, bool):
         raise ValueError("neither 'auto' nor true nor false")
     return value
 
 
-CompileField = Annotated[Literal["auto"] | bool, BeforeValidator(_compile)]
+AutoOrBool = Annotated[Literal["auto"] | bool, BeforeValidator(_auto_or_bool)]
 
 
 class Rates(StrictTable):
@@ -144,8 +144,11 @@ class TrainSpec(StrictTable):
     clip_norm: float | None = Field(default=None, gt=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    compile: CompileField = "auto"
+    compile: AutoOrBool = "auto"
     """`torch.compile` for the training step: true, false, or "auto" (where it pays)."""
+    shard: AutoOrBool = "auto"
+    """Divide weights, gradients and optimizer state among the processes (FSDP2): true, false, or
+    "auto" (if they take more than half of a device's memory)."""
     validations: int = Field(default=10, ge=1)
     """Number of validations, evenly spaced over the training."""
     validation_bytes: int = Field(default=65_536, ge=1)
@@ -165,7 +168,7 @@ class TrainSpec(StrictTable):
         return micro if isinstance(micro, int) else None
 
 
-LATER_KEYS = ("compile", "rates", "orthogonal_steps", "decay")
+LATER_KEYS = ("compile", "rates", "orthogonal_steps", "decay", "shard")
 """Keys of `[train]` added after the first runs."""
 
 

@@ -14,13 +14,14 @@ import torch
 from torch.distributed import TCPStore
 
 from escada.errors import EscadaError
+from escada.evaluation.sampling import document_sample
 from escada.files import read_json, sha256_file
-from escada.runs.checkpoint import checkpoint_path
+from escada.runs.checkpoint import checkpoint_path, load_checkpoint
 from escada.runs.run import find_runs
 from escada.spec import TrainSpec
 from escada.training import launch
 from escada.training.distributed import ALONE, Agreement, World, seed_step, share_of
-from escada.training.loop import Interrupted
+from escada.training.loop import Interrupted, ruler_validation
 from escada.training.metrics import read_rows
 from escada.training.run import resume, start
 
@@ -89,6 +90,7 @@ def folder(corpus_path, tmp_path_factory):
         pytest.raises(Interrupted),
     ):
         start(two.tiny("100 steps"), corpus, folder / "one-then-two", seed=7, device="cpu")
+    start(two.lstm("20 steps"), corpus, folder / "alone-lstm", seed=7, device="cpu")
     done = launched(SCRIPT, corpus_path, folder)
     assert done.returncode == 0, done.stderr
     return folder
@@ -152,6 +154,57 @@ def test_a_run_of_one_resumes_on_two_when_asked_to(folder, seen):
     assert (earlier.processes, earlier.to) == (1, 21)
     expected = losses(only_run(folder / "alone"))
     for mine, theirs in zip(losses(run), expected, strict=True):
+        assert mine[2] == pytest.approx(theirs[2], abs=1e-4)
+
+
+@pytest.mark.parametrize("model", ["", "-lstm"])
+def test_the_loss_curve_of_two_sharded_processes_is_that_of_one(folder, model):
+    alone, sharded = only_run(folder / f"alone{model}"), only_run(folder / f"sharded{model}")
+    assert (alone.record.setup.sharded, sharded.record.setup.sharded) == (False, True)
+    assert sharded.record.sharding.reason == "asked for"
+    assert len(losses(alone)) == len(losses(sharded))
+    for mine, theirs in zip(losses(alone), losses(sharded), strict=True):
+        assert mine[:2] == theirs[:2]
+        assert mine[2] == pytest.approx(theirs[2], abs=1e-4)
+
+
+def test_a_sharded_checkpoint_is_that_of_one_process_in_form(folder):
+    mine, theirs = (
+        load_checkpoint(
+            run.layout.checkpoints,
+            "last",
+            spec_hash=run.spec.hash,
+            device=torch.device("cpu"),
+            training=True,
+        )
+        for run in (only_run(folder / "alone"), only_run(folder / "sharded"))
+    )
+    for part in ("weights", "training"):
+        ours, others = getattr(mine, part), getattr(theirs, part)
+        assert {n: t.shape for n, t in ours.items()} == {n: t.shape for n, t in others.items()}
+
+
+def test_a_sharded_resume_on_two_is_bit_identical(folder):
+    interrupted, reference = (
+        only_run(folder / n) for n in ("sharded-interrupted", "sharded-uninterrupted")
+    )
+    assert final_hashes(interrupted) == final_hashes(reference)  # with dropout
+    assert losses(interrupted) == losses(reference)
+
+
+def test_a_run_of_two_sharded_processes_resumes_on_one_with_the_same_validation(folder, corpus):
+    run = only_run(folder / "sharded-then-one")
+    (noted,) = [row for row in read_rows(run.layout.metrics) if row["kind"] == "validation"]
+    documents = document_sample(corpus, "validation", run.spec.train.validation_bytes)
+    found = ruler_validation(run.spec, run.tokenizer, documents)(run.load_model("best"))
+    assert found.bits_per_byte == pytest.approx(noted["bits_per_byte"], abs=1e-9)
+
+    torch.set_num_threads(1)
+    with pytest.raises(EscadaError, match=r"processes 1 \(was 2\), sharded False \(was True\)"):
+        resume(run.path)
+    resume(run.path, allow_differences=True)
+    expected = losses(only_run(folder / "alone"))
+    for mine, theirs in zip(losses(only_run(run.path.parent)), expected, strict=True):
         assert mine[2] == pytest.approx(theirs[2], abs=1e-4)
 
 

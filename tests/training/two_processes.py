@@ -32,6 +32,18 @@ TINY = [
     *("train.precision=fp32", "train.validations=2", "train.validation_bytes=500"),
 ]
 DROPOUT = ["model.dropout=0.1", "model.attention_dropout=0.1"]
+SHARDED = "train.shard=true"
+LSTM = [
+    *("tokenizer.vocab_size=400", "model.d_embedding=16", "model.d_hidden=31"),
+    *("train.batch_sequences=12", "train.micro_batch_sequences=4", "train.window_tokens=16"),
+    *("train.precision=fp32", "train.validations=2", "train.validation_bytes=500"),
+    *("model.dropout=0", "model.recurrent_dropout=0"),
+]
+
+
+def lstm(budget, *overrides):
+    spec = load_spec("v4", preset="laptop", overrides=[*LSTM, *overrides])
+    return spec.with_budget(Budget.parse(budget))
 
 
 def tiny(budget, *overrides):
@@ -100,6 +112,19 @@ def main(corpus_path, folder):
         except EscadaError as error:
             seen["refused"] = str(error)
         resume(one, allow_differences=True, world=world)
+        train("sharded", tiny("100 steps", SHARDED))
+        train("sharded-lstm", lstm("20 steps", SHARDED))
+        train("sharded-uninterrupted", tiny("30 steps", SHARDED, *DROPOUT))
+        with before_clipping(20, terminate_second):
+            try:
+                train("sharded-interrupted", tiny("30 steps", SHARDED, *DROPOUT))
+            except Interrupted as stop:
+                resume(stop.path, world=world)
+        with before_clipping(60, terminate_second):
+            try:
+                train("sharded-then-one", tiny("100 steps", SHARDED))
+            except Interrupted:
+                world.barrier()
         with before_clipping(5, spoil_second):
             try:
                 train("diverged", tiny("30 steps"))

@@ -109,6 +109,14 @@ class LanguageModel(nn.Module, ABC):
         """
         return counted(self, window_tokens, setting)
 
+    def units(self) -> Sequence[nn.Module]:
+        """Its large modules, in order: each called as a whole by `forward`, sharing no parameter.
+
+        A sharded training gathers the weights of one at a time. Without any, the whole model is one
+        unit.
+        """
+        return ()
+
     def parts(self) -> Mapping[str, LanguageModel]:
         """The components of a mixture, each evaluated on its own; empty for other models."""
         return {}

@@ -275,6 +275,10 @@ class Model(LanguageModel):
         state.taps_MBKD, state.h_LBD = torch.stack(taps), torch.stack(h)
         return rms(x_BTD)
 
+    def units(self) -> Sequence[nn.Module]:
+        """See `LanguageModel.units`."""
+        return [part for part in self.modules() if isinstance(part, Mixer | FeedForward)]
+
     def forward_flops_per_token(self, context_tokens: int) -> float:
         """See `LanguageModel.forward_flops_per_token`; independent of the length."""
         width, d_ff = self.config.d_model, self.config.d_ff

@@ -318,6 +318,10 @@ class Model(LanguageModel, ReadsTrainingText):
         p_NV.addr_(gates_NG[:, 0] + factor_N, single_V)
         return p_NV.log_().view(*ids_BT.shape, self.vocab_size)
 
+    def units(self) -> Sequence[nn.Module]:
+        """See `LanguageModel.units`."""
+        return self.network.units()
+
     def parts(self) -> dict[str, LanguageModel]:
         """See `LanguageModel.parts`."""
         levels = [counts.level() for counts in self._counts]

@@ -153,6 +153,10 @@ class Model(LanguageModel):
         assert isinstance(state, RecurrentState)
         return self._logits(self._read(ids_BT, state))
 
+    def units(self) -> Sequence[nn.Module]:
+        """See `LanguageModel.units`."""
+        return list(self.layers)
+
     def _logits(self, read: Tensor) -> Tensor:
         """Logits (…, V) from the last layer's output (…, H)."""
         return self.output(self.projection(read))

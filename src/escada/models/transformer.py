@@ -265,6 +265,10 @@ class Model(LanguageModel):
             x_BTD = block(x_BTD)
         return x_BTD
 
+    def units(self) -> Sequence[nn.Module]:
+        """See `LanguageModel.units`."""
+        return list(self.blocks)
+
     def _check_room(self, tokens: int) -> None:
         if tokens > self.config.context_tokens:
             raise ValueError(f"{tokens} tokens exceed the context of {self.config.context_tokens}")

@@ -26,6 +26,7 @@ from escada.errors import EscadaError
 from escada.files import new_directory, sha256_file, write_json
 from escada.models.contract import LanguageModel
 from escada.runs.layout import RESTORE, read_whole
+from escada.runs.sharded_tensors import fill
 
 SCHEMA_VERSION = 1
 Which = Literal["last", "best"]
@@ -63,7 +64,7 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], where: object) -> None:
-    """Copy `weights` into a model of the same shape.
+    """Copy `weights` into a model of the same shape, which may be sharded.
 
     Raises:
         EscadaError: names or shapes differ.
@@ -73,9 +74,8 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], where: object)
     own = weights_of(model)
     if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in weights.items()}:
         raise EscadaError("the weights are of a model of another shape", where=where, fix=RESTORE)
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(weights[name])
+    for name, tensor in own.items():
+        fill(tensor, weights[name])
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None:

@@ -49,7 +49,7 @@ class RecordedCompile(_Part):
 class RecordedSetup(_Part):
     """What must be equal for a bit-identical resume.
 
-    The defaults are right for older runs, which lack the last two fields.
+    The defaults are right for older runs, which lack the last three fields.
     """
 
     device: str
@@ -61,6 +61,7 @@ class RecordedSetup(_Part):
     cpu_capability: str
     processes: int = 1
     compiled: bool = False
+    sharded: bool = False
 
 
 class EarlierSetup(RecordedSetup):
@@ -68,6 +69,13 @@ class EarlierSetup(RecordedSetup):
 
     to: int
     """The last step with it."""
+
+
+class RecordedSharding(_Part):
+    """Whether the training state was divided among the processes."""
+
+    on: bool
+    reason: str = ""
 
 
 class MicroBatchChoice(_Part):
@@ -136,6 +144,7 @@ class RunRecord(BaseModel):
     continued_from: Continued | None = None
     precision: RecordedPrecision
     compile: RecordedCompile | None = None
+    sharding: RecordedSharding | None = None
     micro_batch: MicroBatchChoice | None = None
     setup: RecordedSetup
     """Of the latest steps."""

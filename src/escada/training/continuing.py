@@ -15,7 +15,13 @@ import torch
 
 from escada.errors import EscadaError
 from escada.files import read_json, write_json
-from escada.runs.checkpoint import has_checkpoint, load_checkpoint, load_weights, save_checkpoint
+from escada.runs.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    weights_of,
+)
 from escada.runs.layout import RESTORE
 from escada.runs.record import Continued
 from escada.runs.run import Run, open_run
@@ -47,7 +53,7 @@ def at_last_checkpoint(
         if run.record.warm_start is not None:
             source = open_run(Path(run.record.warm_start))
             best = source.load_model("best", device)
-            training.model.load_state_dict(best.state_dict())
+            load_weights(training.model, weights_of(best), source.path)
         return training
     checkpoint = load_checkpoint(
         run.layout.checkpoints, "last", spec_hash=run.spec.hash, device=device, training=True

@@ -2,17 +2,15 @@
 
     torchrun --nproc-per-node 2 -m escada train v5 …
 
-Every process (a *rank*, from 0) holds the whole model and trains its rows of each step's batch;
-DistributedDataParallel (Li et al. 2020) averages the gradients during the backward pass. A batch
-depends on seed and step alone, so no data is exchanged, and a step of N processes equals a step of
-one up to summation order. Rank 0 creates the run, logs, validates and saves.
+Every process (a *rank*, from 0) trains its rows of each step's batch. It holds the whole model, and
+DistributedDataParallel (Li et al. 2020) averages the gradients during the backward pass; or it
+holds a part of the model (`escada.training.sharding`). A batch depends on seed and step alone, so
+no data is exchanged, and a step of N processes equals a step of one up to summation order. Rank 0
+creates the run, logs, validates and saves.
 
 `World` is the only interface to the rest of the package. There are two process groups: the default
 one for gradients (NCCL on GPUs, gloo on CPUs), and a gloo group for control messages. The latter
 never blocks a GPU and has a timeout of a day, because rank 0 may prepare a corpus for hours.
-
-Sharded training (FSDP2) is not implemented. It would change `World.distribute` (shard instead of
-wrap), `weights_of` and `training_tensors` (gather before saving).
 """
 
 from __future__ import annotations
@@ -49,6 +47,8 @@ class World:
     size: int = 1
     local_rank: int = 0
     """Rank within this machine; also the index of its GPU."""
+    local_size: int = 1
+    """Processes on this machine."""
     control: Any = None
     """The process group for control messages; None for a single process."""
 
@@ -231,7 +231,9 @@ def joined(device: str) -> Generator[World]:
     try:
         dist.init_process_group("nccl" if on_gpu else "gloo")
         control = dist.new_group(backend="gloo", timeout=_LONGEST_WAIT)
-        world = World(rank, launch.processes(), local_rank, control)
+        size = launch.processes()
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+        world = World(rank, size, local_rank, here, control)
         yield world
         world.barrier()
     except Exception as error:

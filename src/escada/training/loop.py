@@ -24,8 +24,9 @@ from escada.cost.sheet import TrainingTotals
 from escada.errors import EscadaError
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.models.contract import LanguageModel
-from escada.runs.checkpoint import Checkpoint, save_checkpoint, weights_of
+from escada.runs.checkpoint import Checkpoint, load_weights, save_checkpoint, weights_of
 from escada.runs.run import Run
+from escada.runs.sharded_tensors import gathered
 from escada.spec import Spec
 from escada.text.batches import WindowBatches
 from escada.text.documents import Document
@@ -228,7 +229,8 @@ class Training:
     def _validate(self, log: Log, validate: Callable[[LanguageModel], Validation]) -> bool:
         """Score the validation sample; True if it is the best so far."""
         state = self.state
-        found = self.world.from_first(validate(self.model) if self.world.first else None)
+        model = self._whole_model()
+        found = self.world.from_first(None if model is None else validate(model))
         assert found is not None
         log(
             {
@@ -251,17 +253,33 @@ class Training:
             state.stopped_early = most is not None and state.validations_without_gain >= most
         return better
 
+    def _whole_model(self) -> LanguageModel | None:
+        """The model for validation on rank 0, a whole copy if it is sharded; None elsewhere."""
+        if not self.setup.sharding.on:
+            return self.model if self.world.first else None
+        weights = gathered(weights_of(self.model), keep=self.world.first)
+        if not self.world.first:
+            return None
+        whole = self.run.new_model()
+        load_weights(whole, weights, self.run.path)
+        return whole.to(self.setup.device)
+
     def _save(self, best: bool) -> None:
+        weights = gathered(weights_of(self.model), keep=self.world.first)
+        training = gathered(
+            training_tensors(self.stepper.optimizer, self.stepper.scaler), keep=self.world.first
+        )
         if self.world.first:
-            if not all(weight.isfinite().all() for weight in self.model.parameters()):
+            parameters = dict(self.model.named_parameters())
+            if not all(weights[name].isfinite().all() for name in parameters):
                 raise self._diverged("model")
             save_checkpoint(
                 self.run.layout.checkpoints,
                 Checkpoint(
                     step=self.state.step,
                     spec_hash=self.spec.hash,
-                    weights=weights_of(self.model),
-                    training=training_tensors(self.stepper.optimizer, self.stepper.scaler),
+                    weights=weights,
+                    training=training,
                     scalars=asdict(self.state),
                 ),
                 best=best,

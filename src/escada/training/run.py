@@ -52,7 +52,13 @@ from escada.training.loop import Interrupted, Show, Training, ruler_validation
 from escada.training.memory import SMALLER, choose_micro_batch, settle_host_memory, shape_of
 from escada.training.metrics import Log, MetricsLog
 from escada.training.precision import ResolvedPrecision
-from escada.training.setup import Setup, check_same_setup, resolve_setup, setup_changes
+from escada.training.setup import (
+    Setup,
+    check_same_setup,
+    resolve_setup,
+    setup_changes,
+    with_sharding,
+)
 from escada.training.state import TrainingState
 
 Say = Callable[[str], None]
@@ -94,6 +100,7 @@ def start(
     check_profile(spec, corpus)
     setup = resolve_setup(spec, world.device(device), world, dry_run=dry_run)
     tokenizer, stream = world.first_then_others(partial(_tokens, spec, corpus, say))
+    setup = with_sharding(setup, spec, shape_of(spec, tokenizer.vocab_size))
     if warm_start is not None:
         check_warm_start(warm_start, spec, tokenizer.hash)
     if continued is not None:
@@ -134,6 +141,7 @@ def start(
             "dry_run": dry_run,
             "precision": asdict(setup.precision),
             "compile": asdict(setup.compiling),
+            "sharding": asdict(setup.sharding),
             "warm_start": str(warm_start.path.resolve()) if warm_start else None,
             "continued_from": end_of(continued) if continued else None,
             "setup": setup.recorded(fitted.train),
@@ -240,6 +248,7 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
         precision=ResolvedPrecision(precision.name, precision.reason),
         dry_run=run.record.dry_run,
     )
+    setup = with_sharding(setup, run.spec, shape_of(run.spec, run.tokenizer.vocab_size))
     here = setup.recorded(run.spec.train)
     if not allow_differences:
         check_same_setup(here, recorded, path)
@@ -304,6 +313,8 @@ def _train(
     resumed: RecordedSetup | None = None,
 ) -> Run:
     spec, device, world = run.spec, setup.device, setup.world
+    # A sharded model moves to its device part by part, and would not fit as a whole.
+    host = torch.device("cpu") if setup.sharding.on else device
     if setup.compiling.on:
         say(f"{spec.name}: compiling the training step")
     meter = Meter(run, device)
@@ -319,7 +330,7 @@ def _train(
     _note(run, world, keeps_large_blocks=kept)
 
     def new_training(steps: int, state: TrainingState | None = None) -> Training:
-        model = run.new_model().to(device)
+        model = run.new_model().to(host)
         if isinstance(model, ReadsTrainingText):
             say(f"{spec.name}: reading the training text")
             stream = batches.stream
@@ -330,7 +341,7 @@ def _train(
         if spec.train.budget.unit == "seconds" or run.record.dry_run:
             say(f"{spec.name}: calibrating: a few steps are timed and thrown away")
         _note(run, world, **fixed_steps(run, new_training(1_000_000)))
-    training = at_last_checkpoint(run, new_training, device)
+    training = at_last_checkpoint(run, new_training, host)
     if resumed is not None:
         _note(run, world, **setup_changes(run.record, resumed, training.state.step))
     validate = ruler_validation(

@@ -10,26 +10,29 @@ A resume is bit-identical if the setup is the same, and refused otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from escada.errors import EscadaError
+from escada.models.contract import LanguageModel
 from escada.runs.record import EarlierSetup, RecordedSetup, RunRecord
 from escada.spec import Spec, TrainSpec
 from escada.training.compilation import ResolvedCompile, resolve_compile
 from escada.training.distributed import BatchShare, World, share_of
 from escada.training.precision import ResolvedPrecision, resolve_precision
+from escada.training.sharding import NOT_SHARDED, ResolvedSharding, resolve_sharding
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Device, precision, compilation and processes of a training."""
+    """Device, precision, compilation, processes and sharding of a training."""
 
     device: torch.device
     precision: ResolvedPrecision
     compiling: ResolvedCompile
     world: World
+    sharding: ResolvedSharding = NOT_SHARDED
 
     def share(self, train: TrainSpec) -> BatchShare:
         """The part of a step that each process trains; see `share_of`."""
@@ -46,6 +49,7 @@ class Setup:
             cpu_capability=torch.backends.cpu.get_cpu_capability(),
             processes=self.world.size,
             compiled=self.compiling.on,
+            sharded=self.sharding.on,
         )
 
 
@@ -67,6 +71,26 @@ def resolve_setup(
     if precision is None:  # measured, so processes might disagree
         precision = world.from_first(resolve_precision(spec.train.precision, device))
     return Setup(device, precision, resolve_compile(spec, device, dry_run=dry_run), world)
+
+
+def with_sharding(setup: Setup, spec: Spec, shape: LanguageModel) -> Setup:
+    """The setup with `train.shard` resolved for a model, which may be on the meta device.
+
+    Raises:
+        EscadaError: sharding is asked for, and something else in the spec rules it out.
+    """
+    sharding = resolve_sharding(
+        spec,
+        shape,
+        setup.device,
+        setup.world,
+        precision=setup.precision,
+        compiling=setup.compiling,
+    )
+    if not (sharding.on and setup.compiling.on):
+        return replace(setup, sharding=sharding)
+    plain = ResolvedCompile(False, "auto: weights are sharded")
+    return replace(setup, sharding=sharding, compiling=plain)
 
 
 def check_same_setup(here: RecordedSetup, recorded: RecordedSetup, where: object) -> None:

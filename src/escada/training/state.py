@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from escada.runs.sharded_tensors import part_of
+
 
 @dataclass
 class TrainingState:
@@ -49,14 +51,19 @@ def restore_training(
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
 ) -> None:
-    """Restore what `training_tensors` returned."""
+    """Restore what `training_tensors` returned, each process its part if weights are sharded."""
+    numbered = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     scaling: dict[str, float] = {}
     for key, value in tensors.items():
         kind, _, rest = key.partition(".")
         if kind == "optimizer":
             index, _, name = rest.partition(".")
-            moments.setdefault(int(index), {})[name] = value
+            parameter = numbered[int(index)]
+            shared = value.shape == parameter.shape  # not a step count
+            moments.setdefault(int(index), {})[name] = (
+                part_of(value, parameter) if shared else value
+            )
         elif kind == "scaler":
             scaling[rest] = value.item()
     optimizer.load_state_dict(

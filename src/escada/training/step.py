@@ -23,10 +23,12 @@ from torch import Tensor, nn
 from escada.cost.flops import targets_per_step
 from escada.models.contract import LanguageModel, ReadsTrainingText
 from escada.runs.device import sum_type
+from escada.runs.sharded_tensors import local
 from escada.spec import TrainSpec
 from escada.training.compilation import compile_errors
 from escada.training.optimizers import build_optimizer
 from escada.training.setup import Setup
+from escada.training.sharding import shard
 
 Windows = tuple[Tensor, Tensor]
 """A micro-batch's token ids, (B, T + 1), and their offsets in the training text, (B,)."""
@@ -74,14 +76,18 @@ class Stepper:
 
     def __init__(self, model: LanguageModel, train: TrainSpec, setup: Setup) -> None:
         self.model, self.train, self.setup = model, train, setup
-        self.optimizer = build_optimizer(model, train)
+        self.objective: nn.Module = Objective(model, train)
+        if setup.sharding.on:
+            self.objective = shard(self.objective, model.units(), setup.device, setup.world)
+        else:
+            compiled = setup.compiling.apply(self.objective)
+            self.objective = setup.world.distribute(compiled, setup.device)
+        self.optimizer = build_optimizer(model, train)  # of the parts, if sharded
         self.scaler = setup.precision.scaler(setup.device)
-        objective = setup.compiling.apply(Objective(model, train))
-        self.objective = setup.world.distribute(objective, setup.device)
         self.nats = torch.zeros((), dtype=sum_type(setup.device), device=setup.device)
         self.gradient_norm = torch.zeros((), device=setup.device)
         self.refused_steps = torch.zeros((), dtype=sum_type(setup.device), device=setup.device)
-        # DDP averages gradients over processes; the step needs their sum.
+        # DDP and FSDP average gradients over processes; the step needs their sum.
         self._divisor = targets_per_step(train) / setup.world.size
 
     def rehearse(self, windows: Windows) -> None:
@@ -121,6 +127,8 @@ class Stepper:
         self.scaler.unscale_(self.optimizer)
         gradients = gradient_tensors(self.model)
         self.gradient_norm = torch.nn.utils.get_total_norm(gradients)
+        if self.setup.sharding.on:  # so far of this process's part
+            self.gradient_norm = self.setup.world.sum(self.gradient_norm.square()).sqrt()
         if self.train.clip_norm is not None:
             clip_norm(gradients, self.gradient_norm, self.train.clip_norm)
 
@@ -141,7 +149,8 @@ NORM_EPSILON = 1e-6
 def gradient_tensors(model: nn.Module) -> list[Tensor]:
     """The gradients of all parameters, modifiable in place.
 
-    Of a sparse gradient (an embedding table), the values of its coalesced rows.
+    Of a sparse gradient (an embedding table), the values of its coalesced rows; of a sharded one,
+    this process's part.
     """
     found: list[Tensor] = []
     for parameter in model.parameters():
@@ -151,7 +160,7 @@ def gradient_tensors(model: nn.Module) -> list[Tensor]:
         if gradient.is_sparse:
             parameter.grad = gradient = gradient.coalesce()
             gradient = gradient.values()
-        found.append(gradient)
+        found.append(local(gradient))
     return found
 
 

@@ -8,8 +8,10 @@ returns a `torch.optim.Optimizer` for which:
   optimizers, so that non-finite gradients are refused without a device sync;
 - `state_dict()["state"]` holds tensors by parameter number, which checkpoints save.
 
-For the planner the module may define `flops_per_step(model, train)` (default 0) and
-`state_entries(model)`, the number of fp32 values it keeps (default two per parameter).
+It may set `SHARDABLE = True` if it works on each process's part of a parameter as on the whole, as
+elementwise rules do; only then can a training be sharded. For the planner it may define
+`flops_per_step(model, train)` (default 0) and `state_entries(model)`, the number of fp32 values it
+keeps (default two per parameter).
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from escada.spec import TrainSpec
 from escada.training.optimizers.combined import Combined, TorchTable
 from escada.training.optimizers.row_adagrad import RowAdagrad
 
+SHARDABLE = True
+
 
 def build(model: LanguageModel, train: TrainSpec) -> torch.optim.Optimizer:
     """Adam or AdamW for dense parameters, with weight decay on matrices only."""

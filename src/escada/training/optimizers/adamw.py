@@ -1,5 +1,5 @@
 """AdamW; built by `adam`."""
 
-from escada.training.optimizers.adam import build, state_entries
+from escada.training.optimizers.adam import SHARDABLE, build, state_entries
 
-__all__ = ["build", "state_entries"]
+__all__ = ["SHARDABLE", "build", "state_entries"]

@@ -1,0 +1,103 @@
+"""When a training is sharded, and what rules it out; trainings are in test_distributed.py."""
+
+import pytest
+import torch
+
+from escada.errors import EscadaError
+from escada.runs.sharded_tensors import fill, gathered, local
+from escada.spec import load_spec
+from escada.training.compilation import ResolvedCompile
+from escada.training.distributed import ALONE, World
+from escada.training.memory import shape_of
+from escada.training.precision import ResolvedPrecision
+from escada.training.setup import Setup, check_same_setup, with_sharding
+
+CPU = torch.device("cpu")
+TWO = World(0, 2, 0, 2)
+SMALL = ["model.d_model=32", "model.n_heads=2", "model.n_layers=1"]
+LARGE = ["model.d_model=8192", "model.n_heads=64", "model.n_layers=96", "model.d_ff=32768"]
+
+
+def resolved(rung, *overrides, world=TWO, precision="fp32", compiled=False):
+    spec = load_spec(rung, preset="laptop", overrides=list(overrides))
+    found = ResolvedPrecision(precision, "asked for")
+    setup = Setup(CPU, found, ResolvedCompile(compiled, "asked for"), world)
+    return with_sharding(setup, spec, shape_of(spec, 4096)), spec
+
+
+@pytest.fixture(autouse=True)
+def _nobody_else(monkeypatch):
+    monkeypatch.setattr(World, "from_first", lambda self, value: value)
+
+
+def test_a_small_model_is_sharded_on_request_only():
+    assert not resolved("v5", *SMALL)[0].sharding.on
+    assert not resolved("v5", *SMALL, "train.shard=false")[0].sharding.on
+    assert resolved("v5", *SMALL, "train.shard=true")[0].sharding.on
+
+
+def test_a_model_that_would_fill_the_memory_of_each_process_is_sharded():
+    setup, _ = resolved("v5", *LARGE)
+    assert setup.sharding.on
+    assert setup.sharding.reason == "auto: too large for each device"
+    assert not resolved("v5", *LARGE, "train.shard=false")[0].sharding.on
+
+
+def test_one_process_has_nothing_to_shard():
+    assert not resolved("v5", *SMALL, "train.shard=true", world=ALONE)[0].sharding.on
+
+
+@pytest.mark.parametrize(
+    ("rung", "settings", "given", "message"),
+    [
+        ("v5", ["train.optimizer=muon"], {}, "muon needs whole matrices"),
+        ("v_next", ["train.optimizer=adamw"], {}, "n-gram tables have sparse gradients"),
+        ("v5", [], {"precision": "fp16"}, "fp16"),
+        ("v5", ["train.compile=true"], {"compiled": True}, "train.compile=false"),
+    ],
+)
+def test_what_cannot_be_sharded_is_refused_in_one_line(rung, settings, given, message):
+    with pytest.raises(EscadaError, match=message) as refused:
+        resolved(rung, *settings, "train.shard=true", **given)
+    assert "train.shard" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_auto_does_not_shard_what_cannot_be_and_records_why():
+    setup, _ = resolved("v5", *LARGE, precision="fp16")
+    assert not setup.sharding.on
+    assert setup.sharding.reason.startswith("auto: fp16")
+
+
+def test_a_sharded_step_is_not_compiled_unless_that_was_asked_for():
+    setup, _ = resolved("v5", *SMALL, "train.shard=true", compiled=True)
+    assert setup.sharding.on
+    assert not setup.compiling.on
+
+
+def test_a_resume_must_be_sharded_as_before():
+    setup, spec = resolved("v5", *SMALL, "train.shard=true")
+    before = setup.recorded(spec.train)
+    check_same_setup(before, before, "here")
+    plain = resolved("v5", *SMALL)[0].recorded(spec.train)
+    with pytest.raises(EscadaError, match=r"sharded False \(was True\)"):
+        check_same_setup(plain, before, "here")
+
+
+@pytest.mark.parametrize("rung", ["v1", "v4", "v5", "v_final", "v_next", "v_next_counts"])
+def test_units_share_no_parameter_and_hold_every_layer(rung):
+    spec = load_spec(rung, preset="laptop")
+    model = shape_of(spec, 512)
+    units = model.units()
+    inside = [id(parameter) for unit in units for parameter in unit.parameters()]
+    assert len(units) >= spec.model.n_layers if rung != "v1" else units
+    assert len(set(inside)) == len(inside)
+
+
+def test_a_whole_tensor_is_left_alone():
+    tensor = torch.arange(4.0)
+    assert local(tensor) is tensor
+    assert gathered({"a": tensor}, keep=True) == {"a": tensor}
+    assert gathered({"a": tensor}, keep=False) == {}
+    fill(own := torch.zeros(4), tensor)
+    assert torch.equal(own, tensor)
