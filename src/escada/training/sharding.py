@@ -90,7 +90,7 @@ def resolve_sharding(
 def _memory_bytes(device: torch.device, world: World) -> float:
     """The memory of a device, for one process."""
     if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
+        return torch.cuda.mem_get_info(device)[1]
     return psutil.virtual_memory().total / world.local_size
 
 
@@ -123,4 +123,5 @@ def shard(
     mesh = init_device_mesh(device.type, (world.size,))
     for unit in units:
         fully_shard(unit, mesh=mesh)
-    return fully_shard(objective, mesh=mesh)
+    fully_shard(objective, mesh=mesh)
+    return objective
