@@ -24,7 +24,7 @@ from escada.text.documents import Document
 from escada.text.sources.base import Licence
 from escada.text.sources.intake import Intake, RowKind, host
 from escada.text.sources.rows import Row
-from escada.text.sources.streams import lines
+from escada.text.sources.streams import Size, lines
 
 HUB_NAME = "nlpufg/brwac"
 NAME = "brwac"
@@ -37,6 +37,9 @@ END_MARK = "<END>"
 
 _ATTRIBUTE = re.compile(r'(\w+)="(.*?)"(?=\s|>|/)')
 _MARK = re.compile(r"</?(?:doc|p|s|g|head|div)\b[^>]*/?>|</?(?:doc|text)\b.*>")
+
+_MARK_CHARACTERS = 2**14
+"""Maximum length of a line of markup: the time to find its attributes may grow as its square."""
 
 
 def _joined(value: object) -> str | None:
@@ -105,6 +108,7 @@ def read_shard(path: Path, place: str) -> Iterator[Document]:
 class _Builder:
     def __init__(self, source: str, place: str) -> None:
         self.source, self.place, self.number = source, place, 0
+        self.size = Size(place)
         self.attributes: dict[str, str] = {}
         self.paragraphs: list[str] = []
         self.words: list[str] = []
@@ -113,6 +117,7 @@ class _Builder:
     def token(self, form: str) -> None:
         if self.words and not self.glued:
             self.words.append(" ")
+        self.size.add(len(form))
         self.words.append(form)
         self.glued = False
 
@@ -124,7 +129,7 @@ class _Builder:
     def end_document(self) -> Document | None:
         self.end_paragraph()
         text, found = "\n".join(self.paragraphs), self.attributes
-        self.paragraphs, self.attributes = [], {}
+        self.paragraphs, self.attributes, self.size.total = [], {}, 0
         if not text:
             return None
         self.number += 1
@@ -150,7 +155,7 @@ def _read_columns(
     builder = _Builder(source, place)
     for line in lines(path):
         bare = line.strip().removeprefix("# ")
-        if bare.startswith("<") and _MARK.fullmatch(bare):
+        if bare.startswith("<") and len(bare) <= _MARK_CHARACTERS and _MARK.fullmatch(bare):
             if document := builder.mark(bare):
                 yield document
         elif form := form_of(line):

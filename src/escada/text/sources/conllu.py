@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from escada.errors import EscadaError
 from escada.text.documents import Document
+from escada.text.sources.streams import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +110,23 @@ def read_treebank(
         on_bad_sentence: called for words without `# text`; if it returns, they are left out.
     """
     parts: list[str] = []
-    name, number, marked = "", 0, False
+    name, number, marked, size = "", 0, False, Size(place)
     for sentence in _blocks(lines, with_words=False):
         if sentence.begins is not None:
             if parts:
                 yield Document(name, source, "", "\n".join(parts))
-            parts, marked, name = [], True, sentence.begins
+            parts, marked, name, size.total = [], True, sentence.begins, 0
         if not sentence.text:
             if sentence.annotated:
                 on_bad_sentence(_without_text(place, sentence.line))
             continue
         if parts and not marked:
             yield Document(name, source, "", "\n".join(parts))
-            parts = []
+            parts, size.total = [], 0
         if not parts:
             number += 1
             name = (name if marked else sentence.id) or f"{place}:{number}"
+        size.add(len(sentence.text))
         parts.append(sentence.text)
     if parts:
         yield Document(name, source, "", "\n".join(parts))

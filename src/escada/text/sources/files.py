@@ -28,7 +28,7 @@ from escada.text.sources.brwac import read_conll, read_vert
 from escada.text.sources.conllu import read_treebank
 from escada.text.sources.intake import Intake
 from escada.text.sources.rows import read_rows, suffix_of
-from escada.text.sources.streams import NotUtf8Error, lines, without_packing
+from escada.text.sources.streams import NotUtf8Error, lines, one_document, without_packing
 
 TEXT = (".txt", ".text", ".md", "")
 SUFFIXES = (*TEXT, *rows.SUFFIXES, ".vert", ".conll", ".conllu")
@@ -80,7 +80,7 @@ def read_files(files: Mapping[str, Path], intake: Intake) -> Iterator[Document]:
             continue
         _refuse_rows(path, intake.options.text)
         try:
-            text = "\n".join(lines(path))
+            text = "\n".join(one_document(lines(path), path))
         except NotUtf8Error:
             intake.counts.leave_out(walk.NOT_UTF8, place)
         else:
@@ -92,7 +92,8 @@ def _read_blocks(path: Path, place: str, intake: Intake) -> Iterator[Document]:
     _refuse_rows(path, intake.options.text)
     has_blocks = next(islice(_blocks(path), 1, None), None) is not None
     blocks = _blocks(path)
-    texts = map("\n".join, blocks) if has_blocks else chain.from_iterable(blocks)
+    whole = ("\n".join(one_document(block, path)) for block in blocks)
+    texts = whole if has_blocks else chain.from_iterable(blocks)
     for number, text in enumerate(texts, start=1):
         yield Document(f"{place}:{number}", intake.source, "", text)
 

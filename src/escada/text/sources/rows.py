@@ -24,6 +24,8 @@ from typing import Any, cast
 from escada.errors import EscadaError, nearest
 from escada.files import parse_json
 from escada.text.sources.streams import (
+    LINE_BYTES,
+    Size,
     byte_lines,
     decode,
     printable,
@@ -48,7 +50,15 @@ _LIST_OPENS = re.compile(rb"\s*\[\s*(\{|\]?\s*$)")
 DELIMITERS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r"sep=([,;\t|])\s*", re.IGNORECASE)
 """Spreadsheets may write this line above the header."""
-_LONGEST_FIELD = 2**31 - 1
+_AS_LINES = "write it as JSON lines: one object a line"
+LIST_BYTES = 128 * 2**20
+"""Maximum length of a JSON list, which is read at once."""
+BATCH_ROWS, BATCH_BYTES = 1024, 256 * 2**20
+"""Maximum rows of a Parquet file that are unpacked at a time, and their size if each of them were
+as large as all values of the row group together, which one entry of a dictionary can be."""
+SMALL_BYTES, RATIO = 64 * 2**20, 200
+"""Columns of a Parquet file that unpack to more than this may not do so by more than this factor
+(text: 2 to 20)."""
 _QUOTE = "put a field that holds the separator, a quote or a line end in quotes"
 NAME_THE_COLUMN = "name the column of the text 'text', or say which it is with --text-column"
 
@@ -113,8 +123,11 @@ def _json_rows(path: Path) -> _Checked:
         if not data.strip():
             continue
         if not begun and _LIST_OPENS.match(data):
-            rest = (decode(data, path, offset) for _, (offset, data) in stream)
-            yield from _list_rows(decode(data, path, offset) + "".join(rest), path)
+            size, text = Size(path, "a JSON list", LIST_BYTES, fix=_AS_LINES), list[str]()
+            for _, (at, part) in chain([(number, (offset, data))], stream):
+                size.add(len(part))
+                text.append(decode(part, path, at))
+            yield from _list_rows("".join(text), path)
             return
         begun = True
         where = f"{printable(path)}:{number}"
@@ -141,8 +154,11 @@ def _object(value: object, where: str) -> Row | EscadaError:
 
 
 def _delimited_rows(path: Path, required: Sequence[str]) -> _Checked:
-    csv.field_size_limit(_LONGEST_FIELD)
-    lines = (data.decode("utf-8", "surrogateescape") for _, data in byte_lines(path))
+    csv.field_size_limit(LINE_BYTES)
+    size = Size(path, "a CSV record", fix=_QUOTE)  # an open quote takes the rest of the file
+    lines = (
+        _counted(data, size).decode("utf-8", "surrogateescape") for _, data in byte_lines(path)
+    )
     before, first = next(((n, line) for n, line in enumerate(lines) if line.strip()), (0, ""))
     delimiter = "\t" if suffix_of(path) == ".tsv" else _delimiter(first, required)
     if separator := _SEPARATOR_LINE.fullmatch(first):
@@ -152,6 +168,7 @@ def _delimited_rows(path: Path, required: Sequence[str]) -> _Checked:
     number = 0
     while True:
         where = f"{printable(path)}:{before + records.line_num + 1}"
+        size.total = 0
         try:
             fields = next(records, None)
         except csv.Error as error:
@@ -171,6 +188,11 @@ def _delimited_rows(path: Path, required: Sequence[str]) -> _Checked:
             continue
         number += 1
         yield number, where, _record(names, fields, where)
+
+
+def _counted(data: bytes, size: Size) -> bytes:
+    size.add(len(data))
+    return data
 
 
 def _delimiter(line: str, columns: Collection[str]) -> str:
@@ -210,7 +232,7 @@ def _parquet_rows(path: Path, columns: Collection[str] | None, required: Sequenc
             present = cast(list[str], file.schema_arrow.names)
             _check_columns(present, required, path)
             wanted = [name for name in present if columns is None or name in columns]
-            for batch in cast(Iterator[Any], file.iter_batches(1024, columns=wanted)):
+            for batch in _batches(file, wanted, path):
                 values = {name: _values(batch.column(name)) for name in wanted}
                 for i in range(batch.num_rows):
                     number += 1
@@ -227,6 +249,21 @@ def _parquet_rows(path: Path, columns: Collection[str] | None, required: Sequenc
         raise EscadaError(
             f"not a Parquet file, or corrupted: {error}", where=path, fix=fix
         ) from error
+
+
+def _batches(file: Any, wanted: Sequence[str], path: Path) -> Iterator[Any]:
+    """The row groups in batches of bounded size, as far as the file's footer is true."""
+    for group in range(file.metadata.num_row_groups):
+        about = file.metadata.row_group(group)
+        columns = [about.column(i) for i in range(about.num_columns)]
+        columns = [one for one in columns if one.path_in_schema.partition(".")[0] in wanted]
+        size = sum(one.total_uncompressed_size for one in columns)
+        packed = sum(one.total_compressed_size for one in columns)
+        if size > max(SMALL_BYTES, RATIO * packed):
+            what = f"{packed:,} bytes that unpack to {size:,}, more than {RATIO} times as many"
+            raise EscadaError(what, where=path, fix="write the file again with less compression")
+        rows = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, size)))
+        yield from file.iter_batches(rows, row_groups=[group], columns=wanted)
 
 
 def _values(column: Any) -> list[Any]:
@@ -247,6 +284,7 @@ def _values(column: Any) -> list[Any]:
 def _decoded(value: object, column: str, where: str) -> object:
     if not isinstance(value, bytes):
         return value
+    Size(where, f"{column!r}").add(len(value))
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -3,6 +3,9 @@
 The format is told by the first bytes, not the name: gzip, bzip2, xz and zstd are decompressed,
 UTF-16 and UTF-32 are recognised by their byte order mark, and files that are not text (Parquet,
 PDF, Word) are refused by name. Lines end at a line feed only. Encodings are never guessed.
+
+Memory is bounded whatever a file unpacks to: a line has at most `LINE_BYTES`, and decompression
+takes at most `UNPACKING_BYTES` for its window.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import lzma
 import os
 import zipfile
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,6 +61,10 @@ _MARKS = (  # UTF-32 first: its mark begins like that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+LINE_BYTES = 32 * 2**20
+"""Maximum length of a line, and of a file that is one document."""
+UNPACKING_BYTES = 256 * 2**20
+"""Maximum memory of a decompressor: `xz -9` needs 65 MiB, `zstd --ultra -22` 128 MiB."""
 _HEAD_BYTES = 4096
 _BUFFER_BYTES = 2**16
 _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
@@ -138,12 +145,48 @@ def _unpack(raw: io.BufferedReader, packing: str) -> io.BufferedReader:
     if packing == "bzip2":
         return io.BufferedReader(cast(io.RawIOBase, bz2.BZ2File(raw)), _BUFFER_BYTES)
     if packing == "xz":
-        return io.BufferedReader(cast(io.RawIOBase, lzma.LZMAFile(raw)), _BUFFER_BYTES)
+        return io.BufferedReader(_Xz(raw), _BUFFER_BYTES)
     import pyarrow  # unlike zstandard's reader, it detects a truncated archive
 
     arrow: Any = pyarrow
     stream = arrow.CompressedInputStream(arrow.PythonFile(raw), "zstd")
     return io.BufferedReader(stream, _BUFFER_BYTES)
+
+
+class _Xz(io.RawIOBase):
+    """An xz file unpacked; `lzma.LZMAFile` has no limit for the window that a file asks for."""
+
+    def __init__(self, packed: io.BufferedReader) -> None:
+        self._packed, self._stream = packed, self._next_stream()
+
+    @staticmethod
+    def _next_stream() -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=UNPACKING_BYTES)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = b""
+        while not data:
+            if self._stream.eof and (packed := self._after_a_stream()):
+                self._stream = self._next_stream()
+            elif self._stream.eof:
+                return 0
+            else:
+                packed = self._packed.read(_BUFFER_BYTES) if self._stream.needs_input else b""
+                if self._stream.needs_input and not packed:
+                    raise EOFError("it ends before its end-of-stream marker")
+            data = self._stream.decompress(packed, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _after_a_stream(self) -> bytes:
+        """The start of the next stream, behind padding; nothing at the end of the file."""
+        packed = self._stream.unused_data.lstrip(b"\x00")
+        while not packed and (more := self._packed.read(_BUFFER_BYTES)):
+            packed = more.lstrip(b"\x00")
+        return packed
 
 
 def _refuse_other_kinds(head: bytes, path: Path) -> None:
@@ -212,16 +255,30 @@ def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             yield from _recoded(file, encoding, path)
             return
         offset = 0
-        for data in file:
+        for data in iter(lambda: file.readline(LINE_BYTES + 1), b""):
+            _check_line(len(data), path, offset)
             bare = data.removeprefix(codecs.BOM_UTF8) if offset == 0 else data
             yield offset + len(data) - len(bare), bare
             offset += len(data)
 
 
+def _check_line(size: int, path: Path, offset: int) -> None:
+    if size > LINE_BYTES:
+        raise EscadaError(
+            f"a line is longer than {LINE_BYTES // 2**20} MiB (it begins at byte {offset:,})",
+            where=path,
+            fix="put line breaks between its documents, or divide it",
+        )
+
+
 def _recoded(file: io.BufferedReader, encoding: str, path: Path) -> Iterator[tuple[int, bytes]]:
     try:
-        for line in io.TextIOWrapper(file, encoding, newline="\n"):
-            yield 0, line.encode("utf-8")
+        text, offset = io.TextIOWrapper(file, encoding, newline="\n"), 0
+        for line in iter(lambda: text.readline(LINE_BYTES + 1), ""):
+            data = line.encode("utf-8")
+            _check_line(len(data), path, offset)
+            yield 0, data
+            offset += len(data)
     except UnicodeError as error:
         name = encoding.upper()
         raise EscadaError(f"broken {name}: {error}", where=path, fix="save it as UTF-8") from error
@@ -241,6 +298,50 @@ def whole_text(path: Path) -> str:
     """The text of a file, line ends included.
 
     Raises:
-        EscadaError: what `lines` raises.
+        EscadaError: what `lines` raises; or it is too long for one document.
     """
-    return "".join(decode(data, path, offset) for offset, data in byte_lines(path))
+    parts = (decode(data, path, offset) for offset, data in byte_lines(path))
+    return "".join(one_document(parts, path))
+
+
+def one_document(parts: Iterable[str], path: Path) -> Iterator[str]:
+    """The parts of a document before they are joined.
+
+    Raises:
+        EscadaError: together they are too long.
+    """
+    size = Size(path)
+    for part in parts:
+        size.add(len(part))
+        yield part
+
+
+class Size:
+    """Adds up what is held of one document before it is joined.
+
+    Attributes:
+        total: bytes or characters so far; set it to 0 when another document begins.
+    """
+
+    def __init__(
+        self,
+        path: object,
+        what: str = "a document",
+        limit: int = LINE_BYTES,
+        fix: str = "divide it, for example by chapters or sites",
+    ) -> None:
+        self._path, self._what, self._limit, self._fix, self.total = path, what, limit, fix, 0
+
+    def add(self, size: int) -> None:
+        """Count a part.
+
+        Raises:
+            EscadaError: with it the document is too long.
+        """
+        self.total += size
+        if self.total > self._limit:
+            raise EscadaError(
+                f"{self._what} is longer than {self._limit // 2**20} MiB",
+                where=self._path,
+                fix=self._fix,
+            )
