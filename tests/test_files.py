@@ -122,7 +122,7 @@ def test_what_is_not_json_is_named(tmp_path):
 ODD_LINE_ENDS = "\u2028 \u2029 \u0085 \x0b \x0c \x1c \x1d \x1e \r \r\n \n"
 
 
-@given(st.lists(st.dictionaries(st.text() | st.just(ODD_LINE_ENDS), JSON)))
+@given(st.lists(st.dictionaries(st.text() | st.just(ODD_LINE_ENDS), JSON), min_size=1))
 def test_json_lines_are_read_as_they_were_written(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("lines") / "rows.jsonl"
     write_json_lines(path, rows)

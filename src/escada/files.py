@@ -21,7 +21,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from escada.checksums import content_hash as content_hash
+from escada.checksums import sealed, sealed_rows, unsealed, unsealed_rows
 from escada.errors import EscadaError
+
+RESTORE = "restore the file"
+"""Advice for a damaged file."""
 
 
 def disk_error(
@@ -129,16 +134,28 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an EscadaError if the file is missing or holds anything else."""
+def write_sealed_json(path: Path, table: Mapping[str, Any]) -> None:
+    """Write a JSON object with its checksum, which `read_json` verifies and takes off."""
+    write_json(path, sealed(table))
+
+
+def read_json(path: Path, fix: str = RESTORE) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        EscadaError: missing, not a JSON object, or changed since it was written with a checksum.
+    """
+    return unsealed(_json_object(_content(path), path, fix), path, fix)
+
+
+def _content(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise EscadaError("file not found", where=path, fix="check the path") from error
-    return _json_object(data, path, "restore the file")
 
 
-def read_toml(path: Path, fix: str = "restore the file") -> dict[str, Any]:
+def read_toml(path: Path, fix: str = RESTORE) -> dict[str, Any]:
     """Read a TOML file; an EscadaError if it is missing or not TOML."""
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8"))
@@ -165,8 +182,13 @@ def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_text(path, "".join(map(json_line, rows)))
 
 
+def write_sealed_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines with their checksum, which `read_json_lines` verifies and takes off."""
+    write_json_lines(path, sealed_rows(rows))
+
+
 def read_json_lines(
-    path: Path, *, unfinished: bool = False, fix: str = "restore the file"
+    path: Path, *, unfinished: bool = False, fix: str = RESTORE
 ) -> list[dict[str, Any]]:
     """Read one JSON object per line.
 
@@ -177,18 +199,17 @@ def read_json_lines(
         fix: the suggested fix for a damaged line.
 
     Raises:
-        EscadaError: missing, or a line is not a JSON object; says which.
+        EscadaError: missing, a line is not a JSON object, or rows do not match their checksum.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise EscadaError("file not found", where=path, fix="check the path") from error
-    lines = data.split(b"\n")
+    lines = _content(path).split(b"\n")
     if unfinished or not lines[-1]:
         lines.pop()
-    return [
+    if not lines and not unfinished:
+        raise EscadaError("damaged: it is empty", where=path, fix=fix)
+    rows = [
         _json_object(line, f"{path}:{number}", fix) for number, line in enumerate(lines, start=1)
     ]
+    return unsealed_rows(rows, path, fix)
 
 
 @contextlib.contextmanager
@@ -230,14 +251,6 @@ def sha256_file(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def content_hash(value: object) -> str:
-    """Hexadecimal SHA-256 of a JSON value, independent of key order and whitespace."""
-    canonical = json.dumps(
-        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
-    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 
 
 def utc_now() -> str:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from escada.budget import Budget
 from escada.cli.measure.compare import compare
 from escada.errors import EscadaError
-from escada.files import write_json
+from escada.files import read_json, write_json
 from escada.spec import load_spec
 
 app = typer.Typer()
@@ -79,9 +79,7 @@ def test_two_runs_are_compared_as_these_runs(runs):
     assert row["ci95"][0] < row["difference"] < row["ci95"][1]
     assert 0 < row["p_value"] <= 1
     assert set(row["by_source"]) == {"contos", "cartas"}
-    figures = [
-        json.loads(run.layout.evaluation("test").read_text())["bits_per_byte"] for run in (v1, v2)
-    ]
+    figures = [read_json(run.layout.evaluation("test"))["bits_per_byte"] for run in (v1, v2)]
     assert row["difference"] == pytest.approx(figures[0] - figures[1])
     cost = row["cost"]["parameters"]
     assert (cost["a"], cost["b"]) == (v1.record.parameters, v2.record.parameters)

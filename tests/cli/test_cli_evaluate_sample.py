@@ -10,6 +10,7 @@ from escada.budget import Budget
 from escada.cli.measure.evaluate import evaluate
 from escada.cli.sample import sample
 from escada.errors import EscadaError
+from escada.files import read_json
 from escada.spec import load_spec
 
 app = typer.Typer()
@@ -51,7 +52,7 @@ def test_evaluate_prints_what_was_promised_and_keeps_it(run, corpus):
     assert found["bytes"] == corpus.text_bytes("test")
     assert found["ci95"][0] < found["bits_per_byte"] < found["ci95"][1]
     assert found["bits_per_byte"] < 8
-    stored = json.loads(run.layout.evaluation("test").read_text())
+    stored = read_json(run.layout.evaluation("test"))
     assert stored == found
     assert f"**{found['bits_per_byte']:.3f}**" in run.layout.card.read_text(encoding="utf-8")
     assert json.loads(invoke("evaluate", run.path, "--json")) == found

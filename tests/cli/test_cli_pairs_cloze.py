@@ -17,6 +17,7 @@ from escada.evaluation.portuguese import agreement
 from escada.evaluation.portuguese.agreement import Pair
 from escada.evaluation.tasks import cloze as cloze_module
 from escada.evaluation.tasks import minimal_pairs as pairs_module
+from escada.files import read_json, read_json_lines
 from escada.spec import load_spec
 from escada.text.corpus import Corpus
 
@@ -85,10 +86,10 @@ def test_built_pairs_are_scored_once_and_kept(run, monkeypatch):
     built = [Pair(**row, group=f"g{i}", source="s") for i, row in enumerate(ROWS)]
     monkeypatch.setattr(pairs_module, "agreement_pairs", lambda _corpus, **_: built)
     found = json.loads(invoke("pairs", run.path, "--json"))
-    assert found == json.loads(run.layout.evaluation("pairs").read_text())
+    assert found == read_json(run.layout.evaluation("pairs"))
     assert found["corpus_hash"] == run.corpus_hash
-    rows = pairs_module.PAIRS.rows(run).read_text().splitlines()
-    assert [json.loads(row)["good"] for row in rows] == [row["good"] for row in ROWS]
+    rows = read_json_lines(pairs_module.PAIRS.rows(run))
+    assert [row["good"] for row in rows] == [row["good"] for row in ROWS]
 
     def never(*_arguments, **_options):
         raise AssertionError("scored again")
@@ -109,7 +110,8 @@ def test_the_pairs_are_built_once_for_a_corpus_and_this_code(corpus, monkeypatch
     assert agreement.agreement_pairs(corpus) == built
     path = agreement.pairs_path(corpus)
     assert path.parent == tmp_path / "pairs"
-    assert json.loads(path.read_text()) == {
+    (row,) = read_json_lines(path)
+    assert row == {
         "good": "A falha é.",
         "bad": "A falha são.",
         "phenomenon": "verb",
@@ -132,7 +134,7 @@ def test_cloze_of_the_test_split_is_scored_once_and_kept(run, corpus, monkeypatc
     assert found["items"] == len(items)
     assert found["split"] == "test"
     assert found["bits_per_word_ci95"][0] < found["bits_per_word"] < found["bits_per_word_ci95"][1]
-    kept = json.loads(run.layout.evaluation("cloze").read_text())
+    kept = read_json(run.layout.evaluation("cloze"))
     assert {key: value for key, value in found.items() if key != "baselines"} == kept
 
     def never(*_arguments, **_options):

@@ -8,7 +8,7 @@ import torch
 from escada.choices import WEIGHTS
 from escada.cost import processor
 from escada.cost.processor import bf16_gain, fastest_weights, layer_seconds, product_flops
-from escada.files import cache_directory
+from escada.files import cache_directory, read_json
 from escada.models import packed_linear
 from escada.models.packed_linear import onednn_packs
 
@@ -40,7 +40,7 @@ def test_tables_are_measured_once_a_machine_and_kept():
     assert all(len(found) == 4 for found in layers.values())
     first, second = files()
     for path in (first, second):
-        kept = json.loads(path.read_text())
+        kept = read_json(path)
         figures = 1 if kept["measured"] == "products" else 4
         path.write_text(json.dumps(kept | {"table": {"fp32": [1.0] * figures}}))
     forget()
@@ -89,7 +89,7 @@ def test_a_table_that_cannot_be_read_is_measured_again(text):
     path.write_text(text)
     forget()
     assert product_flops()["fp32"][0] > 0
-    assert json.loads(path.read_text())["table"] == product_flops()
+    assert read_json(path)["table"] == product_flops()
 
 
 def test_another_number_of_threads_or_other_instructions_have_tables_of_their_own(monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 import tomli_w
 from tests.processes import escada
 
+from escada.files import read_json
 from escada.spec import load_spec, overlay
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-rung.md"
@@ -98,7 +99,7 @@ def test_it_climbs_next_to_v1_and_is_compared_with_what_it_follows(folder, corpu
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    ladder = json.loads((folder / "climb" / "ladder.json").read_text(encoding="utf-8"))
+    ladder = read_json(folder / "climb" / "ladder.json")
     v1, wide, bigram = ladder["rungs"]
     assert [v1["name"], wide["name"], bigram["name"]] == ["v1", "v4_wide", "bigram"]
     for mine in (wide, bigram):

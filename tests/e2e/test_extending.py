@@ -13,6 +13,7 @@ from escada.budget import Budget
 from escada.code_hash import bare_code
 from escada.errors import EscadaError
 from escada.export.tokenizer import tokenizer_json
+from escada.files import read_json
 from escada.runs.run import open_run, run_key
 from escada.spec import load_spec
 from escada.text.corpus import Corpus, prepare
@@ -83,7 +84,7 @@ def climbed(folder, corpus_path, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(climbed):
-    (row,) = json.loads((climbed / "ladder.json").read_text(encoding="utf-8"))["rungs"]
+    (row,) = read_json(climbed / "ladder.json")["rungs"]
     return open_run(climbed / row["run"])
 
 
@@ -127,8 +128,8 @@ def test_an_optimizer_from_elsewhere_is_resumed_bit_identically(
 
 
 def test_a_tokenizer_from_elsewhere_is_measured_by_the_ruler(run, climbed):
-    (row,) = json.loads((climbed / "ladder.json").read_text(encoding="utf-8"))["rungs"]
-    found = json.loads(run.layout.evaluation("test").read_text(encoding="utf-8"))
+    (row,) = read_json(climbed / "ladder.json")["rungs"]
+    found = read_json(run.layout.evaluation("test"))
     assert found["tokenizer"]["kind"] == "my_tokenizer"
     assert found["tokens"] == 2 * found["bytes"] + found["documents"]  # half bytes, and EOS
     assert row["bits_per_byte"] == found["bits_per_byte"] > 0
@@ -164,7 +165,7 @@ def test_what_decides_the_weights_is_part_of_the_runs_key(run, folder, name):
 
 
 def test_a_tasks_figure_stands_in_the_ladder_the_card_the_report_and_evaluate(run, climbed, verb):
-    (row,) = json.loads((climbed / "ladder.json").read_text(encoding="utf-8"))["rungs"]
+    (row,) = read_json(climbed / "ladder.json")["rungs"]
     (figure,) = row["tasks"]["vowels"]
     assert 0 <= figure["value"] <= 1
     shown = f"{figure['value']:.4f}"
@@ -189,7 +190,7 @@ def test_a_section_stands_in_whatever_sections_are_written_as(climbed, tmp_path,
 
 
 def test_a_guardrail_gets_its_limit_from_controls_and_stands_with_the_others(run, climbed, verb):
-    found = json.loads(run.layout.evaluation("guardrails").read_text(encoding="utf-8"))
+    found = read_json(run.layout.evaluation("guardrails"))
     mine = found["guardrails"]["longest_word"]
     assert mine["verdict"] in ("pass", "fail", "invalid")
     assert found["controls"]["human"]["longest_word"]["value"] > 1

@@ -61,7 +61,7 @@ def final_weights(out: Path) -> tuple[str, str]:
 
 def metrics(out: Path):
     timed = {"seconds", "tokens_per_second", "flop_per_second", "memory_bytes"}
-    rows = read_rows(only_run(out).layout.metrics)
+    rows = read_rows(only_run(out).layout)
     return [{k: v for k, v in row.items() if k not in timed} for row in rows]
 
 

@@ -1,6 +1,5 @@
 """The figures and their files."""
 
-import json
 import math
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from escada.errors import EscadaError
 from escada.evaluation.baselines.byte_ngrams import uniform_model
 from escada.evaluation.tasks.documents import measure, read_scores, write_scores
-from escada.files import read_json, write_json
+from escada.files import read_json, read_json_lines, write_json
 
 
 @pytest.fixture
@@ -89,7 +88,7 @@ def test_document_scores_come_back_as_they_were_written(found, tmp_path):
     for name in ("nats", "bytes", "tokens", "correct", "unknown"):
         assert np.array_equal(getattr(back, name), getattr(scores, name))
         assert getattr(back, name).dtype == getattr(scores, name).dtype
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = read_json_lines(path)
     assert rows[0]["schema_version"] == 1
     assert set(rows[1]) == {
         *("id", "source", "group"),

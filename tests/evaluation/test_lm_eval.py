@@ -12,6 +12,7 @@ from escada.errors import EscadaError
 from escada.evaluation.continuations import score_continuations
 from escada.evaluation.ruler import score_documents
 from escada.evaluation.tasks.lm_eval import HarnessModel, evaluate_tasks, sampler_settings
+from escada.files import read_json
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.spec import load_spec
@@ -177,7 +178,7 @@ def test_local_tasks_of_all_three_kinds_are_evaluated_and_kept(run, tmp_path):
     nats = -sum(harness.loglikelihood_rolling([Request((text,)) for text in texts]))
     n_bytes = sum(len(text.encode()) for text in texts)
     assert bits == pytest.approx(nats / n_bytes / 0.6931471805599453, rel=1e-6)
-    kept = json.loads(run.layout.evaluation("lm-eval-concordancia").read_text())
+    kept = read_json(run.layout.evaluation("lm-eval-concordancia"))
     assert kept["metrics"] == found["tasks"]["concordancia"]
     assert kept["key"]
 

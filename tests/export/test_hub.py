@@ -17,16 +17,17 @@ from escada.evaluation.tasks.documents import TEST
 from escada.export.checks import compare
 from escada.export.forms.transformers import REMOTE_FILES, TOLERANCE, HubExport
 from escada.export.forms.transformers import export as export_hub
+from escada.files import read_json
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_folder_says_what_it_is_of(runs, tmp_path, name):
     run = runs(name)
     folder = export_hub(run, tmp_path / "out")
-    mark = json.loads((folder / "escada.json").read_text())
+    mark = read_json(folder / "escada.json")
     assert mark["key"] == run.record.key
     assert mark["tokenizer"] == run.tokenizer.hash
-    config = json.loads((folder / "config.json").read_text())
+    config = read_json(folder / "config.json")
     assert config["vocab_size"] == run.tokenizer.vocab_size
     assert config["bos_token_id"] == run.tokenizer.bos_id
     own_code = set(REMOTE_FILES)
@@ -42,7 +43,7 @@ def test_the_folder_says_what_it_is_of(runs, tmp_path, name):
 def test_generation_never_draws_what_is_no_text(runs, tmp_path):
     for name, never in (("v1", [0, 1]), ("v_final", [1])):
         folder = export_hub(runs(name), tmp_path / name)
-        config = json.loads((folder / "generation_config.json").read_text())
+        config = read_json(folder / "generation_config.json")
         assert config["suppress_tokens"] == never
         assert (config["temperature"], config["top_p"]) == (0.8, 0.95)
 
@@ -52,7 +53,7 @@ def test_nothing_is_overwritten_unless_asked_and_only_an_export(runs, tmp_path):
     with pytest.raises(EscadaError, match=r"it exists already .*--overwrite"):
         export_hub(runs("v_final"), folder)
     export_hub(runs("v_final"), folder, overwrite=True)
-    assert json.loads((folder / "config.json").read_text())["model_type"] == "gpt2"
+    assert read_json(folder / "config.json")["model_type"] == "gpt2"
     assert not (folder / "modeling_escada.py").exists()
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -81,7 +82,7 @@ def test_the_card_has_the_figure_and_how_to_load(runs, tmp_path):
     run = runs("v_final")
     assert "model-index" not in card_of(run, tmp_path / "out")
     complete(Subject(run, runs.corpus, device="cpu"), TEST)
-    found = json.loads(run.layout.evaluation("test").read_text())
+    found = read_json(run.layout.evaluation("test"))
     card = card_of(run, tmp_path / "out")
     front = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)[1]
     assert "library_name: transformers" in front
@@ -102,7 +103,7 @@ def test_a_figure_of_other_weights_is_no_figure_of_this_export(runs, tmp_path):
     assert "value:" in card_of(run, tmp_path / "out")
     for split in ("test", "validation"):
         path = run.layout.evaluation(split)
-        found = json.loads(path.read_text())
+        found = read_json(path)
         path.write_text(json.dumps(found | {"weights_sha256": "0" * 64}))
     assert "value:" not in card_of(run, tmp_path / "out")
 

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from escada.files import read_json
+
 TINY = {
     "model.d_hidden": "24",
     "model.d_embedding": "12",
@@ -90,7 +92,7 @@ def scene(corpus_path, tmp_path_factory) -> SimpleNamespace:
     edited.write_text(edited.read_text().replace("d_hidden = 24", "d_hidden = 25"))
     other = damaged("other-spec")  # the record was edited too, the checkpoint knows better
     (other / "spec.toml").write_bytes(edited.read_bytes())
-    record = json.loads((other / "record.json").read_text())
+    record = read_json(other / "record.json")
     record["spec_hash"] = parse_spec(tomllib.loads((other / "spec.toml").read_text()), "x").hash
     (other / "record.json").write_text(json.dumps(record))
     tiny = " ".join(f"--set {key}={value}" for key, value in TINY.items())

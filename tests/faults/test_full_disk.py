@@ -124,7 +124,7 @@ def test_a_really_full_disk_ends_the_training_at_once_and_it_resumes(
     assert "metrics.jsonl" in said
     (disk / "filler").unlink()
     (run,) = find_runs(disk / "runs")
-    assert read_rows(run.layout.metrics)
+    assert read_rows(run.layout)
     done = escada(["resume", str(run.path)])
     assert done.returncode == 0, done.stderr
     assert weights(disk / "runs") == uninterrupted

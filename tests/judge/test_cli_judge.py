@@ -10,6 +10,8 @@ from collections import Counter
 import pytest
 from tests.processes import Escada
 
+from escada.files import read_json
+
 PROMPTS = 3
 QUESTIONS = PROMPTS * (3 + 6) + (PROMPTS + 1) // 2 * (4 + 12) + 10 * (2 + 3 * 2)
 
@@ -183,7 +185,7 @@ def test_the_default_folder_lies_beside_the_runs_and_a_reference_needs_no_endpoi
     )
     verdict = json.loads(result.stdout)
     folder = runs[0].path.parent / "judge"
-    assert json.loads((folder / "verdict.json").read_text()) == verdict
+    assert read_json(folder / "verdict.json") == verdict
     shown = invoke(
         *(runs[0].path, runs[1].path, "--reference", runs[1].path, "--prompts", 1),
         *("--device", "cpu"),

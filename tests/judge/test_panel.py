@@ -7,6 +7,7 @@ import pytest
 
 from escada.errors import EscadaError
 from escada.evaluation.portuguese.lexicon import lexicon_share
+from escada.files import read_json
 from escada.judge.panel import (
     HELD_OUT_SAMPLES,
     Entrant,
@@ -113,7 +114,7 @@ def test_what_a_run_wrote_is_kept_in_its_folder_and_not_written_again(runs, corp
     before = path.stat().st_mtime_ns
     gather_panel(runs, corpus, prompts=5, device="cpu")
     assert path.stat().st_mtime_ns == before
-    assert json.loads(path.read_text())["schema_version"] == 1
+    assert read_json(path)["schema_version"] == 1
 
 
 def test_two_runs_of_one_rung_are_told_apart_by_their_folders(panel, runs):
@@ -132,7 +133,7 @@ def test_a_run_twice_or_of_another_corpus_is_refused(runs, corpus, tmp_path):
     shutil.copytree(runs[0].path, copy)
     with pytest.raises(EscadaError, match="cannot be told apart by their names"):
         gather_panel([runs[0], open_run(copy)], corpus, device="cpu")
-    record = json.loads((copy / "record.json").read_text())
+    record = read_json(copy / "record.json")
     (copy / "record.json").write_text(json.dumps(record | {"corpus_hash": "other"}))
     with pytest.raises(EscadaError, match="trained on another corpus"):
         gather_panel([open_run(copy)], corpus)

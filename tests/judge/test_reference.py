@@ -1,6 +1,5 @@
 """The stand-in charges what the ruler charges, and its controls apply."""
 
-import json
 import math
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from escada.evaluation.baselines.byte_ngrams import bigram_model, character_tokenizer, uniform_model
 from escada.evaluation.ruler import score_documents
 from escada.evaluation.scoring import Reading
+from escada.files import read_json
 from escada.judge.offline_judge import (
     charges_of,
     panel_charges,
@@ -160,7 +160,7 @@ def test_a_review_by_a_run_has_the_form_of_the_other_and_names_itself(runs, corp
     assert verdict["model"] == runs[1].name
     assert {"schema_version", "ratings", "controls", "reliable", "reasons", "calls"} <= set(verdict)
     assert "judged_by_itself" in [note["code"] for note in verdict["notes"]]
-    assert json.loads((tmp_path / "judge" / "verdict.json").read_text()) == verdict
+    assert read_json(tmp_path / "judge" / "verdict.json") == verdict
     panel = gather_panel(runs, corpus, prompts=3, device="cpu")
     model = runs[1].load_model("best")
     shown = panel.texts(panel.openings[0].id)[runs[0].name]

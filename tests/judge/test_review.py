@@ -1,11 +1,11 @@
 """Reviews through a real server: whom they believe, and what they survive."""
 
-import json
 from collections import Counter
 
 import pytest
 
 from escada.errors import EscadaError
+from escada.files import read_json
 from escada.judge.budget import CallBudget, TokenPrices
 from escada.judge.client import RetryPolicy
 
@@ -91,7 +91,7 @@ def test_a_right_judge_is_reliable(serve, review, tmp_path, runs):
     assert {row["run"] for row in verdict["ratings"]} == {run.name for run in runs}
     assert verdict["swap_contradictions"]["contradicted"] == 0
     assert verdict["position_bias"]["first_share"] == pytest.approx(0.5, abs=0.02)
-    assert json.loads((tmp_path / "judge" / "verdict.json").read_text()) == verdict
+    assert read_json(tmp_path / "judge" / "verdict.json") == verdict
 
 
 def test_a_judge_that_always_takes_the_first_is_unreliable_and_its_bias_measured(serve, review):
@@ -362,13 +362,13 @@ def test_another_model_is_asked_anew_and_its_verdict_put_beside_not_over(serve, 
     second, _ = review(served, model="other")
     assert len(served.lines) == 2 * QUESTIONS
     kept = tmp_path / "judge" / f"verdict-{first['key'][:8]}.json"
-    assert json.loads(kept.read_text()) == first
-    assert json.loads((tmp_path / "judge" / "verdict.json").read_text()) == second
+    assert read_json(kept) == first
+    assert read_json(tmp_path / "judge" / "verdict.json") == second
 
 
 def test_the_judge_is_never_told_who_wrote_a_text(serve, review, tmp_path, runs):
     verdict, _ = review(serve("right"))
-    panel = json.loads((tmp_path / "judge" / verdict["panel"]).read_text())
+    panel = read_json(tmp_path / "judge" / verdict["panel"])
     from escada.judge.panel import Entrant, Opening, Panel, PanelText
     from escada.judge.questions import Judge, questions
 

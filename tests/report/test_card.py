@@ -8,6 +8,7 @@ import pytest
 from escada.evaluation.task import Subject, complete
 from escada.evaluation.tasks.documents import TEST, TRAINING
 from escada.evaluation.tasks.samples import SAMPLES
+from escada.files import read_json
 from escada.report.writers.card import card_text, write_card
 from escada.runs.run import open_run
 
@@ -34,13 +35,13 @@ def run(trained, tmp_path):
 
 
 def change(path, **values):
-    table = json.loads(path.read_text(encoding="utf-8"))
+    table = read_json(path)
     path.write_text(json.dumps(table | values), encoding="utf-8")
 
 
 def test_a_fresh_run_says_how_it_was_trained_and_what_was_not_measured(run):
     card = card_text(run)
-    record = json.loads(run.layout.record.read_text())
+    record = read_json(run.layout.record)
     for said in (
         "| budget | 10 steps |",
         "| steps | 10 of 10; the best weights are those of step 10 |",
@@ -80,7 +81,7 @@ def test_what_was_measured_is_on_it_with_interval_protocol_and_warning(run, corp
     complete(Subject(run, corpus, device="cpu"), TEST)
     complete(Subject(run, corpus, device="cpu"), TRAINING)
     complete(Subject(run, corpus, device="cpu"), SAMPLES)
-    found = json.loads(run.layout.evaluation("test").read_text())
+    found = read_json(run.layout.evaluation("test"))
     low, high = found["ci95"]
     card = write_card(run).read_text(encoding="utf-8")
     assert f"| bits per byte | **{found['bits_per_byte']:.3f}** |" in card
@@ -93,7 +94,7 @@ def test_what_was_measured_is_on_it_with_interval_protocol_and_warning(run, corp
     assert f"alcança {found['bits_per_byte']:.3f} bits por byte".replace(".", ",") in card
     assert "On validation documents (" in card  # their groups tell how those of few vary
     assert "On a sample of the training documents (" in card
-    share = json.loads(run.layout.samples.read_text())["lexicon_share"]
+    share = read_json(run.layout.samples)["lexicon_share"]
     assert f"lexicon knows:\n{share:.2f}." in card
 
 
@@ -122,7 +123,7 @@ def test_marks_in_names_of_a_user_s_are_shown_and_not_obeyed(run, corpus):
 
 def test_a_figure_of_other_weights_is_no_figure_of_this_model(run, corpus):
     complete(Subject(run, corpus, device="cpu"), TEST)
-    figure = json.loads(run.layout.evaluation("test").read_text())["bits_per_byte"]
+    figure = read_json(run.layout.evaluation("test"))["bits_per_byte"]
     assert f"**{figure:.3f}**" in card_text(run)
     facts = next(run.layout.checkpoints.glob("step-*/checkpoint.json"))
     change(facts, sha256={"model.safetensors": "0" * 64, "training.safetensors": "0" * 64})
@@ -153,7 +154,7 @@ def test_a_users_path_is_not_published(run):
 
 @pytest.mark.parametrize("missing", ["training_flops", "peak_memory_bytes", "training_seconds"])
 def test_what_a_record_lacks_is_said_to_be_missing(run, missing):
-    record = json.loads(run.layout.record.read_text())
+    record = read_json(run.layout.record)
     assert card_text(run).count("not recorded") == 1  # the licence
     del record[missing]
     run.layout.record.write_text(json.dumps(record))
@@ -209,7 +210,7 @@ def test_a_card_without_a_cost_sheet_says_nothing_of_energy(run, older):
 def test_samples_are_shown_and_what_a_model_wrote_cannot_leave_its_fence(run, corpus):
     assert "None of the weights that lie here now were kept." in card_text(run)
     complete(Subject(run, corpus, device="cpu"), SAMPLES)
-    table = json.loads(run.layout.samples.read_text(encoding="utf-8"))
+    table = read_json(run.layout.samples)
     table["samples"][0]["text"] = "fim\n~~~\n<script>\n# Not a title \x07"
     run.layout.samples.write_text(json.dumps(table), encoding="utf-8")
     card = card_text(run)

@@ -4,6 +4,7 @@ import pytest
 
 from escada.errors import EscadaError
 from escada.report.data import read_curve, read_ladder, read_run
+from escada.runs.layout import Layout
 
 
 def test_a_folder_without_a_ladder_gives_one_clear_line(tmp_path):
@@ -60,10 +61,10 @@ def test_a_metrics_line_still_being_written_is_left_out(tmp_path):
     whole = json.dumps(row | {"bits_per_byte": 3.0})
     path = tmp_path / "metrics.jsonl"
     path.write_text(f'{{"kind": "train", "loss": 1}}\n{whole}\n{whole[:20]}', encoding="utf-8")
-    assert [point.bits_per_byte for point in read_curve(path)] == [3.0]
+    assert [point.bits_per_byte for point in read_curve(Layout(tmp_path))] == [3.0]
     path.write_text(f"{whole[:20]}\n{whole}\n", encoding="utf-8")
     with pytest.raises(EscadaError, match=r"metrics\.jsonl:1"):
-        read_curve(path)
+        read_curve(Layout(tmp_path))
 
 
 def test_what_a_run_folder_lacks_is_named(climb):

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from escada.files import read_json
 from escada.report.writers.bundle import write_csv, write_markdown
 from escada.report.writers.html import conclusions, write_report
 
@@ -134,7 +135,7 @@ def test_a_climb_of_odd_names_and_texts_has_a_valid_page_and_tables(climb, table
 
 
 def odd_samples(path, rng):
-    table = json.loads(path.read_text(encoding="utf-8"))
+    table = read_json(path)
     for sample in table["samples"]:
         sample["text"], sample["prompt"] = odd(rng), odd(rng)
         if rng.random() < 0.3:

@@ -1,7 +1,6 @@
 """The LaTeX of a climb: its numbers are those of ladder.json, and a real TeX sets it."""
 
 import csv
-import json
 import re
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ import subprocess
 import pytest
 
 from escada.errors import EscadaError
+from escada.files import read_json
 from escada.report.writers.latex import write_latex
 
 ENGINES = ("pdflatex", "lualatex")
@@ -19,7 +19,7 @@ DECIMAL = {"en": (".", ","), "pt": (",", ".")}
 def written(request, paid, tmp_path_factory):
     out = tmp_path_factory.mktemp(request.param)
     write_latex(paid, out, request.param)
-    return request.param, out, json.loads((paid / "ladder.json").read_text(encoding="utf-8"))
+    return request.param, out, read_json(paid / "ladder.json")
 
 
 def rows_of(path):

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from escada.errors import EscadaError
+from escada.files import read_json
 from escada.report.i18n import Language
 from escada.report.live import live_ladder, progress, watch
 from escada.report.progress import Progress
@@ -17,7 +18,7 @@ def in_training(tmp_path, one_run):
     folder = tmp_path / "climb"
     folder.mkdir()
     run = one_run.rename(folder / one_run.name)
-    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    record = read_json(run / "record.json")
     record |= {"status": "training", "total_steps": 4000}
     (run / "record.json").write_text(json.dumps(record), encoding="utf-8")
     return folder

@@ -1,11 +1,11 @@
 import csv
 import io
-import json
 import re
 
 import pytest
 
 from escada.errors import EscadaError
+from escada.files import read_json
 from escada.report.changes import settings_of
 from escada.report.tables import Cell, Column, Row, Table
 from escada.report.writers.bundle import write_csv, write_markdown
@@ -38,7 +38,7 @@ def test_csv_has_the_values_whole_and_an_interval_in_two_columns():
 
 
 def test_the_csv_of_a_climb_is_its_ladder_json(paid, tmp_path):
-    ladder = json.loads((paid / "ladder.json").read_text(encoding="utf-8"))
+    ladder = read_json(paid / "ladder.json")
     write_csv(paid, tmp_path)
     with (tmp_path / "ladder.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

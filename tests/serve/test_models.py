@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from escada.cli.serve import serve
 from escada.errors import EscadaError
+from escada.files import read_json
 from escada.runs.run import open_run
 from escada.serve.models import ladder_rung, named, open_models, runs_at
 from escada.serve.server import bind
@@ -32,7 +33,7 @@ def copies(a_run, tmp_path):
     def copy(name, **facts):
         path = tmp_path / name
         shutil.copytree(a_run.path, path)
-        record = json.loads((path / "record.json").read_text())
+        record = read_json(path / "record.json")
         (path / "record.json").write_text(json.dumps(record | facts))
         return path
 

@@ -86,7 +86,7 @@ def test_a_compiled_training_has_the_losses_and_the_weight_names_of_another(corp
         run = start(spec, corpus, tmp_path / wanted, seed=3, device="cpu")
         found = run.record.compile
         assert (found.on, found.reason) == (wanted == "true", "asked for")
-        rows.append([row["loss"] for row in read_rows(run.layout.metrics)])
+        rows.append([row["loss"] for row in read_rows(run.layout)])
         weights = checkpoint_path(run.layout.checkpoints, "last") / "model.safetensors"
         names.append({name.split(".")[0] for name in _names(weights)})
         assert run.load_model("last")(torch.zeros(1, 4, dtype=torch.int64)).isfinite().all()

@@ -68,7 +68,7 @@ def only_run(folder):
 
 
 def losses(run):
-    return [(r["kind"], r["step"], r["loss"]) for r in read_rows(run.layout.metrics)]
+    return [(r["kind"], r["step"], r["loss"]) for r in read_rows(run.layout)]
 
 
 def final_hashes(run):
@@ -108,7 +108,7 @@ def test_the_loss_curve_of_two_processes_is_that_of_one(folder):
         assert mine[:2] == theirs[:2]
         assert mine[2] == pytest.approx(theirs[2], abs=1e-4)
     norms = [
-        [row["gradient_norm"] for row in read_rows(run.layout.metrics) if row["kind"] == "train"]
+        [row["gradient_norm"] for row in read_rows(run.layout) if row["kind"] == "train"]
         for run in (alone, together)
     ]
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)  # the sum of all gradients, not the mean

@@ -14,7 +14,7 @@ def test_rows_after_the_checkpoint_are_cut_off_on_resume(tmp_path):
             log.write({"kind": "train", "step": step, "loss": step / 10})
     with MetricsLog(layout, step=2) as log:
         log.write({"kind": "train", "step": 3, "loss": 9.0})
-    assert [(r["step"], r["loss"]) for r in read_rows(layout.metrics)] == [
+    assert [(r["step"], r["loss"]) for r in read_rows(layout)] == [
         (1, 0.1),
         (2, 0.2),
         (3, 9.0),

@@ -252,7 +252,7 @@ def test_line_separators_in_ids_and_sources_break_no_file_of_a_run(tmp_path):
         assert complete(Subject(run, corpus, device="cpu"), TEST)
     (row,) = compare_recipes(all_pairs(group(runs)), split="test")
     assert row.verdict
-    ids = [json.loads(line)["id"] for line in scores(runs[0])[1:]]
+    ids = [json.loads(line)["id"] for line in scores(runs[0])[2:]]
     assert sorted(ids) == sorted(document.id for document in corpus.documents("test"))
     assert re.search(r"[\u2028\u2029\x85]", "".join(ids))
 

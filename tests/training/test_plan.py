@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 
 from escada.budget import Budget
 from escada.errors import EscadaError
+from escada.files import read_json
 from escada.runs.record import MicroBatchChoice
 from escada.spec import load_spec
 from escada.training import calibration, memory
@@ -98,7 +97,7 @@ def test_a_run_records_its_micro_batch_and_what_was_predicted(corpus, tmp_path, 
     assert 1 <= micro < 1024
     choice = run.record.micro_batch
     assert (choice.wanted, choice.sequences) == ("auto", micro)
-    predicted = json.loads(run.layout.cost.read_text())["predicted"]
+    predicted = read_json(run.layout.cost)["predicted"]
     parts = dict(predicted["memory"])
     assert predicted["memory_bytes"] == parts.pop("total") == sum(parts.values())
     assert predicted["training_flops"] == run.record.training_flops

@@ -53,3 +53,6 @@ def runs(
         ],
         whole=[0],  # the paths are there to be copied
     )
+    for row in rows:
+        if row["problem"]:
+            echo(f"damaged: {row['run']}: {row['problem'].removeprefix('damaged: ')}", err=True)

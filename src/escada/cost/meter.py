@@ -25,7 +25,7 @@ from escada.cost.hardware import RecordedHardware, hardware
 from escada.cost.money import load_prices
 from escada.cost.peak_memory import peak_resident_bytes
 from escada.errors import EscadaError
-from escada.files import read_json, utc_now, write_json
+from escada.files import read_json, utc_now, write_sealed_json
 from escada.runs.checkpoint import checkpoint_path, has_checkpoint
 from escada.runs.layout import RESTORE
 from escada.runs.record import PredictedCost
@@ -127,7 +127,7 @@ class Meter:
         Raises:
             EscadaError: the disk is full.
         """
-        write_json(
+        write_sealed_json(
             self._path,
             {
                 "schema_version": SCHEMA_VERSION,

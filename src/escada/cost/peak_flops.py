@@ -19,7 +19,7 @@ import torch
 from escada.cost.gpus import Precision
 from escada.cost.hardware import Hardware
 from escada.errors import EscadaError
-from escada.files import cache_directory, content_hash, read_json, write_json
+from escada.files import cache_directory, content_hash, read_json, write_sealed_json
 from escada.runs.device import synchronize
 
 SCHEMA_VERSION = 1
@@ -71,7 +71,7 @@ def measured_peak(
     if cached and cached.flop_per_second > found.flop_per_second:
         found = cached
     entry = {"measurements": measurements + 1, "peak": asdict(found)}
-    write_json(path, {"schema_version": SCHEMA_VERSION, **identity, **entry})
+    write_sealed_json(path, {"schema_version": SCHEMA_VERSION, **identity, **entry})
     return found
 
 

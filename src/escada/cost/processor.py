@@ -23,7 +23,7 @@ from torch import nn
 from escada.choices import WEIGHTS, Weights
 from escada.cost.peak_flops import product_seconds
 from escada.errors import EscadaError
-from escada.files import cache_directory, content_hash, exclusive, read_json, write_json
+from escada.files import cache_directory, content_hash, exclusive, read_json, write_sealed_json
 from escada.models.packed_linear import onednn_packs, packed
 from escada.runs.environment import cpu_name, narrow_formats
 
@@ -109,7 +109,7 @@ def _kept(name: str, measure: Callable[[], Table], figures: int) -> Table:
             table = _read(path, figures)
             if table is None:
                 table = measure()
-                write_json(path, {**identity, "table": table})
+                write_sealed_json(path, {**identity, "table": table})
     except (EscadaError, OSError):  # no cache that can be written
         table = measure()
     _tables[key] = table

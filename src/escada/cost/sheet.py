@@ -24,7 +24,7 @@ from escada.cost.money import Bill, Prices
 from escada.cost.peak_flops import Peak, cached_peak, measured_peak
 from escada.cost.tokens import count_tokens
 from escada.errors import EscadaError
-from escada.files import read_json, write_json
+from escada.files import read_json, write_sealed_json
 from escada.runs.layout import RESTORE
 from escada.runs.record import PredictedCost
 from escada.runs.run import Run
@@ -204,7 +204,7 @@ def write_sheet(
         device=hardware.recorded(),
         sessions=sessions,
     )
-    write_json(run.layout.cost, sheet.model_dump(mode="json"))
+    write_sealed_json(run.layout.cost, sheet.model_dump(mode="json"))
     return sheet
 
 

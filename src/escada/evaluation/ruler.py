@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from escada.errors import EscadaError
 from escada.evaluation.scoring import Reading, bracketed, check_scores, window_of
-from escada.files import read_json_lines, write_json_lines
+from escada.files import read_json_lines, write_sealed_json_lines
 from escada.models.contract import LanguageModel
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
@@ -145,7 +145,7 @@ def write_scores(path: Path, scores: DocumentScores) -> None:
     sums = (getattr(scores, name).tolist() for name in _SUMS)
     columns = zip(scores.ids, scores.sources, scores.groups, *sums, strict=True)
     names = ("id", "source", "group", *_SUMS)
-    write_json_lines(path, [head, *(dict(zip(names, row, strict=True)) for row in columns)])
+    write_sealed_json_lines(path, [head, *(dict(zip(names, row, strict=True)) for row in columns)])
 
 
 _SUMS: dict[str, Any] = {

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from escada.code_hash import code_hash
 from escada.errors import EscadaError
 from escada.extensions import ExtensionPoint
-from escada.files import content_hash, read_json, write_json
+from escada.files import content_hash, read_json, write_sealed_json
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Which, checkpoint_path
 from escada.runs.device import resolve_device
@@ -203,7 +203,7 @@ def complete(subject: Subject, task: Task[Any]) -> bool:
     }
     if task.shows_figures:
         stored["figures"] = [figure.model_dump(mode="json") for figure in found.figures()]
-    write_json(task.path(subject.run), found.to_json() | stored)
+    write_sealed_json(task.path(subject.run), found.to_json() | stored)
     return True
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from escada.evaluation.task import result_key, ruler_context
-from escada.files import content_hash, read_json, write_json
+from escada.files import content_hash, read_json, write_sealed_json
 from escada.judge.answers import endpoint_findings
 from escada.judge.budget import CallBudget
 from escada.judge.client import JudgeClient, Settings, Stop
@@ -171,9 +171,9 @@ def _keep(
             **costs.model_dump(exclude_unset=True),
         }
     )
-    write_json(out / panel_file, shown)
+    write_sealed_json(out / panel_file, shown)
     path = out / VERDICT
     if path.exists() and (before := read_json(path).get("key")) != key:
         path.replace(out / f"verdict-{str(before)[:8]}.json")
-    write_json(path, verdict.to_json())
+    write_sealed_json(path, verdict.to_json())
     return verdict

@@ -26,7 +26,7 @@ from escada.evaluation.ruler import DocumentScores
 from escada.evaluation.significance import Difference, Recipe, compare, compare_answers
 from escada.evaluation.tasks.documents import BESIDE
 from escada.evaluation.tasks.minimal_pairs import PAIRS
-from escada.files import read_json, read_json_lines, write_json
+from escada.files import read_json, read_json_lines, write_sealed_json
 from escada.ladder.comparison import RecipeRuns, recipe_of
 from escada.report.schema import BaselineComparison, BestBaseline
 from escada.report.writers.card import BEST_BASELINE
@@ -76,7 +76,7 @@ def keep_best_baseline(
                 **row.model_dump(include={"difference", "ci95", "p_value", "verdict", "scope"}),
             )
             table = kept.model_dump(mode="json", exclude_unset=True)
-            write_json(run.layout.evaluation(BEST_BASELINE), table)
+            write_sealed_json(run.layout.evaluation(BEST_BASELINE), table)
 
 
 def _as_recipe(

@@ -21,7 +21,7 @@ from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.evaluation.baselines.corpus_controls import CorpusControls, make_controls, read_controls
 from escada.evaluation.task import Task
-from escada.files import make_directory, read_json, utc_now, write_json
+from escada.files import make_directory, read_json, utc_now, write_sealed_json
 from escada.ladder.baseline_comparison import compare_with_baselines, keep_best_baseline
 from escada.ladder.comparison import compare_recipes, group, ladder_pairs
 from escada.ladder.row import is_measured, measure_run, rung_row, step_of
@@ -155,7 +155,7 @@ def _write(ladder: Ladder, path: Path) -> None:
     table = ladder.model_dump(mode="json")
     before = read_json(path) if path.exists() else {}
     if before | {name: table[name] for name in ("created", "machine")} != table:
-        write_json(path, table)
+        write_sealed_json(path, table)
 
 
 def _claim(out: Path) -> None:

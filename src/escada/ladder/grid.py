@@ -36,7 +36,7 @@ from escada.evaluation.scale import (
 )
 from escada.evaluation.task import Subject, evaluate, read
 from escada.evaluation.tasks.documents import VALIDATION
-from escada.files import exclusive, make_directory, utc_now, write_json
+from escada.files import exclusive, make_directory, utc_now, write_sealed_json
 from escada.ladder.scaling import FEWEST_BUDGETS, Curve, crossing, fit
 from escada.ladder.training import Training, check_trainings
 from escada.ladder.workers import workers
@@ -326,7 +326,7 @@ def _written(grid: _Grid) -> Scale:
         predictions=tuple(grid.predictions),
         crossings=tuple(crossings),
     )
-    write_json(plan.out / SCALE_FILE, found.model_dump(mode="json"))
+    write_sealed_json(plan.out / SCALE_FILE, found.model_dump(mode="json"))
     return found
 
 

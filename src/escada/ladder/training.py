@@ -24,7 +24,7 @@ from escada.runs.run import Run, find_runs, run_key
 from escada.signals import INTERRUPTED, ask_to_stop, start_apart
 from escada.spec import Spec, load_spec
 from escada.text.corpus import Corpus
-from escada.training.run import check_profile
+from escada.training.run import check_profile, is_complete
 
 
 class TrainingInterrupted(Exception):  # noqa: N818 - a request of the user, not an error
@@ -80,7 +80,7 @@ class Training:
             TrainingInterrupted: the user asked to stop.
         """
         label, run = self.label or self.spec.name, self.find()
-        if run is not None and run.finished:
+        if run is not None and is_complete(run):
             say(f"{label}: already trained ({run.name})")
             return run
         if run is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from escada.errors import EscadaError
 from escada.evaluation.published import Publication, Publications
-from escada.files import read_json, write_json
+from escada.files import read_json, write_sealed_json
 from escada.report.data import BESIDE_FILE, check, read_beside, read_ladder
 from escada.runs.climb_lock import is_under_way
 
@@ -31,4 +31,4 @@ def keep_beside(folder: Path, files: Sequence[Path]) -> None:
         found.append(check(Publication, read_json(file), file))
     read_beside(folder)  # a foreign file in its place is an error
     kept = Publications(publications=found)
-    write_json(folder / BESIDE_FILE, kept.model_dump(mode="json", exclude_none=True))
+    write_sealed_json(folder / BESIDE_FILE, kept.model_dump(mode="json", exclude_none=True))

@@ -25,10 +25,12 @@ from escada.evaluation.scale import Scale
 from escada.evaluation.tasks.samples import SampleRow
 from escada.evaluation.tasks.windows import SCHEMA_VERSION as WINDOWS_SCHEMA_VERSION
 from escada.evaluation.tasks.windows import WindowsResult
-from escada.files import read_json, read_json_lines, read_toml
+from escada.files import read_json, read_toml
 from escada.judge.verdict import Judgement
 from escada.report.schema import CostFigures, Ladder, RungRow, SeedRun, Settings
 from escada.runs.environment import Environment
+from escada.runs.layout import Layout
+from escada.runs.log import read_log
 from escada.runs.record import read_record
 from escada.runs.time_budget import planned_seconds
 from escada.typed_json import JsonObject, parse
@@ -240,16 +242,15 @@ def ladder_of_run(folder: Path, run: str = ".") -> Ladder:
     return check(Ladder, ladder, path)
 
 
-def read_curve(path: Path) -> list[CurvePoint]:
-    """The validation rows of a `metrics.jsonl`.
-
-    A last line without its newline is still being written, and is skipped.
+def read_curve(run: Layout) -> list[CurvePoint]:
+    """The validation rows of a run's log; see `read_log`.
 
     Raises:
-        EscadaError: a complete line is not JSON, or a row lacks a number; names the line.
+        EscadaError: the log is damaged, or a row lacks a number; names the line.
     """
     points: list[CurvePoint] = []
-    for number, row in enumerate(read_json_lines(path, unfinished=True), start=1):
+    path = run.metrics
+    for number, row in enumerate(read_log(run), start=1):
         if row.get("kind") == "validation":
             points.append(check(CurvePoint, row, f"{path}:{number}"))
     return points
@@ -270,7 +271,7 @@ def read_run(folder: Path, rung: RungRow) -> RunFiles:
             missing.append(name)
         return found
 
-    curve = read_curve(run / "metrics.jsonl") if present("metrics.jsonl") else []
+    curve = read_curve(Layout(run)) if present("metrics.jsonl") else []
     samples: list[SampleRow] = []
     sampler: dict[str, JsonValue] = {}
     name = "samples/samples.json"

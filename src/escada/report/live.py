@@ -18,13 +18,15 @@ from pathlib import Path
 import psutil
 
 from escada.errors import EscadaError
-from escada.files import read_json, read_json_lines, utc_now
+from escada.files import read_json, utc_now
 from escada.report.data import LADDER_FILE, RECORD_FILE, by_rung, ladder_of_run, read_rows
 from escada.report.i18n import Language
 from escada.report.progress import Progress
 from escada.report.schema import Ladder
 from escada.report.writers.html import Live, write_report
 from escada.runs.climb_lock import Planned, is_under_way, read_plan
+from escada.runs.layout import Layout
+from escada.runs.log import read_log
 
 _WATCHED = (
     *(LADDER_FILE, "climb.json", "beside.json", "*/record.json", "*/metrics.jsonl", "*/cost.json"),
@@ -110,7 +112,7 @@ def progress(folder: Path) -> Progress:
     for run, path in _begun(folder, planned):
         if run.key not in done:
             record = read_json(path / RECORD_FILE)
-            step, bits = _last_metrics(path / "metrics.jsonl")
+            step, bits = _last_metrics(Layout(path))
             total = record.get("total_steps")
             return Progress(count, len(planned), run.name, step, total, bits)
     return Progress(count, len(planned), None)
@@ -133,12 +135,10 @@ def _begun(folder: Path, planned: list[Planned]) -> Iterator[tuple[Planned, Path
             yield run, folders[run.key]
 
 
-def _last_metrics(path: Path) -> tuple[int, float | None]:
-    """The last step and validation bits per byte in a metrics file."""
-    if not path.is_file():
-        return 0, None
+def _last_metrics(run: Layout) -> tuple[int, float | None]:
+    """The last step and validation bits per byte in a run's log."""
     step, bits = 0, None
-    for row in read_json_lines(path, unfinished=True):
+    for row in read_log(run):
         step = row.get("step", step)
         bits = row.get("bits_per_byte", bits)
     return step, bits

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from escada.errors import EscadaError, nearest
 from escada.files import read_json
-from escada.runs.layout import Layout, read_whole
+from escada.runs.layout import Layout
+from escada.runs.record import read_record
+from escada.typed_json import JsonObject, parse
 
 RUNS = Path("runs")
 """Where a run's name alone is looked up."""
@@ -107,6 +110,8 @@ class CatalogueRow(TypedDict):
     preset: str | None
     seed: int | None
     status: str | None
+    problem: str | None
+    """What is damaged, where something is."""
     step: int | None
     best_bits_per_byte: float | None
     cost: Mapping[str, object] | None
@@ -116,42 +121,60 @@ class CatalogueRow(TypedDict):
 def catalogue(folder: Path) -> list[CatalogueRow]:
     """One row per run below `folder`, at any depth, sorted by path.
 
-    Only the records are read, which is fast; a damaged run is listed with that status.
+    Only records, costs and test figures are read, which is fast; where one of them is damaged, the
+    run has that status and shows no figures.
     """
     return [_row(Layout(path)) for path in sorted(_folders(folder))]
 
 
 def _folders(folder: Path) -> set[Path]:
-    """Run folders, including those without a record."""
-    found = {path.parent for path in folder.rglob("record.json")}
-    specs = {path.parent for path in folder.rglob("spec.toml")}
-    found |= {path for path in specs if (path / "env.json").exists()}
+    """Run folders, including those that have lost their record."""
+    found: Counter[Path] = Counter()
+    for name in ("spec.toml", "env.json", "data.json", "tokenizer", "checkpoints", "metrics.jsonl"):
+        found.update(path.parent for path in folder.rglob(name))
+    several = {path for path, names in found.items() if names > 2}
     return {
         path
-        for path in found
+        for path in several | {record.parent for record in folder.rglob("record.json")}
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     }
 
 
 def _row(layout: Layout) -> CatalogueRow:
     test = layout.evaluation("test")
-    try:
-        record = read_json(layout.record)
-        figure = read_whole(test, ("bits_per_byte",))["bits_per_byte"] if test.exists() else None
-    except EscadaError:
-        damaged: Mapping[str, Any] = {"name": layout.path.name, "status": "damaged"}
-        record, figure = damaged, None
-    return {
+    row: CatalogueRow = {
         "run": str(layout.path),
-        "name": record.get("name"),
-        "preset": record.get("preset"),
-        "seed": record.get("seed"),
-        "status": record.get("status"),
-        "step": record.get("step"),
-        "best_bits_per_byte": record.get("best_bits_per_byte"),
-        "cost": _cost(layout.cost),
+        "name": layout.path.name,
+        "preset": None,
+        "seed": None,
+        "status": "damaged",
+        "problem": None,
+        "step": None,
+        "best_bits_per_byte": None,
+        "cost": None,
+        "test_bits_per_byte": None,
+    }
+    try:
+        record = read_record(layout.record)
+        figure = parse(_Figure, read_json(test), test).bits_per_byte if test.exists() else None
+        cost = _cost(layout.cost)
+    except EscadaError as error:
+        return {**row, "problem": str(error)}
+    return {
+        **row,
+        "name": record.name,
+        "preset": record.preset,
+        "seed": record.seed,
+        "status": record.status,
+        "step": record.step,
+        "best_bits_per_byte": record.best_bits_per_byte,
+        "cost": cost,
         "test_bits_per_byte": figure,
     }
+
+
+class _Figure(JsonObject):
+    bits_per_byte: float
 
 
 COST = (
@@ -163,9 +186,6 @@ COST = (
 
 
 def _cost(path: Path) -> Mapping[str, object] | None:
-    """The figures of a cost sheet; None if it is missing, damaged or older."""
-    try:
-        sheet = read_json(path) if path.exists() else {}
-    except EscadaError:
-        return None
+    """The figures of a cost sheet; None if it is missing or older."""
+    sheet = read_json(path) if path.exists() else {}
     return {key: sheet.get(key) for key in COST} if "wall_hours" in sheet else None

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVa
 from torch import Tensor, nn
 
 from escada.errors import EscadaError
-from escada.files import new_directory, sha256_file, write_json
+from escada.files import new_directory, sha256_file, write_sealed_json
 from escada.models.contract import LanguageModel
 from escada.runs.layout import RESTORE, read_whole
 from escada.runs.sharded_tensors import fill
@@ -95,7 +95,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None
         with new_directory(folder / name, consequence) as new:
             _write(new / _MODEL, checkpoint.weights)
             _write(new / _TRAINING, checkpoint.training)
-            write_json(
+            write_sealed_json(
                 new / _SCALARS,
                 {
                     "schema_version": SCHEMA_VERSION,
@@ -108,7 +108,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None
     index["last"] = name
     if best or "best" not in index:
         index["best"] = name
-    write_json(folder / _INDEX, {"schema_version": SCHEMA_VERSION, **index})
+    write_sealed_json(folder / _INDEX, {"schema_version": SCHEMA_VERSION, **index})
     kept = set(index.values())
     for other in folder.iterdir():
         if other.is_dir() and other.name not in kept:

@@ -15,7 +15,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from escada.files import exclusive, is_held, read_json, write_json
+from escada.files import exclusive, is_held, read_json, write_sealed_json
 
 SCHEMA_VERSION = 1
 PLAN, LOCK = "climb.json", ".climb.lock"
@@ -40,7 +40,7 @@ def under_way(folder: Path, planned: Sequence[Planned]) -> Generator[None]:
     fix = "wait, or choose another --out"
     with exclusive(folder / LOCK, "another climb is under way here", fix=fix):
         rows = [{"name": run.name, "seed": run.seed, "key": run.key} for run in planned]
-        write_json(folder / PLAN, {"schema_version": SCHEMA_VERSION, "planned": rows})
+        write_sealed_json(folder / PLAN, {"schema_version": SCHEMA_VERSION, "planned": rows})
         yield
 
 

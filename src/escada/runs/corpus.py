@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from escada.errors import EscadaError
-from escada.files import read_json, write_json
+from escada.files import read_json, write_sealed_json
 from escada.runs.run import Run
 from escada.text.corpus import Corpus
 
@@ -39,5 +39,5 @@ def corpus_of(run: Run, data: Path | None = None) -> Corpus:
         )
     found = corpus.path.resolve()
     if found != noted and os.access(run.path, os.W_OK):
-        write_json(run.layout.data, read_json(run.layout.data) | {"path": str(found)})
+        write_sealed_json(run.layout.data, read_json(run.layout.data) | {"path": str(found)})
     return corpus

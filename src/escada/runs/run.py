@@ -27,7 +27,7 @@ from escada.files import (
     read_json,
     read_toml,
     utc_now,
-    write_json,
+    write_sealed_json,
     write_text,
 )
 from escada.models.contract import LanguageModel, build_model
@@ -159,7 +159,7 @@ class Run:
     def update(self, **values: object) -> None:
         """Change values of record.json."""
         self.record = self.record.model_copy(update=values)
-        write_json(self.layout.record, self.record.to_json())
+        write_sealed_json(self.layout.record, self.record.to_json())
 
 
 def create_run(
@@ -214,9 +214,9 @@ def create_run(
         layout = Layout(folder)
         header = f"# Resolved by escada; sha256 of its content: {spec.hash}\n"
         write_text(layout.spec, header + tomli_w.dumps(spec.to_table()))
-        write_json(layout.record, record.to_json())
-        write_json(layout.environment, environment().model_dump(mode="json"))
-        write_json(layout.data, {"schema_version": SCHEMA_VERSION, **data})
+        write_sealed_json(layout.record, record.to_json())
+        write_sealed_json(layout.environment, environment().model_dump(mode="json"))
+        write_sealed_json(layout.data, {"schema_version": SCHEMA_VERSION, **data})
         tokenizer.save(layout.tokenizer)
     return Run(Layout(path), spec, record)
 

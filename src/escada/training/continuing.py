@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from escada.errors import EscadaError
-from escada.files import read_json, write_json
+from escada.files import read_json, write_sealed_json
 from escada.runs.checkpoint import (
     has_checkpoint,
     load_checkpoint,
@@ -66,10 +66,11 @@ def at_last_checkpoint(
 
 def _check_none_was_there(run: Run) -> None:
     """Raise if the run once had a checkpoint: a lost one must not mean a silent restart."""
-    rows = read_rows(run.layout.metrics)
-    # A checkpoint follows every validation.
+    rows = read_rows(run.layout)
+    # A checkpoint follows every validation, and the cost so far is written after each.
     saved = [row["step"] for row in rows if row["kind"] == "validation"]
-    if run.record.step or run.record.continued_from or (saved and rows[-1]["step"] > saved[0]):
+    metered = run.layout.cost.exists()
+    if metered or run.record.step or (saved and rows[-1]["step"] > saved[0]):
         raise EscadaError("the run's checkpoints are gone", where=run.path, fix=RESTORE)
 
 
@@ -145,8 +146,9 @@ def carry_over(source: Run, run: Run) -> None:
         best_step=0,
         validations_without_gain=0,
         stopped_early=False,
+        logged_rows=0,
     )
     if source.layout.cost.exists():
-        write_json(run.layout.cost, read_json(source.layout.cost))
+        write_sealed_json(run.layout.cost, read_json(source.layout.cost))
     began = replace(last, spec_hash=run.spec.hash, scalars=asdict(state))
     save_checkpoint(run.layout.checkpoints, began, best=False)

@@ -151,7 +151,7 @@ class Training:
 
         Args:
             show: called with the step and its metrics when they are logged.
-            save_meter: called before each checkpoint is saved.
+            save_meter: called after each checkpoint is saved.
 
         Raises:
             Interrupted: the user asked to stop; a checkpoint is saved.
@@ -176,8 +176,8 @@ class Training:
                     show(state.step, self._log(log))
                 best = validating and self._validate(log, validate)
                 if saving:
-                    save_meter()
                     self._save(best)
+                    save_meter()
                     saved = time.perf_counter()
                 clock = time.perf_counter()
             if stopping and not last:
@@ -221,10 +221,14 @@ class Training:
         norm = self.stepper.gradient_norm.item()
         if math.isfinite(norm):  # fp16 loss scaling skips steps that overflow
             row["gradient_norm"] = norm
-        log(row)
+        self._write(log, row)
         state.unlogged_nats, state.unlogged_steps, state.unlogged_seconds = 0.0, 0, 0.0
         self.stepper.nats.zero_()
         return f"loss {loss:.3f}  {tokens_per_second:,.0f} tokens/s"
+
+    def _write(self, log: Log, row: Row) -> None:
+        log(row)
+        self.state.logged_rows += 1
 
     def _validate(self, log: Log, validate: Callable[[LanguageModel], Validation]) -> bool:
         """Score the validation sample; True if it is the best so far."""
@@ -232,17 +236,16 @@ class Training:
         model = self._whole_model()
         found = self.world.from_first(None if model is None else validate(model))
         assert found is not None
-        log(
-            {
-                "kind": "validation",
-                "step": state.step,
-                "seconds": state.seconds,
-                "tokens": state.step * self.targets_per_step,
-                "flops": state.step * self.flops_per_step,
-                "loss": found.loss,
-                "bits_per_byte": found.bits_per_byte,
-            }
-        )
+        row: Row = {
+            "kind": "validation",
+            "step": state.step,
+            "seconds": state.seconds,
+            "tokens": state.step * self.targets_per_step,
+            "flops": state.step * self.flops_per_step,
+            "loss": found.loss,
+            "bits_per_byte": found.bits_per_byte,
+        }
+        self._write(log, row)
         better = state.best_bits_per_byte is None or found.bits_per_byte < state.best_bits_per_byte
         if better:
             state.best_bits_per_byte, state.best_step = found.bits_per_byte, state.step

@@ -18,15 +18,10 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 from tensorboardX.summary import scalar  # pyright: ignore[reportUnknownVariableType]
 
-from escada.files import (
-    disk_errors,
-    json_line,
-    make_directory,
-    read_json_lines,
-    write_json_lines,
-    write_text,
-)
+from escada.checksums import CHAIN, chained
+from escada.files import disk_errors, json_line, make_directory, write_json_lines, write_text
 from escada.runs.layout import Layout
+from escada.runs.log import read_log
 
 _protobuf: Any = event_pb2  # its classes are made at import, which type checkers miss
 
@@ -55,10 +50,9 @@ COLUMNS = tuple(Row.__annotations__)
 """Of the CSV."""
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read metrics.jsonl, dropping a last line cut short by a crash."""
-    rows = read_json_lines(path, unfinished=True) if path.exists() else []
-    return cast(list[Row], rows)
+def read_rows(layout: Layout) -> list[Row]:
+    """The rows of a run's log, verified; see `read_log`."""
+    return cast(list[Row], read_log(layout))
 
 
 def _csv_lines(rows: list[Row], header: bool) -> str:
@@ -75,10 +69,17 @@ def _csv_lines(rows: list[Row], header: bool) -> str:
 class MetricsLog:
     """Appends rows, flushed to the operating system when `write` returns."""
 
-    def __init__(self, layout: Layout, *, step: int) -> None:
-        """Open a run's log at `step`, dropping later rows."""
-        rows = [row for row in read_rows(layout.metrics) if row["step"] <= step]
-        write_json_lines(layout.metrics, rows)
+    def __init__(self, layout: Layout, *, step: int, rows_before: int = 0) -> None:
+        """Open a run's log at `step`, dropping later rows.
+
+        Args:
+            rows_before: the number of rows up to that step; 0: not known.
+        """
+        rows = read_rows(layout)
+        rows = rows[:rows_before] or [row for row in rows if row["step"] <= step]
+        table = chained(rows)
+        write_json_lines(layout.metrics, table)
+        self._chain: str = table[-1][CHAIN] if table else ""
         csv_path = layout.metrics.with_suffix(".csv")
         write_text(csv_path, _csv_lines(rows, header=True))
         self._path = layout.metrics
@@ -93,7 +94,9 @@ class MetricsLog:
             EscadaError: the disk is full.
         """
         with disk_errors(self._path, "the last checkpoint survives"):
-            self._json.write(json_line(row))
+            (chain,) = chained([row], self._chain)
+            self._chain = chain[CHAIN]
+            self._json.write(json_line(chain))
             self._json.flush()
             self._csv.write(_csv_lines([row], header=False))
             self._csv.flush()

@@ -23,10 +23,11 @@ from escada.cost.meter import Meter
 from escada.cost.sheet import write_sheet
 from escada.errors import EscadaError
 from escada.evaluation.sampling import document_sample
-from escada.files import exclusive
+from escada.files import exclusive, read_json
 from escada.generation.contract_check import check_contract
 from escada.models.activation_memory import setting_of
 from escada.models.contract import ReadsTrainingText
+from escada.runs.checkpoint import has_checkpoint
 from escada.runs.corpus import corpus_of
 from escada.runs.device import memory_errors
 from escada.runs.layout import Layout, read_whole
@@ -193,6 +194,16 @@ def recorded_device(path: Path) -> str:
     return open_run(path).record.setup.device
 
 
+def is_complete(run: Run) -> bool:
+    """Whether a run is finished and its cost sheet was written; `resume` completes one without."""
+    cost = run.layout.cost
+    return run.finished and cost.exists() and read_json(cost).get("status") != "training"
+
+
+def _never_began(run: Run) -> bool:
+    return not has_checkpoint(run.layout.checkpoints) and not run.layout.metrics.exists()
+
+
 @contextmanager
 def _alone(path: Path, world: World) -> Generator[None]:
     """Lock a run (on rank 0) against other trainings; it can still be evaluated and sampled."""
@@ -235,10 +246,15 @@ def resume(
 
 def _resume(path: Path, data: Path | None, allow_differences: bool, world: World, say: Say) -> Run:
     run = _by_first(partial(open_run, path), world)
-    if run.finished:
+    if is_complete(run):
         raise EscadaError(
             "the run is finished", where=path, fix="evaluate it with `escada evaluate`"
         )
+    if run.record.continued_from is not None and _never_began(run):
+        # Killed between the making of its folder and the copy of where it goes on from.
+        if world.first:
+            carry_over(open_run(Path(run.record.continued_from.run)), run)
+        world.barrier()
     recorded, precision = run.record.setup, run.record.precision
     torch.set_num_threads(recorded.threads)
     setup = resolve_setup(
@@ -362,12 +378,12 @@ def _train(
 
 def _account(training: Training, meter: Meter, status: str) -> None:
     totals = training.totals()
-    _note(training.run, training.world, status=status, **dict(totals))
-    if training.world.first:
+    if training.world.first:  # before the record, so that no finished run lacks it
         precision = training.setup.precision.name
         write_sheet(
             training.run, meter, training.batches, totals, precision=precision, status=status
         )
+    _note(training.run, training.world, status=status, **dict(totals))
 
 
 @contextmanager
@@ -377,9 +393,10 @@ def _watched(training: Training) -> Generator[tuple[Log, Show]]:
         yield lambda _row: None, lambda _step, _figures: None
         return
     spec, first, total = training.spec, training.state.step, training.total_steps
+    logged = training.state.logged_rows
     begun = time.monotonic()
     with (
-        MetricsLog(training.run.layout, step=first) as log,
+        MetricsLog(training.run.layout, step=first, rows_before=logged) as log,
         LiveProgress(f"{spec.name} ({spec.preset})") as live,
     ):
 

@@ -31,6 +31,8 @@ class TrainingState:
     """Loss summed over the targets since the last log row."""
     unlogged_steps: int = 0
     unlogged_seconds: float = 0.0
+    logged_rows: int = 0
+    """Rows of the log so far."""
 
 
 def training_tensors(

@@ -42,7 +42,7 @@ from escada.evaluation.statistics import Items, estimate
 from escada.evaluation.task import MAKES_DOCUMENTS, MEASURES
 from escada.evaluation.tasks.documents import BESIDE, has_few_groups, read_scores, write_scores
 from escada.evaluation.tasks.minimal_pairs import PairScores, PairsResult, score_pairs
-from escada.files import content_hash, read_json, write_json, write_json_lines
+from escada.files import content_hash, read_json, write_sealed_json, write_sealed_json_lines
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.models.contract import LanguageModel
@@ -115,9 +115,9 @@ def make_controls(corpus: Corpus, path: Path) -> CorpusControls:
         for split, scores in baseline.scores.items():
             write_scores(document_scores_path(path, name, split), scores)
         if baseline.pairs is not None:
-            write_json_lines(pair_rows_path(path, name), baseline.pairs.rows())
+            write_sealed_json_lines(pair_rows_path(path, name), baseline.pairs.rows())
     table = {"schema_version": SCHEMA_VERSION, "key": _key(corpus), "controls": controls}
-    write_json(path, table)
+    write_sealed_json(path, table)
     return CorpusControls.model_validate(controls)
 
 

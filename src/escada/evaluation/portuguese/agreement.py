@@ -42,7 +42,7 @@ from escada.files import (
     cache_directory,
     content_hash,
     read_json_lines,
-    write_json_lines,
+    write_sealed_json_lines,
 )
 from escada.text.cleaning import clean
 from escada.text.corpus import Corpus
@@ -97,8 +97,8 @@ def agreement_pairs(corpus: Corpus, *, source_file: Path | None = None) -> list[
     path = pairs_path(corpus)
     if not path.exists():
         pairs = build_pairs(corpus, dante.wheel_path(source_file))
-        write_json_lines(path, map(asdict, pairs))
-    return [Pair(**row) for row in read_json_lines(path)]
+        write_sealed_json_lines(path, map(asdict, pairs))
+    return [Pair(**row) for row in read_json_lines(path, fix="remove it")]
 
 
 def has_pairs(corpus: Corpus) -> bool:

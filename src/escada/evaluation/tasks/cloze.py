@@ -32,7 +32,7 @@ from escada.evaluation.portuguese.lexicon import lexicon
 from escada.evaluation.portuguese.word_lists import word_list
 from escada.evaluation.statistics import Items, estimate
 from escada.evaluation.task import Figure, Interval, Result, Subject, Task
-from escada.files import content_hash, write_json_lines
+from escada.files import content_hash, write_sealed_json_lines
 from escada.generation.decoding import Sample, generate
 from escada.generation.samplers import SamplerSettings
 from escada.models.contract import LanguageModel
@@ -249,7 +249,7 @@ class Cloze(Task[ClozeResult]):
         run, corpus = subject.run, subject.corpus
         items = cloze_items(corpus.documents(SPLIT))
         found = score_cloze(subject.model, run.tokenizer, items, profile=corpus.profile)
-        write_json_lines(self.rows(run), found.rows())
+        write_sealed_json_lines(self.rows(run), found.rows())
         return found.summary(profile=corpus.profile, corpus_hash=corpus.hash, split=SPLIT)
 
 

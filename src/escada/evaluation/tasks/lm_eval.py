@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, cast
 from escada.errors import EscadaError
 from escada.evaluation.continuations import Continuation, score_continuations
 from escada.evaluation.task import result_key, ruler_context
-from escada.files import content_hash, write_json
+from escada.files import content_hash, write_sealed_json
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings, settings_as_written
 from escada.models.contract import LanguageModel
@@ -191,7 +191,7 @@ def evaluate_tasks(
         of_task = {"task": name, "metrics": metrics[name], "examples": examples}
         key = result_key(run, which, __name__, **of_task, lm_eval=version)
         path = run.layout.evaluation(f"lm-eval-{_file_name(name)}")
-        write_json(path, {**head, **of_task, "weights": which, "key": key})
+        write_sealed_json(path, {**head, **of_task, "weights": which, "key": key})
     return {**head, "tasks": metrics}
 
 

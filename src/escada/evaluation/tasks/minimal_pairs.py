@@ -32,7 +32,7 @@ from escada.evaluation.portuguese.agreement import (
 from escada.evaluation.ruler import Protocol, score_documents
 from escada.evaluation.statistics import Items, estimate
 from escada.evaluation.task import Figure, Interval, Result, Subject, Task, ruler_context
-from escada.files import write_json_lines
+from escada.files import write_sealed_json_lines
 from escada.models.contract import LanguageModel
 from escada.runs.run import Run
 from escada.text.documents import Document
@@ -205,7 +205,7 @@ class MinimalPairs(Task[PairsResult]):
         pairs = agreement_pairs(corpus, source_file=self.source_file)
         context = ruler_context(run)
         found = score_pairs(subject.model, run.tokenizer, pairs, context_tokens=context)
-        write_json_lines(self.rows(run), found.rows())
+        write_sealed_json_lines(self.rows(run), found.rows())
         return found.summary(profile=corpus.profile, corpus_hash=corpus.hash)
 
 

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from escada.code_hash import ROOT, code_hash
-from escada.files import content_hash, read_json, sha256_file, write_json
+from escada.files import content_hash, read_json, sha256_file, write_sealed_json
 from escada.report.data import Climb, read_climb
 from escada.report.sections import PLACE, SECTIONS
 
@@ -31,7 +31,7 @@ def refresh_report(folder: Path, scale: Path | None = None) -> Path:
         from escada.report.writers.html import write_report  # draws, and so takes a second to load
 
         write_report(folder, scale=scale)
-        write_json(out / WRITTEN, {"key": key, "files": _files(out)})
+        write_sealed_json(out / WRITTEN, {"key": key, "files": _files(out)})
     return out / "index.html"
 
 
