@@ -249,6 +249,26 @@ def _last(run):
     return checkpoint_path(run.layout.checkpoints, "last")
 
 
+def faulty(folder, act, *, rank, step):
+    """The command line, in which one process acts after a step, the first time it is started."""
+    script = folder / "faulty.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from escada.cli import main\n"
+        "from escada.errors import EscadaError\n"
+        "from escada.training.loop import Training\n"
+        "def stepped(self, step=Training.step):\n"
+        "    step(self)\n"
+        f"    if (self.world.rank, self.state.step) == ({rank}, {step}):\n"
+        "        if os.environ['TORCHELASTIC_RESTART_COUNT'] == '0':\n"
+        f"            {act}\n"
+        "Training.step = stepped\n"
+        "sys.argv[0] = 'escada'\n"
+        "main()\n"
+    )
+    return script
+
+
 FAULTS = {
     "an error": (
         "raise EscadaError('this one has enough', fix='rest')",
@@ -266,32 +286,38 @@ FAULTS = {
 )
 def test_what_happens_to_one_process_ends_all_with_one_line(fault, corpus_path, tmp_path):
     act, expected = FAULTS[fault]
-    script = tmp_path / "faulty.py"
-    script.write_text(
-        "import os, signal, sys\n"
-        "from escada.cli import main\n"
-        "from escada.errors import EscadaError\n"
-        "from escada.training.loop import Training\n"
-        "def step(self, before=Training.step):\n"
-        "    before(self)\n"
-        "    if self.world.rank == 1 and self.state.step == 3:\n"
-        f"        {act}\n"
-        "Training.step = step\n"
-        "sys.argv[0] = 'escada'\n"
-        "main()\n"
-    )
+    script = faulty(tmp_path, act, rank=1, step=3)
     begun = time.monotonic()
     done = launched(script, *cli(corpus_path, tmp_path / "runs", "20k steps"))
-    assert time.monotonic() - begun < 240, "nobody waits for the process that is gone"
+    assert time.monotonic() - begun < 60, "nobody waits for the process that is gone"
     assert done.returncode != 0
-    lines = escada_lines(done.stderr)
-    if not lines and "SIGKILL" in act:
-        # The launcher may end this process before it notices; then the launcher alone says why.
-        assert "Signal 9 (SIGKILL)" in done.stderr
-    else:
-        (line,) = lines
-        assert line.startswith(expected)
+    (line,) = escada_lines(done.stderr)
+    assert line.startswith(expected)
     assert "RuntimeError" not in done.stderr
+
+
+@pytest.mark.slow  # quick: a process that is killed, and the resume of a sharded run
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("sharded", [False, True])
+def test_max_restarts_goes_on_from_the_last_checkpoint(rank, sharded, corpus_path, tmp_path):
+    kill = faulty(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)", rank=rank, step=25)
+    settings = [*two.DROPOUT, f"train.shard={str(sharded).lower()}"]
+
+    def command(out):
+        overrides = [part for setting in settings for part in ("--set", setting)]
+        return [*cli(corpus_path, tmp_path / out, "40 steps"), *overrides]
+
+    done = launched("--max-restarts", "1", kill, *command("runs"))
+    assert done.returncode == 0, done.stderr
+    gone, *_ = escada_lines(done.stderr)
+    assert gone.startswith("escada: another process of this training is gone")
+    assert "v5: going on with" in done.stderr
+    undisturbed = launched("-m", "escada", *command("whole"))
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    killed, whole = only_run(tmp_path / "runs"), only_run(tmp_path / "whole")
+    assert killed.record.setup.sharded is sharded
+    assert final_hashes(killed) == final_hashes(whole)
+    assert losses(killed) == losses(whole)
 
 
 @pytest.mark.slow  # quick: how rows are divided, below

@@ -112,6 +112,19 @@ def test_several_optimizers_and_sparse_tables_resume_bit_identically(
     assert last_hashes(resumed) == last_hashes(whole)
 
 
+def test_a_training_that_was_begun_is_resumed_and_a_finished_one_is_returned(stopped, corpus):
+    again = {"seed": stopped.seed, "device": "cpu", "begun": True}
+    run = start(stopped.spec, corpus, stopped.path.parent, **again)
+    assert (run.path, run.record.status, run.record.step) == (stopped.path, "finished", 8)
+    before = last_hashes(run)
+    again_run = start(stopped.spec, corpus, stopped.path.parent, **again)
+    assert (again_run.path, last_hashes(again_run)) == (stopped.path, before)
+    with pytest.raises(EscadaError, match="run folder exists"):
+        start(stopped.spec, corpus, stopped.path.parent, seed=stopped.seed, device="cpu")
+    other = start(stopped.spec, corpus, stopped.path.parent, **again | {"seed": 99})
+    assert other.path != stopped.path
+
+
 def test_the_second_to_train_a_run_is_told_who_holds_it(stopped):
     with (
         exclusive(stopped.layout.lock, "held"),

@@ -45,8 +45,15 @@ def train(
             "Train this finished run for --budget more, into a new run, in place of a rung."
         ),
     ] = None,
+    or_resume: Annotated[
+        bool,
+        typer.Option("--or-resume", help="Resume this training if it was begun in --out before."),
+    ] = False,
 ) -> None:
-    """Train a rung in a new run folder, whose path is the last line printed."""
+    """Train a rung in a new run folder, whose path is the last line printed.
+
+    Started again by torchrun --max-restarts, it resumes its run.
+    """
     from escada.budget import Budget
     from escada.spec import load_spec
 
@@ -68,6 +75,7 @@ def train(
         spec = spec.with_budget(wanted)
 
     from escada.runs.run import open_run
+    from escada.training.launch import attempt
     from escada.training.run import start
 
     def train_in(world: World) -> Run:
@@ -80,6 +88,7 @@ def train(
             dry_run=dry_run,
             warm_start=open_run(warm_start) if warm_start else None,
             continued=continued,
+            begun=or_resume or attempt() > 0,
             world=world,
             say=_say_first(world),
         )

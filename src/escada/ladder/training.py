@@ -20,7 +20,7 @@ from pathlib import Path
 from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.runs.device import resolve_device
-from escada.runs.run import Run, find_runs, run_key
+from escada.runs.run import Run, run_key, run_of
 from escada.signals import INTERRUPTED, ask_to_stop, start_apart
 from escada.spec import Spec, load_spec
 from escada.text.corpus import Corpus
@@ -67,8 +67,7 @@ class Training:
 
     def find(self) -> Run | None:
         """Its run, a finished one first; dry runs are ignored."""
-        candidates = [run for run in find_runs(self.out, self.key) if not run.record.dry_run]
-        return max(candidates, key=lambda run: run.finished, default=None)
+        return run_of(self.out, self.key)
 
     def run(self, say: Callable[[str], None], launcher: Launcher | None = None) -> Run:
         """The finished run; `say` is called with a progress message.

@@ -253,6 +253,12 @@ def find_runs(folder: Path, key: str | None = None) -> Iterator[Run]:
             yield open_run(path)
 
 
+def run_of(folder: Path, key: str, *, dry_run: bool = False) -> Run | None:
+    """The run of a key below a folder, a finished one first."""
+    candidates = [run for run in find_runs(folder, key) if run.record.dry_run == dry_run]
+    return max(candidates, key=lambda run: (run.finished, run.name), default=None)
+
+
 def _run_folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []

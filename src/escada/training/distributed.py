@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import sys
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -195,8 +197,9 @@ def seed_step(seed: int, step: int, rank: int, device: torch.device) -> None:
 def interruptions(world: World) -> Generator[Callable[[], bool]]:
     """Ctrl-C (or SIGTERM) requests a stop; a second one stops at once.
 
-    With several processes the second one is ignored: `torchrun` may forward a signal twice. It
-    kills processes that have not stopped after half a minute.
+    With several processes the second one is ignored: `torchrun` may forward a signal twice, and
+    sends one to those that survive another, which shall still say what happened. It kills processes
+    that have not stopped after half a minute.
     """
     stopping = False
 
@@ -207,7 +210,18 @@ def interruptions(world: World) -> Generator[Callable[[], bool]]:
         stopping = True
 
     with on_stop(stop):
-        yield lambda: stopping
+        _hear_sigterm(world, how="unblock")
+        try:
+            yield lambda: stopping
+        except Exception:
+            _hear_sigterm(world, how="block")  # the handler is about to be removed
+            raise
+
+
+def _hear_sigterm(world: World, *, how: Literal["block", "unblock"]) -> None:
+    if world.size > 1 and sys.platform != "win32":
+        ways = {"block": signal.SIG_BLOCK, "unblock": signal.SIG_UNBLOCK}
+        signal.pthread_sigmask(ways[how], {signal.SIGTERM})
 
 
 @contextmanager
@@ -229,7 +243,7 @@ def joined(device: str) -> Generator[World]:
         _check_gpus(local_rank)
         torch.cuda.set_device(local_rank)
     try:
-        dist.init_process_group("nccl" if on_gpu else "gloo")
+        _init_processes("nccl" if on_gpu else "gloo")
         control = dist.new_group(backend="gloo", timeout=_LONGEST_WAIT)
         size = launch.processes()
         here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
@@ -240,6 +254,21 @@ def joined(device: str) -> Generator[World]:
         _explain(error)
         raise
     dist.destroy_process_group()
+
+
+def _init_processes(backend: str) -> None:
+    """Join the default process group, of this attempt only.
+
+    `torchrun --max-restarts` keeps its key-value store, where the addresses of the last attempt's
+    processes still are (pytorch issue 135712). Its count of attempts is the same for all processes
+    of one machine; several machines must be started afresh (docs/distributed.md).
+    """
+    if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
+        dist.init_process_group(backend)
+        return
+    store, rank, size = next(dist.rendezvous("env://"))
+    attempt = dist.PrefixStore(f"escada/attempt/{launch.attempt()}", store)
+    dist.init_process_group(backend, store=attempt, rank=rank, world_size=size)
 
 
 def _check_gpus(local_rank: int) -> None:
@@ -260,7 +289,7 @@ def _explain(error: Exception) -> None:
         raise EscadaError(
             "another process of this training is gone",
             fix="if it said nothing, the system may have ended it for lack of memory; "
-            "go on with `escada resume`",
+            "go on with `escada resume` (torchrun --max-restarts does so by itself)",
         ) from error
     if not launch.speaks_for_all():
         raise SystemExit(1) from error

@@ -19,6 +19,11 @@ def processes() -> int:
     return int(os.environ["WORLD_SIZE"])
 
 
+def attempt() -> int:
+    """How often `torchrun --max-restarts` started this process again after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
 def speaks_for_all() -> bool:
     """Whether this process should report an error to the user; True for only one process.
 
@@ -30,7 +35,6 @@ def speaks_for_all() -> bool:
         return True
     from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     try:
         store = TCPStore(
             os.environ["MASTER_ADDR"],
@@ -39,6 +43,6 @@ def speaks_for_all() -> bool:
             timeout=timedelta(seconds=_STORE_SECONDS),
             wait_for_workers=False,
         )
-        return int(store.add(f"escada/spoken/{attempt}", 1)) == 1
+        return int(store.add(f"escada/spoken/{attempt()}", 1)) == 1
     except RuntimeError:  # the store is not up (yet)
         return os.environ["RANK"] == "0"

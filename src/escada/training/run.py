@@ -32,7 +32,7 @@ from escada.runs.corpus import corpus_of
 from escada.runs.device import memory_errors
 from escada.runs.layout import Layout, read_whole
 from escada.runs.record import RecordedSetup
-from escada.runs.run import Run, create_run, open_run, run_key
+from escada.runs.run import Run, create_run, open_run, run_key, run_of
 from escada.spec import Spec
 from escada.terminal import LiveProgress, duration
 from escada.text.batches import WindowBatches
@@ -79,6 +79,7 @@ def start(
     dry_run: bool = False,
     warm_start: Run | None = None,
     continued: Run | None = None,
+    begun: bool = False,
     world: World = ALONE,
     say: Say = unsaid,
 ) -> Run:
@@ -91,6 +92,7 @@ def start(
         warm_start: start with the best weights of this run, of the same model and tokenizer.
         continued: a finished run to continue with the budget of `spec`: weights, optimizer, data
             and schedule go on as if its budget had been longer.
+        begun: if `out` has a run of this training already, resume it, or return it if finished.
         world: the processes that train together; all of them call this.
         say: called with a line at the start of every slow phase.
 
@@ -99,6 +101,20 @@ def start(
         Interrupted: the user asked to stop; the run can be resumed.
     """
     check_profile(spec, corpus)
+    key = run_key(
+        spec,
+        seed=seed,
+        corpus_hash=corpus.hash,
+        warm_start=warm_start.record.key if warm_start else None,
+        continued=continued.record.key if continued else None,
+    )
+    if begun:
+        there = world.from_first(run_of(out, key, dry_run=dry_run) if world.first else None)
+        if there is not None:
+            say(f"{spec.name}: going on with {there.name}")
+            if there.finished:
+                return there
+            return resume(there.path, data=corpus.path, world=world, say=say)
     setup = resolve_setup(spec, world.device(device), world, dry_run=dry_run)
     tokenizer, stream = world.first_then_others(partial(_tokens, spec, corpus, say))
     setup = with_sharding(setup, spec, shape_of(spec, tokenizer.vocab_size))
@@ -121,13 +137,7 @@ def start(
         fitted,
         tokenizer,
         seed=seed,
-        key=run_key(
-            spec,
-            seed=seed,
-            corpus_hash=corpus.hash,
-            warm_start=warm_start.record.key if warm_start else None,
-            continued=continued.record.key if continued else None,
-        ),
+        key=key,
         data={
             "path": str(corpus.path.resolve()),
             "stream_path": str(stream.path.resolve()),
