@@ -29,6 +29,10 @@ from typing import Any, Literal, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import PrefixStore  # pyright: ignore[reportPrivateImportUsage]
+from torch.distributed.rendezvous import (
+    rendezvous,  # pyright: ignore[reportUnknownVariableType]
+)
 from torch.nn.parallel import DistributedDataParallel
 
 from escada.errors import EscadaError
@@ -266,8 +270,8 @@ def _init_processes(backend: str) -> None:
     if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
         dist.init_process_group(backend)
         return
-    store, rank, size = next(dist.rendezvous("env://"))
-    attempt = dist.PrefixStore(f"escada/attempt/{launch.attempt()}", store)
+    store, rank, size = next(rendezvous("env://"))
+    attempt = PrefixStore(f"escada/attempt/{launch.attempt()}", store)
     dist.init_process_group(backend, store=attempt, rank=rank, world_size=size)
 
 
