@@ -143,7 +143,7 @@ TABLE = {
         ("data stats", "missing argument", "data stats --help"),
         (f"{PREPARE} none.jsonl", "source not found", "none.jsonl", "check the path"),
         (f"{PREPARE} defalt", "source not found", "defalt", "did you mean 'default'"),
-        (f"{PREPARE} ''", "the source has no name", "default, brwac, or a path"),
+        (f"{PREPARE} ''", "the source has no name", "default, brwac", "or a path"),
         (f"{PREPARE} {{f}}/empty.jsonl", "empty corpus", "empty.jsonl", "hold text"),
         (f"{PREPARE} {{f}}/a-file", "too small to be split", "a-file", "at least three"),
         (f"{PREPARE} {{f}}/blank.jsonl", "empty corpus", "blank.jsonl", "hold text"),

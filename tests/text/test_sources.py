@@ -245,34 +245,6 @@ def test_paragraphs_are_joined_by_newlines_and_sentences_by_spaces(text: object)
     assert (document.id, document.group) == ("netg-1afc73", "a.com.br")
 
 
-def test_the_hub_loader_reads_a_data_set_of_the_same_form(tmp_path: Path):
-    pytest.importorskip("datasets")
-    rows = [
-        {
-            "doc_id": f"netg-{i}",
-            "title": "t",
-            "uri": f"http://s{i}.br/",
-            "text": {"paragraphs": PARAGRAPHS},
-        }
-        for i in range(5)
-    ]
-    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    documents = list(brwac.read_hub(INTAKE, 3, name=str(tmp_path)))
-    assert [d.id for d in documents] == ["netg-0", "netg-1", "netg-2"]
-    assert documents[0].text == "Título\nUma frase. Outra frase."
-    assert documents[2].group == "s2.br"
-    with pytest.raises(EscadaError, match="cannot be opened"):
-        list(brwac.read_hub(INTAKE, name=str(tmp_path / "nothing")))
-
-
-def test_without_the_extra_the_hub_loader_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(EscadaError, match=r"pip install 'escada\[brwac\]'"):
-        list(open_source("brwac", documents=1))
-
-
 @pytest.mark.parametrize(
     ("uri", "site"),
     [

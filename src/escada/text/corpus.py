@@ -128,7 +128,7 @@ def default_corpus_path(profile: str) -> Path:
 
 
 def prepare(
-    source: str,
+    source: str | Sequence[str],
     out: Path,
     *,
     profile: str = "reference",
@@ -138,12 +138,14 @@ def prepare(
     filters: Sequence[str] = (),
     source_file: Path | None = None,
     options: RowOptions = DEFAULT_OPTIONS,
+    hub_split: str | None = None,
+    mixture_seed: int = 0,
     progress: Progress | None = None,
 ) -> Corpus:
     """Read, clean, deduplicate and split a source into a folder, unless that is already done.
 
     Args:
-        source: `default`, `brwac` or a path; see `escada.text.sources`.
+        source: one or several; see `escada.text.sources.open_source`.
         out: the folder to write. A folder that holds anything but a prepared corpus is not touched.
         documents: maximum number of documents to read.
         min_characters: documents that are shorter after cleaning are left out.
@@ -156,7 +158,14 @@ def prepare(
             splits; `out` holds something else; the disk is full.
     """
     check_profile(profile)
-    stream = open_source(source, source_file=source_file, documents=documents, options=options)
+    stream = open_source(
+        source,
+        source_file=source_file,
+        documents=documents,
+        options=options,
+        hub_split=hub_split,
+        mixture_seed=mixture_seed,
+    )
     rules = Rules(profile, min_characters, mask_personal_data, open_chain(filters))
     key = _key(stream, rules, documents)
     folder = out.resolve()  # fill the target of a link, do not replace the link
@@ -280,7 +289,9 @@ def _make(
         **dict(counts.source),
         deduplication=dedup.SETTINGS,
         across_splits=across_splits,
-        licences={name: one for name, one in source.licences.items() if name in weights},
+        licences={name: one for name, one in source.licences.items() if name in weights}
+        or dict(source.licences),
+        cards=dict(source.cards),
         splits=files,
         by_source={
             name: {split: _size_of(name, file) for split, file in splits.items()}

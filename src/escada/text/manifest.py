@@ -64,6 +64,7 @@ class Manifest(ReadCounts):
         short: documents left out since they had fewer than `min_characters`.
         filters: what filters removed, with examples, and what was masked.
         across_splits: None if copies were not looked for.
+        cards: what the publishers of hub data sets say of them.
         by_source: source, then split.
     """
 
@@ -85,5 +86,6 @@ class Manifest(ReadCounts):
     deduplication: dict[str, float] = Field(default_factory=dict)
     across_splits: AcrossSplits | None = None
     licences: dict[str, Licence]
+    cards: dict[str, str] = Field(default_factory=dict)
     splits: dict[str, SplitFile]
     by_source: dict[str, dict[str, Size]]

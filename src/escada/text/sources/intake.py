@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from escada.errors import EscadaError
 from escada.text.documents import Document
 from escada.text.sources.base import ReadCounts, RowOptions
-from escada.text.sources.rows import NAME_THE_COLUMN, NumberedRow, Row
+from escada.text.sources.rows import NAME_THE_COLUMN, NumberedRow, Row, has_column, value_of
 
 
 def _string(value: object) -> str | None:
@@ -25,12 +25,14 @@ class RowKind:
         text_of: the text of a value; None if it is not text.
         texts: what a text may be, for error messages.
         ids: columns of the id, in order of preference.
+        sources: columns of the source, likewise.
         addresses: columns of an address, whose site is the group of a row without one.
     """
 
     text_of: Callable[[object], str | None] = _string
     texts: str = "a string nor UTF-8 bytes"
     ids: tuple[str, ...] = ("id",)
+    sources: tuple[str, ...] = ("source",)
     addresses: tuple[str, ...] = ()
 
 
@@ -50,7 +52,13 @@ class Intake:
     @property
     def columns(self) -> list[str]:
         """All columns that may be read."""
-        return [*self.options.named, *self.rows.ids, "group", "source", *self.rows.addresses]
+        return [
+            *self.options.named,
+            *self.rows.ids,
+            "group",
+            *self.rows.sources,
+            *self.rows.addresses,
+        ]
 
     def on_bad_row(self, error: EscadaError) -> None:
         """Count a bad row.
@@ -87,11 +95,11 @@ class Intake:
         """
         options = self.options
         for column in options.named:
-            if column not in row:
+            if not has_column(row, column):
                 known = ", ".join(map(str, row)) or "none"
                 what = f"no {column!r} in the row; its columns: {known}"
                 raise EscadaError(what, where=where, fix=NAME_THE_COLUMN)
-        text = self.rows.text_of(value := row[options.text])
+        text = self.rows.text_of(value := value_of(row, options.text))
         if text is None:
             raise EscadaError(
                 f"{options.text!r} is neither {self.rows.texts} but {type(value).__name__}",
@@ -104,14 +112,15 @@ class Intake:
         if not group and (address := _name(row, *self.rows.addresses)):
             group = host(address) or ""
         ids = self.rows.ids if options.id_column is None else (options.id_column,)
-        source = _name(row, options.source_column or "source") or self.source
+        sources = (options.source_column,) if options.source_column else self.rows.sources
+        source = _name(row, *sources) or self.source
         return Document(_name(row, *ids) or place, source, group, text)
 
 
 def _name(row: Mapping[str, object], *columns: str) -> str | None:
     """The first non-empty value of some columns, as text."""
     for column in columns:
-        value = row.get(column)
+        value = value_of(row, column)
         if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
             continue
         return str(value).encode("utf-8", "replace").decode("utf-8")

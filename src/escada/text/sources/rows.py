@@ -9,14 +9,15 @@
 Rows are numbered from 1; a JSON line has its line number. The CSV delimiter (comma, semicolon, tab
 or bar) is taken from the first line; quotes are doubled inside quotes, and a quoted field may hold
 line ends. A record with another number of fields than the header is bad: something was not quoted.
-Text formats may be compressed (see `opening`).
+Text formats may be compressed (see `streams`). `meta.url` names the field `url` of a column `meta`,
+unless a column has this name.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
@@ -68,6 +69,32 @@ def suffix_of(path: Path) -> str:
     return Path(without_packing(path.name)).suffix.lower()
 
 
+def value_of(row: Mapping[str, object], column: str) -> object:
+    """The value of a column or of a field below one; None if it is not there."""
+    if column in row:
+        return row[column]
+    name, _, rest = column.partition(".")
+    below = row.get(name)
+    return (
+        value_of(cast(Mapping[str, object], below), rest)
+        if rest and isinstance(below, Mapping)
+        else None
+    )
+
+
+def has_column(row: Mapping[str, object], column: str) -> bool:
+    """Whether a row has a column, or a field below one."""
+    if column in row:
+        return True
+    name, _, rest = column.partition(".")
+    below = row.get(name)
+    return (
+        bool(rest)
+        and isinstance(below, Mapping)
+        and has_column(cast(Mapping[str, object], below), rest)
+    )
+
+
 def read_rows(
     path: Path,
     *,
@@ -106,7 +133,7 @@ def read_rows(
 
 def _check_columns(present: Sequence[str], required: Sequence[str], where: object) -> None:
     for name in required:
-        if name not in present:
+        if name not in present and name.partition(".")[0] not in present:
             raise EscadaError(
                 f"no {name!r} column; there are: {', '.join(present) or 'none'}",
                 where=where,
@@ -231,7 +258,8 @@ def _parquet_rows(path: Path, columns: Collection[str] | None, required: Sequenc
         with readable(path) as raw, parquet.ParquetFile(raw) as file:
             present = cast(list[str], file.schema_arrow.names)
             _check_columns(present, required, path)
-            wanted = [name for name in present if columns is None or name in columns]
+            tops = {name.partition(".")[0] for name in columns or ()}
+            wanted = [name for name in present if columns is None or name in {*columns, *tops}]
             for batch in _batches(file, wanted, path):
                 values = {name: _values(batch.column(name)) for name in wanted}
                 for i in range(batch.num_rows):

@@ -1,4 +1,4 @@
-"""Finds the files to read below a folder, and why others are left out.
+"""Finds the files to read below a folder or under a glob, and why others are left out.
 
 Files of a known format are read in the order of their places (paths below the folder). Links are
 followed, and each file is read once. Every file left out is counted by reason.
@@ -6,6 +6,7 @@ followed, and each file is read once. Every file left out is counted by reason.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import stat
@@ -73,6 +74,43 @@ def files_below(
             targets.add(target)
             files[place] = path
     return dict(sorted(files.items())), sorted(left_out)
+
+
+def files_matching(
+    pattern: Path, known: tuple[str, ...]
+) -> tuple[Path, dict[str, Path], list[tuple[str, str]]]:
+    """The files under a glob, as `files_below` gives them, after the folder that all are below.
+
+    `*`, `?` and `[…]` stand for parts of a name, `**` for any folders; a folder under the glob
+    stands for what is below it.
+
+    Raises:
+        EscadaError: nothing is there, or what `files_below` raises.
+    """
+    parts = pattern.parts
+    first = next(n for n, part in enumerate(parts) if glob.has_magic(part))
+    folder = Path(*parts[:first])
+    left_out: list[tuple[str, str]] = []
+    files: dict[str, Path] = {}
+    for path in sorted(folder.glob(str(Path(*parts[first:])))):
+        place = printable(path.relative_to(folder))
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            left_out.append((HIDDEN, place))
+        elif path.is_dir():
+            if parts[-1] != "**":
+                below, others = files_below(path, known)
+                files |= {f"{place}/{name}": file for name, file in below.items()}
+                left_out += [(reason, f"{place}/{name}") for reason, name in others]
+        elif (reason := _unfit(path)) is not None:
+            left_out.append((reason, place))
+        elif suffix_of(path) not in known:
+            raise unknown_form(path, known)
+        else:
+            files[place] = path
+    if not files:
+        fix = "check the path, and put the glob in quotes"
+        raise EscadaError("no file is there", where=printable(pattern), fix=fix)
+    return folder, dict(sorted(files.items())), sorted(left_out)
 
 
 def unknown_form(path: Path, known: tuple[str, ...]) -> EscadaError:

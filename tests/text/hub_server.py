@@ -1,0 +1,119 @@
+"""A hub on the loopback address: the few requests by which `datasets` streams a data set.
+
+It serves the files of a folder as the data set `ana/cartas` at one commit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+NAME = "ana/cartas"
+API, RESOLVE = f"/api/datasets/{NAME}", f"/datasets/{NAME}/resolve/"
+
+
+class Hub(ThreadingHTTPServer):
+    """The server; `commit` may change while it runs."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.folder, self.commit = folder, "a" * 40
+        self.requests: list[str] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def entry(self, path: Path) -> dict[str, object]:
+        data = path.read_bytes()
+        name = path.relative_to(self.folder).as_posix()
+        digest = hashlib.sha1(data).hexdigest()
+        return {"type": "file", "path": name, "size": len(data), "oid": digest}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Hub
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def reply(self, body: object, code: int = 200, **headers: str) -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        self.server.requests.append(f"{self.command} {path}")
+        rest = path.removeprefix(API)
+        if path == API or rest.startswith("/revision/"):
+            self.about(rest)
+        elif path.startswith(f"{API}/tree/"):
+            self.tree(rest.removeprefix("/tree/").partition("/")[2])
+        elif path.startswith(RESOLVE):
+            self.file(path.removeprefix(RESOLVE).partition("/")[2])
+        else:
+            self.reply({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
+
+    do_HEAD = do_GET
+
+    def about(self, revision: str) -> None:
+        commit = self.server.commit
+        if revision not in ("", "/revision/main", f"/revision/{commit}"):
+            return self.reply({"error": "No revision"}, 404, X_Error_Code="RevisionNotFound")
+        names = [path.relative_to(self.server.folder).as_posix() for path in self.files()]
+        about = {"id": NAME, "sha": commit, "private": False, "gated": False, "disabled": False}
+        about |= {
+            "downloads": 0,
+            "likes": 0,
+            "tags": [],
+            "lastModified": "2026-01-01T00:00:00.000Z",
+        }
+        return self.reply({**about, "siblings": [{"rfilename": name} for name in names]})
+
+    def tree(self, below: str) -> None:
+        entries = [self.server.entry(path) for path in self.files()]
+        found = [entry for entry in entries if str(entry["path"]).startswith(below)]
+        folders = {str(Path(str(entry["path"])).parent) for entry in entries} - {"."}
+        none = {"type": "directory", "oid": "0" * 40, "size": 0}
+        self.reply([*found, *({**none, "path": folder} for folder in sorted(folders))])
+
+    def file(self, name: str) -> None:
+        path = self.server.folder / name
+        if not path.is_file():
+            return self.reply({"error": "Entry not found"}, 404, X_Error_Code="EntryNotFound")
+        data = path.read_bytes()
+        headers = {"X_Repo_Commit": self.server.commit, "Accept_Ranges": "bytes"}
+        headers["ETag"] = f'"{hashlib.sha1(data).hexdigest()}"'
+        if asked := self.headers.get("Range"):
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            start, end = int(first), min(int(last or len(data)), len(data) - 1)
+            headers["Content_Range"] = f"bytes {start}-{end}/{len(data)}"
+            return self.reply(data[start : end + 1], 206, **headers)
+        return self.reply(data, **headers)
+
+    def files(self) -> list[Path]:
+        return sorted(path for path in self.server.folder.rglob("*") if path.is_file())
+
+
+@contextlib.contextmanager
+def serve(folder: Path) -> Iterator[Hub]:
+    """Serve a folder until the block ends."""
+    with Hub(folder) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        yield hub
+        hub.shutdown()
