@@ -307,3 +307,15 @@ def test_xml_that_is_no_tei_is_refused(tmp_path: Path, content: str, said: str):
     (tmp_path / "a.xml").write_text(content, encoding="utf-8")
     with pytest.raises(EscadaError, match=said):
         list(open_source(str(tmp_path / "a.xml")))
+
+
+def test_one_endless_document_of_a_tei_file_is_refused(tmp_path: Path, monkeypatch):
+    from escada.text.sources import tei
+
+    monkeypatch.setattr(tei.Size.__init__, "__defaults__", ("a document", 2**20, "divide it"))
+    body = "<TEI><text><body><p>" + "palavra " * 20_000 + "</p></body></text></TEI>"
+    (tmp_path / "a.xml").write_text(f"<teiCorpus>{body * 10}</teiCorpus>")
+    assert len(list(open_source(str(tmp_path / "a.xml")))) == 10
+    (tmp_path / "a.xml").write_text(f"<TEI><text><body><p>{'palavra ' * 200_000}")
+    with pytest.raises(EscadaError, match="a document is longer than 1 MiB"):
+        list(open_source(str(tmp_path / "a.xml")))

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 from xml.etree import ElementTree
 
 from escada.errors import EscadaError
 from escada.text.documents import Document
-from escada.text.sources.streams import unpacked
+from escada.text.sources.streams import Size, unpacked
 
 SUFFIXES = (".xml",)
+_CHUNK_BYTES = 2**16
 _XML_ID = "{http://www.w3.org/XML/1998/namespace}id"
 _LINES = frozenset({"p", "head", "l", "ab", "item"})
 
@@ -23,27 +25,42 @@ def read_tei(path: Path, place: str, source: str) -> Iterator[Document]:
     """The documents of a TEI file; `place` begins the ids of those without one.
 
     Raises:
-        EscadaError: missing or damaged file, or no TEI.
+        EscadaError: missing or damaged file, no TEI, or a document is too long.
     """
-    number = 0
+    number, root = 0, None
+    parser = ElementTree.XMLPullParser(("start", "end"))
+    size = Size(path)
     with unpacked(path) as file:
         try:
-            events = ElementTree.iterparse(file, ("start", "end"))
-            _, root = next(events)
-            if _tag(root) not in ("TEI", "teiCorpus"):
-                fix = "give TEI, or take the text out first and give the .txt"
-                raise EscadaError(f"XML, but <{_tag(root)}> is no TEI", where=path, fix=fix)
-            for event, element in events:
-                if event == "end" and _tag(element) == "TEI":
-                    number += 1
-                    name = element.get(_XML_ID) or element.get("n") or f"{place}:{number}"
-                    yield Document(name, source, "", _text(element))
-                    element.clear()
-                    if element is not root:
+            while data := file.read(_CHUNK_BYTES):
+                size.add(len(data))
+                parser.feed(data)
+                for event, element in _events(parser):
+                    if root is None:
+                        root = _root(element, path)
+                    if event == "end" and _tag(element) == "TEI":
+                        number += 1
+                        name = element.get(_XML_ID) or element.get("n") or f"{place}:{number}"
+                        yield Document(name, source, "", _text(element))
                         root.clear()
+                        size.total = 0
+            parser.close()
         except ElementTree.ParseError as error:
             fix = "download or write it again"
             raise EscadaError(f"broken XML: {error}", where=path, fix=fix) from error
+
+
+def _events(
+    parser: ElementTree.XMLPullParser[ElementTree.Element],
+) -> Iterator[tuple[str, ElementTree.Element]]:
+    return cast(Iterator[tuple[str, ElementTree.Element]], parser.read_events())
+
+
+def _root(element: ElementTree.Element, path: Path) -> ElementTree.Element:
+    if _tag(element) in ("TEI", "teiCorpus"):
+        return element
+    fix = "give TEI, or take the text out first and give the .txt"
+    raise EscadaError(f"XML, but <{_tag(element)}> is no TEI", where=path, fix=fix)
 
 
 def _text(tei: ElementTree.Element) -> str:
