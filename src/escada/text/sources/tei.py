@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from xml.etree import ElementTree
 
 from escada.errors import EscadaError
@@ -17,6 +17,7 @@ from escada.text.sources.streams import Size, unpacked
 
 SUFFIXES = (".xml",)
 _CHUNK_BYTES = 2**16
+Events = Iterator[tuple[str, ElementTree.Element]]
 _XML_ID = "{http://www.w3.org/XML/1998/namespace}id"
 _LINES = frozenset({"p", "head", "l", "ab", "item"})
 
@@ -28,14 +29,14 @@ def read_tei(path: Path, place: str, source: str) -> Iterator[Document]:
         EscadaError: missing or damaged file, no TEI, or a document is too long.
     """
     number, root = 0, None
-    parser = ElementTree.XMLPullParser(("start", "end"))
+    parser: Any = ElementTree.XMLPullParser(("start", "end"))
     size = Size(path)
     with unpacked(path) as file:
         try:
             while data := file.read(_CHUNK_BYTES):
                 size.add(len(data))
                 parser.feed(data)
-                for event, element in _events(parser):
+                for event, element in cast(Events, parser.read_events()):
                     if root is None:
                         root = _root(element, path)
                     if event == "end" and _tag(element) == "TEI":
@@ -48,12 +49,6 @@ def read_tei(path: Path, place: str, source: str) -> Iterator[Document]:
         except ElementTree.ParseError as error:
             fix = "download or write it again"
             raise EscadaError(f"broken XML: {error}", where=path, fix=fix) from error
-
-
-def _events(
-    parser: ElementTree.XMLPullParser[ElementTree.Element],
-) -> Iterator[tuple[str, ElementTree.Element]]:
-    return cast(Iterator[tuple[str, ElementTree.Element]], parser.read_events())
 
 
 def _root(element: ElementTree.Element, path: Path) -> ElementTree.Element:
