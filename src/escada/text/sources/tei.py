@@ -29,7 +29,7 @@ def read_tei(path: Path, place: str, source: str) -> Iterator[Document]:
         EscadaError: missing or damaged file, no TEI, or a document is too long.
     """
     number, root = 0, None
-    parser: Any = ElementTree.XMLPullParser(("start", "end"))
+    parser = cast(Any, ElementTree).XMLPullParser(("start", "end"))
     size = Size(path)
     with unpacked(path) as file:
         try:
