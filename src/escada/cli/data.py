@@ -75,6 +75,14 @@ def prepare(
             help="Replace CPF, CNPJ, e-mail, telephone and CEP by their names.",
         ),
     ] = False,
+    protect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--decontaminate",
+            help="Remove training documents that share 13 words in a row with these: validation, "
+            "test, or a source such as the file of a benchmark; give it again for more.",
+        ),
+    ] = None,
     profile: Annotated[
         Profile,
         typer.Option(help="How to clean; roadmap: lower case, digits to 0."),
@@ -113,6 +121,7 @@ def prepare(
             min_characters=min_characters,
             mask_personal_data=mask_personal_data,
             filters=filters or [],
+            protect=protect or [],
             source_file=source_file,
             options=RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows),
             hub_split=split,
@@ -197,6 +206,12 @@ def _print_summary(corpus: Corpus) -> None:
         kinds = [f"{n:,} {kind}" for kind, n in manifest.filters.masked.items()] or ["none"]
         documents = counted(manifest.filters.masked_documents, "document")
         echo(f"personal data masked in {documents}: {', '.join(kinds)}")
+    if manifest.decontamination is not None:
+        for name, part in manifest.decontamination.removed.items():
+            documents = f"{counted(part.documents, 'document')} ({counted(part.bytes, 'byte')})"
+            echo(f"removed from training, which share words with {name}: {documents}")
+            for example in part.examples[:1]:
+                echo(f"  for example {example.id}: {example.reason}")
     _print_copies(manifest.across_splits)
     _table(
         ("source", "split", "documents", "groups", "bytes"),

@@ -19,7 +19,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
@@ -41,11 +41,19 @@ from escada.files import (
     write_json,
 )
 from escada.text import decontamination, dedup, tables
-from escada.text.cleaning import MIN_LINE_CHARACTERS, check_profile
+from escada.text.cleaning import MIN_LINE_CHARACTERS, check_profile, clean
 from escada.text.decontamination import contaminated
 from escada.text.documents import Document
-from escada.text.filters import open_chain
-from escada.text.manifest import KIND, AcrossSplits, Copies, Manifest, Size, SplitFile
+from escada.text.filters import open_chain, overlap
+from escada.text.manifest import (
+    KIND,
+    AcrossSplits,
+    Copies,
+    Decontamination,
+    Manifest,
+    Size,
+    SplitFile,
+)
 from escada.text.reading import Progress, ReferenceCounts, Rules, reference_documents
 from escada.text.sources import DEFAULT_OPTIONS, RowOptions, Source, open_source
 from escada.text.splitting import least_held_out_groups, split_corpus
@@ -136,6 +144,7 @@ def prepare(
     min_characters: int = 0,
     mask_personal_data: bool = False,
     filters: Sequence[str] = (),
+    protect: Sequence[str] = (),
     source_file: Path | None = None,
     options: RowOptions = DEFAULT_OPTIONS,
     hub_split: str | None = None,
@@ -151,6 +160,8 @@ def prepare(
         min_characters: documents that are shorter after cleaning are left out.
         mask_personal_data: see `filters.personal_data`.
         filters: by name, see `escada.text.filters`.
+        protect: `validation`, `test` or sources; training documents that share a run of words with
+            them are removed (see `filters.overlap`).
         source_file: a local copy of the source's file.
 
     Raises:
@@ -167,7 +178,10 @@ def prepare(
         mixture_seed=mixture_seed,
     )
     rules = Rules(profile, min_characters, mask_personal_data, open_chain(filters))
-    key = _key(stream, rules, documents)
+    protected = {
+        name: None if name in SPLITS[1:] else open_source(name) for name in dict.fromkeys(protect)
+    }
+    key = _key(stream, rules, documents, protected)
     folder = out.resolve()  # fill the target of a link, do not replace the link
     is_new = not folder.exists()
     if _is_made(folder, key):
@@ -179,7 +193,7 @@ def prepare(
                 for left in folder.glob(f"*{_FRESH}*"):  # left by a killed process
                     shutil.rmtree(left)
                 with new_directory(folder / _FRESH) as fresh:
-                    _make(fresh, stream, rules, documents, key, progress)
+                    _make(fresh, stream, rules, documents, protected, key, progress)
                 _finish_exchange(folder)
         except BaseException:
             if is_new and not (folder / MANIFEST).exists():
@@ -188,7 +202,11 @@ def prepare(
     return Corpus.open(out)
 
 
-def _key(source: Source, rules: Rules, limit: int | None) -> str:
+Protected = Mapping[str, Source | None]
+"""Texts that must stay unseen: of a held-out split (None), or of a source."""
+
+
+def _key(source: Source, rules: Rules, limit: int | None, protected: Protected) -> str:
     """A hash of everything the folder's content depends on."""
     return content_hash(
         {
@@ -199,6 +217,7 @@ def _key(source: Source, rules: Rules, limit: int | None) -> str:
             "min_characters": rules.min_characters,
             "mask_personal_data": rules.mask_personal_data,
             "filters": dict(rules.chain.identity),
+            "protected": {name: one and dict(one.identity) for name, one in protected.items()},
             "code": code_hash(__name__, within=("escada.text",)),
             "versions": {name: metadata.version(name) for name in ("ftfy", "rensa", "wordfreq")},
         }
@@ -248,6 +267,7 @@ def _make(
     source: Source,
     rules: Rules,
     limit: int | None,
+    protected: Protected,
     key: str,
     progress: Progress | None,
 ) -> None:
@@ -269,6 +289,7 @@ def _make(
             splits[split_of[document.source, document.group]].add(document)
     staging.path.unlink()
     n_groups = {name: len(groups) for name, groups in weights.items()}
+    overlapping = _decontaminate(folder, splits, protected, rules.profile)
     across_splits = _remove_copies(folder, splits, n_groups)
     files = {split: _file_entry(file) for split, file in splits.items()}
     contents = {split: file.content_sha256 for split, file in files.items()}
@@ -288,6 +309,7 @@ def _make(
         read=counts.read,
         **dict(counts.source),
         deduplication=dedup.SETTINGS,
+        decontamination=overlapping,
         across_splits=across_splits,
         licences={name: one for name, one in source.licences.items() if name in weights}
         or dict(source.licences),
@@ -332,6 +354,22 @@ def _file_entry(file: tables.Writer) -> SplitFile:
 
 def _bytes_in(file: tables.Writer) -> int:
     return sum(groups.total() for groups in file.group_bytes.values())
+
+
+def _decontaminate(
+    folder: Path, splits: dict[str, tables.Writer], protected: Protected, profile: str
+) -> Decontamination | None:
+    """Remove training documents that share a run of words with protected texts."""
+
+    def texts(name: str, source: Source | None) -> Iterator[Document]:
+        documents = tables.read(folder / f"{name}.parquet") if source is None else source
+        return (replace(one, text=clean(one.text, profile)) for one in documents)
+
+    if not protected:
+        return None
+    all_texts = {name: texts(name, source) for name, source in protected.items()}
+    splits["train"], removed = overlap.remove_overlaps(splits["train"], all_texts)
+    return Decontamination(**overlap.SETTINGS, removed=removed)
 
 
 def _remove_copies(

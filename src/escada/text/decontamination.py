@@ -46,7 +46,7 @@ def contaminated(
     `held_out` is streamed once; `others` is called twice per block of held-out text.
     """
     found = [np.zeros(0, dtype=bool)]
-    for block in _blocks(held_out):
+    for block in blocks(held_out):
         flags = np.zeros(len(block), dtype=bool)
         for view in _VIEWS:
             texts = [view(document.text) for document in block]
@@ -60,7 +60,8 @@ def contaminated(
     return np.concatenate(found)
 
 
-def _blocks(documents: Iterable[Document]) -> Iterator[list[Document]]:
+def blocks(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Documents in lists of about `BLOCK_CHARACTERS`."""
     block: list[Document] = []
     size = 0
     for document in documents:
@@ -92,7 +93,7 @@ class _NearDuplicates:
     def _rare(self, sets: Sequence[Hashes]) -> Any:
         """The rarer half of each set, as a sparse matrix. Shingles of no held-out text have no rank
         and count as the rarest."""
-        known, place = _look_up(np.concatenate(sets), self._shingles_V)
+        known, place = look_up(np.concatenate(sets), self._shingles_V)
         ends = np.cumsum([0, *map(len, sets)])
         columns: list[NDArray[np.int64]] = []
         for start, end in pairwise(ends):
@@ -141,7 +142,7 @@ class _SharedRuns:
     def compare(self, texts: Sequence[str]) -> None:
         """Count in how many of these texts each run of the held-out texts occurs."""
         hashes, owner = _window_hashes(texts, RUN_CHARACTERS)
-        known, place = _look_up(hashes, self._windows)
+        known, place = look_up(hashes, self._windows)
         pairs = np.unique(owner[known] * len(self._windows) + place[known])
         np.add.at(self._copies, pairs % max(1, len(self._windows)), 1)
 
@@ -157,7 +158,7 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     return (texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH))
 
 
-def _look_up(hashes: Hashes, table: Hashes) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def look_up(hashes: Hashes, table: Hashes) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Whether each hash is in the sorted table, and its index."""
     if not len(table):
         return np.zeros(len(hashes), dtype=bool), np.zeros(len(hashes), dtype=np.int64)
@@ -165,7 +166,7 @@ def _look_up(hashes: Hashes, table: Hashes) -> tuple[NDArray[np.bool_], NDArray[
     return table[place] == hashes, place
 
 
-def _distinct(values: Hashes) -> Hashes:
+def distinct(values: Hashes) -> Hashes:
     """Sorted unique values; several times faster than `np.unique` when few repeat."""
     values = np.sort(values)
     return values[np.append(True, values[1:] != values[:-1])[: len(values)]]
@@ -180,7 +181,7 @@ def _shingle_sets(texts: Sequence[str]) -> list[Hashes]:
     hashes, owner = _window_hashes(padded, SHINGLE_CHARACTERS)
     # Sort by text and hash at once in one 64-bit key: the hash gives up the text's bits.
     shift = np.uint64(64) - _OWNER_BITS
-    keys = _distinct((owner.astype(np.uint64) << shift) | (hashes >> _OWNER_BITS))
+    keys = distinct((owner.astype(np.uint64) << shift) | (hashes >> _OWNER_BITS))
     ends = np.searchsorted(keys, np.arange(1, len(texts), dtype=np.uint64) << shift)
     return np.split(keys & ((np.uint64(1) << shift) - np.uint64(1)), ends)
 
@@ -191,18 +192,29 @@ _MIXER = np.uint64(0xD6E8FEB86659FD93)
 
 
 def _window_hashes(texts: Sequence[str], length: int) -> tuple[Hashes, NDArray[np.int64]]:
-    """A hash of each run of `length` characters of each text, and the index of its text.
-
-    A polynomial rolling hash with an odd base, modulo 2^64, of mixed code points: the sum over a
-    run is a difference of two prefix sums, so its length costs nothing.
-    """
+    """A hash of each run of `length` characters of each text, and the index of its text."""
     data = "".join(texts).encode("utf-32-le", "surrogatepass")
-    codes = _mixed(np.frombuffer(data, dtype=np.uint32).astype(np.uint64))
+    codes = np.frombuffer(data, dtype=np.uint32).astype(np.uint64)
+    return run_hashes(codes, np.array([len(text) for text in texts]), length)
+
+
+def run_hashes(
+    codes: Hashes, lengths: NDArray[np.int64], length: int
+) -> tuple[Hashes, NDArray[np.int64]]:
+    """A hash of each run of `length` codes of some texts, and the index of its text.
+
+    A polynomial rolling hash with an odd base, modulo 2^64, of mixed codes: the sum over a run is a
+    difference of two prefix sums, so its length costs nothing.
+
+    Args:
+        codes: of all texts, one after another.
+        lengths: codes of each text.
+    """
+    codes = _mixed(codes)
     powers = np.cumprod(np.full(len(codes), _BASE))
     sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(codes * powers)])
-    lengths = np.array([len(text) for text in texts])
     n_windows = np.maximum(lengths - length + 1, 0)
-    owner = np.repeat(np.arange(len(texts)), n_windows)
+    owner = np.repeat(np.arange(len(lengths)), n_windows)
     skipped = np.cumsum(lengths - n_windows) - (lengths - n_windows)
     start = np.arange(len(owner)) + skipped[owner]
     shifted = np.cumprod(np.full(len(codes), _INVERSE))[start]

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from escada.text.documents import DocumentCounts
-from escada.text.filters import FilterCounts
+from escada.text.filters import FilterCounts, Removed
 from escada.text.sources import Licence, ReadCounts
 
 KIND = "escada corpus"
@@ -55,6 +55,19 @@ class AcrossSplits(BaseModel):
         return {"validation": self.validation, "test": self.test}
 
 
+class Decontamination(BaseModel):
+    """Training documents removed since they share a run of words with a protected text.
+
+    Attributes:
+        removed: by what is protected; a document counts for the first that it overlaps.
+    """
+
+    run_words: int
+    least_run_words: int
+    most_copies: int
+    removed: dict[str, Removed]
+
+
 class Manifest(ReadCounts):
     """The manifest, including what the source left out, skipped and renamed.
 
@@ -63,6 +76,7 @@ class Manifest(ReadCounts):
         key: hash of everything the folder's content depends on.
         short: documents left out since they had fewer than `min_characters`.
         filters: what filters removed, with examples, and what was masked.
+        decontamination: None if nothing was protected.
         across_splits: None if copies were not looked for.
         cards: what the publishers of hub data sets say of them.
         by_source: source, then split.
@@ -84,6 +98,7 @@ class Manifest(ReadCounts):
     bytes: int
     read: DocumentCounts
     deduplication: dict[str, float] = Field(default_factory=dict)
+    decontamination: Decontamination | None = None
     across_splits: AcrossSplits | None = None
     licences: dict[str, Licence]
     cards: dict[str, str] = Field(default_factory=dict)

@@ -119,6 +119,16 @@ class Removed(BaseModel):
     bytes: int = 0
     examples: list[Example] = []
 
+    def add(self, document: Document, reason: str) -> None:
+        """Count a document, and keep it as an example if it is one of the first."""
+        self.documents += 1
+        self.bytes += document.n_bytes
+        if len(self.examples) < _EXAMPLES:
+            text = mask(document.text[: 2 * _EXAMPLE_CHARACTERS])[0][:_EXAMPLE_CHARACTERS]
+            self.examples.append(
+                Example(id=document.id, source=document.source, reason=reason, text=text)
+            )
+
 
 class FilterCounts(BaseModel):
     """What filters removed, and what was masked.
@@ -150,12 +160,5 @@ class FilterCounts(BaseModel):
             self.masked = dict(Counter(self.masked) + Counter(result.masked))
         if result.removed_by is None:
             return
-        document, part = result.document, self.removed.setdefault(result.removed_by, Removed())
-        part.documents += 1
-        part.bytes += document.n_bytes
-        if len(part.examples) < _EXAMPLES:
-            text = mask(document.text[: 2 * _EXAMPLE_CHARACTERS])[0][:_EXAMPLE_CHARACTERS]
-            example = Example(
-                id=document.id, source=document.source, reason=result.reason, text=text
-            )
-            part.examples.append(example)
+        part = self.removed.setdefault(result.removed_by, Removed())
+        part.add(result.document, result.reason)
