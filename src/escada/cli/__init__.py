@@ -34,7 +34,7 @@ from escada.cli.shared import usage
 from escada.cli.shared.panels import PanelGroup
 from escada.errors import EscadaError
 from escada.files import disk_error
-from escada.signals import INTERRUPTED
+from escada.signals import INTERRUPTED, end_with_parent
 from escada.terminal import echo, echo_error, print_what_can_be_shown
 from escada.training.launch import processes, speaks_for_all
 
@@ -103,6 +103,7 @@ def _options(
 def main() -> None:
     """Run the command line; a user's error is one line and exit code 2."""
     print_what_can_be_shown()
+    end_with_parent()
     try:
         # Not standalone: an error of usage is raised to us, in place of a box of several lines.
         code = app(standalone_mode=False)

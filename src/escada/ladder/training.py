@@ -156,14 +156,21 @@ class Launcher:
             command = [sys.executable, "-m", "escada", *arguments]
             process = start_apart(command, self._environment)
             self._running.add(process)
+        asked = False
         try:
-            while True:
+            while (code := process.poll()) is None:
                 try:
-                    return process.wait()
+                    code = process.wait()
                 except KeyboardInterrupt:
+                    asked = True
                     ask_to_stop(process)  # it saves, then exits
         finally:
             self._running.discard(process)
+            if process.stdin is not None:
+                process.stdin.close()
+        if asked or (code != 0 and self._stopped):  # whatever it ended with
+            raise TrainingInterrupted
+        return code
 
     def stop(self) -> None:
         """Ask what runs to save and exit; nothing is started any more."""

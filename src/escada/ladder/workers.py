@@ -25,6 +25,7 @@ import torch
 from escada.errors import EscadaError
 from escada.ladder.training import Launcher, Training, TrainingInterrupted
 from escada.runs.run import Run
+from escada.signals import end_with_parent
 
 Result = TypeVar("Result")
 Test = Callable[[Run], bool]
@@ -53,8 +54,21 @@ class InTurn:
     """One thing after the other, in this process."""
 
     def start(self, work: Callable[[], Result]) -> Callable[[], Result]:
-        """Do some work, and return a function that gives its result."""
-        result = work()
+        """Do some work, and return a function that gives its result.
+
+        In a thread, to be stopped meanwhile: a signal reaches Python only between two calls of C,
+        and one of a compressor may take a minute.
+        """
+        done: Future[Result] = Future()
+
+        def do() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:  # noqa: BLE001 for the thread that waits
+                done.set_exception(error)
+
+        threading.Thread(target=do, daemon=True).start()
+        result = done.result()
         return lambda: result
 
     def finish(
@@ -134,4 +148,5 @@ class SideBySide:
 
 def _begin_worker(threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the climb ends its workers itself
+    end_with_parent()
     torch.set_num_threads(threads)
