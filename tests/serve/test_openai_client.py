@@ -4,7 +4,15 @@ import math
 
 import openai
 import pytest
-from tests.serve.conftest import BYTES, LETTERS, SlowBatch, running, talkative, usual_models
+from tests.serve.conftest import (
+    BYTES,
+    LETTERS,
+    SlowBatch,
+    eventually,
+    running,
+    talkative,
+    usual_models,
+)
 
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
@@ -312,9 +320,14 @@ def test_a_full_queue_is_a_rate_limit_error_that_says_when_to_come_again():
     limits = Limits(max_rows=2, max_queue=4)
     with running(usual_models(limits, SlowBatch), limits) as service:
         client = openai.OpenAI(base_url=f"{service.url}/v1", api_key="none", max_retries=0)
-        # One of two rows at a time for one client, and half of the queue: five do not fit.
-        with pytest.raises(openai.RateLimitError) as caught:
-            client.completions.create(model="v1", prompt="a", n=5)
-        assert caught.value.code == "queue_full"
-        assert 1 <= int(caught.value.response.headers["retry-after"]) <= 60
+        with pytest.raises(openai.BadRequestError, match="at most 3 are allowed"):
+            client.completions.create(model="v1", prompt="a", n=4)  # it never fits
+        long = {"model": "v1", "prompt": "a", "max_tokens": 500, "stream": True}
+        with client.completions.create(n=3, **long) as stream:  # one runs, two wait
+            next(iter(stream))
+            with pytest.raises(openai.RateLimitError) as caught:
+                client.completions.create(model="v1", prompt="a", n=2)
+            assert caught.value.code == "queue_full"
+            assert 1 <= int(caught.value.response.headers["retry-after"]) <= 60
+        eventually(lambda: service.service.scheduler.rows()["v1"] == (0, 0))
         assert client.completions.create(model="v1", prompt="a", n=2, max_tokens=2).choices

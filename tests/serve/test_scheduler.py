@@ -162,17 +162,30 @@ def test_a_model_that_was_busy_alone_owes_the_others_nothing_afterwards(make):
 
 
 def test_the_queue_has_a_limit_and_one_client_half_of_it(make):
-    scheduler, _ = make(max_rows=1, max_queue=8)  # not started: everything waits
-    for _ in range(4):
+    """Of what is not reserved for single samples of new clients."""
+    scheduler, _ = make(max_rows=1, max_queue=16)  # not started: everything waits
+    for _ in range(6):
         scheduler.submit("v1", "a", requests(), Listener())
-    with pytest.raises(ApiError, match="Too many samples wait") as full:
+    with pytest.raises(ApiError, match="Too many of your samples wait") as full:
         scheduler.submit("v1", "a", requests(), Listener())
+    assert full.value.status == 429
     assert 1 <= int(full.value.headers["Retry-After"]) <= 60
-    scheduler.submit("v1", "b", requests(2), Listener())
+    scheduler.submit("v1", "b", requests(3), Listener())
+    with pytest.raises(ApiError, match="Too many samples wait") as full:
+        scheduler.submit("v1", "c", requests(4), Listener())
+    assert full.value.status == 503
+    assert 1 <= int(full.value.headers["Retry-After"]) <= 60
+    scheduler.submit("v1", "c", requests(3), Listener())
     with pytest.raises(ApiError, match="Too many samples wait"):
-        scheduler.submit("v1", "c", requests(3), Listener())
-    scheduler.submit("v1", "c", requests(), Listener())
-    assert scheduler.rows() == {"v1": (0, 7)}
+        scheduler.submit("v1", "d", requests(2), Listener())
+    for client in "defg":
+        scheduler.check_room()
+        scheduler.submit("v1", client, requests(), Listener())
+    assert scheduler.rows() == {"v1": (0, 16)}
+    with pytest.raises(ApiError, match="Too many samples wait"):
+        scheduler.check_room()
+    with pytest.raises(ApiError, match="Too many samples wait"):
+        scheduler.submit("v1", "h", requests(), Listener())
 
 
 def test_a_model_that_fails_ends_its_requests_and_serves_the_next(make, monkeypatch):

@@ -261,11 +261,15 @@ def test_a_model_whose_logits_are_not_finite_says_so_and_scores_on(make):
 
 def test_scores_count_against_the_queue_and_in_the_metrics():
     limits = Limits(max_rows=2, max_queue=4)
-    with running(usual_models(limits), limits) as service:
+    with running(usual_models(limits, SlowBatch), limits) as service:
         client = openai.OpenAI(base_url=f"{service.url}/v1", api_key="none", max_retries=0)
-        with pytest.raises(openai.RateLimitError) as caught:
-            scored(client, "v1", ["a"] * 5)
-        assert caught.value.code == "queue_full"
+        long = {"model": "v1", "prompt": "a", "max_tokens": 500, "stream": True}
+        with client.completions.create(n=3, **long) as stream:  # one runs, two wait
+            next(iter(stream))
+            with pytest.raises(openai.RateLimitError) as caught:
+                scored(client, "v1", ["a"] * 2)
+            assert caught.value.code == "queue_full"
+        eventually(lambda: service.service.scheduler.rows()["v1"] == (0, 0))
         scored(client, "v1", ["aaa", "aa"])
         text = service.request("GET", "/metrics", raw=True)[2].decode()
         assert 'escada_scored_tokens_total{model="v1"} 5.0' in text

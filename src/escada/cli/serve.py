@@ -50,6 +50,15 @@ def serve(
     max_body_bytes: Annotated[
         int, typer.Option(help="Maximum bytes of a request's body.", min=1024)
     ] = LIMITS.max_body_bytes,
+    max_connections: Annotated[
+        int, typer.Option(help="Maximum connections, all clients together.", min=1, max=100_000)
+    ] = LIMITS.max_connections,
+    max_connections_per_client: Annotated[
+        int,
+        typer.Option(
+            help="Maximum connections per client address; raise it behind a proxy.", min=1
+        ),
+    ] = LIMITS.max_connections_per_client,
     grace_seconds: Annotated[
         float, typer.Option(help="Shutdown grace period for running requests.", min=0.0)
     ] = 20.0,
@@ -67,6 +76,8 @@ def serve(
         max_rows=max_rows,
         max_queue=max_queue,
         max_body_bytes=max_body_bytes,
+        max_connections=max_connections,
+        max_connections_per_client=max_connections_per_client,
     )
     tokens = token or []
     address = bind(host, port, tokens=tokens)
@@ -74,6 +85,13 @@ def serve(
 
     def ready() -> None:
         echo(f"Serving {', '.join(models)} at {address.url} (Ctrl-C stops)", err=True)
+        if server.max_connections < max_connections:
+            echo(
+                f"At most {server.max_connections} connections, not {max_connections}: the system "
+                "limits this process's open files (ulimit -n)",
+                err=True,
+            )
 
     service = Service(models, limits)
-    run(Server(service, address, tokens=tokens, grace_seconds=grace_seconds, ready=ready))
+    server = Server(service, address, tokens=tokens, grace_seconds=grace_seconds, ready=ready)
+    run(server)

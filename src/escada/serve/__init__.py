@@ -3,6 +3,7 @@
 From the outside in:
 
     server      socket, signals, uvicorn
+    connections how many, and how long a client may leave one waiting
     middleware  response headers, Host, token and body-size checks
     app         the FastAPI application and its `routes`
     schema      request and response models; `errors`, `limits`

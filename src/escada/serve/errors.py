@@ -76,12 +76,32 @@ def shutting_down() -> ApiError:
 
 
 def queue_full(retry_seconds: int) -> ApiError:
-    """429 when the queue is full."""
+    """429 when a client has its share of the queue."""
     return ApiError(
         429,
-        f"Too many samples wait; try again in {retry_seconds} s.",
+        f"Too many of your samples wait; try again in {retry_seconds} s.",
         code="queue_full",
         headers={"Retry-After": str(retry_seconds)},
+    )
+
+
+def overloaded(retry_seconds: int) -> ApiError:
+    """503 when there is no room for a client that has nothing waiting."""
+    return ApiError(
+        503,
+        f"Too many samples wait; try again in {retry_seconds} s.",
+        code="overloaded",
+        headers={"Retry-After": str(retry_seconds)},
+    )
+
+
+def too_many_connections() -> ApiError:
+    """429 when a client has too many connections, all of them in use."""
+    return ApiError(
+        429,
+        "Too many connections of your address are in use; try again in 1 s.",
+        code="too_many_connections",
+        headers={"Retry-After": "1", "Connection": "close"},
     )
 
 

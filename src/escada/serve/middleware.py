@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from escada.serve.errors import ApiError
-from escada.serve.limits import Limits
+from escada.serve.limits import Limits, client_of
 
 CLIENT = "escada.client"
 """Key in the request scope: the client that fair queueing counts the request for."""
@@ -36,7 +36,7 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 PUBLIC = ("/", "/favicon.ico", "/health", "/ready")
 STATIC = "/static"
 DISCARDED_BODIES = 16
@@ -73,7 +73,7 @@ class SecurityMiddleware:
             return
         if scope["type"] != "http":  # the server supports no other type
             raise AssertionError(f"a request of type {scope['type']}")
-        send = _with_headers(send)
+        send = with_headers(send)
         try:
             headers = {name.lower(): value for name, value in scope["headers"]}
             self._check_host(headers.get(b"host", b""))
@@ -83,7 +83,7 @@ class SecurityMiddleware:
             await error.response()(scope, receive, send)
             return
         address = scope["client"][0] if scope.get("client") else ""
-        scope[CLIENT] = f"{who} {address}"
+        scope[CLIENT] = f"{who} {client_of(address)}"
         await self._app(scope, receive, send)
 
     def _check_host(self, value: bytes) -> None:
@@ -121,7 +121,7 @@ class SecurityMiddleware:
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and len(length) < 20 and int(length) > limit:
             if int(length) <= DISCARDED_BODIES * limit:
-                await _discard(receive, int(length))
+                await discard_body(receive, int(length))
             raise _too_large(limit)
         body = bytearray()
         try:
@@ -133,7 +133,7 @@ class SecurityMiddleware:
                     body += message.get("body", b"")
                     if len(body) > limit:
                         if message.get("more_body", False):
-                            await _discard(receive, DISCARDED_BODIES * limit)
+                            await discard_body(receive, DISCARDED_BODIES * limit)
                         raise _too_large(limit)
                     if not message.get("more_body", False):
                         break
@@ -149,7 +149,7 @@ class SecurityMiddleware:
         return replay
 
 
-async def _discard(receive: Receive, most_bytes: int) -> None:
+async def discard_body(receive: Receive, most_bytes: int) -> None:
     """Read and drop what a client is still sending, up to a limit.
 
     Closing a connection with unread bytes resets it, and the client may lose the error response.
@@ -172,10 +172,12 @@ def _too_large(limit: int) -> ApiError:
     )
 
 
-def _with_headers(send: Send) -> Send:
+def with_headers(send: Send) -> Send:
+    """A `send` that adds `HEADERS` to the response."""
+
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            message["headers"] = [*message.get("headers", ()), *RAW_HEADERS]
         await send(message)
 
     return send_with_headers

@@ -74,11 +74,11 @@ def parse_request(body: CompletionRequest, model: LoadedModel, limits: Limits) -
     _refuse_unsupported(body)
     n, max_tokens = body.n or 1, 16 if body.max_tokens is None else body.max_tokens
     prompts = _prompts(body, model, limits)
-    if n * len(prompts) > limits.max_n:
+    if n * len(prompts) > limits.samples_per_request:
         raise ApiError(
             400,
             f"{counted(len(prompts), 'prompt')} with n = {n} are {n * len(prompts)} samples; "
-            f"at most {limits.max_n} are allowed in one request.",
+            f"at most {limits.samples_per_request} are allowed in one request.",
             param="n",
         )
     if max_tokens > limits.max_tokens:
@@ -146,10 +146,11 @@ def _prompts(body: CompletionRequest, model: LoadedModel, limits: Limits) -> lis
         texts = [cast(list[int], given)]
     else:
         texts = cast("list[str | list[int]]", given)
-    if len(texts) > limits.max_n:  # before doing any work
+    if len(texts) > limits.samples_per_request:  # before doing any work
         raise ApiError(
             400,
-            f"{len(texts)} prompts; at most {limits.max_n} samples are allowed in one request.",
+            f"{len(texts)} prompts; at most {limits.samples_per_request} samples are allowed "
+            "in one request.",
             param="prompt",
         )
     return [_prompt(text, model, limits) for text in texts]

@@ -231,6 +231,8 @@ class EventStream(StreamingResponse):
         try:
             async for event in self._others:
                 yield event
+                # While many events wait, nothing else would run, nor a disconnect be seen.
+                await asyncio.sleep(0)
         except ApiError as error:  # the status has been sent: report it as the last event
             yield sse_event(error.json())
 

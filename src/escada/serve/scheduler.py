@@ -28,7 +28,7 @@ from typing import Any
 
 from escada.errors import EscadaError
 from escada.generation.batch import Batch, Event, Request
-from escada.serve.errors import queue_full, shutting_down
+from escada.serve.errors import overloaded, queue_full, shutting_down
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
 from escada.serve.queues import (
@@ -111,8 +111,8 @@ class Scheduler:
         """Queue texts to generate; from any thread.
 
         Raises:
-            ApiError: the client holds more of the queue than is free (429), or the scheduler is
-                stopping or broken (503).
+            ApiError: the client would hold more of the queue than is free, and has texts waiting
+                (429) or none (503); the scheduler is stopping or broken (503).
         """
         return self._submit(self._generation[model], client, requests, receive)
 
@@ -129,16 +129,31 @@ class Scheduler:
         with self._changed:
             if self._stop is not None:
                 raise shutting_down()
-            free = self._limits.max_queue - sum(len(each.waiting) for each in self._queues)
             own = sum(each.waiting.count(client) for each in self._queues)
-            if not may_hold(own, free, len(work)):
-                raise queue_full(self._retry_seconds(own + len(work)))
+            if not self._has_room(own, len(work)):
+                error = queue_full if own else overloaded
+                raise error(self._retry_seconds(own + len(work)))
             if not queue.busy:
                 queue.seconds = max(queue.seconds, self._clock)
             for number, one in enumerate(work):
                 queue.waiting.push(client, Row(job, number, one))
             self._changed.notify()
         return job
+
+    def check_room(self) -> None:
+        """Whether a client that has nothing waiting could submit one text; from any thread.
+
+        Raises:
+            ApiError: 503, the queue is full.
+        """
+        with self._changed:
+            if not self._has_room(0, 1):
+                raise overloaded(self._retry_seconds(1))
+
+    def _has_room(self, own: int, more: int) -> bool:
+        free = self._limits.max_queue - sum(len(each.waiting) for each in self._queues)
+        reserved = 0 if own + more == 1 else self._limits.reserved_queue
+        return may_hold(own, free - reserved, more)
 
     def cancel(self, job: Job) -> None:
         """Remove the rows of a job, if unfinished; from any thread."""

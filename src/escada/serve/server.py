@@ -6,6 +6,7 @@ and the exit code is 0. A second signal stops at once.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import sys
@@ -18,10 +19,16 @@ import uvicorn
 
 from escada.errors import EscadaError
 from escada.serve.app import create_app
+from escada.serve.connections import (
+    BACKLOG,
+    SEND_BUFFER_BYTES,
+    Connection,
+    Connections,
+    raise_descriptors,
+)
 from escada.serve.middleware import is_this_machine
 from escada.serve.service import Service
 
-BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 30
 LAST_SECONDS = 3
 """For the last bytes of responses that failed at the end of the grace period."""
@@ -117,18 +124,20 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             app,
             loop="asyncio",
-            http="h11",
+            http=Connection,
             ws="none",
             lifespan="on",
-            log_level="warning",
+            log_level="error",  # whatever clients do, they fill no log
             access_log=False,
             proxy_headers=False,  # clients can forge them
             server_header=False,
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=LAST_SECONDS,
+            timeout_graceful_shutdown=2 * LAST_SECONDS,
         )
         super().__init__(config)
+        self.max_connections = raise_descriptors(service.limits.max_connections)
+        self.server_state = self._connections = Connections(service.limits, self.max_connections)
         self.address = address
         self._service, self._grace_seconds, self._ready = service, grace_seconds, ready
         self._deadline: float | None = None
@@ -159,6 +168,8 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second; True means exit."""
+        if counter % 10 == 0:
+            self._connections.sweep()
         if self.broken:
             return True
         if self._deadline is not None:
@@ -168,6 +179,11 @@ class Server(uvicorn.Server):
             if not self._service.active:
                 return True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close all connections, those whose clients do not read after `LAST_SECONDS`."""
+        asyncio.get_running_loop().call_later(LAST_SECONDS, self._connections.drop_all)
+        await super().shutdown(sockets)
 
 
 def run(server: Server) -> None:
@@ -179,6 +195,7 @@ def run(server: Server) -> None:
     """
     address = server.address
     with address.socket:
+        address.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         try:
             address.socket.listen(BACKLOG)
         except OSError as error:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from escada.evaluation.scoring import TokenScores, window_of
 from escada.evaluation.text_score import text_score
-from escada.serve.errors import ApiError, queue_full, shutting_down
+from escada.serve.errors import ApiError, overloaded, shutting_down
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
 from escada.serve.middleware import CLIENT
@@ -91,6 +91,21 @@ class Service:
 
         return count
 
+    def check_room(self) -> None:
+        """Whether a client that has no request in progress could be served now.
+
+        Raises:
+            ApiError: 503, stopping or overloaded.
+        """
+        if self.scheduler.broken or self.stopping:
+            raise shutting_down()
+        self._check_active()
+        self.scheduler.check_room()
+
+    def _check_active(self) -> None:
+        if self.active > self._most_active:  # more than all queues and batches can hold
+            raise overloaded(1)
+
     async def complete(self, body: CompletionRequest, request: Request) -> Response:
         """Answer a completion request; an ApiError if that fails before the first token."""
         model, client = find_model(self.models, body.model), str(request.scope[CLIENT])
@@ -126,8 +141,7 @@ class Service:
         try:
             if self.stopping:
                 raise shutting_down()
-            if self.active > self._most_active:  # more than all queues and batches can hold
-                raise queue_full(1)
+            self._check_active()
             # Cleaning and encoding a long prompt takes milliseconds: keep it off the event loop.
             parsed = await asyncio.to_thread(parse_request, body, model, self.limits)
             scores = await self._scores(model, client, parsed.to_score)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from escada.serve.errors import ApiError, shutting_down
+from escada.serve.errors import ApiError
 from escada.serve.routes import ERRORS, CurrentService
 
 router = APIRouter(responses=ERRORS)
@@ -22,9 +22,8 @@ async def health(service: CurrentService) -> dict[str, str]:
 
 @router.get("/ready")
 async def ready(service: CurrentService) -> dict[str, str]:
-    """Whether new requests are taken."""
-    if service.scheduler.broken or service.stopping:
-        raise shutting_down()
+    """Whether a request of a new client would be taken."""
+    service.check_room()
     return {"status": "ready"}
 
 

@@ -71,7 +71,7 @@ async def ladder(service: CurrentService) -> LadderResponse:
         limits=LadderLimits(
             max_prompt_tokens=limits.max_prompt_tokens,
             max_tokens=limits.max_tokens,
-            n=limits.max_n,
+            n=limits.samples_per_request,
         ),
     )
 
