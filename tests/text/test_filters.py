@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import text
+from tests.conftest import text, write_jsonl
 from typer.testing import CliRunner
 
 from escada.choices import SPLITS
@@ -106,6 +106,64 @@ def test_measures_of_repetition_by_hand():
 def test_a_wrong_filter_is_one_clear_line(names, said):
     with pytest.raises(EscadaError, match=said):
         open_chain(names)
+
+
+# Perplexity
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_jsonl(tmp_path_factory.mktemp("reference") / "r.jsonl", 400))
+
+
+def test_text_unlike_the_reference_is_removed_by_its_perplexity(reference):
+    ((_, decide),) = open_chain([f"perplexity={reference}"]).filters
+    rng = random.Random(9)
+    ordinary = [document(text(rng, 9), n) for n in range(40)]
+    kept = sum(isinstance(decide(one), Document) for one in ordinary)
+    assert kept >= 36
+    letters = "".join(rng.sample(ordinary[0].text, len(ordinary[0].text)))
+    assert decide(document(letters)).endswith("bits per byte")
+    assert decide(document(SPANISH * 2)).endswith("bits per byte")
+    assert decide(document("xqz kwv")) == document("xqz kwv")  # too short to tell
+
+
+def test_the_filters_bits_per_byte_are_those_of_the_kneser_ney_baseline(reference):
+    from escada.evaluation.baselines.kneser_ney import order_figures, token_stream
+    from escada.evaluation.baselines.perplexity import ORDER, model_of
+    from escada.models.ngrams.counting import count_ngrams
+    from escada.text.sources import open_source
+    from escada.text.tokenizers.bytes import ByteTokenizer
+
+    tokenizer = ByteTokenizer()
+    texts = [one.text for n, one in enumerate(open_source(reference)) if n % 10]
+    ids = token_stream(tokenizer, texts)
+    levels = count_ngrams(ids, tokenizer.vocab_size, tokenizer.bos_id, ORDER)
+    expected = order_figures(levels, tokenizer, [PORTUGUESE], [ORDER])[ORDER]
+    assert model_of(reference).bits_per_byte(PORTUGUESE) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_limit_and_the_reference_are_part_of_the_identity(reference, tmp_path):
+    drawn = open_chain([f"perplexity={reference}"]).identity
+    ((_, decide),) = open_chain([f"perplexity={reference}:3.25"]).filters
+    assert decide.limit == 3.25
+    settings = drawn[f"perplexity={reference}"]["settings"]
+    assert 0 < settings["limit"] < 3
+    assert settings["hash"] == decide.hash
+    assert len(pickle.dumps(decide)) < 1000
+    other = write_jsonl(tmp_path / "other.jsonl", 400, seed=1)
+    assert open_chain([f"perplexity={other}"]).filters[0][1].hash != decide.hash
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("", "no reference text"), ("=nada.jsonl", "source not found"), ("=few", "too few documents")],
+)
+def test_a_wrong_reference_is_one_clear_line(value, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "few").write_text("um\n\ndois\n")
+    with pytest.raises(EscadaError, match=said):
+        open_chain([f"perplexity{value}"])
 
 
 # A chain
