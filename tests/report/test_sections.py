@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from escada.cli.report import report
 from escada.errors import EscadaError
-from escada.report.blocks import Section
+from escada.report.blocks import Section, Terms
 from escada.report.sections import sections_of
 from escada.report.writers.html import write_report
 
@@ -86,3 +86,111 @@ def test_every_section_of_the_package_says_its_key(climb):
     sections = sections_of(Contents(read_climb(climb()), Language.load("pt")))
     assert all(isinstance(section, Section) and section.nav for section in sections)
     assert [section.key for section in sections][-2:] == ["method", "environment"]
+
+
+def selected(table: dict) -> dict:
+    """The climb's table with a corpus that was mixed, filtered, masked and decontaminated."""
+    example = {"id": "d7", "source": "notas", "reason": "um dois três", "text": "<b>Tabela</b> 1"}
+    removed = {"documents": 1200, "bytes": 34567, "examples": [example]}
+    table["corpus"] |= {
+        "mixture": [
+            {"source": "a.jsonl", "share": 0.7, "documents": 5, "bytes": 699},
+            {"source": "b.jsonl", "share": 0.3, "documents": 2, "bytes": 301},
+        ],
+        "filters": {"removed": {"symbols=0.3": removed, "language": {}}, "masked": {"CPF": 2}},
+        "masks_personal_data": True,
+        "decontamination": {
+            **{"run_words": 13, "least_run_words": 8, "most_copies": 20},
+            "removed": {"test": removed},
+        },
+    }
+    return table
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            "en",
+            {
+                "Mixture, in bytes read": "a.jsonl: 69.9 % (70.0 % asked for)",
+                "Removed by filters": "symbols=0.3: documents 1,200, bytes 34,567; for example "
+                "“<b>Tabela</b> 1”\nlanguage: documents 0, bytes 0",
+                "Personal data masked": "CPF: 2",
+                "Removed from training": "test: documents 1,200, bytes 34,567; for example “um",
+            },
+        ),
+        (
+            "pt",
+            {
+                "Mistura, em bytes lidos": "a.jsonl: 69,9 % (pedido: 70,0 %)",
+                "Removidos por filtros": "symbols=0.3: documentos 1.200, bytes 34.567; por exemplo",
+                "Dados pessoais mascarados": "CPF: 2",
+                "Removidos do treino": "test: documentos 1.200, bytes 34.567; por exemplo “um dois",
+            },
+        ),
+    ],
+)
+def test_the_method_says_what_was_selected_with_examples(climb, table, code, said):
+    from escada.report.contents import Contents
+    from escada.report.data import read_climb
+    from escada.report.i18n import Language
+    from escada.report.sections import method
+
+    section = method.section(Contents(read_climb(climb(selected(table))), Language.load(code)))
+    (terms,) = (block for block in section.blocks if isinstance(block, Terms))
+    found = {
+        label: text.replace("\u202f", " ").replace("\xa0", " ") for label, text in terms.entries
+    }
+    for label, text in said.items():
+        shown = next(value for name, value in found.items() if name.startswith(label))
+        assert text in shown
+
+
+def test_a_corpus_of_which_nothing_was_asked_has_no_lines_about_it(climb):
+    from escada.report.contents import Contents
+    from escada.report.data import read_climb
+    from escada.report.i18n import Language
+    from escada.report.sections import method
+
+    language = Language.load("en")
+    (terms,) = (
+        block
+        for block in method.section(Contents(read_climb(climb()), language)).blocks
+        if isinstance(block, Terms)
+    )
+    assert not [label for label, _ in terms.entries if "emoved" in label or "asked" in label]
+
+
+def test_examples_from_a_corpus_are_text_on_the_page(climb, table, undrawn):
+    page = write_report(climb(selected(table))).read_text(encoding="utf-8")
+    assert page.count("&lt;b&gt;Tabela&lt;/b&gt; 1") == 2
+    assert "<b>Tabela</b>" not in page
+
+
+@pytest.mark.parametrize("code", ["en", "pt"])
+def test_licences_that_escada_wrote_are_in_the_readers_language(climb, table, code):
+    from escada.report.contents import Contents
+    from escada.report.data import read_climb
+    from escada.report.i18n import Language, read_catalogue
+    from escada.report.sections import method
+    from escada.text.sources import dante
+    from escada.text.sources.known import KNOWN
+
+    written = dante.LICENCES | {name: known.licence for name, known in KNOWN.items()}
+    table["corpus"]["source"] = "a mixture"
+    table["corpus"]["licences"] = {
+        **{name: {"name": one.name, "note": one.note} for name, one in written.items()},
+        "ana/cartas": {"name": "not stated", "note": ""},
+        "ana/fotos": {"name": "mit", "note": ""},
+    }
+    language = Language.load(code)
+    section = method.section(Contents(read_climb(climb(table)), language))
+    (terms,) = (block for block in section.blocks if isinstance(block, Terms))
+    found = dict(terms.entries)[language.say("method.licences")].splitlines()
+    for name, one in written.items():
+        assert read_catalogue("en")[f"licence.{name}"] == one.note
+        assert read_catalogue("en").get(f"licence.{name}_name", one.name) == one.name
+        assert any(line.endswith(f"; {language.say(f'licence.{name}')}") for line in found)
+    assert f"ana/cartas: {language.say('licence.not_stated')}" in found
+    assert "ana/fotos: mit" in found

@@ -230,7 +230,8 @@ def _print_summary(corpus: Corpus) -> None:
             f"{100 * part.bytes / max(1, total):.1f} % of the bytes{share}{end}"
         )
     for source, licence in manifest.licences.items():
-        echo(f"licence of {source}: {licence.name} ({licence.note})")
+        note = f" ({licence.note})" if licence.note else ""
+        echo(f"licence of {source}: {licence.name}{note}")
 
 
 def _print_copies(across: AcrossSplits | None) -> None:

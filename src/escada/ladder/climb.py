@@ -139,7 +139,7 @@ def _ladder(
             hash=plan.corpus.hash,
             profile=plan.corpus.profile,
             bytes={s: plan.corpus.text_bytes(s) for s in ("train", "validation", "test")},
-            **manifest.model_dump(include={"source", "documents", "licences"}),
+            **manifest.model_dump(include=DESCRIBED),
         ),
         machine=environment(),
         comparisons=comparisons,
@@ -148,6 +148,13 @@ def _ladder(
             row.model_copy(update={"beats_previous": step_of(row, comparisons)}) for row in rows
         ],
     )
+
+
+DESCRIBED = {
+    *("source", "documents", "licences", "mixture"),
+    *("filters", "masks_personal_data", "decontamination"),
+}
+"""What a ladder repeats of its corpus's manifest."""
 
 
 def _write(ladder: Ladder, path: Path) -> None:

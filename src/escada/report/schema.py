@@ -21,6 +21,9 @@ from escada.guardrails.task import GuardrailsResult
 from escada.runs.environment import Environment
 from escada.runs.record import PredictedCost
 from escada.spec import About
+from escada.text.filters import FilterCounts
+from escada.text.manifest import Decontamination
+from escada.text.sources.base import MixturePart
 from escada.typed_json import Interval, JsonObject
 
 T = TypeVar("T")
@@ -202,7 +205,7 @@ class RungRow(JsonObject):
 
 
 class CorpusSummary(JsonObject):
-    """The corpus of the climb."""
+    """The corpus of the climb: what it is, and what was asked for besides cleaning."""
 
     source: str | None = None
     hash: str | None = None
@@ -210,6 +213,10 @@ class CorpusSummary(JsonObject):
     documents: int | dict[str, int] | None = None
     bytes: dict[str, int] = Field(default_factory=dict)
     licences: dict[str, str | dict[str, str]] | list[str] | str | None = None
+    mixture: list[MixturePart] = Field(default_factory=list[MixturePart])
+    filters: FilterCounts = Field(default_factory=FilterCounts)
+    masks_personal_data: bool = False
+    decontamination: Decontamination | None = None
 
 
 class TestedBaseline(JsonObject):

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from escada.report.blocks import Block, Heading, Section, Terms, Text
 from escada.report.contents import Contents
-from escada.report.i18n import NOTHING, Language
+from escada.report.i18n import NOTHING, Language, read_catalogue
 from escada.report.schema import CorpusSummary
 from escada.report.sections.shared import rung_cell, rung_column
 from escada.report.tables import Cell, Column, Row, Table, page_table
+from escada.text.filters import Removed
+
+_EXAMPLE_CHARACTERS = 80
 
 
 def section(contents: Contents) -> Section:
@@ -40,29 +43,65 @@ def _corpus(contents: Contents) -> Iterator[tuple[str, str]]:
     documents, licences = corpus.documents, corpus.licences
     if isinstance(licences, dict):
         licences = [
-            f"{source}: {_licence(source, licence, corpus, t)}"
-            for source, licence in licences.items()
+            f"{source}: {_licence(source, licence, t)}" for source, licence in licences.items()
         ]
     yield say("method.source"), corpus.source or NOTHING
     yield say("method.profile"), corpus.profile or NOTHING
     shown = by_split(documents) if isinstance(documents, dict) else t.number(documents)
     yield say("method.documents"), shown
     yield say("method.bytes"), by_split(corpus.bytes)
+    yield from _selection(corpus, t)
     lines = "\n".join(licences) if isinstance(licences, list) else licences
     yield say("method.licences"), lines or NOTHING
     yield say("method.hash"), corpus.hash or NOTHING
 
 
-def _licence(
-    source: str, licence: str | Mapping[str, str], corpus: CorpusSummary, t: Language
-) -> str:
-    """A licence and its note; for the default corpus, in the reader's language."""
+def _selection(corpus: CorpusSummary, t: Language) -> Iterator[tuple[str, str]]:
+    """What mixtures, filters, masking and decontamination did, as far as they were asked for."""
+    say = t.say
+    total = sum(part.bytes for part in corpus.mixture)
+    shares = [
+        f"{part.source}: {t.percent(part.bytes / max(1, total))}"
+        + ("" if part.share is None else say("method.asked", share=t.percent(part.share)))
+        for part in corpus.mixture
+    ]
+    if shares:
+        yield say("method.mixture"), "\n".join(shares)
+    if corpus.filters.removed:
+        yield say("method.filtered"), _removed(corpus.filters.removed, t, shows_text=True)
+    if corpus.masks_personal_data:
+        masked = [f"{kind}: {t.number(n)}" for kind, n in corpus.filters.masked.items()]
+        yield say("method.masked"), "\n".join(masked) or t.number(0)
+    if corpus.decontamination is not None:
+        removed = corpus.decontamination.removed
+        yield say("method.decontaminated"), _removed(removed, t, shows_text=False)
+
+
+def _removed(removed: Mapping[str, Removed], t: Language, *, shows_text: bool) -> str:
+    """A line for each name: what it removed, and the first example (its text, or why)."""
+    lines: list[str] = []
+    for name, part in removed.items():
+        sizes = {"documents": t.number(part.documents), "bytes": t.number(part.bytes)}
+        line = t.say("method.removed", name=name, **sizes)
+        for example in part.examples[:1]:
+            text = " ".join((example.text if shows_text else example.reason).split())
+            text = text if len(text) <= _EXAMPLE_CHARACTERS else f"{text[:_EXAMPLE_CHARACTERS]}…"
+            line += t.say("method.example", text=text)
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _licence(source: str, licence: str | Mapping[str, str], t: Language) -> str:
+    """A licence and its note; those that escada itself wrote in the reader's language."""
     if isinstance(licence, str):
         return licence
-    if corpus.source == "default" and f"licence.{source}" in t.messages:
-        name = t.messages.get(f"licence.{source}_name", licence.get("name", NOTHING))
-        licence = {"name": name, "note": t.say(f"licence.{source}")}
-    return "; ".join(licence.values())
+    name, note = licence.get("name", NOTHING), licence.get("note", "")
+    if note and note == read_catalogue("en").get(f"licence.{source}"):
+        name = t.messages.get(f"licence.{source}_name", name)
+        note = t.say(f"licence.{source}")
+    elif name == read_catalogue("en")["licence.not_stated"]:
+        name = t.say("licence.not_stated")
+    return "; ".join(filter(None, (name, note)))
 
 
 def _protocols(contents: Contents) -> Table:

@@ -28,7 +28,7 @@ PREFIX = "hub:"
 SPLIT = "train"
 ROWS = RowKind(sources=())
 """The source of a row is its data set, unless a column is named: `source` holds anything."""
-UNKNOWN = Licence("not stated", "the data set's card names no licence: ask its authors")
+UNKNOWN = Licence("not stated")
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -162,7 +162,7 @@ def licence_of(card: str) -> Licence:
         return UNKNOWN
     listed = [line.strip(" \t-") for line in found[2].splitlines()]
     name = " and ".join(part.strip("'\"") for part in (found[1] or "", *listed) if part)
-    return Licence(name, "as the data set's card names it") if name else UNKNOWN
+    return Licence(name) if name else UNKNOWN
 
 
 def _bounded(card: str) -> str:
