@@ -3,7 +3,7 @@
 #
 #   recipes/v_final.sh                                     the roadmap's sizes, the default corpus
 #   PRESET=laptop BUDGET="1e13 flop" recipes/v_final.sh    something to look at on two cores
-#   SOURCE=brwac DOCUMENTS=20000 PROFILE=roadmap …         the roadmap's text (extra: escada[brwac])
+#   SOURCE=brwac DOCUMENTS=20000 PROFILE=roadmap …         the roadmap's text (extra: escada[hub])
 #   JUDGE_URL=http://localhost:8000/v1 JUDGE_MODEL=NAME …  with a judge (docs/judge.md)
 #   RUNG=v6 COMPARED="v4 v_final" …                        with the unigram tokenizer of 16k pieces
 #   DRY_RUN=1 …                                            every stage with tiny sizes

@@ -24,7 +24,7 @@ from escada.training.run import resume, start
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 MODULES = (
     *("my_model", "my_optimizer", "my_schedule", "my_tokenizer"),
-    *("my_source", "my_task", "my_guardrail", "my_form", "my_section"),
+    *("my_source", "my_filter", "my_task", "my_guardrail", "my_form", "my_section"),
 )
 
 
@@ -278,6 +278,31 @@ def test_a_data_source_is_prepared_and_known_by_its_code(folder, tmp_path):
         assert identity() != before
     finally:
         file.write_text(source, encoding="utf-8")
+
+
+def test_a_filter_removes_documents_and_is_known_by_its_settings_and_code(folder, tmp_path):
+    rows = [{"text": f"Texto de número {n}, " + "abcdefg"[n % 7] * (n + 9)} for n in range(60)]
+    rows += [{"text": f"ATENÇÃO, NÚMERO {n}: COMPRE JÁ"} for n in range(5)]
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    def prepared(name: str) -> Corpus:
+        bare_code.cache_clear()
+        return prepare(str(source), tmp_path / "corpus", filters=[name])
+
+    first = prepared("my_filter").manifest
+    removed = first.filters.removed["my_filter"]
+    assert removed.documents == 5
+    assert removed.examples[0].reason == "100% capitals"
+    assert prepared("my_filter").manifest == first
+    assert prepared("my_filter=0.6").manifest.key != first.key
+    file = folder / "my_filter.py"
+    code = file.read_text(encoding="utf-8")
+    try:
+        file.write_text(code + "\nANOTHER = 1\n", encoding="utf-8")
+        assert prepared("my_filter").manifest.key != first.key
+    finally:
+        file.write_text(code, encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A hub on the loopback address: the few requests by which `datasets` streams a data set.
 
-It serves the files of a folder as the data set `ana/cartas` at one commit.
+It serves the files of a folder as one data set at one commit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 NAME = "ana/cartas"
-API, RESOLVE = f"/api/datasets/{NAME}", f"/datasets/{NAME}/resolve/"
 
 
 class Hub(ThreadingHTTPServer):
@@ -23,9 +22,9 @@ class Hub(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.folder, self.commit = folder, "a" * 40
+        self.folder, self.name, self.commit = folder, name, "a" * 40
         self.requests: list[str] = []
 
     @property
@@ -59,13 +58,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.server.requests.append(f"{self.command} {path}")
-        rest = path.removeprefix(API)
-        if path == API or rest.startswith("/revision/"):
+        api = f"/api/datasets/{self.server.name}"
+        resolve = f"/datasets/{self.server.name}/resolve/"
+        rest = path.removeprefix(api)
+        if path == api or rest.startswith("/revision/"):
             self.about(rest)
-        elif path.startswith(f"{API}/tree/"):
+        elif path.startswith(f"{api}/tree/"):
             self.tree(rest.removeprefix("/tree/").partition("/")[2])
-        elif path.startswith(RESOLVE):
-            self.file(path.removeprefix(RESOLVE).partition("/")[2])
+        elif path.startswith(resolve):
+            self.file(path.removeprefix(resolve).partition("/")[2])
         else:
             self.reply({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
 
@@ -76,7 +77,13 @@ class _Handler(BaseHTTPRequestHandler):
         if revision not in ("", "/revision/main", f"/revision/{commit}"):
             return self.reply({"error": "No revision"}, 404, X_Error_Code="RevisionNotFound")
         names = [path.relative_to(self.server.folder).as_posix() for path in self.files()]
-        about = {"id": NAME, "sha": commit, "private": False, "gated": False, "disabled": False}
+        about = {
+            "id": self.server.name,
+            "sha": commit,
+            "private": False,
+            "gated": False,
+            "disabled": False,
+        }
         about |= {
             "downloads": 0,
             "likes": 0,
@@ -111,9 +118,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serve(folder: Path) -> Iterator[Hub]:
-    """Serve a folder until the block ends."""
-    with Hub(folder) as hub:
+def serve(folder: Path, name: str = NAME) -> Iterator[Hub]:
+    """Serve a folder as a data set until the block ends."""
+    with Hub(folder, name) as hub:
         threading.Thread(target=hub.serve_forever, daemon=True).start()
         yield hub
         hub.shutdown()
