@@ -37,7 +37,7 @@ OTHER_DESCRIPTORS = 128
 """For files, the event loop, and connections that are being closed."""
 UNREAD_BYTES = 32 * 1024
 """Of a response, waiting in this process, from which on its client counts as not reading."""
-SEND_BUFFER_BYTES = 64 * 1024
+SEND_BUFFER_BYTES = 32 * 1024
 """Of a response, waiting in the system; left to itself, Linux would take megabytes a client."""
 
 
@@ -123,6 +123,11 @@ class Connection(H11Protocol):
         self.server_state.forget(self)
         super().connection_lost(exc)
 
+    def resume_writing(self) -> None:
+        """Called when the client has read most of what waited."""
+        self._unread = None
+        super().resume_writing()
+
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         self.idle_since = self.loop.time()
@@ -151,7 +156,6 @@ class Connection(H11Protocol):
             elif now - self._unread[0] >= self._limits.unread_seconds:
                 self.drop()
             return
-        self._unread = None
         if self._between_requests and now >= self._head_deadline:
             if self.conn.trailing_data[0]:
                 self._respond(ApiError(408, "The headers did not arrive in time."))

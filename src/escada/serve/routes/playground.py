@@ -13,7 +13,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
@@ -32,7 +32,10 @@ CONTENT_TYPES = {
 
 
 class PlaygroundFiles(StaticFiles):
-    """Starlette's static files, with content type and ETag that depend on the file alone."""
+    """Starlette's static files, with content type and ETag that depend on the file alone.
+
+    Each is sent whole: a few kilobytes need no ranges.
+    """
 
     def file_response(
         self,
@@ -50,9 +53,11 @@ class PlaygroundFiles(StaticFiles):
         content_type = CONTENT_TYPES.get(path.suffix)
         if content_type is None:
             raise HTTPException(404)
-        etag = f'"{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}"'
-        headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        response = FileResponse(path, status_code, headers, content_type, stat_result=stat_result)
+        del stat_result
+        content = path.read_bytes()
+        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        headers = {"ETag": etag, "Cache-Control": "no-cache", "Content-Type": content_type}
+        response = Response(content, status_code, headers)
         if self.is_not_modified(response.headers, Headers(scope=scope)):
             return NotModifiedResponse(response.headers)
         return response
