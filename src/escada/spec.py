@@ -149,6 +149,9 @@ class TrainSpec(StrictTable):
     shard: AutoOrBool = "auto"
     """Divide weights, gradients and optimizer state among the processes (FSDP2): true, false, or
     "auto" (if they take more than half of a device's memory)."""
+    recompute: bool = False
+    """Keep only the inputs of the model's layers for the backward pass, which repeats each layer's
+    forward pass (activation checkpointing): less memory, about a third more time."""
     validations: int = Field(default=10, ge=1)
     """Number of validations, evenly spaced over the training."""
     validation_bytes: int = Field(default=65_536, ge=1)
@@ -168,7 +171,7 @@ class TrainSpec(StrictTable):
         return micro if isinstance(micro, int) else None
 
 
-LATER_KEYS = ("compile", "rates", "orthogonal_steps", "decay", "shard")
+LATER_KEYS = ("compile", "rates", "orthogonal_steps", "decay", "shard", "recompute")
 """Keys of `[train]` added after the first runs."""
 
 

@@ -21,7 +21,7 @@ def planned(monkeypatch, budget, *, dry_run=False, seconds=0.1):
         forward_flops_per_token=lambda window_tokens: 1e6, parameter_count=lambda: 1
     )
     probe = SimpleNamespace(
-        model=model, batches=batches, setup=SimpleNamespace(device=None, precision=None)
+        model=model, batches=batches, setup=SimpleNamespace(device=None, precision=None, shards=1)
     )
     record = SimpleNamespace(dry_run=dry_run, continued_from=None)
     return fixed_steps(SimpleNamespace(spec=spec, record=record), probe), len(measured)

@@ -194,7 +194,7 @@ def test_a_sharded_resume_on_two_is_bit_identical(folder):
 
 def test_a_run_of_two_sharded_processes_resumes_on_one_with_the_same_validation(folder, corpus):
     run = only_run(folder / "sharded-then-one")
-    (noted,) = [row for row in read_rows(run.layout.metrics) if row["kind"] == "validation"]
+    (noted,) = [row for row in read_rows(run.layout) if row["kind"] == "validation"]
     documents = document_sample(corpus, "validation", run.spec.train.validation_bytes)
     found = ruler_validation(run.spec, run.tokenizer, documents)(run.load_model("best"))
     assert found.bits_per_byte == pytest.approx(noted["bits_per_byte"], abs=1e-9)

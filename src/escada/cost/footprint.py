@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from escada.models.activation_memory import FP32_BYTES, SavedBytes, Setting
+from escada.models.activation_memory import FP32_BYTES, SavedBytes, Setting, recomputed
 from escada.models.contract import LanguageModel
 from escada.models.roles import parameter_roles
 from escada.spec import OPTIMIZERS, TrainSpec
@@ -56,14 +56,14 @@ class Footprint:
     """Bytes at the peak, by part.
 
     Attributes:
-        weights: fp32 parameters and buffers.
+        weights: fp32 parameters and buffers; these and the next two, if sharded, of one process.
         gradients: fp32; none at the peak if a step has one micro-batch, since they are freed
             before it.
         optimizer: its state, such as Adam's two moments.
         activations: saved for the backward pass, including copies of weights in lower precision.
         logits: log-softmax and its gradients.
         workspace: on a CPU, kernels and their scratch memory, heap fragmentation, and the bytes of
-            a checkpoint if saving one is the peak.
+            a checkpoint if saving one is the peak; if sharded, gathered weights and gradients.
         runtime: the process itself; 0 on a GPU, where only allocated memory counts.
     """
 
@@ -89,36 +89,58 @@ def footprint(
     model: LanguageModel, train: TrainSpec, *, sequences: int, setting: Setting
 ) -> Footprint:
     """Predict the peak memory of a training with micro-batches of `sequences`."""
+    return _footprint(model, train, _saved_bytes(model, train, setting), sequences, setting)
+
+
+def _saved_bytes(model: LanguageModel, train: TrainSpec, setting: Setting) -> SavedBytes:
     saved = model.saved_bytes(train.window_tokens, setting)
-    return _footprint(model, train, saved, sequences, setting)
+    return recomputed(saved, model, train.window_tokens) if train.recompute else saved
+
+
+def gathered_bytes(model: LanguageModel) -> int:
+    """Whole weights and gradients in a sharded step, at most: those outside the model's units, and
+    of two units (one is gathered while another computes) weights, and of one gradients."""
+    units = [sum(p.numel() for p in unit.parameters()) for unit in model.units()]
+    rest = model.parameter_count() - sum(units)
+    return FP32_BYTES * (2 * rest + 3 * max(units, default=0))
 
 
 def _footprint(
     model: LanguageModel, train: TrainSpec, saved: SavedBytes, sequences: int, setting: Setting
 ) -> Footprint:
-    parameters = FP32_BYTES * model.parameter_count()
-    optimizer = optimizer_bytes(model, train)
-    own_gradients = gradient_bytes(model, train)
+    shards = setting.shards
+    whole_optimizer = optimizer_bytes(model, train)
+    whole = FP32_BYTES * model.parameter_count()
+    parameters, optimizer = whole // shards, whole_optimizer // shards
+    own_gradients = gradient_bytes(model, train) // shards
+    gathered = gathered_bytes(model) if shards > 1 else 0
     buffers = sum(buffer.numel() * buffer.element_size() for buffer in model.buffers())
     accumulated = own_gradients if sequences < train.batch_sequences else 0
     tables = _logits_bytes(model.vocab_size, train, sequences, setting)
     on_cpu = setting.device == "cpu"
     held = saved.of(sequences)
-    # Gradients, activations, logits and checkpoint at each candidate moment.
+    # Gradients, activations, logits, and gathered weights or a checkpoint at each candidate moment.
     moments = [
-        (accumulated, held - _unwritten_bytes(saved, sequences, "forward", setting), tables, 0),
-        (accumulated, held - _unwritten_bytes(saved, sequences, "backward", setting), 0, 0),
-        (own_gradients, 0, 0, 0),
+        (
+            accumulated,
+            held - _unwritten_bytes(saved, sequences, "forward", setting),
+            tables,
+            gathered,
+        ),
+        (accumulated, held - _unwritten_bytes(saved, sequences, "backward", setting), 0, gathered),
+        (own_gradients, 0, 0, gathered),
     ]
-    serialised = max(optimizer, parameters)
+    serialised = max(whole_optimizer, whole)
+    if shards > 1:  # rank 0 gathers all of it first
+        serialised += whole + whole_optimizer
     if on_cpu and _is_large(serialised):
         heap = held if setting.keeps_large else saved.once + _small_bytes(saved, sequences)
         returned = _is_large(tables / LOGITS_COPIES) and not setting.keeps_large
         heap_tables = 0 if returned else tables
         moments.append((own_gradients, heap, heap_tables, serialised))
-    gradients, activations, logits, checkpoint = max(moments, key=sum)
-    scratch = (
-        KERNEL_BYTES + _heap_holes(saved, sequences, tables, setting) + checkpoint if on_cpu else 0
+    gradients, activations, logits, copies = max(moments, key=sum)
+    scratch = copies + (
+        KERNEL_BYTES + _heap_holes(saved, sequences, tables, setting) if on_cpu else 0
     )
     return Footprint(
         weights=parameters + buffers,
@@ -228,7 +250,7 @@ def largest_micro_batch(
         memory_bytes: available to the training.
         batch_sequences: those of one process, if several share a step; None: the whole batch.
     """
-    saved = model.saved_bytes(train.window_tokens, setting)
+    saved = _saved_bytes(model, train, setting)
     batch = batch_sequences or train.batch_sequences
     for parts in range(1, batch + 1):
         sequences, rest = divmod(batch, parts)

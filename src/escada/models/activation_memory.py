@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -34,6 +34,8 @@ class Setting:
     device: Literal["cpu", "cuda"]
     keeps_large: bool = False
     """On a CPU: the allocator keeps freed blocks of any size, not only small ones."""
+    shards: int = 1
+    """Processes that divide weights, gradients and optimizer state among them."""
 
     @property
     def bytes_each(self) -> int:
@@ -78,6 +80,22 @@ class SavedBytes:
     def of(self, sequences: int) -> float:
         """Bytes for a micro-batch."""
         return self.per_sequence * sequences + self.once
+
+
+def recomputed(saved: SavedBytes, model: LanguageModel, window_tokens: int) -> SavedBytes:
+    """What remains of `saved` if the model's units are repeated in the backward pass.
+
+    Each unit keeps its fp32 input, and one at a time all that it saves; units count as equal. The
+    last norm keeps as much as another input.
+    """
+    units = len(model.units())
+    width = max(part.embedding_dim for part in model.modules() if isinstance(part, nn.Embedding))
+    inputs = FP32_BYTES * window_tokens * width * (units + 1)
+    return replace(
+        saved,
+        per_sequence=min(saved.per_sequence, saved.per_sequence / units + inputs),
+        kernel_blocks=min(saved.kernel_blocks, 1),
+    )
 
 
 def counted(model: LanguageModel, window_tokens: int, setting: Setting) -> SavedBytes:

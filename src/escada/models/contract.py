@@ -110,10 +110,10 @@ class LanguageModel(nn.Module, ABC):
         return counted(self, window_tokens, setting)
 
     def units(self) -> Sequence[nn.Module]:
-        """Its large modules, in order: each called as a whole by `forward`, sharing no parameter.
+        """Its large modules, in order, called as a whole by `forward` with positional arguments.
 
-        A sharded training gathers the weights of one at a time. Without any, the whole model is one
-        unit.
+        They share no parameter. A sharded training gathers the weights of one at a time, and
+        `train.recompute` repeats one at a time; neither saves much memory outside them.
         """
         return ()
 

@@ -104,6 +104,10 @@ class ModernState:
         )
 
 
+BlockState = tuple[Tensor, Tensor, Tensor]
+"""The taps of a block's two convolutions, (B, K, D) each, and its recurrence's state, (B, D)."""
+
+
 class Convolution(nn.Module):
     """A short causal convolution plus its input; see `fused.convolution`."""
 
@@ -165,6 +169,28 @@ class Block(nn.Module):
         self.mixer = Mixer(width)
         self.ff_convolution = Convolution(width, tokens)
         self.ff = FeedForward(width, config.d_ff)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        first_BTD: Tensor,
+        value_BTD: Tensor | None,
+        same_KBT1: Tensor | None,
+        goes_on_BT1: Tensor | None,
+        state: BlockState,
+    ) -> tuple[Tensor, BlockState]:
+        """Apply the block, same shape; also the state after the last token.
+
+        Args:
+            first_BTD: the input of the first block.
+        """
+        mixer_taps_BKD, ff_taps_BKD, h_BD = state
+        x_BTD = x_BTD + self.embedding_share * first_BTD
+        mixed_BTD, mixer_taps_BKD = self.mixer_convolution(rms(x_BTD), mixer_taps_BKD, same_KBT1)
+        added_BTD, h_BD = self.mixer(mixed_BTD, value_BTD, goes_on_BT1, h_BD)
+        x_BTD = x_BTD + added_BTD
+        mixed_BTD, ff_taps_BKD = self.ff_convolution(rms(x_BTD), ff_taps_BKD, same_KBT1)
+        return x_BTD + self.ff(mixed_BTD), (mixer_taps_BKD, ff_taps_BKD, h_BD)
 
 
 class Model(LanguageModel):
@@ -258,26 +284,18 @@ class Model(LanguageModel):
         x_BTD = first_BTD = rms(x_BTD)
         taps, h = list(state.taps_MBKD), list(state.h_LBD)
         for index, block in enumerate(self.blocks):
-            assert isinstance(block, Block)
             last = index == config.n_layers - 1
             value_BTD = self.values(ids_BT) if last and self.values is not None else None
-            x_BTD = x_BTD + block.embedding_share * first_BTD
-            mixed_BTD, taps[2 * index] = block.mixer_convolution(
-                rms(x_BTD), taps[2 * index], same_KBT1
-            )
-            added_BTD, h[index] = block.mixer(mixed_BTD, value_BTD, goes_on_BT1, h[index])
-            x_BTD = x_BTD + added_BTD
-            mixed_BTD, taps[2 * index + 1] = block.ff_convolution(
-                rms(x_BTD), taps[2 * index + 1], same_KBT1
-            )
-            x_BTD = x_BTD + block.ff(mixed_BTD)
+            before = taps[2 * index], taps[2 * index + 1], h[index]
+            x_BTD, after = block(x_BTD, first_BTD, value_BTD, same_KBT1, goes_on_BT1, before)
+            taps[2 * index], taps[2 * index + 1], h[index] = after
         state.ids_BN = before_BS[:, before_BS.shape[1] - self._ids_back :]
         state.taps_MBKD, state.h_LBD = torch.stack(taps), torch.stack(h)
         return rms(x_BTD)
 
     def units(self) -> Sequence[nn.Module]:
         """See `LanguageModel.units`."""
-        return [part for part in self.modules() if isinstance(part, Mixer | FeedForward)]
+        return list(self.blocks)
 
     def forward_flops_per_token(self, context_tokens: int) -> float:
         """See `LanguageModel.forward_flops_per_token`; independent of the length."""

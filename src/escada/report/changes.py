@@ -51,7 +51,7 @@ ONLY_FOR: dict[str, tuple[str, tuple[str, ...]]] = {
     "train.decay": ("train.schedule", ("trapezoid",)),
 }
 """Keys that only some kinds of the package read. A kind from outside may read them all."""
-UNTOLD = ("train.micro_batch_sequences", "train.compile", "train.shard")
+UNTOLD = ("train.micro_batch_sequences", "train.compile", "train.shard", "train.recompute")
 """Keys that decide how fast a step is, not what it learns."""
 
 

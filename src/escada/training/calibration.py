@@ -10,6 +10,7 @@ from escada.cost.flops import targets_per_step, training_flops_per_step
 from escada.runs.device import synchronize
 from escada.runs.run import Run
 from escada.training.loop import Training
+from escada.training.memory import shape_of
 from escada.training.plan import predicted_cost
 
 CALIBRATION_SECONDS = 3.0
@@ -39,15 +40,19 @@ def fixed_steps(run: Run, probe: Training) -> dict[str, object]:
     if seconds is None and of_budget >= LONG_TRAINING_STEPS:
         seconds = _seconds_per_step(probe)
     steps = dry_run_steps(of_budget, seconds) if record.dry_run and seconds else of_budget
+    # A sharded model can only be used as a whole, by all processes together.
+    shards = probe.setup.shards
+    model = probe.model if shards == 1 else shape_of(run.spec, run.tokenizer.vocab_size)
     before = record.continued_from.step if record.continued_from else 0
     return {
         "parameters": probe.model.parameter_count(),
         "predicted": predicted_cost(
             run.spec,
-            probe.model,
+            model,
             batches.stream.n_tokens,
             probe.setup.device,
             probe.setup.precision,
+            shards=shards,
             total_steps=steps,
             seconds_per_step=seconds,
         ),

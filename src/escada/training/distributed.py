@@ -18,13 +18,14 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import sys
+import threading
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeVar, cast
+from types import FrameType
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -42,6 +43,7 @@ from escada.spec import TrainSpec
 from escada.training import launch
 
 _LONGEST_WAIT = timedelta(hours=24)
+_LAST_WORDS_SECONDS = 5.0
 _T = TypeVar("_T")
 
 
@@ -201,9 +203,8 @@ def seed_step(seed: int, step: int, rank: int, device: torch.device) -> None:
 def interruptions(world: World) -> Generator[Callable[[], bool]]:
     """Ctrl-C (or SIGTERM) requests a stop; a second one stops at once.
 
-    With several processes the second one is ignored: `torchrun` may forward a signal twice, and
-    sends one to those that survive another, which shall still say what happened. It kills processes
-    that have not stopped after half a minute.
+    With several processes the second one is ignored: `torchrun` may forward a signal twice. It
+    kills processes that have not stopped after half a minute.
     """
     stopping = False
 
@@ -214,18 +215,18 @@ def interruptions(world: World) -> Generator[Callable[[], bool]]:
         stopping = True
 
     with on_stop(stop):
-        _hear_sigterm(world, how="unblock")
-        try:
-            yield lambda: stopping
-        except Exception:
-            _hear_sigterm(world, how="block")  # the handler is about to be removed
-            raise
+        yield lambda: stopping
 
 
-def _hear_sigterm(world: World, *, how: Literal["block", "unblock"]) -> None:
-    if world.size > 1 and sys.platform != "win32":
-        ways = {"block": signal.SIG_BLOCK, "unblock": signal.SIG_UNBLOCK}
-        signal.pthread_sigmask(ways[how], {signal.SIGTERM})
+def _end_soon(_number: int, _frame: FrameType | None) -> None:
+    """On SIGTERM outside the loop: end, but not at once.
+
+    When a process dies, `torchrun` sends SIGTERM to the others within a tenth of a second. They
+    notice by themselves, and this leaves them the time to say so.
+    """
+    ending = threading.Timer(_LAST_WORDS_SECONDS, os._exit, (128 + signal.SIGTERM,))
+    ending.daemon = True
+    ending.start()
 
 
 @contextmanager
@@ -242,6 +243,7 @@ def joined(device: str) -> Generator[World]:
     kind = resolve_device(device).type
     if kind == "mps":
         raise EscadaError("one Apple GPU cannot be shared by processes", fix="use --device cpu")
+    signal.signal(signal.SIGTERM, _end_soon)
     on_gpu = kind == "cuda"
     if on_gpu:
         _check_gpus(local_rank)

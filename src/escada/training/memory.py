@@ -9,6 +9,7 @@ plenty (`escada.cost.footprint.with_large_kept`).
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 
 import psutil
 import torch
@@ -58,6 +59,7 @@ def settle_host_memory(
     *,
     sequences: int,
     processes: int = 1,
+    shards: int = 1,
 ) -> bool | None:
     """Make the allocator keep the memory that a step frees, large blocks only if they fit.
 
@@ -67,7 +69,7 @@ def settle_host_memory(
     if device.type != "cpu":
         return None
     have = MEMORY_SHARE * free_memory_bytes(device) / processes
-    setting = Setting(precision.name, "cpu")
+    setting = Setting(precision.name, "cpu", shards=shards)
     setting = with_large_kept(model, spec.train, have, setting, sequences=sequences)
     obeyed = keep_freed_memory(large_too=setting.keeps_large)
     return setting.keeps_large and obeyed
@@ -80,6 +82,7 @@ def choose_micro_batch(
     precision: ResolvedPrecision,
     *,
     processes: int = 1,
+    shards: int = 1,
     memory_bytes: int | None = None,
 ) -> tuple[Spec, MicroBatchChoice]:
     """Resolve the micro-batch of a spec to one that fits, and describe the choice for the record.
@@ -89,6 +92,7 @@ def choose_micro_batch(
 
     Args:
         processes: that share the batch and, on a CPU, the memory.
+        shards: processes that divide weights, gradients and optimizer state among them.
         memory_bytes: for all processes; None: 90 % of what is free.
 
     Raises:
@@ -105,7 +109,7 @@ def choose_micro_batch(
         shape_of(spec, vocab_size),
         spec.train,
         have,
-        setting_of(precision.name, device),
+        replace(setting_of(precision.name, device), shards=shards),
         batch_sequences=rows,
     )
     if fitting is None:

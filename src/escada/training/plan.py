@@ -88,13 +88,14 @@ def machine_here(
     *,
     memory_bytes: int | None = None,
     pace: Pace | None = None,
+    shards: int = 1,
 ) -> Machine:
     """Describe this machine for the planner."""
     found = hardware(device)
     watts, basis = estimated_watts(found, prices.settings) or (None, "not known")
     return Machine(
         title=found.title,
-        setting=setting_of(precision.name, device),
+        setting=replace(setting_of(precision.name, device), shards=shards),
         memory_bytes=memory_bytes or int(MEMORY_SHARE * free_memory_bytes(device)),
         gpu=found.device,
         watts=watts,
@@ -161,12 +162,15 @@ def predicted_cost(
     device: torch.device,
     precision: ResolvedPrecision,
     *,
+    shards: int = 1,
     seconds_per_step: float | None = None,
     total_steps: int | None = None,
 ) -> PredictedCost:
     """The predicted cost of a training, for its record and cost sheet.
 
     Args:
+        model: may be on the meta device.
+        shards: processes that divide weights, gradients and optimizer state among them.
         seconds_per_step: as calibrated; None: hours and what depends on them are unknown.
         total_steps: None: from the spec's budget.
     """
@@ -176,7 +180,7 @@ def predicted_cost(
         micro = micro_batch_of(spec, None)
         each = seconds_per_step * micro / spec.train.batch_sequences
         pace = Pace("measured", "whole steps", micro, each)
-    machine = machine_here(device, precision, prices, pace=pace)
+    machine = machine_here(device, precision, prices, pace=pace, shards=shards)
     text = TrainingText(training_tokens, 0, model.vocab_size, "counted")
     plan = make_plan(spec, model, text, machine, prices)
     if total_steps is not None:

@@ -56,9 +56,9 @@ from escada.training.precision import ResolvedPrecision
 from escada.training.setup import (
     Setup,
     check_same_setup,
+    for_model,
     resolve_setup,
     setup_changes,
-    with_sharding,
 )
 from escada.training.state import TrainingState
 
@@ -117,7 +117,7 @@ def start(
             return resume(there.path, data=corpus.path, world=world, say=say)
     setup = resolve_setup(spec, world.device(device), world, dry_run=dry_run)
     tokenizer, stream = world.first_then_others(partial(_tokens, spec, corpus, say))
-    setup = with_sharding(setup, spec, shape_of(spec, tokenizer.vocab_size))
+    setup = for_model(setup, spec, shape_of(spec, tokenizer.vocab_size))
     if warm_start is not None:
         check_warm_start(warm_start, spec, tokenizer.hash)
     if continued is not None:
@@ -128,7 +128,12 @@ def start(
     # Free memory differs between processes, but all must divide the batch in the same way.
     fitted, micro_batch = world.from_first(
         choose_micro_batch(
-            spec, tokenizer.vocab_size, setup.device, setup.precision, processes=world.size
+            spec,
+            tokenizer.vocab_size,
+            setup.device,
+            setup.precision,
+            processes=world.size,
+            shards=setup.shards,
         )
     )
     create = partial(
@@ -274,7 +279,7 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
         precision=ResolvedPrecision(precision.name, precision.reason),
         dry_run=run.record.dry_run,
     )
-    setup = with_sharding(setup, run.spec, shape_of(run.spec, run.tokenizer.vocab_size))
+    setup = for_model(setup, run.spec, shape_of(run.spec, run.tokenizer.vocab_size))
     here = setup.recorded(run.spec.train)
     if not allow_differences:
         check_same_setup(here, recorded, path)
@@ -352,6 +357,7 @@ def _train(
         setup.precision,
         sequences=setup.share(spec.train).micro_batch_sequences,
         processes=world.size,
+        shards=setup.shards,
     )
     _note(run, world, keeps_large_blocks=kept)
 

@@ -34,6 +34,11 @@ class Setup:
     world: World
     sharding: ResolvedSharding = NOT_SHARDED
 
+    @property
+    def shards(self) -> int:
+        """Processes that divide weights, gradients and optimizer state among them."""
+        return self.world.size if self.sharding.on else 1
+
     def share(self, train: TrainSpec) -> BatchShare:
         """The part of a step that each process trains; see `share_of`."""
         return share_of(train, self.world.size)
@@ -73,12 +78,18 @@ def resolve_setup(
     return Setup(device, precision, resolve_compile(spec, device, dry_run=dry_run), world)
 
 
-def with_sharding(setup: Setup, spec: Spec, shape: LanguageModel) -> Setup:
-    """The setup with `train.shard` resolved for a model, which may be on the meta device.
+def for_model(setup: Setup, spec: Spec, shape: LanguageModel) -> Setup:
+    """The setup with all resolved that depends on the model, which may be on the meta device.
 
     Raises:
-        EscadaError: sharding is asked for, and something else in the spec rules it out.
+        EscadaError: sharding or recomputation is asked for, and impossible with this spec.
     """
+    if spec.train.recompute and not shape.units():
+        raise EscadaError(
+            f"the model {spec.model.kind} names no units to repeat",
+            where="train.recompute",
+            fix="give it a method `units`, or leave train.recompute out",
+        )
     sharding = resolve_sharding(
         spec,
         shape,

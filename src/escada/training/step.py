@@ -15,10 +15,13 @@ Shapes: B sequences in a micro-batch, T tokens in a window, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType]
 
 from escada.cost.flops import targets_per_step
 from escada.models.contract import LanguageModel, ReadsTrainingText
@@ -46,6 +49,9 @@ class Objective(nn.Module):
         self.model = model
         self.last_only = train.objective == "last"
         self.label_smoothing = train.label_smoothing
+        if train.recompute:
+            for unit in model.units():
+                unit.forward = partial(_repeatable, unit.forward)
 
     def forward(self, ids_BT: Tensor, starts_B: Tensor) -> Tensor:
         """Nats summed over the trained targets, a scalar."""
@@ -62,6 +68,14 @@ class Objective(nn.Module):
             reduction="sum",
             label_smoothing=self.label_smoothing,
         )
+
+
+def _repeatable(forward: Callable[..., Any], *inputs: object) -> object:
+    """Keep only the inputs for the backward pass, which calls `forward` again (Chen et al. 2016,
+    "Training deep nets with sublinear memory cost"), with the same random numbers."""
+    if not torch.is_grad_enabled():
+        return forward(*inputs)
+    return cast(object, checkpoint(forward, *inputs, use_reentrant=False))
 
 
 class Stepper:
