@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_AR
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo check quick test test-slow lint format clean wheel bench bench-env docs \
+.PHONY: help install dev demo check quick test test-slow test-faults lint format clean wheel bench bench-env docs \
   docs-serve export-env test-export
 
 help:  ## this list
@@ -49,6 +49,9 @@ test: dev  ## the tests that CI runs, on up to four cores
 
 test-slow: dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-faults: dev  ## inject faults (kills, damaged files, full disks) and print what came of them: an hour
+	ESCADA_FAULTS=full $(BIN)/python -m pytest -n 0 -q -m "slow or not slow" tests/faults
 
 lint: dev  ## style, types and the order of the layers
 	$(BIN)/ruff format --check .

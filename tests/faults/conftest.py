@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.faults import table
 
 from escada.files import read_json
 
@@ -40,6 +41,12 @@ FILES = {
     "holds-a-report/report/index.html": b"precious\n",
     "holds-a-ladder/ladder.json": b'{"of": "another program"}',
 }
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was injected and what came of it."""
+    for line in table.lines():
+        terminalreporter.write_line(line)
 
 
 def flip(path: Path) -> None:

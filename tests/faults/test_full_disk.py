@@ -1,10 +1,13 @@
 """A disk that is full, or may not be written to: one line, and nothing that was there is lost."""
 
+import contextlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from tests.faults.table import outcomes
 from tests.processes import escada
 
 from escada.files import read_json, sha256_file
@@ -27,6 +30,8 @@ def train(corpus: Path, out: Path) -> list[str]:
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
     """What the process said, which must be one clear line of a user's error."""
+    found = outcomes("a disk that is full or read-only")
+    found["refused" if done.returncode == 2 else "wrong"] += 1
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     (line,) = [part for part in done.stderr.splitlines() if part.startswith("escada: ")]
@@ -58,6 +63,7 @@ def mounted(tmp_path):
     def mount(options: str) -> Path:
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
         if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+            outcomes("a disk that is full or read-only")["skipped"] += 1
             pytest.skip("mounting takes root")
         return folder
 
@@ -98,11 +104,11 @@ def test_disk_full_while_saving_keeps_the_last_checkpoint_which_resumes(
 # in the CSV or in TensorBoard's file, is what fails.
 FILL = """
 import os
-import escada.training.loop as loop
-save, calls = loop.save_checkpoint, []
-def save_then_fill(folder, checkpoint, best):
-    save(folder, checkpoint, best=best)
-    calls.append(checkpoint.step)
+from escada.cost.meter import Meter
+save, calls = Meter.save, []
+def save_then_fill(self):
+    save(self)  # after the checkpoint
+    calls.append(1)
     if len(calls) == 2:
         with open(os.environ["FILLER"], "wb", buffering=0) as file:
             try:
@@ -110,7 +116,7 @@ def save_then_fill(folder, checkpoint, best):
                     pass
             except OSError:
                 pass
-loop.save_checkpoint = save_then_fill
+Meter.save = save_then_fill
 """
 
 
@@ -167,3 +173,48 @@ def test_a_folder_that_may_not_be_written_to_is_one_line(corpus_path, tmp_path, 
     said = one_line(escada(train(corpus_path, folder / "runs")))
     assert "no permission to write" in said
     assert str(folder) in said
+
+
+READS_A_RUN = {
+    "evaluate": ["evaluate", "{run}", "--device", "cpu"],
+    "cloze": ["cloze", "{run}", "--device", "cpu"],
+    "report": ["report", "{run}"],
+    "export": ["export", "{run}", "{run}/out", "--to", "transformers"],
+    "continue": ["train", "--continue-from", "{run}", "--budget", "9 steps", "--out", "{disk}"],
+    "climb": ["climb", "v1", "--budget", "9 steps", "--data", "{corpus}", "--out", "{disk}"],
+}
+
+
+def fill(disk: Path) -> None:
+    """To its last byte."""
+    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"x" * 512):
+            pass
+
+
+@pytest.fixture(scope="module")
+def finished(uninterrupted, tmp_path_factory, corpus_path) -> Path:
+    """A finished run that was not evaluated."""
+    out = tmp_path_factory.mktemp("finished")
+    assert escada(train(corpus_path, out)).returncode == 0
+    (run,) = find_runs(out)
+    return run.path
+
+
+@pytest.mark.parametrize("verb", READS_A_RUN)
+@pytest.mark.parametrize("how", ["full", "read-only"])
+@pytest.mark.slow
+def test_a_verb_on_such_a_disk_is_one_line_and_the_run_stays(
+    finished, corpus_path, tmp_path, mounted, monkeypatch, verb, how
+):
+    monkeypatch.setenv("ESCADA_CACHE", str(tmp_path / "cache"))
+    disk = mounted("size=2m")
+    run = Path(shutil.copytree(finished, disk / "run"))
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    if how == "full":
+        fill(disk)
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    named = {"run": run, "disk": disk / "runs", "corpus": corpus_path}
+    one_line(escada([part.format(**named) for part in READS_A_RUN[verb]]))
+    assert {path: path.read_bytes() for path in before} == before

@@ -61,7 +61,7 @@ def write_card(run: Run) -> Path:
     """
     text = card_text(run)
     path = run.layout.card
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if not path.exists() or path.read_bytes() != text.encode("utf-8"):
         write_text(path, text)
     return path
 

@@ -1,0 +1,214 @@
+"""Every file of a climb and of its runs, cut short and bit-flipped in turn, for each verb.
+
+Which files a verb reads is seen by an audit hook. After each fault the verb must print and write
+what it did before, or end with exit code 2 and one line; another figure, or a trace, is a bug.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import typer
+from tests.faults.table import FULL, outcomes
+from tests.processes import escada
+from typer.testing import CliRunner
+
+from escada.cli import app
+from escada.errors import EscadaError
+from escada.files import disk_error, sha256_file
+
+SIZES = (
+    *("model.d_hidden=16", "model.d_embedding=8", "train.batch_sequences=4"),
+    *("train.window_tokens=16", "train.validations=2", "train.validation_bytes=2000"),
+)
+SET = [part for size in SIZES for part in ("--set", size)]
+PER_FILE = 4 if FULL else 1
+"""Faults of each kind per verb and file."""
+SHARE = 1.0 if FULL else 0.08
+"""Share of the pairs of a verb and a file that is tried."""
+_opened: set[str] | None = None
+
+
+def _note_opened(event: str, arguments: tuple[object, ...]) -> None:
+    if _opened is not None and event == "open" and isinstance(arguments[0], str | Path):
+        _opened.add(str(arguments[0]))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A climb of two rungs, and a run that was stopped, with their corpus."""
+
+    folder: Path
+    corpus: Path
+
+    @property
+    def climb(self) -> Path:
+        return self.folder / "climb"
+
+    def run(self, rung: str) -> Path:
+        return next(self.climb.glob(f"*-{rung}-*"))
+
+    @property
+    def stopped(self) -> Path:
+        return next((self.folder / "stopped").glob("*-v1-*"))
+
+    def files(self) -> list[Path]:
+        return sorted(path for path in self.folder.rglob("*") if path.is_file())
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command, and what it leaves besides what it prints."""
+
+    arguments: list[object]
+    written: Callable[[], object] = field(default=lambda: None)
+
+    @property
+    def name(self) -> str:
+        return str(self.arguments[0])
+
+
+def climb_command(scene_folder: Path, corpus: Path) -> list[object]:
+    common = ["--budget", "8 steps", "--device", "cpu", "--data", corpus]
+    return ["climb", "v1", "v2", *common, "--out", scene_folder / "climb", *SET]
+
+
+@pytest.fixture(scope="module")
+def scene(corpus_path, tmp_path_factory) -> Scene:
+    import escada.training.loop as loop
+    from escada.budget import Budget
+    from escada.spec import load_spec
+    from escada.text.corpus import Corpus
+    from escada.training.run import start
+
+    folder = tmp_path_factory.mktemp("damaged") / "work"
+    done = escada(climb_command(folder, corpus_path))
+    assert done.returncode == 0, done.stderr
+    step = loop.Training.step
+
+    def stopping(self: loop.Training) -> None:
+        if self.state.step == 6:
+            raise loop.Interrupted(self.run.path)
+        step(self)
+
+    spec = load_spec("v1", preset="laptop", overrides=list(SIZES))
+    spec = spec.with_budget(Budget.parse("8 steps"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Training, "step", stopping)
+        with pytest.raises(loop.Interrupted):
+            start(spec, Corpus.open(corpus_path), folder / "stopped", device="cpu")
+    shutil.copytree(folder, folder.with_name("whole"))
+    return Scene(folder, corpus_path)
+
+
+def verbs(scene: Scene, tmp_path: Path) -> list[Verb]:
+    v1, v2, cpu = scene.run("v1"), scene.run("v2"), ["--device", "cpu"]
+    tables, page = tmp_path / "tables.md", tmp_path / "page.md"
+
+    def weights() -> list[str]:
+        return [sha256_file(p) for p in sorted(scene.stopped.glob("checkpoints/*/*.safetensors"))]
+
+    def text_of(path: Path) -> Callable[[], str]:
+        return lambda: path.read_text(encoding="utf-8") if path.exists() else ""
+
+    return [
+        Verb(["runs", scene.folder]),
+        Verb(["runs", scene.folder, "--json"]),
+        Verb(["compare", v1, v2]),
+        Verb(["compare", scene.climb]),
+        Verb(["report", scene.climb, "--markdown", tables], text_of(tables)),
+        Verb(["report", v1, "--markdown", page], text_of(page)),
+        Verb(["evaluate", v1, "--json", *cpu]),
+        Verb(["cloze", v1, *cpu]),
+        Verb(["guard", v1, *cpu]),
+        Verb(["sample", v1, "--max-tokens", 4, "--prompt", "A menina", *cpu]),
+        Verb(["score", v1, "A menina encontrou o livro.", *cpu]),
+        Verb(["export", v1, tmp_path / "exported", "--to", "transformers"]),
+        Verb(["tokenizer", "encode", "--tokenizer", v1, "A menina"]),
+        Verb(climb_command(scene.folder, scene.corpus)),
+        Verb(["resume", scene.stopped], weights),
+    ]
+
+
+def invoke(verb: Verb) -> tuple[str, object]:
+    """What became of a command: `refused` and its line, or `done` and what it gave."""
+    command = [str(argument) for argument in verb.arguments]
+    result = CliRunner().invoke(app, command, standalone_mode=False)
+    error = result.exception
+    if isinstance(error, SystemExit | typer.Exit) or error is None:
+        assert result.exit_code == 0, result.output
+        return "done", (result.stdout, verb.written())
+    if isinstance(error, OSError):
+        error = disk_error(error, error.filename) or error
+    if isinstance(error, EscadaError) and "\n" not in str(error):
+        return "refused", str(error)
+    raise error
+
+
+def fresh(scene: Scene, tmp_path: Path) -> None:
+    shutil.rmtree(scene.folder)
+    shutil.copytree(scene.folder.with_name("whole"), scene.folder)
+    for path in tmp_path.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def read_by(verb: Verb) -> set[str]:
+    global _opened
+    _opened = set()
+    try:
+        invoke(verb)
+        return _opened
+    finally:
+        _opened = None
+
+
+def faults(data: bytes, rng: random.Random) -> Iterator[tuple[str, bytes]]:
+    for _ in range(PER_FILE):
+        yield "cut short", data[: rng.randrange(len(data))]
+        changed = bytearray(data)
+        changed[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        yield "bit flipped", bytes(changed)
+
+
+@pytest.mark.timeout(3600)
+def test_a_damaged_file_is_refused_in_one_line_or_changes_nothing(scene, tmp_path):
+    sys.addaudithook(_note_opened)
+    rng = random.Random("damaged files")
+    bugs: list[str] = []
+    for verb in verbs(scene, tmp_path):
+        fresh(scene, tmp_path)
+        invoke(verb)  # what is cached on the way is cached now
+        fresh(scene, tmp_path)
+        how, expected = invoke(verb)
+        assert how == "done", expected
+        fresh(scene, tmp_path)
+        opened = read_by(verb)
+        files = [path for path in scene.files() if str(path) in opened and path.stat().st_size]
+        assert files, verb.name
+        for path in files:
+            if rng.random() > SHARE:
+                continue
+            for kind, damaged in faults(path.read_bytes(), rng):
+                fresh(scene, tmp_path)
+                path.write_bytes(damaged)
+                found = outcomes(f"`escada {verb.name}`, a file {kind}")
+                try:
+                    how, gave = invoke(verb)
+                except Exception:  # noqa: BLE001 every one of them is a finding
+                    how, gave = "wrong", traceback.format_exc(limit=-4)
+                if how == "done":
+                    listed = verb.name == "runs" and "damaged" in str(gave)
+                    how = "refused" if listed else "survived" if gave == expected else "wrong"
+                found[how] += 1
+                if how == "wrong":
+                    bugs.append(f"{verb.name}: {path.relative_to(scene.folder)} {kind}: {gave}")
+                    print(bugs[-1], flush=True)
+        fresh(scene, tmp_path)
+    assert not bugs, f"{len(bugs)} bugs\n" + "\n".join(bugs)
