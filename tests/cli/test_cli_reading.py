@@ -63,6 +63,21 @@ def test_what_preparation_drops_evaluation_drops_and_says(run, tmp_path):
     assert clean.stderr == ""
 
 
+def test_evaluation_reads_a_glob_and_a_data_set_in_the_hubs_form(run, tmp_path):
+    pytest.importorskip("datasets")
+    folder = tmp_path / "cartas"
+    folder.mkdir()
+    kept = rows(6)
+    write(folder / "a.jsonl", kept[:3])
+    write(folder / "b.jsonl", kept[3:])
+    whole = invoke("evaluate", run.path, "--text", folder, "--json")
+    for text in (folder / "*.jsonl", f"hub:{folder}"):
+        found = invoke("evaluate", run.path, "--text", text, "--json")
+        assert (
+            json.loads(found.stdout)["bits_per_byte"] == json.loads(whole.stdout)["bits_per_byte"]
+        )
+
+
 def test_evaluation_takes_columns_and_skips_bad_rows(run, tmp_path):
     plain = write(tmp_path / "a.jsonl", rows(3))
     named = [{"corpo": row["text"], "text": "outra coisa"} for row in rows(3)]

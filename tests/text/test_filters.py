@@ -76,10 +76,20 @@ def test_a_text_too_short_to_tell_its_language_is_kept():
 
 def test_phrases_are_whole_words_in_any_case(tmp_path):
     path = tmp_path / "lista.txt"
-    path.write_text("Clique aqui\n\ncassino\n", encoding="utf-8")
+    path.write_text("Clique aqui!\n\n---\ncassino\nclique já\n", encoding="utf-8")
     name = f"phrases={path}"
     assert reason(name, "Ganhe hoje: CLIQUE AQUI!") == "contains 'clique aqui'"
     assert reason(name, "Os cassinos fecharam; clique aquilo.") is None
+
+
+def test_repeated_words_agree_with_sets_of_runs():
+    rng = random.Random(2)
+    for _ in range(200):
+        words = rng.choices("abcd", k=rng.randrange(60))
+        runs = [tuple(words[i : i + 5]) for i in range(len(words) - 4)]
+        again = {n + k for n, run in enumerate(runs) if run in runs[:n] for k in range(5)}
+        expected = len(again) / max(1, len(words))
+        assert repeated_words(" ".join(words)) == pytest.approx(expected)
 
 
 def test_measures_of_repetition_by_hand():

@@ -1,5 +1,6 @@
 """Data sets of the hub, read by `datasets` from a server on this machine and from a folder."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -141,6 +142,27 @@ def test_a_split_that_is_not_there_is_named(folder: Path):
         list(open_source(f"hub:{folder}:cartas", hub_split="dev"))
     with pytest.raises(EscadaError, match="a split is of a data set of the hub"):
         open_source("default", hub_split="dev")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "jsonl.gz", "parquet"])
+@pytest.mark.parametrize("damage", ["cut", "bit", "junk", "none left"])
+def test_a_damaged_file_of_a_data_set_is_one_clear_line(form, damage, tmp_path: Path):
+    rng = random.Random(f"{form}/{damage}")
+    folder = make(tmp_path / "cartas", form)
+    path = folder / "data" / f"noticias-1.{form}"
+    whole = path.read_bytes()
+    for _ in range(8):
+        data = bytearray(whole)
+        if damage == "cut":
+            data = data[: rng.randrange(1, len(data))]
+        elif damage == "bit":
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        else:
+            data = bytearray(rng.randbytes(300 if damage == "junk" else 0))
+        path.write_bytes(data)
+        with contextlib.suppress(EscadaError):
+            documents = list(open_source(f"hub:{folder}:noticias", options=OPTIONS))
+            assert 30 <= len(documents) <= 60
 
 
 def test_without_the_extra_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
@@ -319,3 +341,19 @@ def test_one_endless_document_of_a_tei_file_is_refused(tmp_path: Path, monkeypat
     (tmp_path / "a.xml").write_text(f"<TEI><text><body><p>{'palavra ' * 200_000}")
     with pytest.raises(EscadaError, match="a document is longer than 1 MiB"):
         list(open_source(str(tmp_path / "a.xml")))
+
+
+def test_entities_of_xml_do_not_multiply_and_read_no_files(tmp_path: Path):
+    (tmp_path / "secret.txt").write_text("segredo")
+    entities = "".join(
+        f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "ah" * 500}">' for n in range(9)
+    )
+    path = tmp_path / "a.xml"
+    body = "<TEI><text><body><p>{}</p></body></text></TEI>"
+    path.write_text(f"<!DOCTYPE TEI [{entities}]>" + body.format("&e8;"))
+    with pytest.raises(EscadaError, match="broken XML: limit on input amplification"):
+        list(open_source(str(path)))
+    external = f'<!DOCTYPE TEI [<!ENTITY x SYSTEM "file://{tmp_path}/secret.txt">]>'
+    path.write_text(external + body.format("&x;"))
+    with pytest.raises(EscadaError, match="broken XML: undefined entity"):
+        list(open_source(str(path)))

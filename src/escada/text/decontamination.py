@@ -198,6 +198,12 @@ def _window_hashes(texts: Sequence[str], length: int) -> tuple[Hashes, NDArray[n
     return run_hashes(codes, np.array([len(text) for text in texts]), length)
 
 
+def run_hashes_of_words(words: Sequence[str], length: int) -> Hashes:
+    """A hash of each run of `length` words of a text, the same within this process."""
+    codes = np.fromiter(map(hash, words), dtype=np.int64, count=len(words)).view(np.uint64)
+    return run_hashes(codes, np.array([len(words)]), length)[0]
+
+
 def run_hashes(
     codes: Hashes, lengths: NDArray[np.int64], length: int
 ) -> tuple[Hashes, NDArray[np.int64]]:

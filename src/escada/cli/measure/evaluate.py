@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -32,8 +33,8 @@ def evaluate(
     text: Annotated[
         str | None,
         typer.Option(
-            help="Measure these documents instead: JSONL, CSV, Parquet, plain text or a folder, "
-            "cleaned by the run's profile. Nothing is stored."
+            help="Measure these documents instead: JSONL, CSV, Parquet, plain text, a folder, a glob "
+            "or hub:OWNER/NAME, cleaned by the run's profile. Nothing is stored."
         ),
     ] = None,
     split: options.Split = "test",
@@ -202,10 +203,13 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> Found:
     from escada.runs.device import resolve_device
     from escada.text.reading import ReferenceCounts, Rules, reference_documents
     from escada.text.sources import open_source
+    from escada.text.sources.hub import PREFIX
 
-    if not Path(text[:_LONGEST_NAME]).exists():
+    name = text[:_LONGEST_NAME]
+    is_there = Path(name).exists() or any(glob.iglob(name, recursive=True))
+    if not is_there and not text.startswith(PREFIX):
         raise EscadaError(
-            "source not found: --text takes a file or a folder of documents",
+            "source not found: --text takes a file, a folder or a glob of documents",
             where=shortened(text, 80),
             fix=f'check the path; for a sentence: escada score {run.path} "…"',
         )

@@ -13,7 +13,6 @@ Legend: R runs of one length.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 
@@ -22,9 +21,16 @@ from numpy.typing import NDArray
 
 from escada.errors import EscadaError
 from escada.text import tables
-from escada.text.decontamination import MOST_COPIES, blocks, distinct, look_up, run_hashes
+from escada.text.decontamination import (
+    MOST_COPIES,
+    blocks,
+    distinct,
+    look_up,
+    run_hashes_of_words,
+)
 from escada.text.documents import Document
 from escada.text.filters import Removed
+from escada.text.filters.phrases import words_of
 
 RUN_WORDS = 13
 LEAST_RUN_WORDS = 8
@@ -36,7 +42,6 @@ SETTINGS = {
 """For the manifest."""
 Run = tuple[int, int]
 """The first word of a run, and the number of its words."""
-_WORD = re.compile(r"\w+")
 
 
 def remove_overlaps(
@@ -94,11 +99,6 @@ def shown(document: Document, run: Run) -> str:
     return " ".join(words_of(document.text)[start : start + length])
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text, case-folded, without signs."""
-    return _WORD.findall(text.casefold())
-
-
 class _Runs:
     """The runs of some protected texts, and where training documents have them."""
 
@@ -108,7 +108,7 @@ class _Runs:
             words = words_of(document.text)
             length = min(RUN_WORDS, len(words))
             if length >= LEAST_RUN_WORDS:
-                hashes.setdefault(length, []).append(_hashes(words, length))
+                hashes.setdefault(length, []).append(run_hashes_of_words(words, length))
         self._known = {n: distinct(np.concatenate(parts)) for n, parts in sorted(hashes.items())}
         self._copies = {n: np.zeros(len(known_R), int) for n, known_R in self._known.items()}
         self._hits: list[tuple[int, int, NDArray[np.int64], NDArray[np.int64]]] = []
@@ -117,7 +117,7 @@ class _Runs:
         """Note the runs that a training document shares."""
         words = words_of(document.text)
         for length, known_R in self._known.items():
-            is_shared, index = look_up(_hashes(words, length), known_R)
+            is_shared, index = look_up(run_hashes_of_words(words, length), known_R)
             starts = np.flatnonzero(is_shared)
             if len(starts):
                 shared, first = np.unique(index[starts], return_index=True)
@@ -132,9 +132,3 @@ class _Runs:
             if len(counted):
                 found.setdefault(place, (int(counted.min()), length))
         return found
-
-
-def _hashes(words: Sequence[str], length: int) -> NDArray[np.uint64]:
-    """A hash of each run of `length` words, the same within this process."""
-    codes = np.fromiter(map(hash, words), dtype=np.int64, count=len(words)).view(np.uint64)
-    return run_hashes(codes, np.array([len(words)]), length)[0]

@@ -10,8 +10,10 @@ song repeats itself too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
+import numpy as np
+
+from escada.text.decontamination import run_hashes_of_words
 from escada.text.documents import Document
 from escada.text.filters.values import percent, share
 
@@ -49,16 +51,12 @@ def repeated_lines(text: str) -> float:
 
 def repeated_words(text: str) -> float:
     """The share of words in a run of `RUN_WORDS` words that occurred before."""
-    words = text.split()
-    seen: set[tuple[str, ...]] = set()
-    starts = [-RUN_WORDS]
-    for start in range(len(words) - RUN_WORDS + 1):
-        run = tuple(words[start : start + RUN_WORDS])
-        if run in seen:
-            starts.append(start)
-        seen.add(run)
-    repeated = sum(min(RUN_WORDS, start - before) for before, start in pairwise(starts))
-    return repeated / max(1, len(words))
+    hashes = run_hashes_of_words(text.split(), RUN_WORDS)
+    is_first = np.zeros(len(hashes), dtype=bool)
+    is_first[np.unique(hashes, return_index=True)[1]] = True
+    starts = np.flatnonzero(~is_first)
+    reach = np.diff(starts, prepend=-RUN_WORDS).clip(max=RUN_WORDS)  # words not counted yet
+    return int(reach.sum()) / max(1, len(hashes) + RUN_WORDS - 1)
 
 
 def build(value: str | None) -> Repetition:

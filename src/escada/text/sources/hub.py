@@ -10,7 +10,9 @@ this machine; its commit is the hash of its files. The data set's card is kept a
 
 from __future__ import annotations
 
+import lzma
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -161,7 +163,7 @@ def licence_of(card: str) -> Licence:
     if found is None:
         return UNKNOWN
     listed = [line.strip(" \t-") for line in found[2].splitlines()]
-    name = " and ".join(part.strip("'\"") for part in (found[1] or "", *listed) if part)
+    name = " and ".join(part.strip("'\"") for part in (found[1] or "", *listed) if part)[:100]
     return Licence(name) if name else UNKNOWN
 
 
@@ -170,9 +172,11 @@ def _bounded(card: str) -> str:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """What `datasets` and the HTTP library below it raise."""
+    """What `datasets` and the libraries below it raise: of HTTP, and of damaged files."""
     hub: Any = needed("huggingface_hub.errors", "hub")
-    return (OSError, ValueError, RuntimeError, *hub.HfHubHTTPError.__bases__)
+    datasets: Any = needed("datasets.exceptions", "hub")
+    damaged = (EOFError, zlib.error, lzma.LZMAError, datasets.DatasetsError)
+    return (OSError, ValueError, RuntimeError, *damaged, *hub.HfHubHTTPError.__bases__)
 
 
 def _failure(error: Exception, where: str) -> EscadaError:
@@ -188,6 +192,8 @@ def _failure(error: Exception, where: str) -> EscadaError:
         fix = "it holds a program instead of data files: download them and give the files"
     elif "Gated" in kind or "gated" in reason:
         fix = "accept its terms on its page, then: hf auth login"
+    elif isinstance(error, EOFError | zlib.error | lzma.LZMAError):
+        fix = "one of its files is damaged: download it again"
     elif "Revision" in kind:
         fix = "give a branch, a tag or a commit after @"
     return EscadaError(f"the data set cannot be read: {reason}", where=where, fix=fix)
