@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -33,8 +32,8 @@ def evaluate(
     text: Annotated[
         str | None,
         typer.Option(
-            help="Measure these documents instead: JSONL, CSV, Parquet, plain text, a folder, a glob "
-            "or hub:OWNER/NAME, cleaned by the run's profile. Nothing is stored."
+            help="Measure these documents instead: JSONL, CSV, Parquet, plain text, a folder, a "
+            "glob or hub:OWNER/NAME, cleaned by the run's profile. Nothing is stored."
         ),
     ] = None,
     split: options.Split = "test",
@@ -204,10 +203,9 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> Found:
     from escada.text.reading import ReferenceCounts, Rules, reference_documents
     from escada.text.sources import open_source
     from escada.text.sources.hub import PREFIX
+    from escada.text.sources.walk import is_there
 
-    name = text[:_LONGEST_NAME]
-    is_there = Path(name).exists() or any(glob.iglob(name, recursive=True))
-    if not is_there and not text.startswith(PREFIX):
+    if not text.startswith(PREFIX) and not is_there(text[:_LONGEST_NAME]):
         raise EscadaError(
             "source not found: --text takes a file, a folder or a glob of documents",
             where=shortened(text, 80),

@@ -87,17 +87,15 @@ def files_matching(
     Raises:
         EscadaError: nothing is there, or what `files_below` raises.
     """
-    parts = pattern.parts
-    first = next(n for n, part in enumerate(parts) if glob.has_magic(part))
-    folder = Path(*parts[:first])
+    folder, rest = _glob_parts(pattern)
     left_out: list[tuple[str, str]] = []
     files: dict[str, Path] = {}
-    for path in sorted(folder.glob(str(Path(*parts[first:])))):
+    for path in sorted(folder.glob(rest)):
         place = printable(path.relative_to(folder))
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             left_out.append((HIDDEN, place))
         elif path.is_dir():
-            if parts[-1] != "**":
+            if pattern.name != "**":
                 below, others = files_below(path, known)
                 files |= {f"{place}/{name}": file for name, file in below.items()}
                 left_out += [(reason, f"{place}/{name}") for reason, name in others]
@@ -111,6 +109,22 @@ def files_matching(
         fix = "check the path, and put the glob in quotes"
         raise EscadaError("no file is there", where=printable(pattern), fix=fix)
     return folder, dict(sorted(files.items())), sorted(left_out)
+
+
+def is_there(name: str) -> bool:
+    """Whether a name is a path, or a glob that matches one."""
+    if Path(name).exists():
+        return True
+    folder, rest = _glob_parts(Path(name))
+    return bool(rest) and any(True for _ in folder.glob(rest))
+
+
+def _glob_parts(pattern: Path) -> tuple[Path, str]:
+    """The folder before the first part with a sign of a glob, and the rest, empty without any."""
+    signs = [n for n, part in enumerate(pattern.parts) if glob.has_magic(part)]
+    first = signs[0] if signs else len(pattern.parts)
+    rest = pattern.parts[first:]
+    return Path(*pattern.parts[:first]), str(Path(*rest)) if rest else ""
 
 
 def unknown_form(path: Path, known: tuple[str, ...]) -> EscadaError:
