@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,24 @@ def test_a_gradient_that_is_not_finite_changes_no_weight_and_ends_in_one_line(
     (run,) = tmp_path.iterdir()
     index = read_json(run / "checkpoints" / "index.json")
     assert index["last"] == "step-00000004"
+
+
+@pytest.mark.parametrize(("share", "steps"), [(1e9, [1, 2, 3, 4, 5, 6, 7, 8]), (1e-3, [1, 4, 8])])
+def test_checkpoints_are_as_far_apart_as_their_saving_is_slow(
+    corpus, tmp_path, monkeypatch, share, steps
+):
+    saved = []
+
+    def slow(folder, checkpoint, *, best, save=loop.save_checkpoint):
+        time.sleep(0.1)
+        saved.append(checkpoint.step)
+        save(folder, checkpoint, best=best)
+
+    monkeypatch.setattr(loop, "save_checkpoint", slow)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVING_SHARE", share)
+    start(spec_of("v1", 8), corpus, tmp_path, device="cpu")
+    assert saved == steps
 
 
 def test_a_damaged_run_is_listed(stopped):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,9 +24,8 @@ from escada.cost.sheet import TrainingTotals
 from escada.errors import EscadaError
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.models.contract import LanguageModel
-from escada.runs.checkpoint import Checkpoint, load_weights, save_checkpoint, weights_of
+from escada.runs.checkpoint import Checkpoint, save_checkpoint
 from escada.runs.run import Run
-from escada.runs.sharded_tensors import gathered
 from escada.spec import Spec
 from escada.text.batches import WindowBatches
 from escada.text.documents import Document
@@ -35,11 +34,14 @@ from escada.training.distributed import Agreement, seed_step
 from escada.training.metrics import Log, Row
 from escada.training.schedules import rate_factor
 from escada.training.setup import Setup
-from escada.training.state import TrainingState, restore_training, training_tensors
+from escada.training.sharding import whole_copy
+from escada.training.state import TrainingState, checkpoint_of, restore_training
 from escada.training.step import Stepper, Windows
 
 LOG_ROWS = 200
-CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_SECONDS, MOST_CHECKPOINT_SECONDS = 60.0, 600.0
+"""Between checkpoints: more if saving takes long, but less than energy counters take to wrap."""
+SAVING_SHARE = 0.05
 
 Show = Callable[[int, str], None]
 """Shows a step and its figures."""
@@ -158,13 +160,13 @@ class Training:
             EscadaError: the loss is no longer finite, or the disk is full.
         """
         state, agreement = self.state, Agreement(self.world)
-        saved = clock = time.perf_counter()
+        saved, clock, pause = time.perf_counter(), time.perf_counter(), CHECKPOINT_SECONDS
         while state.step < self.total_steps and not state.stopped_early:
             self.step()
             last = state.step == self.total_steps
             logging = last or state.step % self._log_every == 0
             validating = state.step in self._validation_steps
-            overdue = self.world.first and time.perf_counter() - saved > CHECKPOINT_SECONDS
+            overdue = self.world.first and time.perf_counter() - saved > pause
             stopping, saving = agreement.ask(interrupted(), overdue)
             saving = saving or validating or stopping
             if logging or saving:
@@ -176,9 +178,12 @@ class Training:
                     show(state.step, self._log(log))
                 best = validating and self._validate(log, validate)
                 if saving:
+                    begun = time.perf_counter()
                     self._save(best)
                     save_meter()
                     saved = time.perf_counter()
+                    pause = min((saved - begun) / SAVING_SHARE, MOST_CHECKPOINT_SECONDS)
+                    pause = max(pause, CHECKPOINT_SECONDS)
                 clock = time.perf_counter()
             if stopping and not last:
                 raise Interrupted(self.run.path)
@@ -233,7 +238,9 @@ class Training:
     def _validate(self, log: Log, validate: Callable[[LanguageModel], Validation]) -> bool:
         """Score the validation sample; True if it is the best so far."""
         state = self.state
-        model = self._whole_model()
+        model = self.model if self.world.first else None
+        if self.setup.sharding.on:
+            model = whole_copy(self.model, self.run, self.setup.device, keep=self.world.first)
         found = self.world.from_first(None if model is None else validate(model))
         assert found is not None
         row: Row = {
@@ -256,37 +263,20 @@ class Training:
             state.stopped_early = most is not None and state.validations_without_gain >= most
         return better
 
-    def _whole_model(self) -> LanguageModel | None:
-        """The model for validation on rank 0, a whole copy if it is sharded; None elsewhere."""
-        if not self.setup.sharding.on:
-            return self.model if self.world.first else None
-        weights = gathered(weights_of(self.model), keep=self.world.first)
-        if not self.world.first:
-            return None
-        whole = self.run.new_model()
-        load_weights(whole, weights, self.run.path)
-        return whole.to(self.setup.device)
-
     def _save(self, best: bool) -> None:
-        weights = gathered(weights_of(self.model), keep=self.world.first)
-        training = gathered(
-            training_tensors(self.stepper.optimizer, self.stepper.scaler), keep=self.world.first
+        checkpoint = checkpoint_of(
+            self.model,
+            self.stepper.optimizer,
+            self.stepper.scaler,
+            self.state,
+            self.spec.hash,
+            keep=self.world.first,
         )
         if self.world.first:
-            parameters = dict(self.model.named_parameters())
-            if not all(weights[name].isfinite().all() for name in parameters):
+            names = (name for name, _ in self.model.named_parameters())
+            if not all(checkpoint.weights[name].isfinite().all() for name in names):
                 raise self._diverged("model")
-            save_checkpoint(
-                self.run.layout.checkpoints,
-                Checkpoint(
-                    step=self.state.step,
-                    spec_hash=self.spec.hash,
-                    weights=weights,
-                    training=training,
-                    scalars=asdict(self.state),
-                ),
-                best=best,
-            )
+            save_checkpoint(self.run.layout.checkpoints, checkpoint, best=best)
         self.world.barrier()
 
     def totals(self) -> TrainingTotals:
@@ -306,5 +296,5 @@ class Training:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Restore the optimizer and scaler from a checkpoint whose weights are already loaded."""
+        """Restore optimizer and scaler from a checkpoint whose weights are already loaded."""
         restore_training(checkpoint.training, self.stepper.optimizer, self.stepper.scaler)

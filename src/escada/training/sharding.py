@@ -27,6 +27,9 @@ from escada.errors import EscadaError
 from escada.models.activation_memory import FP32_BYTES
 from escada.models.contract import LanguageModel
 from escada.models.roles import parameter_roles
+from escada.runs.checkpoint import load_weights, weights_of
+from escada.runs.run import Run
+from escada.runs.sharded_tensors import gathered
 from escada.spec import OPTIMIZERS, Spec
 from escada.training.compilation import ResolvedCompile
 from escada.training.distributed import World
@@ -105,7 +108,10 @@ def _obstacle(
     if not getattr(OPTIMIZERS.load(optimizer), "SHARDABLE", False):
         return f"{optimizer} needs whole matrices, which sharding divides", "use adamw"
     if parameter_roles(model)["tables"]:
-        return "n-gram tables have sparse gradients, which cannot be sharded", "use another model"
+        return (
+            "n-gram tables have sparse gradients, which cannot be sharded",
+            "set model.table_ngrams=[]",
+        )
     if precision.name == "fp16":
         return "fp16's loss scaling is not shared by sharded processes", "use bf16 or fp32"
     if compiling.on and spec.train.compile is True:
@@ -125,3 +131,19 @@ def shard(
         fully_shard(unit, mesh=mesh)
     fully_shard(objective, mesh=mesh)
     return objective
+
+
+def whole_copy(
+    sharded: LanguageModel, run: Run, device: torch.device, *, keep: bool
+) -> LanguageModel | None:
+    """A whole copy of a sharded model, to validate it; all processes must call this together.
+
+    Args:
+        keep: False for a process that only takes part in gathering; it gets None.
+    """
+    weights = gathered(weights_of(sharded), keep=keep)
+    if not keep:
+        return None
+    model = run.new_model()
+    load_weights(model, weights, run.path)
+    return model.to(device)

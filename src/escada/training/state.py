@@ -8,12 +8,13 @@ bit-identical resume.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from escada.runs.sharded_tensors import part_of
+from escada.runs.checkpoint import Checkpoint, weights_of
+from escada.runs.sharded_tensors import gathered, part_of
 
 
 @dataclass
@@ -46,6 +47,29 @@ def training_tensors(
     for name, value in scaler.state_dict().items():
         tensors[f"scaler.{name}"] = torch.tensor(value)
     return tensors
+
+
+def checkpoint_of(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    state: TrainingState,
+    spec_hash: str,
+    *,
+    keep: bool,
+) -> Checkpoint:
+    """A training as a checkpoint of whole tensors; all processes must call this together.
+
+    Args:
+        keep: False for a process that only takes part in gathering; it gets no tensors.
+    """
+    return Checkpoint(
+        step=state.step,
+        spec_hash=spec_hash,
+        weights=gathered(weights_of(model), keep=keep),
+        training=gathered(training_tensors(optimizer, scaler), keep=keep),
+        scalars=asdict(state),
+    )
 
 
 def restore_training(
