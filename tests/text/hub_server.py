@@ -18,13 +18,14 @@ NAME = "ana/cartas"
 
 
 class Hub(ThreadingHTTPServer):
-    """The server; `commit` may change while it runs."""
+    """The server; `commit`, the newest, may change while it runs; `older` ones are served too."""
 
     daemon_threads = True
 
     def __init__(self, folder: Path, name: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder, self.name, self.commit = folder, name, "a" * 40
+        self.older: set[str] = set()
         self.requests: list[str] = []
 
     @property
@@ -73,8 +74,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def about(self, revision: str) -> None:
-        commit = self.server.commit
-        if revision not in ("", "/revision/main", f"/revision/{commit}"):
+        commit = revision.removeprefix("/revision/")
+        if commit in ("", "main"):
+            commit = self.server.commit
+        if commit not in {self.server.commit, *self.server.older}:
             return self.reply({"error": "No revision"}, 404, X_Error_Code="RevisionNotFound")
         names = [path.relative_to(self.server.folder).as_posix() for path in self.files()]
         about = {

@@ -74,6 +74,12 @@ def test_a_text_too_short_to_tell_its_language_is_kept():
     assert reason("language", "Hello, Mr Smith") is None
 
 
+def test_a_longer_text_is_judged_by_its_pieces():
+    assert reason("language", PORTUGUESE * 3 + SPANISH) is None
+    share = int(reason("language", SPANISH * 3 + PORTUGUESE).split(" %")[0])
+    assert 10 <= share <= 40
+
+
 def test_phrases_are_whole_words_in_any_case(tmp_path):
     path = tmp_path / "lista.txt"
     path.write_text("Clique aqui!\n\n---\ncassino\nclique já\n", encoding="utf-8")
@@ -103,6 +109,8 @@ def test_measures_of_repetition_by_hand():
     ("names", "said"),
     [
         (["langauge"], "did you mean 'language'"),
+        (["perplexty=x"], "did you mean 'perplexity'"),
+        (["xyz"], r"unknown filter 'xyz'.*known: language, length, perplexity, phrases"),
         (["symbols=2"], "2 is more than 1"),
         (["symbols=0,4"], r"use a point: 0\.4"),
         (["length=9:3"], "nothing is 9:3 long"),
@@ -271,6 +279,7 @@ def test_other_numbers_stay(content):
 def test_check_digits_are_those_of_the_receita():
     assert is_cpf("529.982.247-25")
     assert is_cpf("00000000191")
+    assert is_cpf("123.456.789-09")  # the rest of its first digit is 1
     assert not is_cpf("00000000000")
     assert is_cnpj("00.000.000/0001-91")
     assert is_cnpj("12ABC34501DE35")  # the example of IN RFB 2.229/2024
@@ -323,6 +332,13 @@ def test_preparation_counts_filters_and_masks_and_is_made_again_when_they_change
     before = (out / "manifest.json").stat().st_mtime_ns
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert (out / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_each_part_of_what_is_asked_makes_another_corpus(tmp_path):
+    source, out = write_jsonl(tmp_path / "a.jsonl", 60), tmp_path / "c"
+    asked = [{}, {"filters": ["length=1"]}, {"filters": ["length=2"]}, {"mask_personal_data": True}]
+    keys = [prepare(str(source), out, **options).manifest.key for options in asked]
+    assert len(set(keys)) == len(asked)
 
 
 def test_where_filters_remove_all_the_error_says_so(tmp_path):

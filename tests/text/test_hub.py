@@ -249,12 +249,15 @@ def test_a_data_set_of_the_hub_is_pinned_streamed_and_prepared_once(tmp_path: Pa
         assert {(d.id, d.group) for d in found} == {(str(n), f"site{n // 3}.br") for n in range(60)}
 
         hub.commit = "b" * 40
-        made, missing, revision = escada(
+        hub.older.add("a" * 40)
+        hub.requests.clear()
+        made, missing, revision, older = escada(
             hub.address,
             tmp_path,
             [*prepare, name],
             [*prepare, "hub:ana/nada"],
             [*prepare, f"{name}@dev"],
+            [*prepare[:3], str(tmp_path / "older"), *prepare[4:], f"{name}@{'a' * 40}"],
         )
         assert made[0] == 0
         assert Corpus.open(out).manifest.source_identity["revision"] == "b" * 40
@@ -262,6 +265,9 @@ def test_a_data_set_of_the_hub_is_pinned_streamed_and_prepared_once(tmp_path: Pa
         assert "Repository Not Found" in missing[2]
         assert (revision[0], revision[2].count("\n")) == (2, 1)
         assert "give a branch, a tag or a commit after @" in revision[2]
+        assert older[0] == 0, older[2]
+        read = [one.split("/")[5][0] for one in hub.requests if one.endswith(".parquet")]
+        assert "".join(dict.fromkeys(read)) == "ba"  # each at its own commit
 
     nobody = "http://127.0.0.1:9"
     pinned, newest = escada(nobody, tmp_path, [*prepare, f"{name}@{'b' * 40}"], [*prepare, name])

@@ -527,6 +527,13 @@ def test_a_glob_reads_what_it_matches_as_a_folder_would(tmp_path: Path):
         texts(folder / "*.jsonl")
 
 
+@pytest.mark.parametrize("pattern", ["a**b", "**.txt/x", "[", "***"])
+def test_an_odd_glob_is_one_clear_line(tmp_path: Path, pattern: str):
+    jsonl(tmp_path / "a.jsonl", {"text": "um"})
+    with pytest.raises(EscadaError, match=r"no glob|no file is there|source not found"):
+        texts(tmp_path / pattern)
+
+
 def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path):
     jsonl(tmp_path / "a[1].jsonl", {"text": "um"})
     jsonl(tmp_path / "a1.jsonl", {"text": "dois"})

@@ -66,6 +66,9 @@ def prepare(
             help="Remove what is not worth training on, by NAME or NAME=VALUE; give it again for "
             "more: language, length, repetition, symbols, phrases=FILE, perplexity=FILE, or a "
             "module.",
+            autocompletion=completion.among(
+                "language", "length", "perplexity=", "phrases=", "repetition", "symbols"
+            ),
         ),
     ] = None,
     mask_personal_data: Annotated[

@@ -15,11 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
+from types import ModuleType
 
 from pydantic import BaseModel
 
-from escada.code_hash import bare_code
-from escada.errors import EscadaError
+from escada.code_hash import bare_code, code_hash
+from escada.errors import EscadaError, nearest
 from escada.extensions import ExtensionPoint
 from escada.files import content_hash
 from escada.text.documents import Document
@@ -90,16 +91,23 @@ def open_chain(names: Sequence[str]) -> Chain:
         if any(other.partition("=")[0] == name for other in filters):
             fix = "give each filter once"
             raise EscadaError(f"the filter {name!r} is given twice", where="--filter", fix=fix)
+        if name not in _ELSEWHERE and "." not in name and not FILTERS.is_there(name):
+            fix = nearest(name, [*FILTERS.names(), *_ELSEWHERE])
+            raise EscadaError(f"unknown filter {name!r}", where="--filter", fix=fix)
         module = FILTERS.load(_ELSEWHERE.get(name, name))
         filters[written] = module.build(value if sign else None)
-        identity[written] = _identity(name, filters[written], str(module.__file__))
+        identity[written] = _identity(name, filters[written], module)
     return Chain(tuple(filters.items()), identity)
 
 
-def _identity(name: str, decide: Filter, file: str) -> object:
-    """A filter's settings, and the code of one from elsewhere (ours is in the corpus's key)."""
+def _identity(name: str, decide: Filter, module: ModuleType) -> object:
+    """A filter's settings, and its code if the corpus's key does not cover it."""
     settings = asdict(decide) if is_dataclass(decide) and not isinstance(decide, type) else None
-    code = None if FILTERS.is_ours(name) else content_hash(bare_code(Path(file)))
+    code = None
+    if name in _ELSEWHERE:
+        code = code_hash(module.__name__, within=("escada.evaluation", "escada.models"))
+    elif not FILTERS.is_ours(name):
+        code = content_hash(bare_code(Path(str(module.__file__))))
     return {"settings": settings, "code": code}
 
 

@@ -90,7 +90,12 @@ def files_matching(
     folder, rest = _glob_parts(pattern)
     left_out: list[tuple[str, str]] = []
     files: dict[str, Path] = {}
-    for path in sorted(folder.glob(rest)):
+    try:
+        paths = sorted(folder.glob(rest))
+    except ValueError as error:
+        fix = "write ** alone between slashes"
+        raise EscadaError(f"no glob: {error}", where=printable(pattern), fix=fix) from error
+    for path in paths:
         place = printable(path.relative_to(folder))
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             left_out.append((HIDDEN, place))
@@ -116,7 +121,10 @@ def is_there(name: str) -> bool:
     if Path(name).exists():
         return True
     folder, rest = _glob_parts(Path(name))
-    return bool(rest) and any(True for _ in folder.glob(rest))
+    try:
+        return bool(rest) and any(True for _ in folder.glob(rest))
+    except ValueError:  # `a**b`
+        return False
 
 
 def _glob_parts(pattern: Path) -> tuple[Path, str]:
