@@ -49,4 +49,6 @@ def _says_so(path: Path) -> bool:
 
 def _names(folder: Path) -> set[str]:
     path = folder / LIST
-    return set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()
+    if not path.is_file():
+        return set()
+    return set(path.read_text(encoding="utf-8", errors="replace").splitlines())
