@@ -229,7 +229,8 @@ def shown_figures(run: Run) -> dict[str, list[Figure]]:
     return {
         path.stem: [parse(Figure, one, path) for one in table["figures"]]
         for path, table in tables.items()
-        if "figures" in table and table["weights_sha256"] == weights_hash(run, table["weights"])
+        if "figures" in table
+        and table.get("weights_sha256") == weights_hash(run, table.get("weights", "best"))
     }
 
 

@@ -57,7 +57,7 @@ def _figures(run: Run, which: Which) -> Iterator[dict[str, object]]:
     corpus = ", ".join(data.get("licences") or {}) or "not recorded"
     for task in (TEST, VALIDATION):
         path = task.path(run)
-        if not path.exists() or read_json(path)["weights_sha256"] != weights_hash(run, which):
+        if not path.exists() or read_json(path).get("weights_sha256") != weights_hash(run, which):
             continue
         found: DocumentsResult = read(run, task)
         title = f"bits per byte, {MEASURED[found.split][0]}"

@@ -28,11 +28,12 @@ from escada.errors import EscadaError
 from escada.evaluation.baselines.byte_ngrams import character_tokenizer, uniform_model
 from escada.evaluation.task import Subject, is_done, result_key
 from escada.evaluation.tasks.samples import SAMPLE_SEED, SAMPLE_TOKENS, SAMPLES
-from escada.files import read_json, write_sealed_json
+from escada.files import write_sealed_json
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
 from escada.guardrails.controls import with_shuffled_words
 from escada.runs.device import resolve_device
+from escada.runs.layout import read_whole
 from escada.runs.run import Run
 from escada.text.corpus import Corpus
 from escada.text.documents import Document
@@ -293,7 +294,7 @@ def _continued(run: Run, openings: Sequence[Opening], device: str) -> dict[str, 
         write_sealed_json(path, {"schema_version": SCHEMA_VERSION, "key": key, "samples": rows})
     return {
         row["opening"]: PanelText(row["text"], row["finished"])
-        for row in read_json(path)["samples"]
+        for row in read_whole(path, ("samples",))["samples"]
     }
 
 

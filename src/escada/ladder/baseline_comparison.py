@@ -26,10 +26,11 @@ from escada.evaluation.ruler import DocumentScores
 from escada.evaluation.significance import Difference, Recipe, compare, compare_answers
 from escada.evaluation.tasks.documents import BESIDE
 from escada.evaluation.tasks.minimal_pairs import PAIRS
-from escada.files import read_json, read_json_lines, write_sealed_json
+from escada.files import read_json_lines, write_sealed_json
 from escada.ladder.comparison import RecipeRuns, recipe_of
 from escada.report.schema import BaselineComparison, BestBaseline
 from escada.report.writers.card import BEST_BASELINE
+from escada.runs.layout import read_whole
 
 SCHEMA_VERSION = 1
 _Rows = list[dict[str, Any]]
@@ -68,10 +69,11 @@ def keep_best_baseline(
     for recipe in recipes:
         row = of_best[recipe.name]
         for run in recipe.runs:
-            test = read_json(run.layout.evaluation("test"))
+            of_test = ("corpus_hash", "weights", "weights_sha256")
+            test = read_whole(run.layout.evaluation("test"), of_test)
             kept = BestBaseline(
                 schema_version=SCHEMA_VERSION,
-                **{name: test[name] for name in ("corpus_hash", "weights", "weights_sha256")},
+                **{name: test[name] for name in of_test},
                 baseline=baseline,
                 **row.model_dump(include={"difference", "ci95", "p_value", "verdict", "scope"}),
             )

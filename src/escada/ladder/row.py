@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from escada.evaluation.task import Subject, Task, climb_tasks, evaluate, read_if_there
-from escada.files import read_json
 from escada.report.data import ladder_of_run, read_costs
 from escada.report.schema import ComparisonRow, RungRow, StepComparison
+from escada.runs.layout import read_whole
 from escada.runs.run import Run
 from escada.text.corpus import Corpus
 
@@ -54,7 +54,7 @@ def rung_row(run: Run, corpus: Corpus, out: Path, also: Sequence[Task[Any]] = ()
     `out` is the climb's folder. The figures of the tasks of `also` go into `tasks`, by task name.
     """
     (row,) = ladder_of_run(run.path, run.path.relative_to(out).as_posix()).rungs
-    data = read_json(run.layout.data)
+    data = read_whole(run.layout.data, ("training_tokens", "training_bytes"))
     passes = (run.record.training_tokens or 0) / data["training_tokens"]
     figures = {
         task.name: found.figures()

@@ -10,7 +10,6 @@ import typer
 from escada.choices import Metric
 from escada.cli.shared import options
 from escada.errors import EscadaError
-from escada.files import read_json
 from escada.terminal import echo, echo_json, print_table
 
 if TYPE_CHECKING:
@@ -74,11 +73,14 @@ LADDER = "ladder.json"
 
 def _runs_of(folder: Path) -> list[Run]:
     """One run, or those of a climb in the order of its ladder."""
+    from escada.runs.layout import read_whole
     from escada.runs.run import open_run
 
     if not (folder / LADDER).is_file():
         return [open_run(folder)]
-    return [open_run(folder / row["run"]) for row in read_json(folder / LADDER)["rungs"]]
+    return [
+        open_run(folder / row["run"]) for row in read_whole(folder / LADDER, ("rungs",))["rungs"]
+    ]
 
 
 def _show(rows: list[ComparisonRow], metric: str) -> None:
