@@ -16,11 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Template
+from jinja2 import Template, UndefinedError
 
 from escada.budget import Budget
 from escada.choices import CODES
 from escada.cost.sheet import COMPARED, read_sheet
+from escada.errors import EscadaError
 from escada.evaluation.task import shown_figures, weights_hash
 from escada.evaluation.tasks.documents import TRAIN_SAMPLE
 from escada.files import read_json, sha256_file, write_text
@@ -67,8 +68,19 @@ def write_card(run: Run) -> Path:
 
 
 def card_text(run: Run) -> str:
-    """The card in Markdown, from the run's files alone."""
-    return _template().render(_values(run))
+    """The card in Markdown, from the run's files alone.
+
+    Raises:
+        EscadaError: one of them is damaged.
+    """
+    try:
+        return _template().render(_values(run))
+    except UndefinedError as error:
+        raise EscadaError(
+            f"a result of the run is damaged: {error.message}",
+            where=run.layout.evaluation("test").parent,
+            fix="remove it and evaluate again",
+        ) from error
 
 
 @cache
