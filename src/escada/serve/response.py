@@ -76,6 +76,8 @@ class Mailbox:
         Raises:
             ApiError: the model failed, or the service is stopping.
         """
+        if not self._deliveries.empty():
+            await asyncio.sleep(0)  # else nothing else would run until they are all sent
         events: list[tuple[int, Event | Scored]] = []
         for delivery in await self._deliveries.get():
             if isinstance(delivery, Failure):
@@ -231,8 +233,6 @@ class EventStream(StreamingResponse):
         try:
             async for event in self._others:
                 yield event
-                # While many events wait, nothing else would run, nor a disconnect be seen.
-                await asyncio.sleep(0)
         except ApiError as error:  # the status has been sent: report it as the last event
             yield sse_event(error.json())
 
