@@ -145,6 +145,27 @@ def test_licences_of_the_text_are_named_with_their_terms(run):
     assert "license: cc-by-4.0\n" in card_text(run)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cc-by-sa-4.0", "cc-by-sa-4.0"),
+        ("mit", "mit"),
+        ("cc0-1.0\nx: y", "other"),
+        ("own", "other"),
+    ],
+)
+def test_a_licence_that_a_data_sets_card_names_is_the_hubs(run, name, said):
+    change(run.layout.data, licences={"ana/cartas": {"name": name, "note": ""}})
+    assert card_text(run).split("\n")[2] == f"license: {said}"
+
+
+def test_a_data_set_of_the_hub_keeps_its_owner_and_a_mixture_its_parts(run):
+    change(run.layout.data, source="hub:ana/cartas + /home/ana/tese/notas.jsonl=0.3")
+    card = card_text(run)
+    assert "Source: hub:ana/cartas + notas.jsonl=0.3. " in card
+    assert "/home/ana" not in card
+
+
 def test_a_users_path_is_not_published(run):
     change(run.layout.data, source="/home/ana/tese/cartas.jsonl")
     card = card_text(run)

@@ -36,6 +36,8 @@ from escada.runs.record import read_record
 from escada.runs.run import Run
 from escada.runs.time_budget import planned_seconds
 from escada.spec import Spec
+from escada.text.sources.hub import PREFIX
+from escada.text.sources.mixture import MIXED
 from escada.typed_json import parse
 
 HUB_LICENCES = {
@@ -44,6 +46,8 @@ HUB_LICENCES = {
     "CC0 1.0": "cc0-1.0",
 }
 """Licence identifiers of model hubs; any other licence, or several, is `other`."""
+_HUB_LICENCE = re.compile(r"(cc|odc|mit|apache|gpl|lgpl|agpl|gfdl|pddl)[a-z0-9.-]{0,30}")
+"""What a data set's card may name already."""
 MEASURED = {
     "test": ("test documents", "documentos de teste"),
     "validation": ("validation documents", "documentos de validação"),
@@ -193,13 +197,17 @@ def _guardrails(run: Run, samples: Json | None) -> Json | None:
 
 
 def _source(name: object) -> str:
-    """A source's name; for a user's file, without its directory."""
-    return Path(str(name)).name if name else UNKNOWN
+    """A source's name; of a user's files, without their directories."""
+    if not name:
+        return UNKNOWN
+    parts = str(name).split(MIXED)
+    return MIXED.join(one if one.startswith(PREFIX) else Path(one).name for one in parts)
 
 
 def _hub_licence(licences: dict[str, dict[str, str]]) -> str:
     names = {licence["name"] for licence in licences.values()}
-    return HUB_LICENCES.get(names.pop(), "other") if len(names) == 1 else "other"
+    name = names.pop() if len(names) == 1 else ""
+    return HUB_LICENCES.get(name, name if _HUB_LICENCE.fullmatch(name) else "other")
 
 
 def _whole(number: float | None) -> str:

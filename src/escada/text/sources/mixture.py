@@ -21,6 +21,8 @@ from escada.text.documents import Document
 from escada.text.sources.base import Licence, MixturePart, ReadCounts, Source
 
 _WEIGHTED = re.compile(r"(.+)=(\d+(?:\.\d+)?)")
+MIXED = " + "
+"""Between the names of several sources."""
 _LOOK_AHEAD = 16
 """Documents of average size within which a share that is off is put right."""
 
@@ -80,7 +82,7 @@ def open_sources(
     for source in sources:
         licences |= source.licences
         cards |= source.cards
-    return Source(" + ".join(written), identity, read, licences, None, cards)
+    return Source(MIXED.join(written), identity, read, licences, None, cards)
 
 
 def _counted(stream: Iterator[Document], part: MixturePart) -> Iterator[Document]:
