@@ -1,6 +1,7 @@
 """Named data sets of Portuguese text, with what is known of each.
 
-Sizes and licences are those of their pages on the hub, as read in November 2026.
+Sizes and licences are those that their pages on the hub said, for Wikipedia's size the page of a
+copy (`TucanoBR/wikipedia-PT`); BrWaC's is that of its release.
 """
 
 from __future__ import annotations
