@@ -192,6 +192,7 @@ def json_object(data: bytes) -> dict[str, object] | None:
     return {key: table[key] for key in table if key != SHA256} if isinstance(table, dict) else None
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_damaged_file_is_refused_in_one_line_or_changes_nothing(scene, tmp_path):
     sys.addaudithook(_note_opened)

@@ -103,7 +103,7 @@ def read_controls(corpus: Corpus, path: Path) -> CorpusControls | None:
     """The controls at `path`; None if corpus or code have changed since."""
     if path.exists():
         kept = read_json(path)
-        if kept.get("key") == _key(corpus) and _is_whole(path, kept):
+        if "controls" in kept and kept.get("key") == _key(corpus) and _is_whole(path, kept):
             return parse(CorpusControls, kept["controls"], path)
     return None
 

@@ -11,12 +11,12 @@ twice changes nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Template, UndefinedError
+from jinja2 import Template, Undefined, UndefinedError
 
 from escada.budget import Budget
 from escada.choices import CODES
@@ -87,11 +87,22 @@ def card_text(run: Run) -> str:
         ) from error
 
 
+def _of_defined(work: Callable[..., str]) -> Callable[..., str]:
+    """A filter that raises an UndefinedError for a value that is missing."""
+
+    def checked(value: object, *options: object) -> str:
+        if isinstance(value, Undefined):
+            str(value)  # raises: the environment is strict
+        return work(value, *options)
+
+    return checked
+
+
 @cache
 def _template() -> Template:
     # Markdown: `plain` escapes users' texts, and generated text is in fenced blocks (see _shown).
     templates = environment(autoescape=False, keep_trailing_newline=True)
-    templates.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "whole": _whole,
         "decimal": _decimal,
         "seconds": _seconds,
@@ -99,6 +110,7 @@ def _template() -> Template:
         "pt": _portuguese,
         "plain": _plain,
     }
+    templates.filters |= {name: _of_defined(work) for name, work in filters.items()}
     return templates.get_template("card.md.j2")
 
 
@@ -129,7 +141,7 @@ def _values(run: Run) -> dict[str, object]:
         "test": figures["test"],
         "best_baseline": _best_baseline(run, figures["test"]),
         "samples": samples,
-        "shown": _shown(samples["samples"] if samples else []),
+        "shown": _shown(samples.get("samples", []) if samples else []),
         "guardrails": _guardrails(run, samples),
         "other_tasks": shown_figures(run),
         "weights": weights_hash(run, "best") if has_checkpoint(run.layout.checkpoints) else None,
