@@ -1,6 +1,7 @@
 """Duplicates fall, exact and near; what is new stays, in its order."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,32 +96,79 @@ def test_deduplicating_again_removes_nothing(texts: list[str]):
     assert (again, none) == (first, DocumentCounts())
 
 
-@pytest.mark.parametrize("later", [0, 3000])
-def test_a_document_is_found_behind_others_that_share_its_bands(later: int):
+def signature_like(one: np.ndarray, agreeing: int, chance: np.random.Generator) -> np.ndarray:
+    """A signature that agrees with another in that many minima."""
+    other = chance.integers(0, 2**16, dedup.N_MINIMA, dtype=np.uint16)
+    same = chance.permutation(dedup.N_MINIMA)[:agreeing]
+    other[same] = one[same]
+    return other
+
+
+def found_of(rows: list[np.ndarray], scratch: Path | None = None) -> list[int]:
+    marks = np.arange(len(rows), dtype=np.uint64)
+    return dedup.duplicates(marks, np.array(rows), scratch).tolist()
+
+
+def test_pairs_at_the_threshold_are_found_and_just_below_it_stay():
     chance = np.random.default_rng(0)
-    index = dedup._Index()
+    least = int(np.ceil(THRESHOLD * dedup.N_MINIMA))
+    n = 400
+    rows: list[np.ndarray] = []
+    for agreeing in [least] * n + [least - 1] * n:
+        first = chance.integers(0, 2**16, dedup.N_MINIMA, dtype=np.uint16)
+        rows += [first, signature_like(first, agreeing, chance)]
+    found = found_of(rows)
+    assert sum(one == dedup.NEAR for one in found[1 : 2 * n : 2]) >= n - 1
+    assert not any(found[2 * n :])
+    assert not any(found[0 : 2 * n : 2])
 
-    def random_signature() -> np.ndarray:
-        return chance.integers(0, 2**16, dedup.N_MINIMA, dtype=np.uint16)
 
-    first = random_signature()
-    assert index.add_if_new(first)
-    for band in range(dedup.N_BANDS):
-        other = random_signature()
-        other[4 * band : 4 * band + 4] = first[4 * band : 4 * band + 4]
-        assert index.add_if_new(other)
-    for _ in range(later):
-        assert index.add_if_new(random_signature())
-    assert not index.add_if_new(first)
-    assert index.n == 1 + dedup.N_BANDS + later
+def test_a_document_is_found_behind_kept_and_removed_ones_of_its_bands(tmp_path: Path):
+    chance = np.random.default_rng(1)
+    first = chance.integers(0, 2**16, dedup.N_MINIMA, dtype=np.uint16)
+    below = [signature_like(first, 60, chance) for _ in range(20)]
+    removed = [signature_like(first, 110, chance) for _ in range(50)]
+    rows = [first, *below, *removed, first.copy()]
+    expected = [dedup.NEW] * 21 + [dedup.NEAR] * 51
+    assert found_of(rows) == expected
+    assert found_of(rows, tmp_path) == expected
+
+
+def test_near_duplicates_of_removed_documents_stay():
+    """A chain of edits: only what is near a *kept* document goes."""
+    chance = np.random.default_rng(2)
+    rows = [chance.integers(0, 2**16, dedup.N_MINIMA, dtype=np.uint16)]
+    order = chance.permutation(dedup.N_MINIMA)
+    for step in range(1, 5):  # each differs from the one before in 25 other minima
+        row = rows[-1].copy()
+        places = order[25 * (step - 1) : 25 * step]
+        row[places] = chance.integers(0, 2**16, len(places), dtype=np.uint16)
+        rows.append(row)
+    assert found_of(rows) == [dedup.NEW, dedup.NEAR, dedup.NEW, dedup.NEAR, dedup.NEW]
+
+
+def test_thousands_of_texts_of_one_template_leave_one():
+    texts = [f"Prezado cliente, sua compra número {i} foi entregue. " * 4 for i in range(3000)]
+    assert len(kept(*texts)[0]) < 5
+
+
+def test_a_long_text_is_signed_in_pieces_as_in_one(monkeypatch: pytest.MonkeyPatch):
+    form = comparison_form(" ".join(sentence(i) for i in range(30)))
+    whole = dedup.signature(form)
+    monkeypatch.setattr(dedup, "PIECE_CHARACTERS", 100)
+    np.testing.assert_array_equal(dedup.signature(form), whole)
+    forms = ["a", "um texto curto", form, "", form[:99]]
+    several = dedup.signatures(forms)
+    for one, row in zip(forms, several, strict=True):
+        np.testing.assert_array_equal(dedup.signature(one), row)
 
 
 def test_the_estimate_follows_the_exact_similarity():
     pairs = [
         (sentence(i, 60), " ".join([*sentence(i, 60).split()[: 20 + i], "fim"])) for i in range(40)
     ]
-    left = dedup._signatures([comparison_form(a) for a, _ in pairs])
-    right = dedup._signatures([comparison_form(b) for _, b in pairs])
+    left = dedup.signatures([comparison_form(a) for a, _ in pairs])
+    right = dedup.signatures([comparison_form(b) for _, b in pairs])
     errors = [
         (one == other).mean() - jaccard(a, b)
         for one, other, (a, b) in zip(left, right, pairs, strict=True)

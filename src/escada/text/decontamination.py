@@ -18,7 +18,7 @@ others are streamed past them once per block.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ RUN_CHARACTERS = 100
 MOST_COPIES = 20
 BLOCK_CHARACTERS = 2**26
 _BATCH = 1024
+_BATCH_CHARACTERS = 2**22
+"""A batch ends at whichever is reached first, or holds one longer text."""
 _VIEWS: tuple[Callable[[str], str], ...] = (comparison_form, str.casefold)
 """What is compared: the words only, and the case-folded text."""
 Hashes = NDArray[np.uint64]
@@ -51,8 +53,7 @@ def contaminated(
         for view in _VIEWS:
             texts = [view(document.text) for document in block]
             near, runs = _NearDuplicates(texts), _SharedRuns(texts)
-            stream = (view(document.text) for document in others())
-            while batch := list(islice(stream, _BATCH)):
+            for batch in _batches(view(document.text) for document in others()):
                 near.compare(batch)
                 runs.compare(batch)
             flags |= near.found | runs.found()
@@ -130,10 +131,11 @@ class _SharedRuns:
     """Marks held-out texts that share a run of `RUN_CHARACTERS` with another text."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        parts = [_window_hashes(part, RUN_CHARACTERS) for part in _batches(texts)]
-        self._owner = np.concatenate(
-            [owner + _BATCH * number for number, (_, owner) in enumerate(parts)]
-        )
+        batches = list(_batches(texts))
+        starts = np.cumsum([0, *map(len, batches)])
+        parts = [_window_hashes(batch, RUN_CHARACTERS) for batch in batches]
+        owners = [owner + start for (_, owner), start in zip(parts, starts, strict=False)]
+        self._owner = np.concatenate(owners)
         self._n_texts = len(texts)
         windows = np.concatenate([hashes for hashes, _ in parts])
         self._windows, self._place = np.unique(windows, return_inverse=True)
@@ -154,8 +156,17 @@ class _SharedRuns:
         return flags
 
 
-def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH))
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    characters = 0
+    for text in texts:
+        if batch and (len(batch) == _BATCH or characters + len(text) > _BATCH_CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append(text)
+        characters += len(text)
+    if batch:
+        yield batch
 
 
 def look_up(hashes: Hashes, table: Hashes) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
