@@ -30,7 +30,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from escada.text.corpus import Corpus, default_corpus_path, prepare
-from escada.text.documents import Document
 
 WORDS_A_DOCUMENT = 700
 SITES = 5003
@@ -118,7 +117,8 @@ def _planted(
                 parts = [*others[:middle], "\n", *words[:PARAGRAPH_WORDS], "\n", *others[middle:]]
                 text = " ".join(parts)
             case "personal":
-                text = f"{' '.join(others)} CPF 529.982.247-25, ana.{number}@exemplo.com.br, (11) 98765-4321"
+                personal = f"CPF 529.982.247-25, ana.{number}@exemplo.com.br, (11) 98765-4321"
+                text = f"{' '.join(others)} {personal}"
             case _:
                 text = (
                     "clique aqui " * 200 + str(number)
