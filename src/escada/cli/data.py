@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,6 +102,10 @@ def prepare(
     mixture_seed: Annotated[
         int, typer.Option(min=0, help="Seed of the order in which sources are mixed.")
     ] = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that clean and filter; all cores if not given."),
+    ] = None,
 ) -> None:
     """Read, clean, deduplicate and split documents; does nothing when that was done already."""
     from escada.text.corpus import prepare as prepare_corpus
@@ -111,10 +116,9 @@ def prepare(
         began = time.monotonic()
 
         def progress(done: int, total: int | None) -> None:
-            if done % 64 == 0:
-                rate = done / max(time.monotonic() - began, 1e-9)
-                left = f", {duration((total - done) / rate)} left" if total and rate else ""
-                live.update(done, total, f"{done:,} documents, {rate:,.0f}/s{left}")
+            rate = done / max(time.monotonic() - began, 1e-9)
+            left = f", {duration((total - done) / rate)} left" if total and rate else ""
+            live.update(done, total, f"{done:,} documents, {rate:,.0f}/s{left}")
 
         corpus = prepare_corpus(
             source or ["default"],
@@ -129,6 +133,7 @@ def prepare(
             options=RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows),
             hub_split=split,
             mixture_seed=mixture_seed,
+            workers=workers or os.cpu_count() or 1,
             progress=progress,
         )
     _print_summary(corpus)

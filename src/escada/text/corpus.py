@@ -9,17 +9,18 @@ profile, how many documents were removed, the share of each source in each split
 checksums. `prepare` does nothing when the folder already holds the same corpus, and rebuilds it
 when the source, the profile, the document limit or the code has changed.
 
-Text is streamed twice and never held in memory: once from the source into one file while group
-sizes are counted, once from that file into the splits.
+Text is never held in memory as a whole: it is streamed from the source into parts, on all cores
+(`escada.text.parts`), and from there, duplicates left out, into the splits.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
@@ -35,6 +36,7 @@ from escada.files import (
     disk_errors,
     exclusive,
     fsync_directory,
+    make_directory,
     new_directory,
     read_json,
     sha256_file,
@@ -54,7 +56,8 @@ from escada.text.manifest import (
     Size,
     SplitFile,
 )
-from escada.text.reading import Progress, ReferenceCounts, Rules, reference_documents
+from escada.text.parts import Parts, make_parts
+from escada.text.reading import Progress, ReferenceCounts, Rules
 from escada.text.sources import DEFAULT_OPTIONS, RowOptions, Source, open_source
 from escada.text.splitting import least_held_out_groups, split_corpus
 
@@ -149,6 +152,7 @@ def prepare(
     options: RowOptions = DEFAULT_OPTIONS,
     hub_split: str | None = None,
     mixture_seed: int = 0,
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> Corpus:
     """Read, clean, deduplicate and split a source into a folder, unless that is already done.
@@ -163,13 +167,16 @@ def prepare(
         protect: `validation`, `test` or sources; training documents that share a run of words with
             them are removed (see `filters.overlap`).
         source_file: a local copy of the source's file.
+        workers: processes that clean and filter; see `parts.make_parts`. The corpus does not depend
+            on their number. A preparation that was interrupted goes on.
 
     Raises:
         EscadaError: what `open_source` and `open_chain` raise; the corpus is too small for three
             splits; `out` holds something else; the disk is full.
     """
     check_profile(profile)
-    stream = open_source(
+    opened = partial(
+        open_source,
         source,
         source_file=source_file,
         documents=documents,
@@ -177,6 +184,7 @@ def prepare(
         hub_split=hub_split,
         mixture_seed=mixture_seed,
     )
+    stream = opened()
     rules = Rules(profile, min_characters, mask_personal_data, open_chain(filters))
     protected = {
         name: None if name in SPLITS[1:] else open_source(name) for name in dict.fromkeys(protect)
@@ -190,12 +198,17 @@ def prepare(
         try:
             _finish_exchange(folder)
             if not _is_made(folder, key):
-                for left in folder.glob(f"*{_FRESH}*"):  # left by a killed process
-                    shutil.rmtree(left)
+                made = folder / f"{_PARTS}{key[:16]}"
+                for left in (*folder.glob(f"*{_FRESH}*"), *folder.glob(f"{_PARTS}*")):
+                    if left != made:  # left by a killed process
+                        shutil.rmtree(left)
+                make_directory(made)
+                parts = make_parts(opened, rules, made, workers=workers, progress=progress)
                 with new_directory(folder / _FRESH) as fresh:
-                    _make(fresh, stream, rules, documents, protected, key, progress)
+                    _make(fresh, parts, stream, rules, documents, protected, key)
                 _finish_exchange(folder)
-        except BaseException:
+                shutil.rmtree(made)
+        except Exception:
             if is_new and not (folder / MANIFEST).exists():
                 shutil.rmtree(folder)
             raise
@@ -225,7 +238,7 @@ def _key(source: Source, rules: Rules, limit: int | None, protected: Protected) 
 
 
 _OWN_FILES = frozenset({MANIFEST, "tokens", *(f"{split}.parquet" for split in SPLITS)})
-_LOCK, _FRESH = ".lock", ".fresh"
+_LOCK, _FRESH, _PARTS = ".lock", ".fresh", ".parts-"
 
 
 def _is_made(folder: Path, key: str) -> bool:
@@ -264,19 +277,22 @@ def _finish_exchange(folder: Path) -> None:
 
 def _make(
     folder: Path,
+    parts: Parts,
     source: Source,
     rules: Rules,
     limit: int | None,
     protected: Protected,
     key: str,
-    progress: Progress | None,
 ) -> None:
     """Write the splits and, last, the manifest."""
-    counts = ReferenceCounts()
-    with closing(tables.Writer(folder / "all.parquet")) as staging:
-        for document in reference_documents(source, rules, counts, progress):
-            staging.add(document)
-    weights = staging.group_bytes
+    counts = parts.counts()
+    found_N = dedup.duplicates(parts.fingerprints(), parts.signatures(), parts.folder)
+    counts.read.exact_duplicates = int((found_N == dedup.EXACT).sum())
+    counts.read.near_duplicates = int((found_N == dedup.NEAR).sum())
+    is_kept_N = found_N == dedup.NEW
+    weights: dict[str, Counter[str]] = defaultdict(Counter)
+    for document in parts.documents(is_kept_N):
+        weights[document.source][document.group] += document.n_bytes
     if not weights:
         raise _nothing_left(source, rules, counts)
     split_of = split_corpus(weights, source.name)
@@ -285,9 +301,8 @@ def _make(
             split: stack.enter_context(closing(tables.Writer(folder / f"{split}.parquet")))
             for split in SPLITS
         }
-        for document in tables.read(staging.path):
+        for document in parts.documents(is_kept_N):
             splits[split_of[document.source, document.group]].add(document)
-    staging.path.unlink()
     n_groups = {name: len(groups) for name, groups in weights.items()}
     overlapping = _decontaminate(folder, splits, protected, rules.profile)
     across_splits = _remove_copies(folder, splits, n_groups)

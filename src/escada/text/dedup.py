@@ -180,7 +180,7 @@ def _near(
     all_bands = np.arange(N_BANDS)
     for start in range(0, n, _CHUNK):
         has_any = (before_KN[:, start : start + _CHUNK] >= 0).any(axis=0)
-        for i in start + np.flatnonzero(has_any):
+        for i in (start + np.flatnonzero(has_any)).tolist():
             # Where the one before was removed, its own is a kept one: they were replaced already.
             found_K = before_KN[:, i]
             gone = (found_K >= 0) & removed_N[found_K]

@@ -34,12 +34,20 @@ class ReferenceCounts:
 
     def add(self, result: Filtered) -> None:
         """Count a document as `reference_document` left it."""
+        self.read.documents += 1
         if result.removed_by == EMPTY:
             self.read.empty += 1
         elif result.removed_by == SHORT:
             self.short += 1
         else:
             self.filters.add(result)
+
+    def merge(self, other: ReferenceCounts) -> None:
+        """Add the counts of later documents, without those of the source."""
+        for name in DocumentCounts.model_fields:
+            setattr(self.read, name, getattr(self.read, name) + getattr(other.read, name))
+        self.short += other.short
+        self.filters.merge(other.filters)
 
 
 @dataclass(frozen=True)
@@ -89,11 +97,10 @@ def reference_documents(
 
     def kept() -> Iterator[Document]:
         for document in source.documents(counts.source):
-            counts.read.documents += 1
-            if progress is not None:
-                progress(counts.read.documents, source.total)
             result = reference_document(document, rules)
             counts.add(result)
+            if progress is not None:
+                progress(counts.read.documents, source.total)
             if result.removed_by is None:
                 yield result.document
 

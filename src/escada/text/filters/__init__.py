@@ -161,6 +161,16 @@ class FilterCounts(BaseModel):
         """Documents removed by any filter."""
         return sum(part.documents for part in self.removed.values())
 
+    def merge(self, later: FilterCounts) -> None:
+        """Add the counts of later documents."""
+        self.masked_documents += later.masked_documents
+        self.masked = dict(Counter(self.masked) + Counter(later.masked))
+        for name, part in later.removed.items():
+            mine = self.removed.setdefault(name, Removed())
+            mine.documents += part.documents
+            mine.bytes += part.bytes
+            mine.examples = [*mine.examples, *part.examples][:_EXAMPLES]
+
     def add(self, result: Filtered) -> None:
         """Count a result. In the order of the stream, the examples are its first documents."""
         if result.masked:

@@ -1,0 +1,178 @@
+"""A preparation in parts: the same parts whoever makes them, and nothing is made twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from escada.errors import EscadaError
+from escada.files import sha256_file
+from escada.text import parts as parts_module
+from escada.text.filters import open_chain
+from escada.text.parts import Parts, make_parts, make_share
+from escada.text.reading import ReferenceCounts, Rules, reference_documents
+from escada.text.sources import open_source
+
+WORDS = "casa rio vento livro mar noite pedra caminho festa janela cidade chuva tempo".split()
+N_DOCUMENTS = 400
+SMALL = 20_000
+"""Characters of a part here: about ten parts."""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Documents with exact and near-duplicates, and empty ones."""
+    chance = random.Random(0)
+    texts: list[str] = []
+    for i in range(N_DOCUMENTS):
+        if i % 20 == 19:
+            texts.append(chance.choice([texts[-1], texts[-2] + " fim", " "]))
+        else:
+            texts.append(
+                " ".join(chance.choice(WORDS) + str(chance.randrange(999)) for _ in range(60))
+            )
+    path = tmp_path_factory.mktemp("source") / "texts.jsonl"
+    rows = [json.dumps({"id": str(i), "text": text}) for i, text in enumerate(texts)]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    return path
+
+
+def contents(parts: Parts) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The hash of every file of every part."""
+    return [
+        (path.name, [(file.name, sha256_file(file)) for file in sorted(path.iterdir())])
+        for path in parts.paths
+    ]
+
+
+def test_two_processes_make_the_parts_that_one_makes(source: Path, tmp_path: Path):
+    opened, rules = partial(open_source, str(source)), Rules("reference")
+    made = {}
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        told: list[int] = []
+        parts = make_parts(
+            opened, rules, folder, workers=workers, part_characters=SMALL,
+            progress=lambda done, _, told=told: told.append(done),
+        )  # fmt: skip
+        assert parts.complete
+        assert told == sorted(told)
+        made[workers] = contents(parts)
+    assert made[1] == made[2]
+    assert len(made[1]) > 5
+
+
+def test_parts_hold_what_reading_at_once_gives(source: Path, tmp_path: Path):
+    chain = open_chain(["length=300"])
+    rules, counts = Rules("reference", chain=chain), ReferenceCounts()
+    at_once = list(reference_documents(open_source(str(source)), rules, counts))
+    opened = partial(open_source, str(source))
+    parts = make_parts(opened, rules, tmp_path, part_characters=SMALL)
+    from escada.text import dedup
+
+    found_N = dedup.duplicates(parts.fingerprints(), parts.signatures(), tmp_path)
+    assert list(parts.documents(found_N == dedup.NEW)) == at_once
+    total = parts.counts()
+    assert total.filters == counts.filters
+    assert total.read.documents == counts.read.documents == N_DOCUMENTS
+    assert total.read.empty == counts.read.empty > 0
+    assert (found_N == dedup.EXACT).sum() == counts.read.exact_duplicates > 0
+    assert (found_N == dedup.NEAR).sum() == counts.read.near_duplicates > 0
+
+
+def test_complete_parts_are_not_made_again(source: Path, tmp_path: Path, monkeypatch):
+    opened, rules = partial(open_source, str(source)), Rules("reference")
+    make_share(opened, rules, tmp_path, SMALL, most=3)
+    before = {path: path.stat().st_mtime_ns for path in Parts(tmp_path).paths}
+    assert len(before) == 3
+    assert not Parts(tmp_path).complete
+    cleaned: list[str] = []
+    real = parts_module.reference_document
+
+    def counting(document, rules):
+        cleaned.append(document.id)
+        return real(document, rules)
+
+    monkeypatch.setattr(parts_module, "reference_document", counting)
+    parts = make_parts(opened, rules, tmp_path, part_characters=SMALL)
+    assert parts.complete
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert 0 < len(cleaned) < N_DOCUMENTS - 20
+    cleaned.clear()
+    make_parts(opened, rules, tmp_path, part_characters=SMALL)
+    assert cleaned == []
+
+
+def test_the_error_of_a_worker_is_the_error_of_the_whole(tmp_path: Path):
+    path = tmp_path / "texts.jsonl"
+    rows = [json.dumps({"text": f"texto {i} " * 40}) for i in range(300)]
+    path.write_text("\n".join([*rows, "{not json"]), encoding="utf-8")
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    opened = partial(open_source, str(path))
+    with pytest.raises(EscadaError, match=r"texts\.jsonl"):
+        make_parts(opened, Rules("reference"), folder, workers=2, part_characters=SMALL)
+
+
+PREPARE = [sys.executable, "-m", "escada", "data", "prepare"]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_a_preparation_ends_with_the_same_corpus(tmp_path: Path):
+    """The whole process group is killed; what is repeated goes on, and leaves nothing behind."""
+    chance = random.Random(1)
+    path = tmp_path / "texts.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for i in range(9000):
+            words = [chance.choice(WORDS) + str(chance.randrange(9999)) for _ in range(200)]
+            file.write(json.dumps({"id": str(i), "text": " ".join(words)}) + "\n")
+    command = [*PREPARE, "--source", str(path), "--workers", "2"]
+    started = time.monotonic()
+    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
+    seconds = time.monotonic() - started
+    kills = 0
+    out = tmp_path / "killed"
+    for attempt in range(60):
+        process = subprocess.Popen(
+            [*command, "--out", str(out)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            limit = chance.uniform(0.1, 0.6) * seconds * (1 + attempt / 10)
+            _, errors = process.communicate(timeout=limit)
+            assert process.returncode == 0, errors
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert kills >= 3
+    hashes = [
+        json.loads((tmp_path / name / "manifest.json").read_text())["hash"]
+        for name in ("whole", "killed")
+    ]
+    assert hashes[0] == hashes[1]
+    left = {entry.name for entry in out.iterdir()} - {
+        entry.name for entry in (tmp_path / "whole").iterdir()
+    }
+    assert left == set()
+
+
+def test_signatures_of_parts_are_read_as_one(tmp_path: Path, source: Path):
+    opened = partial(open_source, str(source))
+    parts = make_parts(opened, Rules("reference"), tmp_path, part_characters=SMALL)
+    rows = [np.load(path / "signatures.npy") for path in parts.paths]
+    np.testing.assert_array_equal(parts.signatures(), np.concatenate(rows))
