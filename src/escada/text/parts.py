@@ -246,8 +246,8 @@ def _in_processes(
         waiting = set(shares)
         while waiting:
             ended, waiting = wait(waiting, timeout=_LOOK_SECONDS)
-            for share in ended:
-                if error := share.exception():
+            for one in ended:
+                if error := one.exception():
                     pool.shutdown(cancel_futures=True)
                     _raise(error)
             if progress is not None:
