@@ -7,6 +7,10 @@
 
 A module of the package is recognised by the names that it defines (`offers`), without registration;
 it takes precedence over one on the path.
+
+Importing a module runs its code. A name that the user gave (an option, a spec file) is imported;
+one that is read in the folder of a run or of a tokenizer is refused unless the user gave it too, or
+trusts all of them (`--trust-code`): see SECURITY.md.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +28,53 @@ from typing import Any
 from escada.errors import EscadaError, nearest
 
 ROOT = Path(__file__).parent
+
+
+class UntrustedError(EscadaError):
+    """A module from outside the package that the user did not name."""
+
+
+class _Trust:
+    """Which modules from outside the package this process may import."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.all: Callable[[str], None] | None = None
+        """Called with a note when a module is imported because all are trusted."""
+
+    def check(self, name: str, where: str) -> None:
+        if name in self.names:
+            return
+        if self.all is None:
+            raise UntrustedError(
+                f"{where} {name!r} is code from outside escada",
+                fix="read that code first, then repeat with --trust-code, which runs it",
+            )
+        self.names.add(name)
+        self.all(f"running code from outside escada: {where} {name!r} (--trust-code)")
+
+
+_TRUST = _Trust()
+
+
+def trust(*names: str) -> None:
+    """Let modules be imported that the user named, whatever file names them later."""
+    _TRUST.names.update(names)
+
+
+def trust_all(note: Callable[[str], None] | None) -> None:
+    """Let every module be imported that a folder names, with a note of each; None: no longer."""
+    _TRUST.all = note
+
+
+def trusts_all() -> bool:
+    """Whether `trust_all` is on."""
+    return _TRUST.all is not None
+
+
+def trusted() -> tuple[str, ...]:
+    """The modules that may be imported, for `trust` in a process of one's own."""
+    return tuple(sorted(_TRUST.names))
 
 
 @dataclass(frozen=True)
@@ -36,6 +87,7 @@ class ExtensionPoint:
         offers: names that a module must define.
         where: the key or option that selects one.
         page: the docs page with an example.
+        in_folders: whether files of runs and tokenizers name such modules, too.
     """
 
     package: str
@@ -43,6 +95,7 @@ class ExtensionPoint:
     offers: tuple[str, ...]
     where: str
     page: str = "docs/extending.md"
+    in_folders: bool = False
 
     def names(self) -> tuple[str, ...]:
         """Names of the modules that come with escada."""
@@ -69,10 +122,13 @@ class ExtensionPoint:
         """Import the module.
 
         Raises:
+            UntrustedError: it is not the package's, and nobody said that its code may run.
             EscadaError: no such module, not Python, or it lacks one of `offers`.
         """
         if not all(part.isidentifier() for part in name.split(".")):
             raise self._unknown(name)
+        if self.in_folders and not self.is_ours(name):
+            _TRUST.check(name, self.where)
         try:
             module = importlib.import_module(self.module_name(name))
         except SyntaxError as error:

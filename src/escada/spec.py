@@ -24,7 +24,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from escada.budget import Budget, BudgetField, Warmup, WarmupField
 from escada.errors import EscadaError, nearest
-from escada.extensions import ExtensionPoint, add_folder
+from escada.extensions import ExtensionPoint, add_folder, trust
 from escada.files import content_hash
 from escada.toml_tables import StrictTable, Table, field_keys, overlay, parse_assignment, validated
 
@@ -232,15 +232,28 @@ MODELS = ExtensionPoint(
     offers=("Config", "Model"),
     where="model.kind",
     page="docs/adding-a-rung.md",
+    in_folders=True,
 )
 OPTIMIZERS = ExtensionPoint(
-    "escada.training.optimizers", "optimizer", offers=("build",), where="train.optimizer"
+    "escada.training.optimizers",
+    "optimizer",
+    offers=("build",),
+    where="train.optimizer",
+    in_folders=True,
 )
 SCHEDULES = ExtensionPoint(
-    "escada.training.schedules", "schedule", offers=("factor",), where="train.schedule"
+    "escada.training.schedules",
+    "schedule",
+    offers=("factor",),
+    where="train.schedule",
+    in_folders=True,
 )
 TOKENIZERS = ExtensionPoint(
-    "escada.text.tokenizers", "tokenizer", offers=("train", "load"), where="tokenizer.kind"
+    "escada.text.tokenizers",
+    "tokenizer",
+    offers=("train", "load"),
+    where="tokenizer.kind",
+    in_folders=True,
 )
 
 
@@ -360,7 +373,7 @@ def read_spec_table(rung: str) -> tuple[Table, str]:
     Raises:
         EscadaError: unknown rung, missing file, or not TOML.
     """
-    if rung.endswith(".toml") or "/" in rung:
+    if _is_file(rung):
         path = Path(rung)
         where = str(path)
         try:
@@ -373,7 +386,6 @@ def read_spec_table(rung: str) -> tuple[Table, str]:
         except FileNotFoundError as error:
             fix = "check the path, or name a rung: " + ", ".join(rung_names())
             raise EscadaError("spec file not found", where=path, fix=fix) from error
-        add_folder(path.resolve().parent)
     else:
         if rung not in rung_names():
             raise EscadaError(f"unknown rung {rung!r}", fix=_rung_fix(rung))
@@ -383,6 +395,10 @@ def read_spec_table(rung: str) -> tuple[Table, str]:
         return tomllib.loads(data.decode("utf-8")), where
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EscadaError(f"not a TOML file: {error}", where=where, fix="fix it") from error
+
+
+def _is_file(rung: str) -> bool:
+    return rung.endswith(".toml") or "/" in rung
 
 
 def _rung_fix(rung: str) -> str:
@@ -400,6 +416,8 @@ def _preset_fix(preset: str, known: list[str], where: str) -> str:
 
 def load_spec(rung: str, *, preset: str = FULL, overrides: Sequence[str] = ()) -> Spec:
     """Load and resolve a rung: its file, then the preset, then the `KEY=VALUE` overrides.
+
+    The modules that it names are the caller's own: they are imported, from the file's folder too.
 
     Args:
         rung: a name from `rung_names()` or the path of a `.toml` file.
@@ -426,4 +444,20 @@ def load_spec(rung: str, *, preset: str = FULL, overrides: Sequence[str] = ()) -
         for part in reversed(key.split(".")):
             value = {part: value}
         table = overlay(table, value)
+    if own := _external(table):
+        trust(*own)
+        if _is_file(rung):
+            add_folder(Path(rung).resolve().parent)
     return parse_spec(overlay(table, {"preset": preset}), where)
+
+
+def _external(table: Table) -> list[str]:
+    """The modules from outside the package that a table of a spec names."""
+    found: list[str] = []
+    for place in (MODELS, OPTIMIZERS, SCHEDULES, TOKENIZERS):
+        section, _, key = place.where.partition(".")
+        part: object = table.get(section)
+        name = cast(Table, part).get(key) if isinstance(part, dict) else None
+        if isinstance(name, str) and not place.is_ours(name):
+            found.append(name)
+    return found

@@ -3,14 +3,16 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 import tomli_w
-from tests.processes import escada
+from tests.processes import Escada, escada
 
 from escada.files import read_json
 from escada.spec import load_spec, overlay
@@ -111,6 +113,32 @@ def test_it_climbs_next_to_v1_and_is_compared_with_what_it_follows(folder, corpu
     assert "bigram" in page
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_climb_goes_on_with_its_own_runs_of_the_users_code_unasked(folder, corpus_path, jobs):
+    out = folder / f"interrupted-{jobs}"
+    small = ("--set", "train.batch_sequences=4", "--set", "train.window_tokens=24")
+    climb = ["climb", "bigram.toml", "--preset", "laptop", "--budget", "600 steps", *small]
+    climb += ["--data", corpus_path, "--out", out, "--jobs", jobs]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    first = Escada(climb, cwd=folder, env=environment, start_new_session=True)
+    while not list(out.glob("*/metrics.jsonl")):
+        time.sleep(0.05)
+        assert first.poll() is None
+    first.send_signal(signal.SIGINT)
+    _, said = first.communicate()
+    assert first.returncode == 130, said
+    (record,) = out.glob("*/record.json")
+    table = json.loads(record.read_text())
+    assert table["status"] != "finished"
+    # Whatever the record says of the place of the code, it is the one of the spec named here.
+    record.write_text(json.dumps(table | {"module_folders": ["/nowhere"]}))
+    again = escada(climb, cwd=folder, env=environment)
+    assert again.returncode == 0, again.stderr
+    assert "going on with" in again.stderr
+    assert json.loads(record.read_text())["module_folders"] == [str(folder)]
+
+
 @pytest.fixture
 def key_of(tmp_path, monkeypatch):
     """The key of a training with that text as its model file."""
@@ -208,5 +236,10 @@ def test_a_model_beside_the_spec_file_is_found_and_so_it_is_when_its_run_is_open
     trained = escada(train, cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     run = trained.stdout.splitlines()[-1]
-    sampled = escada(["sample", run, "--prompt", "A", "--max-tokens", 2], cwd=tmp_path)
+    sample = ["sample", run, "--prompt", "A", "--max-tokens", 2]
+    refused = escada(sample, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "'beside_the_spec.bigram' is code from outside escada" in refused.stderr
+    assert f"escada sample {run} --trust-code" in trained.stderr
+    sampled = escada([*sample, "--trust-code"], cwd=tmp_path)
     assert sampled.returncode == 0, sampled.stderr

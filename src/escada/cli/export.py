@@ -38,6 +38,7 @@ def export(
         ),
     ] = False,
     json: options.Json = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Write a run for Hugging Face transformers, llama.cpp (GGUF) or ONNX Runtime."""
     from escada.export.checks import check_export, checkable

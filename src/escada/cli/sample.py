@@ -71,6 +71,7 @@ def sample(
     ] = None,
     device: options.Device = "auto",
     json: options.Json = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Generate text from prompts, each sample with its bits per token under the model."""
     from escada.generation.batch import Batch

@@ -63,6 +63,7 @@ def serve(
         float, typer.Option(help="Shutdown grace period for running requests.", min=0.0)
     ] = 20.0,
     device: options.Device = "auto",
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Serve runs: an OpenAI-compatible API, and at / a page to try them side by side."""
     from escada.serve.app import Service

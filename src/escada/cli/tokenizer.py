@@ -47,9 +47,11 @@ def train(
     profile: options.CorpusProfile = "reference",
 ) -> None:
     """Train a tokenizer on the training split of a corpus."""
+    from escada.extensions import trust
     from escada.spec import TOKENIZERS, TokenizerSpec
     from escada.text.tokenizers import train_tokenizer
 
+    trust(kind)
     TOKENIZERS.load(kind)
     subwords = kind in ("bpe", "unigram")
     if vocab_size is not None and kind in ("characters", "bytes"):
@@ -75,6 +77,7 @@ def encode(
     file: Annotated[Path | None, typer.Option("--file", help="A UTF-8 file.")] = None,
     pieces: Annotated[bool, typer.Option("--pieces", help="Print pieces, not ids.")] = False,
     profile: Profile = None,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Print the ids of a text on one line; of --pieces, one a line."""
     if text is not None and file is not None:
@@ -97,6 +100,7 @@ def encode(
 def decode(
     tokenizer: options.TokenizerFolder,
     ids: Annotated[list[str] | None, typer.Argument(help="Ids; without them, stdin.")] = None,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Print the text of some ids."""
     used = _open(tokenizer)
@@ -123,6 +127,7 @@ def stats(
     split: options.Split = "train",
     profile: options.CorpusProfile = "reference",
     json: options.Json = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Measure a tokenizer on a split of a corpus."""
     from escada.text.tokenizers.statistics import tokenizer_statistics

@@ -49,6 +49,7 @@ def train(
         bool,
         typer.Option("--or-resume", help="Resume this training if it was begun in --out before."),
     ] = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Train a rung in a new run folder, whose path is the last line printed.
 
@@ -123,6 +124,7 @@ def resume(
             help="Resume although device, threads, processes or versions differ: not bit-identical."
         ),
     ] = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Resume an interrupted training, bit for bit as if it had never stopped."""
     from escada.training.run import recorded_device
@@ -158,7 +160,13 @@ def _say_finished(run: Run) -> None:
             err=True,
         )
     if not is_under_way(run.path.parent):  # a climb evaluates its runs itself
-        echo(f"next: escada evaluate {run.path}   or: escada sample {run.path}", err=True)
+        given = f"{run.path}{_flag(run)}"
+        echo(f"next: escada evaluate {given}   or: escada sample {given}", err=True)
+
+
+def _flag(run: Run) -> str:
+    """The option that every verb needs to open a run with code from outside escada."""
+    return " --trust-code" if run.record.module_folders else ""
 
 
 def _say_first(world: World) -> Callable[[str], None]:
@@ -192,8 +200,9 @@ def _train_together(device: str, train: Callable[[World], Run]) -> None:
         except Interrupted as stop:
             stopped = True
             if world.first:
-                write_card(open_run(stop.path))
-                echo(f"Stopped and saved. Resume with: escada resume {stop.path}", err=True)
+                write_card(stopped_run := open_run(stop.path))
+                how = f"escada resume {stop.path}{_flag(stopped_run)}"
+                echo(f"Stopped and saved. Resume with: {how}", err=True)
         else:
             if world.first:
                 write_card(run)

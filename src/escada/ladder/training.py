@@ -20,7 +20,7 @@ from pathlib import Path
 from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.runs.device import resolve_device
-from escada.runs.run import Run, run_key, run_of
+from escada.runs.run import Run, module_folders, run_key, run_of
 from escada.signals import INTERRUPTED, ask_to_stop, start_apart
 from escada.spec import Spec, load_spec
 from escada.text.corpus import Corpus
@@ -89,6 +89,11 @@ class Training:
         else:
             say(f"{label}: going on with {run.name}")
             command = ["resume", str(run.path), "--data", str(self.corpus.path)]
+            if folders := module_folders(self.spec):
+                # It was opened, so it names the modules of our spec; they are where ours are.
+                if run.record.module_folders != folders:
+                    run.update(module_folders=folders)
+                command.append("--trust-code")
         code = (launcher or Launcher()).run(command)
         if code == INTERRUPTED:
             raise TrainingInterrupted

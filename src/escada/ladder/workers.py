@@ -23,6 +23,7 @@ from typing import TypeVar
 import torch
 
 from escada.errors import EscadaError
+from escada.extensions import trust, trusted
 from escada.ladder.training import Launcher, Training, TrainingInterrupted
 from escada.runs.run import Run
 from escada.signals import end_with_parent
@@ -98,7 +99,7 @@ class SideBySide:
             jobs,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin_worker,
-            initargs=(threads,),
+            initargs=(threads, trusted()),
         )
 
     def start(self, work: Callable[[], Result]) -> Callable[[], Result]:
@@ -146,7 +147,8 @@ class SideBySide:
         self._processes.shutdown(cancel_futures=True)
 
 
-def _begin_worker(threads: int) -> None:
+def _begin_worker(threads: int, modules: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the climb ends its workers itself
     end_with_parent()
     torch.set_num_threads(threads)
+    trust(*modules)

@@ -20,7 +20,7 @@ import torch
 
 from escada.code_hash import bare_code, code_hash, imports_of
 from escada.errors import EscadaError, nearest
-from escada.extensions import add_folder
+from escada.extensions import UntrustedError, add_folder, trusts_all
 from escada.files import (
     content_hash,
     new_directory,
@@ -162,6 +162,12 @@ class Run:
         write_sealed_json(self.layout.record, self.record.to_json())
 
 
+def module_folders(spec: Spec) -> list[str]:
+    """The folders of the modules from outside the package that a spec names."""
+    folders = {place.folder(name) for place, name in chosen(spec)}  # None for modules of ours
+    return sorted(str(folder) for folder in folders if folder is not None)
+
+
 def create_run(
     out: Path,
     spec: Spec,
@@ -190,7 +196,6 @@ def create_run(
             where=path,
             fix=f"go on with `escada resume {path}`, or choose another --out or --seed",
         )
-    folders = {place.folder(name) for place, name in chosen(spec)}  # None for modules of ours
     record = RunRecord.model_validate(
         {
             "schema_version": SCHEMA_VERSION,
@@ -205,7 +210,7 @@ def create_run(
                 kind=tokenizer.kind, vocab_size=tokenizer.vocab_size, hash=tokenizer.hash
             ),
             "budget": str(spec.train.budget),
-            "module_folders": sorted(str(folder) for folder in folders if folder is not None),
+            "module_folders": module_folders(spec),
             "created": utc_now(),
             **recorded,
         }
@@ -226,6 +231,7 @@ def open_run(path: Path) -> Run:
 
     Raises:
         EscadaError: not a run, damaged, of another schema, or its spec was edited.
+        UntrustedError: it names code from outside escada, which the user did not (`extensions`).
     """
     layout = Layout(path)
     if not layout.record.exists():
@@ -234,9 +240,13 @@ def open_run(path: Path) -> Run:
         hint = near if "?" in near else f"`escada runs {path.parent}` lists those below it"
         raise EscadaError("not a run folder", where=path, fix=hint)
     record = read_record(layout.record)
-    for folder in record.module_folders:
-        add_folder(Path(folder))
-    spec = parse_spec(read_toml(layout.spec, RESTORE), layout.spec)
+    if trusts_all():
+        for folder in record.module_folders:
+            add_folder(Path(folder))
+    try:
+        spec = parse_spec(read_toml(layout.spec, RESTORE), layout.spec)
+    except UntrustedError as error:
+        raise UntrustedError(error.what, where=layout.spec, fix=error.fix) from None
     if spec.hash != record.spec_hash:
         raise EscadaError(
             "the run's spec was changed after the training began",

@@ -33,6 +33,7 @@ def cloze(
     data: options.RunData = None,
     device: options.Device = "auto",
     json: options.Json = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """The last word of held-out passages: how often greedy decoding writes it, and its bits."""
     from escada.runs.run import open_run

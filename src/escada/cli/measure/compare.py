@@ -30,6 +30,7 @@ def compare(
     data: options.RunData = None,
     device: options.Device = "auto",
     json: options.Json = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Set runs beside one another: differences with intervals and p-values.
 

@@ -98,6 +98,7 @@ def evaluate(
     skip_bad_rows: reading.SkipBadRows = False,
     device: options.Device = "auto",
     json: options.Json = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Measure a run: bits per byte of held-out documents, with a 95 % interval."""
     from escada.text.sources import RowOptions

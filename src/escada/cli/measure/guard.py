@@ -42,6 +42,7 @@ def guard(
     data: options.RunData = None,
     device: options.Device = "auto",
     json: options.Json = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Judge a run's samples by controls; the exit code is 1 if they cannot be trusted."""
     from escada.evaluation.task import Subject

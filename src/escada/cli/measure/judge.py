@@ -72,6 +72,7 @@ def judge(
     ] = None,
     device: options.Device = "auto",
     json: options.Json = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """LLM-as-a-judge on runs' samples, with hidden controls that test the judge itself.
 

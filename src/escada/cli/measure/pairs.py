@@ -32,6 +32,7 @@ def pairs(
     ] = None,
     device: options.Device = "auto",
     json: options.Json = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Grammar by minimal pairs: how often a run finds the right sentence more likely."""
     from escada.runs.run import open_run

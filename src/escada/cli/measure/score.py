@@ -46,6 +46,7 @@ def score(
     ] = 0,
     device: options.Device = "auto",
     json: options.Json = False,
+    trust_code: options.TrustCode = False,
 ) -> None:
     """Score a text: each token's bits under each run, and the bits per byte of the whole."""
     from escada.evaluation.task import ruler_context

@@ -11,7 +11,9 @@ import typer
 from escada import choices
 from escada.cli.shared import completion
 from escada.errors import EscadaError
+from escada.extensions import trust_all
 from escada.runs.catalogue import find_run
+from escada.terminal import echo
 
 if TYPE_CHECKING:
     from escada.text.corpus import Corpus
@@ -156,6 +158,28 @@ Split = Annotated[choices.Split, typer.Option(help="Part of the corpus.")]
 Device = Annotated[choices.Device, typer.Option(help="What computes; auto: a GPU if there is one.")]
 CorpusProfile = Annotated[
     choices.Profile, typer.Option(help="Which default corpus, when there is no --data.")
+]
+
+
+def _trust_code(given: bool) -> bool:
+    def note(line: str) -> None:
+        if os.environ.get("RANK", "0") == "0":  # the first of the processes of torchrun
+            echo(line, err=True)
+
+    trust_all(note if given else None)
+    return given
+
+
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        help="Run the code from outside escada that the run's folder names (its model, tokenizer, "
+        "optimizer or schedule). Read it first.",
+        callback=_trust_code,
+        is_eager=True,
+        expose_value=False,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
