@@ -13,7 +13,7 @@ from tests.processes import escada
 
 from escada import extensions
 from escada.errors import EscadaError
-from escada.files import content_hash, write_json
+from escada.files import content_hash, read_json, write_json, write_sealed_json
 from escada.runs.run import open_run
 from escada.spec import TokenizerSpec, load_spec
 from escada.text.tokenizers import load_tokenizer, train_tokenizer
@@ -70,8 +70,9 @@ def hostile(run: Path, key: str, mark: Path) -> Path:
     table, _, entry = key.partition(".")
     spec[table][entry] = name
     (run / "spec.toml").write_text(tomli_w.dumps(spec))
-    record = json.loads((run / "record.json").read_text())
-    write_json(run / "record.json", record | {"module_folders": [str(run / "code"), str(run), "."]})
+    # Whoever writes a folder writes its checksums.
+    record = read_json(run / "record.json") | {"module_folders": [str(run / "code"), str(run), "."]}
+    write_sealed_json(run / "record.json", record)
     if key == "tokenizer.kind":
         content = json.loads((run / "tokenizer" / "tokenizer.json").read_text()) | {"kind": name}
         content = {k: v for k, v in content.items() if k not in ("hash", "schema_version")}

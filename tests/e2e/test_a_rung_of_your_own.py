@@ -14,7 +14,7 @@ import pytest
 import tomli_w
 from tests.processes import Escada, escada
 
-from escada.files import read_json
+from escada.files import read_json, write_sealed_json
 from escada.spec import load_spec, overlay
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-rung.md"
@@ -129,10 +129,10 @@ def test_a_climb_goes_on_with_its_own_runs_of_the_users_code_unasked(folder, cor
     _, said = first.communicate()
     assert first.returncode == 130, said
     (record,) = out.glob("*/record.json")
-    table = json.loads(record.read_text())
+    table = read_json(record)
     assert table["status"] != "finished"
     # Whatever the record says of the place of the code, it is the one of the spec named here.
-    record.write_text(json.dumps(table | {"module_folders": ["/nowhere"]}))
+    write_sealed_json(record, table | {"module_folders": ["/nowhere"]})
     again = escada(climb, cwd=folder, env=environment)
     assert again.returncode == 0, again.stderr
     assert "going on with" in again.stderr
