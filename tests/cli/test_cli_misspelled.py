@@ -10,7 +10,7 @@ from escada.budget import Budget
 from escada.cli import main
 from escada.errors import EscadaError
 from escada.files import write_json
-from escada.runs.catalogue import find_run
+from escada.runs.naming import find_run
 from escada.spec import load_spec
 
 

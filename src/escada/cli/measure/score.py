@@ -10,7 +10,7 @@ import typer
 
 from escada.cli.shared import completion, options
 from escada.errors import EscadaError, counted
-from escada.runs.catalogue import find_run, is_run_folder
+from escada.runs.naming import find_run, is_run_folder
 from escada.terminal import Style, echo, echo_json, echo_styled, in_line
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from importlib.resources.abc import Traversable
 from itertools import islice
 from pathlib import Path
 
-from escada.runs.catalogue import named_runs
+from escada.runs.naming import named_runs
 
 RUNS = "runs/"
 CORPORA = "data/"

@@ -12,7 +12,7 @@ from escada import choices
 from escada.cli.shared import completion
 from escada.errors import EscadaError
 from escada.extensions import trust_all
-from escada.runs.catalogue import find_run
+from escada.runs.naming import find_run
 from escada.terminal import echo
 
 if TYPE_CHECKING:
