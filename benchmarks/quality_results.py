@@ -272,13 +272,16 @@ def draw(families: dict[str, list[Point]], language: str, path: Path) -> None:
             panel.set(xscale="log", xlabel=axis, facecolor=light("surface"))
             panel.grid(visible=True, color=light("grid"))
             panel.spines[["top", "right"]].set_visible(False)
+            panel.xaxis.set_minor_formatter("")
         panels[1].xaxis.set_major_formatter("{x:g}")
         panels[0].set_ylabel(level)
         for colour, (family, points) in zip(
             colours * len(families), families.items(), strict=False
         ):
             ours = points[0].ours
-            style = {"marker": "o" if ours else "s", "linestyle": "-" if ours else "--"}
+            style = {"marker": "o", "linestyle": "-"}
+            if not ours:
+                style = {"marker": "s", "linestyle": "--", "markerfacecolor": "none"}
             heights = [point.bits_per_byte for point in points]
             for panel, x in zip(panels, ("flop", "seconds"), strict=True):
                 places = [getattr(point, x) for point in points]
