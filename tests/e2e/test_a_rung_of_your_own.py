@@ -133,7 +133,8 @@ def test_a_climb_goes_on_with_its_own_runs_of_the_users_code_unasked(folder, cor
     assert table["status"] != "finished"
     # Whatever the record says of the place of the code, it is the one of the spec named here.
     write_sealed_json(record, table | {"module_folders": ["/nowhere"]})
-    again = escada(climb, cwd=folder, env=environment)
+    command = [sys.executable, "-m", "escada", *map(str, climb)]  # which may have children
+    again = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert "going on with" in again.stderr
     assert json.loads(record.read_text())["module_folders"] == [str(folder)]
