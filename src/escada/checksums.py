@@ -7,7 +7,8 @@ disagree with it after a crash:
     lines           the first line holds "content_sha256" and the number of "rows"
     a growing log   "chain" in each row: the hash of the row and of the chain before it
 
-`escada.files` writes and verifies them; readers never see these keys. Files without them, of
+`escada.files` writes and verifies them; readers never see these three keys, which rows must not
+use for anything else. Files without them, of
 earlier versions or written by hand, are read unverified. A log cut at its end is noticed by the
 number of rows in the checkpoint (`escada.runs.log`).
 """
