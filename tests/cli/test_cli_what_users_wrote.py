@@ -48,7 +48,8 @@ def test_a_folder_named_like_markup_is_listed_under_its_own_name(tmp_path):
     (folder / "record.json").write_text('{"status": "finished", "step": 3}')
     shown = escada("runs", tmp_path / "r [final]")
     assert shown.returncode == 0, shown.stderr
-    assert f"{folder}  finished" in shown.stdout.decode()
+    assert f"{folder}  damaged" in shown.stdout.decode()
+    assert f"({folder / 'record.json'})" in shown.stderr.decode()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from escada.evaluation import windows
 from escada.evaluation.task import Subject, complete, read
 from escada.evaluation.tasks.windows import Windows
 from escada.evaluation.windows import WindowSettings
+from escada.files import read_json
 from escada.spec import load_spec
 
 app = typer.Typer()
@@ -63,7 +64,7 @@ def test_the_figures_are_those_promised_and_are_kept_in_the_run(run, corpus):
         low, high = found[f"{name}_ci95"]
         assert low < found[name] < high
     path = run.path / "evaluation" / "windows-test.json"
-    assert json.loads(path.read_text()) == found
+    assert read_json(path) == found
     before = path.stat().st_mtime_ns
     assert json.loads(call(run.path, *SMALL, "--json").stdout) == found
     assert path.stat().st_mtime_ns == before

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from escada.errors import EscadaError
+from escada.extensions import trust
 from escada.generation.contract_check import check_contract
 from escada.spec import MODELS, load_spec, rung_names
 
@@ -171,6 +172,7 @@ def tried(tmp_path, monkeypatch):
         name = f"tried_{abs(hash((source, next(number))))}"
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.py").write_text(source, encoding="utf-8")
+        trust(f"{name}.model")
         module = MODELS.load(f"{name}.model")
         table = {"kind": f"{name}.model"} | config
         check_contract(

@@ -40,7 +40,8 @@ _LARGE = 2**25
 
 def shape_of(spec: Spec, vocab_size: int) -> LanguageModel:
     """The model on the meta device; an EscadaError if it is too large for any memory."""
-    with memory_errors("model", SMALLER), torch.device("meta"):
+    fix = "choose a smaller model, or a machine with more of it"
+    with memory_errors(spec.model.kind, fix), torch.device("meta"):
         return build_model(spec.model, vocab_size, seed=0)
 
 
