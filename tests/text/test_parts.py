@@ -17,6 +17,7 @@ import pytest
 
 from escada.errors import EscadaError
 from escada.files import sha256_file
+from escada.text import corpus
 from escada.text import parts as parts_module
 from escada.text.filters import open_chain
 from escada.text.parts import Parts, make_parts, make_share
@@ -123,6 +124,25 @@ def test_the_error_of_a_worker_is_the_error_of_the_whole(tmp_path: Path):
     opened = partial(open_source, str(path))
     with pytest.raises(EscadaError, match=r"texts\.jsonl"):
         make_parts(opened, Rules("reference"), folder, workers=2, part_characters=SMALL)
+
+
+def test_after_a_worker_was_killed_the_preparation_goes_on(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "corpus"
+
+    def killed(*arguments, workers, progress):
+        make_share(*arguments, SMALL, most=3)
+        raise parts_module.WorkerKilledError("a worker process was killed")
+
+    monkeypatch.setattr(corpus, "make_parts", killed)
+    with pytest.raises(EscadaError, match="was killed"):
+        corpus.prepare(str(source), out, workers=2)
+    assert len(list(out.glob(".parts-*/[0-9]*"))) == 3
+    monkeypatch.setattr(corpus, "make_parts", partial(make_parts, part_characters=SMALL))
+    prepared = corpus.prepare(str(source), out)
+    assert prepared.manifest.read.documents == N_DOCUMENTS
+    assert not list(out.glob(".parts-*"))
 
 
 PREPARE = [sys.executable, "-m", "escada", "data", "prepare"]

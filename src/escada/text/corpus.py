@@ -56,7 +56,7 @@ from escada.text.manifest import (
     Size,
     SplitFile,
 )
-from escada.text.parts import Parts, make_parts
+from escada.text.parts import Parts, WorkerKilledError, make_parts
 from escada.text.reading import Progress, ReferenceCounts, Rules
 from escada.text.sources import DEFAULT_OPTIONS, RowOptions, Source, open_source
 from escada.text.splitting import least_held_out_groups, split_corpus
@@ -208,6 +208,8 @@ def prepare(
                     _make(fresh, parts, stream, rules, documents, protected, key)
                 _finish_exchange(folder)
                 shutil.rmtree(made)
+        except WorkerKilledError:
+            raise
         except Exception:
             if is_new and not (folder / MANIFEST).exists():
                 shutil.rmtree(folder)

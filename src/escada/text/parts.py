@@ -44,6 +44,10 @@ _LOOK_SECONDS = 0.5
 _TELL_DOCUMENTS = 64
 
 
+class WorkerKilledError(EscadaError):
+    """A worker process was killed; the complete parts stay."""
+
+
 class PartCounts(BaseModel):
     """What became of a part's documents."""
 
@@ -132,7 +136,8 @@ def make_parts(
         workers: processes. A source that is one part needs no second one.
 
     Raises:
-        EscadaError: what `Source.documents` raises, or a worker was killed.
+        WorkerKilledError: the same call goes on with the parts that are missing.
+        EscadaError: what `Source.documents` raises.
     """
     parts = Parts(folder)
     share = partial(make_share, open_source, rules, folder, part_characters)
@@ -261,7 +266,7 @@ def _raise(error: BaseException) -> None:
     from concurrent.futures.process import BrokenProcessPool
 
     if isinstance(error, BrokenProcessPool):
-        raise EscadaError(
+        raise WorkerKilledError(
             "a worker process was killed (is there enough memory?)",
             where="data prepare",
             fix="start the same command again, with fewer --workers; it goes on from here",
