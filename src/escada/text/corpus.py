@@ -203,7 +203,7 @@ def prepare(
                     if left != made:  # left by a killed process
                         shutil.rmtree(left)
                 make_directory(made)
-                parts = make_parts(opened, rules, made, workers=workers, progress=progress)
+                parts = make_parts(stream, opened, rules, made, workers=workers, progress=progress)
                 with new_directory(folder / _FRESH) as fresh:
                     _make(fresh, parts, stream, rules, documents, protected, key)
                 _finish_exchange(folder)

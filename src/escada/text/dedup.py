@@ -14,7 +14,7 @@ shingles, become candidates once in 50,000 pairs, so time grows as the corpus do
 `LONGEST_CHAIN` candidates of a band are compared.
 
 A signature is 256 bytes, a document's places in the bands 512 more, in files where a folder is
-given: the memory that must be there is 16 bytes a document.
+given: the memory that must be there is some tens of bytes a document.
 
 Legend: N documents, M = 128 minima, K = 128 bands, R = 8 minima of a band.
 """

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from escada.errors import EscadaError
-from escada.files import new_directory, read_json, write_json
+from escada.files import content_hash, new_directory, read_json, write_json
 from escada.text import tables
 from escada.text.dedup import comparison_form, fingerprint, signatures
 from escada.text.documents import Document, DocumentCounts
@@ -120,7 +120,8 @@ class Parts:
 
 
 def make_parts(
-    open_source: Callable[[], Source],
+    source: Source,
+    reopen: Callable[[], Source],
     rules: Rules,
     folder: Path,
     *,
@@ -131,25 +132,48 @@ def make_parts(
     """Make all parts of a source that are not in the folder yet.
 
     Args:
-        open_source: opens the source; with several workers it must be picklable, and the main
-            module importable without side effects (multiprocessing's "spawn").
+        reopen: opens the source in a worker. It is picklable, and the main module is importable
+            without side effects (multiprocessing's "spawn").
         workers: processes. A source that is one part needs no second one.
 
     Raises:
         WorkerKilledError: the same call goes on with the parts that are missing.
-        EscadaError: what `Source.documents` raises.
+        EscadaError: what `Source.documents` raises; the source changed meanwhile.
     """
     parts = Parts(folder)
-    share = partial(make_share, open_source, rules, folder, part_characters)
     if not parts.complete:
-        share(progress=progress, most=None if workers == 1 else 1)
+        most = None if workers == 1 else 1
+        make_share(source, rules, folder, part_characters, progress=progress, most=most)
         if not parts.complete:
-            _in_processes(share, parts, workers, open_source().total, progress)
+            identity = content_hash(dict(source.identity))
+            share = partial(_share_of_worker, reopen, identity, rules, folder, part_characters)
+            _in_processes(share, parts, workers, source.total, progress)
     return parts
 
 
+def _share_of_worker(
+    reopen: Callable[[], Source],
+    identity: str,
+    rules: Rules,
+    folder: Path,
+    part_characters: int,
+    *,
+    rank: int,
+    world: int,
+    parent: int,
+) -> None:
+    source = reopen()
+    if content_hash(dict(source.identity)) != identity:
+        raise EscadaError(
+            "the source changed while it was read",
+            where=source.name,
+            fix="start the same command again",
+        )
+    make_share(source, rules, folder, part_characters, rank=rank, world=world, parent=parent)
+
+
 def make_share(
-    open_source: Callable[[], Source],
+    source: Source,
     rules: Rules,
     folder: Path,
     part_characters: int = PART_CHARACTERS,
@@ -166,7 +190,7 @@ def make_share(
         most: stop before this part.
         parent: the process without which this one ends.
     """
-    source, counts = open_source(), ReadCounts()
+    counts = ReadCounts()
     done, number = 0, 0
     for number, documents in enumerate(_runs(source.documents(counts), part_characters), 1):
         place = number - 1
