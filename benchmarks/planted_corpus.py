@@ -29,7 +29,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from escada.text.corpus import Corpus, default_corpus_path, prepare
+from escada.text.corpus import Corpus, default_corpus_path
+from escada.text.preparation.prepare import prepare
 
 WORDS_A_DOCUMENT = 700
 SITES = 5003

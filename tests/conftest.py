@@ -68,7 +68,7 @@ def write_jsonl(path: Path, documents: int, seed: int = 0) -> Path:
 @pytest.fixture(scope="session")
 def corpus_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared corpus folder of about 100 kB."""
-    from escada.text.corpus import prepare
+    from escada.text.preparation.prepare import prepare
 
     folder = tmp_path_factory.mktemp("corpus")
     source = write_jsonl(folder / "source.jsonl", 240)

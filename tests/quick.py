@@ -19,7 +19,7 @@ tests/evaluation/test_text_score.py tests/report/test_findings.py tests/report/t
 tests/serve/test_scheduler.py tests/cli/test_cli_misspelled.py tests/cli/test_cli_runs.py
 tests/text/test_batches.py::test_an_epoch_has_every_token_as_a_target_once
 tests/text/test_batches.py::test_two_seeds_give_two_orders_and_one_seed_one
-tests/text/test_splitting.py::test_the_split_is_pinned
+tests/text/preparation/test_splitting.py::test_the_split_is_pinned
 tests/models/test_models_contract.py::test_logits_are_one_row_of_the_vocabulary_for_each_token_in_fp32
 tests/models/test_models_contract.py::test_a_changed_token_changes_no_logit_before_it
 tests/models/test_models_contract.py::test_the_gradient_reaches_every_parameter

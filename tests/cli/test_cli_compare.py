@@ -122,7 +122,7 @@ def test_perplexity_is_compared_between_runs_of_one_tokenizer_only(
 
 
 def test_runs_of_different_corpora_are_refused(runs, tmp_path):
-    from escada.text.corpus import prepare
+    from escada.text.preparation.prepare import prepare
 
     texts = [f"No dia {i}, a menina {i * 37} contou {i * 11} peixes no rio." for i in range(60)]
     source = tmp_path / "source.jsonl"

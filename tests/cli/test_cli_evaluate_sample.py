@@ -78,7 +78,7 @@ def test_evaluate_measures_a_file_of_the_users_after_cleaning(run, tmp_path):
 
 
 def test_evaluate_refuses_another_corpus_whose_test_documents_may_be_training(run, tmp_path):
-    from escada.text.corpus import prepare
+    from escada.text.preparation.prepare import prepare
 
     source = tmp_path / "other.jsonl"
     rows = [{"text": f"Este é o texto de número {i}, e há outros {i * i}."} for i in range(40)]

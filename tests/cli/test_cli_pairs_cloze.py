@@ -182,7 +182,7 @@ def test_cloze_of_a_file_stores_nothing(run, tmp_path):
 
 
 def test_another_corpus_than_the_runs_is_refused(run, tmp_path):
-    from escada.text.corpus import prepare
+    from escada.text.preparation.prepare import prepare
 
     source = tmp_path / "other.jsonl"
     rows = [{"text": f"Este é o texto de número {i}, e há outros {i * i}."} for i in range(40)]

@@ -114,7 +114,7 @@ def test_preparation_says_and_keeps_what_it_did_not_read(tmp_path):
 
 
 def test_other_row_options_make_another_corpus(tmp_path):
-    from escada.text.corpus import prepare
+    from escada.text.preparation.prepare import prepare
     from escada.text.sources import RowOptions
 
     path = write(

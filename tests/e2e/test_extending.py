@@ -16,7 +16,8 @@ from escada.export.tokenizer import tokenizer_json
 from escada.files import read_json
 from escada.runs.run import open_run, run_key
 from escada.spec import load_spec
-from escada.text.corpus import Corpus, prepare
+from escada.text.corpus import Corpus
+from escada.text.preparation.prepare import prepare
 from escada.text.sources import open_source
 from escada.text.tokenizers import load_tokenizer
 from escada.training.run import resume, start

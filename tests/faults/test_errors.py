@@ -301,7 +301,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
 @pytest.fixture(scope="module")
 def names(scene, corpus_path):
     """What stands in braces in the table."""
-    from escada.text.corpus import prepare
+    from escada.text.preparation.prepare import prepare
 
     source = corpus_path.parent / "source.jsonl"
     prepare(str(source), scene.folder / "roadmap", profile="roadmap")

@@ -178,7 +178,7 @@ def test_guard_shows_what_it_found_and_what_it_cannot_say(trained):
 
 
 def test_another_corpus_and_a_file_that_is_none_are_the_users_mistakes(trained, corpus, tmp_path):
-    from escada.text.corpus import prepare
+    from escada.text.preparation.prepare import prepare
 
     source = tmp_path / "other.jsonl"
     rows = [{"text": f"Este é o texto de número {i}, e há outros {i * i}."} for i in range(40)]

@@ -90,7 +90,7 @@ def test_a_seed_chooses_and_the_same_seed_chooses_the_same(runs, corpus, panel):
 
 
 def test_of_documents_that_are_long_enough_a_seed_chooses(tmp_path):
-    from escada.text.corpus import prepare
+    from escada.text.preparation.prepare import prepare
 
     source = tmp_path / "long.jsonl"
     rows = [{"text": f"Texto {i}: " + " ".join(f"n{i * j}" for j in range(200))} for i in range(90)]
@@ -140,7 +140,7 @@ def test_a_run_twice_or_of_another_corpus_is_refused(runs, corpus, tmp_path):
 
 
 def test_a_corpus_of_crumbs_has_no_human_control(runs, tmp_path):
-    from escada.text.corpus import prepare
+    from escada.text.preparation.prepare import prepare
 
     source = tmp_path / "crumbs.jsonl"
     source.write_text("".join(json.dumps({"text": f"n{i}"}) + "\n" for i in range(40)))

@@ -16,11 +16,12 @@ from escada.choices import SPLITS
 from escada.cli.data import app
 from escada.errors import EscadaError
 from escada.text.cleaning import clean
-from escada.text.corpus import Corpus, prepare
+from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.filters import FilterCounts, open_chain
 from escada.text.filters.personal_data import is_cnpj, is_cpf, mask
 from escada.text.filters.repetition import repeated_lines, repeated_words
+from escada.text.preparation.prepare import prepare
 from escada.text.reading import Rules, reference_document
 
 PORTUGUESE = (

@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 from escada.choices import SPLITS
 from escada.cli.data import app
 from escada.errors import EscadaError
-from escada.text import decontamination
-from escada.text.corpus import Corpus, prepare
+from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.filters.overlap import MOST_COPIES, overlaps, shown, words_of
+from escada.text.preparation import decontamination
+from escada.text.preparation.prepare import prepare
 
 
 def words(n: int, seed: object) -> str:

@@ -15,8 +15,8 @@ import pytest
 from escada.errors import EscadaError
 from escada.spec import TokenizerSpec
 from escada.text import token_cache as prepared
-from escada.text.corpus import prepare
 from escada.text.documents import Document
+from escada.text.preparation.prepare import prepare
 from escada.text.token_cache import prepare_tokens, tokens_path
 
 CHARACTERS = TokenizerSpec(kind="characters", min_count=1)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from escada.cli import tokenizer as verb
 from escada.errors import EscadaError
-from escada.text.corpus import prepare
+from escada.text.preparation.prepare import prepare
 from escada.text.tokenizers import load_tokenizer
 
 WORDS = "casa escada menina gato livro rua manhã noite pão vento chuva pedra mar céu janela".split()

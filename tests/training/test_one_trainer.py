@@ -26,7 +26,8 @@ from escada.runs.checkpoint import checkpoint_path
 from escada.runs.corpus import corpus_of
 from escada.runs.run import Run, open_run
 from escada.spec import load_spec
-from escada.text.corpus import Corpus, prepare
+from escada.text.corpus import Corpus
+from escada.text.preparation.prepare import prepare
 from escada.training import loop
 from escada.training.loop import Interrupted
 from escada.training.run import resume, start

@@ -108,7 +108,7 @@ def prepare(
     ] = None,
 ) -> None:
     """Read, clean, deduplicate and split documents; does nothing when that was done already."""
-    from escada.text.corpus import prepare as prepare_corpus
+    from escada.text.preparation.prepare import prepare as prepare_corpus
     from escada.text.sources import RowOptions
 
     del file

@@ -41,8 +41,7 @@ MEASURES = tuple(
 )
 """Packages whose code can change a figure."""
 MAKES_DOCUMENTS = tuple(
-    f"escada.text.{name}"
-    for name in ("corpus", "sources", "reading", "dedup", "splitting", "decontamination", "tables")
+    f"escada.text.{name}" for name in ("corpus", "sources", "reading", "preparation", "tables")
 )
 """Code that only decides the documents; the hash of the documents covers it."""
 PLACE = ExtensionPoint("escada.evaluation.tasks", "task", offers=("TASKS",), where="--task")

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from escada.text.cleaning import clean
-from escada.text.dedup import unique
 from escada.text.documents import Document, DocumentCounts
 from escada.text.filters import NO_FILTERS, Chain, FilterCounts, Filtered
 from escada.text.filters.personal_data import mask
+from escada.text.preparation.dedup import unique
 from escada.text.sources import ReadCounts, Source
 
 Progress = Callable[[int, int | None], None]

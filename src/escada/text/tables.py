@@ -56,6 +56,11 @@ class Writer:
             self._flush()
 
     @property
+    def bytes(self) -> int:
+        """UTF-8 bytes of text so far."""
+        return sum(groups.total() for groups in self.group_bytes.values())
+
+    @property
     def content_hash(self) -> str:
         """SHA-256 of every field of every document so far, independent of the file's encoding."""
         return self._hash.hexdigest()

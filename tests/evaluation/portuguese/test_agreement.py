@@ -613,7 +613,7 @@ def test_another_corpus_has_no_pairs_and_says_what_to_do(corpus):
 
 @pytest.mark.slow
 def test_the_pairs_of_the_default_corpus_stand_in_its_held_out_documents(tmp_path, monkeypatch):
-    from escada.text.corpus import prepare
+    from escada.text.preparation.prepare import prepare
     from escada.text.sources.dante import wheel_path
 
     try:

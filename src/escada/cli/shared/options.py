@@ -186,7 +186,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def open_corpus(data: Path | None, profile: str) -> Corpus:
     """The corpus at `data`; else the default corpus, prepared in the cache if need be."""
-    from escada.text.corpus import Corpus, default_corpus_path, prepare
+    from escada.text.corpus import Corpus, default_corpus_path
+    from escada.text.preparation.prepare import prepare
 
     if data is not None:
         return Corpus.open(data)

@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 
 from escada.errors import EscadaError
 from escada.text import tables
-from escada.text.decontamination import (
+from escada.text.documents import Document
+from escada.text.filters import Removed
+from escada.text.filters.phrases import words_of
+from escada.text.preparation.decontamination import (
     MOST_COPIES,
     blocks,
     distinct,
     look_up,
     run_hashes_of_words,
 )
-from escada.text.documents import Document
-from escada.text.filters import Removed
-from escada.text.filters.phrases import words_of
 
 RUN_WORDS = 13
 LEAST_RUN_WORDS = 8

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from escada.text.decontamination import run_hashes_of_words
 from escada.text.documents import Document
 from escada.text.filters.values import percent, share
+from escada.text.preparation.decontamination import run_hashes_of_words
 
 LIMIT = 0.3
 RUN_WORDS = 5

@@ -3,7 +3,7 @@
 A part is a run of documents of the source's stream: where it ends depends on the stream alone, so
 the parts are the same whoever makes them. A worker streams the whole source and makes every
 W-th part: its documents with their reference texts, what duplicates are found by
-(`escada.text.dedup`), and how many were left out why. A part is complete or not there, so a
+(`preparation.dedup`), and how many were left out why. A part is complete or not there, so a
 preparation that was killed goes on with the parts that are missing.
 
     00000/documents.parquet   00000/fingerprints.npy   00000/signatures.npy   00000/counts.json
@@ -30,9 +30,9 @@ from pydantic import BaseModel
 from escada.errors import EscadaError
 from escada.files import content_hash, new_directory, read_json, write_json
 from escada.text import tables
-from escada.text.dedup import comparison_form, fingerprint, signatures
 from escada.text.documents import Document, DocumentCounts
 from escada.text.filters import FilterCounts, Filtered
+from escada.text.preparation.dedup import comparison_form, fingerprint, signatures
 from escada.text.reading import Progress, ReferenceCounts, Rules, reference_document
 from escada.text.sources import ReadCounts, Source
 

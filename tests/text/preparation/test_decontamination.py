@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 from escada.cli import data
 from escada.files import write_json
-from escada.text import decontamination
-from escada.text.corpus import MANIFEST, Corpus, default_corpus_path, prepare
-from escada.text.decontamination import MOST_COPIES, contaminated
-from escada.text.dedup import comparison_form
+from escada.text.corpus import MANIFEST, Corpus, default_corpus_path
 from escada.text.documents import Document
+from escada.text.preparation import decontamination
+from escada.text.preparation.decontamination import MOST_COPIES, contaminated
+from escada.text.preparation.dedup import comparison_form
+from escada.text.preparation.prepare import prepare
 
 RUN = 100
 

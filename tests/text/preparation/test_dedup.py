@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from escada.text import dedup
-from escada.text.dedup import THRESHOLD, comparison_form, shingles, unique
 from escada.text.documents import Document, DocumentCounts
+from escada.text.preparation import dedup
+from escada.text.preparation.dedup import THRESHOLD, comparison_form, shingles, unique
 
 WORDS = "casa rio vento livro mar noite pedra caminho festa janela cidade chuva tempo".split()
 

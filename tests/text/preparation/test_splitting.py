@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from escada.choices import SPLITS
 from escada.errors import EscadaError
-from escada.text.splitting import split_corpus, split_groups
+from escada.text.preparation.splitting import split_corpus, split_groups
 
 sizes = st.dictionaries(st.text(min_size=1, max_size=8), st.integers(1, 10**6), min_size=3)
 

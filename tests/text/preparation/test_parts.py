@@ -17,10 +17,10 @@ import pytest
 
 from escada.errors import EscadaError
 from escada.files import sha256_file
-from escada.text import corpus
-from escada.text import parts as parts_module
 from escada.text.filters import open_chain
-from escada.text.parts import Parts, make_parts, make_share
+from escada.text.preparation import parts as parts_module
+from escada.text.preparation import prepare as prepare_module
+from escada.text.preparation.parts import Parts, make_parts, make_share
 from escada.text.reading import ReferenceCounts, Rules, reference_documents
 from escada.text.sources import open_source
 
@@ -80,7 +80,7 @@ def test_parts_hold_what_reading_at_once_gives(source: Path, tmp_path: Path):
     at_once = list(reference_documents(open_source(str(source)), rules, counts))
     opened = partial(open_source, str(source))
     parts = make_parts(opened(), opened, rules, tmp_path, part_characters=SMALL)
-    from escada.text import dedup
+    from escada.text.preparation import dedup
 
     found_N = dedup.duplicates(parts.fingerprints(), parts.signatures(), tmp_path)
     assert list(parts.documents(found_N == dedup.NEW)) == at_once
@@ -145,12 +145,12 @@ def test_after_a_worker_was_killed_the_preparation_goes_on(
         make_share(opened, rules, folder, SMALL, most=3)
         raise parts_module.WorkerKilledError("a worker process was killed")
 
-    monkeypatch.setattr(corpus, "make_parts", killed)
+    monkeypatch.setattr(prepare_module, "make_parts", killed)
     with pytest.raises(EscadaError, match="was killed"):
-        corpus.prepare(str(source), out, workers=2)
+        prepare_module.prepare(str(source), out, workers=2)
     assert len(list(out.glob(".parts-*/[0-9]*"))) == 3
-    monkeypatch.setattr(corpus, "make_parts", partial(make_parts, part_characters=SMALL))
-    prepared = corpus.prepare(str(source), out)
+    monkeypatch.setattr(prepare_module, "make_parts", partial(make_parts, part_characters=SMALL))
+    prepared = prepare_module.prepare(str(source), out)
     assert prepared.manifest.read.documents == N_DOCUMENTS
     assert not list(out.glob(".parts-*"))
 

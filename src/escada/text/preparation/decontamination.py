@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from escada.text.dedup import SHINGLE_CHARACTERS, comparison_form
 from escada.text.documents import Document
+from escada.text.preparation.dedup import SHINGLE_CHARACTERS, comparison_form
 
 THRESHOLD = 0.5
 RUN_CHARACTERS = 100

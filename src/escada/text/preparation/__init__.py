@@ -1,0 +1,1 @@
+"""Makes a corpus: documents in parts, without duplicates, split, without copies across."""
