@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import shutil
+import stat
 import sys
 import tomllib
 from collections.abc import Generator, Iterable, Mapping
@@ -27,12 +28,17 @@ from escada.errors import EscadaError
 
 RESTORE = "restore the file"
 """Advice for a damaged file."""
+JSON_BYTES, TOML_BYTES, TOKENIZER_BYTES = 512 * 2**20, 2**20, 64 * 2**20
+"""Maximum size of a file of JSON, of TOML, and of each file in a tokenizer's folder."""
 
 
 def disk_error(
     error: OSError, path: object, consequence: str = "nothing was overwritten"
 ) -> EscadaError | None:
-    """Convert a full disk, a missing permission or a file in the way; None for other errors."""
+    """Convert a full or failing disk, a missing permission, or a file or folder in the way.
+
+    None for other errors.
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return EscadaError(
             f"disk full while saving; {consequence}", where=path, fix="free some space and repeat"
@@ -48,6 +54,16 @@ def disk_error(
             "a file is where a folder is needed",
             where=error.filename or path,
             fix=_CACHE_FIX if _is_in_cache(path) else "choose another name",
+        )
+    if error.errno == errno.EISDIR:
+        return EscadaError(
+            "a folder is where a file is needed", where=error.filename or path, fix="remove it"
+        )
+    if error.errno == errno.EIO:
+        return EscadaError(
+            f"the disk reports an error; {consequence}",
+            where=error.filename or path,
+            fix="check the disk and repeat",
         )
     if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
         return EscadaError(
@@ -84,6 +100,34 @@ def fsync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_size(path: Path, limit_bytes: int, fix: str = RESTORE) -> None:
+    """Check a file before it is read whole.
+
+    Raises:
+        EscadaError: missing, no regular file (a folder, a pipe, a device), or too large.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise EscadaError("file not found", where=path, fix="check the path") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise EscadaError("not a regular file", where=path, fix=fix)
+    if status.st_size > limit_bytes:
+        raise EscadaError(f"larger than {limit_bytes // 2**20} MiB", where=path, fix=fix)
+
+
+def check_tokenizer_sizes(folder: Path) -> None:
+    """Check the files in a tokenizer's folder, if it exists, before they are read whole.
+
+    Raises:
+        EscadaError: see `check_size`.
+    """
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if not path.is_dir():
+                check_size(path, TOKENIZER_BYTES)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -143,24 +187,25 @@ def read_json(path: Path, fix: str = RESTORE) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        EscadaError: missing, not a JSON object, or changed since it was written with a checksum.
+        EscadaError: missing, too large, not a JSON object, or changed since it was written with a
+            checksum.
     """
-    return unsealed(_json_object(_content(path), path, fix), path, fix)
+    return unsealed(_json_object(_content(path, JSON_BYTES, fix), path, fix), path, fix)
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, limit_bytes: int, fix: str) -> bytes:
+    check_size(path, limit_bytes, fix)
     try:
         return path.read_bytes()
-    except FileNotFoundError as error:
+    except FileNotFoundError as error:  # removed meanwhile
         raise EscadaError("file not found", where=path, fix="check the path") from error
 
 
 def read_toml(path: Path, fix: str = RESTORE) -> dict[str, Any]:
-    """Read a TOML file; an EscadaError if it is missing or not TOML."""
+    """Read a TOML file; an EscadaError if it is missing, too large or not TOML."""
+    data = _content(path, TOML_BYTES, fix)
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
-    except FileNotFoundError as error:
-        raise EscadaError("file not found", where=path, fix="check the path") from error
+        return tomllib.loads(data.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EscadaError(f"not a TOML file: {error}", where=path, fix=fix) from error
 
@@ -199,9 +244,10 @@ def read_json_lines(
         fix: the suggested fix for a damaged line.
 
     Raises:
-        EscadaError: missing, a line is not a JSON object, or rows do not match their checksum.
+        EscadaError: missing, too large, a line is not a JSON object, or rows do not match their
+            checksum.
     """
-    lines = _content(path).split(b"\n")
+    lines = _content(path, JSON_BYTES, fix).split(b"\n")
     if unfinished or not lines[-1]:
         lines.pop()
     if not lines and not unfinished:
@@ -334,12 +380,11 @@ def _holder_file(lock: Path) -> Path:
 
 
 def _read_holder(lock: Path) -> Holder | None:
-    """The recorded holder of `lock`; None just before it is recorded."""
+    """The recorded holder of `lock`; None just before it is recorded, or if that is damaged."""
     try:
-        data = _holder_file(lock).read_bytes()
-    except FileNotFoundError:
+        return Holder(**read_json(_holder_file(lock)))
+    except (EscadaError, TypeError):
         return None
-    return Holder(**_json_object(data, _holder_file(lock), "remove it"))
 
 
 _CACHE_FIX = "set ESCADA_CACHE to a folder that can be written"

@@ -96,7 +96,7 @@ def test_the_name_of_a_rung_stands_for_its_run_and_a_text_is_of_any_length(
         (["{run}", "{run}"], "this is a run, and the text is missing"),
         (["{run}", " \u200b "], "no text to score"),
         (["{run}", "--file", "{tmp}/no.txt"], "file not found"),
-        (["{run}", "--file", "{tmp}/latin.txt"], "not UTF-8: byte 1 is 0xe7"),
+        (["{run}", "--file", "{tmp}/latin.txt"], r"not UTF-8 at byte 1 \(0xe7\)"),
         (["{tmp}", "oi"], "run"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,12 +14,20 @@ from escada.budget import Budget
 from escada.cli import app
 from escada.errors import EscadaError
 from escada.evaluation import task as tasks
-from escada.evaluation.task import Subject, climb_tasks, complete, evaluate, find_tasks, read
+from escada.evaluation.task import (
+    Subject,
+    climb_tasks,
+    complete,
+    evaluate,
+    find_tasks,
+    read,
+    weights_hash,
+)
 from escada.evaluation.tasks.documents import TEST, VALIDATION
 from escada.evaluation.tasks.samples import SAMPLES
 from escada.files import read_json
 from escada.report.writers.card import card_text
-from escada.runs.run import Run
+from escada.runs.run import Run, open_run
 from escada.spec import load_spec
 from escada.text.corpus import Corpus
 from escada.training.run import start
@@ -111,6 +120,33 @@ def test_the_model_is_loaded_once_for_all_that_is_due(run, corpus, monkeypatch):
     assert len(loaded) == 1
     assert evaluate(Subject(run, corpus, device="cpu"), (VALIDATION, TEST, SAMPLES)) == []
     assert len(loaded) == 1, "nothing is loaded where nothing is due"
+
+
+def test_a_result_is_of_the_weights_that_were_loaded_whatever_a_training_saves_meanwhile(
+    run, corpus, monkeypatch, tmp_path
+):
+    own = open_run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    shutil.rmtree(own.path / "evaluation", ignore_errors=True)
+    loaded = weights_hash(own, "best")
+    load = Run.load_model
+
+    def and_a_training_saves(run: Run, *options: object):
+        model = load(run, *options)
+        facts = next(run.layout.checkpoints.glob("step-*/checkpoint.json"))
+        hashes = {f"{name}.safetensors": "0" * 64 for name in ("model", "training")}
+        facts.write_text(json.dumps(read_json(facts) | {"sha256": hashes}), encoding="utf-8")
+        return model
+
+    monkeypatch.setattr(Run, "load_model", and_a_training_saves)
+    subject = Subject(own, corpus, device="cpu")
+    key = VALIDATION.key(subject)
+    complete(subject, VALIDATION)
+    stored = read_json(VALIDATION.path(own))
+    assert weights_hash(own, "best") == "0" * 64
+    assert stored["weights_sha256"] == loaded
+    assert stored["key"] == key
+    assert VALIDATION.is_done(subject)
+    assert not VALIDATION.is_done(Subject(open_run(own.path), corpus, device="cpu"))
 
 
 def test_a_climb_has_its_tasks():

@@ -22,6 +22,7 @@ def climb(
         list[str] | None,
         typer.Argument(
             help="Rungs or spec files; without any, all that lead to v_next_counts.",
+            callback=options.check_spec_sizes,
             autocompletion=completion.rungs,
         ),
     ] = None,

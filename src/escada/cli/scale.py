@@ -21,7 +21,10 @@ def scale(
     rungs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUNG…", help="Rungs or spec files.", autocompletion=completion.rungs
+            metavar="RUNG…",
+            help="Rungs or spec files.",
+            callback=options.check_spec_sizes,
+            autocompletion=completion.rungs,
         ),
     ],
     budgets: Annotated[

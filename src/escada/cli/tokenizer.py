@@ -152,12 +152,13 @@ def stats(
 
 def _open(folder: Path) -> Tokenizer:
     """The tokenizer in a folder, or in the run's folder that it is."""
-    from escada.text.tokenizers import METADATA, load_tokenizer
+    from escada.runs.run import open_tokenizer
+    from escada.text.tokenizers import METADATA
 
     inside = folder / "tokenizer"
     if not (folder / METADATA).exists() and (inside / METADATA).exists():
-        return load_tokenizer(inside)
-    return load_tokenizer(folder)
+        folder = inside
+    return open_tokenizer(folder)
 
 
 def _read(text: str | None, file: Path | None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from escada.cli.shared import completion, options
+from escada.cli.shared import options
 from escada.errors import EscadaError
 from escada.signals import INTERRUPTED
 from escada.terminal import echo
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    rung: Annotated[
-        str | None,
-        typer.Argument(
-            help="A rung's name, or a spec file ending in .toml.", autocompletion=completion.rungs
-        ),
-    ] = None,
+    rung: options.MaybeRung = None,
     preset: options.Preset = "laptop",
     budget: options.BudgetOption = None,
     data: options.Data = None,

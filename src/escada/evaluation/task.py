@@ -27,9 +27,8 @@ from escada.errors import EscadaError
 from escada.extensions import ExtensionPoint
 from escada.files import content_hash, read_json, write_sealed_json
 from escada.models.contract import LanguageModel
-from escada.runs.checkpoint import Which, checkpoint_path
+from escada.runs.checkpoint import Which, weights_sha256
 from escada.runs.device import resolve_device
-from escada.runs.layout import read_whole
 from escada.runs.run import Run
 from escada.spec import MODELS, TOKENIZERS
 from escada.text.corpus import Corpus
@@ -198,7 +197,7 @@ def complete(subject: Subject, task: Task[Any]) -> bool:
     stored: dict[str, object] = {
         "key": task.key(subject, found),
         "weights": which,
-        "weights_sha256": weights_hash(subject.run, which),
+        "weights_sha256": subject.run.weights_sha256(which),
     }
     if task.shows_figures:
         stored["figures"] = [figure.model_dump(mode="json") for figure in found.figures()]
@@ -268,13 +267,14 @@ def _ours() -> tuple[Task[Any], ...]:
 def result_key(run: Run, which: Which, module: str, **of: object) -> str:
     """Hash of the weights, of `of` (JSON values), and of the code that makes the result.
 
-    `module` is the module that makes the result; its imports count too.
+    The weights are those that the run loaded, or would. `module` is the module that makes the
+    result; its imports count too.
     """
     model = MODELS.module_name(run.spec.model.kind)
     tokenizer = TOKENIZERS.module_name(run.spec.tokenizer.kind)
     return content_hash(
         {
-            "weights": weights_hash(run, which),
+            "weights": run.weights_sha256(which),
             "tokenizer": run.tokenizer.hash,
             "context_tokens": ruler_context(run),
             "code": code_hash(module, model, tokenizer, within=MEASURES, without=MAKES_DOCUMENTS),
@@ -284,9 +284,8 @@ def result_key(run: Run, which: Which, module: str, **of: object) -> str:
 
 
 def weights_hash(run: Run, which: Which) -> str:
-    """SHA-256 of a checkpoint's weights, as recorded when they were written."""
-    folder = checkpoint_path(run.layout.checkpoints, which)
-    return str(read_whole(folder / "checkpoint.json", ("sha256",))["sha256"]["model.safetensors"])
+    """SHA-256 of the weights that lie in a checkpoint now."""
+    return weights_sha256(run.layout.checkpoints, which)
 
 
 def is_done(path: Path, key: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from escada.evaluation.task import read, weights_hash
+from escada.evaluation.task import read
 from escada.evaluation.tasks.documents import TEST, VALIDATION, DocumentsResult
 from escada.files import read_json
 from escada.report.writers.card import MEASURED, card_text
@@ -57,7 +57,7 @@ def _figures(run: Run, which: Which) -> Iterator[dict[str, object]]:
     corpus = ", ".join(data.get("licences") or {}) or "not recorded"
     for task in (TEST, VALIDATION):
         path = task.path(run)
-        if not path.exists() or read_json(path).get("weights_sha256") != weights_hash(run, which):
+        if not path.exists() or read_json(path).get("weights_sha256") != run.weights_sha256(which):
             continue
         found: DocumentsResult = read(run, task)
         title = f"bits per byte, {MEASURED[found.split][0]}"

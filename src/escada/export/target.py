@@ -8,7 +8,6 @@ from collections.abc import Generator
 from pathlib import Path
 
 from escada.errors import EscadaError
-from escada.evaluation.task import weights_hash
 from escada.files import disk_errors, make_directory, new_directory, read_json, write_json
 from escada.runs.checkpoint import Which
 from escada.runs.run import Run
@@ -47,7 +46,7 @@ def export_folder(
                 "key": run.record.key,
                 "spec_hash": run.spec.hash,
                 "weights": which,
-                "weights_sha256": weights_hash(run, which),
+                "weights_sha256": run.weights_sha256(which),
                 "tokenizer": run.tokenizer.hash,
                 "profile": run.spec.text.profile,
             }

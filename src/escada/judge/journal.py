@@ -20,7 +20,15 @@ from typing import BinaryIO, Literal
 from pydantic import BaseModel, ValidationError
 
 from escada.errors import EscadaError
-from escada.files import disk_errors, exclusive, fsync_directory, json_line, parse_json
+from escada.files import (
+    JSON_BYTES,
+    check_size,
+    disk_errors,
+    exclusive,
+    fsync_directory,
+    json_line,
+    parse_json,
+)
 from escada.judge.endpoint import Form, Part, Tokens
 from escada.judge.questions import Answer, Kind, PairAnswer, RubricAnswer
 
@@ -144,6 +152,8 @@ def open_journal(path: Path, scrub: Callable[[str], str]) -> Generator[Journal]:
     busy, fix = "another review is writing here", "wait for it, or choose --out"
     with contextlib.ExitStack() as stack:
         stack.enter_context(exclusive(path.with_name(f".{path.name}.lock"), busy, fix=fix))
+        if path.exists():
+            check_size(path, JSON_BYTES)
         with disk_errors(path):
             file = stack.enter_context(path.open("a+b"))
         file.seek(0)

@@ -12,12 +12,14 @@ are safetensors, the rest is JSON.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
+from pydantic import field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
@@ -27,9 +29,11 @@ from escada.files import new_directory, sha256_file, write_sealed_json
 from escada.models.contract import LanguageModel
 from escada.runs.layout import RESTORE, read_whole
 from escada.runs.sharded_tensors import fill
+from escada.typed_json import JsonObject, parse
 
 SCHEMA_VERSION = 1
 Which = Literal["last", "best"]
+T = TypeVar("T")
 
 _MODEL, _TRAINING, _SCALARS, _INDEX = (
     "model.safetensors",
@@ -44,6 +48,7 @@ class Checkpoint:
     """All that is needed to resume from a step.
 
     Attributes:
+        weights_sha256: of the file that the weights were read from; None before they are written.
         weights: parameters and buffers by name, tied ones once.
         training: tensors of the optimizer and the scaler.
         scalars: of the training, such as seconds and the best loss so far.
@@ -54,6 +59,7 @@ class Checkpoint:
     weights: Mapping[str, Tensor]
     training: Mapping[str, Tensor]
     scalars: Mapping[str, Any]
+    weights_sha256: str | None = None
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
@@ -111,7 +117,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None
     write_sealed_json(folder / _INDEX, {"schema_version": SCHEMA_VERSION, **index})
     kept = set(index.values())
     for other in folder.iterdir():
-        if other.is_dir() and other.name not in kept:
+        ours = other.name.lstrip(".").startswith("step-")
+        if ours and other.is_dir() and other.name not in kept:
             shutil.rmtree(other)
 
 
@@ -174,24 +181,58 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Read a checkpoint; the training tensors only if `training`.
 
-    If a running training replaces it meanwhile, its replacement is read.
+    If a running training replaces it meanwhile, the replacement is read.
 
     Raises:
         EscadaError: missing, damaged, or written with another spec.
     """
+    load = partial(_load, spec_hash=spec_hash, device=device, training=training)
+    return _of_present(folder, which, load)
+
+
+def weights_sha256(folder: Path, which: Which) -> str:
+    """SHA-256 of a checkpoint's weights, as recorded when they were written.
+
+    Raises:
+        EscadaError: no checkpoint yet, missing or damaged.
+    """
+    return _of_present(folder, which, lambda path: _scalars(path).sha256[_MODEL])
+
+
+def _of_present(folder: Path, which: Which, read: Callable[[Path], T]) -> T:
+    """What `read` finds in a checkpoint, or in the one that replaces it meanwhile."""
     while True:
         index = _read_index(folder) if has_checkpoint(folder) else {}
         try:
-            path = checkpoint_path(folder, which)
-            return _load(path, spec_hash=spec_hash, device=device, training=training)
+            return read(checkpoint_path(folder, which))
         except (EscadaError, FileNotFoundError):
             if not index or _read_index(folder)[which] == index[which]:
                 raise
 
 
+class _Scalars(JsonObject):
+    step: int
+    spec_hash: str
+    sha256: dict[str, str]
+    facts: dict[str, Any]
+
+    @field_validator("sha256")
+    @classmethod
+    def _of_both_files(cls, hashes: dict[str, str]) -> dict[str, str]:
+        if missing := {_MODEL, _TRAINING} - set(hashes):
+            raise ValueError(f"it has no {min(missing)}")
+        return hashes
+
+
+def _scalars(path: Path) -> _Scalars:
+    """checkpoint.json of a checkpoint's folder."""
+    file = path / _SCALARS
+    return parse(_Scalars, read_whole(file, tuple(_Scalars.model_fields)), file)
+
+
 def _load(path: Path, *, spec_hash: str, device: torch.device, training: bool) -> Checkpoint:
-    table = read_whole(path / _SCALARS, ("step", "spec_hash", "sha256", "facts"))
-    if table["spec_hash"] != spec_hash:
+    scalars = _scalars(path)
+    if scalars.spec_hash != spec_hash:
         raise EscadaError(
             "the checkpoint belongs to another spec",
             where=path,
@@ -199,7 +240,7 @@ def _load(path: Path, *, spec_hash: str, device: torch.device, training: bool) -
         )
     loaded: dict[str, dict[str, Tensor]] = {}
     for file in (_MODEL, _TRAINING) if training else (_MODEL,):
-        if not (path / file).exists() or sha256_file(path / file) != table["sha256"][file]:
+        if not (path / file).exists() or sha256_file(path / file) != scalars.sha256[file]:
             raise EscadaError(
                 "the checkpoint is damaged: another checksum", where=path / file, fix=RESTORE
             )
@@ -210,9 +251,10 @@ def _load(path: Path, *, spec_hash: str, device: torch.device, training: bool) -
                 f"not a safetensors file: {error}", where=path / file, fix=RESTORE
             ) from error
     return Checkpoint(
-        step=int(table["step"]),
-        spec_hash=str(table["spec_hash"]),
+        step=scalars.step,
+        spec_hash=scalars.spec_hash,
         weights=loaded[_MODEL],
         training=loaded.get(_TRAINING, {}),
-        scalars=table["facts"],
+        scalars=scalars.facts,
+        weights_sha256=scalars.sha256[_MODEL],
     )

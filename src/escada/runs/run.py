@@ -22,6 +22,7 @@ from escada.code_hash import bare_code, code_hash, imports_of
 from escada.errors import EscadaError, nearest
 from escada.extensions import UntrustedError, add_folder, trusts_all
 from escada.files import (
+    check_tokenizer_sizes,
     content_hash,
     new_directory,
     read_json,
@@ -31,7 +32,7 @@ from escada.files import (
     write_text,
 )
 from escada.models.contract import LanguageModel, build_model
-from escada.runs.checkpoint import Which, load_checkpoint, load_weights
+from escada.runs.checkpoint import Which, load_checkpoint, load_weights, weights_sha256
 from escada.runs.environment import environment
 from escada.runs.layout import RESTORE, Layout, read_whole
 from escada.runs.model_code import deciding_code
@@ -98,6 +99,7 @@ class Run:
     layout: Layout
     spec: Spec
     record: RunRecord = field(repr=False)
+    _loaded: dict[Which, str] = field(default_factory=dict[Which, str], repr=False)
 
     @property
     def path(self) -> Path:
@@ -132,7 +134,7 @@ class Run:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The run's own copy of the tokenizer."""
-        return load_tokenizer(self.layout.tokenizer)
+        return open_tokenizer(self.layout.tokenizer)
 
     def new_model(self) -> LanguageModel:
         """The untrained model, from the run's seed."""
@@ -154,12 +156,38 @@ class Run:
         )
         model = self.new_model().to(device)
         load_weights(model, checkpoint.weights, self.path)
+        if checkpoint.weights_sha256:
+            self._loaded[which] = checkpoint.weights_sha256
         return model.eval()
+
+    def weights_sha256(self, which: Which) -> str:
+        """SHA-256 of the weights that `load_model` loaded last, else of the checkpoint as it is.
+
+        They differ when the run is trained meanwhile.
+
+        Raises:
+            EscadaError: no checkpoint, or damaged.
+        """
+        return self._loaded.get(which) or weights_sha256(self.layout.checkpoints, which)
 
     def update(self, **values: object) -> None:
         """Change values of record.json."""
         self.record = self.record.model_copy(update=values)
         write_sealed_json(self.layout.record, self.record.to_json())
+
+
+def open_tokenizer(folder: Path) -> Tokenizer:
+    """Load a tokenizer that others may have made.
+
+    Raises:
+        EscadaError: no tokenizer there, or its files are too large, damaged or of another version.
+    """
+    check_tokenizer_sizes(folder)
+    try:
+        return load_tokenizer(folder)
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        what = f"not a tokenizer: {' '.join(str(error).split()) or type(error).__name__}"
+        raise EscadaError(what, where=folder, fix=RESTORE) from error
 
 
 def module_folders(spec: Spec) -> list[str]:

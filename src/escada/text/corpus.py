@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from escada.choices import SPLITS
 from escada.errors import EscadaError
-from escada.files import cache_directory, read_json, sha256_file
+from escada.files import cache_directory, check_tokenizer_sizes, read_json, sha256_file
 from escada.text import tables
 from escada.text.cleaning import check_profile
 from escada.text.documents import Document
@@ -68,6 +68,8 @@ class Corpus:
                 raise EscadaError("a file of the corpus is missing", where=file, fix=remedy)
             if sha256_file(file) != manifest.splits[split].sha256:
                 raise EscadaError("corrupted: another checksum", where=file, fix=remedy)
+        for tokenizer in path.glob("tokens/*/tokenizer"):
+            check_tokenizer_sizes(tokenizer)
         return corpus
 
     @property

@@ -88,14 +88,14 @@ def _runs_and_text(given: list[str], file: Path | None) -> tuple[list[Path], str
     """
     *runs, last = given
     if file is not None:
-        if not file.is_file():
-            raise EscadaError("file not found", where=file)
-        return [find_run(Path(run)) for run in given], _decoded(file.read_bytes(), str(file))
+        from escada.text.sources.streams import whole_text
+
+        return [find_run(Path(run)) for run in given], whole_text(file)
     if not runs:
         raise EscadaError("a run and a text are needed", fix='as in: escada score RUN "uma frase"')
     found = [_run(run, given) for run in runs]
     if last == "-":
-        return found, _decoded(sys.stdin.buffer.read(), "standard input")
+        return found, _decoded(sys.stdin.buffer.read())
     if is_run_folder(last):
         raise EscadaError(
             "this is a run, and the text is missing",
@@ -121,13 +121,14 @@ def _run(name: str, given: list[str]) -> Path:
         raise EscadaError(error.what, where=error.where, fix=fix) from error
 
 
-def _decoded(data: bytes, where: str) -> str:
+def _decoded(data: bytes) -> str:
+    """The text of standard input."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise EscadaError(
             f"not UTF-8: byte {error.start} is 0x{data[error.start]:02x}",
-            where=where,
+            where="standard input",
             fix="save it as UTF-8",
         ) from error
 

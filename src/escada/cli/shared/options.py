@@ -12,17 +12,40 @@ from escada import choices
 from escada.cli.shared import completion
 from escada.errors import EscadaError
 from escada.extensions import trust_all
+from escada.files import TOML_BYTES, check_size
 from escada.runs.naming import find_run
 from escada.terminal import echo
 
 if TYPE_CHECKING:
     from escada.text.corpus import Corpus
 
+
+def check_spec_size(name: str | None) -> str | None:
+    """The name of a rung as it was given, or of its file, which is read whole.
+
+    Raises:
+        EscadaError: the file is too large to be a spec.
+    """
+    if name is not None and ("/" in name or name.endswith(".toml")) and Path(name).is_file():
+        check_size(Path(name), TOML_BYTES, "name a spec file: it ends in .toml")
+    return name
+
+
+def check_spec_sizes(names: list[str] | None) -> list[str] | None:
+    """As `check_spec_size`, of several."""
+    for name in names or ():
+        check_spec_size(name)
+    return names
+
+
+RUNG_HELP = "A rung's name, or a spec file ending in .toml."
 Rung = Annotated[
     str,
-    typer.Argument(
-        help="A rung's name, or a spec file ending in .toml.", autocompletion=completion.rungs
-    ),
+    typer.Argument(help=RUNG_HELP, callback=check_spec_size, autocompletion=completion.rungs),
+]
+MaybeRung = Annotated[
+    str | None,
+    typer.Argument(help=RUNG_HELP, callback=check_spec_size, autocompletion=completion.rungs),
 ]
 
 

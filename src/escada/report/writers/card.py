@@ -10,13 +10,16 @@ twice changes nothing.
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Template, Undefined, UndefinedError
+from markupsafe import Markup
 
 from escada.budget import Budget
 from escada.choices import CODES
@@ -24,7 +27,7 @@ from escada.cost.sheet import COMPARED, read_sheet
 from escada.errors import EscadaError
 from escada.evaluation.task import shown_figures, weights_hash
 from escada.evaluation.tasks.documents import TRAIN_SAMPLE
-from escada.files import read_json, sha256_file, write_text
+from escada.files import read_json, sha256_file, write_bytes
 from escada.report.changes import key_name, settings_of, since_package
 from escada.report.data import showable
 from escada.report.i18n import Language
@@ -64,10 +67,10 @@ def write_card(run: Run) -> Path:
     Raises:
         EscadaError: a file of the run is damaged, or the disk is full.
     """
-    text = card_text(run)
+    data = card_text(run).encode("utf-8")
     path = run.layout.card
-    if not path.exists() or path.read_bytes() != text.encode("utf-8"):
-        write_text(path, text)
+    if not path.exists() or path.stat().st_size != len(data) or path.read_bytes() != data:
+        write_bytes(path, data)
     return path
 
 
@@ -100,15 +103,18 @@ def _of_defined(work: Callable[..., str]) -> Callable[..., str]:
 
 @cache
 def _template() -> Template:
-    # Markdown: `plain` escapes users' texts, and generated text is in fenced blocks (see _shown).
-    templates = environment(autoescape=False, keep_trailing_newline=True)
+    # Every text is escaped for Markdown, unless a filter says what else it is; generated text is in
+    # fenced blocks (see _shown).
+    templates = environment(autoescape=False, finalize=_escaped, keep_trailing_newline=True)
     filters: dict[str, Callable[..., str]] = {
         "whole": _whole,
         "decimal": _decimal,
         "seconds": _seconds,
         "interval": _interval,
         "pt": _portuguese,
-        "plain": _plain,
+        "code": _code,
+        "argument": _argument,
+        "quoted": _quoted,
     }
     templates.filters |= {name: _of_defined(work) for name, work in filters.items()}
     return templates.get_template("card.md.j2")
@@ -189,14 +195,15 @@ def _best_baseline(run: Run, test: Json | None) -> BestBaseline | None:
     return found if found.corpus_hash == test["corpus_hash"] else None
 
 
-def _shown(samples: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+def _shown(samples: Sequence[Mapping[str, str]]) -> list[dict[str, Markup]]:
     """The first sample of each prompt category, with a fence that its text cannot close."""
-    firsts: dict[str, dict[str, str]] = {}
+    firsts: dict[str, dict[str, Markup]] = {}
     for sample in samples:
         text = showable(f"{sample['prompt']}⟩{sample['text']}")
         tildes = max((len(run) for run in re.findall("~+", text)), default=0)
         fence = "~" * max(3, tildes + 1)
-        firsts.setdefault(sample["category"], {"text": text, "fence": fence})
+        shown = {"text": Markup(text), "fence": Markup(fence)}  # as they are
+        firsts.setdefault(sample["category"], shown)
     return list(firsts.values())
 
 
@@ -245,6 +252,27 @@ def _portuguese(text: str) -> str:
     return text.translate(str.maketrans(",.", ".,"))
 
 
-def _plain(text: object) -> str:
-    """A user's text on one line, escaped for Markdown."""
-    return plain(showable(" ".join(str(text).split())))
+def _escaped(value: object) -> object:
+    """A text on one line, escaped for Markdown; other values, and `Markup`, as they are."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return plain(_line(value))
+    return value
+
+
+def _code(text: object) -> Markup:
+    """The inside of `code`, which no text can leave."""
+    return Markup(_line(text).replace("`", ""))
+
+
+def _argument(name: object) -> Markup:
+    """One word of a shell's line."""
+    return Markup(shlex.quote(_line(name)))
+
+
+def _quoted(name: object) -> Markup:
+    """A string of Python."""
+    return Markup(json.dumps(_line(name), ensure_ascii=False))
+
+
+def _line(text: object) -> str:
+    return showable(re.sub(r"\s+", " ", str(text)))

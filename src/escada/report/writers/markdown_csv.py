@@ -2,7 +2,8 @@
 
 Markdown shows the same text as the page. CSV has the values of ladder.json with all their digits, a
 decimal point and language-independent column names, including columns that the page omits; an
-interval takes two columns.
+interval takes two columns. A text that a spreadsheet would take for a formula has an apostrophe
+before it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from itertools import chain
 from escada.report.tables import Cell, Table, Value
 
 _SPECIAL = str.maketrans({c: "\\" + c for c in "\\`*_[]<>|#~&"} | {"\n": " ", "\t": " "})
+
+_IN_CODE = str.maketrans({"`": "", "|": "\\|", "\n": " ", "\t": " "})
+_FORMULA = tuple("=+-@\t\r")
+"""Beginnings of a text that a spreadsheet would compute."""
 
 
 def markdown(tables: Sequence[Table], *, title: str, mark: str) -> str:
@@ -50,7 +55,7 @@ def plain(text: str) -> str:
 
 def _cell(cell: Cell) -> str:
     if cell.style == "code":
-        return f"`{cell.text.replace('`', '')}`"
+        return f"`{cell.text.translate(_IN_CODE)}`"
     return f"**{plain(cell.text)}**" if cell.is_bold else plain(cell.text)
 
 
@@ -76,4 +81,6 @@ def csv_text(table: Table) -> str:
 def _values(value: Value, is_interval: bool) -> list[object]:
     if is_interval:
         return list(value) if isinstance(value, tuple) else ["", ""]
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return [f"'{value}"]
     return ["" if value is None else value]

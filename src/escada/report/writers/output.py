@@ -10,7 +10,7 @@ from pathlib import Path
 
 from escada import __version__
 from escada.errors import EscadaError
-from escada.files import write_bytes, write_text
+from escada.files import check_size, write_bytes, write_text
 
 _WRITTEN = "Written by escada"
 MARK = f"{_WRITTEN} {__version__}; changes made here are lost when it is written again."
@@ -18,6 +18,8 @@ MARK = f"{_WRITTEN} {__version__}; changes made here are lost when it is written
 LIST = ".written-by-escada"
 """File that lists the folder's files without such a line."""
 _LISTED = (".csv", ".pdf")
+_MARK_CHARACTERS, _LIST_BYTES = 1000, 2**20
+"""As much of a file, and of the list, as is read."""
 
 
 def write_ours(path: Path, content: str | bytes) -> Path:
@@ -44,11 +46,12 @@ def write_ours(path: Path, content: str | bytes) -> Path:
 
 def _says_so(path: Path) -> bool:
     with path.open(encoding="utf-8", errors="replace") as file:
-        return _WRITTEN in file.readline()
+        return _WRITTEN in file.readline(_MARK_CHARACTERS)
 
 
 def _names(folder: Path) -> set[str]:
     path = folder / LIST
     if not path.is_file():
         return set()
+    check_size(path, _LIST_BYTES)
     return set(path.read_text(encoding="utf-8", errors="replace").splitlines())
