@@ -38,14 +38,20 @@ command+=(--device "$DEVICE" --or-resume)
 for setting in $SETTINGS; do command+=(--set "$setting"); done
 
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-stopping=0 attempt_pid=
+stopping=0
 stop() {
   stopping=1
-  [ -z "$attempt_pid" ] || kill -TERM "$attempt_pid" 2>/dev/null || true
+  # To the processes of the training, and not to srun, which would end them with SIGKILL.
+  scancel --signal=TERM "$SLURM_JOB_ID" || true
 }
 trap stop TERM
+requeue() {
+  scontrol requeue "$SLURM_JOB_ID"
+  exit 0
+}
 
 for attempt in $(seq "$ATTEMPTS"); do
+  [ "$stopping" = 0 ] || requeue
   # Each attempt is a torchrun of its own: what is left of one that failed stays behind.
   srun --kill-on-bad-exit=1 torchrun --nnodes="$SLURM_NNODES" --nproc-per-node="$PER_NODE" \
     --rdzv-backend=c10d --rdzv-endpoint="$head:$PORT" --rdzv-id="$SLURM_JOB_ID-$attempt" \
@@ -55,8 +61,7 @@ for attempt in $(seq "$ATTEMPTS"); do
   wait "$attempt_pid" || code=$?
   if [ "$stopping" = 1 ]; then # the signal ended `wait`, not the training, which is saving
     wait "$attempt_pid" || true
-    scontrol requeue "$SLURM_JOB_ID"
-    exit 0
+    requeue
   fi
   [ "$code" != 0 ] || exit 0
   printf 'slurm.sh: attempt %s of %s ended with exit code %s\n' "$attempt" "$ATTEMPTS" "$code" >&2

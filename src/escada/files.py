@@ -151,6 +151,20 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def append_text(path: Path, text: str) -> None:
+    """Append UTF-8 text to a file, which is on the disk and closed when this returns.
+
+    A crash may leave the first part of `text`.
+
+    Raises:
+        OSError: see `disk_errors`.
+    """
+    with path.open("ab") as file:
+        file.write(text.encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def parse_json(text: str | bytes, where: object, fix: str | None = None) -> Any:
     """Parse any text as JSON.
 

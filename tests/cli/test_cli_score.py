@@ -6,7 +6,6 @@ import re
 
 import pytest
 import typer
-from tests.cli.test_cli_evaluate_sample import run as run
 from typer.testing import CliRunner
 
 from escada.cli.measure.score import score

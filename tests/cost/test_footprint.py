@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from escada.cost.footprint import footprint, largest_micro_batch, to_table
-from escada.models.activation_memory import Setting
+from escada.errors import EscadaError
+from escada.models import transformer
+from escada.models.activation_memory import Setting, recomputed
 from escada.models.contract import build_model
 from escada.spec import load_spec, rung_names
 
@@ -43,6 +45,28 @@ def test_adam_in_fp32_by_hand():
     assert parts.weights + parts.gradients + parts.optimizer == 16 * model.parameter_count()
     assert parts.logits == 3 * 4 * 4096 * 256 * 8
     assert parts.runtime == parts.workspace == 0
+
+
+def test_recomputation_without_units_is_one_line(monkeypatch):
+    model, train = shape("v5", "full", "train.recompute=true")
+    monkeypatch.setattr(transformer.Model, "units", lambda self: ())
+    for work in (
+        lambda: footprint(model, train, sequences=8, setting=GPU),
+        lambda: largest_micro_batch(model, train, 2**40, GPU),
+    ):
+        with pytest.raises(EscadaError, match=r"transformer names no units .*train\.recompute"):
+            work()
+
+
+def test_the_inputs_of_units_count_as_nothing_in_a_model_without_an_embedding(monkeypatch):
+    model, train = shape("v5", "full")
+    saved = model.saved_bytes(train.window_tokens, GPU)
+    with_inputs = recomputed(saved, model, train.window_tokens)
+    monkeypatch.setattr(transformer.Model, "modules", lambda self: iter(()))
+    without = recomputed(saved, model, train.window_tokens)
+    assert without.per_sequence == pytest.approx(saved.per_sequence / len(model.units()))
+    inputs = with_inputs.per_sequence - without.per_sequence
+    assert inputs == pytest.approx(4 * train.window_tokens * 384 * (len(model.units()) + 1))
 
 
 def test_one_micro_batch_holds_no_gradients_at_its_peak_unless_they_are_the_peak():

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.training.test_one_trainer import last_hashes, train_until
+from tests.training.conftest import last_hashes, train_until
 
 from escada.budget import Budget
 from escada.code_hash import bare_code

@@ -7,6 +7,7 @@ test-export` makes an environment that has them all.
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,26 @@ AWKWARD = [
     "O carteiro perdeu o mapa da cidade.",
 ]
 """Texts that tokenizers trip over."""
+
+
+def run_python_of(card):
+    """Run the one block of Python of a card."""
+    (block,) = re.findall(r"```python\n(.*?)```", card.read_text(encoding="utf-8"), re.DOTALL)
+    found = {}
+    exec(block.replace("max_new_tokens=60", "max_new_tokens=8"), found)
+    return found
+
+
+def greedy_of_ours(run, ids, tokens):
+    """The most probable text tokens, one at a time, by `advance`."""
+    model, tokenizer = run.load_model(), run.tokenizer
+    state = model.fresh_state(1)
+    logits = model.advance(torch.tensor([ids]), state)[0, -1]
+    found = []
+    while len(found) < tokens and tokenizer.eos_id not in found:
+        logits[tokenizer.bos_id] = -torch.inf
+        if tokenizer.unk_id is not None:
+            logits[tokenizer.unk_id] = -torch.inf
+        found.append(int(logits.argmax()))
+        logits = model.advance(torch.tensor([[found[-1]]]), state)[0, -1]
+    return found

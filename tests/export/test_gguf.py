@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.export.conftest import AWKWARD, GPT2, STATEFUL, needs
+from tests.export.conftest import AWKWARD, GPT2, STATEFUL, greedy_of_ours, needs
 
 from escada.errors import EscadaError
 from escada.export.checks import compare
@@ -111,8 +111,6 @@ def test_llama_cpp_gives_our_ids_and_logits(runs, tmp_path, name, numbers):
 def test_llama_cpp_generates_what_ours_does(runs, tmp_path):
     run = runs("v_final")
     llama = GgufExport(export_gguf(run, tmp_path / "out.gguf"), 48).llama
-    from tests.export.test_hub import greedy_of_ours
-
     for prompt in ("O carteiro", "A professora guardou"):
         ids = llama.tokenize(prompt.encode(), add_bos=True, special=False)
         assert ids == [run.tokenizer.bos_id, *run.tokenizer.encode(prompt)]

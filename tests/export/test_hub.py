@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.export.conftest import AWKWARD, GPT2, SHAPES, STATEFUL, needs
+from tests.export.conftest import (
+    AWKWARD,
+    GPT2,
+    SHAPES,
+    STATEFUL,
+    greedy_of_ours,
+    needs,
+    run_python_of,
+)
 
 from escada.errors import EscadaError
 from escada.evaluation.task import Subject, complete
@@ -118,14 +126,6 @@ def test_the_code_on_the_card_runs(runs, tmp_path, monkeypatch, capsys, name):
     assert "ra uma vez" in capsys.readouterr().out  # the small alphabet has no capital E
 
 
-def run_python_of(card):
-    """Run the one block of Python of a card."""
-    (block,) = re.findall(r"```python\n(.*?)```", card.read_text(encoding="utf-8"), re.DOTALL)
-    found = {}
-    exec(block.replace("max_new_tokens=60", "max_new_tokens=8"), found)
-    return found
-
-
 @pytest.mark.slow
 @needs("transformers")
 @pytest.mark.parametrize("name", SHAPES)
@@ -152,21 +152,6 @@ def test_a_wrong_weight_is_noticed(runs, tmp_path):
     with torch.no_grad():
         exported.model.transformer.h[1].mlp.c_fc.bias += 1e-2
     assert not compare(runs("v_final"), exported, TOLERANCE).ok
-
-
-def greedy_of_ours(run, ids, tokens):
-    """The most probable text tokens, one at a time, by `advance`."""
-    model, tokenizer = run.load_model(), run.tokenizer
-    state = model.fresh_state(1)
-    logits = model.advance(torch.tensor([ids]), state)[0, -1]
-    found = []
-    while len(found) < tokens and tokenizer.eos_id not in found:
-        logits[tokenizer.bos_id] = -torch.inf
-        if tokenizer.unk_id is not None:
-            logits[tokenizer.unk_id] = -torch.inf
-        found.append(int(logits.argmax()))
-        logits = model.advance(torch.tensor([[found[-1]]]), state)[0, -1]
-    return found
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from tests.export.conftest import GPT2, SHAPES, STATEFUL, needs
+from tests.export.conftest import GPT2, SHAPES, STATEFUL, needs, run_python_of
 
 from escada.errors import EscadaError
 from escada.export.checks import compare
@@ -96,8 +96,6 @@ def test_the_graph_says_what_it_needs(exported):
 @needs(*LIBRARIES)
 @pytest.mark.parametrize("name", ["v1", "v_final", "v_next"])
 def test_the_code_on_the_card_runs(runs, exported, monkeypatch, name):
-    from tests.export.test_hub import run_python_of
-
     monkeypatch.chdir(exported(name))
     found = run_python_of(exported(name) / "README.md")
     tokenizer = runs(name).tokenizer

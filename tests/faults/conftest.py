@@ -1,17 +1,25 @@
-"""The scene of a newcomer's errors: a corpus, a short run, and much that is wrong, made once."""
+"""The scene of a newcomer's errors: a corpus, a short run, and much that is wrong, made once.
+
+And what the tests of kills share: the options of their trainings, and what must be the same after.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
+import time
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from tests.faults import table
 
-from escada.files import read_json
+from escada.files import read_json, sha256_file
+from escada.runs.checkpoint import checkpoint_path
+from escada.runs.log import read_log
+from escada.runs.run import Run, find_runs
 
 TINY = {
     "model.d_hidden": "24",
@@ -119,3 +127,44 @@ def _toml(spec, **model) -> str:
     from escada.spec import overlay
 
     return tomli_w.dumps(overlay(spec.to_table(), {"model": model}))
+
+
+SIZES = (
+    *("model.d_hidden=32", "model.d_embedding=16", "model.dropout=0.1", "train.window_tokens=24"),
+    *("train.batch_sequences=6", "train.micro_batch_sequences=3", "train.validation_bytes=2000"),
+)
+COMMON = [
+    *("--preset", "laptop", "--device", "cpu", "--seed", "7"),
+    *(part for size in SIZES for part in ("--set", size)),
+]
+"""Options of a training that is killed."""
+TIMED = {"seconds", "tokens_per_second", "flop_per_second", "memory_bytes"}
+
+
+def only_run(out: Path) -> Run:
+    (found,) = find_runs(out)
+    return found
+
+
+def state(run: Run) -> tuple[object, ...]:
+    """Everything that decides what a run is, without times."""
+    last = checkpoint_path(run.layout.checkpoints, "last")
+    rows = [{k: v for k, v in row.items() if k not in TIMED} for row in read_log(run.layout)]
+    weights = [sha256_file(last / f"{name}.safetensors") for name in ("model", "training")]
+    cost = read_json(run.layout.cost)
+    return run.record.status, run.record.step, weights, rows, cost["status"], cost["step"]
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [
+        process
+        for process in processes
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def gone_within(processes: list[psutil.Process], seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while (left := alive(processes)) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not left

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 import typer
-from tests.faults.test_fuzz_readers import FORMS, damage
+from tests.faults.forms import FORMS, damage
 from typer.testing import CliRunner
 
 from escada.cli import app

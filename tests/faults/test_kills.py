@@ -13,41 +13,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.faults.conftest import COMMON, gone_within, only_run, state
 from tests.faults.table import FULL, outcomes
-from tests.faults.test_parents_and_children import gone_within
 from tests.processes import Escada, escada
 
-from escada.files import read_json, sha256_file
-from escada.runs.checkpoint import checkpoint_path
-from escada.runs.log import read_log
-from escada.runs.run import Run, find_runs
+from escada.files import read_json
+from escada.runs.run import find_runs
 
 pytestmark = pytest.mark.slow
 KILLS_OF_TRAIN = 50 if FULL else 2
 KILLS_OF_CLIMB = 20 if FULL else 1
-SIZES = (
-    *("model.d_hidden=32", "model.d_embedding=16", "model.dropout=0.1", "train.window_tokens=24"),
-    *("train.batch_sequences=6", "train.micro_batch_sequences=3", "train.validation_bytes=2000"),
-)
-COMMON = [
-    *("--preset", "laptop", "--device", "cpu", "--seed", "7"),
-    *(part for size in SIZES for part in ("--set", size)),
-]
-TIMED = {"seconds", "tokens_per_second", "flop_per_second", "memory_bytes"}
-
-
-def only_run(out: Path) -> Run:
-    (found,) = find_runs(out)
-    return found
-
-
-def state(run: Run) -> tuple[object, ...]:
-    """Everything that decides what a run is, without times."""
-    last = checkpoint_path(run.layout.checkpoints, "last")
-    rows = [{k: v for k, v in row.items() if k not in TIMED} for row in read_log(run.layout)]
-    weights = [sha256_file(last / f"{name}.safetensors") for name in ("model", "training")]
-    cost = read_json(run.layout.cost)
-    return run.record.status, run.record.step, weights, rows, cost["status"], cost["step"]
 
 
 def killed_after(command: list[str], seconds: float) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.faults.conftest import gone_within
 from tests.processes import Escada
 
 SIZES = "model.d_hidden=16 model.d_embedding=8 train.batch_sequences=4 train.window_tokens=16"
@@ -16,21 +17,6 @@ def climb(corpus: Path, out: Path, *more: str) -> list[str]:
     sizes = [part for size in SIZES.split() for part in ("--set", size)]
     common = ("--budget", "1000000 steps", "--device", "cpu", "--data", str(corpus))
     return ["climb", "v1", "v2", *common, "--out", str(out), *sizes, *more]
-
-
-def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [
-        process
-        for process in processes
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    ]
-
-
-def gone_within(processes: list[psutil.Process], seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while (left := alive(processes)) and time.monotonic() < until:
-        time.sleep(0.05)
-    return not left
 
 
 def wait_for(process: Escada, pattern: str, folder: Path) -> None:

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.faults.conftest import COMMON, only_run, state
 from tests.faults.table import FULL, outcomes
-from tests.faults.test_kills import COMMON, only_run, state
 from tests.processes import Escada, escada
 
 from escada.runs.run import find_runs

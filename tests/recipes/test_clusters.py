@@ -26,7 +26,19 @@ TINY = (
     "train.batch_sequences=12 train.micro_batch_sequences=3 train.window_tokens=16 "
     "train.precision=fp32 train.validations=2 train.validation_bytes=500 train.shard=true"
 )
-SRUN = '#!/bin/sh\nwhile case $1 in -*) ;; *) false ;; esac; do shift; done\nexec "$@"\n'
+SRUN = """#!/bin/sh
+# Like the real one it passes no SIGTERM on: it ends its tasks with SIGKILL.
+while case $1 in -*) ;; *) false ;; esac; do shift; done
+"$@" &
+echo $! >task.pid
+trap 'kill -KILL $!' TERM
+while kill -0 $! 2>/dev/null; do wait $!; code=$?; done
+exit $code
+"""
+SCANCEL = """#!/bin/sh
+echo "$*" >>scancel.log
+case $1 in --signal=TERM) kill -TERM "$(cat task.pid)" ;; esac
+"""
 SCONTROL = """#!/bin/sh
 case $1 in show) echo localhost ;; *) echo "$*" >>scontrol.log ;; esac
 """
@@ -44,7 +56,8 @@ def cluster(tmp_path):
     def start(script, torchrun, **variables):
         programs = tmp_path / "programs"
         programs.mkdir()
-        for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("torchrun", torchrun)):
+        slurm = {"srun": SRUN, "scancel": SCANCEL, "scontrol": SCONTROL}
+        for name, text in (slurm | {"torchrun": torchrun}).items():
             (programs / name).write_text(text, encoding="utf-8")
             (programs / name).chmod(0o755)
         slurm = {"SLURM_JOB_ID": "7", "SLURM_NNODES": "1", "SLURM_JOB_NODELIST": "one"}
@@ -61,6 +74,13 @@ def cluster(tmp_path):
         )
 
     return start
+
+
+def wait_for(folder, pattern, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_bash_parses_the_scripts(tmp_path):
@@ -141,29 +161,45 @@ def test_slurm_saves_and_queues_the_job_again_before_its_time_is_over(cluster, t
         "signal.signal(signal.SIGTERM, stop)\nPath('training').touch()\ntime.sleep(60)\n"
     )
     job = cluster([SLURM], saving)
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "training").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(tmp_path, "training")
     job.send_signal(signal.SIGTERM)
     job.communicate(timeout=30)
     assert job.returncode == 0
     assert (tmp_path / "saved").exists()
+    assert (tmp_path / "scancel.log").read_text() == "--signal=TERM 7\n"
     assert (tmp_path / "scontrol.log").read_text() == "requeue 7\n"
+
+
+@pytest.fixture
+def tiny(corpus_path, tmp_path):
+    """Variables of a recipe for a training of two processes in `tmp_path`."""
+    return {
+        "RUNG": "v5", "PRESET": "laptop", "BUDGET": "30 steps", "SETTINGS": TINY, "SEED": "0",
+        "DATA": str(corpus_path), "OUT": str(tmp_path / "runs"), "DEVICE": "cpu", "PER_NODE": "2",
+    }  # fmt: skip
+
+
+@pytest.mark.slow  # quick: with stand-ins, above
+def test_slurm_saves_a_real_training_and_queues_it_again(cluster, tiny, tmp_path):
+    job = cluster([SLURM], REAL_TORCHRUN, **tiny | {"BUDGET": "20k steps"})
+    wait_for(tmp_path, "runs/*/checkpoints/index.json", 200)
+    job.send_signal(signal.SIGTERM)
+    said = job.communicate(timeout=100)[0]
+    assert job.returncode == 0, said
+    assert (tmp_path / "scontrol.log").read_text() == "requeue 7\n"
+    (run,) = find_runs(tmp_path / "runs")
+    assert run.record.status == "interrupted", said
 
 
 @pytest.mark.slow  # quick: with stand-ins, above
 @pytest.mark.parametrize("recipe", ["slurm", "skypilot"])
 def test_a_recipe_trains_two_sharded_processes_and_goes_on_where_it_was_stopped(
-    recipe, cluster, corpus_path, tmp_path
+    recipe, cluster, tiny, tmp_path
 ):
     script = [SLURM] if recipe == "slurm" else ["-c", run_of_skypilot()]
-    variables = {"RUNG": "v5", "PRESET": "laptop", "BUDGET": "30 steps", "SETTINGS": TINY}
-    variables |= {"DATA": str(corpus_path), "OUT": str(tmp_path / "runs"), "DEVICE": "cpu"}
-    variables |= {"SEED": "0", "PER_NODE": "2"}
     for _ in range(2):  # the second time it is finished
         shutil.rmtree(tmp_path / "programs", ignore_errors=True)
-        job = cluster(script, REAL_TORCHRUN, **variables)
+        job = cluster(script, REAL_TORCHRUN, **tiny)
         said = job.communicate(timeout=300)[0]
         assert job.returncode == 0, said
         (run,) = find_runs(tmp_path / "runs")

@@ -53,3 +53,16 @@ def test_a_damaged_checkpoint_is_reported_elsewhere(layout):
     (layout.checkpoints / "step-00000004" / "checkpoint.json").write_text("{}")
     cut(layout, 2)
     assert read_log(layout) == ROWS[:2]
+
+
+def test_a_checkpoint_that_the_index_does_not_name_counts_no_rows(layout):
+    """Killed before the index was written, and resumed from the checkpoint before it."""
+    write_sealed_json(
+        layout.checkpoints / "index.json", {"last": "step-00000004", "best": "step-00000004"}
+    )
+    orphan = layout.checkpoints / "step-00000009" / "checkpoint.json"
+    write_sealed_json(orphan, {"step": 9, "facts": {"logged_rows": 9}})
+    assert read_log(layout) == ROWS
+    cut(layout, 3)
+    with pytest.raises(EscadaError, match="has 3 rows, at the last checkpoint it had 4"):
+        read_log(layout)

@@ -16,9 +16,14 @@ import pytest
 import torch
 from tests.generation.conftest import tiny_model
 
-from escada.generation.batch import Batch
+from escada.generation.batch import Batch, Request
+from escada.generation.decoding import random_stream
+from escada.generation.samplers import SamplerSettings
 from escada.serve.limits import Limits
+from escada.serve.metrics import Metrics
 from escada.serve.models import LoadedModel
+from escada.serve.queues import Failure
+from escada.serve.scheduler import Scheduler
 from escada.serve.schema import LadderRung
 from escada.serve.server import Server, bind, run
 from escada.serve.service import Service
@@ -170,3 +175,74 @@ def a_run(corpus_path, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     spec = spec.with_budget(Budget.parse("20 steps"))
     return start(spec, Corpus.open(corpus_path), out, device="cpu")
+
+
+def request_bytes(body):
+    data = json.dumps(body).encode()
+    head = (
+        "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        "Content-Type: application/json\r\n"
+    )
+    return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+
+
+def is_closed(connection):
+    """Whether the server has closed it; reads what there is."""
+    connection.setblocking(False)
+    try:
+        while connection.recv(1 << 16):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+    return True
+
+
+def requests(count=1, max_tokens=5, prompt="Era"):
+    ids = [LETTERS.bos_id, *LETTERS.encode(prompt).tolist()]
+    settings = SamplerSettings(top_p=None)
+    return [
+        Request(ids, settings, max_tokens, random_stream(1, prompt, number))
+        for number in range(count)
+    ]
+
+
+class Listener:
+    """Notes what its job got, and when."""
+
+    def __init__(self):
+        self.events, self.failures, self.first = [], [], None
+
+    def __call__(self, deliveries):
+        self.first = self.first or time.perf_counter()
+        for delivery in deliveries:
+            if isinstance(delivery, Failure):
+                self.failures.append(delivery)
+            else:
+                self.events.append(delivery)
+
+    @property
+    def finished(self):
+        return sum(event.finish is not None for _, event in self.events)
+
+
+@pytest.fixture
+def make():
+    schedulers = []
+
+    def build(batch_class=Batch, names=("v1",), **limits):
+        limits = Limits(**limits)
+        batches = {
+            name: batch_class(talkative("lstm", LETTERS), LETTERS, max_rows=limits.max_rows)
+            for name in names
+        }
+        scheduler = Scheduler(batches, limits, post=lambda call: call(), metrics=Metrics())
+        schedulers.append(scheduler)
+        return scheduler, batches
+
+    yield build
+    for scheduler in schedulers:
+        scheduler.stop()
+        if scheduler._thread.ident:  # it was started
+            scheduler.join()

@@ -4,66 +4,11 @@ import threading
 import time
 
 import pytest
-from tests.serve.conftest import LETTERS, SlowBatch, eventually, talkative
+from tests.serve.conftest import Listener, SlowBatch, eventually, requests
 
 from escada.errors import EscadaError
-from escada.generation.batch import Batch, Request
-from escada.generation.decoding import random_stream
-from escada.generation.samplers import SamplerSettings
+from escada.generation.batch import Batch
 from escada.serve.errors import ApiError
-from escada.serve.limits import Limits
-from escada.serve.metrics import Metrics
-from escada.serve.queues import Failure
-from escada.serve.scheduler import Scheduler
-
-
-def requests(count=1, max_tokens=5, prompt="Era"):
-    ids = [LETTERS.bos_id, *LETTERS.encode(prompt).tolist()]
-    settings = SamplerSettings(top_p=None)
-    return [
-        Request(ids, settings, max_tokens, random_stream(1, prompt, number))
-        for number in range(count)
-    ]
-
-
-class Listener:
-    """Notes what its job got, and when."""
-
-    def __init__(self):
-        self.events, self.failures, self.first = [], [], None
-
-    def __call__(self, deliveries):
-        self.first = self.first or time.perf_counter()
-        for delivery in deliveries:
-            if isinstance(delivery, Failure):
-                self.failures.append(delivery)
-            else:
-                self.events.append(delivery)
-
-    @property
-    def finished(self):
-        return sum(event.finish is not None for _, event in self.events)
-
-
-@pytest.fixture
-def make():
-    schedulers = []
-
-    def build(batch_class=Batch, names=("v1",), **limits):
-        limits = Limits(**limits)
-        batches = {
-            name: batch_class(talkative("lstm", LETTERS), LETTERS, max_rows=limits.max_rows)
-            for name in names
-        }
-        scheduler = Scheduler(batches, limits, post=lambda call: call(), metrics=Metrics())
-        schedulers.append(scheduler)
-        return scheduler, batches
-
-    yield build
-    for scheduler in schedulers:
-        scheduler.stop()
-        if scheduler._thread.ident:  # it was started
-            scheduler.join()
 
 
 def test_fifty_requests_of_one_client_do_not_delay_anothers_first(make):

@@ -8,14 +8,15 @@ import torch
 from tests.serve.conftest import (
     BYTES,
     LETTERS,
+    Listener,
     SlowBatch,
     eventually,
     loaded_model,
+    requests,
     running,
     talkative,
     usual_models,
 )
-from tests.serve.test_scheduler import Listener, make, requests
 
 from escada.evaluation.continuations import score_continuations
 from escada.evaluation.ruler import score_documents
@@ -24,7 +25,6 @@ from escada.serve.limits import Limits
 from escada.serve.queues import TextToScore
 from escada.text.documents import Document
 
-__all__ = ["make"]
 KINDS = {"v1": ("lstm", LETTERS), "v5": ("sinusoidal", BYTES)}
 MODELS = pytest.mark.parametrize("model", list(KINDS))
 TEXT = "Era uma vez uma menina, e o avô não dormiu."

@@ -40,7 +40,7 @@ def torchrun(*arguments):
 
 
 def launched(*arguments):
-    """Run to the end; never hang."""
+    """Run to the end; one that hangs, as where somebody waits for a lost process, fails."""
     return subprocess.run(
         torchrun(*arguments),
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -287,9 +287,7 @@ FAULTS = {
 def test_what_happens_to_one_process_ends_all_with_one_line(fault, corpus_path, tmp_path):
     act, expected = FAULTS[fault]
     script = faulty(tmp_path, act, rank=1, step=3)
-    begun = time.monotonic()
     done = launched(script, *cli(corpus_path, tmp_path / "runs", "20k steps"))
-    assert time.monotonic() - begun < 60, "nobody waits for the process that is gone"
     assert done.returncode != 0
     (line,) = escada_lines(done.stderr)
     assert line.startswith(expected)

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+
+import psutil
 
 from escada.runs.layout import Layout
 from escada.training.metrics import MetricsLog, read_rows
@@ -46,3 +49,27 @@ def test_the_csv_and_the_events_hold_the_same_rows(tmp_path):
     events = b"".join(f.read_bytes() for f in layout.tensorboard.iterdir())
     assert b"train/loss" in events
     assert b"validation/bits_per_byte" in events
+
+
+def test_a_row_is_on_the_disk_before_a_checkpoint_can_count_it(tmp_path, monkeypatch):
+    layout, durable = Layout(tmp_path), {}
+    fsync = os.fsync
+
+    def noted(descriptor):
+        fsync(descriptor)
+        durable[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with MetricsLog(layout, step=0) as log:
+        for step in (1, 2):
+            log.write({"kind": "train", "step": step, "loss": 1.0})
+            file = layout.metrics.stat()
+            assert durable[file.st_ino] == file.st_size > 0
+
+
+def test_the_rows_are_in_closed_files_while_the_training_goes_on(tmp_path):
+    layout = Layout(tmp_path)
+    with MetricsLog(layout, step=0) as log:
+        log.write({"kind": "train", "step": 1, "loss": 1.0})
+        held = {file.path for file in psutil.Process().open_files()}
+        assert not held & {str(layout.metrics), str(layout.metrics.with_suffix(".csv"))}

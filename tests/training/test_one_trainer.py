@@ -14,34 +14,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.training.conftest import last_hashes, spec_of, train_until
 
 from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.evaluation.task import Subject, complete
 from escada.evaluation.tasks.documents import TEST, VALIDATION
-from escada.files import exclusive, read_json, sha256_file
+from escada.files import exclusive, read_json
 from escada.ladder.comparison import all_pairs, compare_recipes, group
 from escada.runs.catalogue import catalogue
-from escada.runs.checkpoint import checkpoint_path
 from escada.runs.corpus import corpus_of
 from escada.runs.run import Run, open_run
 from escada.spec import load_spec
 from escada.text.corpus import Corpus
 from escada.text.preparation.prepare import prepare
 from escada.training import loop
-from escada.training.loop import Interrupted
 from escada.training.run import resume, start
 from escada.training.step import Stepper
-
-SIZES = ("model.d_hidden=8", "model.d_embedding=4", "train.batch_sequences=2")
-SMALL = [
-    *SIZES,
-    "train.schedule=constant",
-    "train.warmup=0 %",
-    "train.window_tokens=16",
-    "train.validations=2",
-    "train.validation_bytes=500",
-]
 
 
 def words(seed: int) -> str:
@@ -50,41 +39,12 @@ def words(seed: int) -> str:
     return " ".join(f"{rng.randrange(10**6):x}" for _ in range(40))
 
 
-def spec_of(rung: str, steps: int, *overrides: str):
-    spec = load_spec(rung, preset="laptop", overrides=[*SMALL, *overrides])
-    return spec.with_budget(Budget.parse(f"{steps} steps"))
-
-
 @pytest.fixture
 def stopped(corpus_path, tmp_path, monkeypatch) -> Run:
     """A run that was stopped after its sixth step of eight, once validated."""
     run = train_until(corpus_path, tmp_path / "runs", monkeypatch, 6)
     assert read_json(run.layout.checkpoints / "index.json")["last"] == "step-00000006"
     return run
-
-
-def train_until(corpus_path: Path, out: Path, monkeypatch, steps: int, spec=None) -> Run:
-    step = loop.Training.step
-
-    def stopping(self: loop.Training) -> None:
-        if self.state.step == steps:
-            raise Interrupted(self.run.path)
-        step(self)
-        if self.state.step == steps:
-            self._save(best=False)
-
-    corpus = Corpus.open(corpus_path)
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.Training, "step", stopping)
-        with pytest.raises(Interrupted) as stop:
-            start(spec or spec_of("v1", 8), corpus, out, device="cpu")
-    return open_run(stop.value.path)
-
-
-def last_hashes(run: Run) -> list[str]:
-    """Of the last weights, and of the optimizer's state beside them."""
-    last = checkpoint_path(run.layout.checkpoints, "last")
-    return [sha256_file(last / f"{name}.safetensors") for name in ("model", "training")]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from tests.training.test_one_trainer import SMALL, last_hashes, spec_of, train_until
+from tests.training.conftest import SMALL, last_hashes, spec_of, train_until
 
 from escada.cost.sheet import read_sheet
 from escada.errors import EscadaError

@@ -92,6 +92,12 @@ def serve(
                 "limits this process's open files (ulimit -n)",
                 err=True,
             )
+        if limits.samples_per_request < max_n:
+            echo(
+                f"At most {limits.samples_per_request} samples per request, not {max_n}: a quarter "
+                "of the queue is kept for other clients (--max-queue)",
+                err=True,
+            )
 
     service = Service(models, limits)
     server = Server(service, address, tokens=tokens, grace_seconds=grace_seconds, ready=ready)

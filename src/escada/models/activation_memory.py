@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
+from escada.errors import EscadaError
+
 if TYPE_CHECKING:
     from escada.models.contract import LanguageModel
 
@@ -86,10 +88,21 @@ def recomputed(saved: SavedBytes, model: LanguageModel, window_tokens: int) -> S
     """What remains of `saved` if the model's units are repeated in the backward pass.
 
     Each unit keeps its fp32 input, and one at a time all that it saves; units count as equal. The
-    last norm keeps as much as another input.
+    last norm keeps as much as another input. The width of the inputs is that of the embedding; they
+    count as nothing if there is none.
+
+    Raises:
+        EscadaError: the model names no units.
     """
     units = len(model.units())
-    width = max(part.embedding_dim for part in model.modules() if isinstance(part, nn.Embedding))
+    if not units:
+        raise EscadaError(
+            f"the model {type(model).__module__.rpartition('.')[2]} names no units to repeat",
+            where="train.recompute",
+            fix="give it a method `units`, or leave train.recompute out",
+        )
+    widths = (part.embedding_dim for part in model.modules() if isinstance(part, nn.Embedding))
+    width = max(widths, default=0)
     inputs = FP32_BYTES * window_tokens * width * (units + 1)
     return replace(
         saved,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
@@ -39,17 +39,19 @@ def catalogue(folder: Path) -> list[CatalogueRow]:
     return [_row(Layout(path)) for path in sorted(_folders(folder))]
 
 
+_OTHERS = {"spec.toml", "env.json", "data.json", "tokenizer", "checkpoints", "metrics.jsonl"}
+"""Of a run that has lost its record, three of these are there."""
+
+
 def _folders(folder: Path) -> set[Path]:
     """Run folders, including those that have lost their record."""
-    found: Counter[Path] = Counter()
-    for name in ("spec.toml", "env.json", "data.json", "tokenizer", "checkpoints", "metrics.jsonl"):
-        found.update(path.parent for path in folder.rglob(name))
-    several = {path for path, names in found.items() if names > 2}
-    return {
-        path
-        for path in several | {record.parent for record in folder.rglob("record.json")}
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    }
+    found: set[Path] = set()
+    for path, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        names = {*folders, *files}
+        if "record.json" in names or len(_OTHERS & names) > 2:
+            found.add(Path(path))
+    return found
 
 
 def _row(layout: Layout) -> CatalogueRow:

@@ -90,7 +90,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None
     Raises:
         EscadaError: disk full or not writable; earlier checkpoints are kept.
     """
-    index = _read_index(folder) if has_checkpoint(folder) else {}
+    index = read_index(folder) if has_checkpoint(folder) else {}
     name = _name(checkpoint.step)
     if name not in index.values():
         survivor = index.get("last")
@@ -137,8 +137,8 @@ def _whole(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"step-*/{_SCALARS}"))
 
 
-def _read_index(folder: Path) -> dict[str, str]:
-    """Which checkpoint is the last and which the best.
+def read_index(folder: Path) -> dict[str, str]:
+    """The names of the last and the best checkpoint; there must be one.
 
     Without an index (lost, or the process died before writing the first one) this is read from the
     checkpoints: the last one records the step of the best.
@@ -170,7 +170,7 @@ def checkpoint_path(folder: Path, which: Which) -> Path:
     """
     if not has_checkpoint(folder):
         raise EscadaError("no checkpoint yet", where=folder, fix="train or resume the run first")
-    path = folder / str(_read_index(folder)[which])
+    path = folder / str(read_index(folder)[which])
     if not (path / _SCALARS).is_file():
         raise EscadaError("the checkpoint is missing", where=path, fix=RESTORE)
     return path
@@ -202,11 +202,11 @@ def weights_sha256(folder: Path, which: Which) -> str:
 def _of_present(folder: Path, which: Which, read: Callable[[Path], T]) -> T:
     """What `read` finds in a checkpoint, or in the one that replaces it meanwhile."""
     while True:
-        index = _read_index(folder) if has_checkpoint(folder) else {}
+        index = read_index(folder) if has_checkpoint(folder) else {}
         try:
             return read(checkpoint_path(folder, which))
         except (EscadaError, FileNotFoundError):
-            if not index or _read_index(folder)[which] == index[which]:
+            if not index or read_index(folder)[which] == index[which]:
                 raise
 
 

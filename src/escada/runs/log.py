@@ -1,7 +1,8 @@
 """metrics.jsonl as it is read: every row verified, and none lost at the end.
 
 A row's chain (`escada.checksums`) covers the rows before it. Rows missing at the end are noticed by
-the last checkpoint, which holds the number of rows written before it.
+the last checkpoint, which holds the number of rows written before it. One that the index does not
+name does not count: it was written just before a crash, and the log was cut for the one before it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from escada.errors import EscadaError
 from escada.files import read_json, read_json_lines
+from escada.runs.checkpoint import checkpoint_path, has_checkpoint
 from escada.runs.layout import RESTORE, Layout
 from escada.typed_json import JsonObject
 
@@ -46,10 +48,10 @@ class _Checkpoint(JsonObject):
 
 def _rows_at_checkpoint(layout: Layout) -> int:
     """Rows logged before the last checkpoint; 0 where that is not known."""
-    counts = [0]
-    for path in layout.checkpoints.glob("step-*/checkpoint.json"):
-        try:
-            counts.append(_Checkpoint.model_validate(read_json(path)).facts.logged_rows)
-        except (EscadaError, ValidationError):
-            continue  # replaced meanwhile, or damaged: said where the checkpoint is read
-    return max(counts)
+    if not has_checkpoint(layout.checkpoints):
+        return 0
+    try:
+        path = checkpoint_path(layout.checkpoints, "last") / "checkpoint.json"
+        return _Checkpoint.model_validate(read_json(path)).facts.logged_rows
+    except (EscadaError, ValidationError):
+        return 0  # replaced meanwhile, or damaged: said where the checkpoint is read

@@ -99,11 +99,11 @@ class Service:
         """
         if self.scheduler.broken or self.stopping:
             raise shutting_down()
-        self._check_active()
+        self._check_active(self.active + 1)
         self.scheduler.check_room()
 
-    def _check_active(self) -> None:
-        if self.active > self._most_active:  # more than all queues and batches can hold
+    def _check_active(self, active: int) -> None:
+        if active > self._most_active:  # more than all queues and batches can hold
             raise overloaded(1)
 
     async def complete(self, body: CompletionRequest, request: Request) -> Response:
@@ -141,7 +141,7 @@ class Service:
         try:
             if self.stopping:
                 raise shutting_down()
-            self._check_active()
+            self._check_active(self.active)  # this request is among them
             # Cleaning and encoding a long prompt takes milliseconds: keep it off the event loop.
             parsed = await asyncio.to_thread(parse_request, body, model, self.limits)
             scores = await self._scores(model, client, parsed.to_score)

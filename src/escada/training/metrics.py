@@ -10,7 +10,6 @@ import csv
 import io
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Required, Self, TypedDict, cast
 
@@ -19,7 +18,14 @@ from tensorboardX.proto import event_pb2
 from tensorboardX.summary import scalar  # pyright: ignore[reportUnknownVariableType]
 
 from escada.checksums import CHAIN, chained
-from escada.files import disk_errors, json_line, make_directory, write_json_lines, write_text
+from escada.files import (
+    append_text,
+    disk_errors,
+    json_line,
+    make_directory,
+    write_json_lines,
+    write_text,
+)
 from escada.runs.layout import Layout
 from escada.runs.log import read_log
 
@@ -48,6 +54,7 @@ Log = Callable[[Row], None]
 """Takes the rows of a training."""
 COLUMNS = tuple(Row.__annotations__)
 """Of the CSV."""
+_SURVIVES = "the last checkpoint survives"
 
 
 def read_rows(layout: Layout) -> list[Row]:
@@ -67,7 +74,11 @@ def _csv_lines(rows: list[Row], header: bool) -> str:
 
 
 class MetricsLog:
-    """Appends rows, flushed to the operating system when `write` returns."""
+    """Appends rows, which are on the disk when `write` returns.
+
+    A checkpoint counts the rows before it, so they must survive a power cut as it does. Between two
+    rows the files are closed: a mounted bucket is sent a file only then.
+    """
 
     def __init__(self, layout: Layout, *, step: int, rows_before: int = 0) -> None:
         """Open a run's log at `step`, dropping later rows.
@@ -80,11 +91,8 @@ class MetricsLog:
         table = chained(rows)
         write_json_lines(layout.metrics, table)
         self._chain: str = table[-1][CHAIN] if table else ""
-        csv_path = layout.metrics.with_suffix(".csv")
-        write_text(csv_path, _csv_lines(rows, header=True))
-        self._path = layout.metrics
-        self._json = layout.metrics.open("a", encoding="utf-8")
-        self._csv = csv_path.open("a", encoding="utf-8")
+        self._json, self._csv = layout.metrics, layout.metrics.with_suffix(".csv")
+        write_text(self._csv, _csv_lines(rows, header=True))
         self._events = _Events(layout.tensorboard, step)
 
     def write(self, row: Row) -> None:
@@ -93,13 +101,11 @@ class MetricsLog:
         Raises:
             EscadaError: the disk is full.
         """
-        with disk_errors(self._path, "the last checkpoint survives"):
+        with disk_errors(self._json, _SURVIVES):
             (chain,) = chained([row], self._chain)
             self._chain = chain[CHAIN]
-            self._json.write(json_line(chain))
-            self._json.flush()
-            self._csv.write(_csv_lines([row], header=False))
-            self._csv.flush()
+            append_text(self._json, json_line(chain))
+            append_text(self._csv, _csv_lines([row], header=False))
             scalars = {
                 f"{row['kind']}/{name}": cast(float, value)
                 for name, value in row.items()
@@ -111,9 +117,8 @@ class MetricsLog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with disk_errors(self._path, "the last checkpoint survives"), ExitStack() as closing:
-            for file in (self._json, self._csv, self._events):
-                closing.callback(file.close)
+        with disk_errors(self._json, _SURVIVES):
+            self._events.close()
 
 
 class _Events:

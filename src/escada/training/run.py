@@ -143,25 +143,13 @@ def start(
         tokenizer,
         seed=seed,
         key=key,
-        data={
-            "path": str(corpus.path.resolve()),
-            "stream_path": str(stream.path.resolve()),
-            "corpus_hash": corpus.hash,
-            "profile": corpus.profile,
-            "stream_hash": stream.hash,
-            "training_tokens": stream.n_tokens,
-            "training_bytes": corpus.text_bytes("train"),
-            **corpus.manifest.model_dump(mode="json", include={"source", "licences", "documents"}),
-        },
+        data=_data_table(corpus, stream),
         recorded={
             "dry_run": dry_run,
-            "precision": asdict(setup.precision),
-            "compile": asdict(setup.compiling),
-            "sharding": asdict(setup.sharding),
             "warm_start": str(warm_start.path.resolve()) if warm_start else None,
             "continued_from": end_of(continued) if continued else None,
-            "setup": setup.recorded(fitted.train),
             "micro_batch": micro_batch,
+            **_setup_tables(setup, fitted),
         },
         suffix="-dry-run" if dry_run else "",
     )
@@ -172,6 +160,30 @@ def start(
         world.barrier()
     with _alone(run.path, world), memory_errors(run.path, SMALLER):
         return _train(run, corpus, batches, setup, say)
+
+
+def _data_table(corpus: Corpus, stream: TokenStream) -> dict[str, object]:
+    """data.json."""
+    return {
+        "path": str(corpus.path.resolve()),
+        "stream_path": str(stream.path.resolve()),
+        "corpus_hash": corpus.hash,
+        "profile": corpus.profile,
+        "stream_hash": stream.hash,
+        "training_tokens": stream.n_tokens,
+        "training_bytes": corpus.text_bytes("train"),
+        **corpus.manifest.model_dump(mode="json", include={"source", "licences", "documents"}),
+    }
+
+
+def _setup_tables(setup: Setup, spec: Spec) -> dict[str, object]:
+    """What record.json has of the setup."""
+    return {
+        "precision": asdict(setup.precision),
+        "compile": asdict(setup.compiling),
+        "sharding": asdict(setup.sharding),
+        "setup": setup.recorded(spec.train),
+    }
 
 
 def _by_first(work: Callable[[], Run], world: World) -> Run:
