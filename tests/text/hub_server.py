@@ -9,23 +9,31 @@ import contextlib
 import hashlib
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 NAME = "ana/cartas"
+CARD = "README.md"
 
 
 class Hub(ThreadingHTTPServer):
-    """The server; `commit`, the newest, may change while it runs; `older` ones are served too."""
+    """The server; `commit`, the newest, may change while it runs.
+
+    Attributes:
+        older: the cards of older commits; their other files are the same.
+        refusals: how often a file is still answered with 403.
+    """
 
     daemon_threads = True
 
     def __init__(self, folder: Path, name: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder, self.name, self.commit = folder, name, "a" * 40
-        self.older: set[str] = set()
+        self.older: dict[str, bytes] = {}
+        self.refusals: Counter[str] = Counter()
         self.requests: list[str] = []
 
     @property
@@ -67,7 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.startswith(f"{api}/tree/"):
             self.tree(rest.removeprefix("/tree/").partition("/")[2])
         elif path.startswith(resolve):
-            self.file(path.removeprefix(resolve).partition("/")[2])
+            revision, _, name = path.removeprefix(resolve).partition("/")
+            self.file(name, revision)
         else:
             self.reply({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
 
@@ -102,12 +111,17 @@ class _Handler(BaseHTTPRequestHandler):
         none = {"type": "directory", "oid": "0" * 40, "size": 0}
         self.reply([*found, *({**none, "path": folder} for folder in sorted(folders))])
 
-    def file(self, name: str) -> None:
+    def file(self, name: str, revision: str) -> None:
         path = self.server.folder / name
+        if self.server.refusals[name]:
+            self.server.refusals[name] -= 1
+            return self.reply({"error": "Not now"}, 403)
         if not path.is_file():
             return self.reply({"error": "Entry not found"}, 404, X_Error_Code="EntryNotFound")
-        data = path.read_bytes()
-        headers = {"X_Repo_Commit": self.server.commit, "Accept_Ranges": "bytes"}
+        is_older = revision in self.server.older
+        data = self.server.older[revision] if is_older and name == CARD else path.read_bytes()
+        commit = revision if is_older else self.server.commit
+        headers = {"X_Repo_Commit": commit, "Accept_Ranges": "bytes"}
         headers["ETag"] = f'"{hashlib.sha1(data).hexdigest()}"'
         if asked := self.headers.get("Range"):
             first, _, last = asked.removeprefix("bytes=").partition("-")

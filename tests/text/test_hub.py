@@ -109,6 +109,10 @@ def test_the_identity_of_a_folder_follows_its_files(folder: Path):
     assert open_source(f"hub:{folder}:cartas").identity == before
     assert open_source(f"hub:{folder}:noticias").identity != before
     assert open_source(f"hub:{folder}:cartas", hub_split="x").identity != before
+    for hidden in (".cache/huggingface/download/a.jsonl.metadata", ".git/HEAD"):
+        (folder / hidden).parent.mkdir(parents=True)
+        (folder / hidden).write_text("of its download")
+    assert open_source(f"hub:{folder}:cartas").identity == before
     (folder / "README.md").write_text(CARD + "\n")
     assert open_source(f"hub:{folder}:cartas").identity != before
 
@@ -196,6 +200,8 @@ def test_a_name_is_read_in_parts(written, name, config, revision):
 )
 def test_the_licence_is_read_from_the_cards_front_matter(front, name):
     assert licence_of(f"---\n{front}\n---\n# license: no\n").name == name
+    windows = f"---\n{front}\n---\n".replace("\n", "\r\n")
+    assert licence_of(windows).name == name
     assert licence_of("# Nothing\nlicense: mit\n").name == "not stated"
 
 
@@ -248,8 +254,10 @@ def test_a_data_set_of_the_hub_is_pinned_streamed_and_prepared_once(tmp_path: Pa
         found = [d for split in SPLITS for d in corpus.documents(split)]
         assert {(d.id, d.group) for d in found} == {(str(n), f"site{n // 3}.br") for n in range(60)}
 
+        old_card = (folder / "README.md").read_bytes()
+        (folder / "README.md").write_bytes(old_card.replace(b"cc-by-sa-4.0", b"mit"))
         hub.commit = "b" * 40
-        hub.older.add("a" * 40)
+        hub.older["a" * 40] = old_card
         hub.requests.clear()
         made, missing, revision, older = escada(
             hub.address,
@@ -260,12 +268,17 @@ def test_a_data_set_of_the_hub_is_pinned_streamed_and_prepared_once(tmp_path: Pa
             [*prepare[:3], str(tmp_path / "older"), *prepare[4:], f"{name}@{'a' * 40}"],
         )
         assert made[0] == 0
-        assert Corpus.open(out).manifest.source_identity["revision"] == "b" * 40
+        manifest = Corpus.open(out).manifest
+        assert manifest.source_identity["revision"] == "b" * 40
+        assert manifest.licences["ana/cartas"].name == "mit"
         assert (missing[0], missing[2].count("\n")) == (2, 1)
         assert "Repository Not Found" in missing[2]
         assert (revision[0], revision[2].count("\n")) == (2, 1)
         assert "give a branch, a tag or a commit after @" in revision[2]
         assert older[0] == 0, older[2]
+        manifest = Corpus.open(tmp_path / "older").manifest
+        assert manifest.licences["ana/cartas"].name == "cc-by-sa-4.0"
+        assert manifest.cards["ana/cartas"].encode() == old_card
         read = [one.split("/")[5][0] for one in hub.requests if one.endswith(".parquet")]
         assert "".join(dict.fromkeys(read)) == "ba"  # each at its own commit
 
@@ -274,6 +287,24 @@ def test_a_data_set_of_the_hub_is_pinned_streamed_and_prepared_once(tmp_path: Pa
     assert pinned[0] == 0, pinned[2]
     assert (newest[0], newest[2].count("\n")) == (2, 1)
     assert "check the name and the network" in newest[2]
+
+
+def test_a_card_that_cannot_be_read_stops_a_preparation_and_none_does_not(tmp_path: Path):
+    folder = make(tmp_path / "cartas", "jsonl")
+    prepare = ["data", "prepare", "--text-column", "corpo", "--source"]
+    newest, pinned = "hub:ana/cartas", f"hub:ana/cartas@{'a' * 40}"
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    with hub_server.serve(folder) as hub:
+        for name in (newest, pinned):
+            hub.refusals["README.md"] = 1  # datasets, which reads it too, would be answered
+            command = [*prepare, name, "--out", str(tmp_path / "c")]
+            ((code, _, said),) = escada(hub.address, tmp_path, command)
+            assert (code, said.count("\n")) == (2, 1)
+            assert "the data set cannot be read" in said
+        (folder / "README.md").unlink()
+        (done,) = escada(hub.address, tmp_path, [*prepare, newest, "--out", str(tmp_path / "c")])
+        assert done[0] == 0, done[2]
+        assert "licence of ana/cartas: not stated" in done[1]
 
 
 # Named data sets

@@ -16,7 +16,7 @@ import pytest
 import zstandard
 
 from escada.errors import EscadaError
-from escada.text.sources import ReadCounts, RowOptions, brwac, open_source
+from escada.text.sources import ReadCounts, RowOptions, brwac, open_source, walk
 from escada.text.sources.streams import whole_text
 
 ROWS = b'{"text": "um"}\n{"text": "dois \xc3\xa9"}\n'
@@ -525,6 +525,28 @@ def test_a_glob_reads_what_it_matches_as_a_folder_would(tmp_path: Path):
         texts(folder / "*" / "*")
     with pytest.raises(EscadaError, match=r"no file is there.*glob in quotes"):
         texts(folder / "*.jsonl")
+
+
+@pytest.mark.parametrize("pattern", ["**/*", "**", "*"])
+def test_what_a_glob_matches_at_several_depths_is_read_and_counted_once(tmp_path: Path, pattern):
+    folder = tmp_path / "dados"
+    below = folder / "a" / "b"
+    below.mkdir(parents=True)
+    for place in (folder, folder / "a", below):
+        (place / "README.md").write_text("sobre")
+        (place / "um.txt").write_text(str(place))
+    (folder / ".cache" / "c").mkdir(parents=True)
+    (folder / ".cache" / "c" / "d.txt").write_text("no")
+    (below / "again.txt").symlink_to(folder / "um.txt")
+    (folder / "loop").symlink_to(folder)
+    documents, counts = read(folder / pattern)
+    whole, expected = read(folder)
+    assert (
+        [d.id for d in documents] == [d.id for d in whole] == ["a/b/um.txt", "a/um.txt", "um.txt"]
+    )
+    assert counts == expected
+    numbers = {why: files.count for why, files in counts.left_out.items()}
+    assert numbers == {walk.ABOUT: 3, walk.HIDDEN: 1, walk.SEEN: 2}
 
 
 @pytest.mark.parametrize("pattern", ["a**b", "**.txt/x", "[", "***"])

@@ -24,7 +24,7 @@ from escada.text.sources.base import (
     files_identity,
 )
 from escada.text.sources.files import SUFFIXES, read_file, read_files, source_name
-from escada.text.sources.hub import PREFIX, ROWS, UNKNOWN, HubName, open_data_set
+from escada.text.sources.hub import PREFIX, ROWS, HubName, open_data_set
 from escada.text.sources.intake import PLAIN, Intake, RowKind
 from escada.text.sources.known import KNOWN, Known
 from escada.text.sources.rows import suffix_of
@@ -136,7 +136,7 @@ def _hub(
         return data.documents(Intake(source, options, counts, rows), documents)
 
     identity = {**data.identity, **_identity(options)}
-    licences = {source: data.licence or UNKNOWN}
+    licences = {source: data.licence}
     cards = {source: data.card} if data.card else {}
     return Source(f"{PREFIX}{name.source}", identity, read, licences, documents, cards)
 

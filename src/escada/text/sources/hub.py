@@ -24,7 +24,8 @@ from escada.extensions import needed
 from escada.text.documents import Document
 from escada.text.sources.base import Licence, files_identity
 from escada.text.sources.intake import Intake, RowKind
-from escada.text.sources.streams import printable
+from escada.text.sources.streams import printable, readable
+from escada.text.sources.walk import is_hidden
 
 PREFIX = "hub:"
 SPLIT = "train"
@@ -37,7 +38,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _WRITTEN = "hub:OWNER/NAME, hub:OWNER/NAME:CONFIG or hub:OWNER/NAME:CONFIG@REVISION"
 _OR_FILES = "download its files and give them"
 _CARD = "README.md"
-_MOST_CARD_CHARACTERS = 200_000
+_MOST_CARD_BYTES = 200_000
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*\n", re.DOTALL)
 _LICENCE = re.compile(r"^license:[ \t]*(\S.*)?\n((?:[ \t]*-[ \t]*\S+[ \t]*\n)*)", re.MULTILINE)
 
@@ -89,23 +90,31 @@ class DataSet:
 
     Attributes:
         commit: None for a folder, which `identity` hashes.
-        licence: None if the card could not be read.
         card: its text; empty if there is none.
+        unread_card: why the card could not be read, if it could not.
     """
 
     name: HubName
     split: str
     commit: str | None
     identity: Mapping[str, object]
-    licence: Licence | None
     card: str
+    unread_card: EscadaError | None = None
+
+    @property
+    def licence(self) -> Licence:
+        """The licence that its card names."""
+        return licence_of(self.card)
 
     def documents(self, intake: Intake, limit: int | None) -> Iterator[Document]:
         """Stream its documents, at most `limit`.
 
         Raises:
-            EscadaError: it cannot be reached or read, no such configuration or split, a bad row.
+            EscadaError: it, or its card, cannot be reached or read; no such configuration or split;
+                a bad row.
         """
+        if self.unread_card is not None:
+            raise self.unread_card
         datasets = needed("datasets", "hub", otherwise=_OR_FILES)
         datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # it logs what it raises
         where = self.name.source
@@ -127,48 +136,57 @@ def open_data_set(name: HubName, split: str | None) -> DataSet:
     """Resolve a data set's revision and read its card.
 
     Raises:
-        EscadaError: no such data set or revision, or no network.
+        EscadaError: no such data set or revision, or no network, which a full commit does not need.
     """
     split = split or SPLIT
     identity: dict[str, object] = {"hub": name.source, "config": name.config, "split": split}
     if name.folder is not None:
         files = {
-            printable(path.relative_to(name.folder)): path
+            printable(place): path
             for path in sorted(name.folder.rglob("*"))
-            if path.is_file() and not path.name.startswith(".")
+            if path.is_file() and not is_hidden(place := path.relative_to(name.folder))
         }
-        card = files[_CARD].read_text("utf-8", "replace") if _CARD in files else ""
-        identity |= files_identity(files)
-        return DataSet(name, split, None, identity, licence_of(card), _bounded(card))
+        card = _read_card(files[_CARD]) if _CARD in files else ""
+        return DataSet(name, split, None, identity | files_identity(files), card)
     needed("datasets", "hub", otherwise=_OR_FILES)
     hub = needed("huggingface_hub", "hub")
-    commit, licence, card = name.revision or "", None, ""
+    commit, card, unread_card = name.revision or "", "", None
+    is_pinned = _COMMIT.fullmatch(commit) is not None
     try:
-        commit = str(hub.HfApi().dataset_info(name.name, revision=name.revision).sha)
-        card = str(hub.DatasetCard.load(name.name, ignore_metadata_errors=True).content)
-        licence = licence_of(card)
+        if not is_pinned:
+            commit = str(hub.HfApi().dataset_info(name.name, revision=name.revision).sha)
+        path = hub.hf_hub_download(name.name, _CARD, repo_type="dataset", revision=commit)
+        card = _read_card(Path(path))
     except _errors() as error:
-        # What was prepared from this commit is found without a network.
-        if isinstance(error, hub.errors.EntryNotFoundError):
-            licence = UNKNOWN
-        elif not _COMMIT.fullmatch(commit):
-            raise _failure(error, name.name) from error
-    return DataSet(name, split, commit, identity | {"revision": commit}, licence, _bounded(card))
+        if not _is_missing(error):
+            unread_card = _failure(error, name.name)
+            if not is_pinned:  # what was prepared from this commit is found without a network
+                raise unread_card from error
+    return DataSet(name, split, commit, identity | {"revision": commit}, card, unread_card)
+
+
+def _read_card(path: Path) -> str:
+    with readable(path) as file:
+        return file.read(_MOST_CARD_BYTES).decode("utf-8", "replace")
+
+
+def _is_missing(error: Exception) -> bool:
+    """Whether the hub said that there is no such file, and not that it could not be asked."""
+    found: Any = needed("huggingface_hub.errors", "hub")
+    return isinstance(error, found.EntryNotFoundError) and not isinstance(
+        error, found.LocalEntryNotFoundError
+    )
 
 
 def licence_of(card: str) -> Licence:
     """The licence that a card's front matter names."""
-    front = _FRONT_MATTER.match(card)
+    front = _FRONT_MATTER.match(card.replace("\r\n", "\n"))
     found = _LICENCE.search(front[1] + "\n") if front else None
     if found is None:
         return UNKNOWN
     listed = [line.strip(" \t-") for line in found[2].splitlines()]
     name = " and ".join(part.strip("'\"") for part in (found[1] or "", *listed) if part)[:100]
     return Licence(name) if name else UNKNOWN
-
-
-def _bounded(card: str) -> str:
-    return card[:_MOST_CARD_CHARACTERS]
 
 
 def _errors() -> tuple[type[Exception], ...]:

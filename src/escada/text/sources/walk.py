@@ -10,7 +10,7 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from escada.errors import EscadaError
@@ -55,25 +55,7 @@ def files_below(
     Raises:
         EscadaError: a file of another format, or the folder cannot be read.
     """
-    left_out: list[tuple[str, str]] = []
-    files: dict[str, Path] = {}
-    links: dict[str, Path] = {}
-    for path in _walk(folder, folder, left_out, {folder.resolve()}):
-        place = printable(path.relative_to(folder))
-        if (reason := _unfit(path)) is not None:
-            left_out.append((reason, place))
-        elif suffix_of(path) not in known:
-            raise unknown_form(path, known)
-        else:
-            (links if path.is_symlink() else files)[place] = path
-    targets = {file.resolve() for file in files.values()}
-    for place, path in links.items():
-        if (target := path.resolve()) in targets:
-            left_out.append((SEEN, place))
-        else:
-            targets.add(target)
-            files[place] = path
-    return dict(sorted(files.items())), sorted(left_out)
+    return _each_once([folder], folder, known)
 
 
 def files_matching(
@@ -88,32 +70,38 @@ def files_matching(
         EscadaError: nothing is there, or what `files_below` raises.
     """
     folder, rest = _glob_parts(pattern)
-    left_out: list[tuple[str, str]] = []
-    files: dict[str, Path] = {}
     try:
-        paths = sorted(folder.glob(rest))
+        matching = set(folder.glob(rest))
     except ValueError as error:
         fix = "write ** alone between slashes"
         raise EscadaError(f"no glob: {error}", where=printable(pattern), fix=fix) from error
-    for path in paths:
-        place = printable(path.relative_to(folder))
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
-            left_out.append((HIDDEN, place))
-        elif path.is_dir():
-            if pattern.name != "**":
-                below, others = files_below(path, known)
-                files |= {f"{place}/{name}": file for name, file in below.items()}
-                left_out += [(reason, f"{place}/{name}") for reason, name in others]
-        elif (reason := _unfit(path)) is not None:
-            left_out.append((reason, place))
-        elif suffix_of(path) not in known:
-            raise unknown_form(path, known)
-        else:
-            files[place] = path
+    outermost = sorted(path for path in matching if matching.isdisjoint(path.parents))
+    files, left_out = _each_once(outermost, folder, known)
     if not files:
         fix = "check the path, and put the glob in quotes"
         raise EscadaError("no file is there", where=printable(pattern), fix=fix)
-    return folder, dict(sorted(files.items())), sorted(left_out)
+    return folder, files, left_out
+
+
+def _each_once(
+    paths: Iterable[Path], top: Path, known: tuple[str, ...]
+) -> tuple[dict[str, Path], list[tuple[str, str]]]:
+    """The files among paths and below the folders among them; see `files_below`."""
+    left_out: list[tuple[str, str]] = []
+    files: dict[str, Path] = {}
+    targets: set[Path] = set()
+    for path in sorted(_walk(paths, top, left_out, {top.resolve()}), key=os.path.islink):
+        place = printable(path.relative_to(top))
+        if (reason := _unfit(path)) is not None:
+            left_out.append((reason, place))
+        elif suffix_of(path) not in known:
+            raise unknown_form(path, known)
+        elif (target := path.resolve()) in targets:
+            left_out.append((SEEN, place))
+        else:
+            targets.add(target)
+            files[place] = path
+    return dict(sorted(files.items())), sorted(left_out)
 
 
 def is_there(name: str) -> bool:
@@ -158,6 +146,11 @@ def _unfit(path: Path) -> str | None:
     return None if os.access(path, os.R_OK) else UNREADABLE
 
 
+def is_hidden(place: Path) -> bool:
+    """Whether a path below a folder, or a folder on the way to it, is hidden or a system's."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in place.parts)
+
+
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
@@ -166,25 +159,28 @@ def _is_folder(path: Path) -> bool:
 
 
 def _walk(
-    folder: Path, top: Path, left_out: list[tuple[str, str]], visited: set[Path]
+    paths: Iterable[Path], top: Path, left_out: list[tuple[str, str]], visited: set[Path]
 ) -> Iterator[Path]:
-    """All visible files below a folder; links to folders come last."""
+    """The visible files among paths and below the folders among them; links come last."""
+    for path in sorted(paths, key=os.path.islink):
+        place = path.relative_to(top)
+        if is_hidden(place):
+            left_out.append((HIDDEN, printable(place)))
+        elif not _is_folder(path):
+            yield path
+        elif (real := path.resolve()) in visited and path != top:
+            left_out.append((SEEN, printable(place)))
+        else:
+            visited.add(real)
+            yield from _walk(_entries(path, top, left_out), top, left_out, visited)
+
+
+def _entries(folder: Path, top: Path, left_out: list[tuple[str, str]]) -> list[Path]:
     try:
-        entries = sorted(folder.iterdir())
+        return sorted(folder.iterdir())
     except OSError as error:
         if folder == top:
             fix = "give a folder that you may read"
             raise EscadaError("the folder cannot be read", where=folder, fix=fix) from error
         left_out.append((UNREADABLE, printable(folder.relative_to(top))))
-        return
-    for entry in sorted(entries, key=lambda entry: entry.is_symlink()):
-        place = printable(entry.relative_to(top))
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
-            left_out.append((HIDDEN, place))
-        elif not _is_folder(entry):
-            yield entry
-        elif (real := entry.resolve()) in visited:
-            left_out.append((SEEN, place))
-        else:
-            visited.add(real)
-            yield from _walk(entry, top, left_out, visited)
+        return []
