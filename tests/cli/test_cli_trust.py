@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import tomli_w
 from tests.processes import escada
+from typer.testing import CliRunner
 
 from escada import extensions
+from escada.cli import app
 from escada.errors import EscadaError
 from escada.files import content_hash, read_json, write_json, write_sealed_json
 from escada.runs.run import open_run
@@ -88,23 +90,54 @@ def copy_of(run: Path, folder: Path) -> Path:
     return folder / "run"
 
 
+def hostile_for(verb: str, honest: Path, folder: Path) -> tuple[str, Path, list[str]]:
+    """The key that names the code, the run, and the verb's words."""
+    key = "tokenizer.kind" if verb.startswith("tokenizer") else "model.kind"
+    run = hostile(copy_of(honest, folder), key, folder / "mark")
+    words = [str({"RUN": run, "OUT": folder / "out"}.get(w, w)) for w in verb.split()]
+    return key, run, words
+
+
+@pytest.fixture
+def as_new(monkeypatch):
+    """This process as a new one: it trusts nothing, and has imported nothing of a run's folder."""
+    monkeypatch.setattr(extensions._TRUST, "names", set())
+    monkeypatch.setattr(extensions._TRUST, "all", None)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name in [name for name in sys.modules if name.startswith("evil")]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("as_new")
 @pytest.mark.parametrize("verb", VERBS)
-def test_no_verb_runs_the_code_of_a_run_folder(honest: Path, tmp_path: Path, verb: str):
-    mark = tmp_path / "mark"
-    of_tokenizer = verb.startswith("tokenizer")
-    key = "tokenizer.kind" if of_tokenizer else "model.kind"
-    run = hostile(copy_of(honest, tmp_path), key, mark)
-    words = [str({"RUN": run, "OUT": tmp_path / "out"}.get(w, w)) for w in verb.split()]
-    in_path = f"import sys; sys.path.insert(0, {str(run)!r})"  # as `python -m` in that folder
+def test_no_verb_runs_the_code_of_a_run_folder(honest, tmp_path, verb, monkeypatch):
+    key, run, words = hostile_for(verb, honest, tmp_path)
+    monkeypatch.chdir(run)
+    path = list(sys.path)
+    sys.path.insert(0, str(run))  # as `python -m` in that folder
+    refused = CliRunner().invoke(app, words).exception
+    assert isinstance(refused, EscadaError)
+    assert f"{key} {KEYS[key]!r} is code from outside escada ({run}/" in str(refused)
+    assert "--trust-code" in str(refused)
+    assert "\n" not in str(refused)
+    assert not (tmp_path / "mark").exists()
+    if key == "model.kind":  # the record names the folder
+        sys.path[:] = path
+    trusted = CliRunner().invoke(app, [*words, "--trust-code"])
+    assert (tmp_path / "mark").read_text() == "ran"  # it was able to
+    assert f"running code from outside escada: {key} {KEYS[key]!r}" in trusted.stderr
+
+
+@pytest.mark.parametrize("verb", ["resume RUN", "tokenizer encode --tokenizer RUN Era"])
+def test_a_process_in_that_folder_does_not_either(honest: Path, tmp_path: Path, verb: str):
+    key, run, words = hostile_for(verb, honest, tmp_path)
+    in_path = f"import sys; sys.path.insert(0, {str(run)!r})"
     refused = escada(words, cwd=run, prelude=in_path)
     assert refused.returncode == 2, refused.stderr
     assert refused.stderr.count("\n") == 1, refused.stderr
     assert f"{key} {KEYS[key]!r} is code from outside escada ({run}/" in refused.stderr
-    assert "--trust-code" in refused.stderr
-    assert not mark.exists()
-    trusted = escada([*words, "--trust-code"], cwd=run, prelude=in_path if of_tokenizer else "")
-    assert mark.read_text() == "ran"  # it was able to
-    assert f"running code from outside escada: {key} {KEYS[key]!r}" in trusted.stderr
+    assert not (tmp_path / "mark").exists()
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -34,9 +34,9 @@ def gathered(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
     """
     found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        whole = cast("Any", tensor).full_tensor().cpu() if is_sharded(tensor) else tensor
+        whole = cast("Any", tensor).full_tensor() if is_sharded(tensor) else tensor
         if keep:
-            found[name] = whole
+            found[name] = whole.cpu() if is_sharded(tensor) else tensor
     return found
 
 
