@@ -1,7 +1,5 @@
 """The measured peak: its arithmetic, its cache and when that is not believed."""
 
-import time
-
 import pytest
 import torch
 
@@ -58,16 +56,19 @@ def test_a_damaged_cache_is_measured_anew(measured, tmp_path):
     assert rate() == 6
 
 
-def test_a_measurement_ends_in_time_is_of_a_possible_size_and_leaves_the_random_state_alone():
+def test_a_measurement_is_of_a_possible_size_and_leaves_the_random_state_alone():
     before = torch.get_rng_state()
-    begun = time.perf_counter()
     found = measure_peak(DEVICE, "fp32", limit_seconds=0.3)
-    assert time.perf_counter() - begun < 5  # however busy the machine
     assert 1e8 < found.flop_per_second < 1e14
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_rate_is_two_operations_a_multiply_add(monkeypatch):
+def test_rate_is_two_operations_a_multiply_add_of_the_faster_library(monkeypatch):
     monkeypatch.setattr(peak_module, "SIZES", {"cpu": (100,)})
-    monkeypatch.setattr(peak_module, "product_seconds", lambda *_: 0.5)
-    assert measure_peak(DEVICE, "fp32").flop_per_second == 2 * 100**3 / 0.5
+    monkeypatch.setattr(peak_module, "onednn_packs", lambda dtype: True)
+    seconds = {False: 0.5, True: 0.25}
+    monkeypatch.setattr(
+        peak_module, "product_seconds", lambda *_, by_onednn=False: seconds[by_onednn]
+    )
+    assert measure_peak(DEVICE, "fp32").flop_per_second == 2 * 100**3 / 0.25
+    assert measure_peak(DEVICE, "bf16").flop_per_second == 2 * 100**3 / 0.5

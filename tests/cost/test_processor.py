@@ -7,10 +7,16 @@ import torch
 
 from escada.choices import WEIGHTS
 from escada.cost import processor
-from escada.cost.processor import bf16_gain, fastest_weights, layer_seconds, product_flops
+from escada.cost.processor import (
+    bf16_gain,
+    fastest_weights,
+    layer_seconds,
+    onednn_pays,
+    product_flops,
+)
 from escada.files import cache_directory, read_json
 from escada.models import packed_linear
-from escada.models.packed_linear import onednn_packs
+from escada.models.onednn import onednn_packs
 
 
 @pytest.fixture(autouse=True)
@@ -131,3 +137,13 @@ def test_measuring_again_replaces_all(monkeypatch):
 def test_no_bf16_is_no_gain(monkeypatch):
     monkeypatch.setattr(processor, "_measure_products", lambda: {"fp32": [2.0]})
     assert bf16_gain() == 0.0
+
+
+@pytest.mark.parametrize(("figure", "pays", "gain"), [(2.0, False, 3.0), (4.0, True, 1.5)])
+def test_onednn_is_taken_where_it_is_faster_and_bf16_is_beside_the_faster_fp32(
+    monkeypatch, figure, pays, gain
+):
+    table = {"fp32": [2.0], "fp32_onednn": [figure], "bf16": [6.0]}
+    monkeypatch.setattr(processor, "_measure_products", lambda: table)
+    assert onednn_pays() == pays
+    assert bf16_gain() == gain

@@ -12,12 +12,12 @@ from escada.generation.samplers import SamplerSettings
 from escada.generation.weights import choose_weights, with_weights
 from escada.models import packed_linear, transformer
 from escada.models.contract import build_model
+from escada.models.onednn import onednn_packs
 from escada.models.packed_linear import (
     Int8Linear,
     PackedLinear,
     PackedNorm,
     W8A8Linear,
-    onednn_packs,
 )
 from escada.spec import load_spec
 from escada.text.tokenizers.bytes import ByteTokenizer

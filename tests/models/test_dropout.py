@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from escada.models.attention_cpu import causal_attention
 from escada.models.dropout import Dropout, drop, keep_mask, keep_share
-from escada.models.layers import unfused_causal_attention
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -67,8 +67,8 @@ def test_nothing_is_dropped_in_evaluation_or_at_zero():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_attention_with_dropout_is_on_average_attention_without(dtype):
     torch.manual_seed(7)
-    q, k, v = (torch.randn(1, 2, 6, 4).to(dtype) for _ in range(3))
-    plain = unfused_causal_attention(q, k, v, 0.0).float()
-    many = unfused_causal_attention(*(x.expand(4000, 2, 6, 4) for x in (q, k, v)), 0.3).float()
+    qkv = torch.randn(3, 1, 2, 6, 4).to(dtype)
+    plain = causal_attention(qkv, 0.0).float()
+    many = causal_attention(qkv.expand(3, 4000, 2, 6, 4), 0.3).float()
     assert torch.allclose(many.mean(0), plain[0], atol=0.06)
     assert many[:, :, 0].eq(0).all(-1).float().mean().item() == pytest.approx(0.3, abs=0.03)

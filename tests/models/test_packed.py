@@ -9,13 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from escada.models.onednn import onednn_packs
 from escada.models.packed_linear import (
     Int8Linear,
     PackedLinear,
     PackedNorm,
     W8A8Linear,
     int8_levels,
-    onednn_packs,
 )
 
 needs_bf16 = pytest.mark.skipif(

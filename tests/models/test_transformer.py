@@ -14,10 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from escada.export.gpt2 import gpt2_weights
 from escada.models.contract import build_model
 from escada.models.layers import (
-    QUERY_BLOCK,
     gelu_by_sigmoid,
     sinusoidal_positions,
-    unfused_causal_attention,
 )
 from escada.models.transformer import Config, KeyValueCache, Model
 from escada.spec import load_spec
@@ -108,22 +106,6 @@ def test_the_weights_of_v_final_load_in_transformers() -> None:
         torch.testing.assert_close(model(ids_BT), gpt2(ids_BT).logits, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("length", [1, 2, 17, 2 * QUERY_BLOCK + 3])
-def test_unfused_attention_and_its_gradients_are_those_of_the_fused_kernel(length: int) -> None:
-    torch.manual_seed(0)
-    q, k, v = (torch.randn(2, 3, length, 8, dtype=torch.float64) for _ in range(3))
-    ours = [z.clone().requires_grad_() for z in (q, k, v)]
-    theirs = [z.clone().requires_grad_() for z in (q, k, v)]
-    y = unfused_causal_attention(*ours, dropout=0.0)
-    expected = torch.nn.functional.scaled_dot_product_attention(*theirs, is_causal=True)
-    torch.testing.assert_close(y, expected)
-    weight = torch.randn_like(y)
-    (y * weight).sum().backward()
-    (expected * weight).sum().backward()
-    for mine, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(mine.grad, other.grad)
-
-
 def test_gelu_by_sigmoid_and_its_gradient_are_those_of_the_tanh_form() -> None:
     x = torch.cat([torch.linspace(-12, 12, 4001), torch.tensor([-1e6, -0.0, 1e6])])
     ours, theirs = (x.clone().requires_grad_() for _ in range(2))
@@ -134,16 +116,6 @@ def test_gelu_by_sigmoid_and_its_gradient_are_those_of_the_tanh_form() -> None:
     expected.sum().backward()
     torch.testing.assert_close(ours.grad, theirs.grad, atol=2e-6, rtol=1e-5)
     assert gelu_by_sigmoid(x.bfloat16()).dtype == torch.bfloat16
-
-
-def test_dropout_of_unfused_attention_keeps_its_mean() -> None:
-    torch.manual_seed(0)
-    q, k, v = (torch.randn(1, 1, 6, 4) for _ in range(3))
-    many = [z.expand(20_000, 1, 6, 4) for z in (q, k, v)]
-    dropped = unfused_causal_attention(*many, dropout=0.3)
-    assert dropped.std(dim=0).mean() > 0.05
-    expected = unfused_causal_attention(q, k, v, dropout=0.0)
-    torch.testing.assert_close(dropped.mean(dim=0, keepdim=True), expected, atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal"])

@@ -17,11 +17,13 @@ import torch
 from tests.training.conftest import last_hashes, spec_of, train_until
 
 from escada.budget import Budget
+from escada.cost import processor
 from escada.errors import EscadaError
 from escada.evaluation.task import Subject, complete
 from escada.evaluation.tasks.documents import TEST, VALIDATION
 from escada.files import exclusive, read_json
 from escada.ladder.comparison import all_pairs, compare_recipes, group
+from escada.models import onednn
 from escada.runs.catalogue import catalogue
 from escada.runs.corpus import corpus_of
 from escada.runs.run import Run, open_run
@@ -47,10 +49,14 @@ def stopped(corpus_path, tmp_path, monkeypatch) -> Run:
     return run
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+@pytest.mark.parametrize(("optimizer", "products"), [("adam", "onednn"), ("muon", "blas")])
 def test_several_optimizers_and_sparse_tables_resume_bit_identically(
-    corpus_path, tmp_path, monkeypatch, optimizer
+    corpus_path, tmp_path, monkeypatch, optimizer, products
 ):
+    faster = {"blas": 1.0, "onednn": 9.0}
+    table = {"fp32": [1.0], "fp32_onednn": [faster[products]]}
+    monkeypatch.setattr(processor, "product_flops", lambda: table)
+    monkeypatch.setattr(onednn, "LEAST_ROWS", 1)
     overrides = [
         f"train.optimizer={optimizer}",
         "tokenizer.vocab_size=320",
@@ -69,8 +75,10 @@ def test_several_optimizers_and_sparse_tables_resume_bit_identically(
     whole = start(spec, Corpus.open(corpus_path), tmp_path / "whole", device="cpu")
     stopped = train_until(corpus_path, tmp_path / "stopped", monkeypatch, 5, spec)
     assert last_hashes(stopped) != last_hashes(whole)
+    table["fp32_onednn"] = [10 - faster[products]]  # measured otherwise since
     resumed = resume(stopped.path)
     assert resumed.record.step == 8
+    assert resumed.record.setup.products == whole.record.setup.products == products
     assert last_hashes(resumed) == last_hashes(whole)
 
 

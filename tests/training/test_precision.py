@@ -7,10 +7,11 @@ import sys
 import pytest
 import torch
 
+from escada.cost import processor
 from escada.cost.processor import LEAST_GAIN
 from escada.errors import EscadaError
 from escada.training import precision as precision_module
-from escada.training.precision import offers_bf16, resolve_precision
+from escada.training.precision import offers_bf16, resolve_precision, resolve_products
 
 CPU = torch.device("cpu")
 
@@ -45,6 +46,17 @@ def test_a_gain_counts_for_nothing_where_torch_has_no_bf16_or_a_precision_was_as
     machine(0.1)
     assert resolve_precision("bf16", CPU).name == "bf16"
     assert resolve_precision("fp32", CPU).name == "fp32"
+
+
+@pytest.mark.parametrize(("gain", "taken"), [(1.0, "blas"), (LEAST_GAIN, "onednn")])
+def test_linear_layers_multiply_by_the_faster_library_in_fp32(monkeypatch, gain, taken):
+    monkeypatch.setattr(processor, "onednn_gain", lambda: gain)
+    monkeypatch.setattr(precision_module, "onednn_gain", lambda: gain)
+    found = resolve_products("fp32", CPU)
+    assert found.name == taken
+    assert f"{gain:.2g} times" in found.reason
+    assert resolve_products("bf16", CPU).name == "blas"
+    assert resolve_products("fp32", torch.device("meta")).name == "blas"
 
 
 AUTO = """

@@ -4,6 +4,9 @@ Whatever `auto` decides by speed on a CPU is read here: the precision of a train
 of decoding. `escada doctor` shows the tables; `escada doctor --measure` makes them anew, for one
 that was made while other programs ran.
 
+Two libraries multiply fp32 matrices: torch's own choice, MKL on x86, and oneDNN, which is more than
+twice as fast on an AMD EPYC and as fast on an Intel Xeon (docs/decisions/0026).
+
 Instructions tell little: torch reports bf16 support for every CPU with AVX-512, but relative to
 fp32 a bf16 product took 1/4 of the time on an AMD EPYC, 1/5 on an Intel Xeon with AMX, and five
 times as long on the same Xeon held to AVX-512 without bf16 (docs/decisions/0010).
@@ -24,12 +27,13 @@ from escada.choices import WEIGHTS, Weights
 from escada.cost.peak_flops import product_seconds
 from escada.errors import EscadaError
 from escada.files import cache_directory, content_hash, exclusive, read_json, write_sealed_json
-from escada.models.packed_linear import onednn_packs, packed
+from escada.models.onednn import onednn_packs
+from escada.models.packed_linear import packed
 from escada.runs.environment import cpu_name, narrow_formats
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LEAST_GAIN = 1.2
-"""Minimum speedup of bf16 products to choose bf16; conversions cost some of it."""
+"""Minimum speedup of products to choose bf16, or oneDNN; conversions and copies cost some of it."""
 LAYERS = ((1, 128), (16, 128), (1, 512), (16, 512))
 """Decoding layers that are timed: rows of one token, and inputs; four times as many outputs."""
 _COPIES = 8
@@ -50,7 +54,8 @@ _tables: dict[str, Table] = {}
 
 
 def product_flops() -> Table:
-    """FLOP/s of a product of two large matrices; bf16 only where oneDNN has it."""
+    """FLOP/s of a product of two large matrices: fp32, and where there is oneDNN `fp32_onednn` and,
+    if it has it, bf16."""
     return _kept("products", _measure_products, figures=1)
 
 
@@ -63,14 +68,27 @@ def layer_seconds() -> Table:
 
 
 def bf16_gain() -> float:
-    """Speedup of bf16 products over fp32; 0 where oneDNN has none."""
+    """Speedup of bf16 products over the faster fp32 ones; 0 where oneDNN has none."""
     table = product_flops()
-    return table["bf16"][0] / table["fp32"][0] if "bf16" in table else 0.0
+    if "bf16" not in table:
+        return 0.0
+    return table["bf16"][0] / max(table["fp32"] + table.get("fp32_onednn", []))
+
+
+def onednn_gain() -> float:
+    """Speedup of fp32 products by oneDNN over torch's own choice of library; 0 without oneDNN."""
+    table = product_flops()
+    return table["fp32_onednn"][0] / table["fp32"][0] if "fp32_onednn" in table else 0.0
 
 
 def bf16_pays() -> bool:
     """Whether bf16 products are faster by enough to choose them."""
     return bf16_gain() >= LEAST_GAIN
+
+
+def onednn_pays() -> bool:
+    """Whether fp32 products by oneDNN are faster by enough to choose them."""
+    return onednn_gain() >= LEAST_GAIN
 
 
 def fastest_weights(rows: int, width: int, among: Iterable[Weights] = WEIGHTS) -> Weights:
@@ -146,13 +164,16 @@ def _folder() -> Path:
 
 def _measure_products() -> Table:
     types = {"fp32": torch.float32}
+    if onednn_packs(torch.float32):
+        types["fp32_onednn"] = torch.float32
     if onednn_packs(torch.bfloat16):  # else emulated: 0.9 GFLOP/s with AVX2, against 98 in fp32
         types["bf16"] = torch.bfloat16
-    cpu = torch.device("cpu")
+    cpu, limit = torch.device("cpu"), _PRODUCT_SECONDS / 2
     seconds = dict.fromkeys(types, math.inf)
-    for _ in range(2):  # in turns, so that what else runs falls on both
+    for _ in range(2):  # in turns, so that what else runs falls on all
         for name, dtype in types.items():
-            found = product_seconds(cpu, dtype, _PRODUCT_SIZE, _PRODUCT_SECONDS / 2)
+            by_onednn = name == "fp32_onednn"
+            found = product_seconds(cpu, dtype, _PRODUCT_SIZE, limit, by_onednn=by_onednn)
             seconds[name] = min(seconds[name], found)
     return {name: [2 * _PRODUCT_SIZE**3 / found] for name, found in seconds.items()}
 

@@ -22,7 +22,8 @@ from escada.cost.processor import bf16_pays, fastest_weights
 from escada.errors import EscadaError, nearest
 from escada.models.contract import LanguageModel
 from escada.models.layers import RecurrentLayer
-from escada.models.packed_linear import PackedNorm, onednn_packs, packed
+from escada.models.onednn import onednn_packs
+from escada.models.packed_linear import PackedNorm, packed
 
 
 def with_weights(model: LanguageModel, weights: str) -> LanguageModel:

@@ -37,23 +37,14 @@ def keep_mask(like: Tensor, p: float) -> Tensor:
     return words.to(like.dtype).view(like.shape)
 
 
-def thinned(x: Tensor, p: float) -> tuple[Tensor, float]:
-    """Drop entries of `x` without rescaling; return it and the factor still to apply.
-
-    The caller can often apply the factor to a smaller tensor. In bf16 a mask of 1/(1 - p) would
-    also round all kept entries to the same side.
-    """
-    if not x.is_cpu or torch.compiler.is_compiling():
-        return functional.dropout(x, p), 1.0
-    return x * keep_mask(x, p), 1 / keep_share(p)
-
-
 def drop(x: Tensor, p: float) -> Tensor:
     """Inverted dropout (Srivastava et al. 2014) with probability p."""
     if p == 0:
         return x
-    x, factor = thinned(x, p)
-    return x if factor == 1 else x * factor
+    if not x.is_cpu or torch.compiler.is_compiling():
+        return functional.dropout(x, p)
+    # In bf16 a mask of 1/(1 - p) would round all kept entries to the same side.
+    return x * keep_mask(x, p) * (1 / keep_share(p))
 
 
 class Dropout(nn.Module):
@@ -66,6 +57,14 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply dropout; same shape."""
         return drop(x, self.p) if self.training else x
+
+    def add_to(self, stream: Tensor, x: Tensor) -> Tensor:
+        """The stream plus what is kept of x."""
+        if not (self.training and self.p):
+            return stream + x
+        if not x.is_cpu or torch.compiler.is_compiling():
+            return stream + functional.dropout(x, self.p)
+        return torch.addcmul(stream, x, keep_mask(x, self.p), value=1 / keep_share(self.p))
 
     def extra_repr(self) -> str:
         """Shown by `repr`."""

@@ -4,7 +4,7 @@ Recurrence uses torch's fused kernels (oneDNN, cuDNN), attention `scaled_dot_pro
 measurements are in docs/models.md.
 
 Shapes as in `escada.models.contract`, and: S keys that a query may see, W columns of a cache (in
-tokens), G heads of all sequences (B times N).
+tokens).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from escada.models.dropout import Dropout, drop, thinned
+from escada.models.attention_cpu import causal_attention
+from escada.models.dropout import Dropout, drop
 from escada.models.packed_linear import PackedProduct
 
 CellKind = Literal["lstm", "gru"]
@@ -116,41 +117,6 @@ class CacheView:
         return y_BNTH.to(qkv_3BNTH.dtype)
 
 
-QUERY_BLOCK = 256
-"""Queries whose scores are one product, without the keys after the last of them."""
-
-
-def query_blocks(window_tokens: int) -> list[tuple[int, int]]:
-    """Start and end of each block of queries of a window."""
-    starts = range(0, window_tokens, QUERY_BLOCK)
-    return [(start, min(start + QUERY_BLOCK, window_tokens)) for start in starts]
-
-
-def unfused_causal_attention(
-    q_BNTH: Tensor, k_BNTH: Tensor, v_BNTH: Tensor, dropout: float
-) -> Tensor:
-    """Causal attention from plain operations, for training on a CPU in bf16 or with dropout.
-
-    In bf16 the backward pass of torch's fused kernel is 2 to 20 times as slow as two batched matrix
-    products (docs/models.md); with dropout there is no fused kernel.
-    """
-    B, N, T, H = q_BNTH.shape
-    q_GTH, k_GTH, v_GTH = (x.reshape(B * N, T, H) for x in (q_BNTH, k_BNTH, v_BNTH))
-    parts: list[Tensor] = []
-    for start, end in query_blocks(T):
-        q_GQH, k_GSH, v_GSH = q_GTH[:, start:end], k_GTH[:, :end], v_GTH[:, :end]
-        later_QS = torch.full((end - start, end), -math.inf, dtype=q_BNTH.dtype).triu(start + 1)
-        # Scaling and masking within the product saves 3 % of v_final's step.
-        scores_GQS = torch.baddbmm(later_QS, q_GQH, k_GSH.mT, alpha=H**-0.5)
-        weights_GQS = scores_GQS.softmax(dim=-1, dtype=q_BNTH.dtype)
-        if dropout:
-            # Rescale the values, which are far fewer than the weights.
-            weights_GQS, factor = thinned(weights_GQS, dropout)
-            v_GSH = v_GSH * factor
-        parts.append(weights_GQS @ v_GSH)
-    return torch.cat(parts, dim=1).view(B, N, T, H)
-
-
 class CausalSelfAttention(nn.Module):
     """Multi-head causal self-attention (Radford et al. 2019)."""
 
@@ -174,10 +140,11 @@ class CausalSelfAttention(nn.Module):
         return add_to(stream_BTD, self.out, y_BTD, self.dropout)
 
     def _attend(self, qkv_3BNTH: Tensor) -> Tensor:
-        q_BNTH, k_BNSH, v_BNSH = qkv_3BNTH.unbind(0)
         dropout = self.attention_dropout if self.training else 0.0
-        if q_BNTH.is_cpu and (dropout or (q_BNTH.dtype == torch.bfloat16 and q_BNTH.requires_grad)):
-            return unfused_causal_attention(q_BNTH, k_BNSH, v_BNSH, dropout)
+        in_bf16 = qkv_3BNTH.dtype == torch.bfloat16 and qkv_3BNTH.requires_grad
+        if qkv_3BNTH.is_cpu and (dropout or in_bf16) and not torch.compiler.is_compiling():
+            return causal_attention(qkv_3BNTH, dropout)
+        q_BNTH, k_BNSH, v_BNSH = qkv_3BNTH.unbind(0)
         return functional.scaled_dot_product_attention(
             q_BNTH, k_BNSH, v_BNSH, is_causal=True, dropout_p=dropout
         )
@@ -221,4 +188,4 @@ def add_to(stream: Tensor, layer: nn.Module, x: Tensor, dropout: Dropout) -> Ten
     """Apply a layer, plain or packed (for decoding), to x and add the result to the stream."""
     if isinstance(layer, PackedProduct):
         return layer.add_to(stream, x)
-    return stream + dropout(layer(x))
+    return dropout.add_to(stream, layer(x))

@@ -29,6 +29,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from escada.models.onednn import onednn_operators, onednn_packs
+
 ROWS_HINT = 16
 """Number of rows that oneDNN optimizes its blocks for."""
 INT8_BLOCK = 16
@@ -80,10 +82,10 @@ class PackedLinear(PackedProduct):
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         weight = linear.weight.detach().to(dtype).contiguous()
-        self._weight = _onednn()._reorder_linear_weight(weight, ROWS_HINT)
+        self._weight = onednn_operators()._reorder_linear_weight(weight, ROWS_HINT)
         bias = _bias_of(linear)
         self.bias = None if bias is None else bias.to(dtype).clone()
-        self._product = _onednn()._linear_pointwise
+        self._product = onednn_operators()._linear_pointwise
 
     @property
     def weight(self) -> Tensor:
@@ -224,13 +226,6 @@ def int8_levels() -> int:
     return 127 if bool((y == 64 * 127 * 127).all()) else 63
 
 
-def onednn_packs(dtype: torch.dtype) -> bool:
-    """Whether this torch build can pack linear layers of that type."""
-    if not torch.backends.mkldnn.is_available():
-        return False
-    return dtype != torch.bfloat16 or bool(_onednn()._is_mkldnn_bf16_supported())
-
-
 @cache
 def bf16_attention_pays() -> bool:
     """Whether this CPU has AMX.
@@ -247,8 +242,3 @@ def _bias_of(linear: nn.Linear) -> Tensor | None:
     # torch's annotation does not say that a layer may have none
     bias = cast("Tensor | None", linear.bias)
     return None if bias is None else bias.detach()
-
-
-def _onednn() -> Any:
-    # torch resolves its operators at run time, which type checkers cannot see
-    return torch.ops.mkldnn

@@ -26,13 +26,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from escada.models.activation_memory import FP32_BYTES, SavedBytes, Setting, linear_weights
+from escada.models.attention_cpu import query_blocks
 from escada.models.contract import DecodingState, LanguageModel
 from escada.models.dropout import Dropout
 from escada.models.layers import (
     CacheView,
     CausalSelfAttention,
     FeedForward,
-    query_blocks,
     sinusoidal_positions,
 )
 from escada.models.packed_linear import bf16_attention_pays
@@ -341,8 +341,8 @@ class Model(LanguageModel):
         Per token, a block saves the inputs of its norms (2 · 4 D) and their statistics (2 · 8), the
         inputs of attention and feed-forward (2 a D), query, key, value (3 a D), the input of the
         output projection (a D), the hidden layer before and after GELU (2 a F), and two masks.
-        Fused attention saves a log-sum-exp per head (4 N); plain attention its weights (a N T up to
-        a block of queries, less beyond it), with dropout also their mask and the masked weights.
+        Fused attention saves a log-sum-exp per head (4 N); `causal_attention` its weights (a N
+        keys, the mean over blocks of queries) and, with dropout, their mask.
         """
         config, a = self.config, setting.bytes_each
         D, F, N, T = config.d_model, config.d_ff, config.n_heads, window_tokens
@@ -350,13 +350,12 @@ class Model(LanguageModel):
         norm = FP32_BYTES * D + 2 * FP32_BYTES  # mean and 1/deviation
         block = 2 * norm + 6 * a * D + 2 * a * F + 2 * mask
         keys = sum((end - start) * end for start, end in query_blocks(T)) / T
-        weights = a * N * keys
         if setting.device == "cuda" or (a == FP32_BYTES and not config.attention_dropout):
             block += FP32_BYTES * N
-        elif config.attention_dropout:
-            block += 2 * weights + setting.mask_bytes(a) * N * keys
         else:
-            block += weights
+            block += a * N * keys
+            if config.attention_dropout:
+                block += setting.mask_bytes(a) * N * keys
         ids = 8
         embedding_mask = setting.mask_bytes(FP32_BYTES) * D if config.dropout else 0
         token = ids + embedding_mask + config.n_layers * block + norm + a * D

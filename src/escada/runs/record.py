@@ -49,7 +49,7 @@ class RecordedCompile(_Part):
 class RecordedSetup(_Part):
     """What must be equal for a bit-identical resume.
 
-    The defaults are right for older runs, which lack the last three fields.
+    The defaults are right for older runs, which lack the last four fields.
     """
 
     device: str
@@ -62,6 +62,15 @@ class RecordedSetup(_Part):
     processes: int = 1
     compiled: bool = False
     sharded: bool = False
+    products: Literal["blas", "onednn"] = "blas"
+    """The library that multiplies in linear layers."""
+
+
+class RecordedProducts(_Part):
+    """The library that multiplies in linear layers, and why."""
+
+    name: Literal["blas", "onednn"]
+    reason: str = ""
 
 
 class EarlierSetup(RecordedSetup):
@@ -143,6 +152,7 @@ class RunRecord(BaseModel):
     """Folder of the run that the initial weights come from."""
     continued_from: Continued | None = None
     precision: RecordedPrecision
+    products: RecordedProducts | None = None
     compile: RecordedCompile | None = None
     sharding: RecordedSharding | None = None
     micro_batch: MicroBatchChoice | None = None

@@ -41,7 +41,7 @@ from escada.training.memory import (
     settle_host_memory,
     shape_of,
 )
-from escada.training.precision import ResolvedPrecision, resolve_precision
+from escada.training.precision import ResolvedPrecision, resolve_precision, resolve_products
 from escada.training.setup import Setup
 from escada.training.step import Stepper
 
@@ -118,7 +118,9 @@ def measure_pace(
     The parts of a step are timed and added up, rather than whole steps of many micro-batches.
     """
     with torch.random.fork_rng(), memory_errors("calibration", SMALLER):
-        setup = Setup(device, precision, ResolvedCompile(False, "parts are timed"), ALONE)
+        plain = ResolvedCompile(False, "parts are timed")
+        products = resolve_products(precision.name, device)
+        setup = Setup(device, precision, plain, ALONE, products=products)
         model = build_model(spec.model, vocab_size, seed=0).to(device).train()
         stepper = Stepper(model, spec.train, setup)
         ids_BT = torch.randint(vocab_size, (sequences, spec.train.window_tokens + 1), device=device)

@@ -1,6 +1,6 @@
-"""The number format of matrix multiplications, and the reason for it.
+"""The number format of matrix multiplications, what multiplies, and the reasons for both.
 
-On a CPU `auto` goes by what was measured (`escada.cost.processor`).
+On a CPU both go by what was measured (`escada.cost.processor`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import Literal
 
 import torch
 
-from escada.cost.processor import LEAST_GAIN, bf16_gain
+from escada.cost.processor import LEAST_GAIN, bf16_gain, onednn_gain, onednn_pays
 from escada.errors import EscadaError
-from escada.models.packed_linear import onednn_packs
+from escada.models.onednn import onednn_packs
 
 Precision = Literal["fp32", "bf16", "fp16"]
+Products = Literal["blas", "onednn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,25 @@ class ResolvedPrecision:
     def scaler(self, device: torch.device) -> torch.amp.GradScaler:
         """Loss scaling (Micikevicius et al. 2018), enabled for fp16 only."""
         return torch.amp.GradScaler(device.type, enabled=self.name == "fp16")
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedProducts:
+    """The library that multiplies in linear layers and the reason for it, recorded in the run."""
+
+    name: Products
+    reason: str = ""
+
+
+BLAS = ResolvedProducts("blas")
+
+
+def resolve_products(precision: Precision, device: torch.device) -> ResolvedProducts:
+    """What multiplies in linear layers; only fp32 on a CPU has a choice."""
+    if device.type != "cpu" or precision != "fp32" or not onednn_packs(torch.float32):
+        return BLAS
+    reason = f"oneDNN multiplies {onednn_gain():.2g} times as fast in fp32"
+    return ResolvedProducts("onednn" if onednn_pays() else "blas", reason)
 
 
 def offers_bf16(device: torch.device) -> bool:

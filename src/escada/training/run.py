@@ -52,7 +52,7 @@ from escada.training.distributed import ALONE, World, interruptions
 from escada.training.loop import Interrupted, Show, Training, ruler_validation
 from escada.training.memory import SMALLER, choose_micro_batch, settle_host_memory, shape_of
 from escada.training.metrics import Log, MetricsLog
-from escada.training.precision import ResolvedPrecision
+from escada.training.precision import ResolvedPrecision, ResolvedProducts
 from escada.training.setup import (
     Setup,
     check_same_setup,
@@ -180,6 +180,7 @@ def _setup_tables(setup: Setup, spec: Spec) -> dict[str, object]:
     """What record.json has of the setup."""
     return {
         "precision": asdict(setup.precision),
+        "products": asdict(setup.products),
         "compile": asdict(setup.compiling),
         "sharding": asdict(setup.sharding),
         "setup": setup.recorded(spec.train),
@@ -289,6 +290,7 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
         world.device(recorded.device),
         world,
         precision=ResolvedPrecision(precision.name, precision.reason),
+        products=ResolvedProducts(recorded.products),
         dry_run=run.record.dry_run,
     )
     setup = for_model(setup, run.spec, shape_of(run.spec, run.tokenizer.vocab_size))

@@ -20,19 +20,26 @@ from escada.runs.record import EarlierSetup, RecordedSetup, RunRecord
 from escada.spec import Spec, TrainSpec
 from escada.training.compilation import ResolvedCompile, resolve_compile
 from escada.training.distributed import BatchShare, World, share_of
-from escada.training.precision import ResolvedPrecision, resolve_precision
+from escada.training.precision import (
+    BLAS,
+    ResolvedPrecision,
+    ResolvedProducts,
+    resolve_precision,
+    resolve_products,
+)
 from escada.training.sharding import NOT_SHARDED, ResolvedSharding, resolve_sharding
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Device, precision, compilation, processes and sharding of a training."""
+    """Device, precision, compilation, processes, sharding and products of a training."""
 
     device: torch.device
     precision: ResolvedPrecision
     compiling: ResolvedCompile
     world: World
     sharding: ResolvedSharding = NOT_SHARDED
+    products: ResolvedProducts = BLAS
 
     @property
     def shards(self) -> int:
@@ -55,6 +62,7 @@ class Setup:
             processes=self.world.size,
             compiled=self.compiling.on,
             sharded=self.sharding.on,
+            products=self.products.name,
         )
 
 
@@ -64,18 +72,24 @@ def resolve_setup(
     world: World,
     *,
     precision: ResolvedPrecision | None = None,
+    products: ResolvedProducts | None = None,
     dry_run: bool = False,
 ) -> Setup:
     """Resolve everything that a spec leaves open, the same on every process.
 
-    A resume passes the recorded `precision`.
+    A resume passes the recorded `precision` and `products`.
 
     Raises:
         EscadaError: the device would only emulate the precision.
     """
     if precision is None:  # measured, so processes might disagree
         precision = world.from_first(resolve_precision(spec.train.precision, device))
-    return Setup(device, precision, resolve_compile(spec, device, dry_run=dry_run), world)
+    compiling = resolve_compile(spec, device, dry_run=dry_run)
+    if compiling.on:
+        products = BLAS
+    elif products is None:
+        products = world.from_first(resolve_products(precision.name, device))
+    return Setup(device, precision, compiling, world, products=products)
 
 
 def for_model(setup: Setup, spec: Spec, shape: LanguageModel) -> Setup:

@@ -25,6 +25,7 @@ from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVa
 
 from escada.cost.flops import targets_per_step
 from escada.models.contract import LanguageModel, ReadsTrainingText
+from escada.models.onednn import multiply_by_onednn
 from escada.runs.device import sum_type
 from escada.runs.sharded_tensors import local
 from escada.spec import TrainSpec
@@ -90,6 +91,8 @@ class Stepper:
 
     def __init__(self, model: LanguageModel, train: TrainSpec, setup: Setup) -> None:
         self.model, self.train, self.setup = model, train, setup
+        if setup.products.name == "onednn":
+            multiply_by_onednn(model)
         self.objective: nn.Module = Objective(model, train)
         if setup.sharding.on:
             self.objective = shard(self.objective, model.units(), setup.device, setup.world)
