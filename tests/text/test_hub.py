@@ -18,7 +18,7 @@ from tests.text import hub_server
 from escada.choices import SPLITS
 from escada.errors import EscadaError
 from escada.text.corpus import Corpus
-from escada.text.sources import RowOptions, open_source
+from escada.text.sources import RowOptions, open_source, streams
 from escada.text.sources.hub import HubName, licence_of
 from escada.text.sources.known import KNOWN
 
@@ -369,9 +369,7 @@ def test_xml_that_is_no_tei_is_refused(tmp_path: Path, content: str, said: str):
 
 
 def test_one_endless_document_of_a_tei_file_is_refused(tmp_path: Path, monkeypatch):
-    from escada.text.sources import tei
-
-    monkeypatch.setattr(tei.Size.__init__, "__defaults__", ("a document", 2**20, "divide it"))
+    monkeypatch.setattr(streams, "LINE_BYTES", 2**20)
     body = "<TEI><text><body><p>" + "palavra " * 20_000 + "</p></body></text></TEI>"
     (tmp_path / "a.xml").write_text(f"<teiCorpus>{body * 10}</teiCorpus>")
     assert len(list(open_source(str(tmp_path / "a.xml")))) == 10
@@ -380,17 +378,44 @@ def test_one_endless_document_of_a_tei_file_is_refused(tmp_path: Path, monkeypat
         list(open_source(str(tmp_path / "a.xml")))
 
 
-def test_entities_of_xml_do_not_multiply_and_read_no_files(tmp_path: Path):
-    (tmp_path / "secret.txt").write_text("segredo")
-    entities = "".join(
+BODY = "<TEI><text><body>{}</body></text></TEI>"
+BOMBS = {
+    # expat itself refuses the first, but only what multiplies more than a hundred times
+    "entities of entities": "".join(
         f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "ah" * 500}">' for n in range(9)
     )
+    + "]>"
+    + BODY.format("<p>&e8;</p>"),
+    "one entity, often": f'<!ENTITY e "{"a" * 290}">]>' + BODY.format(f"<p>{'&e;' * 100_000}</p>"),
+    "attributes": f'<!ATTLIST p a CDATA "{"a" * 9000}">]>' + BODY.format("<p/>" * 10_000),
+    "another file": '<!ENTITY e SYSTEM "file:///etc/passwd">]>' + BODY.format("<p>&e;</p>"),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_what_an_xml_file_declares_does_not_multiply_it_and_reads_no_files(tmp_path: Path, bomb):
     path = tmp_path / "a.xml"
-    body = "<TEI><text><body><p>{}</p></body></text></TEI>"
-    path.write_text(f"<!DOCTYPE TEI [{entities}]>" + body.format("&e8;"))
-    with pytest.raises(EscadaError, match="broken XML: limit on input amplification"):
+    path.write_text("<!DOCTYPE TEI [" + BOMBS[bomb])
+    with pytest.raises(EscadaError, match=r"declares a document type of its own.*xmllint"):
         list(open_source(str(path)))
-    external = f'<!DOCTYPE TEI [<!ENTITY x SYSTEM "file://{tmp_path}/secret.txt">]>'
-    path.write_text(external + body.format("&x;"))
-    with pytest.raises(EscadaError, match="broken XML: undefined entity"):
-        list(open_source(str(path)))
+    path.write_text('<!DOCTYPE TEI SYSTEM "tei.dtd">' + BODY.format("<p>A &amp; B</p>"))
+    assert [d.text for d in open_source(str(path))] == ["A & B"]
+
+
+def test_xml_of_endless_levels_is_refused(tmp_path: Path):
+    (tmp_path / "a.xml").write_text("<TEI><text><body>" + "<a>" * 2000)
+    with pytest.raises(EscadaError, match="more than 1000 levels"):
+        list(open_source(str(tmp_path / "a.xml")))
+
+
+@pytest.mark.parametrize("encoding", ["x-nada", "shift_jis"])
+def test_xml_in_an_encoding_that_cannot_be_read_is_one_clear_line(tmp_path: Path, encoding):
+    (tmp_path / "a.xml").write_text(f"<?xml version='1.0' encoding='{encoding}'?>" + BODY)
+    with pytest.raises(EscadaError, match=r"not readable as XML: .*save it as UTF-8"):
+        list(open_source(str(tmp_path / "a.xml")))
+
+
+def test_every_body_of_a_tei_text_is_read(tmp_path: Path):
+    bodies = "".join(f"<text><body><p>{part}</p></body></text>" for part in ("um", "dois"))
+    (tmp_path / "a.xml").write_text(f"<TEI><text><group>{bodies}</group></text></TEI>")
+    assert [d.text for d in open_source(str(tmp_path / "a.xml"))] == ["um\ndois"]

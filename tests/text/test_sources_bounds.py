@@ -1,6 +1,7 @@
 """Whatever a file unpacks to, one line says that it is too large, and memory stays flat."""
 
 import bz2
+import dataclasses
 import gzip
 import json
 import lzma
@@ -112,7 +113,7 @@ def test_an_endless_document_of_short_lines_takes_little_memory(
 def test_short_lines_that_make_one_endless_document_are_refused(
     tmp_path: Path, monkeypatch, name: str, head: bytes, block: bytes, what: str
 ):
-    monkeypatch.setattr(streams.Size.__init__, "__defaults__", ("a document", 10_000, "divide it"))
+    monkeypatch.setattr(streams, "LINE_BYTES", 10_000)
     with pytest.raises(EscadaError, match=what):
         list(open_source(str(endless(tmp_path, name, head, block, 1))).documents(ReadCounts()))
 
@@ -202,7 +203,7 @@ def test_one_entry_of_a_dictionary_in_every_row_takes_the_memory_of_few(tmp_path
 
 
 def test_a_parquet_value_longer_than_a_line_is_a_bad_row(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(streams.Size.__init__, "__defaults__", ("a document", 100, "divide it"))
+    monkeypatch.setattr(streams, "LINE_BYTES", 100)
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["a" * 101, "b"]}), path)
     with pytest.raises(EscadaError, match=r"'text' is longer.*row 1"):
@@ -211,3 +212,31 @@ def test_a_parquet_value_longer_than_a_line_is_a_bad_row(tmp_path: Path, monkeyp
     assert [d.text for d in open_source(str(path), options=options).documents(ReadCounts())] == [
         "b"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.parquet", RowOptions(text_column="deep.text")),
+        ("hub", RowOptions()),
+        ("hub", RowOptions(text_column="short", id_column="text")),
+    ],
+)
+def test_a_row_longer_than_a_document_is_a_bad_row_wherever_it_is_read(
+    tmp_path: Path, monkeypatch, name: str, options: RowOptions
+):
+    rows = [{"text": text, "short": "c", "deep": {"text": text}} for text in ("a" * 101, "b")]
+    path = tmp_path / name
+    if name == "hub":
+        pytest.importorskip("datasets")
+        path.mkdir()
+        pq.write_table(pa.Table.from_pylist(rows), path / "train.parquet")
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    named = f"hub:{path}" if name == "hub" else str(path)
+    monkeypatch.setattr(streams, "LINE_BYTES", 100)
+    with pytest.raises(EscadaError, match=r"a document is longer than.*row 1\); divide it"):
+        list(open_source(named, options=options))
+    skipping = dataclasses.replace(options, skip_bad_rows=True)
+    (document,) = open_source(named, options=skipping)
+    assert len(document.text) == 1

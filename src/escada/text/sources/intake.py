@@ -11,6 +11,7 @@ from escada.errors import EscadaError
 from escada.text.documents import Document
 from escada.text.sources.base import ReadCounts, RowOptions
 from escada.text.sources.rows import NAME_THE_COLUMN, NumberedRow, Row, has_column, value_of
+from escada.text.sources.streams import Size
 
 
 def _string(value: object) -> str | None:
@@ -91,7 +92,8 @@ class Intake:
         """A row's document.
 
         Raises:
-            EscadaError: the row has no text, or lacks a column that the options name.
+            EscadaError: the row has no text, or lacks a column that the options name; or it is
+                too long.
         """
         options = self.options
         for column in options.named:
@@ -114,7 +116,9 @@ class Intake:
         ids = self.rows.ids if options.id_column is None else (options.id_column,)
         sources = (options.source_column,) if options.source_column else self.rows.sources
         source = _name(row, *sources) or self.source
-        return Document(_name(row, *ids) or place, source, group, text)
+        found = Document(_name(row, *ids) or place, source, group, text)
+        Size(where).add(len(found.id) + len(source) + len(group) + len(text))
+        return found
 
 
 def _name(row: Mapping[str, object], *columns: str) -> str | None:

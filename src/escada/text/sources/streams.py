@@ -62,7 +62,7 @@ _MARKS = (  # UTF-32 first: its mark begins like that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 LINE_BYTES = 32 * 2**20
-"""Maximum length of a line, and of a file that is one document."""
+"""Maximum length of a line, and of a document."""
 UNPACKING_BYTES = 256 * 2**20
 """Maximum memory of a decompressor: `xz -9` needs 65 MiB, `zstd --ultra -22` 128 MiB."""
 _HEAD_BYTES = 4096
@@ -327,10 +327,11 @@ class Size:
         self,
         path: object,
         what: str = "a document",
-        limit: int = LINE_BYTES,
+        limit: int | None = None,
         fix: str = "divide it, for example by chapters or sites",
     ) -> None:
-        self._path, self._what, self._limit, self._fix, self.total = path, what, limit, fix, 0
+        self._path, self._what, self._fix, self.total = path, what, fix, 0
+        self._limit = LINE_BYTES if limit is None else limit
 
     def add(self, size: int) -> None:
         """Count a part.
