@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_AR
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo check quick test test-slow test-faults lint format clean wheel bench bench-env docs \
+.PHONY: help install dev demo check quick test test-slow test-faults audit lint format clean wheel bench bench-env docs \
   docs-serve export-env test-export
 
 help:  ## this list
@@ -52,6 +52,15 @@ test-slow: dev  ## the tests that take minutes
 
 test-faults: dev  ## inject faults (kills, damaged files, full disks) and print what came of them: an hour
 	ESCADA_FAULTS=full $(BIN)/python -m pytest -n 0 -q -m "slow or not slow" tests/faults
+
+# Like the site's tools, pip-audit has an environment of its own.
+.venv-audit/.installed:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) pip-audit
+	@touch $@
+
+audit: .venv-audit/.installed  ## known weaknesses of the locked versions; needs the network
+	.venv-audit/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 lint: dev  ## style, types and the order of the layers
 	$(BIN)/ruff format --check .

@@ -9,7 +9,10 @@ from escada.report.live import live_ladder, progress, watch
 from escada.report.progress import Progress
 from escada.runs.climb_lock import Planned, is_under_way, read_plan, under_way
 
-PLAN = [Planned("v4", 0, "4" * 64), Planned("v5", 0, "9" * 64)]
+PLAN = [
+    Planned(name="v4", seed=0, key="4" * 64),
+    Planned(name="v5", seed=0, key="9" * 64),
+]
 
 
 @pytest.fixture

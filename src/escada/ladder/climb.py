@@ -84,7 +84,7 @@ def climb(plan: Plan, say: Callable[[str], None]) -> Ladder:
         raise EscadaError("a rung is named twice", where=" ".join(plan.rungs), fix="name each once")
     check_trainings(trainings)
     _claim(plan.out)
-    planned = [Planned(one.spec.name, one.seed, one.key) for one in trainings]
+    planned = [Planned(name=one.spec.name, seed=one.seed, key=one.key) for one in trainings]
     with under_way(plan.out, planned):
         return _climb(plan, trainings, say)
 

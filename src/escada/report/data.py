@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from escada.budget import Budget
 from escada.cost.meter import SCHEMA_VERSION as COST_SCHEMA_VERSION
@@ -42,6 +42,12 @@ SPEC_FILE = "spec.toml"
 JUDGE_FILE = "judge/verdict.json"
 BESIDE_FILE = "beside.json"
 SCALE_FILE = "scale.json"
+
+
+class _SamplesFile(JsonObject):
+    samples: list[SampleRow] = Field(default_factory=list[SampleRow])
+    settings: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    seed: int | None = None
 
 
 class CurvePoint(JsonObject):
@@ -272,14 +278,14 @@ def read_run(folder: Path, rung: RungRow) -> RunFiles:
         return found
 
     curve = read_curve(Layout(run)) if present("metrics.jsonl") else []
-    samples: list[SampleRow] = []
+    samples: list[SampleRow] = Field(default_factory=list[SampleRow])
     sampler: dict[str, JsonValue] = {}
     name = "samples/samples.json"
     if present(name):
         table = read_json(run / name)
         check_version(table, run / name)
-        samples = [check(SampleRow, sample, run / name) for sample in table.get("samples", [])]
-        sampler = {**table.get("settings", {}), "seed": table.get("seed")}
+        found = check(_SamplesFile, table, run / name)
+        samples, sampler = found.samples, {**found.settings, "seed": found.seed}
     environment = Environment()
     if present("env.json"):
         environment = check(Environment, read_json(run / "env.json"), run / "env.json")

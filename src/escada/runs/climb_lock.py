@@ -12,22 +12,27 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import Field
+
 from escada.files import exclusive, is_held, read_json, write_sealed_json
+from escada.typed_json import JsonObject, parse
 
 SCHEMA_VERSION = 1
 PLAN, LOCK = "climb.json", ".climb.lock"
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(JsonObject):
     """A run that a climb will make."""
 
     name: str
     seed: int
     key: str
+
+
+class _Plan(JsonObject):
+    planned: list[Planned] = Field(default_factory=list[Planned])
 
 
 @contextlib.contextmanager
@@ -39,7 +44,7 @@ def under_way(folder: Path, planned: Sequence[Planned]) -> Generator[None]:
     """
     fix = "wait, or choose another --out"
     with exclusive(folder / LOCK, "another climb is under way here", fix=fix):
-        rows = [{"name": run.name, "seed": run.seed, "key": run.key} for run in planned]
+        rows = [run.model_dump() for run in planned]
         write_sealed_json(folder / PLAN, {"schema_version": SCHEMA_VERSION, "planned": rows})
         yield
 
@@ -57,5 +62,4 @@ def read_plan(folder: Path) -> list[Planned]:
     """
     if not (folder / PLAN).is_file():
         return []
-    rows = read_json(folder / PLAN).get("planned", [])
-    return [Planned(row["name"], row["seed"], row["key"]) for row in rows]
+    return parse(_Plan, read_json(folder / PLAN), folder / PLAN).planned

@@ -59,6 +59,10 @@ MEASURED = {
 BEST_BASELINE = "best-baseline"
 """Name of the result file; `baseline_comparison` writes it when a climb ends."""
 UNKNOWN = "not recorded"
+_OF_ANY_SHAPE = (
+    *(UndefinedError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError),
+)
+"""What a template raises for JSON whose values are of other types than they should be."""
 
 
 def write_card(run: Run) -> Path:
@@ -82,9 +86,9 @@ def card_text(run: Run) -> str:
     """
     try:
         return _template().render(_values(run))
-    except UndefinedError as error:
+    except _OF_ANY_SHAPE as error:
         raise EscadaError(
-            f"a result of the run is damaged: {error.message}",
+            f"a result of the run is damaged: {' '.join(str(error).split())}",
             where=run.layout.evaluation("test").parent,
             fix="remove it and evaluate again",
         ) from error

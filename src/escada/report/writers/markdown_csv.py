@@ -71,7 +71,7 @@ def csv_text(table: Table) -> str:
     header = (
         (f"{key}_low", f"{key}_high") if is_interval else (key,) for key, _, is_interval in columns
     )
-    writer.writerow(chain.from_iterable(header))
+    writer.writerow(_no_formula(key) for key in chain.from_iterable(header))
     for row in table.rows:
         values = (_values(row.cells[i].value, is_interval) for _, i, is_interval in columns)
         writer.writerow(chain.from_iterable(values))
@@ -81,6 +81,8 @@ def csv_text(table: Table) -> str:
 def _values(value: Value, is_interval: bool) -> list[object]:
     if is_interval:
         return list(value) if isinstance(value, tuple) else ["", ""]
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return [f"'{value}"]
-    return ["" if value is None else value]
+    return ["" if value is None else _no_formula(value)]
+
+
+def _no_formula(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
