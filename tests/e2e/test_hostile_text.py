@@ -62,7 +62,8 @@ COMMON = ["--device", "cpu", *(part for size in SIZES for part in ("--set", size
 
 def verb(*arguments: object) -> str:
     done = escada(arguments)
-    assert done.returncode == 0, done.stderr
+    right = (0, 1) if arguments[0] == "guard" else (0,)  # 1: the samples fail
+    assert done.returncode in right, done.stderr
     return done.stdout + done.stderr
 
 
