@@ -19,6 +19,8 @@ import lzma
 import random
 from collections import Counter
 from collections.abc import Callable
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -302,6 +304,33 @@ def plain_treebank(data: bytes, place: str) -> Rows | None:
     return named(rows, list(range(1, len(rows) + 1)), place)
 
 
+def plain_tei(data: bytes, place: str) -> Rows | None:
+    """TEI: the outermost paragraphs of each body, else all of it; words apart by one space."""
+    try:
+        root = ElementTree.fromstring(data)
+    except (ElementTree.ParseError, LookupError, ValueError):
+        return None
+
+    def name(element: ElementTree.Element) -> str:
+        return element.tag.rpartition("}")[2]
+
+    def lines(element: ElementTree.Element) -> list[str]:
+        if name(element) in ("p", "head", "l", "ab", "item"):
+            return ["".join(element.itertext())]
+        return [line for below in element for line in lines(below)]
+
+    if name(root) not in ("TEI", "teiCorpus"):
+        return None
+    rows: list[dict[str, object]] = []
+    for tei in (one for one in root.iter() if name(one) == "TEI"):
+        body = next((one for one in tei.iter() if name(one) == "body"), None)
+        found = [] if body is None else lines(body) or ["".join(body.itertext())]
+        text = "\n".join(" ".join(line.split()) for line in found)
+        own = tei.get("{http://www.w3.org/XML/1998/namespace}id") or tei.get("n")
+        rows.append({"id": own, "text": text})
+    return named(rows, list(range(1, len(rows) + 1)), place)
+
+
 # The makers of valid files.
 
 
@@ -416,6 +445,22 @@ def make_treebank(rng: random.Random) -> bytes:
     return rng.choice(["\n", "\r\n"]).join(lines).encode()
 
 
+def make_tei(rng: random.Random) -> bytes:
+    def a_line() -> str:
+        tag = rng.choice(["p", "head", "l", "item", "hi", "list"])
+        inside = escape("".join(c for c in a_text(rng) if c not in "\0\x0b\x0c\x1c"))
+        return f"<{tag}>{inside}{a_line() if rng.random() < 0.2 else ''}</{tag}>"
+
+    documents: list[str] = []
+    for _ in range(rng.randint(0, 3)):
+        mark = rng.choice(["", ' xml:id="a"', ' n="b"', ' n=""'])
+        body = "".join(a_line() for _ in range(rng.randint(0, 4)))
+        documents.append(f"<TEI{mark}><teiHeader><p>x</p></teiHeader><body>{body}</body></TEI>")
+    encoding = rng.choice(["UTF-8", "UTF-8", "utf-8", "latin-1", "shift_jis", "utf-7", "x"])
+    head = rng.choice(["", f'<?xml version="1.0" encoding="{encoding}"?>'])
+    return f"{head}<teiCorpus>{''.join(documents)}</teiCorpus>".encode()
+
+
 FORMS: dict[str, tuple[Callable[[random.Random], bytes], Callable[[bytes, str], Rows | None]]] = {
     "a.jsonl": (make_json_lines, plain_json_lines),
     "a.json": (make_json_list, plain_json_list),
@@ -428,6 +473,7 @@ FORMS: dict[str, tuple[Callable[[random.Random], bytes], Callable[[bytes, str], 
     "a.vert": (make_vert, plain_brwac(first_column)),
     "a.conll": (make_conll, plain_brwac(second_column)),
     "a.conllu": (make_treebank, plain_treebank),
+    "a.xml": (make_tei, plain_tei),
 }
 PACK = {
     ".gz": gzip.compress,

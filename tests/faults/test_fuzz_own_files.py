@@ -1,7 +1,7 @@
 """Whatever the bytes of a file that escada wrote, or that pretends to be one: a value or one line.
 
 Files of a run, a corpus, a climb, a scale, a review and a tokenizer are damaged in two ways: bytes
-at random (`test_fuzz_readers.damage`), and values at random, with checksums made anew, as whoever
+at random (`forms.damage`), and values at random, with checksums made anew, as whoever
 writes a folder can do. Each reader then gives a value or raises an `EscadaError`, and nothing else.
 `ESCADA_FUZZ_INPUTS=20000` tries more of them.
 """
@@ -24,8 +24,9 @@ import pytest
 import tomli_w
 import torch
 from tests.conftest import text as a_story
+from tests.faults.forms import damage
 from tests.faults.table import outcomes
-from tests.faults.test_fuzz_readers import INPUTS, damage, told
+from tests.faults.test_fuzz_readers import INPUTS, told
 
 from escada.checksums import CHAIN, SHA256, chained, sealed, sealed_rows
 from escada.cost.money import load_prices
