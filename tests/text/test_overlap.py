@@ -12,8 +12,8 @@ from escada.cli.data import app
 from escada.errors import EscadaError
 from escada.text.corpus import Corpus
 from escada.text.documents import Document
+from escada.text.filters import overlap
 from escada.text.filters.overlap import MOST_COPIES, overlaps, shown, words_of
-from escada.text.preparation import decontamination
 from escada.text.preparation.prepare import prepare
 
 
@@ -87,7 +87,7 @@ def test_blocks_of_protected_text_change_nothing(monkeypatch: pytest.MonkeyPatch
     protected = documents(*(words(20, n) for n in range(9)))
     training = [protected[n].text + " fim" for n in (8, 0, 4)] + [words(20, "z")]
     whole = overlaps(protected, lambda: documents(*training))
-    monkeypatch.setattr(decontamination, "BLOCK_CHARACTERS", 200)
+    monkeypatch.setattr(overlap, "BLOCK_CHARACTERS", 200)
     assert overlaps(protected, lambda: documents(*training)) == whole
     assert sorted(whole) == [0, 1, 2]
 

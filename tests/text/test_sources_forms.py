@@ -7,16 +7,21 @@ import io
 import json
 import lzma
 import os
+import tracemalloc
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from escada.errors import EscadaError
 from escada.text.sources import ReadCounts, RowOptions, brwac, open_source, walk
+from escada.text.sources.base import UniqueIds
 from escada.text.sources.streams import whole_text
 
 ROWS = b'{"text": "um"}\n{"text": "dois \xc3\xa9"}\n'
@@ -65,6 +70,32 @@ def test_an_id_that_comes_again_is_told_apart_and_counted(tmp_path: Path):
     assert [d.id for d in documents] == ["1", "1#2", "1#2#2", "1#3"]
     assert [d.group for d in documents] == ["1", "1#2", "1#2#2", "g"]
     assert counts.repeated_ids == 3
+
+
+@given(st.lists(st.sampled_from(["a", "a#2", "a#2#2", "b", "a#3", ""]), max_size=40))
+def test_ids_are_told_apart_as_by_a_table_of_all_of_them(wanted):
+    ids, taken, times = UniqueIds(), set[str](), Counter[str]()
+    for name in wanted:
+        times[name] += 1
+        expected = name
+        if name in taken:
+            times[name] = max(times[name], 2)
+            while (expected := f"{name}#{times[name]}") in taken:
+                times[name] += 1
+        taken.add(expected)
+        assert ids.new("s", name) == expected
+    assert len(ids) == len(taken) == len(wanted)
+
+
+def test_a_hundred_thousand_ids_take_little_memory_each():
+    n = 100_000
+    tracemalloc.start()
+    ids = UniqueIds()
+    for i in range(n):
+        ids.new("s", f"documento-{i}")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held / n < 35
 
 
 def test_the_same_id_of_two_sources_is_no_repetition(tmp_path: Path):

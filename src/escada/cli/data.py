@@ -87,6 +87,15 @@ def prepare(
             "test, or a source such as the file of a benchmark; give it again for more.",
         ),
     ] = None,
+    held_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Hold out 10 % of the bytes for validation and 10 % for test, but no more than "
+            "this for each.",
+            show_default="20MB",
+        ),
+    ] = None,
     profile: Annotated[
         Profile,
         typer.Option(help="How to clean; roadmap: lower case, digits to 0."),
@@ -109,6 +118,7 @@ def prepare(
 ) -> None:
     """Read, clean, deduplicate and split documents; does nothing when that was done already."""
     from escada.text.preparation.prepare import prepare as prepare_corpus
+    from escada.text.preparation.splitting import HELD_OUT_BYTES, parse_held_out
     from escada.text.sources import RowOptions
 
     del file
@@ -128,6 +138,7 @@ def prepare(
             min_characters=min_characters,
             mask_personal_data=mask_personal_data,
             filters=filters or [],
+            held_out_bytes=parse_held_out(held_out) if held_out else HELD_OUT_BYTES,
             protect=protect or [],
             source_file=source_file,
             options=RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -27,6 +28,11 @@ class Document:
     def n_bytes(self) -> int:
         """UTF-8 bytes of the text."""
         return len(self.text.encode("utf-8"))
+
+
+def group_hash(source: str, group: str) -> int:
+    """A 64-bit hash of a group's name within its source."""
+    return int.from_bytes(hashlib.sha256(f"{source}\x00{group}".encode()).digest()[:8], "big")
 
 
 class DocumentCounts(BaseModel):

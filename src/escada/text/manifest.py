@@ -76,6 +76,7 @@ class Manifest(ReadCounts):
         key: hash of everything the folder's content depends on.
         short: documents left out since they had fewer than `min_characters`.
         filters: what filters removed, with examples, and what was masked.
+        held_out_bytes: cap of validation, and of test; None if there was none.
         decontamination: None if nothing was protected.
         across_splits: None if copies were not looked for.
         cards: what the publishers of hub data sets say of them.
@@ -98,6 +99,7 @@ class Manifest(ReadCounts):
     bytes: int
     read: DocumentCounts
     deduplication: dict[str, float] = Field(default_factory=dict)
+    held_out_bytes: int | None = None
     decontamination: Decontamination | None = None
     across_splits: AcrossSplits | None = None
     licences: dict[str, Licence]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from escada.errors import EscadaError
-from escada.text.documents import Document
+from escada.text.documents import Document, group_hash
 
 COLUMNS = ("id", "source", "group", "text")
+Share = tuple[int, int]
+"""Every `world`-th row group of a file, from the `rank`-th: (rank, world)."""
+WHOLE: Share = 0, 1
 _REMEDY = "remove the folder and prepare the corpus again"
 _GROUP_BYTES = 8 * 2**20
 _GROUP_DOCUMENTS = 8192
@@ -23,7 +29,7 @@ class Writer:
 
     Attributes:
         documents: number by source.
-        group_bytes: UTF-8 bytes of text by source and group.
+        text_bytes: UTF-8 bytes of text by source.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,7 +38,8 @@ class Writer:
 
         self.path = path
         self.documents: Counter[str] = Counter()
-        self.group_bytes: dict[str, Counter[str]] = defaultdict(Counter)
+        self.text_bytes: Counter[str] = Counter()
+        self._marks: dict[str, array[int]] = defaultdict(lambda: array("Q"))
         self._arrow: Any = pa
         self._schema: Any = self._arrow.schema([(name, pa.string()) for name in COLUMNS])
         self._file: Any = parquet.ParquetWriter(path, self._schema, compression="zstd")
@@ -49,16 +56,16 @@ class Writer:
         for part in fields:
             self._hash.update(len(part).to_bytes(8, "little") + part)
         self.documents[document.source] += 1
-        self.group_bytes[document.source][document.group] += len(fields[-1])
+        self.text_bytes[document.source] += len(fields[-1])
+        self._marks[document.source].append(group_hash(document.source, document.group))
         self._rows.append(document)
         self._row_bytes += len(fields[-1])
         if self._row_bytes >= _GROUP_BYTES or len(self._rows) >= _GROUP_DOCUMENTS:
             self._flush()
 
-    @property
-    def bytes(self) -> int:
-        """UTF-8 bytes of text so far."""
-        return sum(groups.total() for groups in self.group_bytes.values())
+    def groups(self, source: str) -> int:
+        """The number of groups of a source."""
+        return len(np.unique(np.frombuffer(self._marks[source], dtype=np.uint64)))
 
     @property
     def content_hash(self) -> str:
@@ -77,20 +84,46 @@ class Writer:
         self._file.close()
 
 
-def read(path: Path) -> Iterator[Document]:
-    """Stream the documents of a file.
+def read(path: Path, share: Share = WHOLE) -> Iterator[Document]:
+    """Stream the documents of a file, or of the row groups of a share.
 
     Raises:
         EscadaError: missing or corrupted file.
     """
+    for batch in _batches(path, COLUMNS, share):
+        for row in cast(list[dict[str, str]], batch.to_pylist()):
+            yield Document(**row)
+
+
+def sizes(path: Path) -> Iterator[tuple[str, str, int]]:
+    """Source, group and UTF-8 bytes of the text of each document of a file.
+
+    Raises:
+        EscadaError: missing or corrupted file.
+    """
+    import pyarrow.compute as compute
+
+    arrow: Any = compute
+    for batch in _batches(path, COLUMNS[1:]):
+        n_bytes = arrow.binary_length(batch.column("text")).to_pylist()
+        yield from zip(
+            batch.column("source").to_pylist(),
+            batch.column("group").to_pylist(),
+            n_bytes,
+            strict=True,
+        )
+
+
+def _batches(path: Path, columns: Sequence[str], share: Share = WHOLE) -> Iterator[Any]:
     import pyarrow.parquet as parquet
     from pyarrow import ArrowInvalid  # pyright: ignore[reportUnknownVariableType]
 
+    rank, world = share
     try:
         with parquet.ParquetFile(path) as file:
-            for batch in cast(Iterator[Any], file.iter_batches(1024, columns=list(COLUMNS))):
-                for row in cast(list[dict[str, str]], batch.to_pylist()):
-                    yield Document(**row)
+            groups = list(range(rank, cast(int, file.num_row_groups), world))
+            if groups:
+                yield from file.iter_batches(1024, row_groups=groups, columns=list(columns))
     except FileNotFoundError as error:
         raise EscadaError("file not found", where=path, fix=_REMEDY) from error
     except (ArrowInvalid, OSError) as error:  # pyright: ignore[reportUnknownVariableType]

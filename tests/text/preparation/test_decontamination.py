@@ -6,7 +6,9 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -17,10 +19,13 @@ from escada.cli import data
 from escada.files import write_json
 from escada.text.corpus import MANIFEST, Corpus, default_corpus_path
 from escada.text.documents import Document
-from escada.text.preparation import decontamination
-from escada.text.preparation.decontamination import MOST_COPIES, contaminated
+from escada.text.preparation import decontamination, hashes
+from escada.text.preparation import near_duplicates as near_module
+from escada.text.preparation.decontamination import contaminated
 from escada.text.preparation.dedup import comparison_form
 from escada.text.preparation.prepare import prepare
+from escada.text.preparation.processes import alone, in_processes
+from escada.text.preparation.shared_runs import MOST_COPIES
 
 RUN = 100
 
@@ -96,8 +101,17 @@ def documents(texts: Iterable[str]) -> list[Document]:
     return [Document(str(i), "s", str(i), text) for i, text in enumerate(texts)]
 
 
-def flags_of(held_out: list[str], others: list[str]) -> list[bool]:
-    return contaminated(documents(held_out), lambda: documents(others)).tolist()
+def stream(texts: list[str], share: tuple[int, int]) -> list[Document]:
+    """Documents of these texts, those of a share."""
+    rank, world = share
+    return documents(texts)[rank::world]
+
+
+def flags_of(held_out: list[str], others: list[str], workers: int = 1) -> list[bool]:
+    with TemporaryDirectory() as scratch:
+        run = alone if workers == 1 else in_processes(workers)
+        streams = partial(stream, held_out), partial(stream, others)
+        return contaminated(*streams, Path(scratch), run).tolist()
 
 
 # Few words, so that texts share half of their shingles often, and just fail to as often.
@@ -121,7 +135,11 @@ def test_neither_blocks_nor_batches_matter(monkeypatch: pytest.MonkeyPatch):
     expected = by_brute_force(held_out, others)
     assert 30 < sum(expected) < 170
     assert flags_of(held_out, others) == expected
+    assert flags_of(held_out, others, workers=2) == expected
     monkeypatch.setattr(decontamination, "BLOCK_CHARACTERS", 3000)
+    assert flags_of(held_out, others) == expected
+    monkeypatch.setattr(hashes, "BATCH_CHARACTERS", 150)  # texts in pieces, too
+    monkeypatch.setattr(near_module, "_PAIRS", 10)
     assert flags_of(held_out, others) == expected
 
 

@@ -21,6 +21,7 @@ from escada.text.filters import open_chain
 from escada.text.preparation import parts as parts_module
 from escada.text.preparation import prepare as prepare_module
 from escada.text.preparation.parts import Parts, make_parts, make_share
+from escada.text.preparation.processes import WorkerKilledError
 from escada.text.reading import ReferenceCounts, Rules, reference_documents
 from escada.text.sources import open_source
 
@@ -141,9 +142,9 @@ def test_after_a_worker_was_killed_the_preparation_goes_on(
 ):
     out = tmp_path / "corpus"
 
-    def killed(opened, _, rules, folder, *, workers, progress):
+    def killed(opened, _, rules, folder, **_options):
         make_share(opened, rules, folder, SMALL, most=3)
-        raise parts_module.WorkerKilledError("a worker process was killed")
+        raise WorkerKilledError("a worker process was killed")
 
     monkeypatch.setattr(prepare_module, "make_parts", killed)
     with pytest.raises(EscadaError, match="was killed"):

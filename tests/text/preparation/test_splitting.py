@@ -3,14 +3,37 @@
 import random
 import statistics
 from collections import Counter
+from collections.abc import Mapping
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from escada.choices import SPLITS
 from escada.errors import EscadaError
-from escada.text.preparation.splitting import split_corpus, split_groups
+from escada.text.documents import group_hash
+from escada.text.preparation import splitting
+from escada.text.preparation.splitting import parse_held_out, split_documents
+
+
+def split_groups(source: str, group_bytes: Mapping[str, int], share: float = 0.1) -> dict[str, str]:
+    """The split of each group by its name."""
+    marks = np.array([group_hash(source, group) for group in group_bytes], dtype=np.uint64)
+    sizes = np.array(list(group_bytes.values()), dtype=np.int64)
+    found = splitting.split_groups(marks, sizes, share)
+    return {group: SPLITS[place] for group, place in zip(group_bytes, found, strict=True)}
+
+
+def split_corpus(
+    corpus: Mapping[str, Mapping[str, int]], most_bytes: int = 10**12
+) -> dict[tuple[str, str], str]:
+    """The split of documents that are a group each, by source and group."""
+    named = [(source, group) for source, groups in corpus.items() for group in groups]
+    documents = [(name, group_hash(name, group), corpus[name][group]) for name, group in named]
+    found = split_documents(documents, most_bytes).split_N
+    return {one: SPLITS[place] for one, place in zip(named, found, strict=True)}
+
 
 sizes = st.dictionaries(st.text(min_size=1, max_size=8), st.integers(1, 10**6), min_size=3)
 
@@ -132,3 +155,67 @@ def test_a_source_of_two_groups_is_all_training():
 def test_a_corpus_too_small_for_three_splits_is_refused(corpus: dict[str, dict[str, int]]):
     with pytest.raises(EscadaError, match="too small to be split in three"):
         split_corpus(corpus)
+
+
+def held_out(corpus, splits, split: str, source: str | None = None) -> int:
+    """The bytes of a split, of one source or of all."""
+    return sum(
+        corpus[name][group]
+        for (name, group), one in splits.items()
+        if one == split and source in (None, name)
+    )
+
+
+@pytest.mark.parametrize("most", [30_000, 100_000])
+def test_held_out_splits_have_a_cap_shared_by_the_sources_as_they_are_large(most: int):
+    rng = random.Random(most)
+    corpus = {
+        name: {f"g{i}": rng.randrange(500, 1500) for i in range(n)}
+        for name, n in (("a", 4000), ("b", 1000))
+    }
+    splits = split_corpus(corpus, most)
+    for split in ("validation", "test"):
+        assert held_out(corpus, splits, split) == pytest.approx(most, abs=1500)
+        assert held_out(corpus, splits, split, "a") == pytest.approx(0.8 * most, abs=2500)
+    for (name, group), split in splits.items():
+        assert split == "train" or corpus[name][group] <= 0.2 * most
+
+
+def test_a_cap_that_is_not_reached_changes_nothing():
+    corpus = {"a": {f"g{i}": 100 + i for i in range(500)}}
+    n_bytes = sum(corpus["a"].values())
+    assert split_corpus(corpus, n_bytes // 10 + 1) == split_corpus(corpus)
+    assert split_corpus(corpus, n_bytes // 20) != split_corpus(corpus)
+
+
+def test_a_source_of_large_groups_has_enough_of_them_whatever_the_cap():
+    splits = split_corpus({"a": {f"g{i}": 10**6 + i for i in range(20)}}, 1000)
+    counts = Counter(splits.values())
+    assert counts["validation"] == counts["test"] == 5
+
+
+def test_documents_of_a_group_are_in_its_split_and_their_order_does_not_matter():
+    rng = random.Random(3)
+    documents = [
+        (name, group_hash(name, f"g{i % 37}"), rng.randrange(1, 900))
+        for i in range(2000)
+        for name in ("a", "b")
+    ]
+    found = dict(zip(documents, split_documents(documents).split_N.tolist(), strict=True))
+    assert len({(source, mark, split) for (source, mark, _), split in found.items()}) == 74
+    rng.shuffle(documents)
+    assert found == dict(zip(documents, split_documents(documents).split_N.tolist(), strict=True))
+    assert split_documents(documents).n_groups == {"a": 37, "b": 37}
+
+
+@pytest.mark.parametrize(
+    ("written", "n_bytes"), [("20MB", 20_000_000), (" 1.5 GB", 1_500_000_000), ("800kb", 800_000)]
+)
+def test_a_cap_is_a_size_with_a_unit(written: str, n_bytes: int):
+    assert parse_held_out(written) == n_bytes
+
+
+@pytest.mark.parametrize("written", ["20", "20 M", "", "-1MB", "0MB", "0.1B", "10%", "1e400GB"])
+def test_what_is_no_size_is_refused(written: str):
+    with pytest.raises(EscadaError, match="20MB"):
+        parse_held_out(written)

@@ -13,7 +13,7 @@ Legend: R runs of one length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -24,13 +24,9 @@ from escada.text import tables
 from escada.text.documents import Document
 from escada.text.filters import Removed
 from escada.text.filters.phrases import words_of
-from escada.text.preparation.decontamination import (
-    MOST_COPIES,
-    blocks,
-    distinct,
-    look_up,
-    run_hashes_of_words,
-)
+from escada.text.preparation.decontamination import BLOCK_CHARACTERS
+from escada.text.preparation.hashes import distinct, look_up, run_hashes_of_words
+from escada.text.preparation.shared_runs import MOST_COPIES
 
 RUN_WORDS = 13
 LEAST_RUN_WORDS = 8
@@ -85,12 +81,26 @@ def overlaps(
     `training` is called once per block of protected text.
     """
     found: dict[int, Run] = {}
-    for block in blocks(protected):
+    for block in _blocks(protected):
         runs = _Runs(block)
         for place, document in enumerate(training()):
             runs.look_for(place, document)
         found |= runs.found()
     return found
+
+
+def _blocks(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Documents in lists of about `BLOCK_CHARACTERS`."""
+    block: list[Document] = []
+    size = 0
+    for document in documents:
+        block.append(document)
+        size += len(document.text)
+        if size >= BLOCK_CHARACTERS:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
 def shown(document: Document, run: Run) -> str:

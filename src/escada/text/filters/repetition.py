@@ -15,7 +15,7 @@ import numpy as np
 
 from escada.text.documents import Document
 from escada.text.filters.values import percent, share
-from escada.text.preparation.decontamination import run_hashes_of_words
+from escada.text.preparation.hashes import run_hashes_of_words
 
 LIMIT = 0.3
 RUN_WORDS = 5

@@ -108,7 +108,7 @@ def signature(form: str) -> NDArray[np.uint16]:
 def signatures(forms: Sequence[str]) -> NDArray[np.uint16]:
     """`signature` of each form, (N, M); hashes as many at once as `PIECE_CHARACTERS` allows."""
     rows: list[NDArray[np.uint16]] = []
-    for start, end in pairwise(_cuts([len(form) for form in forms], PIECE_CHARACTERS)):
+    for start, end in pairwise(cuts(map(len, forms), PIECE_CHARACTERS)):
         if end - start == 1:
             rows.append(signature(forms[start])[None])
         else:
@@ -116,15 +116,15 @@ def signatures(forms: Sequence[str]) -> NDArray[np.uint16]:
     return np.concatenate(rows) if rows else np.zeros((0, N_MINIMA), dtype=np.uint16)
 
 
-def _cuts(sizes: Sequence[int], most: int) -> list[int]:
+def cuts(sizes: Iterable[int], most: int) -> list[int]:
     """Ends of runs of items whose sizes sum to at most `most`, or of one larger item."""
-    cuts, held = [0], 0
+    ends, held, i = [0], 0, -1
     for i, size in enumerate(sizes):
-        if held and held + size > most:
-            cuts.append(i)
+        if i > ends[-1] and held + size > most:
+            ends.append(i)
             held = 0
         held += size
-    return [*cuts, len(sizes)] if sizes else [0]
+    return ends if i < 0 else [*ends, i + 1]
 
 
 def _minima(forms: Sequence[str]) -> NDArray[np.uint32]:

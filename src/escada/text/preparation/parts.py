@@ -13,14 +13,12 @@ preparation that was killed goes on with the parts that are missing.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, wait
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import count
-from multiprocessing import get_context
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import psutil
@@ -30,9 +28,10 @@ from pydantic import BaseModel
 from escada.errors import EscadaError
 from escada.files import content_hash, new_directory, read_json, write_json
 from escada.text import tables
-from escada.text.documents import Document, DocumentCounts
+from escada.text.documents import Document, DocumentCounts, group_hash
 from escada.text.filters import FilterCounts, Filtered
 from escada.text.preparation.dedup import comparison_form, fingerprint, signatures
+from escada.text.preparation.processes import Run, UnfinishedError, in_processes
 from escada.text.reading import Progress, ReferenceCounts, Rules, reference_document
 from escada.text.sources import ReadCounts, Source
 
@@ -42,10 +41,6 @@ PART_DOCUMENTS = 2**16
 _END = "end.json"
 _LOOK_SECONDS = 0.5
 _TELL_DOCUMENTS = 64
-
-
-class WorkerKilledError(EscadaError):
-    """A worker process was killed; the complete parts stay."""
 
 
 class PartCounts(BaseModel):
@@ -70,7 +65,8 @@ class Parts:
     @property
     def paths(self) -> list[Path]:
         """The complete parts, in order."""
-        return sorted(path for path in self.folder.glob("[0-9]*") if path.is_dir())
+        paths = (path for path in self.folder.glob("[0-9]*") if path.is_dir())
+        return sorted(paths, key=lambda path: int(path.name))
 
     @property
     def complete(self) -> bool:
@@ -100,6 +96,14 @@ class Parts:
                 if is_kept_N[next(place)]:
                     yield document
 
+    def groups(self, is_kept_N: NDArray[np.bool_]) -> Iterator[tuple[str, int, int]]:
+        """Source, hash of the group and UTF-8 bytes of the documents that are kept, in order."""
+        place = count()
+        for path in self.paths:
+            for source, group, n_bytes in tables.sizes(path / "documents.parquet"):
+                if is_kept_N[next(place)]:
+                    yield source, group_hash(source, group), n_bytes
+
     def fingerprints(self) -> NDArray[np.uint64]:
         """Of every document, (N,)."""
         rows = [np.load(path / "fingerprints.npy") for path in self.paths]
@@ -126,6 +130,7 @@ def make_parts(
     folder: Path,
     *,
     workers: int = 1,
+    run: Run | None = None,
     part_characters: int = PART_CHARACTERS,
     progress: Progress | None = None,
 ) -> Parts:
@@ -135,20 +140,52 @@ def make_parts(
         reopen: opens the source in a worker. It is picklable, and the main module is importable
             without side effects (multiprocessing's "spawn").
         workers: processes. A source that is one part needs no second one.
+        run: runs the workers' shares elsewhere; see `preparation.cluster`.
 
     Raises:
-        WorkerKilledError: the same call goes on with the parts that are missing.
+        UnfinishedError: the same call goes on with the parts that are missing.
         EscadaError: what `Source.documents` raises; the source changed meanwhile.
     """
     parts = Parts(folder)
     if not parts.complete:
-        most = None if workers == 1 else 1
+        most = None if workers == 1 and run is None else 1
         make_share(source, rules, folder, part_characters, progress=progress, most=most)
         if not parts.complete:
             identity = content_hash(dict(source.identity))
             share = partial(_share_of_worker, reopen, identity, rules, folder, part_characters)
-            _in_processes(share, parts, workers, source.total, progress)
+            with _telling(parts, source.total, progress):
+                (run or in_processes(workers))(share, folder)
+        if not parts.complete:
+            fix = "start the same command again; it goes on from here"
+            raise UnfinishedError("parts are missing", where=source.name, fix=fix)
     return parts
+
+
+@contextmanager
+def _telling(parts: Parts, total: int | None, progress: Progress | None) -> Generator[None]:
+    """Tell in a thread how many documents the complete parts hold."""
+    known: dict[Path, int] = {}
+    ended = Event()
+
+    def tell(progress: Progress) -> None:
+        is_last = False
+        while not is_last:
+            is_last = ended.wait(_LOOK_SECONDS)
+            for path in parts.paths:
+                if path not in known:
+                    known[path] = read_json(path / "counts.json")["read"]["documents"]
+            progress(sum(known.values()), total)
+
+    if progress is None:
+        yield
+        return
+    thread = Thread(target=tell, args=(progress,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _share_of_worker(
@@ -160,7 +197,7 @@ def _share_of_worker(
     *,
     rank: int,
     world: int,
-    parent: int,
+    parent: int | None,
 ) -> None:
     source = reopen()
     if content_hash(dict(source.identity)) != identity:
@@ -257,42 +294,3 @@ def _write_part(path: Path, results: Iterable[Filtered], rules: Rules) -> None:
     except EscadaError:
         if not path.exists():  # else another process made it meanwhile
             raise
-
-
-def _in_processes(
-    share: Callable[..., None],
-    parts: Parts,
-    workers: int,
-    total: int | None,
-    progress: Progress | None,
-) -> None:
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        shares = [
-            pool.submit(share, rank=rank, world=workers, parent=os.getpid())
-            for rank in range(workers)
-        ]
-        known: dict[Path, int] = {}
-        waiting = set(shares)
-        while waiting:
-            ended, waiting = wait(waiting, timeout=_LOOK_SECONDS)
-            for one in ended:
-                if error := one.exception():
-                    pool.shutdown(cancel_futures=True)
-                    _raise(error)
-            if progress is not None:
-                for path in parts.paths:
-                    if path not in known:
-                        known[path] = read_json(path / "counts.json")["read"]["documents"]
-                progress(sum(known.values()), total)
-
-
-def _raise(error: BaseException) -> None:
-    from concurrent.futures.process import BrokenProcessPool
-
-    if isinstance(error, BrokenProcessPool):
-        raise WorkerKilledError(
-            "a worker process was killed (is there enough memory?)",
-            where="data prepare",
-            fix="start the same command again, with fewer --workers; it goes on from here",
-        ) from error
-    raise error

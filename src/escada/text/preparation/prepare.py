@@ -12,10 +12,9 @@ Text is never held in memory as a whole: it is streamed from the source into par
 from __future__ import annotations
 
 import shutil
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -25,12 +24,9 @@ from escada.code_hash import code_hash
 from escada.errors import EscadaError, counted
 from escada.files import (
     content_hash,
-    disk_errors,
     exclusive,
-    fsync_directory,
     make_directory,
     new_directory,
-    read_json,
     sha256_file,
     write_json,
 )
@@ -39,15 +35,20 @@ from escada.text.cleaning import MIN_LINE_CHARACTERS, check_profile, clean
 from escada.text.corpus import MANIFEST, Corpus
 from escada.text.documents import Document
 from escada.text.filters import open_chain, overlap
-from escada.text.manifest import KIND, Decontamination, Manifest, Size, SplitFile
+from escada.text.manifest import Decontamination, Manifest, Size, SplitFile
 from escada.text.preparation import dedup
 from escada.text.preparation.across import remove_copies
-from escada.text.preparation.parts import Parts, WorkerKilledError, make_parts
-from escada.text.preparation.splitting import split_corpus
+from escada.text.preparation.folder import FRESH, finish_exchange, is_made
+from escada.text.preparation.parts import Parts, make_parts
+from escada.text.preparation.processes import UnfinishedError
+from escada.text.preparation.splitting import HELD_OUT_BYTES, split_documents
 from escada.text.reading import Progress, ReferenceCounts, Rules
 from escada.text.sources import DEFAULT_OPTIONS, RowOptions, Source, open_source
 
 SCHEMA_VERSION = 1
+_PARTS = ".parts-"
+_DECIDING = ("ftfy", "rensa", "wordfreq")
+"""Packages whose versions decide what a text becomes, or which documents stay."""
 
 
 def prepare(
@@ -59,6 +60,7 @@ def prepare(
     min_characters: int = 0,
     mask_personal_data: bool = False,
     filters: Sequence[str] = (),
+    held_out_bytes: int = HELD_OUT_BYTES,
     protect: Sequence[str] = (),
     source_file: Path | None = None,
     options: RowOptions = DEFAULT_OPTIONS,
@@ -76,6 +78,7 @@ def prepare(
         min_characters: documents that are shorter after cleaning are left out.
         mask_personal_data: see `filters.personal_data`.
         filters: by name, see `escada.text.filters`.
+        held_out_bytes: cap of validation, and of test, see `preparation.splitting`.
         protect: `validation`, `test` or sources; training documents that share a run of words with
             them are removed (see `filters.overlap`).
         source_file: a local copy of the source's file.
@@ -96,31 +99,38 @@ def prepare(
         hub_split=hub_split,
         mixture_seed=mixture_seed,
     )
-    stream = opened()
-    rules = Rules(profile, min_characters, mask_personal_data, open_chain(filters))
-    protected = {
-        name: None if name in SPLITS[1:] else open_source(name) for name in dict.fromkeys(protect)
-    }
-    key = _key(stream, rules, documents, protected)
+    recipe = _Recipe(
+        opened(),
+        Rules(profile, min_characters, mask_personal_data, open_chain(filters)),
+        documents,
+        held_out_bytes,
+        {
+            name: None if name in SPLITS[1:] else open_source(name)
+            for name in dict.fromkeys(protect)
+        },
+    )
+    key = recipe.key()
     folder = out.resolve()  # fill the target of a link, do not replace the link
     is_new = not folder.exists()
-    if _is_made(folder, key):
+    if is_made(folder, key):
         return Corpus.open(out)
-    with exclusive(folder / _LOCK):
+    with exclusive(folder / ".lock"):
         try:
-            _finish_exchange(folder)
-            if not _is_made(folder, key):
+            finish_exchange(folder)
+            if not is_made(folder, key):
                 made = folder / f"{_PARTS}{key[:16]}"
-                for left in (*folder.glob(f"*{_FRESH}*"), *folder.glob(f"{_PARTS}*")):
+                for left in (*folder.glob(f"*{FRESH}*"), *folder.glob(f"{_PARTS}*")):
                     if left != made:  # left by a killed process
                         shutil.rmtree(left)
                 make_directory(made)
-                parts = make_parts(stream, opened, rules, made, workers=workers, progress=progress)
-                with new_directory(folder / _FRESH) as fresh:
-                    _make(fresh, parts, stream, rules, documents, protected, key)
-                _finish_exchange(folder)
+                parts = make_parts(
+                    recipe.source, opened, recipe.rules, made, workers=workers, progress=progress
+                )
+                with new_directory(folder / FRESH) as fresh:
+                    _make(fresh, parts, recipe, key, workers)
+                finish_exchange(folder)
                 shutil.rmtree(made)
-        except WorkerKilledError:
+        except UnfinishedError:
             raise
         except Exception:
             if is_new and not (folder / MANIFEST).exists():
@@ -129,124 +139,91 @@ def prepare(
     return Corpus.open(out)
 
 
-Protected = Mapping[str, Source | None]
-"""Texts that must stay unseen: of a held-out split (None), or of a source."""
+@dataclass(frozen=True)
+class _Recipe:
+    """Everything that a corpus depends on.
 
+    Attributes:
+        limit: maximum number of documents to read.
+        held_out_bytes: see `splitting`.
+        protected: texts that must stay unseen: of a held-out split (None), or of a source.
+    """
 
-def _key(source: Source, rules: Rules, limit: int | None, protected: Protected) -> str:
-    """A hash of everything the folder's content depends on."""
-    return content_hash(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "source": dict(source.identity),
-            "profile": rules.profile,
-            "limit": limit,
-            "min_characters": rules.min_characters,
-            "mask_personal_data": rules.mask_personal_data,
-            "filters": dict(rules.chain.identity),
-            "protected": {name: one and dict(one.identity) for name, one in protected.items()},
-            "code": code_hash(__name__, within=("escada.text",)),
-            "versions": {name: metadata.version(name) for name in ("ftfy", "rensa", "wordfreq")},
-        }
-    )
+    source: Source
+    rules: Rules
+    limit: int | None
+    held_out_bytes: int
+    protected: Mapping[str, Source | None]
 
-
-_OWN_FILES = frozenset({MANIFEST, "tokens", *(f"{split}.parquet" for split in SPLITS)})
-_LOCK, _FRESH, _PARTS = ".lock", ".fresh", ".parts-"
-
-
-def _is_made(folder: Path, key: str) -> bool:
-    """Whether the folder holds the corpus with this key; raises if it holds something else."""
-    if not folder.exists() or (folder / _FRESH / MANIFEST).exists():
-        return False
-    if not folder.is_dir():
-        raise EscadaError("not a folder", where=folder, fix="choose another --out")
-    found = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
-    manifest = read_json(folder / MANIFEST) if MANIFEST in found else {}
-    if found and (manifest.get("kind") != KIND or not found <= _OWN_FILES):
-        raise EscadaError(
-            "the folder holds something else than a prepared corpus; nothing was overwritten",
-            where=folder,
-            fix="choose another --out, or empty it",
+    def key(self) -> str:
+        """A hash of all of it, and of the code."""
+        protected = {name: one and dict(one.identity) for name, one in self.protected.items()}
+        return content_hash(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "source": dict(self.source.identity),
+                "profile": self.rules.profile,
+                "limit": self.limit,
+                "min_characters": self.rules.min_characters,
+                "mask_personal_data": self.rules.mask_personal_data,
+                "filters": dict(self.rules.chain.identity),
+                "held_out_bytes": self.held_out_bytes,
+                "protected": protected,
+                "code": code_hash(__name__, within=("escada.text",)),
+                "versions": {
+                    name: metadata.version(name) for name in ("ftfy", "rensa", "wordfreq")
+                },
+            }
         )
-    return manifest.get("key") == key
 
 
-def _finish_exchange(folder: Path) -> None:
-    """Move a complete fresh corpus into place, or finish a move that was interrupted: the manifest
-    is removed first and moved last, so a half-moved corpus has none."""
-    fresh = folder / _FRESH
-    if not (fresh / MANIFEST).exists():
-        return
-    with disk_errors(folder):
-        (folder / MANIFEST).unlink(missing_ok=True)
-        if (folder / "tokens").exists():
-            shutil.rmtree(folder / "tokens")
-        for name in (*(f"{split}.parquet" for split in SPLITS), MANIFEST):
-            if (fresh / name).exists():
-                (fresh / name).replace(folder / name)
-        fsync_directory(folder)
-        shutil.rmtree(fresh)
-
-
-def _make(
-    folder: Path,
-    parts: Parts,
-    source: Source,
-    rules: Rules,
-    limit: int | None,
-    protected: Protected,
-    key: str,
-) -> None:
+def _make(folder: Path, parts: Parts, recipe: _Recipe, key: str, workers: int) -> None:
     """Write the splits and, last, the manifest."""
+    source, rules = recipe.source, recipe.rules
     counts = parts.counts()
     found_N = dedup.duplicates(parts.fingerprints(), parts.signatures(), parts.folder)
     counts.read.exact_duplicates = int((found_N == dedup.EXACT).sum())
     counts.read.near_duplicates = int((found_N == dedup.NEAR).sum())
     is_kept_N = found_N == dedup.NEW
-    weights: dict[str, Counter[str]] = defaultdict(Counter)
-    for document in parts.documents(is_kept_N):
-        weights[document.source][document.group] += document.n_bytes
-    if not weights:
+    if not is_kept_N.any():
         raise _nothing_left(source, rules, counts)
-    split_of = split_corpus(weights, source.name)
+    split = split_documents(parts.groups(is_kept_N), recipe.held_out_bytes, source.name)
+    files = {name: tables.Writer(folder / f"{name}.parquet") for name in SPLITS}
     with ExitStack() as stack:
-        splits = {
-            split: stack.enter_context(closing(tables.Writer(folder / f"{split}.parquet")))
-            for split in SPLITS
-        }
-        for document in parts.documents(is_kept_N):
-            splits[split_of[document.source, document.group]].add(document)
-    n_groups = {name: len(groups) for name, groups in weights.items()}
-    overlapping = _decontaminate(folder, splits, protected, rules.profile)
-    across_splits = remove_copies(folder, splits, n_groups)
-    files = {split: _file_entry(file) for split, file in splits.items()}
-    contents = {split: file.content_sha256 for split, file in files.items()}
+        by_place = [stack.enter_context(closing(files[name])) for name in SPLITS]
+        for document, place in zip(parts.documents(is_kept_N), split.split_N, strict=True):
+            by_place[place].add(document)
+    overlapping = _decontaminate(folder, files, recipe)
+    across_splits = remove_copies(folder, files, split.n_groups, parts.folder, workers)
+    splits = {name: _file_entry(file) for name, file in files.items()}
+    contents = {name: file.content_sha256 for name, file in splits.items()}
+    sources = sorted(split.n_groups)
     manifest = Manifest(
         hash=content_hash({"profile": rules.profile, "splits": contents}),
         key=key,
         source=source.name,
         source_identity=dict(source.identity),
         profile=rules.profile,
-        limit=limit,
+        limit=recipe.limit,
         min_characters=rules.min_characters,
         short=counts.short,
         masks_personal_data=rules.mask_personal_data,
         filters=counts.filters,
-        documents=sum(file.documents for file in files.values()),
-        bytes=sum(file.bytes for file in files.values()),
+        documents=sum(file.documents for file in splits.values()),
+        bytes=sum(file.bytes for file in splits.values()),
         read=counts.read,
         **dict(counts.source),
         deduplication=dedup.SETTINGS,
+        held_out_bytes=recipe.held_out_bytes,
         decontamination=overlapping,
         across_splits=across_splits,
-        licences={name: one for name, one in source.licences.items() if name in weights}
+        licences={name: one for name, one in source.licences.items() if name in split.n_groups}
         or dict(source.licences),
         cards=dict(source.cards),
-        splits=files,
+        splits=splits,
         by_source={
-            name: {split: _size_of(name, file) for split, file in splits.items()}
-            for name in sorted(weights)
+            source: {name: _size_of(source, file) for name, file in files.items()}
+            for source in sources
         },
     )
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
@@ -266,8 +243,11 @@ def _nothing_left(source: Source, rules: Rules, counts: ReferenceCounts) -> Esca
 
 
 def _size_of(source: str, file: tables.Writer) -> Size:
-    groups = file.group_bytes[source]
-    return Size(documents=file.documents[source], groups=len(groups), bytes=groups.total())
+    return Size(
+        documents=file.documents[source],
+        groups=file.groups(source),
+        bytes=file.text_bytes[source],
+    )
 
 
 def _file_entry(file: tables.Writer) -> SplitFile:
@@ -276,22 +256,22 @@ def _file_entry(file: tables.Writer) -> SplitFile:
         sha256=sha256_file(file.path),
         content_sha256=file.content_hash,
         documents=file.documents.total(),
-        groups=sum(map(len, file.group_bytes.values())),
-        bytes=file.bytes,
+        groups=sum(map(file.groups, file.documents)),
+        bytes=file.text_bytes.total(),
     )
 
 
 def _decontaminate(
-    folder: Path, splits: dict[str, tables.Writer], protected: Protected, profile: str
+    folder: Path, splits: dict[str, tables.Writer], recipe: _Recipe
 ) -> Decontamination | None:
     """Remove training documents that share a run of words with protected texts."""
 
     def texts(name: str, source: Source | None) -> Iterator[Document]:
         documents = tables.read(folder / f"{name}.parquet") if source is None else source
-        return (replace(one, text=clean(one.text, profile)) for one in documents)
+        return (replace(one, text=clean(one.text, recipe.rules.profile)) for one in documents)
 
-    if not protected:
+    if not recipe.protected:
         return None
-    all_texts = {name: texts(name, source) for name, source in protected.items()}
+    all_texts = {name: texts(name, source) for name, source in recipe.protected.items()}
     splits["train"], removed = overlap.remove_overlaps(splits["train"], all_texts)
     return Decontamination(**overlap.SETTINGS, removed=removed)

@@ -6,6 +6,7 @@ Also the counts of what was changed or left out: files, bad rows, repeated ids.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -139,13 +140,13 @@ class Source:
         Raises:
             EscadaError: a file cannot be read, or there is no document.
         """
-        seen: dict[int, int] = {}
+        ids = UniqueIds()
         for document in self.read(counts):
-            identifier = _new_id(document.source, document.id, seen)
+            identifier = ids.new(document.source, document.id)
             if identifier != document.id:
                 counts.repeated_ids += 1
             yield replace(document, id=identifier, group=document.group or identifier)
-        if not seen:
+        if not ids:
             left_out = ", ".join(f"{files.count} {why}" for why, files in counts.left_out.items())
             skipped = counted(counts.skipped_rows, "bad row") if counts.skipped_rows else ""
             besides = "; ".join(part for part in (left_out, skipped) if part)
@@ -157,24 +158,55 @@ class Source:
             )
 
 
-def _new_id(source: str, identifier: str, seen: dict[int, int]) -> str:
-    """The id, with `#2`, `#3`, … appended if it is taken.
+class UniqueIds:
+    """Ids that were given, as a hash table of 64-bit hashes: 16 to 32 bytes an id."""
 
-    `seen` maps a hash of each id to its number of uses, to save memory.
-    """
+    def __init__(self) -> None:
+        self._slots = array("Q", bytes(8 * 2**12))
+        self._n = 0
+        self._times: dict[int, int] = {}
+        """How often an id was wanted, of those that were wanted again."""
 
-    def mark(name: str) -> int:
-        data = f"{source}\0{name}".encode()
-        return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+    def __len__(self) -> int:
+        return self._n
 
-    first = mark(identifier)
-    times = seen[first] = seen.get(first, 0) + 1
-    if times == 1:
-        return identifier
-    while (other := mark(f"{identifier}#{times}")) in seen:
-        times += 1
-    seen[first], seen[other] = times, 1
-    return f"{identifier}#{times}"
+    def new(self, source: str, identifier: str) -> str:
+        """The id, with `#2`, `#3`, … appended if it is taken within its source."""
+        first = _id_hash(source, identifier)
+        if self._add(first):
+            return identifier
+        times = self._times.get(first, 1) + 1
+        while not self._add(_id_hash(source, f"{identifier}#{times}")):
+            times += 1
+        self._times[first] = times
+        return f"{identifier}#{times}"
+
+    def _add(self, mark: int) -> bool:
+        """Add a hash; False if it is there."""
+        place = self._place(mark)
+        if self._slots[place]:
+            return False
+        self._slots[place] = mark
+        self._n += 1
+        if 2 * self._n > len(self._slots):
+            before, self._slots = self._slots, array("Q", bytes(2 * 8 * len(self._slots)))
+            for other in filter(None, before):
+                self._slots[self._place(other)] = other
+        return True
+
+    def _place(self, mark: int) -> int:
+        """Where a hash is, or belongs."""
+        slots, last = self._slots, len(self._slots) - 1
+        place = mark & last
+        while slots[place] and slots[place] != mark:
+            place = (place + 1) & last
+        return place
+
+
+def _id_hash(source: str, identifier: str) -> int:
+    """64 bits, never 0."""
+    data = f"{source}\0{identifier}".encode()
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") or 1
 
 
 def file_identity(path: Path) -> dict[str, Any]:
