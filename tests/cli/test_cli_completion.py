@@ -131,6 +131,27 @@ def test_what_is_offered_is_what_is_accepted(monkeypatch, tmp_path):
     assert completion.run_folders("") == []
 
 
+@pytest.mark.parametrize(
+    ("command", "option"), [(("data", "prepare"), "--filter"), (("tokenizer", "train"), "--kind")]
+)
+def test_help_and_the_tab_key_name_every_module_that_an_option_takes(command, option):
+    import click
+    import typer.main
+
+    from escada.cli import app
+    from escada.text.filters import filter_names
+    from escada.text.tokenizers import TOKENIZERS
+
+    found = typer.main.get_command(app)
+    for name in command:
+        found = found.commands[name]
+    (parameter,) = (one for one in found.params if option in one.opts)
+    names = sorted(filter_names() if option == "--filter" else TOKENIZERS.names())
+    offered = parameter.shell_complete(click.Context(found), "")
+    assert sorted(one.value.rstrip("=") for one in offered) == names
+    assert [name for name in names if name not in parameter.help] == []
+
+
 def test_signs_of_a_pattern_in_a_path_are_taken_as_they_are(folder, monkeypatch):
     monkeypatch.chdir(folder)
     (folder / "runs" / "a[1]").mkdir()

@@ -1,6 +1,7 @@
 """The verbs that read documents: all of them take the same ones, and say what they do not take."""
 
 import json
+import os
 import random
 
 import pytest
@@ -122,3 +123,23 @@ def test_other_row_options_make_another_corpus(tmp_path):
     )
     first = prepare(str(path), tmp_path / "c").hash
     assert prepare(str(path), tmp_path / "c", options=RowOptions(text_column="b")).hash != first
+
+
+def test_a_preparation_takes_the_cores_that_it_may_use(monkeypatch, tmp_path):
+    from escada.text.preparation import prepare
+
+    class AskedError(Exception):
+        pass
+
+    def asked(*_, workers, **__):
+        raise AskedError(workers)
+
+    monkeypatch.setattr(prepare, "prepare", asked)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 8}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 128)
+    for options, workers in (((), 3), (("--workers", 2), 2)):
+        with pytest.raises(AskedError, match=str(workers)):
+            invoke("data", "prepare", "--out", tmp_path / "c", *options)
+    monkeypatch.delattr(os, "sched_getaffinity")
+    with pytest.raises(AskedError, match="128"):
+        invoke("data", "prepare", "--out", tmp_path / "c")

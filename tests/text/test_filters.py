@@ -1,10 +1,12 @@
 """Filters decide alone and always alike; what they remove is counted with examples."""
 
 import json
+import os
 import pickle
 import random
 import sys
 from collections import Counter
+from importlib import metadata
 
 import pytest
 from hypothesis import given
@@ -15,14 +17,15 @@ from typer.testing import CliRunner
 from escada.choices import SPLITS
 from escada.cli.data import app
 from escada.errors import EscadaError
+from escada.files import content_hash
 from escada.text.cleaning import clean
 from escada.text.corpus import Corpus
 from escada.text.documents import Document
-from escada.text.filters import FilterCounts, open_chain
+from escada.text.filters import FilterCounts, Removed, open_chain
 from escada.text.filters.personal_data import is_cnpj, is_cpf, mask
 from escada.text.filters.repetition import repeated_lines, repeated_words
 from escada.text.preparation.prepare import prepare
-from escada.text.reading import Rules, reference_document
+from escada.text.reading import ReferenceCounts, Rules, reference_document
 
 PORTUGUESE = (
     "A menina encontrou o livro azul na praça e levou a carta do irmão para casa antes da chuva. "
@@ -163,7 +166,7 @@ def test_the_filters_bits_per_byte_are_those_of_the_kneser_ney_baseline(referenc
 
 
 def test_the_limit_and_the_reference_are_part_of_the_identity(reference, tmp_path):
-    drawn = open_chain([f"perplexity={reference}"]).identity
+    drawn = dict(open_chain([f"perplexity={reference}"]).identity)
     ((_, decide),) = open_chain([f"perplexity={reference}:3.25"]).filters
     assert decide.limit == 3.25
     settings = drawn[f"perplexity={reference}"]["settings"]
@@ -218,6 +221,29 @@ def test_a_filter_may_change_the_document_for_those_after_it(tmp_path, monkeypat
     assert open_chain(["shorten"]).identity != before
 
 
+def test_the_order_of_filters_is_part_of_the_identity():
+    names = ["length=20", "symbols"]
+    there, back = open_chain(names).identity, open_chain(names[::-1]).identity
+    assert sorted(there) == sorted(back)
+    assert content_hash(there) != content_hash(back)
+
+
+def test_the_library_that_tells_languages_is_part_of_the_identity(monkeypatch):
+    before = open_chain(["language"]).identity
+    assert open_chain(["language"]).identity == before
+    monkeypatch.setattr(metadata, "version", lambda name: f"another {name}")
+    assert "another py3langid" in json.dumps(open_chain(["language"]).identity)
+
+
+def test_a_list_whose_name_is_not_utf_8_has_an_identity(tmp_path):
+    path = tmp_path / os.fsdecode(b"pre\xe7o.txt")
+    path.write_text("cassino\n")
+    chain = open_chain([f"phrases={path}"])
+    assert content_hash(chain.identity)
+    removed = chain(document("um cassino")).removed_by
+    assert removed == f"phrases={tmp_path}/pre\\xe7o.txt"
+
+
 def test_removed_documents_are_counted_with_three_examples_without_personal_data():
     chain = open_chain(["length=1000"])
     counts = FilterCounts.of(chain)
@@ -228,6 +254,25 @@ def test_removed_documents_are_counted_with_three_examples_without_personal_data
     assert [example.id for example in part.examples] == ["d0", "d1", "d2"]
     assert part.examples[0].text == "Escreva para [E-MAIL] já."
     assert part.examples[0].reason == "36 characters"
+
+
+def test_the_reason_and_the_end_of_an_example_have_no_personal_data_either():
+    part = Removed()
+    e_mails = " ".join(f"pessoa.de.nome.longo.{n:03}@exemplo.com.br" for n in range(40))
+    part.add(document(e_mails), "contém 529.982.247-25")
+    assert part.examples[0].reason == "contém [CPF]"
+    assert len(part.examples[0].text) == 200
+    assert "nome" not in part.examples[0].text
+
+
+def test_what_is_masked_is_counted_in_the_documents_that_stay():
+    chain = open_chain(["length=30"])
+    rules = Rules("reference", min_characters=20, mask_personal_data=True, chain=chain)
+    counts = ReferenceCounts(filters=FilterCounts.of(chain))
+    for words in ("", "com palavras", "com palavras que bastam"):
+        counts.add(reference_document(document(f"ana@exemplo.com.br {words}"), rules))
+    assert (counts.short, counts.filters.documents) == (1, 1)
+    assert (counts.filters.masked_documents, counts.filters.masked) == (1, {"E-MAIL": 1})
 
 
 # Personal data
@@ -323,7 +368,7 @@ def test_preparation_counts_filters_and_masks_and_is_made_again_when_they_change
     assert result.exit_code == 0, result.output
     assert "1 by language, 1 by length=20" in " ".join(result.stdout.split())
     assert "for example es: 0 % of the text is pt" in result.stdout
-    assert "masked in 1 document: 1 E-MAIL, 1 TELEFONE" in result.stdout
+    assert "masked in 1 document, before duplicates: 1 E-MAIL, 1 TELEFONE" in result.stdout
     corpus = Corpus.open(out)
     assert corpus.hash != plain.hash
     assert corpus.manifest.filters.removed["language"].examples[0].text == SPANISH[:200]

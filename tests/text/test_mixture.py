@@ -1,21 +1,24 @@
 """Several sources as one: in shares of their bytes, or one after another."""
 
 import json
+import os
 import random
 from pathlib import Path
 
 import pytest
-from tests.conftest import text, write_jsonl
+from tests.conftest import text
 from typer.testing import CliRunner
 
 from escada.cli.data import app
 from escada.errors import EscadaError
+from escada.files import content_hash
 from escada.text.corpus import Corpus
-from escada.text.sources import ReadCounts, open_source
+from escada.text.preparation.prepare import prepare
+from escada.text.sources import ReadCounts, RowOptions, open_source
 
 
 def source(path: Path, n: int, sentences: int) -> str:
-    rng = random.Random(path.name)
+    rng = random.Random(os.fsencode(path.name))
     rows = [{"id": f"{path.stem}{i}", "text": text(rng, sentences)} for i in range(n)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return str(path)
@@ -79,7 +82,6 @@ def test_one_weighted_source_is_that_source(two):
 
 
 def test_a_file_whose_name_ends_like_a_weight_is_a_file(tmp_path: Path):
-    write_jsonl(tmp_path / "a=1", 3).rename(tmp_path / "a.jsonl=1")
     (tmp_path / "n=2").write_text("um\n\ndois\n")
     assert [d.text for d in open_source(str(tmp_path / "n=2"))] == ["um", "dois"]
 
@@ -117,3 +119,20 @@ def test_a_mixture_is_prepared_and_recorded(two, tmp_path: Path):
     assert sum(part.documents for part in manifest.mixture) == manifest.read.documents == 400
     shares = [part.bytes / sum(p.bytes for p in manifest.mixture) for part in manifest.mixture]
     assert shares == pytest.approx([0.7, 0.3], abs=0.05)
+
+
+def test_sources_whose_names_are_not_utf_8_are_mixed_and_recorded(tmp_path: Path):
+    names = [tmp_path / os.fsdecode(b"n\xe3o-%d.jsonl" % n) for n in (1, 2)]
+    mixed = [f"{source(path, 60, 3)}=1" for path in names]
+    corpus = prepare(mixed, tmp_path / "c", documents=60)
+    shown = [rf"{tmp_path}/n\xe3o-{n}.jsonl" for n in (1, 2)]
+    assert corpus.manifest.source == " + ".join(f"{name}=1" for name in shown)
+    assert [part.source for part in corpus.manifest.mixture] == shown
+
+
+@pytest.mark.parametrize(
+    "options", [{"options": RowOptions(os.fsdecode(b"te\xe7to"))}, {"hub_split": "\udce7"}]
+)
+def test_options_that_are_not_utf_8_have_an_identity(tmp_path: Path, options):
+    name = f"hub:{tmp_path}" if "hub_split" in options else source(tmp_path / "a.jsonl", 3, 3)
+    assert content_hash(dict(open_source(name, **options).identity))

@@ -110,7 +110,7 @@ def test_planted_leaks_leave_training_and_held_out_documents_stay(tmp_path: Path
     # Small groups are held out, and the order is by hash: leaks are made training by their size.
     group = [{"id": i, "group": "big", "text": text} for i, text in leaks.items()]
     group += [{"id": f"big{n}", "group": "big", "text": words(60, f"b{n}")} for n in range(60)]
-    question = words(20, "question")
+    question = f"fone 11 98765 4321 {words(20, 'question')}"
     group.append({"id": "asked", "group": "big", "text": f"{words(40, 'q')} {question}"})
     benchmark = write(tmp_path / "perguntas.jsonl", [{"text": question.upper()}])
     arguments = ["prepare", "--source", write(tmp_path / "a.jsonl", rows + group)]
@@ -129,7 +129,8 @@ def test_planted_leaks_leave_training_and_held_out_documents_stay(tmp_path: Path
     assert sum(part.documents for part in removed.values()) == len(still) + 1
     assert removed[benchmark].documents == 1
     example = removed[benchmark].examples[0]
-    assert (example.id, example.reason) == ("asked", " ".join(question.split()[:13]))
+    assert (example.id, example.reason) == ("asked", "13 words from word 41 on")
+    assert "98765" not in (corpus.path / "manifest.json").read_text()
     assert f"share words with {benchmark}: 1 document" in " ".join(result.stdout.split())
     across = corpus.manifest.across_splits
     assert (across.test.removed_documents, across.validation.removed_documents) == (0, 0)

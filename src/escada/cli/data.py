@@ -113,7 +113,10 @@ def prepare(
     ] = 0,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that clean and filter; all cores if not given."),
+        typer.Option(
+            min=1,
+            help="Processes that clean and filter; without it, one per core that may be used.",
+        ),
     ] = None,
 ) -> None:
     """Read, clean, deduplicate and split documents; does nothing when that was done already."""
@@ -144,11 +147,18 @@ def prepare(
             options=RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows),
             hub_split=split,
             mixture_seed=mixture_seed,
-            workers=workers or os.cpu_count() or 1,
+            workers=workers or _usable_cores(),
             progress=progress,
         )
     _print_summary(corpus)
     reading.say_what_was_not_read(corpus.manifest)
+
+
+def _usable_cores() -> int:
+    """The cores that this process may use: fewer than all in a job of Slurm, or under taskset."""
+    if hasattr(os, "sched_getaffinity"):  # on Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @app.command()
@@ -224,7 +234,7 @@ def _print_summary(corpus: Corpus) -> None:
     if manifest.masks_personal_data:
         kinds = [f"{n:,} {kind}" for kind, n in manifest.filters.masked.items()] or ["none"]
         documents = counted(manifest.filters.masked_documents, "document")
-        echo(f"personal data masked in {documents}: {', '.join(kinds)}")
+        echo(f"personal data masked in {documents}, before duplicates: {', '.join(kinds)}")
     if manifest.decontamination is not None:
         for name, part in manifest.decontamination.removed.items():
             documents = f"{counted(part.documents, 'document')} ({counted(part.bytes, 'byte')})"

@@ -83,10 +83,7 @@ def reference_document(document: Document, rules: Rules) -> Filtered:
 
 
 def reference_documents(
-    source: Source,
-    rules: Rules,
-    counts: ReferenceCounts,
-    progress: Progress | None = None,
+    source: Source, rules: Rules, counts: ReferenceCounts
 ) -> Iterator[Document]:
     """Stream the documents of a source with their reference texts; `counts` is updated on the way.
 
@@ -99,8 +96,6 @@ def reference_documents(
         for document in source.documents(counts.source):
             result = reference_document(document, rules)
             counts.add(result)
-            if progress is not None:
-                progress(counts.read.documents, source.total)
             if result.removed_by is None:
                 yield result.document
 

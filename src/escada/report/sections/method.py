@@ -68,23 +68,22 @@ def _selection(corpus: CorpusSummary, t: Language) -> Iterator[tuple[str, str]]:
     if shares:
         yield say("method.mixture"), "\n".join(shares)
     if corpus.filters.removed:
-        yield say("method.filtered"), _removed(corpus.filters.removed, t, shows_text=True)
+        yield say("method.filtered"), _removed(corpus.filters.removed, t)
     if corpus.masks_personal_data:
         masked = [f"{kind}: {t.number(n)}" for kind, n in corpus.filters.masked.items()]
         yield say("method.masked"), "\n".join(masked) or t.number(0)
     if corpus.decontamination is not None:
-        removed = corpus.decontamination.removed
-        yield say("method.decontaminated"), _removed(removed, t, shows_text=False)
+        yield say("method.decontaminated"), _removed(corpus.decontamination.removed, t)
 
 
-def _removed(removed: Mapping[str, Removed], t: Language, *, shows_text: bool) -> str:
-    """A line for each name: what it removed, and the first example (its text, or why)."""
+def _removed(removed: Mapping[str, Removed], t: Language) -> str:
+    """A line for each name: what it removed, and the start of its first example."""
     lines: list[str] = []
     for name, part in removed.items():
         sizes = {"documents": t.number(part.documents), "bytes": t.number(part.bytes)}
         line = t.say("method.removed", name=name, **sizes)
         for example in part.examples[:1]:
-            text = " ".join((example.text if shows_text else example.reason).split())
+            text = " ".join(example.text.split())
             text = text if len(text) <= _EXAMPLE_CHARACTERS else f"{text[:_EXAMPLE_CHARACTERS]}…"
             line += t.say("method.example", text=text)
         lines.append(line)

@@ -25,6 +25,7 @@ from escada.extensions import ExtensionPoint
 from escada.files import content_hash
 from escada.text.documents import Document
 from escada.text.filters.personal_data import mask
+from escada.text.sources.streams import printable, printable_values
 
 Filter = Callable[[Document], "Document | str"]
 """From a document to the same, to a changed one, or to the reason to remove it."""
@@ -34,6 +35,8 @@ _ELSEWHERE = {"perplexity": "escada.evaluation.baselines.perplexity"}
 """A filter that needs a model, which this layer does not know."""
 _EXAMPLES = 3
 _EXAMPLE_CHARACTERS = 200
+_MASKED_CHARACTERS = 4000
+"""Personal data that this cuts in two, and so does not mask, is far behind an example's end."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,12 @@ class Chain:
 
     Attributes:
         filters: by name, as the user wrote it.
-        identity: JSON values that change with what the filters decide.
+        identity: JSON values that change with what the filters decide, in their order: one may
+            change what the next sees.
     """
 
     filters: tuple[tuple[str, Filter], ...] = ()
-    identity: Mapping[str, object] = field(default_factory=dict[str, object])
+    identity: tuple[tuple[str, object], ...] = ()
 
     def __call__(self, document: Document) -> Filtered:
         """Filter a document; the first filter that removes it is the last to see it."""
@@ -78,32 +82,39 @@ class Chain:
 NO_FILTERS = Chain()
 
 
+def filter_names() -> list[str]:
+    """The filters that come with escada."""
+    return [*FILTERS.names(), *_ELSEWHERE]
+
+
 def open_chain(names: Sequence[str]) -> Chain:
     """The chain of some filters, each `NAME` or `NAME=VALUE`.
 
     Raises:
         EscadaError: an unknown filter, the same twice, or a value that it does not take.
     """
-    filters: dict[str, Filter] = {}
-    identity: dict[str, object] = {}
+    filters: list[tuple[str, Filter]] = []
+    identity: list[tuple[str, object]] = []
     for written in names:
         name, sign, value = written.partition("=")
-        if any(other.partition("=")[0] == name for other in filters):
+        if any(other.partition("=")[0] == name for other, _ in filters):
             fix = "give each filter once"
             raise EscadaError(f"the filter {name!r} is given twice", where="--filter", fix=fix)
         if name not in _ELSEWHERE and "." not in name and not FILTERS.is_there(name):
-            fix = nearest(name, [*FILTERS.names(), *_ELSEWHERE])
+            fix = nearest(name, filter_names())
             raise EscadaError(f"unknown filter {name!r}", where="--filter", fix=fix)
         module = FILTERS.load(_ELSEWHERE.get(name, name))
-        filters[written] = module.build(value if sign else None)
-        identity[written] = _identity(name, filters[written], module)
-    return Chain(tuple(filters.items()), identity)
+        decide = module.build(value if sign else None)
+        filters.append((printable(written), decide))
+        identity.append((printable(written), _identity(name, decide, module)))
+    return Chain(tuple(filters), tuple(identity))
 
 
 def _identity(name: str, decide: Filter, module: ModuleType) -> object:
     """A filter's settings, and its code if the corpus's key does not cover it."""
-    settings = asdict(decide) if is_dataclass(decide) and not isinstance(decide, type) else None
-    code = None
+    settings = code = None
+    if is_dataclass(decide) and not isinstance(decide, type):
+        settings = printable_values(asdict(decide))
     if name in _ELSEWHERE:
         code = code_hash(module.__name__, within=("escada.evaluation", "escada.models"))
     elif not FILTERS.is_ours(name):
@@ -132,19 +143,28 @@ class Removed(BaseModel):
         self.documents += 1
         self.bytes += document.n_bytes
         if len(self.examples) < _EXAMPLES:
-            text = mask(document.text[: 2 * _EXAMPLE_CHARACTERS])[0][:_EXAMPLE_CHARACTERS]
             self.examples.append(
-                Example(id=document.id, source=document.source, reason=reason, text=text)
+                Example(
+                    id=document.id,
+                    source=document.source,
+                    reason=_excerpt(reason),
+                    text=_excerpt(document.text),
+                )
             )
 
 
+def _excerpt(text: str) -> str:
+    """The start of a text, without personal data."""
+    return mask(text[:_MASKED_CHARACTERS])[0][:_EXAMPLE_CHARACTERS]
+
+
 class FilterCounts(BaseModel):
-    """What filters removed, and what was masked.
+    """What filters removed, and what was masked in the documents that they kept.
 
     Attributes:
         removed: by filter, in the order of the chain.
-        masked: number of items by kind.
-        masked_documents: documents with at least one.
+        masked: number of items by kind, in duplicates too.
+        masked_documents: documents with at least one, duplicates among them.
     """
 
     removed: dict[str, Removed] = {}
@@ -173,10 +193,9 @@ class FilterCounts(BaseModel):
 
     def add(self, result: Filtered) -> None:
         """Count a result. In the order of the stream, the examples are its first documents."""
-        if result.masked:
+        if result.removed_by is not None:
+            part = self.removed.setdefault(result.removed_by, Removed())
+            part.add(result.document, result.reason)
+        elif result.masked:
             self.masked_documents += 1
             self.masked = dict(Counter(self.masked) + Counter(result.masked))
-        if result.removed_by is None:
-            return
-        part = self.removed.setdefault(result.removed_by, Removed())
-        part.add(result.document, result.reason)

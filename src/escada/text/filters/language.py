@@ -16,9 +16,10 @@ of fewer than `FEW_PIECES` is judged as a whole, and one shorter than a piece is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from typing import Any
 
 from escada.errors import EscadaError, nearest
@@ -41,7 +42,11 @@ def _identifier() -> Any:
 
 def languages(text: str) -> Counter[str]:
     """Number of pieces of the text by language code; empty for a text shorter than a piece."""
-    return Counter(str(_identifier().classify(piece)[0]) for piece in _pieces(text))
+    return _labels(_pieces(text))
+
+
+def _labels(pieces: Iterable[str]) -> Counter[str]:
+    return Counter(str(_identifier().classify(piece)[0]) for piece in pieces)
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -56,10 +61,14 @@ def _pieces(text: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Language:
-    """Removes documents of which fewer than `least` of the pieces are in a language."""
+    """Removes documents of which fewer than `least` of the pieces are in a language.
 
-    code: str = PORTUGUESE
-    least: float = LIMIT
+    `version` is that of py3langid, whose model decides.
+    """
+
+    code: str
+    least: float
+    version: str
 
     def __call__(self, document: Document) -> Document | str:
         """See `Filter`."""
@@ -68,8 +77,7 @@ class Language:
             return document
         if len(pieces) < FEW_PIECES:
             pieces = [document.text]
-        looked_at = pieces[:: -(-len(pieces) // MOST_PIECES)]
-        found = Counter(str(_identifier().classify(piece)[0]) for piece in looked_at)
+        found = _labels(pieces[:: -(-len(pieces) // MOST_PIECES)])
         part = found[self.code] / found.total()
         if part >= self.least:
             return document
@@ -89,4 +97,5 @@ def build(value: str | None) -> Language:
         close = nearest(code, known)
         fix = close if "?" in close else "give its code of two letters, for example pt"
         raise EscadaError(f"unknown language {code!r}", where="--filter language", fix=fix)
-    return Language(code, share(least or None, LIMIT, "language"))
+    version = metadata.version("py3langid")
+    return Language(code, share(least or None, LIMIT, "language"), version)

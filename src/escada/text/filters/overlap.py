@@ -61,8 +61,8 @@ def remove_overlaps(
     with closing(tables.Writer(training.path)) as kept:
         for place, document in enumerate(tables.read(staged)):
             if place in found:
-                name, run = found[place]
-                removed[name].add(document, shown(document, run))
+                name, (start, length) = found[place]
+                removed[name].add(document, f"{length} words from word {start + 1} on")
             else:
                 kept.add(document)
     staged.unlink()

@@ -28,7 +28,7 @@ from escada.text.sources.hub import PREFIX, ROWS, HubName, open_data_set
 from escada.text.sources.intake import PLAIN, Intake, RowKind
 from escada.text.sources.known import KNOWN, Known
 from escada.text.sources.rows import suffix_of
-from escada.text.sources.streams import printable
+from escada.text.sources.streams import printable, printable_values
 from escada.text.sources.walk import files_below, files_matching, unknown_form
 
 __all__ = ["DEFAULT_OPTIONS", "Licence", "ReadCounts", "RowOptions", "Source", "open_source"]
@@ -227,4 +227,4 @@ def _added(name: str, documents: int | None) -> Source:
 
 def _identity(options: RowOptions) -> dict[str, object]:
     """What the options add to a source's identity."""
-    return {"rows": asdict(options)} if options != DEFAULT_OPTIONS else {}
+    return {"rows": printable_values(asdict(options))} if options != DEFAULT_OPTIONS else {}

@@ -24,7 +24,7 @@ from escada.extensions import needed
 from escada.text.documents import Document
 from escada.text.sources.base import Licence, files_identity
 from escada.text.sources.intake import Intake, RowKind
-from escada.text.sources.streams import printable, readable
+from escada.text.sources.streams import printable, printable_values, readable
 from escada.text.sources.walk import is_hidden
 
 PREFIX = "hub:"
@@ -139,7 +139,7 @@ def open_data_set(name: HubName, split: str | None) -> DataSet:
         EscadaError: no such data set or revision, or no network, which a full commit does not need.
     """
     split = split or SPLIT
-    identity: dict[str, object] = {"hub": name.source, "config": name.config, "split": split}
+    identity = printable_values({"hub": name.source, "config": name.config, "split": split})
     if name.folder is not None:
         files = {
             printable(place): path

@@ -19,6 +19,7 @@ from pathlib import Path
 from escada.errors import EscadaError
 from escada.text.documents import Document
 from escada.text.sources.base import Licence, MixturePart, ReadCounts, Source
+from escada.text.sources.streams import printable
 
 _WEIGHTED = re.compile(r"(.+)=(\d+(?:\.\d+)?)")
 MIXED = " + "
@@ -82,7 +83,7 @@ def open_sources(
     for source in sources:
         licences |= source.licences
         cards |= source.cards
-    return Source(MIXED.join(written), identity, read, licences, None, cards)
+    return Source(MIXED.join(map(printable, written)), identity, read, licences, None, cards)
 
 
 def _counted(stream: Iterator[Document], part: MixturePart) -> Iterator[Document]:

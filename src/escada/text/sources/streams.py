@@ -19,7 +19,7 @@ import lzma
 import os
 import zipfile
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -77,6 +77,11 @@ class NotUtf8Error(EscadaError):
 def printable(path: object) -> str:
     r"""A path as valid UTF-8; undecodable bytes of the name are shown as `\xe3`."""
     return os.fsencode(str(path)).decode("utf-8", "backslashreplace")
+
+
+def printable_values(table: Mapping[str, object]) -> dict[str, object]:
+    """A table for an identity, whose strings the user may have written in any bytes."""
+    return {key: printable(one) if isinstance(one, str) else one for key, one in table.items()}
 
 
 def without_packing(name: str) -> str:
