@@ -61,24 +61,24 @@ class _CausalAttention(torch.autograd.Function):
         q_GTH, k_GTH, v_GTH = qkv_3GTH.unbind(0)
         B, N, T, H = gradients[0].shape
         g_GTH = gradients[0].reshape(B * N, T, H)
-        d_3GTH = torch.zeros_like(qkv_3GTH)
+        d_3GTH = torch.empty_like(qkv_3GTH)
         dq_GTH, dk_GTH, dv_GTH = d_3GTH.unbind(0)
-        each = iter(saved)
-        for start, end in query_blocks(T):
-            g_GQH, weights_GQS = g_GTH[:, start:end], next(each)
+        for start, end in reversed(query_blocks(T)):
+            mask_GQS = saved.pop() if ctx.has_masks else None
+            weights_GQS, g_GQH = saved.pop(), g_GTH[:, start:end]
+            summed = 0.0 if end == T else 1.0  # the last block writes all keys, others add
             # Of the masked weights, then of the weights, then of the scores.
             d_GQS = torch.baddbmm(
                 g_GQH.new_zeros(()), g_GQH, v_GTH[:, :end].mT, beta=0, alpha=ctx.factor
             )
             kept_GQS = weights_GQS
-            if ctx.has_masks:
-                mask_GQS = next(each)
+            if mask_GQS is not None:
                 kept_GQS = weights_GQS * mask_GQS
                 d_GQS *= mask_GQS
-            dv_GTH[:, :end].baddbmm_(kept_GQS.mT, g_GQH, alpha=ctx.factor)
+            dv_GTH[:, :end].baddbmm_(kept_GQS.mT, g_GQH, beta=summed, alpha=ctx.factor)
             d_GQS = _softmax_backward(d_GQS, weights_GQS)
             dq_GTH[:, start:end].baddbmm_(d_GQS, k_GTH[:, :end], beta=0, alpha=H**-0.5)
-            dk_GTH[:, :end].baddbmm_(d_GQS.mT, q_GTH[:, start:end], alpha=H**-0.5)
+            dk_GTH[:, :end].baddbmm_(d_GQS.mT, q_GTH[:, start:end], beta=summed, alpha=H**-0.5)
         return d_3GTH.view(3, B, N, T, H), None
 
 
