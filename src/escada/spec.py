@@ -361,6 +361,10 @@ def rung_names() -> list[str]:
     return list(in_order([name for name, below in follows.items() if below not in follows]))
 
 
+TOP_OF_LADDER = "v_next_counts"
+"""A climb takes this rung and those that lead to it, unless others are named."""
+
+
 def steps_to(rung: str) -> list[str]:
     """A rung of the package and its predecessors, the lowest first."""
     below = _follows()[rung]

@@ -13,9 +13,6 @@ from escada.cli.shared import completion, options
 from escada.signals import INTERRUPTED
 from escada.terminal import echo
 
-TOP_OF_LADDER = "v_next_counts"
-"""A climb takes this rung and those that lead to it, unless others are named."""
-
 
 def climb(
     rungs: Annotated[
@@ -60,7 +57,7 @@ def climb(
 ) -> None:
     """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""
     from escada.budget import Budget
-    from escada.spec import load_spec, read_spec_table, steps_to
+    from escada.spec import TOP_OF_LADDER, load_spec, read_spec_table, steps_to
 
     # What can be wrong is looked at before torch is loaded, which takes seconds.
     wanted = Budget.parse(budget) if budget else None

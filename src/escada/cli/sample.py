@@ -74,13 +74,12 @@ def sample(
     trust_code: options.TrustCode = False,
 ) -> None:
     """Generate text from prompts, each sample with its bits per token under the model."""
+    from escada.api.run import Run
     from escada.generation.batch import Batch
-    from escada.generation.decoding import generate, requests
+    from escada.generation.decoding import requests
     from escada.generation.prompts import load_prompts
     from escada.generation.samplers import settings_as_written
     from escada.generation.weights import choose_weights
-    from escada.runs.device import resolve_device
-    from escada.runs.run import open_run
     from escada.text.cleaning import clean_prompt
 
     if stream and json:
@@ -95,8 +94,8 @@ def sample(
         repetition_penalty=repetition_penalty,
         greedy=greedy,
     )
-    opened = open_run(run)
-    model = opened.load_model(device=resolve_device(device))
+    opened = Run.open(run, device=device)
+    model = opened.model
     prompts = prompt or [default.text for default in load_prompts()]
     profile = opened.spec.text.profile
     if stream:
@@ -127,22 +126,24 @@ def sample(
         )
     with LiveProgress("writing", passing=True) as live:
         most = count * max_tokens
-        samples = generate(
-            model,
-            opened.tokenizer,
+        samples = opened.sample(
             prompts,
-            settings,
-            max_tokens=max_tokens,
             n=n,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+            greedy=greedy,
             seed=seed,
-            profile=profile,
             weights=chosen,
             progress=lambda done: live.update(done, most, f"{done:,} of at most {most:,} tokens"),
         )
     if json:
         table = {
             "schema_version": 1,
-            "run": opened.name,
+            "run": opened.path.name,
             "settings": asdict(settings),
             "max_tokens": max_tokens,
             "seed": seed,

@@ -49,24 +49,14 @@ def score(
     trust_code: options.TrustCode = False,
 ) -> None:
     """Score a text: each token's bits under each run, and the bits per byte of the whole."""
-    from escada.evaluation.task import ruler_context
-    from escada.evaluation.text_score import SCHEMA_VERSION, score_text
-    from escada.runs.device import resolve_device
-    from escada.runs.run import open_run
+    from escada.api.run import Run
+    from escada.evaluation.text_score import SCHEMA_VERSION
 
     runs, text = _runs_and_text(runs_and_text, file)
     scores: list[tuple[str, TextScore]] = []
     for path in runs:
-        run = open_run(path)
-        found = score_text(
-            run.load_model(device=resolve_device(device)),
-            run.tokenizer,
-            text,
-            profile=run.spec.text.profile,
-            context_tokens=ruler_context(run),
-            alternatives=top,
-        )
-        scores.append((run.name, found))
+        run = Run.open(path, device=device)
+        scores.append((run.path.name, run.surprisal(text, alternatives=top).score))
     if json:
         table = {
             "schema_version": SCHEMA_VERSION,

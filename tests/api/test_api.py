@@ -1,0 +1,151 @@
+"""The Python side: from text to a compared ladder, and what a notebook shows of it."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import pytest
+
+import escada
+from escada.errors import EscadaError
+
+SIZES = {
+    "model.d_hidden": 8,
+    "model.d_embedding": 4,
+    "train.batch_sequences": 2,
+    "train.window_tokens": 16,
+    "train.validations": 2,
+    "train.validation_bytes": 500,
+}
+
+
+@pytest.fixture(scope="module")
+def ladder(corpus_path, tmp_path_factory) -> escada.Ladder:
+    lines: list[str] = []
+    found = escada.climb(
+        ["v1", "v2"],
+        data=corpus_path,
+        budget="6 steps",
+        overrides=SIZES,
+        out=tmp_path_factory.mktemp("api") / "climb",
+        device="cpu",
+        say=lines.append,
+    )
+    assert any("training for 6 steps" in line for line in lines)
+    return found
+
+
+@pytest.fixture(scope="module")
+def run(ladder) -> escada.Run:
+    return ladder["v1"]
+
+
+def test_importing_escada_loads_neither_torch_nor_numpy():
+    code = "import sys, escada; print({'torch', 'numpy', 'matplotlib'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_names_of_the_api_are_those_of_the_package():
+    assert set(escada.__all__) <= set(dir(escada))
+    with pytest.raises(AttributeError, match="no attribute 'clim'"):
+        escada.clim  # noqa: B018
+
+
+def test_a_ladder_is_its_rungs_in_order(ladder):
+    assert list(ladder) == ["v1", "v2"]
+    assert len(ladder) == 2
+    assert ladder["v2"].name == "v2"
+    assert ladder["v2"] is not ladder["v1"]
+    with pytest.raises(EscadaError, match="no rung 'v11'"):
+        ladder["v11"]
+
+
+def test_what_was_climbed_is_loaded_again(ladder, run):
+    again = escada.load(ladder.path)
+    assert isinstance(again, escada.Ladder)
+    assert again.table().to_arrow() == ladder.table().to_arrow()
+    alone = escada.load(run.path)
+    assert isinstance(alone, escada.Run)
+    assert alone.record.key == run.record.key
+
+
+def test_the_table_has_a_row_for_each_run_with_the_rulers_figure(ladder):
+    rows = ladder.table()
+    assert [row["rung"] for row in rows] == ["v1", "v2"]
+    for row in rows:
+        assert row["bits_per_byte"] == ladder[row["rung"]].evaluate("test").bits_per_byte
+        assert row["ci95_low"] <= row["bits_per_byte"] <= row["ci95_high"]
+    assert rows.to_arrow().num_rows == 2
+    assert rows[:1].columns == rows.columns
+
+
+def test_a_comparison_is_that_of_the_ladder(ladder):
+    found = ladder.compare("v2", "v1")
+    (row,) = [row for row in ladder.results.comparisons if (row.a, row.b) == ("v2", "v1")]
+    assert found.difference == row.difference
+    assert (found.ci95, found.verdict) == (row.ci95, row.verdict)
+    assert repr(found).startswith(f"v2 against v1: {row.verdict}, {row.difference:+.4f} bits")
+    with pytest.raises(EscadaError, match="with itself"):
+        ladder.compare("v1", "v1")
+
+
+def test_surprisal_of_a_document_is_what_the_ruler_charges_it(run, corpus):
+    document = next(iter(corpus.documents("test")))
+    found = run.surprisal(document.text, alternatives=2)
+    assert math.fsum(found.nats) == pytest.approx(found.score.bits * math.log(2))
+    measured = run.evaluate([document.text])
+    assert measured.bits_per_byte == pytest.approx(found.bits_per_byte, rel=1e-6)
+    assert all(len(token.alternatives) == 2 for token in found.tokens)
+    assert [row["bits"] for row in found.rows()] == [token.bits for token in found.tokens]
+
+
+def test_texts_without_text_and_unknown_splits_are_one_line(run):
+    with pytest.raises(EscadaError, match="no text to measure"):
+        run.evaluate(["", "  "])
+    with pytest.raises(EscadaError, match="unknown split 'tset'"):
+        run.evaluate("tset")
+
+
+def test_samples_are_those_of_their_seed(run):
+    one, again = (run.sample("Era", n=2, max_tokens=5, seed=3) for _ in range(2))
+    assert [sample.ids for sample in one] == [sample.ids for sample in again]
+    assert len(one) == 2
+    assert repr(one).count("bits per token") == 2
+
+
+def test_a_curve_ends_at_the_last_step(run):
+    curve = run.curve()
+    assert curve[-1]["step"] == run.record.total_steps == 6
+    assert {"seconds", "tokens", "flops", "bits_per_byte"} <= set(curve.columns)
+
+
+def test_training_goes_on_with_what_was_begun(run, corpus, tmp_path):
+    given = {"data": corpus, "budget": "3 steps", "overrides": SIZES, "device": "cpu"}
+    first = escada.train("v1", out=tmp_path, say=lambda line: None, **given)
+    again = escada.train("v1", out=tmp_path, say=lambda line: None, **given)
+    assert first.path == again.path
+    assert first.record.step == 3
+    assert "3 steps" in first.card
+
+
+def test_a_corpus_of_files_needs_a_folder():
+    with pytest.raises(EscadaError, match="needs a folder"):
+        escada.prepare("texts.jsonl")
+
+
+HOSTILE = "<script>alert('x')</script>"
+
+
+def test_what_notebooks_show_is_escaped(ladder, run):
+    shown = [
+        run.surprisal(HOSTILE, alternatives=1)._repr_html_(),
+        run.sample(HOSTILE, max_tokens=2)._repr_html_(),
+        ladder._repr_html_(),
+    ]
+    assert not any("<script" in html for html in shown)
+    assert "&lt;" in shown[0]
+    assert "<svg" in shown[2]
+    assert run._repr_markdown_() == run.card
