@@ -1,7 +1,7 @@
 """A corpus of any size whose duplicates, leaks and junk are known: `python planted_corpus.py OUT`.
 
     python benchmarks/planted_corpus.py build/planted.jsonl --bytes 2e9
-    escada data prepare --source build/planted.jsonl --group-column site --out build/planted
+    python benchmarks/planted_corpus.py measure build/planted.jsonl build/planted --workers 2
     python benchmarks/planted_corpus.py check build/planted.jsonl build/planted
 
 Words follow one another as in the default corpus, one in five as its words are frequent, so that
@@ -21,7 +21,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
+import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,15 +180,42 @@ def check(made: Path, folder: Path) -> dict[str, object]:
     }
 
 
+def measure(made: Path, folder: Path, options: list[str]) -> dict[str, object]:
+    """What `escada data prepare` of a made corpus cost: CPU-seconds of all its processes, and the
+    memory of the largest one."""
+    command = [sys.executable, "-m", "escada", "data", "prepare", "--source", str(made)]
+    began = time.monotonic()
+    subprocess.run([*command, "--group-column", "site", "--out", str(folder), *options], check=True)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    n_bytes = made.stat().st_size
+    cpu_seconds = used.ru_utime + used.ru_stime
+    return {
+        "bytes": n_bytes,
+        "wall_seconds": round(time.monotonic() - began, 1),
+        "cpu_seconds": round(cpu_seconds, 1),
+        "cpu_seconds_per_megabyte": round(cpu_seconds / n_bytes * 1e6, 4),
+        "peak_megabytes_of_a_process": round(used.ru_maxrss * 1024 / 1e6),
+        "load_average": os.getloadavg()[1],
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("paths", nargs="+", help="OUT, or: check MADE FOLDER")
+    parser.add_argument(
+        "paths", nargs="+", help="OUT; or: check MADE FOLDER; or: measure MADE FOLDER"
+    )
     parser.add_argument("--bytes", type=float, default=2e8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--workers", default="1")
+    parser.add_argument("--held-out", default="20MB")
     arguments = parser.parse_args()
     if arguments.paths[0] == "check":
         print(json.dumps(check(Path(arguments.paths[1]), Path(arguments.paths[2])), indent=2))
+    elif arguments.paths[0] == "measure":
+        options = ["--workers", arguments.workers, "--held-out", arguments.held_out]
+        made, folder = Path(arguments.paths[1]), Path(arguments.paths[2])
+        print(json.dumps(measure(made, folder, options), indent=2))
     else:
         make(Path(arguments.paths[0]), arguments.bytes, arguments.seed, arguments.data)
     return 0

@@ -313,6 +313,15 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def verifies_checksums() -> bool:
+    """Whether this process verifies large files that all processes of a machine read.
+
+    Of those that `torchrun` started on a machine it is the first: the others go on meanwhile, and
+    end with it when a file is damaged.
+    """
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def utc_now() -> str:
     """Date and time in UTC, ISO 8601 without fractions of a second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -41,3 +41,18 @@ def test_unknown_split_and_profile_are_named(source: str, tmp_path: Path):
         corpus.documents("dev")
     with pytest.raises(EscadaError, match="unknown profile"):
         default_corpus_path("nope")
+
+
+def test_of_the_processes_of_a_machine_the_first_verifies_the_checksums(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    corpus = prepare(source, tmp_path / "c")
+    file = corpus.path / "train.parquet"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert Corpus.open(corpus.path).hash == corpus.hash
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    with pytest.raises(EscadaError, match="corrupted"):
+        Corpus.open(corpus.path)

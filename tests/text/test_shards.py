@@ -207,3 +207,47 @@ def test_an_id_outside_the_vocabulary_is_never_written(tmp_path):
 
     with pytest.raises(ValueError, match="outside its vocabulary"):
         write(tmp_path / "tokens", tokenizer=Broken())
+
+
+class ManyIds(ByteTokenizer):
+    """The bytes as ids above all that 16 bits hold."""
+
+    kind = "many_ids"
+    vocab_size = 70_258
+    bos_id, eos_id = 70_256, 70_257
+
+    def encode(self, text):
+        return super().encode(text) + 70_000
+
+
+def test_ids_above_65_535_are_kept_in_32_bits(tmp_path):
+    stream = write(tmp_path / "many", tokenizer=ManyIds(), shard_tokens=7)
+    assert stream.path.joinpath("train-00000.bin").stat().st_size == 4 * 7
+    expected = np.array(expected_tokens()) + 70_000
+    for opened in (stream, TokenStream.open(stream.path)):
+        assert opened.vocab_size == 70_258
+        assert opened.read(0, opened.n_tokens).tolist() == expected.tolist()
+        windows = opened.windows(np.array([0, opened.n_tokens - 3]), 9)
+        assert windows.tolist() == [np.roll(expected, -n)[:9].tolist() for n in (0, -3)]
+
+
+@pytest.mark.parametrize(("local_rank", "verifies"), [(None, True), ("0", True), ("1", False)])
+def test_one_process_of_a_machine_verifies_the_checksums(
+    tmp_path, monkeypatch, local_rank, verifies
+):
+    stream = write(tmp_path / "tokens")
+    file = stream.path / "train-00000.bin"
+    data = bytearray(file.read_bytes())
+    data[0] ^= 1
+    file.write_bytes(data)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if local_rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", local_rank)
+    if verifies:
+        with pytest.raises(EscadaError, match="corrupted shard"):
+            TokenStream.open(stream.path)
+    else:
+        TokenStream.open(stream.path)
+    file.write_bytes(data[:-2])
+    with pytest.raises(EscadaError, match="truncated shard"):
+        TokenStream.open(stream.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import re
@@ -26,10 +27,12 @@ from escada.ladder.comparison import all_pairs, compare_recipes, group
 from escada.models import onednn
 from escada.runs.catalogue import catalogue
 from escada.runs.corpus import corpus_of
+from escada.runs.log import read_log
 from escada.runs.run import Run, open_run
 from escada.spec import load_spec
 from escada.text.corpus import Corpus
 from escada.text.preparation.prepare import prepare
+from escada.text.shards import TokenStream
 from escada.training import loop
 from escada.training.run import resume, start
 from escada.training.step import Stepper
@@ -309,3 +312,47 @@ def test_a_resume_with_another_setup_is_refused_or_remembered(stopped):
     (earlier,) = run.record.earlier_setups
     assert (earlier.torch, earlier.to) == ("1.0", 6)
     assert run.record.setup.torch == torch.__version__
+
+
+MANY_IDS = """
+from escada.text.tokenizers.bytes import ByteTokenizer
+
+
+class ManyIds(ByteTokenizer):
+    kind = "many_ids"
+    vocab_size, bos_id, eos_id = 70_258, 70_256, 70_257
+
+    def encode(self, text):
+        return super().encode(text) + 70_000
+
+    def decode(self, ids):
+        return ByteTokenizer().decode([one - 70_000 for one in ids])
+
+
+def train(spec, texts):
+    return ManyIds()
+
+
+def load(folder, content):
+    return ManyIds()
+"""
+
+
+@pytest.mark.slow
+def test_a_vocabulary_above_65_536_ids_is_trained_and_measured(corpus, tmp_path, monkeypatch):
+    """Its tokens are 32 bits wide, and all of them are in the upper range."""
+    (tmp_path / "many_ids.py").write_text(MANY_IDS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    run = start(spec_of("v1", 4, "tokenizer.kind=many_ids"), corpus, tmp_path / "r", device="cpu")
+    assert run.finished
+    data = read_json(run.layout.data)
+    stream = TokenStream.open(Path(data["stream_path"]))
+    assert read_json(stream.path / "manifest.json")["dtype"] == "<u4"
+    assert stream.read(0, stream.n_tokens).min() >= 70_000
+    rows = read_log(run.layout)
+    losses = [row["loss"] for row in rows if row["kind"] == "train"]
+    assert losses[0] == pytest.approx(math.log(70_258), abs=1)
+    measured = [row["bits_per_byte"] for row in rows if row["kind"] == "validation"]
+    assert measured
+    assert all(map(math.isfinite, measured))
+    sys.modules.pop("many_ids", None)

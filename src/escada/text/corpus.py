@@ -19,7 +19,13 @@ from pydantic import ValidationError
 
 from escada.choices import SPLITS
 from escada.errors import EscadaError
-from escada.files import cache_directory, check_tokenizer_sizes, read_json, sha256_file
+from escada.files import (
+    cache_directory,
+    check_tokenizer_sizes,
+    read_json,
+    sha256_file,
+    verifies_checksums,
+)
 from escada.text import tables
 from escada.text.cleaning import check_profile
 from escada.text.documents import Document
@@ -30,18 +36,23 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Corpus:
-    """A prepared folder whose checksums are verified."""
+    """A prepared folder."""
 
     path: Path
     manifest: Manifest = field(repr=False)
 
     @classmethod
-    def open(cls, path: Path) -> Corpus:
-        """Open a prepared folder and verify its checksums.
+    def open(cls, path: Path, *, verify: bool | None = None) -> Corpus:
+        """Open a prepared folder.
+
+        Args:
+            verify: check the SHA-256 of the splits; None: in one process per machine, see
+                `files.verifies_checksums`.
 
         Raises:
             EscadaError: no corpus there, another version, or a missing or corrupted file.
         """
+        verify = verifies_checksums() if verify is None else verify
         if not path.exists():
             raise EscadaError(
                 "the corpus folder does not exist, so there is no prepared corpus",
@@ -66,7 +77,7 @@ class Corpus:
             file, remedy = corpus._file(split), "remove the folder and prepare the corpus again"
             if not file.is_file():
                 raise EscadaError("a file of the corpus is missing", where=file, fix=remedy)
-            if sha256_file(file) != manifest.splits[split].sha256:
+            if verify and sha256_file(file) != manifest.splits[split].sha256:
                 raise EscadaError("corrupted: another checksum", where=file, fix=remedy)
         for tokenizer in path.glob("tokens/*/tokenizer"):
             check_tokenizer_sizes(tokenizer)

@@ -24,7 +24,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from escada.errors import EscadaError
-from escada.files import content_hash, new_directory, read_json, sha256_file, write_json
+from escada.files import (
+    content_hash,
+    new_directory,
+    read_json,
+    sha256_file,
+    verifies_checksums,
+    write_json,
+)
 from escada.text.tokenizers import Tokenizer
 
 SCHEMA_VERSION = 1
@@ -105,13 +112,18 @@ class TokenStream:
         self._shard_starts = np.cumsum([0] + [len(shard) for shard in shards])
 
     @classmethod
-    def open(cls, folder: Path, *, verify: bool = True) -> Self:
-        """Memory-map a stream; `verify` checks every SHA-256 (sizes are always checked).
+    def open(cls, folder: Path, *, verify: bool | None = None) -> Self:
+        """Memory-map a stream.
+
+        Args:
+            verify: check every SHA-256 (sizes are always checked); None: in one process per
+                machine, see `files.verifies_checksums`.
 
         Raises:
             EscadaError: not a stream, another version, or a file that is missing, truncated or
                 corrupted (names it).
         """
+        verify = verifies_checksums() if verify is None else verify
         if not (folder / MANIFEST).exists():
             raise EscadaError("no tokens here", where=folder, fix=f"it would hold {MANIFEST}")
         table = read_json(folder / MANIFEST)

@@ -226,7 +226,7 @@ def check_paths(data: Path | None, out: Path) -> None:
     from escada.text.corpus import Corpus
 
     if data is not None:
-        Corpus.open(data)
+        Corpus.open(data, verify=False)  # it is opened again, once torch is there
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not there.is_dir():
         what = "a file is where a folder is needed"
