@@ -11,17 +11,24 @@ from __future__ import annotations
 
 import argparse
 import math
+import time
 from collections import defaultdict
 from pathlib import Path
 
 from escada.evaluation.baselines.byte_ngrams import character_tokenizer
-from escada.evaluation.baselines.corpus_controls import (
+from escada.evaluation.baselines.kneser_ney import Asked, KneserNeyBaseline
+from escada.evaluation.baselines.measurements import (
     MOST_TRAINING_BYTES,
     MOST_VALIDATION_BYTES,
     some_texts,
 )
-from escada.evaluation.baselines.kneser_ney import fit_kneser_ney
-from escada.evaluation.ruler import DocumentScores, bits_per_byte, score_documents
+from escada.evaluation.ruler import (
+    DocumentNames,
+    DocumentScores,
+    bits_per_byte,
+    protocol_of,
+    score_documents,
+)
 from escada.evaluation.significance import Comparison, Recipe, compare
 from escada.evaluation.task import ruler_context
 from escada.files import write_json
@@ -52,8 +59,12 @@ def ngram_scores(corpus: Corpus, documents: list[Document]) -> DocumentScores:
     training = some_texts(corpus, "train", MOST_TRAINING_BYTES)
     tokenizer = character_tokenizer(training)
     validation = some_texts(corpus, "validation", MOST_VALIDATION_BYTES)
-    model, _ = fit_kneser_ney(tokenizer, training, validation)
-    return score_documents(model, tokenizer, documents)
+    names = DocumentNames()
+    began = time.perf_counter()
+    baseline = KneserNeyBaseline(tokenizer, training, validation)
+    found = baseline.score(map(Asked, names.texts(documents)))
+    sums = {"nats": found.nats, "tokens": found.tokens, "unknown": found.unknown}
+    return names.scores(protocol_of(None), time.perf_counter() - began, **sums)
 
 
 def run_scores(run: Run, documents: list[Document]) -> DocumentScores:

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from escada.evaluation.baselines import byte_ngrams
 from escada.evaluation.baselines.byte_ngrams import (
     bigram_model,
     character_tokenizer,
@@ -71,6 +72,22 @@ def test_the_ruler_charges_a_bigram_what_its_table_says():
     bits = -sum(math.log2(table[i, j]) for i, j in itertools.pairwise(ids))
     scores = score_documents(model, TOKENIZER, [Document("d", "s", "g", text)])
     assert bits_per_byte(scores) == pytest.approx((bits + TOKENIZER.unknown_bits) / 6, rel=1e-6)
+
+
+@pytest.mark.parametrize("build", [bigram_model, unigram_model, lambda t, _: uniform_model(t)])
+def test_a_table_is_scored_as_the_ruler_scores_its_rows_of_logits(build, monkeypatch):
+    monkeypatch.setattr(byte_ngrams, "_COUNTED_CHARACTERS", 12)  # several batches
+    model = build(TOKENIZER, TEXTS)
+    texts = ["abcz a", "", "cab", "bbbbzzaccb", "a"]
+    documents = [Document(f"d{i}", f"s{i % 2}", f"g{i}", text) for i, text in enumerate(texts)]
+    found = model.score(TOKENIZER, iter(documents))
+    expected = score_documents(model, TOKENIZER, documents)
+    np.testing.assert_allclose(found.nats, expected.nats, rtol=1e-13)
+    for name in ("ids", "sources", "groups", "protocol", "context_tokens"):
+        assert getattr(found, name) == getattr(expected, name)
+    for name in ("bytes", "tokens", "correct", "unknown"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist()
+    assert len(model.score(TOKENIZER, [])) == 0
 
 
 def test_more_context_is_fewer_bits(corpus):

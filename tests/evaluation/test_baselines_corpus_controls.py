@@ -6,15 +6,24 @@ import numpy as np
 import pytest
 
 from escada.errors import EscadaError
-from escada.evaluation.baselines.byte_ngrams import bigram_model, character_tokenizer
+from escada.evaluation.baselines import byte_ngrams, compressors, kneser_ney
+from escada.evaluation.baselines.byte_ngrams import (
+    bigram_model,
+    character_tokenizer,
+    uniform_model,
+    unigram_model,
+)
 from escada.evaluation.baselines.corpus_controls import (
     control_scores,
     make_controls,
     read_controls,
-    some_texts,
 )
+from escada.evaluation.baselines.joint_ngrams import token_stream
+from escada.evaluation.baselines.measurements import some_texts
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.evaluation.significance import Recipe, compare
+from escada.models.ngrams.counting import count_ngrams
+from escada.models.ngrams.kneser_ney import KneserNey
 from escada.report.i18n import read_catalogue
 from escada.text.corpus import Corpus
 
@@ -61,6 +70,44 @@ def test_the_order_was_chosen_on_validation_documents(measured):
     figures = settings["validation_bits_per_byte"]
     assert min(figures, key=figures.get) == str(settings["order"])
     assert list(figures) == [str(order) for order in range(3, 21)]
+
+
+def test_the_figures_are_those_of_models_with_a_row_of_logits_per_token(measured):
+    corpus, path, found = measured
+    training = [document.text for document in corpus.documents("train")]
+    test = list(corpus.documents("test"))
+    tokenizer = character_tokenizer(training)
+    rows = {row.key: row for row in found.baselines}
+    order = rows["kneser_ney"].settings["order"]
+    ids_T = token_stream(tokenizer, training).astype(np.int64)
+    levels = count_ngrams(ids_T, tokenizer.vocab_size, tokenizer.bos_id, order)
+    models = {
+        "kneser_ney": KneserNey(levels, tokenizer.bos_id, order),
+        "bigram": bigram_model(tokenizer, training),
+        "unigram": unigram_model(tokenizer, training),
+        "uniform": uniform_model(tokenizer),
+    }
+    for key, model in models.items():
+        expected = score_documents(model, tokenizer, test)
+        rtol = 1e-7 if key == "kneser_ney" else 1e-12  # its logits were rounded to float32
+        np.testing.assert_allclose(control_scores(path, key).nats, expected.nats, rtol=rtol)
+        assert rows[key].bits_per_byte == pytest.approx(bits_per_byte(expected), rel=rtol)
+    assert rows["kneser_ney"].settings["parameters"] == models["kneser_ney"].parameter_count()
+
+
+def test_of_a_corpus_beyond_a_pass_the_figures_are_the_same(measured, tmp_path, monkeypatch):
+    corpus, _, found = measured
+    for module, limit in (
+        (kneser_ney, "PASS_TOKENS"),
+        (byte_ngrams, "_COUNTED_CHARACTERS"),
+        (compressors, "XZ_FED_CHARACTERS"),
+    ):
+        monkeypatch.setattr(module, limit, 5000)
+    again = make_controls(corpus, tmp_path / "controls.json")
+    for one, other in zip(again.baselines, found.baselines, strict=True):
+        assert one.key == other.key
+        assert one.bits_per_byte == pytest.approx(other.bits_per_byte, rel=1e-12)
+        assert (one.ci95 or ()) == pytest.approx(other.ci95 or (), rel=1e-9)
 
 
 def test_what_is_kept_is_read_again(measured):

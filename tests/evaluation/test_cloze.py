@@ -71,6 +71,17 @@ def test_the_choice_does_not_depend_on_the_order_and_no_group_fills_it(monkeypat
     assert sum(item.group == "big" for item in items) <= 4
 
 
+def test_the_choice_among_few_at_a_time_is_the_choice_among_all(monkeypatch):
+    monkeypatch.setattr(cloze, "MOST_ITEMS_A_GROUP", 3)
+    text = "\n".join([LINE.format("chuva.")] * 6)
+    documents = [document(text, f"d{i}", f"g{i * i % 7}") for i in range(60)]
+    monkeypatch.setattr(cloze, "MOST_ITEMS", 10**6)
+    by_lot = sorted(cloze_items(documents), key=cloze._lot)
+    assert len(by_lot) == 4 * 3  # four groups are there, 0, 1, 2 and 4
+    monkeypatch.setattr(cloze, "MOST_ITEMS", 5)
+    assert sorted(cloze_items(iter(documents)), key=cloze._lot) == by_lot[:5]
+
+
 def test_grammar_words_and_names_are_no_content_words():
     assert is_content_word("praça")
     for word in ("para", "Praça", "sol", "xqzv", "quando", "p4aça"):

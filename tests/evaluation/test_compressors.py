@@ -7,11 +7,13 @@ import pytest
 import zstandard
 
 from escada.errors import EscadaError
+from escada.evaluation.baselines import compressors
 from escada.evaluation.baselines.compressors import (
     END,
     xz_after_training,
     xz_filters,
     xz_stream,
+    zstd_dictionary,
     zstd_frames,
     zstd_with_dictionary,
 )
@@ -49,22 +51,23 @@ def test_the_documents_come_back_from_the_bits_that_xz_is_charged_for():
 
 def test_the_documents_come_back_from_the_frames_that_zstd_is_charged_for():
     learned = dictionary()
+    frames = zstd_frames((document.text for document in DOCUMENTS), learned)
     reader = zstandard.ZstdDecompressor(dict_data=learned, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
-    for document, frame in zip(DOCUMENTS, zstd_frames(DOCUMENTS, learned), strict=True):
+    for document, frame in zip(DOCUMENTS, frames, strict=True):
         assert reader.decompressobj().decompress(frame).decode() == document.text
 
 
 def test_a_frame_has_five_bytes_beside_its_text():
     """Two of the frame's header, three of the block's: an empty document has nothing else."""
-    (frame,) = zstd_frames([Document("d", "s", "g", "")], dictionary())
+    (frame,) = zstd_frames([""], dictionary())
     assert len(frame) == 5
 
 
 def test_zstd_is_charged_for_the_frame_of_each_document():
-    found = zstd_with_dictionary(DOCUMENTS, TRAINING)
+    found = zstd_with_dictionary(iter(DOCUMENTS), zstd_dictionary(TRAINING))
     samples = [text.encode() for text in TRAINING]
     learned = zstandard.train_dictionary(2**21, samples, k=512, d=8)
-    frames = zstd_frames(DOCUMENTS, learned)
+    frames = zstd_frames((document.text for document in DOCUMENTS), learned)
     assert found.bits_per_byte == 8 * sum(map(len, frames)) / N_BYTES
     assert bits_per_byte(found.scores) == pytest.approx(found.bits_per_byte)
     assert found.scores.ids == [document.id for document in DOCUMENTS]
@@ -74,9 +77,16 @@ def test_zstd_is_charged_for_the_frame_of_each_document():
 def test_knowing_the_training_text_helps_every_compressor():
     alone = xz_stream(DOCUMENTS).bits_per_byte
     assert xz_after_training(DOCUMENTS, TRAINING).bits_per_byte < 0.8 * alone
-    bare = zstd_frames(DOCUMENTS, zstandard.ZstdCompressionDict(b""))
-    learned = zstd_with_dictionary(DOCUMENTS, TRAINING).bits_per_byte
+    texts = [document.text for document in DOCUMENTS]
+    bare = zstd_frames(texts, zstandard.ZstdCompressionDict(b""))
+    learned = zstd_with_dictionary(DOCUMENTS, zstd_dictionary(TRAINING)).bits_per_byte
     assert learned < 0.8 * (8 * sum(map(len, bare)) / N_BYTES)
+
+
+def test_a_stream_fed_in_pieces_is_the_stream_at_once(monkeypatch):
+    at_once = [xz_stream(DOCUMENTS), xz_after_training(DOCUMENTS, TRAINING)]
+    monkeypatch.setattr(compressors, "XZ_FED_CHARACTERS", 1)
+    assert [xz_stream(DOCUMENTS), xz_after_training(DOCUMENTS, TRAINING)] == at_once
 
 
 def test_the_window_of_xz_reaches_over_all_of_the_training_text():
@@ -96,10 +106,10 @@ def test_an_end_of_document_is_charged():
 
 
 def test_training_texts_too_few_for_a_dictionary_give_no_figure():
-    assert zstd_with_dictionary(DOCUMENTS, TRAINING[:2]) is None
+    assert zstd_dictionary(TRAINING[:2]) is None
 
 
-@pytest.mark.parametrize("compress", [xz_stream, lambda d: zstd_with_dictionary(d, TRAINING)])
+@pytest.mark.parametrize("compress", [xz_stream, lambda d: zstd_with_dictionary(d, dictionary())])
 def test_documents_without_a_byte_are_refused(compress):
     with pytest.raises(EscadaError, match="no text to measure"):
         compress([Document("d", "s", "g", "")])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escada.evaluation.baselines.byte_ngrams import character_tokenizer
-from escada.evaluation.baselines.kneser_ney import fit_kneser_ney, order_figures, token_stream
+from escada.evaluation.baselines.joint_ngrams import token_stream
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
@@ -35,7 +35,7 @@ SIZE, BOS, EOS = TOKENIZER.vocab_size, TOKENIZER.bos_id, TOKENIZER.eos_id
 
 
 def count_ngrams(tokenizer, texts, longest, **limits):
-    ids_T = token_stream(tokenizer, texts)
+    ids_T = token_stream(tokenizer, texts).astype(np.int64)
     return ngram_counts.count_ngrams(
         ids_T, tokenizer.vocab_size, tokenizer.bos_id, longest, **limits
     )
@@ -166,22 +166,6 @@ def test_the_state_goes_on_where_it_was_whatever_the_pieces_and_rows(data):
     assert torch.equal(model.advance(ids_BT[turned, cut:], joined), whole[turned, cut:])
     again = model.advance(ids_BT[:, cut:], state)  # selected rows did not disturb their origin
     assert torch.equal(again, whole[:, cut:])
-
-
-def test_the_figures_of_orders_are_the_rulers():
-    levels = count_ngrams(TOKENIZER, TEXTS, 6)
-    figures = order_figures(levels, TOKENIZER, HELD_OUT, range(2, 7))
-    documents = [Document(f"d{i}", "s", f"g{i}", text) for i, text in enumerate(HELD_OUT)]
-    for order in range(2, 7):
-        scores = score_documents(KneserNey(levels, BOS, order), TOKENIZER, documents)
-        assert figures[order] == pytest.approx(bits_per_byte(scores), rel=1e-6)
-
-
-@pytest.mark.parametrize(("validation", "best"), [(TEXTS, 6), (["nhoc. au ;aivtm"], 2)])
-def test_the_order_is_the_one_that_suits_validation_documents(validation, best):
-    model, figures = fit_kneser_ney(TOKENIZER, TEXTS, validation, orders=(2, 6))
-    assert sorted(figures) == [2, 3, 4, 5, 6]
-    assert model.order == min(figures, key=figures.get) == best
 
 
 def test_long_ngrams_over_a_large_vocabulary_are_told_apart():

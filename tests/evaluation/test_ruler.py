@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from escada.errors import EscadaError
-from escada.evaluation import scoring
+from escada.evaluation import ruler, scoring
 from escada.evaluation.baselines.byte_ngrams import TableModel, uniform_model
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.evaluation.scoring import windows_of
@@ -102,6 +102,36 @@ def test_batch_size_changes_the_figure_by_less_than_a_millionth(
         figures.append(scores.nats)
     for nats in figures[1:]:
         np.testing.assert_allclose(nats, figures[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_documents_are_streamed_a_few_at_a_time(tiny, tokenizers, documents, name, monkeypatch):
+    tokenizer = tokenizers["bpe"]
+    model = tiny(name, tokenizer.vocab_size)
+    at_once = score_documents(model, tokenizer, documents)
+    monkeypatch.setattr(ruler, "TEXT_BYTES", 60)
+    asked = []
+    encode_batch = tokenizer.encode_batch
+
+    def encoding(texts):
+        asked.append(sum(len(text.encode()) for text in texts))
+        return encode_batch(texts)
+
+    monkeypatch.setattr(tokenizer, "encode_batch", encoding)
+    streamed = score_documents(model, tokenizer, iter(documents))
+    longest = max(document.n_bytes for document in documents)
+    assert len(asked) > 2
+    assert max(asked) <= max(60, longest)
+    np.testing.assert_allclose(streamed.nats, at_once.nats, rtol=1e-6)
+    for column in ("ids", "sources", "groups", "protocol", "context_tokens"):
+        assert getattr(streamed, column) == getattr(at_once, column)
+    for column in ("bytes", "tokens", "correct", "unknown"):
+        assert getattr(streamed, column).tolist() == getattr(at_once, column).tolist()
+
+
+def test_no_documents_have_no_scores(tiny, tokenizers):
+    scores = score_documents(tiny("gru", tokenizers["bytes"].vocab_size), tokenizers["bytes"], [])
+    assert (len(scores), scores.protocol) == (0, "document/carried-state")
 
 
 def test_the_order_of_the_documents_changes_nothing(tiny, tokenizers, documents):

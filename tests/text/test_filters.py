@@ -151,17 +151,16 @@ def test_text_unlike_the_reference_is_removed_by_its_perplexity(reference):
 
 
 def test_the_filters_bits_per_byte_are_those_of_the_kneser_ney_baseline(reference):
-    from escada.evaluation.baselines.kneser_ney import order_figures, token_stream
+    from escada.evaluation.baselines.kneser_ney import Asked, KneserNeyBaseline
     from escada.evaluation.baselines.perplexity import ORDER, model_of
-    from escada.models.ngrams.counting import count_ngrams
     from escada.text.sources import open_source
     from escada.text.tokenizers.bytes import ByteTokenizer
 
-    tokenizer = ByteTokenizer()
     texts = [one.text for n, one in enumerate(open_source(reference)) if n % 10]
-    ids = token_stream(tokenizer, texts)
-    levels = count_ngrams(ids, tokenizer.vocab_size, tokenizer.bos_id, ORDER)
-    expected = order_figures(levels, tokenizer, [PORTUGUESE], [ORDER])[ORDER]
+    orders = (ORDER, ORDER)
+    baseline = KneserNeyBaseline(ByteTokenizer(), texts, [PORTUGUESE], orders=orders)
+    baseline.score([Asked(PORTUGUESE)])
+    expected = baseline.figures[ORDER]
     assert model_of(reference).bits_per_byte(PORTUGUESE) == pytest.approx(expected, rel=1e-12)
 
 

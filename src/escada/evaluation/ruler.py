@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,9 @@ from escada.text.tokenizers import Tokenizer
 Protocol = Literal["document/carried-state", "document/half-window", "document/frame"]
 """How a document was read; `document/frame` is for compressors (`compressors`)."""
 SCHEMA_VERSION = 1
+TEXT_BYTES = 2**22
+"""Text of documents that are read together, in batches of similar length."""
+T = TypeVar("T")
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -52,6 +55,7 @@ class DocumentScores:
         bytes: UTF-8 bytes of the text.
         tokens: targets: the text's tokens and EOS.
         correct: targets that were the model's first choice; never UNK, which names no character.
+            0 where a baseline names no first choice.
         unknown: characters that the tokenizer could not write.
         context_tokens: W; None when the state was carried.
         seconds: of scoring, including tokenization.
@@ -72,6 +76,84 @@ class DocumentScores:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Scores of one model on several batches of documents, at least one."""
+        return cls(
+            ids=[name for part in parts for name in part.ids],
+            sources=[name for part in parts for name in part.sources],
+            groups=[name for part in parts for name in part.groups],
+            nats=np.concatenate([part.nats for part in parts]),
+            bytes=np.concatenate([part.bytes for part in parts]),
+            tokens=np.concatenate([part.tokens for part in parts]),
+            correct=np.concatenate([part.correct for part in parts]),
+            unknown=np.concatenate([part.unknown for part in parts]),
+            protocol=parts[0].protocol,
+            context_tokens=parts[0].context_tokens,
+            seconds=sum(part.seconds for part in parts),
+        )
+
+
+@dataclass
+class DocumentNames:
+    """Id, source, group and bytes of documents, noted while they are streamed."""
+
+    ids: list[str] = field(default_factory=list[str])
+    sources: list[str] = field(default_factory=list[str])
+    groups: list[str] = field(default_factory=list[str])
+    bytes: list[int] = field(default_factory=list[int])
+
+    def texts(self, documents: Iterable[Document]) -> Iterator[str]:
+        """The texts of documents, which are noted."""
+        for document in documents:
+            self.ids.append(document.id)
+            self.sources.append(document.source)
+            self.groups.append(document.group)
+            self.bytes.append(document.n_bytes)
+            yield document.text
+
+    def scores(
+        self,
+        protocol: Protocol,
+        seconds: float,
+        *,
+        nats: Floats,
+        tokens: Integers | None = None,
+        correct: Integers | None = None,
+        unknown: Integers | None = None,
+        context_tokens: int | None = None,
+    ) -> DocumentScores:
+        """Scores of these documents; sums that are not given are 0."""
+        zeros = np.zeros(len(self.ids), dtype=np.int64)
+        return DocumentScores(
+            ids=self.ids,
+            sources=self.sources,
+            groups=self.groups,
+            nats=nats,
+            bytes=np.array(self.bytes, dtype=np.int64),
+            tokens=zeros if tokens is None else tokens,
+            correct=zeros if correct is None else correct,
+            unknown=zeros if unknown is None else unknown,
+            protocol=protocol,
+            context_tokens=context_tokens,
+            seconds=seconds,
+        )
+
+
+def in_batches(items: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
+    """Items in their order, in lists of at most `most` in all; a larger item is alone."""
+    held: list[T] = []
+    total = 0
+    for item in items:
+        n = size(item)
+        if held and total + n > most:
+            yield held
+            held, total = [], 0
+        held.append(item)
+        total += n
+    if held:
+        yield held
+
 
 def bits_per_byte(scores: DocumentScores) -> float:
     """Total bits over total bytes.
@@ -88,12 +170,12 @@ def bits_per_byte(scores: DocumentScores) -> float:
 def score_documents(
     model: LanguageModel,
     tokenizer: Tokenizer,
-    documents: Sequence[Document],
+    documents: Iterable[Document],
     *,
     context_tokens: int | None = None,
     batch_tokens: int | None = None,
 ) -> DocumentScores:
-    """Score each document alone.
+    """Score each document alone. They are streamed: `TEXT_BYTES` of them are in memory.
 
     Args:
         context_tokens: W of models without a state; None: the model's own. Ignored by a model that
@@ -103,30 +185,32 @@ def score_documents(
     Raises:
         EscadaError: W below 2 or beyond the model's context, or a score that is not finite.
     """
-    began = time.perf_counter()
+
+    def scores_of(batch: Sequence[Document]) -> DocumentScores:
+        began = time.perf_counter()
+        names = DocumentNames()
+        encoded = tokenizer.encode_batch(list(names.texts(batch)))
+        scores = Reading(
+            model,
+            tokenizer,
+            [bracketed(ids, tokenizer) for ids in encoded],
+            context_tokens=context_tokens,
+            batch_tokens=batch_tokens,
+        ).scores()
+        check_scores(scores, [f"document {name}" for name in names.ids])
+        return names.scores(
+            protocol_of(window),
+            time.perf_counter() - began,
+            nats=np.array([one.nats.sum() for one in scores]),
+            tokens=np.array([len(one.ids) for one in scores], dtype=np.int64),
+            correct=np.array([one.correct.sum() for one in scores], dtype=np.int64),
+            unknown=np.array([np.sum(ids == tokenizer.unk_id) for ids in encoded], dtype=np.int64),
+            context_tokens=window,
+        )
+
     window = window_of(model, context_tokens)
-    encoded = tokenizer.encode_batch([document.text for document in documents])
-    scores = Reading(
-        model,
-        tokenizer,
-        [bracketed(ids, tokenizer) for ids in encoded],
-        context_tokens=context_tokens,
-        batch_tokens=batch_tokens,
-    ).scores()
-    check_scores(scores, [f"document {document.id}" for document in documents])
-    return DocumentScores(
-        ids=[document.id for document in documents],
-        sources=[document.source for document in documents],
-        groups=[document.group for document in documents],
-        nats=np.array([one.nats.sum() for one in scores]),
-        bytes=np.array([len(d.text.encode()) for d in documents], dtype=np.int64),
-        tokens=np.array([len(one.ids) for one in scores], dtype=np.int64),
-        correct=np.array([one.correct.sum() for one in scores], dtype=np.int64),
-        unknown=np.array([np.sum(ids == tokenizer.unk_id) for ids in encoded], dtype=np.int64),
-        protocol=protocol_of(window),
-        context_tokens=window,
-        seconds=time.perf_counter() - began,
-    )
+    batches = in_batches(documents, lambda document: document.n_bytes, TEXT_BYTES)
+    return DocumentScores.joined([*map(scores_of, batches)] or [scores_of([])])
 
 
 def protocol_of(window: int | None) -> Protocol:

@@ -97,7 +97,7 @@ def _climb(plan: Plan, trainings: Sequence[Training], say: Callable[[str], None]
     measure = partial(measure_run, corpus=plan.corpus, say=say, device=plan.device, also=plan.tasks)
     with workers(plan.jobs) as work:
         say("controls: baselines, human text and noise")
-        controls = _controls(plan, work)
+        controls = _controls(plan, work, say)
         for run, measured in work.finish(trainings, say, done, measure):
             runs.append(run)
             rows.append(rung_row(run, plan.corpus, plan.out, plan.tasks))
@@ -109,10 +109,14 @@ def _climb(plan: Plan, trainings: Sequence[Training], say: Callable[[str], None]
     return ladder
 
 
-def _controls(plan: Plan, work: InTurn | SideBySide) -> Callable[[], CorpusControls]:
+def _controls(
+    plan: Plan, work: InTurn | SideBySide, say: Callable[[str], None]
+) -> Callable[[], CorpusControls]:
     path = plan.out / CONTROLS
     kept = read_controls(plan.corpus, path)
-    return work.start(partial(make_controls, plan.corpus, path)) if kept is None else lambda: kept
+    if kept is not None:
+        return lambda: kept
+    return work.start(partial(make_controls, plan.corpus, path, say))
 
 
 def _ladder(

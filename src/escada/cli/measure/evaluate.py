@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -214,17 +215,15 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> Found:
         )
     profile = run.spec.text.profile
     counts = ReferenceCounts()
-    documents = list(
-        reference_documents(open_source(text, options=options), Rules(profile), counts)
-    )
+    documents = reference_documents(open_source(text, options=options), Rules(profile), counts)
     read = counts.read
-    if not documents:
+    if (first := next(documents, None)) is None:
         what = f"no text to measure: none is left of {read.documents} after cleaning"
         raise EscadaError(what, where=text, fix="check the file")
     found, _ = measure(
         run.load_model(device=resolve_device(device)),
         run.tokenizer,
-        documents,
+        chain([first], documents),
         context_tokens=ruler_context(run),
         profile=profile,
         corpus_hash=None,
@@ -253,7 +252,7 @@ def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> Fou
     found, _ = measure(
         model.to(resolve_device(device)),
         tokenizer,
-        list(corpus.documents(split)),
+        corpus.documents(split),
         profile=corpus.profile,
         corpus_hash=corpus.hash,
         split=split,

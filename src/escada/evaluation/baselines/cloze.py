@@ -2,7 +2,7 @@
 
 - `constant_word`: the most frequent last word of training passages (default corpus: "vacina").
 - `repeated_word`: the passage's last content word that is repeated, else its last content word.
-- `kneser_ney`: the n-gram model, with the same greedy decoding as a rung.
+- `kneser_ney`: the n-gram model, right where the greedy decoding of a rung would be.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from escada.evaluation.baselines.kneser_ney import Asked, LastTokens
 from escada.evaluation.statistics import Items, estimate
 from escada.evaluation.tasks.cloze import (
-    SPLIT,
     ClozeItem,
     ClozeResult,
-    cloze_items,
+    ClozeScores,
+    begins_with_word,
     is_content_word,
     passages,
-    score_cloze,
+    tokens_to_write,
 )
-from escada.models.contract import LanguageModel
+from escada.text.cleaning import clean_prompt
 from escada.text.corpus import Corpus
 from escada.text.tokenizers import Tokenizer
 
@@ -40,18 +41,57 @@ class ClozeBaseline(ClozeResult):
 
 
 def cloze_baselines(
-    corpus: Corpus, ngrams: LanguageModel, tokenizer: Tokenizer
+    corpus: Corpus, items: Sequence[ClozeItem], ngrams: ClozeScores
 ) -> list[dict[str, Any]]:
-    """One row per baseline: name, key and the fields of `ClozeResult`; empty without passages."""
-    items = cloze_items(corpus.documents(SPLIT))
-    if not items:
-        return []
-    found = score_cloze(ngrams, tokenizer, items, profile=corpus.profile)
+    """One row per baseline: name, key and the fields of `ClozeResult`; `ngrams` of the items."""
     name = "character Kneser-Ney n-grams"
     return [
         *guesses(corpus, items),
-        {"name": name, "key": "kneser_ney"} | found.summary().to_json(),
+        {"name": name, "key": "kneser_ney"} | ngrams.summary().to_json(),
     ]
+
+
+def asked_of(items: Sequence[ClozeItem], *, profile: str) -> list[Asked]:
+    """Two texts per item: for the nats of its word, and for the first choices as one decodes it.
+
+    Greedy decoding writes a word if it is the first choice at each of its characters, and ends it
+    with the next character; after a hyphen, with the next but one.
+    """
+    return [
+        one
+        for item in items
+        for one in (
+            Asked(f"{item.context} {item.word}", len(f" {item.word}")),
+            Asked(f"{clean_prompt(item.context, profile)} {item.word}-", len(f" {item.word}-")),
+        )
+    ]
+
+
+def cloze_scores(
+    items: Sequence[ClozeItem], found: Sequence[LastTokens], tokenizer: Tokenizer
+) -> ClozeScores:
+    """What `score_cloze` finds, from the answers to `asked_of`, without decoding."""
+    most = tokens_to_write(items)
+    written: list[str] = []
+    right: list[bool] = []
+    nats: list[float] = []
+    for item, scored, chosen in zip(items, found[::2], found[1::2], strict=True):
+        nats.append(float(scored.nats[:-1].sum()))
+        ids = tokenizer.encode(f" {item.word}")
+        *first, end, after_hyphen = chosen.chosen.tolist()
+        greedy = first
+        if first == ids.tolist():
+            greedy = [*first, end]
+            if tokenizer.decode([end]) == "-":
+                greedy.append(after_hyphen)
+        greedy = greedy[:most]
+        text = tokenizer.decode(greedy)
+        is_right = first == ids.tolist() and begins_with_word(
+            text, item.word, finished=greedy[-1] == tokenizer.eos_id
+        )
+        written.append(text if is_right else "")
+        right.append(is_right)
+    return ClozeScores(items, written, np.array(right), np.array(nats))
 
 
 def guesses(corpus: Corpus, items: Sequence[ClozeItem]) -> list[dict[str, Any]]:

@@ -20,19 +20,21 @@ from __future__ import annotations
 import lzma
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import zstandard
 
 from escada.errors import EscadaError
-from escada.evaluation.ruler import DocumentScores
+from escada.evaluation.ruler import DocumentNames, DocumentScores, in_batches
 from escada.text.documents import Document
 
 END = b"\xff"
-XZ_LEAST_WINDOW, XZ_MOST_WINDOW = 2**12, 2**27
+XZ_LEAST_WINDOW, XZ_MOST_WINDOW = 2**12, 2**26
 """LZMA window in bytes; compression needs eleven times as much memory."""
+XZ_FED_CHARACTERS = 2**20
 ZSTD_LEVEL = 22
 ZSTD_DICTIONARY_BYTES = 2**21
 ZSTD_SEGMENT_BYTES, ZSTD_MATCH_BYTES = 512, 8
@@ -52,19 +54,21 @@ class Compressed:
     scores: DocumentScores | None = None
 
 
-def xz_stream(documents: Sequence[Document]) -> Compressed:
+def xz_stream(documents: Iterable[Document]) -> Compressed:
     """xz of the documents in one stream, in their order.
+
+    Documents and training texts are streamed, and iterated more than once.
 
     Raises:
         EscadaError: the documents hold no byte.
     """
-    stream = _stream([document.text for document in documents])
-    window = _window(len(stream))
-    bits = 8 * len(_xz(stream, window)) / _text_bytes(documents)
-    return Compressed(bits, "documents/one-stream", _xz_settings(window))
+    text_bytes, n_documents = _size(documents)
+    window = _window(text_bytes + n_documents)
+    n_bytes = _xz_bytes(_texts(documents), window)
+    return Compressed(8 * n_bytes / text_bytes, "documents/one-stream", _xz_settings(window))
 
 
-def xz_after_training(documents: Sequence[Document], training: Sequence[str]) -> Compressed:
+def xz_after_training(documents: Iterable[Document], training: Iterable[str]) -> Compressed:
     """The bytes that the documents add to xz of the training text.
 
     The window covers both, so that all of the training text stays within reach.
@@ -72,28 +76,17 @@ def xz_after_training(documents: Sequence[Document], training: Sequence[str]) ->
     Raises:
         EscadaError: the documents hold no byte.
     """
-    before = _stream(training)
-    both = before + _stream([document.text for document in documents])
-    window = _window(len(both))
-    added = len(_xz(both, window)) - len(_xz(before, window))
-    bits = 8 * added / _text_bytes(documents)
+    text_bytes, n_documents = _size(documents)
+    window = _window(text_bytes + n_documents + sum(len(text.encode()) + 1 for text in training))
+    both = _xz_bytes(chain(training, _texts(documents)), window)
+    bits = 8 * (both - _xz_bytes(training, window)) / text_bytes
     return Compressed(bits, "documents/one-stream-after-training", _xz_settings(window))
 
 
-def zstd_with_dictionary(
-    documents: Sequence[Document], training: Sequence[str]
-) -> Compressed | None:
-    """zstd of each document alone, with a dictionary trained on the training texts.
-
-    Returns:
-        None where the training texts are too few or too short to train a dictionary.
-
-    Raises:
-        EscadaError: the documents hold no byte.
-    """
-    n_bytes = _text_bytes(documents)
+def zstd_dictionary(training: Iterable[str]) -> zstandard.ZstdCompressionDict | None:
+    """A dictionary; None where the training texts are too few or too short for one."""
     try:
-        dictionary = zstandard.train_dictionary(
+        return zstandard.train_dictionary(
             ZSTD_DICTIONARY_BYTES,
             [text.encode() for text in training],
             k=ZSTD_SEGMENT_BYTES,
@@ -101,11 +94,28 @@ def zstd_with_dictionary(
         )
     except zstandard.ZstdError:
         return None
+
+
+def zstd_with_dictionary(
+    documents: Iterable[Document], dictionary: zstandard.ZstdCompressionDict
+) -> Compressed:
+    """zstd of each document alone, with a dictionary.
+
+    Raises:
+        EscadaError: the documents hold no byte.
+    """
     began = time.perf_counter()
-    sizes = np.array([len(frame) for frame in zstd_frames(documents, dictionary)], dtype=np.int64)
-    none = np.zeros(len(documents), dtype=np.int64)
+    names = DocumentNames()
+    frames = zstd_frames(names.texts(documents), dictionary)
+    sizes = np.fromiter(map(len, frames), dtype=np.int64)
+    seconds = time.perf_counter() - began
+    scores = names.scores(
+        "document/frame", seconds, nats=sizes.astype(np.float64) * 8 * math.log(2)
+    )
+    if not scores.bytes.sum():
+        raise _no_text()
     return Compressed(
-        bits_per_byte=8 * int(sizes.sum()) / n_bytes,
+        bits_per_byte=8 * int(sizes.sum()) / int(scores.bytes.sum()),
         protocol="document/frame",
         settings={
             "level": ZSTD_LEVEL,
@@ -114,26 +124,12 @@ def zstd_with_dictionary(
             "match_bytes": ZSTD_MATCH_BYTES,
             "zstandard": zstandard.__version__,
         },
-        scores=DocumentScores(
-            ids=[document.id for document in documents],
-            sources=[document.source for document in documents],
-            groups=[document.group for document in documents],
-            nats=sizes.astype(np.float64) * 8 * math.log(2),
-            bytes=np.array([document.n_bytes for document in documents], dtype=np.int64),
-            tokens=none,
-            correct=none,
-            unknown=none,
-            protocol="document/frame",
-            context_tokens=None,
-            seconds=time.perf_counter() - began,
-        ),
+        scores=scores,
     )
 
 
-def zstd_frames(
-    documents: Sequence[Document], dictionary: zstandard.ZstdCompressionDict
-) -> list[bytes]:
-    """One frame per document, without container overhead (see the module)."""
+def zstd_frames(texts: Iterable[str], dictionary: zstandard.ZstdCompressionDict) -> Iterator[bytes]:
+    """One frame per text, without container overhead (see the module)."""
     parameters = zstandard.ZstdCompressionParameters.from_level(
         ZSTD_LEVEL,
         dict_size=len(dictionary.as_bytes()),
@@ -144,7 +140,7 @@ def zstd_frames(
     )
     dictionary.precompute_compress(compression_params=parameters)
     compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
-    return [compressor.compress(document.text.encode()) for document in documents]
+    return (compressor.compress(text.encode()) for text in texts)
 
 
 def xz_filters(window_bytes: int) -> list[dict[str, int]]:
@@ -167,8 +163,13 @@ def xz_filters(window_bytes: int) -> list[dict[str, int]]:
     ]
 
 
-def _xz(data: bytes, window_bytes: int) -> bytes:
-    return lzma.compress(data, format=lzma.FORMAT_RAW, filters=xz_filters(window_bytes))
+def _xz_bytes(texts: Iterable[str], window_bytes: int) -> int:
+    """Length of the compressed stream of the texts and their ends."""
+    compressor = lzma.LZMACompressor(format=lzma.FORMAT_RAW, filters=xz_filters(window_bytes))
+    n_bytes = 0
+    for batch in in_batches(texts, len, XZ_FED_CHARACTERS):
+        n_bytes += len(compressor.compress(b"".join(text.encode() + END for text in batch)))
+    return n_bytes + len(compressor.flush())
 
 
 def _xz_settings(window_bytes: int) -> dict[str, int | str]:
@@ -180,12 +181,17 @@ def _window(n_bytes: int) -> int:
     return min(max(n_bytes, XZ_LEAST_WINDOW), XZ_MOST_WINDOW)
 
 
-def _stream(texts: Sequence[str]) -> bytes:
-    return b"".join(text.encode() + END for text in texts)
+def _texts(documents: Iterable[Document]) -> Iterator[str]:
+    return (document.text for document in documents)
 
 
-def _text_bytes(documents: Sequence[Document]) -> int:
-    n_bytes = sum(document.n_bytes for document in documents)
-    if not n_bytes:
-        raise EscadaError("there is no text to measure", fix="check the file or the split")
-    return n_bytes
+def _size(documents: Iterable[Document]) -> tuple[int, int]:
+    """Bytes and number of the documents."""
+    sizes = [document.n_bytes for document in documents]
+    if not any(sizes):
+        raise _no_text()
+    return sum(sizes), len(sizes)
+
+
+def _no_text() -> EscadaError:
+    return EscadaError("there is no text to measure", fix="check the file or the split")

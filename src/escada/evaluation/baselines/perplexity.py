@@ -23,7 +23,7 @@ from functools import cache
 import numpy as np
 
 from escada.errors import EscadaError
-from escada.evaluation.baselines.kneser_ney import token_stream
+from escada.evaluation.baselines.joint_ngrams import token_stream
 from escada.files import content_hash
 from escada.models.ngrams.counting import NOT_SEEN, Level, count_ngrams
 from escada.models.ngrams.kneser_ney import Floats, NgramTable, ngram_rows, single_tokens
@@ -64,7 +64,7 @@ class ByteModel:
     """A Kneser-Ney model that scores the bytes that are there, not every byte that might be."""
 
     def __init__(self, texts: list[str]) -> None:
-        ids_T = token_stream(_TOKENIZER, texts)
+        ids_T = token_stream(_TOKENIZER, texts).astype(np.int64)
         bos = _TOKENIZER.bos_id
         self._levels: list[Level] = count_ngrams(ids_T, _TOKENIZER.vocab_size, bos, ORDER)
         order = len(self._levels)
@@ -76,7 +76,7 @@ class ByteModel:
 
     def bits_per_byte(self, text: str) -> float:
         """Of a text and its end, as on the ruler."""
-        ids_T = token_stream(_TOKENIZER, [text])
+        ids_T = token_stream(_TOKENIZER, [text]).astype(np.int64)
         none_yet = np.full((1, len(self._levels)), NOT_SEEN)
         lengths = ngram_rows(self._levels, ids_T[None], none_yet)
         rows_T = next(lengths)[0]

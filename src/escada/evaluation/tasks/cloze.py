@@ -70,20 +70,34 @@ class ClozeItem:
 
 
 def cloze_items(documents: Iterable[Document]) -> list[ClozeItem]:
-    """Select at most `MOST_ITEMS` non-overlapping passages, `MOST_ITEMS_A_GROUP` per group."""
+    """Select at most `MOST_ITEMS` non-overlapping passages, `MOST_ITEMS_A_GROUP` per group.
+
+    Only a few times as many are in memory: what is not selected among some passages is not
+    selected among more.
+    """
+    chosen: list[ClozeItem] = []
+    for item in passages(documents):
+        chosen.append(item)
+        if len(chosen) >= 4 * MOST_ITEMS:
+            chosen = _selected(chosen)
+    return sorted(_selected(chosen), key=lambda item: (item.source, item.id))
+
+
+def _selected(items: Iterable[ClozeItem]) -> list[ClozeItem]:
     chosen: list[ClozeItem] = []
     of_group: Counter[tuple[str, str]] = Counter()
-    for item in sorted(passages(documents), key=_lot):
+    for item in sorted(items, key=_lot):
         group = (item.source, item.group)
         if len(chosen) < MOST_ITEMS and of_group[group] < MOST_ITEMS_A_GROUP:
             of_group[group] += 1
             chosen.append(item)
-    return sorted(chosen, key=lambda item: (item.source, item.id))
+    return chosen
 
 
-def passages(documents: Iterable[Document]) -> list[ClozeItem]:
+def passages(documents: Iterable[Document]) -> Iterator[ClozeItem]:
     """All passages of some documents, in their order."""
-    return [item for document in documents for item in _items_of(document)]
+    for document in documents:
+        yield from _items_of(document)
 
 
 def _lot(item: ClozeItem) -> str:
@@ -201,7 +215,7 @@ def score_cloze(
         tokenizer,
         [item.context for item in items],
         SamplerSettings(greedy=True),
-        max_tokens=max(len(f" {item.word}".encode()) for item in items) + 1,
+        max_tokens=tokens_to_write(items),
         profile=profile,
     )
     scored = score_continuations(
@@ -215,12 +229,22 @@ def score_cloze(
     )
 
 
+def tokens_to_write(items: Sequence[ClozeItem]) -> int:
+    """Most tokens that a space, a word and what follows it can have."""
+    return max(len(f" {item.word}".encode()) for item in items) + 1
+
+
 def writes(sample: Sample, word: str) -> bool:
     """Whether a sample begins with a space and exactly this word, not a longer one."""
-    match = _FIRST_WORD.match(sample.text)
+    return begins_with_word(sample.text, word, finished=sample.finished)
+
+
+def begins_with_word(text: str, word: str, *, finished: bool) -> bool:
+    """The same of a text; `finished`: it does not go on."""
+    match = _FIRST_WORD.match(text)
     if match is None or match[1] != word:
         return False
-    return match.end() < len(sample.text) or sample.finished
+    return match.end() < len(text) or finished
 
 
 class Cloze(Task[ClozeResult]):

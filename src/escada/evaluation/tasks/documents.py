@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -114,7 +114,7 @@ class DocumentsResult(Result):
 def measure(
     model: LanguageModel,
     tokenizer: Tokenizer,
-    documents: Sequence[Document],
+    documents: Iterable[Document],
     *,
     context_tokens: int | None = None,
     profile: str,
@@ -215,29 +215,32 @@ class Documents(Task[DocumentsResult]):
         """The corpus and split."""
         return {"corpus": subject.corpus.hash, "split": self.split}
 
-    def documents(self, subject: Subject) -> list[Document]:
-        """The documents to score."""
-        return list(subject.corpus.documents(self.split))
+    def documents(self, subject: Subject) -> Iterable[Document]:
+        """The documents to score, streamed."""
+        return subject.corpus.documents(self.split)
 
     def evaluate(self, subject: Subject) -> DocumentsResult:
         """Score the documents and write their sums."""
-        run, documents = subject.run, self.documents(subject)
-        beside = None
-        if self.name == "test" and has_few_groups(documents):
-            complete(subject, VALIDATION)
-            beside = read_scores(VALIDATION.rows(run))
-        found, scores = measure(
+        run = subject.run
+        scores = score_documents(
             subject.model,
             run.tokenizer,
-            documents,
+            self.documents(subject),
             context_tokens=ruler_context(run),
+        )
+        beside = None
+        if self.name == "test" and has_few_groups(zip(scores.sources, scores.groups, strict=True)):
+            complete(subject, VALIDATION)
+            beside = read_scores(VALIDATION.rows(run))
+        write_scores(self.rows(run), scores)
+        return summarise(
+            scores,
+            run.tokenizer,
             profile=subject.corpus.profile,
             corpus_hash=subject.corpus.hash,
             split=self.split,
             beside=beside,
         )
-        write_scores(self.rows(run), scores)
-        return found
 
 
 class TrainSample(Documents):
@@ -262,10 +265,13 @@ class TrainSample(Documents):
         return min(corpus.text_bytes("validation"), TRAIN_SAMPLE_BYTES)
 
 
-def has_few_groups(documents: Sequence[Document]) -> bool:
-    """Whether some source has fewer groups than `FEW_GROUPS`, so that it must borrow."""
-    groups = Counter(source for source, _ in {(d.source, d.group) for d in documents})
-    return any(number < FEW_GROUPS for number in groups.values())
+def has_few_groups(groups: Iterable[tuple[str, str]]) -> bool:
+    """Whether some source has fewer groups than `FEW_GROUPS`, so that it must borrow.
+
+    `groups` are source and group of each document.
+    """
+    numbers = Counter(source for source, _ in set(groups))
+    return any(number < FEW_GROUPS for number in numbers.values())
 
 
 VALIDATION, TEST = Documents("validation"), Documents("test")

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,22 @@ class PairScores:
     protocol: Protocol
     context_tokens: int | None
 
+    @classmethod
+    def of(
+        cls,
+        pairs: Sequence[Pair],
+        sentence_nats: Floats,
+        protocol: Protocol,
+        context_tokens: int | None = None,
+    ) -> Self:
+        """Compare the sums of `sentences_of(pairs)`."""
+        nats = dict(zip(sentences_of(pairs), sentence_nats.tolist(), strict=True))
+        good = np.array([nats[pair.good] for pair in pairs])
+        bad = np.array([nats[pair.bad] for pair in pairs])
+        alike = np.abs(bad - good) <= TIE * np.maximum(bad, good)
+        right = np.where(alike, 0.5, (good < bad).astype(np.float64))
+        return cls(pairs, good, bad, right, protocol, context_tokens)
+
     def summary(self, **known: Any) -> PairsResult:
         """Build the result; `known` are further fields of it."""
         may = {pair.phenomenon for pair in self.pairs if pair.attractor}
@@ -161,19 +177,17 @@ def score_pairs(
     """
     if not pairs:
         raise EscadaError("there is no pair to score", fix="check the file")
-    texts = list(dict.fromkeys(text for pair in pairs for text in (pair.good, pair.bad)))
-    scores = score_documents(
-        model,
-        tokenizer,
-        [Document(f"sentence {i}", NAME, "", text) for i, text in enumerate(texts, start=1)],
-        context_tokens=context_tokens,
-    )
-    nats = dict(zip(texts, scores.nats.tolist(), strict=True))
-    good = np.array([nats[pair.good] for pair in pairs])
-    bad = np.array([nats[pair.bad] for pair in pairs])
-    alike = np.abs(bad - good) <= TIE * np.maximum(bad, good)
-    right = np.where(alike, 0.5, (good < bad).astype(np.float64))
-    return PairScores(pairs, good, bad, right, scores.protocol, scores.context_tokens)
+    documents = [
+        Document(f"sentence {i}", NAME, "", text)
+        for i, text in enumerate(sentences_of(pairs), start=1)
+    ]
+    scores = score_documents(model, tokenizer, documents, context_tokens=context_tokens)
+    return PairScores.of(pairs, scores.nats, scores.protocol, scores.context_tokens)
+
+
+def sentences_of(pairs: Sequence[Pair]) -> list[str]:
+    """The sentences of some pairs, each once."""
+    return list(dict.fromkeys(text for pair in pairs for text in (pair.good, pair.bad)))
 
 
 class MinimalPairs(Task[PairsResult]):

@@ -46,17 +46,16 @@ class Parts(Task[PartsResult]):
     def evaluate(self, subject: Subject) -> PartsResult:
         """Score the documents with each part."""
         corpus, tokenizer = subject.corpus, subject.run.tokenizer
-        validation, test = (list(corpus.documents(split)) for split in ("validation", "test"))
         found: dict[str, DocumentsResult] = {}
         for name, part in subject.model.parts().items():
-            scores = score_documents(part, tokenizer, test)
+            scores = score_documents(part, tokenizer, corpus.documents("test"))
             found[name] = summarise(
                 scores,
                 tokenizer,
                 profile=corpus.profile,
                 corpus_hash=corpus.hash,
                 split="test",
-                beside=score_documents(part, tokenizer, validation),
+                beside=score_documents(part, tokenizer, corpus.documents("validation")),
             )
         return PartsResult(parts=found)
 
