@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import random
+import shutil
 import sys
 from collections import Counter
 from importlib import metadata
@@ -24,6 +25,7 @@ from escada.text.documents import Document
 from escada.text.filters import FilterCounts, Removed, open_chain
 from escada.text.filters.personal_data import is_cnpj, is_cpf, mask
 from escada.text.filters.repetition import repeated_lines, repeated_words
+from escada.text.preparation import prepare as prepare_module
 from escada.text.preparation.prepare import prepare
 from escada.text.reading import ReferenceCounts, Rules, reference_document
 
@@ -379,10 +381,34 @@ def test_preparation_counts_filters_and_masks_and_is_made_again_when_they_change
     assert (out / "manifest.json").stat().st_mtime_ns == before
 
 
-def test_each_part_of_what_is_asked_makes_another_corpus(tmp_path):
-    source, out = write_jsonl(tmp_path / "a.jsonl", 60), tmp_path / "c"
-    asked = [{}, {"filters": ["length=1"]}, {"filters": ["length=2"]}, {"mask_personal_data": True}]
-    keys = [prepare(str(source), out, **options).manifest.key for options in asked]
+def test_each_part_of_what_is_asked_makes_another_corpus(tmp_path, monkeypatch):
+    class FoundError(Exception):
+        pass
+
+    def found(_, key):
+        raise FoundError(key)
+
+    monkeypatch.setattr(prepare_module, "is_made", found)
+    source = write_jsonl(tmp_path / "a.jsonl", 60)
+    asked = [
+        {},
+        {"filters": ["length=1"]},
+        {"filters": ["length=2"]},
+        {"filters": ["length=1", "symbols"]},
+        {"filters": ["symbols", "length=1"]},
+        {"mask_personal_data": True},
+        {"protect": ["test", str(source)]},
+        {"protect": [str(source), "test"]},
+        {"source": str(write_jsonl(tmp_path / "b.jsonl", 60))},
+        {"source": str(tmp_path / "a.ndjson")},
+        {"source": "brwac", "source_file": source},
+    ]
+    shutil.copy(source, tmp_path / "a.ndjson")
+    keys = []
+    for options in asked:
+        with pytest.raises(FoundError) as caught:
+            prepare(**{"source": str(source), "out": tmp_path / "c"} | options)
+        keys.append(str(caught.value))
     assert len(set(keys)) == len(asked)
 
 

@@ -1,6 +1,7 @@
 """Training documents that share a run of words with a protected text are found and removed."""
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from escada.errors import EscadaError
 from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.filters import overlap
-from escada.text.filters.overlap import MOST_COPIES, overlaps, shown, words_of
+from escada.text.filters.overlap import MOST_COPIES, overlaps, words_of
 from escada.text.preparation.prepare import prepare
 
 
@@ -77,10 +78,9 @@ def test_what_many_training_documents_contain_is_boilerplate():
     assert found(SECRET, *copies, run, " ".join(SECRET.split()[20:])) == [MOST_COPIES + 1]
 
 
-def test_the_shown_run_is_one_that_is_shared():
+def test_a_run_is_named_by_its_first_word_and_its_length():
     training = documents(f"{words(5, 1)} {SECRET}")
-    ((place, run),) = overlaps(documents(SECRET), lambda: training).items()
-    assert shown(training[place], run) == " ".join(SECRET.split()[:13])
+    assert overlaps(documents(SECRET), lambda: training) == {0: (5, 13)}
 
 
 def test_blocks_of_protected_text_change_nothing(monkeypatch: pytest.MonkeyPatch):
@@ -149,3 +149,11 @@ def test_an_unknown_source_to_protect_and_an_empty_training_are_one_clear_line(t
         prepare(source, tmp_path / "c", protect=["validaton"])
     with pytest.raises(EscadaError, match="no training document is left"):
         prepare(source, tmp_path / "c", protect=[source])
+
+
+def test_a_protected_file_whose_name_is_not_utf_8_is_recorded(tmp_path: Path):
+    path = tmp_path / os.fsdecode(b"quest\xf5es.jsonl")
+    write(path, [{"text": words(20, "q")}])
+    source = write(tmp_path / "a.jsonl", [{"text": words(20, n)} for n in range(9)])
+    corpus = prepare(source, tmp_path / "c", protect=[str(path)])
+    assert list(corpus.manifest.decontamination.removed) == [rf"{tmp_path}/quest\xf5es.jsonl"]

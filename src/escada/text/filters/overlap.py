@@ -103,12 +103,6 @@ def _blocks(documents: Iterable[Document]) -> Iterator[list[Document]]:
         yield block
 
 
-def shown(document: Document, run: Run) -> str:
-    """The words of a run."""
-    start, length = run
-    return " ".join(words_of(document.text)[start : start + length])
-
-
 class _Runs:
     """The runs of some protected texts, and where training documents have them."""
 

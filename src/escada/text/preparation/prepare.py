@@ -44,6 +44,7 @@ from escada.text.preparation.processes import UnfinishedError
 from escada.text.preparation.splitting import HELD_OUT_BYTES, split_documents
 from escada.text.reading import Progress, ReferenceCounts, Rules
 from escada.text.sources import DEFAULT_OPTIONS, RowOptions, Source, open_source
+from escada.text.sources.streams import printable
 
 SCHEMA_VERSION = 1
 _PARTS = ".parts-"
@@ -105,7 +106,7 @@ def prepare(
         documents,
         held_out_bytes,
         {
-            name: None if name in SPLITS[1:] else open_source(name)
+            printable(name): None if name in SPLITS[1:] else open_source(name)
             for name in dict.fromkeys(protect)
         },
     )
@@ -157,7 +158,7 @@ class _Recipe:
 
     def key(self) -> str:
         """A hash of all of it, and of the code."""
-        protected = {name: one and dict(one.identity) for name, one in self.protected.items()}
+        protected = [(name, one and dict(one.identity)) for name, one in self.protected.items()]
         return content_hash(
             {
                 "schema_version": SCHEMA_VERSION,
@@ -166,7 +167,7 @@ class _Recipe:
                 "limit": self.limit,
                 "min_characters": self.rules.min_characters,
                 "mask_personal_data": self.rules.mask_personal_data,
-                "filters": dict(self.rules.chain.identity),
+                "filters": self.rules.chain.identity,
                 "held_out_bytes": self.held_out_bytes,
                 "protected": protected,
                 "code": code_hash(__name__, within=("escada.text",)),

@@ -126,16 +126,17 @@ def _hub(
     documents: int | None,
     options: RowOptions,
     hub_split: str | None,
+    known: str | None = None,
     rows: RowKind = ROWS,
-    source: str = "",
 ) -> Source:
+    """The source of a data set of the hub; `known` is its short name, if it has one."""
     data = open_data_set(name, hub_split)
-    source = source or name.source
+    source = known or name.source
 
     def read(counts: ReadCounts) -> Iterator[Document]:
         return data.documents(Intake(source, options, counts, rows), documents)
 
-    identity = {**data.identity, **_identity(options)}
+    identity = {**data.identity, "known": known, **_identity(options)}
     licences = {source: data.licence}
     cards = {source: data.card} if data.card else {}
     return Source(f"{PREFIX}{name.source}", identity, read, licences, documents, cards)
@@ -163,7 +164,7 @@ def _known(
             f"--source {name} --source-file FOLDER",
         )
     total = min(documents or known.documents, known.documents) if known.documents else documents
-    found = _hub(known.hub, documents, options, hub_split, known.rows, name)
+    found = _hub(known.hub, documents, options, hub_split, name, known.rows)
     return replace(found, name=name, licences=licences, total=total)
 
 
@@ -191,8 +192,10 @@ def _of_files(
     else:
         files = {printable(path.name): path}
     is_one = files == {printable(path.name): path}
-    identity = file_identity(path) if is_one else files_identity(files)
     source = known or printable(source_name(named))
+    identity = {"source": source, "known": known}  # both decide what documents are called
+    identity |= {"file": next(iter(files))} if is_one else {}
+    identity |= file_identity(path) if is_one else files_identity(files)
 
     def read(counts: ReadCounts) -> Iterator[Document]:
         for reason, place in left_out:
