@@ -7,8 +7,7 @@
 Models may be on the meta device: only shapes are read. The peak is the maximum over three moments
 of a step: the start of a backward pass (all activations, logits, gradients of earlier
 micro-batches), just after it (no logits, but a kernel's full workspace), and its end (all
-gradients, no activations). On a CPU saving a checkpoint is a fourth: the heap stays resident while
-the optimizer state is serialised. docs/planner.md derives every part.
+gradients, no activations). docs/planner.md derives every part.
 """
 
 from __future__ import annotations
@@ -62,8 +61,8 @@ class Footprint:
         optimizer: its state, such as Adam's two moments.
         activations: saved for the backward pass, including copies of weights in lower precision.
         logits: log-softmax and its gradients.
-        workspace: on a CPU, kernels and their scratch memory, heap fragmentation, and the bytes of
-            a checkpoint if saving one is the peak; if sharded, gathered weights and gradients.
+        workspace: on a CPU, kernels and their scratch memory, and heap fragmentation; if sharded,
+            gathered weights and gradients.
         runtime: the process itself; 0 on a GPU, where only allocated memory counts.
     """
 
@@ -109,9 +108,8 @@ def _footprint(
     model: LanguageModel, train: TrainSpec, saved: SavedBytes, sequences: int, setting: Setting
 ) -> Footprint:
     shards = setting.shards
-    whole_optimizer = optimizer_bytes(model, train)
-    whole = FP32_BYTES * model.parameter_count()
-    parameters, optimizer = whole // shards, whole_optimizer // shards
+    parameters = FP32_BYTES * model.parameter_count() // shards
+    optimizer = optimizer_bytes(model, train) // shards
     own_gradients = gradient_bytes(model, train) // shards
     gathered = gathered_bytes(model) if shards > 1 else 0
     buffers = sum(buffer.numel() * buffer.element_size() for buffer in model.buffers())
@@ -119,7 +117,7 @@ def _footprint(
     tables = _logits_bytes(model.vocab_size, train, sequences, setting)
     on_cpu = setting.device == "cpu"
     held = saved.of(sequences)
-    # Gradients, activations, logits, and gathered weights or a checkpoint at each candidate moment.
+    # Gradients, activations, logits, and gathered weights at each candidate moment.
     moments = [
         (
             accumulated,
@@ -130,14 +128,6 @@ def _footprint(
         (accumulated, held - _unwritten_bytes(saved, sequences, "backward", setting), 0, gathered),
         (own_gradients, 0, 0, gathered),
     ]
-    serialised = max(whole_optimizer, whole)
-    if shards > 1:  # rank 0 gathers all of it first
-        serialised += whole + whole_optimizer
-    if on_cpu and _is_large(serialised):
-        heap = held if setting.keeps_large else saved.once + _small_bytes(saved, sequences)
-        returned = _is_large(tables / LOGITS_COPIES) and not setting.keeps_large
-        heap_tables = 0 if returned else tables
-        moments.append((own_gradients, heap, heap_tables, serialised))
     gradients, activations, logits, copies = max(moments, key=sum)
     scratch = copies + (
         KERNEL_BYTES + _heap_holes(saved, sequences, tables, setting) if on_cpu else 0

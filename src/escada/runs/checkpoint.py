@@ -21,14 +21,14 @@ from typing import Any, Literal, TypeVar
 import torch
 from pydantic import field_validator
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVariableType]
+from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
 
 from escada.errors import EscadaError
 from escada.files import new_directory, sha256_file, write_sealed_json
 from escada.models.contract import LanguageModel
 from escada.runs.layout import RESTORE, read_whole
-from escada.runs.sharded_tensors import fill
+from escada.runs.sharded_tensors import fill, gathered, write_tensors
 from escada.typed_json import JsonObject, parse
 
 SCHEMA_VERSION = 1
@@ -45,7 +45,7 @@ _MODEL, _TRAINING, _SCALARS, _INDEX = (
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """All that is needed to resume from a step.
+    """All that is needed to resume from a step; its tensors may be sharded, and are whole in files.
 
     Attributes:
         weights_sha256: of the file that the weights were read from; None before they are written.
@@ -87,27 +87,33 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], where: object)
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None:
     """Write a checkpoint, make it the last (and the best), and delete those that are neither.
 
+    Meanwhile the other processes of a training must `help_to_save` it.
+
     Raises:
         EscadaError: disk full or not writable; earlier checkpoints are kept.
     """
     index = read_index(folder) if has_checkpoint(folder) else {}
     name = _name(checkpoint.step)
-    if name not in index.values():
+    if name in index.values():
+        help_to_save(checkpoint)
+    else:
         survivor = index.get("last")
         shutil.rmtree(folder / name, ignore_errors=True)  # written, but never indexed
         consequence = (
             f"checkpoint {survivor} survives" if survivor else "no checkpoint was there yet"
         )
         with new_directory(folder / name, consequence) as new:
-            _write(new / _MODEL, checkpoint.weights)
-            _write(new / _TRAINING, checkpoint.training)
+            hashes = {
+                _MODEL: write_tensors(new / _MODEL, checkpoint.weights),
+                _TRAINING: write_tensors(new / _TRAINING, checkpoint.training),
+            }
             write_sealed_json(
                 new / _SCALARS,
                 {
                     "schema_version": SCHEMA_VERSION,
                     "step": checkpoint.step,
                     "spec_hash": checkpoint.spec_hash,
-                    "sha256": {file: sha256_file(new / file) for file in (_MODEL, _TRAINING)},
+                    "sha256": hashes,
                     "facts": dict(checkpoint.scalars),
                 },
             )
@@ -122,9 +128,11 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, best: bool) -> None
             shutil.rmtree(other)
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    # Serialised in memory first: safetensors' own file writer hides the errno of a full disk.
-    path.write_bytes(save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}))
+def help_to_save(checkpoint: Checkpoint) -> None:
+    """Take part in gathering the tensors that another process writes."""
+    for tensors in (checkpoint.weights, checkpoint.training):
+        for _ in gathered(tensors, keep=False):
+            pass
 
 
 def has_checkpoint(folder: Path) -> bool:

@@ -24,8 +24,9 @@ from escada.cost.sheet import TrainingTotals
 from escada.errors import EscadaError
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.models.contract import LanguageModel
-from escada.runs.checkpoint import Checkpoint, save_checkpoint
+from escada.runs.checkpoint import Checkpoint, help_to_save, save_checkpoint
 from escada.runs.run import Run
+from escada.runs.sharded_tensors import local
 from escada.spec import Spec
 from escada.text.batches import WindowBatches
 from escada.text.documents import Document
@@ -264,19 +265,16 @@ class Training:
         return better
 
     def _save(self, best: bool) -> None:
+        spoiled = [~local(weight).isfinite().all() for weight in self.model.parameters()]
+        if self.world.sum(torch.stack(spoiled).sum()).item():
+            raise self._diverged("model")
         checkpoint = checkpoint_of(
-            self.model,
-            self.stepper.optimizer,
-            self.stepper.scaler,
-            self.state,
-            self.spec.hash,
-            keep=self.world.first,
+            self.model, self.stepper.optimizer, self.stepper.scaler, self.state, self.spec.hash
         )
         if self.world.first:
-            names = (name for name, _ in self.model.named_parameters())
-            if not all(checkpoint.weights[name].isfinite().all() for name in names):
-                raise self._diverged("model")
             save_checkpoint(self.run.layout.checkpoints, checkpoint, best=best)
+        else:
+            help_to_save(checkpoint)
         self.world.barrier()
 
     def totals(self) -> TrainingTotals:

@@ -9,7 +9,7 @@ each gradient to the process that owns its part. The rest of the model (embeddin
 norm) is one more unit, which stays gathered from the forward to the backward pass. Weights are
 gathered in fp32, and autocast narrows them as it does in one process.
 
-Checkpoints hold whole tensors, gathered by rank 0 (`escada.runs.sharded_tensors`); validation runs
+Checkpoints hold whole tensors, written by rank 0 (`escada.runs.sharded_tensors`); validation runs
 on a whole copy of the model on rank 0. docs/decisions/0024.
 """
 
@@ -141,7 +141,7 @@ def whole_copy(
     Args:
         keep: False for a process that only takes part in gathering; it gets None.
     """
-    weights = gathered(weights_of(sharded), keep=keep)
+    weights = dict(gathered(weights_of(sharded), keep=keep))
     if not keep:
         return None
     model = run.new_model()

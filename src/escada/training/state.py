@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from escada.runs.checkpoint import Checkpoint, weights_of
-from escada.runs.sharded_tensors import gathered, part_of
+from escada.runs.sharded_tensors import part_of
 
 
 @dataclass
@@ -55,19 +55,13 @@ def checkpoint_of(
     scaler: torch.amp.GradScaler,
     state: TrainingState,
     spec_hash: str,
-    *,
-    keep: bool,
 ) -> Checkpoint:
-    """A training as a checkpoint of whole tensors; all processes must call this together.
-
-    Args:
-        keep: False for a process that only takes part in gathering; it gets no tensors.
-    """
+    """A training as a checkpoint, which shares its tensors."""
     return Checkpoint(
         step=state.step,
         spec_hash=spec_hash,
-        weights=gathered(weights_of(model), keep=keep),
-        training=gathered(training_tensors(optimizer, scaler), keep=keep),
+        weights=weights_of(model),
+        training=training_tensors(optimizer, scaler),
         scalars=asdict(state),
     )
 
