@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -124,3 +125,13 @@ def test_no_float64_is_made_on_an_apple_gpu(monkeypatch):
     assert sum_type(torch.device("cpu")) == torch.float64
     nats, _ = target_scores(torch.zeros(1, 2, 4), torch.zeros(1, 2, dtype=torch.int64))
     assert nats.dtype == torch.float64
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("platform", ["Windows", "Darwin"])
+def test_the_types_hold_on_other_systems(platform):
+    """No call that the system lacks, unless behind a look at `sys.platform`."""
+    root = Path(__file__).parents[1]
+    pyright = [Path(sys.executable).parent / "pyright", "--pythonplatform", platform]
+    done = subprocess.run(pyright, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

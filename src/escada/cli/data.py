@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from escada.choices import Profile
 from escada.cli.shared import completion, options, reading
+from escada.cores import usable_cores
 from escada.errors import EscadaError, counted
 from escada.terminal import Column, LiveProgress, duration, echo, echo_json, print_table
 
@@ -147,18 +147,11 @@ def prepare(
             options=RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows),
             hub_split=split,
             mixture_seed=mixture_seed,
-            workers=workers or _usable_cores(),
+            workers=workers or usable_cores(),
             progress=progress,
         )
     _print_summary(corpus)
     reading.say_what_was_not_read(corpus.manifest)
-
-
-def _usable_cores() -> int:
-    """The cores that this process may use: fewer than all in a job of Slurm, or under taskset."""
-    if hasattr(os, "sched_getaffinity"):  # on Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @app.command()

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,6 +34,7 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
+from escada.cores import usable_cores
 from escada.errors import EscadaError
 from escada.files import content_hash, write_bytes
 from escada.spec import TokenizerSpec
@@ -80,7 +80,7 @@ class SubwordTokenizer:
     ) -> None:
         self.kind = kind
         self.model = model
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or usable_cores()
         sentencepiece.set_min_log_level(_QUIET)
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.vocab_size = self._processor.get_piece_size()
