@@ -31,7 +31,7 @@ SIZES = (
     *("train.window_tokens=16", "train.validations=2", "train.validation_bytes=2000"),
 )
 SET = [part for size in SIZES for part in ("--set", size)]
-PER_FILE = 4 if FULL else 1
+PER_FILE = 2 if FULL else 1
 """Faults of each kind per verb and file."""
 SHARE = 1.0 if FULL else 0.08
 """Share of the pairs of a verb and a file that is tried."""
@@ -207,7 +207,7 @@ def json_object(data: bytes) -> dict[str, object] | None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("number", "name"), enumerate(VERBS))
+@pytest.mark.parametrize(("number", "name"), list(enumerate(VERBS)))
 def test_a_damaged_file_is_refused_in_one_line_or_changes_nothing(scene, tmp_path, number, name):
     rng, verb = random.Random(f"damaged files/{number}"), verbs(scene, tmp_path)[number]
     assert verb.name == name

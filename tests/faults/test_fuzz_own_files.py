@@ -45,7 +45,7 @@ from escada.runs.checkpoint import load_checkpoint
 from escada.runs.climb_lock import read_plan
 from escada.runs.layout import Layout
 from escada.runs.log import read_log
-from escada.runs.run import open_run, open_tokenizer
+from escada.runs.run import open_run, open_tokenizer, runs_of_climb
 from escada.spec import TokenizerSpec, load_spec
 from escada.text.corpus import Corpus
 from escada.text.shards import TokenStream
@@ -294,7 +294,12 @@ def test_files_of_climbs_scales_and_reviews(tmp_path):
     for name in ("ladder.json",):
         shutil.copy(RESULTS / "laptop-climb" / name, tmp_path / name)
         check(tmp_path / name, partial(read_climb, tmp_path), name)
-        (tmp_path / name).unlink()
+        rng, path = random.Random(f"runs of a climb/{INPUTS}"), tmp_path / name
+        whole = path.read_bytes()
+        for _ in range(REPEATS):
+            path.write_bytes(mutated_file(path, whole, rng))
+            told(partial(runs_of_climb, path))  # its runs are not there
+        path.unlink()
     shutil.copy(RESULTS / "laptop-scale" / "scale.json", tmp_path)
     check(tmp_path / "scale.json", partial(read_scale, tmp_path), "scale")
     (tmp_path / "judge").mkdir()

@@ -60,13 +60,13 @@ def _figures(run: Run, which: Which) -> Iterator[dict[str, object]]:
         if not path.exists() or read_json(path).get("weights_sha256") != run.weights_sha256(which):
             continue
         found: DocumentsResult = read(run, task)
-        title = f"bits per byte, {MEASURED[found.split][0]}"
+        title = f"bits per byte, {MEASURED[task.name][0]}"
         if found.ci95:
             title += f", 95 % interval {found.ci95[0]:.4f} to {found.ci95[1]:.4f}"
         yield {
             "corpus": _quoted(corpus),
             "corpus_hash": _quoted(f"escada/{str(found.corpus_hash)[:12]}"),
-            "split": found.split,
+            "split": task.name,
             "value": found.bits_per_byte,
             "title": _quoted(title),
         }

@@ -278,7 +278,7 @@ def read_run(folder: Path, rung: RungRow) -> RunFiles:
         return found
 
     curve = read_curve(Layout(run)) if present("metrics.jsonl") else []
-    samples: list[SampleRow] = Field(default_factory=list[SampleRow])
+    samples: list[SampleRow] = []
     sampler: dict[str, JsonValue] = {}
     name = "samples/samples.json"
     if present(name):

@@ -70,8 +70,11 @@ def _not_continued(found: list[Path]) -> list[Path]:
             record = read_json(Layout(path).record)
         except EscadaError:  # damaged: it can be given by its path
             continue
-        if record.get("status") == "finished" and record.get("continued_from"):
-            replaced.add(Path(record["continued_from"]["run"]))
+        match record:
+            case {"status": "finished", "continued_from": {"run": str(before)}}:
+                replaced.add(Path(before))
+            case _:
+                pass
     return [path for path in found if path.resolve() not in replaced]
 
 

@@ -39,6 +39,7 @@ from escada.runs.model_code import deciding_code
 from escada.runs.record import SCHEMA_VERSION, RecordedTokenizer, RunRecord, read_record
 from escada.spec import MODELS, Spec, chosen, parse_spec
 from escada.text.tokenizers import Tokenizer, load_tokenizer
+from escada.typed_json import JsonObject, parse
 
 DECIDES_WEIGHTS = (
     *("escada.spec", "escada.toml_tables", "escada.budget", "escada.models", "escada.training"),
@@ -174,6 +175,24 @@ class Run:
         """Change values of record.json."""
         self.record = self.record.model_copy(update=values)
         write_sealed_json(self.layout.record, self.record.to_json())
+
+
+class _OfClimb(JsonObject):
+    run: str
+
+
+class _Ladder(JsonObject):
+    rungs: list[_OfClimb]
+
+
+def runs_of_climb(ladder: Path) -> list[Run]:
+    """The runs that a climb's ladder.json names, in its order.
+
+    Raises:
+        EscadaError: the file or a run is damaged, or a run is missing.
+    """
+    rows = parse(_Ladder, read_whole(ladder, ("rungs",)), ladder).rungs
+    return [open_run(ladder.parent / row.run) for row in rows]
 
 
 def open_tokenizer(folder: Path) -> Tokenizer:

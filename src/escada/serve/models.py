@@ -22,11 +22,13 @@ from escada.generation.weights import choose_weights
 from escada.report.changes import Changed, changes, settings_of, since_package
 from escada.report.i18n import Language
 from escada.runs.device import resolve_device
-from escada.runs.run import Run, find_runs, open_run
+from escada.runs.layout import RESTORE
+from escada.runs.run import Run, find_runs, open_run, runs_of_climb
 from escada.serve.errors import ApiError
 from escada.serve.schema import LadderRung, RungText, RungTokenizer
 from escada.spec import Bilingual, rung_names
 from escada.text.tokenizers import Tokenizer
+from escada.typed_json import Interval, JsonObject, parse
 
 LADDER = "ladder.json"
 
@@ -105,8 +107,7 @@ def runs_at(path: Path) -> list[Run]:
         EscadaError: no run there.
     """
     if (path / LADDER).exists():
-        rows = read_json(path / LADDER).get("rungs", [])
-        runs = [open_run(path / str(row["run"])) for row in rows]
+        runs = runs_of_climb(path / LADDER)
     elif (path / "record.json").exists():
         return [open_run(path)]
     else:
@@ -169,7 +170,7 @@ def _open(
         tokenizer=run.tokenizer,
         batch=batch,
         profile=run.spec.text.profile,
-        created=int(datetime.fromisoformat(run.record.created).timestamp()),
+        created=_created(run),
         fingerprint=f"escada-{run.record.key[:12]}-{weights}",
         rung=ladder_rung(
             run, name, context_tokens=model.context_tokens, weights=weights, served=served
@@ -198,6 +199,22 @@ def _changes(run: Run, served: Sequence[Run]) -> Bilingual | None:
     return Bilingual(en=english, pt=portuguese)
 
 
+def _created(run: Run) -> int:
+    """Seconds since 1970."""
+    try:
+        return int(datetime.fromisoformat(run.record.created).timestamp())
+    except (ValueError, OverflowError) as error:
+        what = f"damaged: created: {run.record.created!r} is no date"
+        raise EscadaError(what, where=run.layout.record, fix=RESTORE) from error
+
+
+class _Figures(JsonObject):
+    """What the playground shows of the test documents."""
+
+    bits_per_byte: float | None = None
+    ci95: Interval | None = None
+
+
 def ladder_rung(
     run: Run,
     name: str,
@@ -209,7 +226,7 @@ def ladder_rung(
     """A rung's description for the playground; `served` are all runs there."""
     about, record = run.spec.about, run.record
     path = run.layout.evaluation("test")
-    test = read_json(path) if path.exists() else {}
+    test = parse(_Figures, read_json(path), path) if path.exists() else _Figures()
     return LadderRung(
         name=name,
         rung=run.spec.name,
@@ -221,8 +238,8 @@ def ladder_rung(
             objective=about.objective, changes=_changes(run, served), expected=about.expected
         ),
         parameters=record.parameters,
-        bits_per_byte=test.get("bits_per_byte"),
-        interval=test.get("ci95"),
+        bits_per_byte=test.bits_per_byte,
+        interval=test.ci95,
         context_tokens=context_tokens,
         tokenizer=RungTokenizer(kind=record.tokenizer.kind, vocab_size=record.tokenizer.vocab_size),
         training_tokens=record.training_tokens,

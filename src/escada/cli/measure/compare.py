@@ -74,14 +74,10 @@ LADDER = "ladder.json"
 
 def _runs_of(folder: Path) -> list[Run]:
     """One run, or those of a climb in the order of its ladder."""
-    from escada.runs.layout import read_whole
-    from escada.runs.run import open_run
+    from escada.runs.run import open_run, runs_of_climb
 
-    if not (folder / LADDER).is_file():
-        return [open_run(folder)]
-    return [
-        open_run(folder / row["run"]) for row in read_whole(folder / LADDER, ("rungs",))["rungs"]
-    ]
+    ladder = folder / LADDER
+    return runs_of_climb(ladder) if ladder.is_file() else [open_run(folder)]
 
 
 def _show(rows: list[ComparisonRow], metric: str) -> None:

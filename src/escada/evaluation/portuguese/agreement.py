@@ -98,7 +98,10 @@ def agreement_pairs(corpus: Corpus, *, source_file: Path | None = None) -> list[
     if not path.exists():
         pairs = build_pairs(corpus, dante.wheel_path(source_file))
         write_sealed_json_lines(path, map(asdict, pairs))
-    return [Pair(**row) for row in read_json_lines(path, fix="remove it")]
+    try:
+        return [Pair(**row) for row in read_json_lines(path, fix="remove it")]
+    except TypeError as error:
+        raise EscadaError("damaged: not a file of pairs", where=path, fix="remove it") from error
 
 
 def has_pairs(corpus: Corpus) -> bool:
