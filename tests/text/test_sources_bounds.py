@@ -85,6 +85,9 @@ ENDLESS = [
     ("a.vert.gz", b"", b"palavra\tN\n", "a document is longer than"),
     ("a.conllu.gz", b"# newdoc id = 1\n", b"# text = uma frase\n\n", "a document is longer than"),
     ("a.csv.gz", b"text,b\n", b'"\n",', "a CSV record is longer than"),
+    ("a.xml.gz", b"<TEI><text><body>", b"<l>ab</l>\n", "a document is longer than"),
+    ("a.xml.gz", b"<TEI><text><body>", b"<l/>", "a document is longer than"),
+    ("a.xml.gz", b'<TEI n="', b"a", "a document is longer than"),
 ]
 
 
