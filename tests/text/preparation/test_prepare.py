@@ -278,6 +278,15 @@ def test_out_may_be_the_folder_one_stands_in(
     assert Corpus.open(here).hash != first.hash
 
 
+def test_a_folder_whose_name_is_not_utf_8_is_refused_before_anything_is_read(
+    source: str, tmp_path: Path
+):
+    out = tmp_path / os.fsdecode(b"sa\xedda")
+    with pytest.raises(EscadaError, match=r"not UTF-8 \(.*sa\\xedda\); choose another --out"):
+        prepare(source, out)
+    assert not out.exists()
+
+
 def test_an_exchange_that_was_cut_off_is_finished(source: str, tmp_path: Path):
     out, other = tmp_path / "c", tmp_path / "other"
     prepare(source, out)

@@ -112,6 +112,10 @@ def prepare(
     )
     key = recipe.key()
     folder = out.resolve()  # fill the target of a link, do not replace the link
+    if printable(folder) != str(folder):  # pyarrow cannot write there
+        raise EscadaError(
+            "a path that is not UTF-8", where=printable(out), fix="choose another --out"
+        )
     is_new = not folder.exists()
     if is_made(folder, key):
         return Corpus.open(out)
