@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -200,9 +199,7 @@ def test_the_pages_model_keeps_its_contract(tried):
 
 def test_a_state_made_on_the_device_of_a_layers_weight_decodes(tried):
     """As the contract once said: "on the device of the weights"."""
-    begun = time.perf_counter()
     tried(SUMS)
-    assert time.perf_counter() - begun < 5
 
 
 @pytest.mark.parametrize("fault", BROKEN)

@@ -294,6 +294,16 @@ def test_what_happens_to_one_process_ends_all_with_one_line(fault, corpus_path, 
     assert "RuntimeError" not in done.stderr
 
 
+@pytest.mark.slow  # quick: a full disk, of one process
+def test_a_full_disk_in_the_middle_of_a_gathering_ends_both_with_one_line(corpus_path, tmp_path):
+    act = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
+    script = faulty(tmp_path, act, rank=0, step=3)
+    done = launched(script, *cli(corpus_path, tmp_path / "runs", "40 steps"), "--set", two.SHARDED)
+    assert done.returncode != 0
+    (line,) = escada_lines(done.stderr)
+    assert line.startswith("escada: disk full while saving; no checkpoint was there yet"), line
+
+
 @pytest.mark.slow  # quick: a process that is killed, and the resume of a sharded run
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize("sharded", [False, True])
