@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from escada.evaluation.ruler import TEXT_BYTES, in_batches
 from escada.evaluation.task import Subject, Task, climb_tasks, evaluate, read_if_there
 from escada.report.data import ladder_of_run, read_costs
 from escada.report.schema import ComparisonRow, RungRow, StepComparison
@@ -89,5 +90,9 @@ def _unknown_in_training(run: Run, corpus: Corpus) -> int:
     tokenizer = run.tokenizer
     if tokenizer.unk_id is None:
         return 0
-    texts = [document.text for document in corpus.documents("train")]
-    return sum(int((ids == tokenizer.unk_id).sum()) for ids in tokenizer.encode_batch(texts))
+    texts = (document.text for document in corpus.documents("train"))
+    return sum(
+        int((ids == tokenizer.unk_id).sum())
+        for batch in in_batches(texts, len, TEXT_BYTES)
+        for ids in tokenizer.encode_batch(batch)
+    )

@@ -9,7 +9,7 @@ Held-out documents are streamed, once or a few times per baseline. Of the traini
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -41,7 +41,7 @@ from escada.evaluation.tasks.documents import BESIDE, has_few_groups
 from escada.evaluation.tasks.minimal_pairs import PairScores, sentences_of
 from escada.generation.decoding import generate
 from escada.generation.samplers import SamplerSettings
-from escada.terminal import duration
+from escada.terminal import PLAIN_SECONDS, duration
 from escada.text.corpus import Corpus
 from escada.text.documents import Document
 from escada.text.tokenizers import Tokenizer
@@ -55,9 +55,10 @@ ASKED_PAIRS = ("kneser_ney", "bigram")
 """Baselines also evaluated on the minimal pairs, where the corpus has them."""
 MOST_TRAINING_BYTES = 2**25
 """Limit of training text for the controls; of a larger corpus, every n-th document is used."""
+MOST_XZ_BYTES = 2**23
+"""The same limit for xz, which reads it twice, at 1 to 2 CPU seconds per megabyte."""
 MOST_VALIDATION_BYTES = 2**21
 """The same limit for the choice of the order."""
-SAY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,6 @@ def measure(corpus: Corpus, say: Say) -> tuple[dict[str, Any], dict[str, Measure
     """The content of `CorpusControls`, and every baseline by its key."""
     training = some_texts(corpus, "train", MOST_TRAINING_BYTES)
     tokenizer = character_tokenizer(training)
-    training_bytes = sum(len(text.encode()) for text in training)
-    read = {"training_documents": len(training), "training_bytes": training_bytes}
     test = _Split(corpus, "test")
     held_out = {"test": test}
     if has_few_groups((document.source, document.group) for document in test):
@@ -95,7 +94,8 @@ def measure(corpus: Corpus, say: Say) -> tuple[dict[str, Any], dict[str, Measure
     }
     for key, baseline in measured.items():
         if key not in LEARN_NOTHING:
-            baseline.row["settings"] |= read
+            texts = _primer(training) if key == "xz_train" else training
+            baseline.row["settings"] |= _read(texts)
     noise = generate(
         uniform_model(tokenizer),
         tokenizer,
@@ -120,8 +120,22 @@ def some_texts(corpus: Corpus, split: str, most_bytes: int) -> list[str]:
 
     Without a limit, the n-gram tables of a multi-gigabyte corpus would not fit into memory.
     """
-    every = max(1, -(-corpus.text_bytes(split) // most_bytes))
-    return [document.text for document in islice(corpus.documents(split), 0, None, every)]
+    texts = (document.text for document in corpus.documents(split))
+    return _every_nth(texts, corpus.text_bytes(split), most_bytes)
+
+
+def _every_nth(texts: Iterable[str], n_bytes: int, most_bytes: int) -> list[str]:
+    return list(islice(texts, 0, None, max(1, -(-n_bytes // most_bytes))))
+
+
+def _primer(training: Sequence[str]) -> list[str]:
+    """The training texts that xz reads."""
+    return _every_nth(training, _read(training)["training_bytes"], MOST_XZ_BYTES)
+
+
+def _read(training: Sequence[str]) -> dict[str, Any]:
+    n_bytes = sum(len(text.encode()) for text in training)
+    return {"training_documents": len(training), "training_bytes": n_bytes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +162,19 @@ class _Material:
     say: Say
 
     def progress(self, name: str, n_bytes: int) -> Callable[[float], None]:
-        """Say, at most every `SAY_SECONDS`, how much of some text is done."""
+        """Say, at most every `PLAIN_SECONDS`, how much of some text is done."""
         began = said = time.monotonic()
 
         def done(held: float) -> None:
             nonlocal said
             now = time.monotonic()
-            if now - said >= SAY_SECONDS and held:
+            if now - said >= PLAIN_SECONDS and held:
                 said = now
                 rate = held / (now - began)
                 left = duration(max(0.0, n_bytes - held) / rate)
                 self.say(
-                    f"controls: {name}, {held / 1e6:.0f} of {n_bytes / 1e6:.0f} MB, "
-                    f"{rate / 1e6:.2f} MB/s, {left} left"
+                    f"controls: {name}, {held / 1e6:.1f} of {n_bytes / 1e6:.1f} MB, "
+                    f"{rate / 1e3:.0f} kB/s, {left} left"
                 )
 
         return done
@@ -251,8 +265,9 @@ def _baseline(
 
 def _compressors(material: _Material) -> Iterator[Measured]:
     training, test = material.training, material.held_out["test"]
+    primer = _primer(training)
     streams: list[tuple[str, str, Callable[[], Compressed]]] = [
-        ("xz after the training text", "xz_train", lambda: xz_after_training(test, training)),
+        ("xz after the training text", "xz_train", lambda: xz_after_training(test, primer)),
         ("xz", "xz", lambda: xz_stream(test)),
     ]
     for name, key, compress in streams:
