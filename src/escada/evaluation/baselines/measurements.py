@@ -9,7 +9,7 @@ Held-out documents are streamed, once or a few times per baseline. Of the traini
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -55,8 +55,6 @@ ASKED_PAIRS = ("kneser_ney", "bigram")
 """Baselines also evaluated on the minimal pairs, where the corpus has them."""
 MOST_TRAINING_BYTES = 2**25
 """Limit of training text for the controls; of a larger corpus, every n-th document is used."""
-MOST_XZ_BYTES = 2**23
-"""The same limit for xz, which reads it twice, at 1 to 2 CPU seconds per megabyte."""
 MOST_VALIDATION_BYTES = 2**21
 """The same limit for the choice of the order."""
 
@@ -74,6 +72,8 @@ def measure(corpus: Corpus, say: Say) -> tuple[dict[str, Any], dict[str, Measure
     """The content of `CorpusControls`, and every baseline by its key."""
     training = some_texts(corpus, "train", MOST_TRAINING_BYTES)
     tokenizer = character_tokenizer(training)
+    training_bytes = sum(len(text.encode()) for text in training)
+    read = {"training_documents": len(training), "training_bytes": training_bytes}
     test = _Split(corpus, "test")
     held_out = {"test": test}
     if has_few_groups((document.source, document.group) for document in test):
@@ -94,8 +94,7 @@ def measure(corpus: Corpus, say: Say) -> tuple[dict[str, Any], dict[str, Measure
     }
     for key, baseline in measured.items():
         if key not in LEARN_NOTHING:
-            texts = _primer(training) if key == "xz_train" else training
-            baseline.row["settings"] |= _read(texts)
+            baseline.row["settings"] |= read
     noise = generate(
         uniform_model(tokenizer),
         tokenizer,
@@ -120,22 +119,8 @@ def some_texts(corpus: Corpus, split: str, most_bytes: int) -> list[str]:
 
     Without a limit, the n-gram tables of a multi-gigabyte corpus would not fit into memory.
     """
-    texts = (document.text for document in corpus.documents(split))
-    return _every_nth(texts, corpus.text_bytes(split), most_bytes)
-
-
-def _every_nth(texts: Iterable[str], n_bytes: int, most_bytes: int) -> list[str]:
-    return list(islice(texts, 0, None, max(1, -(-n_bytes // most_bytes))))
-
-
-def _primer(training: Sequence[str]) -> list[str]:
-    """The training texts that xz reads."""
-    return _every_nth(training, _read(training)["training_bytes"], MOST_XZ_BYTES)
-
-
-def _read(training: Sequence[str]) -> dict[str, Any]:
-    n_bytes = sum(len(text.encode()) for text in training)
-    return {"training_documents": len(training), "training_bytes": n_bytes}
+    every = max(1, -(-corpus.text_bytes(split) // most_bytes))
+    return [document.text for document in islice(corpus.documents(split), 0, None, every)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +250,8 @@ def _baseline(
 
 def _compressors(material: _Material) -> Iterator[Measured]:
     training, test = material.training, material.held_out["test"]
-    primer = _primer(training)
     streams: list[tuple[str, str, Callable[[], Compressed]]] = [
-        ("xz after the training text", "xz_train", lambda: xz_after_training(test, primer)),
+        ("xz after the training text", "xz_train", lambda: xz_after_training(test, training)),
         ("xz", "xz", lambda: xz_stream(test)),
     ]
     for name, key, compress in streams:
