@@ -95,15 +95,15 @@ bench: install  ## every ratio against a peer, on an idle machine: 20 minutes (B
 .venv-docs/.installed: docs/constraints-docs.txt
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) \
-	  -c $< mkdocs-material mkdocs-static-i18n
+	  -c $< zensical griffelib
 	@touch $@
 
 docs: .venv-docs/.installed  ## build the documentation site into site/
-	.venv-docs/bin/mkdocs build --strict  # never --quiet: it hides warnings from --strict too
+	.venv-docs/bin/python docs/tools/build_site.py site
 	$(PYTHON) docs/tools/check_site.py site
 
 docs-serve: .venv-docs/.installed  ## show the documentation on this machine while you write it
-	.venv-docs/bin/mkdocs serve
+	.venv-docs/bin/python docs/tools/build_site.py --serve 8000
 
 # The libraries that read exports, in an environment of their own, and TensorFlow in another.
 # llama-cpp-python is compiled, which takes some minutes.

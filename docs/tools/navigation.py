@@ -1,4 +1,4 @@
-"""The order of the site's pages: mkdocs.yml's, with folders opened and forgotten pages added."""
+"""The order of the site's pages: zensical.toml's, with folders opened and forgotten pages added."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def complete_nav(nav: list[Any], pages: list[str]) -> list[Any]:
     """The navigation with folders opened and forgotten pages added.
 
     Args:
-        nav: of mkdocs.yml; a path that ends in `/` stands for the pages of that folder.
+        nav: of zensical.toml; a path that ends in `/` stands for the pages of that folder.
         pages: from `pages_below`.
     """
 
@@ -46,3 +46,12 @@ def complete_nav(nav: list[Any], pages: list[str]) -> list[Any]:
     section = next(entry[REST] for entry in opened if isinstance(entry, dict) and REST in entry)
     section.extend(page for page in pages if page not in known)
     return opened
+
+
+def translated(nav: Any, titles: dict[str, str]) -> Any:
+    """The navigation with the titles that `titles` has; other titles and all paths stay."""
+    if isinstance(nav, list):
+        return [translated(entry, titles) for entry in nav]
+    if isinstance(nav, dict):
+        return {titles.get(title, title): translated(below, titles) for title, below in nav.items()}
+    return nav

@@ -19,6 +19,14 @@ def word(rng: random.Random) -> str:
     )
 
 
+def test_the_page_in_portuguese_has_the_same_programs_and_rows():
+    english = PAGE.read_text(encoding="utf-8")
+    portuguese = PAGE.with_name("python.pt-BR.md").read_text(encoding="utf-8")
+    for part in (r"```python\n.*?```", r"^\| `[a-z]+(?:\.[a-z]+)?", r"^#+ ", r"^<!-- .* -->"):
+        found = [re.findall(part, text, re.DOTALL | re.MULTILINE) for text in (english, portuguese)]
+        assert found[0] == found[1] != []
+
+
 @pytest.mark.slow
 def test_the_program_of_the_page_goes_from_text_to_a_compared_ladder(tmp_path):
     (program,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
