@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo check quick test test-slow test-faults audit lint format clean wheel bench bench-env docs \
-  docs-serve export-env test-export
+  docs-serve export-env test-export scale-env test-scale
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -120,11 +120,22 @@ docs-serve: .venv-docs/.installed  ## show the documentation on this machine whi
 	  -c constraints.txt -e . tensorflow-cpu pytest pytest-timeout hypothesis
 	@touch $@
 
+.venv-scale/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-scale
+	.venv-scale/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) \
+	  -c constraints.txt -e '.[scale]' pytest pytest-timeout hypothesis
+	@touch $@
+
 export-env: .venv-export/.installed .venv-tf/.installed  ## transformers, llama.cpp, ONNX Runtime; TensorFlow
 
 test-export: export-env  ## every export against the library that it is for, and tf.data
 	.venv-export/bin/python -m pytest -m "slow or not slow" tests/export
 	.venv-tf/bin/python -m pytest -m "slow or not slow" tests/text/test_tf_dataset.py
+
+scale-env: .venv-scale/.installed  ## datatrove and Ray
+
+test-scale: scale-env  ## a preparation on a Ray cluster of two machines on this one, and on a stand-in for Slurm
+	.venv-scale/bin/python -m pytest -m "slow or not slow" tests/text/preparation/test_cluster.py
 
 wheel: dev  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel

@@ -15,6 +15,7 @@ settings.register_profile("no deadline", deadline=None)  # for the same reason
 settings.load_profile("no deadline")
 
 
+@pytest.hookimpl(optionalhook=True)  # other environments have no xdist
 def pytest_xdist_auto_num_workers() -> int:
     """A worker more than cores, since tests wait for disks, servers and clocks; four at most."""
     return min(4, (os.cpu_count() or 1) + 1)

@@ -18,6 +18,9 @@ Profile = Literal["reference", "roadmap"]
 """Cleaning profile."""
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 
+Executor = Literal["local", "slurm", "ray"]
+"""What runs the workers of a preparation."""
+
 Metric = Literal["bits_per_byte", "perplexity"]
 """Metric by which two runs are compared."""
 METRICS: tuple[Metric, ...] = get_args(Metric)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from escada.choices import Profile
+from escada.choices import Executor, Profile
 from escada.cli.shared import completion, options, reading
 from escada.cores import usable_cores
 from escada.errors import EscadaError, counted
@@ -115,16 +116,48 @@ def prepare(
         int | None,
         typer.Option(
             min=1,
-            help="Processes that clean and filter; without it, one per core that may be used.",
+            help="Processes that clean and filter; without it, one per core that may be used. On "
+            "a cluster: tasks.",
+        ),
+    ] = None,
+    executor: Annotated[
+        Executor,
+        typer.Option(
+            help="Where the workers run: on this machine, or as tasks of a Slurm or Ray cluster "
+            "(needs escada[scale])."
+        ),
+    ] = "local",
+    executor_options: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file with what the cluster needs to know: partition, time, memory …"
         ),
     ] = None,
 ) -> None:
     """Read, clean, deduplicate and split documents; does nothing when that was done already."""
+    from escada.text.preparation.cluster import SubmittedError, run_of
     from escada.text.preparation.prepare import prepare as prepare_corpus
     from escada.text.preparation.splitting import HELD_OUT_BYTES, parse_held_out
     from escada.text.sources import RowOptions
 
     del file
+    prepared = partial(
+        prepare_corpus,
+        source or ["default"],
+        out,
+        profile=profile,
+        documents=documents,
+        min_characters=min_characters,
+        mask_personal_data=mask_personal_data,
+        filters=filters or [],
+        held_out_bytes=parse_held_out(held_out) if held_out else HELD_OUT_BYTES,
+        protect=protect or [],
+        source_file=source_file,
+        options=RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows),
+        hub_split=split,
+        mixture_seed=mixture_seed,
+    )
+    run = run_of(executor, executor_options, workers, prepared)
     with LiveProgress("reading", passing=True) as live:
         began = time.monotonic()
 
@@ -133,23 +166,12 @@ def prepare(
             left = f", {duration((total - done) / rate)} left" if total and rate else ""
             live.update(done, total, f"{done:,} documents, {rate:,.0f}/s{left}")
 
-        corpus = prepare_corpus(
-            source or ["default"],
-            out,
-            profile=profile,
-            documents=documents,
-            min_characters=min_characters,
-            mask_personal_data=mask_personal_data,
-            filters=filters or [],
-            held_out_bytes=parse_held_out(held_out) if held_out else HELD_OUT_BYTES,
-            protect=protect or [],
-            source_file=source_file,
-            options=RowOptions(text_column, id_column, group_column, source_column, skip_bad_rows),
-            hub_split=split,
-            mixture_seed=mixture_seed,
-            workers=workers or usable_cores(),
-            progress=progress,
-        )
+        try:
+            here = workers if executor == "local" else None
+            corpus = prepared(run=run, workers=here or usable_cores(), progress=progress)
+        except SubmittedError as submitted:
+            echo(str(submitted))
+            return
     _print_summary(corpus)
     reading.say_what_was_not_read(corpus.manifest)
 

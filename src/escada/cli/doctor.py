@@ -47,7 +47,7 @@ def doctor(
     precision = resolve_precision("auto", device)
     machine, disk = environment(), shutil.disk_usage(".").free
     prepared = (default_corpus_path("reference") / "manifest.json").exists()
-    extras = {"datasets": "brwac", "tensorboard": "tensorboard"}
+    extras = {"datasets": "brwac", "datatrove": "scale", "tensorboard": "tensorboard"}
     missing = [extra for module, extra in extras.items() if not importlib.util.find_spec(module)]
     rungs = list(_rungs(free, setting_of(precision.name, device)))
     if json:

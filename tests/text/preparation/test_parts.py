@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.text.preparation.killing import corpus_hash, names, prepare, prepare_killed
 
 from escada.errors import EscadaError
 from escada.files import sha256_file
@@ -25,28 +20,9 @@ from escada.text.preparation.processes import WorkerKilledError
 from escada.text.reading import ReferenceCounts, Rules, reference_documents
 from escada.text.sources import open_source
 
-WORDS = "casa rio vento livro mar noite pedra caminho festa janela cidade chuva tempo".split()
 N_DOCUMENTS = 400
 SMALL = 20_000
 """Characters of a part here: about ten parts."""
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Documents with exact and near-duplicates, and empty ones."""
-    chance = random.Random(0)
-    texts: list[str] = []
-    for i in range(N_DOCUMENTS):
-        if i % 20 == 19:
-            texts.append(chance.choice([texts[-1], texts[-2] + " fim", " "]))
-        else:
-            texts.append(
-                " ".join(chance.choice(WORDS) + str(chance.randrange(999)) for _ in range(60))
-            )
-    path = tmp_path_factory.mktemp("source") / "texts.jsonl"
-    rows = [json.dumps({"id": str(i), "text": text}) for i, text in enumerate(texts)]
-    path.write_text("\n".join(rows), encoding="utf-8")
-    return path
 
 
 def contents(parts: Parts) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -156,49 +132,17 @@ def test_after_a_worker_was_killed_the_preparation_goes_on(
     assert not list(out.glob(".parts-*"))
 
 
-PREPARE = [sys.executable, "-m", "escada", "data", "prepare"]
-
-
 @pytest.mark.slow
-def test_killed_at_random_moments_a_preparation_ends_with_the_same_corpus(tmp_path: Path):
+def test_killed_at_random_moments_a_preparation_ends_with_the_same_corpus(
+    large_source: Path, tmp_path: Path
+):
     """The whole process group is killed; what is repeated goes on, and leaves nothing behind."""
-    chance = random.Random(1)
-    path = tmp_path / "texts.jsonl"
-    with path.open("w", encoding="utf-8") as file:
-        for i in range(9000):
-            words = [chance.choice(WORDS) + str(chance.randrange(9999)) for _ in range(200)]
-            file.write(json.dumps({"id": str(i), "text": " ".join(words)}) + "\n")
-    command = [*PREPARE, "--source", str(path), "--workers", "2"]
-    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
-    out = tmp_path / "killed"
-    kills, made, code = 0, 0, None
-    while code is None:
-        process = subprocess.Popen(
-            [*command, "--out", str(out)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        while (code := process.poll()) is None:  # each process group makes a part or two
-            if len(list(out.glob(".parts-*/[0-9]*"))) > made:
-                time.sleep(chance.uniform(0, 0.5))
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                kills += 1
-                break
-            time.sleep(0.02)
-        made = len(list(out.glob(".parts-*/[0-9]*")))
-    assert code == 0
-    assert kills >= 2
-    hashes = [
-        json.loads((tmp_path / name / "manifest.json").read_text())["hash"]
-        for name in ("whole", "killed")
-    ]
-    assert hashes[0] == hashes[1]
-    left = {entry.name for entry in out.iterdir()} - {
-        entry.name for entry in (tmp_path / "whole").iterdir()
-    }
-    assert left == set()
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    options = ["--source", large_source, "--workers", "2"]
+    prepare(whole, options)
+    assert prepare_killed(killed, options) >= 2
+    assert corpus_hash(whole) == corpus_hash(killed)
+    assert names(killed) <= names(whole)
 
 
 def test_signatures_of_parts_are_read_as_one(tmp_path: Path, source: Path):

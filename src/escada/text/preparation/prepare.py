@@ -40,7 +40,7 @@ from escada.text.preparation import dedup
 from escada.text.preparation.across import remove_copies
 from escada.text.preparation.folder import FRESH, finish_exchange, is_made
 from escada.text.preparation.parts import Parts, make_parts
-from escada.text.preparation.processes import UnfinishedError
+from escada.text.preparation.processes import Run, UnfinishedError
 from escada.text.preparation.splitting import HELD_OUT_BYTES, split_documents
 from escada.text.reading import Progress, ReferenceCounts, Rules
 from escada.text.sources import DEFAULT_OPTIONS, RowOptions, Source, open_source
@@ -68,6 +68,7 @@ def prepare(
     hub_split: str | None = None,
     mixture_seed: int = 0,
     workers: int = 1,
+    run: Run | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
     """Read, clean, deduplicate and split a source into a folder, unless that is already done.
@@ -85,8 +86,10 @@ def prepare(
         source_file: a local copy of the source's file.
         workers: processes that clean and filter; see `parts.make_parts`. The corpus does not depend
             on their number. A preparation that was interrupted goes on.
+        run: makes the parts elsewhere; see `preparation.cluster`.
 
     Raises:
+        UnfinishedError: parts are missing; those that are complete stay.
         EscadaError: what `open_source` and `open_chain` raise; the corpus is too small for three
             splits; `out` holds something else; the disk is full.
     """
@@ -129,7 +132,10 @@ def prepare(
                         shutil.rmtree(left)
                 make_directory(made)
                 parts = make_parts(
-                    recipe.source, opened, recipe.rules, made, workers=workers, progress=progress
+                    *(recipe.source, opened, recipe.rules, made),
+                    workers=workers,
+                    run=run,
+                    progress=progress,
                 )
                 with new_directory(folder / FRESH) as fresh:
                     _make(fresh, parts, recipe, key, workers)

@@ -9,7 +9,7 @@ Whatever has this form can run them: see `preparation.cluster` for Ray and Slurm
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing import get_context
@@ -57,13 +57,19 @@ def in_processes(workers: int) -> Run:
 
 
 def _in_processes(workers: int, share: Share, _: Path) -> None:
+    one_of = partial(share, world=workers, parent=os.getpid())
+    call_in_processes([partial(one_of, rank=rank) for rank in range(workers)])
+
+
+def call_in_processes(calls: Sequence[Callable[[], None]]) -> None:
+    """Make each call in a new process.
+
+    Raises:
+        WorkerKilledError: one was killed.
+    """
     context = get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool:
-        shares = [
-            pool.submit(share, rank=rank, world=workers, parent=os.getpid())
-            for rank in range(workers)
-        ]
-        for one in as_completed(shares):
+    with ProcessPoolExecutor(len(calls), context, initializer=end_with_parent) as pool:
+        for one in as_completed([pool.submit(call) for call in calls]):
             if error := one.exception():
                 pool.shutdown(cancel_futures=True)
                 _raise(error)
