@@ -2,7 +2,7 @@
 
 Whatever is killed is begun again with the command that its user would give; then the weights and
 the figures must be those of the uninterrupted one, bit for bit, and nothing may still be running.
-Kills of `data prepare` are counted beside these, by the tests of the corpus.
+Kills of `data prepare` are counted beside these, in test_kills_of_prepare.py.
 """
 
 from __future__ import annotations

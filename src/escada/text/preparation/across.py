@@ -24,7 +24,7 @@ from escada.text.preparation.processes import alone, in_processes
 from escada.text.preparation.shared_runs import MOST_COPIES, RUN_CHARACTERS
 from escada.text.preparation.splitting import least_held_out_groups
 
-_ALONE_BYTES = 20_000_000
+ALONE_BYTES = 20_000_000
 """Up to this many bytes of text, more processes would take longer to start than they save."""
 
 
@@ -50,7 +50,7 @@ def remove_copies(
         return partial(_documents, [splits[name].path for name in names])
 
     n_bytes = sum(split.text_bytes.total() for split in splits.values())
-    run = alone if workers == 1 or n_bytes < _ALONE_BYTES else in_processes(workers)
+    run = alone if workers == 1 or n_bytes < ALONE_BYTES else in_processes(workers)
     copied = contaminated(reader("test", "validation"), reader("train"), scratch, run)
     n_test = splits["test"].documents.total()
     for split, flags in (("test", copied[:n_test]), ("validation", copied[n_test:])):
