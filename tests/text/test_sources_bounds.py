@@ -69,6 +69,31 @@ def test_gigabytes_in_one_line_are_refused_with_flat_memory(tmp_path: Path, giga
     assert peak < PEAK_MIB
 
 
+@pytest.mark.slow
+def test_two_gigabytes_without_a_line_break_are_refused_in_one_line_and_leave_nothing(
+    tmp_path: Path,
+):
+    path, out = tmp_path / "a.jsonl", tmp_path / "corpus"
+    with path.open("wb") as file:
+        for _ in range(2000):
+            file.write(b"a" * 1_000_000)
+    code = (
+        "import resource, subprocess, sys\n"
+        "done = subprocess.run(sys.argv[1:], stderr=subprocess.PIPE, text=True)\n"
+        "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)\n"
+        "print(done.stderr)"
+    )
+    verb = [sys.executable, "-m", "escada", "data", "prepare", "--source", path, "--out", out]
+    done = subprocess.run([sys.executable, "-c", code, *verb], capture_output=True, text=True)
+    figures, *said = done.stdout.strip().splitlines()
+    status, peak = map(int, figures.split())
+    assert status == 2
+    assert "a line is longer than 32 MiB" in " ".join(said)
+    assert len(" ".join(said)) < 400
+    assert peak < PEAK_MIB
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("name", ["a.jsonl", "a.txt", "a.vert", "a.conllu"])
 def test_a_line_of_50_mb_is_refused_in_every_form(tmp_path: Path, name: str):
     path = tmp_path / name

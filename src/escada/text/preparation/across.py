@@ -20,11 +20,11 @@ from escada.text.manifest import AcrossSplits, Copies
 from escada.text.preparation.decontamination import Reader, contaminated
 from escada.text.preparation.dedup import SHINGLE_CHARACTERS
 from escada.text.preparation.near_duplicates import THRESHOLD
-from escada.text.preparation.processes import alone, in_processes
+from escada.text.preparation.processes import Run, alone, in_processes
 from escada.text.preparation.shared_runs import MOST_COPIES, RUN_CHARACTERS
 from escada.text.preparation.splitting import least_held_out_groups
 
-ALONE_BYTES = 20_000_000
+ALONE_BYTES = 50_000_000
 """Up to this many bytes of text, more processes would take longer to start than they save."""
 
 
@@ -49,14 +49,18 @@ def remove_copies(
     def reader(*names: str) -> Reader:
         return partial(_documents, [splits[name].path for name in names])
 
-    n_bytes = sum(split.text_bytes.total() for split in splits.values())
-    run = alone if workers == 1 or n_bytes < ALONE_BYTES else in_processes(workers)
-    copied = contaminated(reader("test", "validation"), reader("train"), scratch, run)
+    def run(*names: str) -> Run:
+        n_bytes = sum(splits[name].text_bytes.total() for name in names)
+        return alone if workers == 1 or n_bytes < ALONE_BYTES else in_processes(workers)
+
+    held_out = reader("test", "validation")
+    copied = contaminated(held_out, reader("train"), scratch, run(*splits))
     n_test = splits["test"].documents.total()
     for split, flags in (("test", copied[:n_test]), ("validation", copied[n_test:])):
         before = splits[split]
         if split == "validation":
-            flags = flags | contaminated(reader("validation"), reader("test"), scratch, run)
+            compared = reader("validation"), reader("test"), scratch, run("validation", "test")
+            flags = flags | contaminated(*compared)
         kept = _sources_in_need(zip(tables.read(before.path), flags, strict=True), n_groups)
         staged = before.path.rename(folder / f"{split}.staged.parquet")
         with closing(tables.Writer(before.path)) as after:

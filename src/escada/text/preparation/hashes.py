@@ -89,6 +89,14 @@ def distinct(values: Hashes) -> Hashes:
     return values[np.append(True, values[1:] != values[:-1])[: len(values)]]
 
 
+def merged(parts: list[Hashes]) -> Hashes:
+    """`distinct` of all parts together; empties the list, so that only two copies are held."""
+    values = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)
+    parts.clear()
+    values.sort()
+    return values[np.append(True, values[1:] != values[:-1])[: len(values)]]
+
+
 class SmallTable:
     """A sorted table in which most hashes that are looked up are not; tells so by their leading
     bits, which costs a tenth of a search."""

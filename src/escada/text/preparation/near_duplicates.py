@@ -4,8 +4,12 @@ Two texts are near-duplicates when their sets of shingles share more than half o
 sets are compared only where the sketches, the `SKETCH` shingles with the smallest hashes, share
 enough: of two sets that share half of their union, sketches share 256 shingles with a standard
 deviation of at most 11.3, so `LEAST_SHARED` misses less than one pair in 10^9. A small set is its
-own sketch, and nothing is missed. How many shingles each two sketches share is one product of
-sparse matrices.
+own sketch, and nothing is missed.
+
+How many shingles each two sketches share is one product of sparse matrices. Shingles that more than
+`FREQUENT` of the held-out texts have, as those of a template, are left out of it as far as a pair
+that shares enough still shares one of the others (prefix filtering: Chaudhuri, Ganti and Kaushik
+2006; bound on the rest: Xiao et al., PPJoin, 2008).
 
 Legend: H held-out texts, V shingles of their sketches, B texts of a batch.
 """
@@ -15,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +35,7 @@ from escada.text.preparation.hashes import (
     distinct,
     loaded,
     look_up,
+    merged,
     pieces,
 )
 
@@ -38,8 +43,24 @@ THRESHOLD = 0.5
 """Jaccard similarity of shingles above which two texts are near-duplicates."""
 SKETCH = 512
 LEAST_SHARED = 188
+FREQUENT = 1 / 2
 _PAIRS = 2**24
 """Pairs of texts counted at once, with each of the shingles that they share."""
+Counts = NDArray[np.int32]
+
+
+class Rarest(NamedTuple):
+    """The sketches of some texts without the frequent shingles.
+
+    Attributes:
+        kept_BV: ones, a sparse matrix.
+        last_B: rank up to which a sketch's shingles are kept.
+        n_rest_B: shingles of a sketch that are not.
+    """
+
+    kept_BV: Any
+    last_B: Counts
+    n_rest_B: Counts
 
 
 class NearDuplicates:
@@ -51,12 +72,21 @@ class NearDuplicates:
         parts = [_shingles(batch) for batch in batches(texts)]
         keys = np.concatenate([keys for keys, _ in parts])
         size_H = np.concatenate([sizes for _, sizes in parts])
-        shingles_V = distinct(_sketches(keys, size_H))
-        texts_VH = _matrix(keys, size_H, shingles_V).T.tocsr()
+        shingles_V, counts_V = np.unique(_sketches(keys, size_H), return_counts=True)
+        order = np.argsort(counts_V, kind="stable")
+        rank_V = np.empty(len(order), dtype=np.int32)
+        rank_V[order] = np.arange(len(order), dtype=np.int32)
+        n_rare = int((counts_V <= FREQUENT * len(size_H)).sum())
+        rarest = _rarest(keys, size_H, shingles_V, rank_V, n_rare)
+        texts_VH = rarest.kept_BV.T.tocsr()
         arrays = {
             "sets": keys,
             "size": size_H.astype(np.int32),
             "shingles": shingles_V,
+            "rank": rank_V,
+            "n_rare": np.array(n_rare),
+            "last": rarest.last_B,
+            "n_rest": rarest.n_rest_B,
             "starts": texts_VH.indptr,
             "texts": texts_VH.indices,
         }
@@ -65,8 +95,13 @@ class NearDuplicates:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._size_H = np.load(folder / "size.npy")
-        self._sets, self._shingles_V = loaded(folder, "sets"), loaded(folder, "shingles")
+        self._size_H, self._last_H, self._n_rest_H, n_rare = (
+            np.load(folder / f"{name}.npy") for name in ("size", "last", "n_rest", "n_rare")
+        )
+        self._n_rare = int(n_rare)
+        self._sets, self._shingles_V, self._rank_V = (
+            loaded(folder, name) for name in ("sets", "shingles", "rank")
+        )
         starts, texts = loaded(folder, "starts"), loaded(folder, "texts")
         self._texts_VH = sparse.csr_matrix(
             (np.ones(len(texts), dtype=np.int32), texts, starts),
@@ -84,13 +119,17 @@ class NearDuplicates:
         """Mark the held-out texts that are near-duplicates of one of these."""
         keys, long_B = _shingles(texts)
         ends_B, size_B = np.cumsum(np.append(0, long_B)), long_B.astype(np.int32)
-        sketches_BV = _matrix(keys, long_B, self._shingles_V)
-        n_pairs = np.cumsum(np.append(0, self._n_texts_V[sketches_BV.indices]))
-        n_pairs_B = np.diff(n_pairs[sketches_BV.indptr])
+        rarest = _rarest(keys, long_B, self._shingles_V, self._rank_V, self._n_rare)
+        n_pairs = np.cumsum(np.append(0, self._n_texts_V[rarest.kept_BV.indices]))
+        n_pairs_B = np.diff(n_pairs[rarest.kept_BV.indptr])
         for first, last in pairwise(cuts(n_pairs_B.tolist(), _PAIRS)):
-            shared = (sketches_BV[first:last] @ self._texts_VH).tocoo()
+            shared = (rarest.kept_BV[first:last] @ self._texts_VH).tocoo()
             row, column = shared.row + first, shared.col
-            is_likely = _may_be_near(shared.data, size_B[row], self._size_H[column])
+            one, two = rarest.last_B[row], self._last_H[column]
+            rest, other = rarest.n_rest_B[row], self._n_rest_H[column]
+            # What is shared besides has a rank above the lower of the two last ones.
+            besides = np.where(one < two, rest, np.where(two < one, other, np.minimum(rest, other)))
+            is_likely = _may_be_near(shared.data + besides, size_B[row], self._size_H[column])
             likely = np.flatnonzero(is_likely & ~self._found_H[column])
             for i, j in zip(row[likely].tolist(), column[likely].tolist(), strict=True):
                 if not self._found_H[j]:
@@ -108,7 +147,7 @@ def _is_near(shared: Any, size: Any, other: Any) -> Any:
 def _may_be_near(
     shared: NDArray[np.int32], size: NDArray[np.int32], other: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
-    """Whether sets of these sizes, whose sketches share `shared` shingles, may be near."""
+    """Whether sets of these sizes, whose sketches share at most `shared`, may be near."""
     small, large = np.minimum(size, other), np.maximum(size, other)
     enough = np.where(large <= SKETCH, _is_near(shared, size, other), shared >= LEAST_SHARED)
     return enough & (small > THRESHOLD * large)
@@ -124,14 +163,30 @@ def _sketches(keys: Hashes, size_B: Places) -> Hashes:
     return keys[np.arange(len(keys)) - np.repeat(first_B, size_B) < SKETCH]
 
 
-def _matrix(keys: Hashes, size_B: Places, shingles_V: Hashes) -> Any:
-    """The sketch of each text: a sparse matrix (B, V) of ones."""
+def _rarest(
+    keys: Hashes, size_B: Places, shingles_V: Hashes, rank_V: NDArray[np.int32], n_rare: int
+) -> Rarest:
+    """Of each text's sketch the shingles with a rank below `n_rare`; if those are too few, the
+    rarest. Shingles of no held-out sketch have no rank and count as the rarest."""
+    n_B = np.minimum(size_B, SKETCH)
     is_known, place = look_up(_sketches(keys, size_B), shingles_V)
-    owner = np.repeat(np.arange(len(size_B)), np.minimum(size_B, SKETCH))[is_known]
-    ends = np.cumsum(np.append(0, np.bincount(owner, minlength=len(size_B))))
-    columns = place[is_known].astype(np.int32)
+    owner = np.repeat(np.arange(len(n_B), dtype=np.int64), n_B)[is_known]
+    rank = rank_V[place[is_known]]
+    n_known_B = np.bincount(owner, minlength=len(n_B))
+    n_rare_B = np.bincount(owner[rank < n_rare], minlength=len(n_B))
+    # Near-duplicates share more than half of the smaller set.
+    n_needed_B = n_B + 1 - np.minimum(LEAST_SHARED, (n_B + 1) // 2) - (n_B - n_known_B)
+    n_kept_B = np.maximum(n_rare_B, n_needed_B)
+    by_rank = np.sort((owner << 32) | rank)
+    offset = np.arange(len(by_rank)) - np.repeat(np.cumsum(n_known_B) - n_known_B, n_known_B)
+    columns = (by_rank & 0xFFFFFFFF)[offset < np.repeat(n_kept_B, n_known_B)].astype(np.int32)
+    ends = np.cumsum(np.append(0, n_kept_B))
     ones = np.ones(len(columns), dtype=np.int32)
-    return sparse.csr_matrix((ones, columns, ends), shape=(len(size_B), len(shingles_V)))
+    kept_BV = sparse.csr_matrix((ones, columns, ends), shape=(len(n_B), len(shingles_V)))
+    last_B = np.full(len(n_B), n_rare - 1, dtype=np.int32)
+    is_longer = n_kept_B > n_rare_B
+    last_B[is_longer] = columns[ends[1:][is_longer] - 1]
+    return Rarest(kept_BV, last_B, (n_known_B - n_kept_B).astype(np.int32))
 
 
 _OWNER_BITS = np.uint64(BATCH_TEXTS.bit_length() - 1)
@@ -147,6 +202,6 @@ def _shingles(texts: Sequence[str]) -> tuple[Hashes, Places]:
     for part in pieces(padded, SHINGLE_CHARACTERS):
         hashes, owner = RunHashes.of_texts(part).all(SHINGLE_CHARACTERS)
         parts.append(distinct((owner.astype(np.uint64) << shift) | (hashes >> _OWNER_BITS)))
-    keys = parts[0] if len(parts) == 1 else distinct(np.concatenate(parts))
+    keys = parts[0] if len(parts) == 1 else merged(parts)
     size_B = np.bincount((keys >> shift).astype(np.int64), minlength=len(texts))
     return keys & ((np.uint64(1) << shift) - np.uint64(1)), size_B

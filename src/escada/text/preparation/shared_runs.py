@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from escada.text.preparation.hashes import (
+    Hashes,
     Places,
     RunHashes,
     SmallTable,
@@ -24,6 +25,7 @@ from escada.text.preparation.hashes import (
     distinct,
     loaded,
     look_up,
+    merged,
     pieces,
 )
 
@@ -40,15 +42,16 @@ class SharedRuns:
     @staticmethod
     def make(texts: Iterable[str], folder: Path) -> None:
         """Write the index of the held-out texts."""
-        runs, seeds = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
+        runs: list[Hashes] = []
+        seeds: list[Hashes] = []
         for part in chain.from_iterable(map(_pieces, batches(texts))):
             hashes = RunHashes.of_texts(part)
             runs.append(distinct(hashes.all(RUN_CHARACTERS)[0]))
             starts, owner = hashes.starts(SEED_CHARACTERS)
             begins = np.cumsum([0, *map(len, part)])[owner]
             seeds.append(hashes.at(starts[(starts - begins) % SEED_STRIDE == 0], SEED_CHARACTERS))
-        np.save(folder / "seeds.npy", distinct(np.concatenate(seeds)))
-        np.save(folder / "runs.npy", distinct(np.concatenate(runs)))
+        np.save(folder / "seeds.npy", merged(seeds))
+        np.save(folder / "runs.npy", merged(runs))
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
