@@ -83,7 +83,7 @@ def test_the_commands_of_the_page_lead_from_the_hub_to_a_report(tmp_path: Path):
     printed = " ".join(said[1].split())
     assert "300 read" in printed
     assert "1 by language" in printed
-    assert "masked in 1 document: 1 E-MAIL, 1 CPF" in printed
+    assert "masked in 1 document, before duplicates: 1 E-MAIL, 1 CPF" in printed
     manifest = Corpus.open(tmp_path / "data" / "wikipedia").manifest
     assert manifest.source_identity["hub"] == name
     assert manifest.source_identity["revision"] == hub.commit
