@@ -110,7 +110,7 @@ def check_size(path: Path, limit_bytes: int, fix: str = RESTORE) -> None:
     """
     try:
         status = path.stat()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise EscadaError("file not found", where=path, fix="check the path") from error
     if not stat.S_ISREG(status.st_mode):
         raise EscadaError("not a regular file", where=path, fix=fix)
@@ -319,7 +319,8 @@ def verifies_checksums() -> bool:
     Of those that `torchrun` started on a machine it is the first: the others go on meanwhile, and
     end with it when a file is damaged.
     """
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    together = {"RANK", "WORLD_SIZE", "LOCAL_RANK"} <= os.environ.keys()
+    return not together or os.environ["WORLD_SIZE"] == "1" or os.environ["LOCAL_RANK"] == "0"
 
 
 def utc_now() -> str:

@@ -9,7 +9,9 @@ import sys
 import pytest
 
 import escada
+from escada.api import as_written
 from escada.errors import EscadaError
+from escada.spec import load_spec
 
 SIZES = {
     "model.d_hidden": 8,
@@ -58,7 +60,10 @@ def test_a_ladder_is_its_rungs_in_order(ladder):
     assert list(ladder) == ["v1", "v2"]
     assert len(ladder) == 2
     assert ladder["v2"].name == "v2"
-    assert ladder["v2"] is not ladder["v1"]
+    assert "v2" in ladder
+    assert "v11" not in ladder
+    assert ladder.get("v11") is None
+    assert ladder.get("v2") is ladder["v2"]
     with pytest.raises(EscadaError, match="no rung 'v11'"):
         ladder["v11"]
 
@@ -131,9 +136,28 @@ def test_training_goes_on_with_what_was_begun(run, corpus, tmp_path):
     assert "3 steps" in first.card
 
 
-def test_a_corpus_of_files_needs_a_folder():
+@pytest.mark.parametrize(("source", "options"), [("a.jsonl", {}), ("default", {"documents": 9})])
+def test_all_but_the_default_corpus_as_it_is_needs_a_folder(source, options):
     with pytest.raises(EscadaError, match="needs a folder"):
-        escada.prepare("texts.jsonl")
+        escada.prepare(source, **options)
+
+
+def test_overrides_are_written_as_a_spec_has_them():
+    given = {"train.betas": (0.9, 0.95), "train.compile": True, "train.optimizer": "adam"}
+    spec = load_spec("v1", preset="laptop", overrides=as_written(given))
+    assert spec.train.betas == (0.9, 0.95)
+    assert spec.train.compile is True
+    assert spec.train.optimizer == "adam"
+    with pytest.raises(EscadaError, match="None is no value"):
+        as_written({"train.betas": None})
+    with pytest.raises(EscadaError, match="a Spec has its overrides"):
+        escada.train(spec, overrides=given)
+
+
+def test_what_several_processes_cannot_be_sent_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(EscadaError, match="say cannot be sent"):
+        escada.climb(["v1"], jobs=2, say=lambda line: None, out=tmp_path / "c")
+    assert not (tmp_path / "c").exists()
 
 
 HOSTILE = "<script>alert('x')</script>"

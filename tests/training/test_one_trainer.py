@@ -52,12 +52,12 @@ def stopped(corpus_path, tmp_path, monkeypatch) -> Run:
     return run
 
 
-@pytest.mark.parametrize(("optimizer", "products"), [("adam", "onednn"), ("muon", "blas")])
+@pytest.mark.parametrize(("optimizer", "matmul_library"), [("adam", "onednn"), ("muon", "blas")])
 def test_several_optimizers_and_sparse_tables_resume_bit_identically(
-    corpus_path, tmp_path, monkeypatch, optimizer, products
+    corpus_path, tmp_path, monkeypatch, optimizer, matmul_library
 ):
     faster = {"blas": 1.0, "onednn": 9.0}
-    table = {"fp32": [1.0], "fp32_onednn": [faster[products]]}
+    table = {"fp32": [1.0], "fp32_onednn": [faster[matmul_library]]}
     monkeypatch.setattr(processor, "product_flops", lambda: table)
     monkeypatch.setattr(onednn, "LEAST_ROWS", 1)
     overrides = [
@@ -78,10 +78,12 @@ def test_several_optimizers_and_sparse_tables_resume_bit_identically(
     whole = start(spec, Corpus.open(corpus_path), tmp_path / "whole", device="cpu")
     stopped = train_until(corpus_path, tmp_path / "stopped", monkeypatch, 5, spec)
     assert last_hashes(stopped) != last_hashes(whole)
-    table["fp32_onednn"] = [10 - faster[products]]  # measured otherwise since
+    table["fp32_onednn"] = [10 - faster[matmul_library]]  # measured otherwise since
     resumed = resume(stopped.path)
     assert resumed.record.step == 8
-    assert resumed.record.setup.products == whole.record.setup.products == products
+    assert (
+        resumed.record.setup.matmul_library == whole.record.setup.matmul_library == matmul_library
+    )
     assert last_hashes(resumed) == last_hashes(whole)
 
 

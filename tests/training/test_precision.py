@@ -11,7 +11,7 @@ from escada.cost import processor
 from escada.cost.processor import LEAST_GAIN
 from escada.errors import EscadaError
 from escada.training import precision as precision_module
-from escada.training.precision import offers_bf16, resolve_precision, resolve_products
+from escada.training.precision import offers_bf16, resolve_matmul_library, resolve_precision
 
 CPU = torch.device("cpu")
 
@@ -52,11 +52,11 @@ def test_a_gain_counts_for_nothing_where_torch_has_no_bf16_or_a_precision_was_as
 def test_linear_layers_multiply_by_the_faster_library_in_fp32(monkeypatch, gain, taken):
     monkeypatch.setattr(processor, "onednn_gain", lambda: gain)
     monkeypatch.setattr(precision_module, "onednn_gain", lambda: gain)
-    found = resolve_products("fp32", CPU)
+    found = resolve_matmul_library("fp32", CPU)
     assert found.name == taken
     assert f"{gain:.2g} times" in found.reason
-    assert resolve_products("bf16", CPU).name == "blas"
-    assert resolve_products("fp32", torch.device("meta")).name == "blas"
+    assert resolve_matmul_library("bf16", CPU).name == "blas"
+    assert resolve_matmul_library("fp32", torch.device("meta")).name == "blas"
 
 
 AUTO = """

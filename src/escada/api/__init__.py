@@ -13,9 +13,12 @@ modules may change with every version.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import tomli_w
 
 from escada.choices import Code
 from escada.errors import EscadaError
@@ -68,7 +71,7 @@ def prepare(
 
     Args:
         source: `default`, a file, a folder, a glob, `hub:OWNER/NAME`; several are joined.
-        out: the corpus's folder; only the default corpus has a place of its own.
+        out: the corpus's folder; only the default corpus as it is has a place of its own.
         workers: processes; more than one need a main module that can be imported.
         options: of `escada.text.preparation.prepare.prepare`, such as `min_characters=200`.
 
@@ -79,7 +82,7 @@ def prepare(
     from escada.text.preparation.prepare import prepare as prepare_corpus
 
     if out is None:
-        if source != "default":
+        if source != "default" or options.keys() - {"profile", "source_file"}:
             raise EscadaError("the corpus needs a folder", fix='say out="data/mine"')
         out = default_corpus_path(options.get("profile", "reference"))
     return prepare_corpus(source, Path(out), workers=workers, **options)
@@ -100,7 +103,7 @@ def train(
     """Train a rung in this process, or go on with the same training if it was begun in `out`.
 
     Args:
-        rung: a rung's name, a spec file, or a `Spec`, whose preset and budget count then.
+        rung: a rung's name, a spec file, or a `Spec`, which has its preset and overrides already.
         data: a prepared corpus or its folder; None: the default corpus.
         budget: `"60 s"`, `"3 epochs"`, `"1e12 flop"`; None: the spec's.
         say: called with a line at each phase; None: they go to standard error.
@@ -118,6 +121,8 @@ def train(
 
     if isinstance(rung, str):
         rung = load_spec(rung, preset=preset, overrides=as_written(overrides))
+    elif overrides:
+        raise EscadaError("a Spec has its overrides", fix="give them to escada.spec.load_spec")
     if budget is not None:
         rung = rung.with_budget(Budget.parse(budget))
     folder = start(
@@ -154,7 +159,8 @@ def climb(
 
     Args:
         rungs: names or spec files; None: all that lead to v_next_counts.
-        jobs: rungs trained and measured at a time.
+        jobs: rungs trained and measured at a time. More than one need a main module that can be
+            imported, and a `say` that can be pickled (a function of a module, not a lambda).
 
     Raises:
         EscadaError: a spec is wrong (before anything is trained), or a training failed.
@@ -167,6 +173,8 @@ def climb(
     from escada.report.writers.current import refresh_report
     from escada.spec import TOP_OF_LADDER, load_spec, steps_to
 
+    if jobs > 1 and say is not None:
+        _check_is_picklable(say)
     names, written = list(rungs or steps_to(TOP_OF_LADDER)), as_written(overrides)
     profile = load_spec(names[0], preset=preset, overrides=written).text.profile
     plan = Plan(
@@ -195,10 +203,35 @@ def open_corpus(data: str | Path | Corpus | None, profile: str) -> Corpus:
 
 
 def as_written(overrides: Overrides) -> list[str]:
-    """KEY=VALUE of each override."""
-    if isinstance(overrides, Mapping):
-        return [f"{key}={value}" for key, value in overrides.items()]
-    return list(overrides)
+    """KEY=VALUE of each override, the value as TOML.
+
+    Raises:
+        EscadaError: a value that TOML has not, such as None.
+    """
+    if not isinstance(overrides, Mapping):
+        return list(overrides)
+    written: list[str] = []
+    for key, value in overrides.items():
+        try:
+            written.append(tomli_w.dumps({"value": value}).strip().replace("value", key, 1))
+        except TypeError as error:
+            raise EscadaError(
+                f"{value!r} is no value of a spec",
+                where=key,
+                fix="a number, text, list or bool",
+            ) from error
+    return written
+
+
+def _check_is_picklable(say: Callable[[str], None]) -> None:
+    try:
+        pickle.dumps(say)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise EscadaError(
+            "say cannot be sent to other processes",
+            where="climb",
+            fix="give a function of a module, leave say out, or use jobs=1",
+        ) from error
 
 
 def _on_standard_error(line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from escada.api.rows import Rows
 from escada.api.run import Run
@@ -56,6 +56,13 @@ class Ladder(Mapping[str, Run]):
 
     def __getitem__(self, rung: str) -> Run:
         return self.seeds(rung)[0]
+
+    def __contains__(self, rung: object) -> bool:
+        return any(rung == name for name in self)
+
+    def get(self, rung: str, default: Any = None) -> Any:
+        """The rung, or the default if the climb has none of this name."""
+        return self.seeds(rung)[0] if rung in self else default
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(row.name for row in self.results.rungs))

@@ -62,11 +62,11 @@ class RecordedSetup(_Part):
     processes: int = 1
     compiled: bool = False
     sharded: bool = False
-    products: Literal["blas", "onednn"] = "blas"
+    matmul_library: Literal["blas", "onednn"] = "blas"
     """The library that multiplies in linear layers."""
 
 
-class RecordedProducts(_Part):
+class RecordedMatmulLibrary(_Part):
     """The library that multiplies in linear layers, and why."""
 
     name: Literal["blas", "onednn"]
@@ -152,7 +152,7 @@ class RunRecord(BaseModel):
     """Folder of the run that the initial weights come from."""
     continued_from: Continued | None = None
     precision: RecordedPrecision
-    products: RecordedProducts | None = None
+    matmul_library: RecordedMatmulLibrary | None = None
     compile: RecordedCompile | None = None
     sharding: RecordedSharding | None = None
     micro_batch: MicroBatchChoice | None = None

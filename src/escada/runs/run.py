@@ -100,7 +100,7 @@ class Run:
     layout: Layout
     spec: Spec
     record: RunRecord = field(repr=False)
-    _loaded: dict[Which, str] = field(default_factory=dict[Which, str], repr=False)
+    _loaded: dict[Which, str] = field(default_factory=dict[Which, str], repr=False, compare=False)
 
     @property
     def path(self) -> Path:

@@ -41,7 +41,7 @@ from escada.training.memory import (
     settle_host_memory,
     shape_of,
 )
-from escada.training.precision import ResolvedPrecision, resolve_precision, resolve_products
+from escada.training.precision import ResolvedPrecision, resolve_matmul_library, resolve_precision
 from escada.training.setup import Setup
 from escada.training.step import Stepper
 
@@ -119,8 +119,8 @@ def measure_pace(
     """
     with torch.random.fork_rng(), memory_errors("calibration", SMALLER):
         plain = ResolvedCompile(False, "parts are timed")
-        products = resolve_products(precision.name, device)
-        setup = Setup(device, precision, plain, ALONE, products=products)
+        matmul_library = resolve_matmul_library(precision.name, device)
+        setup = Setup(device, precision, plain, ALONE, matmul_library=matmul_library)
         model = build_model(spec.model, vocab_size, seed=0).to(device).train()
         stepper = Stepper(model, spec.train, setup)
         ids_BT = torch.randint(vocab_size, (sequences, spec.train.window_tokens + 1), device=device)

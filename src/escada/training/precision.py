@@ -16,7 +16,7 @@ from escada.errors import EscadaError
 from escada.models.onednn import onednn_packs
 
 Precision = Literal["fp32", "bf16", "fp16"]
-Products = Literal["blas", "onednn"]
+MatmulLibrary = Literal["blas", "onednn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +39,22 @@ class ResolvedPrecision:
 
 
 @dataclass(frozen=True, slots=True)
-class ResolvedProducts:
+class ResolvedMatmulLibrary:
     """The library that multiplies in linear layers and the reason for it, recorded in the run."""
 
-    name: Products
+    name: MatmulLibrary
     reason: str = ""
 
 
-BLAS = ResolvedProducts("blas")
+BLAS = ResolvedMatmulLibrary("blas")
 
 
-def resolve_products(precision: Precision, device: torch.device) -> ResolvedProducts:
+def resolve_matmul_library(precision: Precision, device: torch.device) -> ResolvedMatmulLibrary:
     """What multiplies in linear layers; only fp32 on a CPU has a choice."""
     if device.type != "cpu" or precision != "fp32" or not onednn_packs(torch.float32):
         return BLAS
     reason = f"oneDNN multiplies {onednn_gain():.2g} times as fast in fp32"
-    return ResolvedProducts("onednn" if onednn_pays() else "blas", reason)
+    return ResolvedMatmulLibrary("onednn" if onednn_pays() else "blas", reason)
 
 
 def offers_bf16(device: torch.device) -> bool:

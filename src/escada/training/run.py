@@ -52,7 +52,7 @@ from escada.training.distributed import ALONE, World, interruptions
 from escada.training.loop import Interrupted, Show, Training, ruler_validation
 from escada.training.memory import SMALLER, choose_micro_batch, settle_host_memory, shape_of
 from escada.training.metrics import Log, MetricsLog
-from escada.training.precision import ResolvedPrecision, ResolvedProducts
+from escada.training.precision import ResolvedMatmulLibrary, ResolvedPrecision
 from escada.training.setup import (
     Setup,
     check_same_setup,
@@ -115,7 +115,10 @@ def start(
             if there.finished:
                 return there
             return resume(there.path, data=corpus.path, world=world, say=say)
-    setup = resolve_setup(spec, world.device(device), world, dry_run=dry_run)
+    begun_with = continued and ResolvedMatmulLibrary(continued.record.setup.matmul_library)
+    setup = resolve_setup(
+        spec, world.device(device), world, matmul_library=begun_with, dry_run=dry_run
+    )
     tokenizer, stream = world.first_then_others(partial(_tokens, spec, corpus, say))
     setup = for_model(setup, spec, shape_of(spec, tokenizer.vocab_size))
     if warm_start is not None:
@@ -180,7 +183,7 @@ def _setup_tables(setup: Setup, spec: Spec) -> dict[str, object]:
     """What record.json has of the setup."""
     return {
         "precision": asdict(setup.precision),
-        "products": asdict(setup.products),
+        "matmul_library": asdict(setup.matmul_library),
         "compile": asdict(setup.compiling),
         "sharding": asdict(setup.sharding),
         "setup": setup.recorded(spec.train),
@@ -290,7 +293,7 @@ def _resume(path: Path, data: Path | None, allow_differences: bool, world: World
         world.device(recorded.device),
         world,
         precision=ResolvedPrecision(precision.name, precision.reason),
-        products=ResolvedProducts(recorded.products),
+        matmul_library=ResolvedMatmulLibrary(recorded.matmul_library),
         dry_run=run.record.dry_run,
     )
     setup = for_model(setup, run.spec, shape_of(run.spec, run.tokenizer.vocab_size))

@@ -16,30 +16,31 @@ import torch
 
 from escada.errors import EscadaError
 from escada.models.contract import LanguageModel
+from escada.models.onednn import onednn_packs
 from escada.runs.record import EarlierSetup, RecordedSetup, RunRecord
 from escada.spec import Spec, TrainSpec
 from escada.training.compilation import ResolvedCompile, resolve_compile
 from escada.training.distributed import BatchShare, World, share_of
 from escada.training.precision import (
     BLAS,
+    ResolvedMatmulLibrary,
     ResolvedPrecision,
-    ResolvedProducts,
+    resolve_matmul_library,
     resolve_precision,
-    resolve_products,
 )
 from escada.training.sharding import NOT_SHARDED, ResolvedSharding, resolve_sharding
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Device, precision, compilation, processes, sharding and products of a training."""
+    """Device, precision, compilation, processes, sharding and matmul library of a training."""
 
     device: torch.device
     precision: ResolvedPrecision
     compiling: ResolvedCompile
     world: World
     sharding: ResolvedSharding = NOT_SHARDED
-    products: ResolvedProducts = BLAS
+    matmul_library: ResolvedMatmulLibrary = BLAS
 
     @property
     def shards(self) -> int:
@@ -62,7 +63,7 @@ class Setup:
             processes=self.world.size,
             compiled=self.compiling.on,
             sharded=self.sharding.on,
-            products=self.products.name,
+            matmul_library=self.matmul_library.name,
         )
 
 
@@ -72,12 +73,12 @@ def resolve_setup(
     world: World,
     *,
     precision: ResolvedPrecision | None = None,
-    products: ResolvedProducts | None = None,
+    matmul_library: ResolvedMatmulLibrary | None = None,
     dry_run: bool = False,
 ) -> Setup:
     """Resolve everything that a spec leaves open, the same on every process.
 
-    A resume passes the recorded `precision` and `products`.
+    A resume passes the recorded `precision` and `matmul_library`.
 
     Raises:
         EscadaError: the device would only emulate the precision.
@@ -85,11 +86,12 @@ def resolve_setup(
     if precision is None:  # measured, so processes might disagree
         precision = world.from_first(resolve_precision(spec.train.precision, device))
     compiling = resolve_compile(spec, device, dry_run=dry_run)
-    if compiling.on:
-        products = BLAS
-    elif products is None:
-        products = world.from_first(resolve_products(precision.name, device))
-    return Setup(device, precision, compiling, world, products=products)
+    recorded = matmul_library is not None and matmul_library.name == "onednn"
+    if compiling.on or (recorded and not onednn_packs(torch.float32)):
+        matmul_library = BLAS  # where a resume asks for more than is here, `check_same_setup` tells
+    elif matmul_library is None:
+        matmul_library = world.from_first(resolve_matmul_library(precision.name, device))
+    return Setup(device, precision, compiling, world, matmul_library=matmul_library)
 
 
 def for_model(setup: Setup, spec: Spec, shape: LanguageModel) -> Setup:

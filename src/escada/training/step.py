@@ -91,7 +91,7 @@ class Stepper:
 
     def __init__(self, model: LanguageModel, train: TrainSpec, setup: Setup) -> None:
         self.model, self.train, self.setup = model, train, setup
-        if setup.products.name == "onednn":
+        if setup.matmul_library.name == "onednn":
             multiply_by_onednn(model)
         self.objective: nn.Module = Objective(model, train)
         if setup.sharding.on:

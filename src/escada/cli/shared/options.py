@@ -209,12 +209,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def open_corpus(data: Path | None, profile: str) -> Corpus:
     """The corpus at `data`; else the default corpus, prepared in the cache if need be."""
-    from escada.text.corpus import Corpus, default_corpus_path
-    from escada.text.preparation.prepare import prepare
+    from escada import api
 
-    if data is not None:
-        return Corpus.open(data)
-    return prepare("default", default_corpus_path(profile), profile=profile)
+    return api.open_corpus(data, profile)
 
 
 def check_paths(data: Path | None, out: Path) -> None:
