@@ -52,6 +52,10 @@ def test_of_the_processes_of_a_machine_the_first_verifies_the_checksums(
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(EscadaError, match="corrupted"):  # set by something else than torchrun
+        Corpus.open(corpus.path)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     assert Corpus.open(corpus.path).hash == corpus.hash
     monkeypatch.setenv("LOCAL_RANK", "0")
     with pytest.raises(EscadaError, match="corrupted"):

@@ -241,6 +241,8 @@ def test_one_process_of_a_machine_verifies_the_checksums(
     data[0] ^= 1
     file.write_bytes(data)
     monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     if local_rank is not None:
         monkeypatch.setenv("LOCAL_RANK", local_rank)
     if verifies:
