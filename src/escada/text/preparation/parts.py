@@ -13,6 +13,7 @@ preparation that was killed goes on with the parts that are missing.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -26,11 +27,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from escada.errors import EscadaError
-from escada.files import content_hash, new_directory, read_json, write_json
+from escada.files import content_hash, disk_errors, new_directory, read_json, write_sealed_json
 from escada.text import tables
 from escada.text.documents import Document, DocumentCounts, group_hash
 from escada.text.filters import FilterCounts, Filtered
-from escada.text.preparation.dedup import comparison_form, fingerprint, signatures
+from escada.text.preparation.dedup import N_MINIMA, comparison_form, fingerprint, signatures
 from escada.text.preparation.processes import Run, UnfinishedError, in_processes
 from escada.text.reading import Progress, ReferenceCounts, Rules, reference_document
 from escada.text.sources import ReadCounts, Source
@@ -111,16 +112,17 @@ class Parts:
 
     def signatures(self) -> NDArray[np.uint16]:
         """Of every document, (N, M), from one file that is written now."""
-        rows = [np.load(path / "signatures.npy", mmap_mode="r") for path in self.paths]
-        shape = (sum(map(len, rows)), rows[0].shape[1] if rows else 1)
-        if not shape[0]:
-            return np.zeros(shape, dtype=np.uint16)
-        whole = np.memmap(self.folder / "signatures", dtype=np.uint16, mode="w+", shape=shape)
-        start = 0
-        for part in rows:
-            whole[start : start + len(part)] = part
-            start += len(part)
-        return whole
+        n = 0
+        whole = self.folder / "signatures"
+        with disk_errors(whole), whole.open("wb") as file:
+            for path in self.paths:  # one after another: there may be more than open files
+                part: NDArray[np.uint16] = np.load(path / "signatures.npy")
+                file.write(part.tobytes())
+                n += len(part)
+        if not n:
+            return np.zeros((0, N_MINIMA), dtype=np.uint16)
+        shape = (n, N_MINIMA)
+        return np.memmap(whole, dtype=np.uint16, mode="r", shape=shape)
 
 
 def make_parts(
@@ -147,6 +149,8 @@ def make_parts(
         EscadaError: what `Source.documents` raises; the source changed meanwhile.
     """
     parts = Parts(folder)
+    if workers > 1:
+        _check_is_picklable(reopen, rules)
     if not parts.complete:
         most = None if workers == 1 and run is None else 1
         make_share(source, rules, folder, part_characters, progress=progress, most=most)
@@ -159,6 +163,17 @@ def make_parts(
             fix = "start the same command again; it goes on from here"
             raise UnfinishedError("parts are missing", where=source.name, fix=fix)
     return parts
+
+
+def _check_is_picklable(*what: object) -> None:
+    try:
+        pickle.dumps(what)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise EscadaError(
+            f"a filter or source that cannot be sent to other processes: {error}",
+            where="data prepare",
+            fix="make it of functions and classes of a module, or use --workers 1",
+        ) from error
 
 
 @contextmanager
@@ -244,7 +259,7 @@ def make_share(
         done += len(documents)
     if rank == 0:
         end = _End(parts=number, source=counts)
-        write_json(folder / _END, end.model_dump(mode="json"))
+        write_sealed_json(folder / _END, end.model_dump(mode="json"))
 
 
 def _runs(documents: Iterator[Document], most_characters: int) -> Iterator[list[Document]]:
@@ -290,7 +305,7 @@ def _write_part(path: Path, results: Iterable[Filtered], rules: Rules) -> None:
             forms = [comparison_form(document.text) for document in kept]
             np.save(folder / "signatures.npy", signatures(forms))
             part = PartCounts(read=counts.read, short=counts.short, filters=counts.filters)
-            write_json(folder / "counts.json", part.model_dump(mode="json"))
+            write_sealed_json(folder / "counts.json", part.model_dump(mode="json"))
     except EscadaError:
         if not path.exists():  # else another process made it meanwhile
             raise

@@ -28,7 +28,7 @@ from escada.files import (
     make_directory,
     new_directory,
     sha256_file,
-    write_json,
+    write_sealed_json,
 )
 from escada.text import tables
 from escada.text.cleaning import MIN_LINE_CHARACTERS, check_profile, clean
@@ -38,6 +38,7 @@ from escada.text.filters import open_chain, overlap
 from escada.text.manifest import Decontamination, Manifest, Size, SplitFile
 from escada.text.preparation import dedup
 from escada.text.preparation.across import remove_copies
+from escada.text.preparation.cluster.slurm import check_no_other_jobs
 from escada.text.preparation.folder import FRESH, finish_exchange, is_made
 from escada.text.preparation.parts import Parts, make_parts
 from escada.text.preparation.processes import Run, UnfinishedError
@@ -120,19 +121,20 @@ def prepare(
             "a path that is not UTF-8", where=printable(out), fix="choose another --out"
         )
     is_new = not folder.exists()
-    if is_made(folder, key):
+    if is_made(folder, key) and not any(folder.glob(f"{_PARTS}*")):
         return Corpus.open(out)
+    made = Parts(folder / f"{_PARTS}{key[:16]}")
     with exclusive(folder / ".lock"):
         try:
             finish_exchange(folder)
             if not is_made(folder, key):
-                made = folder / f"{_PARTS}{key[:16]}"
+                check_no_other_jobs(folder, made.folder.name)
                 for left in (*folder.glob(f"*{FRESH}*"), *folder.glob(f"{_PARTS}*")):
-                    if left != made:  # left by a killed process
+                    if left != made.folder:  # left by a killed process
                         shutil.rmtree(left)
-                make_directory(made)
+                make_directory(made.folder)
                 parts = make_parts(
-                    *(recipe.source, opened, recipe.rules, made),
+                    *(recipe.source, opened, recipe.rules, made.folder),
                     workers=workers,
                     run=run,
                     progress=progress,
@@ -140,12 +142,14 @@ def prepare(
                 with new_directory(folder / FRESH) as fresh:
                     _make(fresh, parts, recipe, key, workers)
                 finish_exchange(folder)
-                shutil.rmtree(made)
+            for left in folder.glob(f"{_PARTS}*"):
+                shutil.rmtree(left)
         except UnfinishedError:
             raise
-        except Exception:
-            if is_new and not (folder / MANIFEST).exists():
-                shutil.rmtree(folder)
+        except Exception as error:
+            is_of_the_text = made.complete and not isinstance(error.__cause__ or error, OSError)
+            if is_new and (is_of_the_text or not made.paths) and not (folder / MANIFEST).exists():
+                shutil.rmtree(folder)  # the same call would end alike; else it goes on
             raise
     return Corpus.open(out)
 
@@ -237,16 +241,16 @@ def _make(folder: Path, parts: Parts, recipe: _Recipe, key: str, workers: int) -
             for source in sources
         },
     )
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    write_sealed_json(folder / MANIFEST, manifest.model_dump(mode="json"))
 
 
 def _nothing_left(source: Source, rules: Rules, counts: ReferenceCounts) -> EscadaError:
     least = rules.min_characters
-    what = f"empty corpus: of {counted(counts.read.documents, 'document')} none has "
-    what += f"{'any text' if least < 2 else f'{least} characters'} after cleaning"
+    what = f"empty corpus: of {counted(counts.read.documents, 'document')} none "
+    what += f"has {'any text' if least < 2 else f'{least} characters'} after cleaning"
     fix = "give files that hold text"
     if counts.filters.documents:
-        what += f"; filters removed {counts.filters.documents:,}"
+        what += f" and is kept by the filters, which removed {counts.filters.documents:,}"
         fix = "use fewer or wider filters"
     elif rules.profile != "reference":
         fix = f"profile {rules.profile} drops lines of fewer than {MIN_LINE_CHARACTERS} characters"

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Protocol
 
@@ -71,6 +71,8 @@ def call_in_processes(calls: Sequence[Callable[[], None]]) -> None:
     with ProcessPoolExecutor(len(calls), context, initializer=end_with_parent) as pool:
         for one in as_completed([pool.submit(call) for call in calls]):
             if error := one.exception():
+                for process in active_children():  # parts are complete or not there
+                    process.terminate()
                 pool.shutdown(cancel_futures=True)
                 _raise(error)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from escada.toml_tables import StrictTable
 
 Count = Annotated[int, Field(ge=1)]
 Finish = Callable[..., object]
+RECORD = "slurm.json"
 LOGS = ".logs"
 """In the folder of the corpus, not of the parts: jobs still write there when those are removed."""
 
@@ -66,12 +66,11 @@ def on_slurm(options: SlurmOptions, workers: int, finish: Finish) -> Run:
 def _on_slurm(
     options: SlurmOptions, workers: int, finish: Finish, share: Share, folder: Path
 ) -> None:
-    all_logs = folder.parent / LOGS
-    record = all_logs / "slurm.json"
-    if record.exists() and (jobs := _in_queue(read_json(record)["jobs"])):
+    record = folder.parent / LOGS / RECORD
+    if jobs := _jobs_of(record):
         what = f"already submitted to Slurm, and not done: {', '.join(jobs)}"
         raise SubmittedError(what, where=folder.parent, fix=f"see squeue --jobs {','.join(jobs)}")
-    logs = new_logs(all_logs)
+    logs = new_logs(record.parent)
     makes_parts = _executor(options, Block(share, logs), logs / "parts", workers)
     last = options.model_copy(
         update={
@@ -89,10 +88,12 @@ def _on_slurm(
         fix = "start it on a machine from which jobs are submitted"
         raise EscadaError("there is no sbatch here", where=where, fix=fix) from error
     except subprocess.CalledProcessError as error:
+        if makes_parts.job_id:  # nothing would finish what it makes
+            subprocess.run(["scancel", str(makes_parts.job_id)], check=False)
         fix = "see its message above, and --executor-options"
         raise EscadaError("sbatch refused the job", where=where, fix=fix) from error
     jobs = [makes_parts.job_id, finishes.job_id]
-    write_json(record, {"jobs": jobs})
+    write_json(record, {"jobs": jobs, "parts": folder.name})
     what = f"submitted to Slurm: job {jobs[0]} makes the parts in {workers} tasks, then job "
     what += f"{jobs[1]} finishes the corpus"
     fix = f"see squeue --jobs {','.join(jobs)}; logs are in {logs}"
@@ -122,13 +123,39 @@ def _executor(
     )
 
 
-def _in_queue(jobs: list[str]) -> list[str]:
-    """Which of these jobs wait or run; those that Slurm has forgotten do neither."""
+def check_no_other_jobs(folder: Path, parts: str) -> None:
+    """Whether the folder of a corpus is free of Slurm jobs that make other parts than these.
+
+    Raises:
+        EscadaError: such jobs are in the queue; their parts must not be removed under them.
+    """
+    record = folder / LOGS / RECORD
+    if not record.exists() or read_json(record).get("parts", parts) == parts:
+        return
+    if jobs := _jobs_of(record):
+        fix = f"choose another --out, or end them first: scancel {' '.join(jobs)}"
+        what = f"Slurm jobs make another corpus in this folder: {', '.join(jobs)}"
+        raise EscadaError(what, where=folder, fix=fix)
+
+
+def _jobs_of(record: Path) -> list[str]:
+    """Which of the submitted jobs wait or run; those that Slurm has forgotten do neither.
+
+    Raises:
+        EscadaError: squeue does not say.
+    """
+    if not record.exists():
+        return []
+    jobs: list[str] = read_json(record)["jobs"]
     command = ["squeue", "--noheader", "--format=%F", "--jobs", ",".join(jobs)]
-    with contextlib.suppress(FileNotFoundError):
-        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-        return [job for job in jobs if job in found]
-    return []
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return []
+    if done.returncode and "Invalid job id" not in done.stderr:
+        told = " ".join(done.stderr.split())
+        raise EscadaError(f"squeue failed: {told}", where=record, fix="try again when it answers")
+    return [job for job in jobs if job in done.stdout.split()]
 
 
 def _finish(finish: Finish, workers: int, *, rank: int, world: int, parent: int | None) -> None:
