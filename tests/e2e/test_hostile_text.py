@@ -22,10 +22,10 @@ import pytest
 import tomli_w
 import uvicorn
 from markdown_it import MarkdownIt
+from tests.browser import CHROMIUM
 from tests.conftest import sentence
 from tests.processes import escada
-from tests.report.test_browser import CHROMIUM
-from tests.report.test_fuzz import Strict
+from tests.report.strict_html import Strict
 
 from escada.files import read_json, write_sealed_json
 from escada.spec import load_spec, overlay

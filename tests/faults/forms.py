@@ -16,15 +16,19 @@ import gzip
 import io
 import json
 import lzma
+import os
 import random
 from collections import Counter
 from collections.abc import Callable
+from typing import TypeVar
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
+
+from escada.errors import EscadaError
 
 ALPHABET = "aãçéÃÇ \t\r\u0085\u00a0\u2028\u2029\x0b\x0c\x1c\x00\"'\\,;|{}[]<END>#:1\ufeff😀\ud83d"
 Rows = list[tuple[str, str, str]]
@@ -504,3 +508,18 @@ def damage(data: bytes, rng: random.Random) -> bytes:
             case _:
                 out[at : at + 4] = rng.randbytes(4)
     return bytes(out)
+
+
+INPUTS = int(os.environ.get("ESCADA_FUZZ_INPUTS", "2000"))
+T = TypeVar("T")
+
+
+def told(read: Callable[[], T]) -> tuple[T | None, str]:
+    """What is read, or the one line of an `EscadaError`; every other exception gets through."""
+    try:
+        return read(), ""
+    except EscadaError as error:
+        message = str(error)
+    assert "\n" not in message
+    message.encode("utf-8")
+    return None, message

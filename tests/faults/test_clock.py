@@ -3,8 +3,8 @@
 import time
 
 import pytest
+from tests.faults.conftest import COMMON, only_run, state
 from tests.faults.table import outcomes
-from tests.faults.test_kills import COMMON, only_run, state
 from tests.processes import Escada, escada
 
 from escada.files import read_json

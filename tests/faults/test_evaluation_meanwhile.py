@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from tests.faults.conftest import COMMON, only_run, state
 from tests.faults.table import FULL, outcomes
-from tests.faults.test_kills import COMMON, only_run, state
 from tests.processes import Escada, escada
 
 from escada.evaluation.task import Subject, complete

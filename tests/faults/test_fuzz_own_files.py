@@ -24,9 +24,8 @@ import pytest
 import tomli_w
 import torch
 from tests.conftest import text as a_story
-from tests.faults.forms import damage
+from tests.faults.forms import INPUTS, damage, told
 from tests.faults.table import outcomes
-from tests.faults.test_fuzz_readers import INPUTS, told
 
 from escada.checksums import CHAIN, SHA256, chained, sealed, sealed_rows
 from escada.cost.money import load_prices

@@ -15,16 +15,15 @@ import json
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.faults.forms import (
     FORMS,
+    INPUTS,
     PACK,
     Rows,
     a_text,
@@ -32,33 +31,17 @@ from tests.faults.forms import (
     make_json_lines,
     make_text,
     plain_json_lines,
+    told,
 )
 
-from escada.errors import EscadaError
 from escada.evaluation.portuguese.question_files import read_cloze, read_pairs
 from escada.text.sources import ReadCounts, RowOptions, open_source
 from escada.text.sources.streams import whole_text
-
-INPUTS = int(os.environ.get("ESCADA_FUZZ_INPUTS", "2000"))
 
 
 def documents(path: Path, **options: bool) -> Rows:
     source = open_source(str(path), options=RowOptions(**options))
     return [(d.id, d.group, d.text) for d in source.documents(ReadCounts())]
-
-
-T = TypeVar("T")
-
-
-def told(read: Callable[[], T]) -> tuple[T | None, str]:
-    """What is read, or the one line of an `EscadaError`; every other exception gets through."""
-    try:
-        return read(), ""
-    except EscadaError as error:
-        message = str(error)
-    assert "\n" not in message
-    message.encode("utf-8")
-    return None, message
 
 
 def is_refused_on_sight(data: bytes) -> bool:

@@ -3,25 +3,16 @@
 At a laptop's and a telephone's width, in both languages, light and dark.
 """
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
+from tests.browser import CHROMIUM, needs_browser
 
 from escada.report.writers.html import write_report
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None,
-        reason=f"no browser: none of {', '.join(NAMES)} is installed, and CHROMIUM is not set",
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
 CHECKS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 

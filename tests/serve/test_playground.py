@@ -7,9 +7,7 @@ what its console says and what it asks for; a test ends by looking at both.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import shutil
 import socket
 import threading
 import time
@@ -21,6 +19,7 @@ import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
+from tests.browser import CHROMIUM, needs_browser
 
 from escada.evaluation.task import ruler_context
 from escada.evaluation.text_score import score_text
@@ -32,15 +31,7 @@ from escada.serve.limits import Limits
 from escada.serve.models import open_models
 from escada.serve.service import Service
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None,
-        reason=f"no browser: none of {', '.join(NAMES)} is installed, and CHROMIUM is not set",
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 QUIET = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "

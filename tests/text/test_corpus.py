@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.text.preparation.test_prepare import source as source
+from tests.text.made_source import write_source
 
 from escada.choices import SPLITS
 from escada.errors import EscadaError
 from escada.text.corpus import Corpus, default_corpus_path
 from escada.text.preparation.prepare import prepare
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    return str(write_source(tmp_path / "fonte.jsonl"))
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -415,5 +415,5 @@ def test_each_part_of_what_is_asked_makes_another_corpus(tmp_path, monkeypatch):
 def test_where_filters_remove_all_the_error_says_so(tmp_path):
     source = tmp_path / "a.jsonl"
     source.write_text('{"text": "um texto"}\n' * 4, encoding="utf-8")
-    with pytest.raises(EscadaError, match=r"filters removed 4.*fewer or wider"):
+    with pytest.raises(EscadaError, match=r"kept by the filters, which removed 4.*fewer or wider"):
         prepare(str(source), tmp_path / "c", filters=["length=100"])

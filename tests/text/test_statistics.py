@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from tests.text.preparation.test_prepare import source as source
+import pytest
+from tests.text.made_source import write_source
 
 from escada.text.preparation.prepare import prepare
 from escada.text.statistics import DocumentBytes, corpus_statistics
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    return str(write_source(tmp_path / "fonte.jsonl"))
 
 
 def test_statistics_count_what_is_there(source: str, tmp_path: Path):

@@ -13,7 +13,6 @@ modules may change with every version.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ import tomli_w
 from escada.choices import Code
 from escada.errors import EscadaError
 from escada.terminal import echo
+from escada.workers import check_sendable
 
 if TYPE_CHECKING:
     from escada.api.ladder import Ladder
@@ -174,7 +174,8 @@ def climb(
     from escada.spec import TOP_OF_LADDER, load_spec, steps_to
 
     if jobs > 1 and say is not None:
-        _check_is_picklable(say)
+        fix = "give a function of a module, leave it out, or use jobs=1"
+        check_sendable(say, "say", where="climb", fix=fix)
     names, written = list(rungs or steps_to(TOP_OF_LADDER)), as_written(overrides)
     profile = load_spec(names[0], preset=preset, overrides=written).text.profile
     plan = Plan(
@@ -221,17 +222,6 @@ def as_written(overrides: Overrides) -> list[str]:
                 fix="a number, text, list or bool",
             ) from error
     return written
-
-
-def _check_is_picklable(say: Callable[[str], None]) -> None:
-    try:
-        pickle.dumps(say)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise EscadaError(
-            "say cannot be sent to other processes",
-            where="climb",
-            fix="give a function of a module, leave say out, or use jobs=1",
-        ) from error
 
 
 def _on_standard_error(line: str) -> None:

@@ -11,9 +11,9 @@ import typer
 
 from escada.choices import Executor, Profile
 from escada.cli.shared import completion, options, reading
-from escada.cores import usable_cores
 from escada.errors import EscadaError, counted
 from escada.terminal import Column, LiveProgress, duration, echo, echo_json, print_table
+from escada.workers import usable_cores
 
 if TYPE_CHECKING:
     from escada.text.corpus import Corpus

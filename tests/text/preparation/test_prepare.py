@@ -3,11 +3,11 @@
 import errno
 import json
 import os
-import random
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.text.made_source import sentence, write_source
 from typer.testing import CliRunner
 
 from escada.choices import SPLITS
@@ -24,22 +24,6 @@ runner = CliRunner()
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ESCADA_CACHE", str(tmp_path / "cache"))
-
-
-def sentence(i: int) -> str:
-    chance = random.Random(i)
-    letters = "abcdefghijlmnopqrstuvxz"
-    words = ["".join(chance.choices(letters, k=chance.randrange(2, 9))) for _ in range(30)]
-    return " ".join(words).capitalize() + "."
-
-
-def write_source(path: Path, n: int = 200, *, change: str = "") -> Path:
-    rows = [
-        {"text": f"  {sentence(i)}\t fim.{change}", "source": "ab"[i % 2], "group": f"g{i // 2}"}
-        for i in range(n)
-    ]
-    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
-    return path
 
 
 @pytest.fixture

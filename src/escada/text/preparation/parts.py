@@ -13,7 +13,6 @@ preparation that was killed goes on with the parts that are missing.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -35,6 +34,7 @@ from escada.text.preparation.dedup import N_MINIMA, comparison_form, fingerprint
 from escada.text.preparation.processes import Run, UnfinishedError, in_processes
 from escada.text.reading import Progress, ReferenceCounts, Rules, reference_document
 from escada.text.sources import ReadCounts, Source
+from escada.workers import check_sendable
 
 PART_CHARACTERS = 2**22
 PART_DOCUMENTS = 2**16
@@ -150,7 +150,8 @@ def make_parts(
     """
     parts = Parts(folder)
     if workers > 1:
-        _check_is_picklable(reopen, rules)
+        fix = "make it of functions and classes of a module, or use --workers 1"
+        check_sendable((reopen, rules), "a filter or source", where="data prepare", fix=fix)
     if not parts.complete:
         most = None if workers == 1 and run is None else 1
         make_share(source, rules, folder, part_characters, progress=progress, most=most)
@@ -163,17 +164,6 @@ def make_parts(
             fix = "start the same command again; it goes on from here"
             raise UnfinishedError("parts are missing", where=source.name, fix=fix)
     return parts
-
-
-def _check_is_picklable(*what: object) -> None:
-    try:
-        pickle.dumps(what)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise EscadaError(
-            f"a filter or source that cannot be sent to other processes: {error}",
-            where="data prepare",
-            fix="make it of functions and classes of a module, or use --workers 1",
-        ) from error
 
 
 @contextmanager

@@ -34,11 +34,11 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
-from escada.cores import usable_cores
 from escada.errors import EscadaError
 from escada.files import content_hash, write_bytes
 from escada.spec import TokenizerSpec
 from escada.text.tokenizers.contract import REPLACEMENT, Ids, checked_ids, corrupted, write_metadata
+from escada.workers import usable_cores
 
 MODEL = "tokenizer.model"
 UNK_ID, BOS_ID, EOS_ID, NEWLINE_ID, BYTE_0_ID = 0, 1, 2, 3, 4
