@@ -3,7 +3,6 @@
 import contextlib
 import os
 import platform
-import resource
 import shutil
 import signal
 import subprocess
@@ -83,6 +82,7 @@ def test_of_two_who_make_one_folder_the_second_is_told(tmp_path):
 def test_a_full_disk_is_one_line_and_the_old_file_survives(tmp_path):
     path = tmp_path / "file.bin"
     write_bytes(path, b"old")
+    resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:

@@ -21,12 +21,12 @@ from escada.evaluation.task import (
     evaluate,
     find_tasks,
     read,
-    weights_hash,
 )
 from escada.evaluation.tasks.documents import TEST, VALIDATION
 from escada.evaluation.tasks.samples import SAMPLES
 from escada.files import read_json
 from escada.report.writers.card import card_text
+from escada.runs.checkpoint import weights_sha256
 from escada.runs.run import Run, open_run
 from escada.spec import load_spec
 from escada.text.corpus import Corpus
@@ -127,7 +127,7 @@ def test_a_result_is_of_the_weights_that_were_loaded_whatever_a_training_saves_m
 ):
     own = open_run(Path(shutil.copytree(run.path, tmp_path / "run")))
     shutil.rmtree(own.path / "evaluation", ignore_errors=True)
-    loaded = weights_hash(own, "best")
+    loaded = weights_sha256(own.layout.checkpoints, "best")
     load = Run.load_model
 
     def and_a_training_saves(run: Run, *options: object):
@@ -142,7 +142,7 @@ def test_a_result_is_of_the_weights_that_were_loaded_whatever_a_training_saves_m
     key = VALIDATION.key(subject)
     complete(subject, VALIDATION)
     stored = read_json(VALIDATION.path(own))
-    assert weights_hash(own, "best") == "0" * 64
+    assert weights_sha256(own.layout.checkpoints, "best") == "0" * 64
     assert stored["weights_sha256"] == loaded
     assert stored["key"] == key
     assert VALIDATION.is_done(subject)
@@ -159,7 +159,7 @@ def test_a_result_keeps_what_it_was_made_of(run, corpus):
     complete(Subject(run, corpus, device="cpu"), TEST)
     stored = read_json(TEST.path(run))
     assert stored["weights"] == "best"
-    assert stored["weights_sha256"] == tasks.weights_hash(run, "best")
+    assert stored["weights_sha256"] == weights_sha256(run.layout.checkpoints, "best")
     assert stored["bits_per_byte"] == read(run, TEST).bits_per_byte
 
 

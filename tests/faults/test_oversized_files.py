@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 from tests.faults.table import outcomes
+from tests.posix import needs_pipes
 from typer.testing import CliRunner
 
 from escada.cli import app
@@ -78,6 +79,7 @@ def copied(scene, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@needs_pipes
 @pytest.mark.usefixtures("reads_little")
 @pytest.mark.parametrize("reader", [read_json, read_json_lines, read_toml])
 def test_a_reader_refuses_a_large_file_and_what_is_no_file(tmp_path, reader):

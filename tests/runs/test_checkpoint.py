@@ -1,6 +1,5 @@
 """A checkpoint is whole or absent, and belongs to its spec."""
 
-import resource
 import signal
 from dataclasses import replace
 
@@ -65,6 +64,7 @@ def test_a_checkpoint_whose_index_was_never_written_does_not_count_and_is_replac
 
 def test_on_a_full_disk_the_last_checkpoint_survives(tmp_path):
     save_checkpoint(tmp_path, checkpoint(1), best=True)
+    resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import resource
 import socket
 import subprocess
 import sys
@@ -215,6 +214,7 @@ def test_clients_are_addresses_and_networks():
     [(256, 10_000, (100, 484)), (256, 400, (16, 400)), (5000, 10_000, (100, 5000)), (64, 64, None)],
 )
 def test_the_limit_of_open_files_is_raised_as_far_as_it_may(soft, hard, expected):
+    resource = pytest.importorskip("resource")
     code = (
         f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
         "from escada.serve.connections import raise_descriptors\n"

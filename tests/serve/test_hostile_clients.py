@@ -1,6 +1,6 @@
 """Clients that hold connections, never read or never finish, against a real server process.
 
-In the quick test the numbers are small; in the slow one they are those of issue 20, and the process
+In the quick test the numbers are small; in the slow one they are those of a siege, and the process
 may have fewer open files than there are connections.
 """
 
@@ -9,7 +9,6 @@ import http.client
 import json
 import random
 import re
-import resource
 import signal
 import socket
 import struct
@@ -46,6 +45,7 @@ class Served:
     """A server process, and what a well-behaved client sees of it."""
 
     def __init__(self, run, numbers, *options):
+        resource = pytest.importorskip("resource")
         limit = (numbers.open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         self.process = Escada(
             ["serve", run.path, "--port", "0", *options],

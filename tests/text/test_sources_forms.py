@@ -18,6 +18,7 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.posix import needs_pipes
 
 from escada.errors import EscadaError
 from escada.text.sources import ReadCounts, RowOptions, brwac, open_source, walk
@@ -458,6 +459,7 @@ def test_a_document_about_licences_is_one(tmp_path: Path):
     assert len(texts(tmp_path)) == 3
 
 
+@needs_pipes
 def test_nothing_below_a_folder_is_left_out_in_silence(tmp_path: Path):
     source, elsewhere = tmp_path / "s", tmp_path / "e"
     (source / "sub").mkdir(parents=True)
@@ -517,6 +519,7 @@ def test_an_error_about_a_name_that_is_not_utf_8_can_be_printed(tmp_path: Path):
     str(caught.value).encode("utf-8")
 
 
+@needs_pipes
 def test_a_pipe_is_refused_since_it_can_be_read_once(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(EscadaError, match="not a regular file"):

@@ -10,6 +10,7 @@ import torch
 from escada.cost import processor
 from escada.cost.processor import LEAST_GAIN
 from escada.errors import EscadaError
+from escada.models.onednn import onednn_packs
 from escada.training import precision as precision_module
 from escada.training.precision import offers_bf16, resolve_matmul_library, resolve_precision
 
@@ -48,6 +49,7 @@ def test_a_gain_counts_for_nothing_where_torch_has_no_bf16_or_a_precision_was_as
     assert resolve_precision("fp32", CPU).name == "fp32"
 
 
+@pytest.mark.skipif(not onednn_packs(torch.float32), reason="this torch has no oneDNN")
 @pytest.mark.parametrize(("gain", "taken"), [(1.0, "blas"), (LEAST_GAIN, "onednn")])
 def test_linear_layers_multiply_by_the_faster_library_in_fp32(monkeypatch, gain, taken):
     monkeypatch.setattr(processor, "onednn_gain", lambda: gain)

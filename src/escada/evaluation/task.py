@@ -233,7 +233,8 @@ def shown_figures(run: Run) -> dict[str, list[Figure]]:
         path.stem: [parse(Figure, one, path) for one in table["figures"]]
         for path, table in tables.items()
         if "figures" in table
-        and table.get("weights_sha256") == weights_hash(run, table.get("weights", "best"))
+        and table.get("weights_sha256")
+        == weights_sha256(run.layout.checkpoints, table.get("weights", "best"))
     }
 
 
@@ -286,11 +287,6 @@ def result_key(run: Run, which: Which, module: str, **of: object) -> str:
             **of,
         }
     )
-
-
-def weights_hash(run: Run, which: Which) -> str:
-    """SHA-256 of the weights that lie in a checkpoint now."""
-    return weights_sha256(run.layout.checkpoints, which)
 
 
 def is_done(path: Path, key: str) -> bool:

@@ -146,8 +146,8 @@ class _Material:
     cloze: Sequence[ClozeItem]
     say: Say
 
-    def progress(self, name: str, n_bytes: int) -> Callable[[float], None]:
-        """Say, at most every `PLAIN_SECONDS`, how much of some text is done."""
+    def progress(self, name: str, n_characters: float) -> Callable[[float], None]:
+        """Say, at most every `PLAIN_SECONDS`, how many of about so many characters are done."""
         began = said = time.monotonic()
 
         def done(held: float) -> None:
@@ -156,10 +156,10 @@ class _Material:
             if now - said >= PLAIN_SECONDS and held:
                 said = now
                 rate = held / (now - began)
-                left = duration(max(0.0, n_bytes - held) / rate)
+                left = duration(max(0.0, n_characters - held) / rate)
                 self.say(
-                    f"controls: {name}, {held / 1e6:.1f} of {n_bytes / 1e6:.1f} MB, "
-                    f"{rate / 1e3:.0f} kB/s, {left} left"
+                    f"controls: {name}, {held / 1e6:.1f} of about {n_characters / 1e6:.1f} million "
+                    f"characters, {rate / 1e3:,.0f} thousand a second, {left} left"
                 )
 
         return done
@@ -169,15 +169,17 @@ def _kneser_ney(material: _Material) -> tuple[Measured, ClozeScores | None]:
     """The n-gram model of the best order on the validation documents."""
     began = time.perf_counter()
     corpus, name = material.corpus, "character Kneser-Ney n-grams"
-    n_bytes = sum(map(corpus.text_bytes, material.held_out))
+    validation = some_texts(corpus, "validation", MOST_VALIDATION_BYTES)
+    sentences = sentences_of(material.pairs)
+    characters, n_bytes = sum(map(len, validation)), sum(len(t.encode()) for t in validation)
+    held_out = sum(map(corpus.text_bytes, material.held_out)) * characters / max(1, n_bytes)
     model = KneserNeyBaseline(
         material.tokenizer,
         material.training,
-        some_texts(corpus, "validation", MOST_VALIDATION_BYTES),
-        progress=material.progress(name, n_bytes),
+        validation,
+        progress=material.progress(name, held_out + sum(map(len, sentences))),
     )
     names = {split: DocumentNames() for split in material.held_out}
-    sentences = sentences_of(material.pairs)
     found = model.score(
         chain(
             map(Asked, (t for s, docs in material.held_out.items() for t in names[s].texts(docs))),

@@ -25,7 +25,7 @@ from escada.budget import Budget
 from escada.choices import CODES
 from escada.cost.sheet import COMPARED, read_sheet
 from escada.errors import EscadaError
-from escada.evaluation.task import shown_figures, weights_hash
+from escada.evaluation.task import shown_figures
 from escada.evaluation.tasks.documents import TRAIN_SAMPLE
 from escada.files import read_json, sha256_file, write_bytes
 from escada.report.changes import key_name, settings_of, since_package
@@ -34,7 +34,7 @@ from escada.report.i18n import Language
 from escada.report.schema import BestBaseline
 from escada.report.writers.markdown_csv import plain
 from escada.report.writers.templates import environment
-from escada.runs.checkpoint import has_checkpoint
+from escada.runs.checkpoint import has_checkpoint, weights_sha256
 from escada.runs.record import read_record
 from escada.runs.run import Run
 from escada.runs.time_budget import planned_seconds
@@ -130,6 +130,7 @@ def _values(run: Run) -> dict[str, object]:
     figures = {name: _current(run, run.layout.evaluation(name)) for name in MEASURED}
     samples = _current(run, run.layout.samples)
     licences: dict[str, dict[str, str]] = data.get("licences") or {}
+    checkpoints = run.layout.checkpoints
     return {
         "run": run,
         "spec": spec,
@@ -154,7 +155,9 @@ def _values(run: Run) -> dict[str, object]:
         "shown": _shown(samples.get("samples", []) if samples else []),
         "guardrails": _guardrails(run, samples),
         "other_tasks": shown_figures(run),
-        "weights": weights_hash(run, "best") if has_checkpoint(run.layout.checkpoints) else None,
+        "weights": weights_sha256(run.layout.checkpoints, "best")
+        if has_checkpoint(run.layout.checkpoints)
+        else None,
     }
 
 
@@ -187,7 +190,11 @@ def _current(run: Run, path: Path) -> Json | None:
     which = found.get("weights")
     if which not in ("best", "last") or not has_checkpoint(run.layout.checkpoints):
         return None
-    return found if found.get("weights_sha256") == weights_hash(run, which) else None
+    return (
+        found
+        if found.get("weights_sha256") == weights_sha256(run.layout.checkpoints, which)
+        else None
+    )
 
 
 def _best_baseline(run: Run, test: Json | None) -> BestBaseline | None:

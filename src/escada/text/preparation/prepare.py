@@ -185,9 +185,7 @@ class _Recipe:
                 "held_out_bytes": self.held_out_bytes,
                 "protected": protected,
                 "code": code_hash(__name__, within=("escada.text",)),
-                "versions": {
-                    name: metadata.version(name) for name in ("ftfy", "rensa", "wordfreq")
-                },
+                "versions": {name: metadata.version(name) for name in _DECIDING},
             }
         )
 
