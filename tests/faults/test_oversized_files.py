@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 from tests.faults.table import outcomes
-from tests.posix import needs_pipes
+from tests.systems import needs_pipes
 from typer.testing import CliRunner
 
 from escada.cli import app

@@ -18,7 +18,7 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.posix import needs_pipes
+from tests.systems import needs_pipes
 
 from escada.errors import EscadaError
 from escada.text.sources import ReadCounts, RowOptions, brwac, open_source, walk

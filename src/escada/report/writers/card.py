@@ -130,7 +130,6 @@ def _values(run: Run) -> dict[str, object]:
     figures = {name: _current(run, run.layout.evaluation(name)) for name in MEASURED}
     samples = _current(run, run.layout.samples)
     licences: dict[str, dict[str, str]] = data.get("licences") or {}
-    checkpoints = run.layout.checkpoints
     return {
         "run": run,
         "spec": spec,
