@@ -197,6 +197,8 @@ def test_ready_counts_the_request_that_is_still_to_come():
             service.service.active = active
             assert service.request("GET", "/ready")[0] == ready
             assert service.complete(model="v1", prompt="a", max_tokens=1)[0] == served
+            # A request is no longer counted only some time after its response was read.
+            eventually(lambda active=active: service.service.active == active)
         service.service.active = 0
 
 
