@@ -24,6 +24,6 @@ def check_sendable(value: object, what: str, *, where: str, fix: str) -> None:
     """
     try:
         ForkingPickler.dumps(value)
-    except Exception as error:
+    except Exception as error:  # whatever the pickling of the value's own classes raises
         told = f"{what} cannot be sent to other processes: {error}"
         raise EscadaError(told, where=where, fix=fix) from error

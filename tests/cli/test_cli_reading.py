@@ -10,10 +10,8 @@ import typer
 from tests.conftest import text as made_text
 from typer.testing import CliRunner
 
-from escada.budget import Budget
 from escada.cli import data
 from escada.cli.measure.evaluate import evaluate
-from escada.spec import load_spec
 
 app = typer.Typer()
 app.command()(evaluate)
@@ -26,19 +24,6 @@ def invoke(*arguments):
         raise result.exception
     assert result.exit_code == 0, result.output
     return result
-
-
-@pytest.fixture(scope="module")
-def run(corpus_path, tmp_path_factory):
-    from escada.text.corpus import Corpus
-    from escada.training.run import start
-
-    overrides = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
-    spec = load_spec("v1", preset="laptop", overrides=[*overrides, "train.window_tokens=32"])
-    out = tmp_path_factory.mktemp("runs")
-    return start(
-        spec.with_budget(Budget.parse("2 steps")), Corpus.open(corpus_path), out, device="cpu"
-    )
 
 
 def rows(n: int) -> list[dict[str, object]]:

@@ -6,7 +6,6 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from escada.budget import Budget
 from escada.cli.measure.evaluate import evaluate
 from escada.errors import EscadaError
 from escada.evaluation import windows
@@ -14,7 +13,6 @@ from escada.evaluation.task import Subject, complete, read
 from escada.evaluation.tasks.windows import Windows
 from escada.evaluation.windows import WindowSettings
 from escada.files import read_json
-from escada.spec import load_spec
 
 app = typer.Typer()
 app.command()(evaluate)
@@ -28,19 +26,6 @@ def call(*arguments):
         raise result.exception
     assert result.exit_code == 0, result.output
     return result
-
-
-@pytest.fixture(scope="module")
-def run(corpus_path, tmp_path_factory):
-    from escada.text.corpus import Corpus
-    from escada.training.run import start
-
-    overrides = ["model.d_hidden=24", "model.d_embedding=12", "train.batch_sequences=4"]
-    spec = load_spec("v1", preset="laptop", overrides=[*overrides, "train.window_tokens=32"])
-    out = tmp_path_factory.mktemp("runs")
-    return start(
-        spec.with_budget(Budget.parse("20 steps")), Corpus.open(corpus_path), out, device="cpu"
-    )
 
 
 PROMISED = (

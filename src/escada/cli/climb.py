@@ -56,6 +56,7 @@ def climb(
     device: options.Device = "auto",
 ) -> None:
     """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""
+    from escada.api import open_corpus
     from escada.budget import Budget
     from escada.spec import TOP_OF_LADDER, load_spec, read_spec_table, steps_to
 
@@ -80,7 +81,7 @@ def climb(
         rungs=names,
         preset=preset,
         budget=wanted,
-        corpus=options.open_corpus(data, profile),
+        corpus=open_corpus(data, profile),
         out=out,
         seeds=range(seed, seed + seeds),
         device=device,

@@ -67,6 +67,7 @@ def scale(
     Writes OUT/scale.json and OUT/scale/index.html. All figures are of validation documents. The
     same command goes on where it was stopped.
     """
+    from escada.api import open_corpus
     from escada.spec import load_spec, read_spec_table
 
     # What can be wrong is looked at before torch is loaded, which takes seconds.
@@ -90,7 +91,7 @@ def scale(
         rungs=rungs,
         preset=preset,
         flops=flops,
-        corpus=options.open_corpus(data, profile),
+        corpus=open_corpus(data, profile),
         out=out,
         seeds=wanted,
         sizes=sizes,

@@ -47,6 +47,7 @@ def train(
     profile: options.CorpusProfile = "reference",
 ) -> None:
     """Train a tokenizer on the training split of a corpus."""
+    from escada.api import open_corpus
     from escada.extensions import trust
     from escada.spec import TOKENIZERS, TokenizerSpec
     from escada.text.tokenizers import train_tokenizer
@@ -63,7 +64,7 @@ def train(
             "min_count": min_count,
         }
     )
-    corpus = options.open_corpus(data, profile)
+    corpus = open_corpus(data, profile)
     with new_directory(out) as temporary:
         tokenizer = train_tokenizer(spec, (d.text for d in corpus.documents("train")))
         tokenizer.save(temporary)
@@ -130,10 +131,11 @@ def stats(
     trust_code: options.TrustCode = False,
 ) -> None:
     """Measure a tokenizer on a split of a corpus."""
+    from escada.api import open_corpus
     from escada.text.tokenizers.statistics import tokenizer_statistics
 
     used = _open(tokenizer)
-    corpus = options.open_corpus(data, profile)
+    corpus = open_corpus(data, profile)
     found = tokenizer_statistics(used, (d.text for d in corpus.documents(split)))
     row: dict[str, object] = {
         "tokenizer": {"kind": used.kind, "vocab_size": used.vocab_size, "hash": used.hash},

@@ -50,6 +50,7 @@ def train(
 
     Started again by torchrun --max-restarts, it resumes its run.
     """
+    from escada.api import open_corpus
     from escada.budget import Budget
     from escada.spec import load_spec
 
@@ -77,7 +78,7 @@ def train(
     def train_in(world: World) -> Run:
         return start(
             spec,
-            world.first_then_others(lambda: options.open_corpus(data, spec.text.profile)),
+            world.first_then_others(lambda: open_corpus(data, spec.text.profile)),
             out,
             seed=seed,
             device=device,

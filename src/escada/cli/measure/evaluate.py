@@ -243,12 +243,13 @@ def _of_text(run: Run, text: str, options: RowOptions, device: str) -> Found:
 
 def _of_pretrained(name: str, split: str, data: Path | None, device: str) -> Found:
     """The figures of a pretrained model on a split of a corpus."""
+    from escada.api import open_corpus
     from escada.evaluation.baselines.pretrained import BATCH_TOKENS, load_pretrained
     from escada.evaluation.tasks.documents import measure
     from escada.runs.device import resolve_device
 
     model, tokenizer = load_pretrained(name)
-    corpus = options.open_corpus(data, "reference")
+    corpus = open_corpus(data, "reference")
     found, _ = measure(
         model.to(resolve_device(device)),
         tokenizer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,9 +15,6 @@ from escada.extensions import trust_all
 from escada.files import TOML_BYTES, check_size
 from escada.runs.naming import find_run
 from escada.terminal import echo
-
-if TYPE_CHECKING:
-    from escada.text.corpus import Corpus
 
 
 def check_spec_size(name: str | None) -> str | None:
@@ -205,13 +202,6 @@ TrustCode = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def open_corpus(data: Path | None, profile: str) -> Corpus:
-    """The corpus at `data`; else the default corpus, prepared in the cache if need be."""
-    from escada import api
-
-    return api.open_corpus(data, profile)
 
 
 def check_paths(data: Path | None, out: Path) -> None:

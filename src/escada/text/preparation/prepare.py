@@ -127,8 +127,8 @@ def prepare(
     with exclusive(folder / ".lock"):
         try:
             finish_exchange(folder)
+            check_no_other_jobs(folder, made.folder.name)
             if not is_made(folder, key):
-                check_no_other_jobs(folder, made.folder.name)
                 for left in (*folder.glob(f"*{FRESH}*"), *folder.glob(f"{_PARTS}*")):
                     if left != made.folder:  # left by a killed process
                         shutil.rmtree(left)
