@@ -36,7 +36,7 @@ install: $(VENV)/.installed  ## make .venv with escada in it
 dev: $(VENV)/.installed-dev  ## the same with the tools of development
 
 demo: install  ## climb the ladder on the default corpus and write a report
-	$(BIN)/escada climb --preset laptop --budget "3e12 flop" --jobs 2 --scale docs/results/laptop-scale --out runs/demo
+	$(BIN)/escada demo
 
 check: dev  ## lint, types and a quick selection of tests, in under a minute
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint quick

@@ -11,8 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DATA_SUFFIXES = {".html", ".svg", ".toml", ".j2", ".css", ".js", ".typed"}
+DATA_SUFFIXES = {".html", ".svg", ".toml", ".j2", ".css", ".js", ".json", ".typed"}
 SIZES = "model.d_hidden=24 model.d_embedding=12 train.batch_sequences=4 train.window_tokens=24"
+
+READ_SCALE = """
+from escada.cli.demo import LAPTOP_SCALE
+from escada.report.data import need_scale
+need_scale(LAPTOP_SCALE)
+"""
 
 
 def run(command: list[object], cwd: Path, **environment: str) -> str:
@@ -46,6 +52,8 @@ def rungs_and_a_climb(
     where = [escada[0], "-c", "import escada; print(escada.__file__)"]
     assert Path(run(where, folder, **environment).strip()).is_relative_to(package)
     assert "v_final" in run([*escada, "rungs"], folder, **environment)
+    assert "--out" in run([*escada, "demo", "--help"], folder, **environment)
+    run([escada[0], "-c", READ_SCALE], folder, **environment)
     prepare = ("data", "prepare", "--source", source, "--out", "corpus")
     run([*escada, *prepare], folder, **environment)
     sizes = [part for size in SIZES.split() for part in ("--set", size)]

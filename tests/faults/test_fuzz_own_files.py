@@ -299,7 +299,7 @@ def test_files_of_climbs_scales_and_reviews(tmp_path):
             path.write_bytes(mutated_file(path, whole, rng))
             told(partial(runs_of_climb, path))  # its runs are not there
         path.unlink()
-    shutil.copy(RESULTS / "laptop-scale" / "scale.json", tmp_path)
+    shutil.copy(ROOT / "src" / "escada" / "ladder" / "laptop-scale" / "scale.json", tmp_path)
     check(tmp_path / "scale.json", partial(read_scale, tmp_path), "scale")
     (tmp_path / "judge").mkdir()
     journal = tmp_path / "judge" / "journal.jsonl"

@@ -17,6 +17,7 @@ import escada
 from escada.cli import (
     climb,
     data,
+    demo,
     doctor,
     export,
     plan,
@@ -48,7 +49,7 @@ app = typer.Typer(
     cls=PanelGroup,
     help="A ladder of Portuguese language models, measured by one ruler.\n\nA rung is one model of "
     "the ladder (v1 to v_final); a run is one training of it; a climb trains several rungs and "
-    "compares them. First: escada climb",
+    "compares them. First: escada demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -61,6 +62,7 @@ for verb in (
     plan.plan,
     train.train,
     train.resume,
+    demo.demo,
     climb.climb,
     scale.scale,
     evaluate.evaluate,

@@ -45,14 +45,7 @@ def climb(
     ] = None,
     guardrail: options.Guardrail = None,
     scale: options.Scale = None,
-    jobs: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Rungs trained and measured at a time, sharing the threads: small models gain "
-            "little from a second thread.",
-        ),
-    ] = 1,
+    jobs: options.Jobs = 1,
     device: options.Device = "auto",
 ) -> None:
     """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""

@@ -174,6 +174,15 @@ Scale = Annotated[
         "climb's own folder if it has a scale.json.",
     ),
 ]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="Rungs trained and measured at a time, sharing the threads: small models gain little "
+        "from a second thread.",
+    ),
+]
 Split = Annotated[choices.Split, typer.Option(help="Part of the corpus.")]
 Device = Annotated[choices.Device, typer.Option(help="What computes; auto: a GPU if there is one.")]
 CorpusProfile = Annotated[

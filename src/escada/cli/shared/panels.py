@@ -10,6 +10,7 @@ PANELS: dict[str, dict[str, str]] = {
     "Start": {
         "doctor": "Show what this machine has and which rungs fit on it",
         "rungs": "Explain each rung: its size, what it changes, and why",
+        "demo": "Climb the ladder on the default corpus, in about eight minutes",
         "climb": "Train and evaluate several rungs, and write the report",
         "sample": "Generate text from prompts",
     },
