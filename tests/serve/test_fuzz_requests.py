@@ -18,6 +18,7 @@ from tests.serve.conftest import running, usual_models
 
 from escada.serve.limits import Limits
 from escada.serve.middleware import HEADERS
+from escada.serve.routes.chat import ChatRequest
 from escada.serve.schema import (
     CompletionRequest,
     DetokenizeRequest,
@@ -32,12 +33,18 @@ LIMITS = Limits(
 ANSWERS = {200, 204, 304, 307, 400, 404, 405, 408, 413, 415, 421}
 ROUTES = {
     "/v1/completions": {"model": "v1", "prompt": "Era", "max_tokens": 2, "seed": 1},
+    "/v1/chat/completions": {
+        "model": "v1",
+        "messages": [{"role": "user", "content": "Era"}],
+        "max_tokens": 2,
+    },
     "/escada/score": {"model": "v1", "text": "Era uma vez"},
     "/tokenize": {"model": "v1", "prompt": "Era"},
     "/detokenize": {"model": "v1", "tokens": [4, 5]},
 }
 SCHEMAS = {
     "/v1/completions": CompletionRequest,
+    "/v1/chat/completions": ChatRequest,
     "/escada/score": ScoreRequest,
     "/tokenize": TokenizeRequest,
     "/detokenize": DetokenizeRequest,

@@ -294,7 +294,7 @@ def test_an_unknown_model_is_not_found(client):
 
 def test_an_unknown_path_is_not_found(client):
     with pytest.raises(openai.NotFoundError):
-        client.chat.completions.create(model="v1", messages=[])
+        client.embeddings.create(model="v1", input="Era")
 
 
 @pytest.mark.parametrize("letters", [300_000, 3_000_000])

@@ -18,7 +18,16 @@ from starlette.types import ASGIApp
 import escada
 from escada.serve.errors import add_error_handlers
 from escada.serve.middleware import STATIC, SecurityMiddleware
-from escada.serve.routes import COMPLETIONS, SCORE, openai, operation, playground, tokenization
+from escada.serve.routes import (
+    CHAT,
+    COMPLETIONS,
+    SCORE,
+    chat,
+    openai,
+    operation,
+    playground,
+    tokenization,
+)
 from escada.serve.service import Service
 
 
@@ -39,12 +48,12 @@ def create_app(
     )
     app.state.service = service
     add_error_handlers(app)
-    for routes in (openai, tokenization, operation, playground):
+    for routes in (openai, chat, tokenization, operation, playground):
         app.include_router(routes.router)
     app.mount(STATIC, playground.files)
     _describe(app, with_token=bool(tokens))
     return SecurityMiddleware(
-        service.count_active(app, paths=(COMPLETIONS, SCORE)),
+        service.count_active(app, paths=(COMPLETIONS, CHAT, SCORE)),
         service.limits,
         tokens=tokens,
         only_this_machine=only_this_machine,

@@ -24,10 +24,14 @@ _TYPES = {
     503: "server_error",
 }
 _JSON_TYPE = re.compile(r"application/([\w.-]+\+)?json\s*(;|$)", re.IGNORECASE)
-_NOT_SUPPORTED = ("suffix", "presence_penalty", "frequency_penalty", "logit_bias")
+_NOT_SUPPORTED = (
+    *("suffix", "presence_penalty", "frequency_penalty", "logit_bias"),
+    *("tools", "tool_choice", "functions", "response_format", "top_logprobs"),
+)
 """Fields accepted only with their neutral value."""
 _FIELD_MESSAGES = {
     **{name: f"{name} is not supported: leave it out." for name in _NOT_SUPPORTED},
+    "messages": "messages must be a list of texts, each with its role: no images, sounds or tools.",
     "best_of": "best_of is not supported: it must equal n.",
     "logprobs": f"logprobs must be a whole number from 0 to {LOGPROBS}.",
     "prompt": "prompt must be text, a list of texts, token ids, or lists of them; none empty.",

@@ -11,8 +11,9 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -184,6 +185,28 @@ class CompletionBuilder:
         )
 
 
+class Form(Protocol):
+    """The form in which a response is sent."""
+
+    def whole(self, completion: Completion) -> BaseModel:
+        """Of a response in one piece."""
+        ...
+
+    def chunk(self, completion: Completion) -> BaseModel:
+        """Of a piece of a stream."""
+        ...
+
+
+class CompletionForm:
+    """The one of /v1/completions: as it is."""
+
+    def whole(self, completion: Completion) -> BaseModel:
+        """The completion."""
+        return completion
+
+    chunk = whole
+
+
 async def whole_completion(builder: CompletionBuilder, mailbox: Mailbox) -> Completion:
     """The response in one piece."""
     pieces: dict[int, list[Choice]] = {}
@@ -196,15 +219,16 @@ async def whole_completion(builder: CompletionBuilder, mailbox: Mailbox) -> Comp
 
 
 async def completion_chunks(
-    builder: CompletionBuilder, mailbox: Mailbox, *, include_usage: bool
+    builder: CompletionBuilder, mailbox: Mailbox, form: Form, *, include_usage: bool
 ) -> AsyncGenerator[bytes]:
     """The response as server-sent events."""
     left_out = None if include_usage else {"usage"}
     async for choices in builder.choices(mailbox):
-        chunks = (builder.completion([choice]) for choice in choices)
+        chunks = (form.chunk(builder.completion([choice])) for choice in choices)
         yield b"".join(sse_event(chunk.model_dump_json(exclude=left_out)) for chunk in chunks)
     if include_usage:
-        yield sse_event(builder.completion([], builder.usage()).model_dump_json())
+        last = form.chunk(builder.completion([], builder.usage()))
+        yield sse_event(last.model_dump_json())
     yield STREAM_END
 
 

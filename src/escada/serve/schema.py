@@ -21,7 +21,10 @@ Prompts = str | Annotated[list[str], Field(min_length=1)] | TokenIds | (
     Annotated[list[TokenIds], Field(min_length=1)]
 )  # fmt: skip
 StopString = Annotated[str, Field(min_length=1, max_length=STOP_CHARACTERS)]
+Stop = StopString | Annotated[list[StopString], Field(max_length=STOP_STRINGS)] | None
 INT64 = 2**63
+CHAT_TEMPLATE = r"{{ messages | map(attribute='content') | select | join('\n\n') }}"
+"""How a chat becomes a prompt, as Jinja, in which chat templates are written."""
 
 
 class Strict(BaseModel):
@@ -54,7 +57,7 @@ class CompletionRequest(Strict):
     logprobs: Annotated[int, Field(ge=0, le=LOGPROBS)] | None = None
     echo: bool | None = False
     """Begin the text with the prompt as the model read it; with logprobs, score its tokens too."""
-    stop: StopString | Annotated[list[StopString], Field(max_length=STOP_STRINGS)] | None = None
+    stop: Stop = None
     seed: Annotated[int, Field(ge=-INT64, lt=INT64)] | None = None
     user: str | None = None
     """Ignored."""
@@ -180,6 +183,8 @@ class ModelCard(BaseModel):
     object: Literal["model"] = "model"
     created: int
     owned_by: Literal["escada"] = "escada"
+    chat_template: str = CHAT_TEMPLATE
+    """Plain: see `routes.chat`."""
 
 
 class ModelList(BaseModel):

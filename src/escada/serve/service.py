@@ -23,7 +23,9 @@ from escada.serve.request import parse_request, parse_score_request
 from escada.serve.response import (
     ClientDisconnected,
     CompletionBuilder,
+    CompletionForm,
     EventStream,
+    Form,
     Mailbox,
     completion_chunks,
     scores_of,
@@ -106,26 +108,31 @@ class Service:
         if active > self._most_active:  # more than all queues and batches can hold
             raise overloaded(1)
 
-    async def complete(self, body: CompletionRequest, request: Request) -> Response:
+    async def complete(
+        self, body: CompletionRequest, request: Request, form: Form | None = None
+    ) -> Response:
         """Answer a completion request; an ApiError if that fails before the first token."""
+        form = form or CompletionForm()
         model, client = find_model(self.models, body.model), str(request.scope[CLIENT])
         try:
             if body.stream:
-                chunks = self._stream(body, model, client)
+                chunks = self._stream(body, model, client, form)
                 first = await while_connected(request.receive, anext(chunks))
                 return EventStream(first, chunks)
             completion = await while_connected(request.receive, self._whole(body, model, client))
         except ClientDisconnected:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        return Response(completion.model_dump_json(), media_type="application/json")
+        answer = form.whole(completion).model_dump_json()
+        return Response(answer, media_type="application/json")
 
     async def _stream(
-        self, body: CompletionRequest, model: LoadedModel, client: str
+        self, body: CompletionRequest, model: LoadedModel, client: str, form: Form
     ) -> AsyncGenerator[bytes]:
         options = body.stream_options
         include_usage = options is not None and bool(options.include_usage)
         async with self._generation(body, model, client) as (builder, mailbox):
-            async for chunk in completion_chunks(builder, mailbox, include_usage=include_usage):
+            chunks = completion_chunks(builder, mailbox, form, include_usage=include_usage)
+            async for chunk in chunks:
                 yield chunk
 
     async def _whole(self, body: CompletionRequest, model: LoadedModel, client: str) -> Completion:

@@ -1,4 +1,4 @@
-"""The routes: API (`openai`, `tokenization`), `playground`, and `operation`."""
+"""The routes: API (`openai`, `chat`, `tokenization`), `playground`, and `operation`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from escada.serve.schema import ErrorBody
 from escada.serve.service import Service
 
 COMPLETIONS = "/v1/completions"
+CHAT = "/v1/chat/completions"
 SCORE = "/escada/score"
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 415, 421, 429, 500, 503)
