@@ -44,8 +44,8 @@ THRESHOLD = 0.5
 SKETCH = 512
 LEAST_SHARED = 188
 FREQUENT = 1 / 2
-_PAIRS = 2**24
-"""Pairs of texts counted at once, with each of the shingles that they share."""
+_PAIRS = 2**22
+"""Pairs of texts counted at once, with each of the shingles that they share: 100 MB."""
 Counts = NDArray[np.int32]
 
 
