@@ -173,6 +173,7 @@ def _near(
 ) -> NDArray[np.bool_]:
     """Whether each of the documents `first_N` is near one of them that is kept before it."""
     n = len(first_N)
+    signatures_NM = np.asarray(signatures_NM)  # a view: each look into a memmap makes a new one
     before_KN = _table(n, scratch)
     for band, minima in enumerate(_bands()):
         before_KN[band] = _same_before(_keys(signatures_NM, first_N, minima))
@@ -200,15 +201,23 @@ def _is_near_any(
     """Whether document i is near one of the kept documents of its bands."""
     own_M = signatures_NM[first_N[i]]
     bands = np.arange(N_BANDS)
-    for _ in range(LONGEST_CHAIN):
-        alive = found_K >= 0
-        if not alive.any():
+    n_seen, n_next = 0, 1
+    while n_seen < LONGEST_CHAIN:
+        chains: list[NDArray[np.int32]] = []
+        for _ in range(min(n_next, LONGEST_CHAIN - n_seen)):
+            alive = found_K >= 0
+            bands, found_K = bands[alive], found_K[alive]
+            if not len(bands):
+                break
+            chains.append(found_K)
+            found_K = before_KN[bands, found_K]
+        if not chains:
             return False
-        bands, found_K = bands[alive], found_K[alive]
-        others_M = signatures_NM[first_N[np.unique(found_K)]]
+        others_M = signatures_NM[first_N[np.unique(np.concatenate(chains))]]
         if (others_M == own_M).sum(axis=1).max() >= THRESHOLD * N_MINIMA:
             return True
-        found_K = before_KN[bands, found_K]
+        n_seen += len(chains)
+        n_next *= 2  # fewer, larger comparisons the longer nothing is found
     return False
 
 
@@ -216,7 +225,8 @@ def _table(n: int, scratch: Path | None) -> NDArray[np.int32]:
     """The place of each document's predecessor in each band, (K, N)."""
     if scratch is None or n == 0:
         return np.empty((N_BANDS, n), dtype=np.int32)
-    return np.memmap(scratch / "bands", dtype=np.int32, mode="w+", shape=(N_BANDS, n))
+    shape = (N_BANDS, n)
+    return np.asarray(np.memmap(scratch / "bands", dtype=np.int32, mode="w+", shape=shape))
 
 
 def _keys(

@@ -44,6 +44,8 @@ THRESHOLD = 0.5
 SKETCH = 512
 LEAST_SHARED = 188
 FREQUENT = 1 / 2
+FOUND_ANEW = 1 / 10
+"""Share of the held-out texts still looked for whose finding makes the index be made smaller."""
 _PAIRS = 2**22
 """Pairs of texts counted at once, with each of the shingles that they share: 100 MB."""
 Counts = NDArray[np.int32]
@@ -110,6 +112,7 @@ class NearDuplicates:
         self._n_texts_V = np.diff(starts)
         self._ends_H = np.cumsum(np.append(0, self._size_H), dtype=np.int64)
         self._found_H = np.zeros(len(self._size_H), dtype=bool)
+        self._n_left_out = 0
 
     def save(self, rank: int) -> None:
         """Write what was marked."""
@@ -137,6 +140,19 @@ class NearDuplicates:
                     theirs = self._sets[self._ends_H[j] : self._ends_H[j + 1]]
                     n_shared = len(np.intersect1d(mine, theirs, assume_unique=True))
                     self._found_H[j] = _is_near(n_shared, len(mine), len(theirs))
+        n_found = int(self._found_H.sum())
+        if n_found - self._n_left_out > FOUND_ANEW * (len(self._found_H) - self._n_left_out):
+            self._leave_out_found()
+
+    def _leave_out_found(self) -> None:
+        """Compare no more with what is marked: of texts of one template most are, soon."""
+        texts = self._texts_VH.indices
+        is_left = ~self._found_H[texts]
+        starts = np.append(0, np.cumsum(is_left))[self._texts_VH.indptr]
+        arrays = self._texts_VH.data[is_left], texts[is_left], starts
+        self._texts_VH = sparse.csr_matrix(arrays, shape=self._texts_VH.shape)
+        self._n_texts_V = np.diff(starts)
+        self._n_left_out = int(self._found_H.sum())
 
 
 def _is_near(shared: Any, size: Any, other: Any) -> Any:
