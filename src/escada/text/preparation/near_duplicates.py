@@ -104,12 +104,7 @@ class NearDuplicates:
         self._sets, self._shingles_V, self._rank_V = (
             loaded(folder, name) for name in ("sets", "shingles", "rank")
         )
-        starts, texts = loaded(folder, "starts"), loaded(folder, "texts")
-        self._texts_VH = sparse.csr_matrix(
-            (np.ones(len(texts), dtype=np.int32), texts, starts),
-            shape=(len(self._shingles_V), len(self._size_H)),
-        )
-        self._n_texts_V = np.diff(starts)
+        self._hold(loaded(folder, "starts"), loaded(folder, "texts"))
         self._ends_H = np.cumsum(np.append(0, self._size_H), dtype=np.int64)
         self._found_H = np.zeros(len(self._size_H), dtype=bool)
         self._n_left_out = 0
@@ -144,14 +139,19 @@ class NearDuplicates:
         if n_found - self._n_left_out > FOUND_ANEW * (len(self._found_H) - self._n_left_out):
             self._leave_out_found()
 
+    def _hold(self, starts: Places, texts: Counts) -> None:
+        """Compare with these texts: those that have one shingle after another."""
+        shape = len(self._shingles_V), len(self._size_H)
+        ones = np.ones(len(texts), dtype=np.int32)
+        self._texts_VH: Any = sparse.csr_matrix((ones, texts, starts), shape=shape)
+        self._n_texts_V = np.diff(starts)
+
     def _leave_out_found(self) -> None:
         """Compare no more with what is marked: of texts of one template most are, soon."""
-        texts = self._texts_VH.indices
+        texts: Counts = self._texts_VH.indices
         is_left = ~self._found_H[texts]
-        starts = np.append(0, np.cumsum(is_left))[self._texts_VH.indptr]
-        arrays = self._texts_VH.data[is_left], texts[is_left], starts
-        self._texts_VH = sparse.csr_matrix(arrays, shape=self._texts_VH.shape)
-        self._n_texts_V = np.diff(starts)
+        before = np.append(0, np.cumsum(is_left))
+        self._hold(before[self._texts_VH.indptr], texts[is_left])
         self._n_left_out = int(self._found_H.sum())
 
 
