@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo check quick test test-slow test-faults audit lint format clean wheel bench bench-env docs \
-  docs-serve export-env test-export scale-env test-scale
+  docs-serve export-env test-export scale-env test-scale tracker-env test-trackers
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +126,12 @@ docs-serve: .venv-docs/.installed  ## show the documentation on this machine whi
 	  -c constraints.txt -e '.[scale]' pytest pytest-timeout hypothesis
 	@touch $@
 
+.venv-trackers/.installed: pyproject.toml tests/constraints-trackers.txt
+	$(PYTHON) -m venv .venv-trackers
+	.venv-trackers/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) \
+	  -c tests/constraints-trackers.txt -e '.[mlflow,trackio,wandb]' pytest pytest-timeout hypothesis
+	@touch $@
+
 export-env: .venv-export/.installed .venv-tf/.installed  ## transformers, llama.cpp, ONNX Runtime; TensorFlow
 
 test-export: export-env  ## every export against the library that it is for, and tf.data
@@ -136,6 +142,11 @@ scale-env: .venv-scale/.installed  ## datatrove and Ray
 
 test-scale: scale-env  ## a preparation on a Ray cluster of two machines on this one, and on a stand-in for Slurm
 	.venv-scale/bin/python -m pytest -m "slow or not slow" tests/text/preparation/test_cluster.py
+
+tracker-env: .venv-trackers/.installed  ## Weights & Biases, MLflow and Trackio
+
+test-trackers: tracker-env  ## a training that is stopped and resumed, tracked by each of them offline
+	.venv-trackers/bin/python -m pytest -m "slow or not slow" tests/training/test_trackers.py
 
 wheel: dev  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel

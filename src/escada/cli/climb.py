@@ -47,15 +47,18 @@ def climb(
     scale: options.Scale = None,
     jobs: options.Jobs = 1,
     device: options.Device = "auto",
+    tracker: options.Tracker = None,
 ) -> None:
     """Train, evaluate, sample and compare rungs, and write ladder.json and report/index.html."""
     from escada.api import open_corpus
     from escada.budget import Budget
     from escada.spec import TOP_OF_LADDER, load_spec, read_spec_table, steps_to
+    from escada.training.trackers import choose_tracker
 
     # What can be wrong is looked at before torch is loaded, which takes seconds.
     wanted = Budget.parse(budget) if budget else None
     options.check_paths(data, out)
+    choose_tracker(tracker)
     names = rungs or steps_to(TOP_OF_LADDER)
     for name in names:
         read_spec_table(name)

@@ -44,6 +44,7 @@ def train(
         bool,
         typer.Option("--or-resume", help="Resume this training if it was begun in --out before."),
     ] = False,
+    tracker: options.Tracker = None,
     trust_code: options.TrustCode = False,
 ) -> None:
     """Train a rung in a new run folder, whose path is the last line printed.
@@ -53,10 +54,12 @@ def train(
     from escada.api import open_corpus
     from escada.budget import Budget
     from escada.spec import load_spec
+    from escada.training.trackers import choose_tracker
 
     # What can be wrong is looked at before torch is loaded, which takes seconds.
     wanted = None if budget is None else Budget.parse(budget)
     options.check_paths(data, out)
+    choose_tracker(tracker)
     continued = None
     if continue_from is not None:
         from escada.runs.run import open_run
@@ -120,9 +123,13 @@ def resume(
             help="Resume although device, threads, processes or versions differ: not bit-identical."
         ),
     ] = False,
+    tracker: options.Tracker = None,
     trust_code: options.TrustCode = False,
 ) -> None:
     """Resume an interrupted training, bit for bit as if it had never stopped."""
+    from escada.training.trackers import choose_tracker
+
+    choose_tracker(tracker)
     from escada.training.run import recorded_device
     from escada.training.run import resume as resume_run
 

@@ -1,4 +1,4 @@
-"""The training log: the same rows as JSON lines, CSV and TensorBoard events.
+"""The training log: the same rows as JSON lines, CSV and TensorBoard events, and to a tracker.
 
 The JSON lines are authoritative. On resume, rows after the checkpoint's step are cut off and the
 CSV is rewritten, so that a resumed log reads like an uninterrupted one.
@@ -28,6 +28,7 @@ from escada.files import (
 )
 from escada.runs.layout import Layout
 from escada.runs.log import read_log
+from escada.training.trackers import Tracking
 
 _protobuf: Any = event_pb2  # its classes are made at import, which type checkers miss
 
@@ -94,6 +95,7 @@ class MetricsLog:
         self._json, self._csv = layout.metrics, layout.metrics.with_suffix(".csv")
         write_text(self._csv, _csv_lines(rows, header=True))
         self._events = _Events(layout.tensorboard, step)
+        self._tracking = Tracking(layout)
 
     def write(self, row: Row) -> None:
         """Add a row.
@@ -112,6 +114,7 @@ class MetricsLog:
                 if name not in ("kind", "step")
             }
             self._events.add(scalars, row["step"])
+        self._tracking.log(scalars, row["step"])
 
     def __enter__(self) -> Self:
         return self
@@ -119,6 +122,7 @@ class MetricsLog:
     def __exit__(self, *_: object) -> None:
         with disk_errors(self._json, _SURVIVES):
             self._events.close()
+        self._tracking.close()
 
 
 class _Events:

@@ -174,6 +174,16 @@ Scale = Annotated[
         "climb's own folder if it has a scale.json.",
     ),
 ]
+Tracker = Annotated[
+    str | None,
+    typer.Option(
+        "--tracker",
+        metavar="NAME",
+        help="Send the log to a tracker too: wandb, mlflow, trackio, or a module on the path; see "
+        "docs/trackers.md. ESCADA_TRACKER=NAME is the same.",
+        autocompletion=completion.among("wandb", "mlflow", "trackio"),
+    ),
+]
 Jobs = Annotated[
     int,
     typer.Option(
