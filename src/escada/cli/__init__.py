@@ -15,6 +15,7 @@ import typer
 
 import escada
 from escada.cli import (
+    archive,
     climb,
     data,
     demo,
@@ -76,6 +77,7 @@ for verb in (
     report.report,
     serve.serve,
     export.export,
+    archive.archive,
 ):
     app.command()(verb)
 app.add_typer(data.app, name="data")

@@ -31,6 +31,10 @@ def report(
         Path | None,
         typer.Option("--csv", metavar="OUT", help="Write the tables as CSV, one file each, there."),
     ] = None,
+    parquet: Annotated[
+        Path | None,
+        typer.Option("--parquet", metavar="FILE", help="Write the ladder's rungs as Parquet."),
+    ] = None,
     roadmap: Annotated[
         Path | None,
         typer.Option(
@@ -73,9 +77,9 @@ def report(
 ) -> None:
     """Write DIR/report/index.html and its figures, and say in plain words what the climb found.
 
-    With --latex, --markdown, --csv or --roadmap only those are written.
+    With --latex, --markdown, --csv, --parquet or --roadmap only those are written.
     """
-    files, more = (latex, markdown, csv, roadmap), sections or []
+    files, more = (latex, markdown, csv, parquet, roadmap), sections or []
     if beside:
         from escada.report.beside import keep_beside
 
@@ -99,6 +103,10 @@ def report(
         echo(write.write_markdown(folder, markdown, lang, more_sections=more, scale=scale))
     if csv is not None:
         echo(write.write_csv(folder, csv, more_sections=more, scale=scale))
+    if parquet is not None:
+        from escada.report.writers.parquet import write_parquet
+
+        echo(write_parquet(folder, parquet))
     if roadmap is not None:
         echo(write.write_roadmap(folder, roadmap))
 

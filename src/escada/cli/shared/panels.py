@@ -32,8 +32,9 @@ PANELS: dict[str, dict[str, str]] = {
         "judge": "LLM-as-a-judge on samples, with hidden controls",
     },
     "Share": {
-        "report": "The page of a climb; its tables as LaTeX, Markdown or CSV",
+        "report": "The page of a climb; its tables as LaTeX, CSV, Parquet",
         "serve": "A playground page and an OpenAI-compatible API",
+        "archive": "A climb as one file that others can check, such as at Zenodo",
         "export": "A run for transformers, llama.cpp (GGUF) or ONNX Runtime",
     },
     "Expert": {
