@@ -121,9 +121,10 @@ def _batches(path: Path, columns: Sequence[str], share: Share = WHOLE) -> Iterat
     rank, world = share
     try:
         with parquet.ParquetFile(path) as file:
-            groups = list(range(rank, cast(int, file.num_row_groups), world))
-            if groups:
-                yield from file.iter_batches(1024, row_groups=groups, columns=list(columns))
+            # One group at a time: a batch would go on into the next ones, and long documents have
+            # few in a group.
+            for group in range(rank, cast(int, file.num_row_groups), world):
+                yield from file.iter_batches(1024, row_groups=[group], columns=list(columns))
     except FileNotFoundError as error:
         raise EscadaError("file not found", where=path, fix=_REMEDY) from error
     except (ArrowInvalid, OSError) as error:  # pyright: ignore[reportUnknownVariableType]
