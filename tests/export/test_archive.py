@@ -74,6 +74,10 @@ def test_it_holds_what_repeats_and_checks_and_no_text_of_the_corpus(file, climb,
 def test_the_same_folder_gives_the_same_bytes(file, climb, tmp_path):
     copy = shutil.copytree(climb, tmp_path / "elsewhere")
     assert write_archive(copy, tmp_path / "again.zip").read_bytes() == file.read_bytes()
+    entries = zipfile.ZipFile(file).infolist()
+    assert {(one.date_time, one.compress_type) for one in entries} == {((1980, 1, 1, 0, 0, 0), 0)}
+    names = [one.filename for one in entries]
+    assert names == [*sorted(names[:-1]), "SHA256SUMS"]
 
 
 def test_a_whole_archive_is_right_and_its_run_opens(file, climb, tmp_path):
