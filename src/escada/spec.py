@@ -205,16 +205,8 @@ class Spec(StrictTable):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of everything but the prose.
-
-        Keys in `LATER_KEYS` count only if used, so that earlier runs keep their hash.
-        """
-        table = self.to_table()
-        del table["about"]
-        for name in LATER_KEYS:
-            if getattr(self.train, name) == TrainSpec.model_fields[name].default:
-                del table["train"][name]
-        return content_hash(table)
+        """See `table_hash`."""
+        return table_hash(self.to_table())
 
     def with_micro_batch(self, sequences: int) -> Spec:
         """The same rung with another micro-batch."""
@@ -224,6 +216,24 @@ class Spec(StrictTable):
     def with_budget(self, budget: Budget) -> Spec:
         """The same rung with another budget."""
         return self.model_copy(update={"train": self.train.model_copy(update={"budget": budget})})
+
+
+def table_hash(table: Mapping[str, Any]) -> str:
+    """SHA-256 of a resolved spec, read from a file or not: of everything but the prose.
+
+    Keys in `LATER_KEYS` count only if used, so that earlier runs keep their hash.
+    """
+    counted = {name: value for name, value in table.items() if name != "about"}
+    if isinstance(train := table.get("train"), Mapping):
+        unused = TrainSpec.model_construct().model_dump(
+            mode="json", exclude_none=True, include=set(LATER_KEYS)
+        )
+        counted["train"] = {
+            name: value
+            for name, value in cast("Mapping[str, Any]", train).items()
+            if name not in unused or value != unused[name]
+        }
+    return content_hash(counted)
 
 
 MODELS = ExtensionPoint(

@@ -6,6 +6,7 @@ what it did before, or end with exit code 2 and one line; another figure, or a t
 
 from __future__ import annotations
 
+import difflib
 import json
 import random
 import shutil
@@ -194,6 +195,12 @@ def faults(data: bytes, rng: random.Random) -> Iterator[tuple[str, bytes]]:
         changed = bytearray(data)
         changed[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         yield "bit flipped", bytes(changed)
+
+
+def difference(expected: object, gave: object) -> str:
+    """The lines that a verb printed or wrote differently."""
+    lines = [str(one).replace("\\n", "\n").splitlines() for one in (expected, gave)]
+    return "\n".join(difflib.unified_diff(*lines, lineterm="", n=0))
 
 
 def json_object(data: bytes) -> dict[str, object] | None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from escada.spec import table_hash
+
 HOSTILE = '<script>alert("1")</script> & <img src=x onerror=alert(2)> \x07 fim'
 
 TITLES = {
@@ -307,6 +309,7 @@ def one_run(tmp_path: Path) -> Path:
                 "cpu_capability": "AVX2",
             },
             **{key: facts[key] for key in (*kept, *costs, "corpus_hash", "peak_memory_bytes")},
+            "spec_hash": table_hash({}),
             "tokenizer": facts["tokenizer"] | {"hash": "3f" * 32},
         },
     )

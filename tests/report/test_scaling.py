@@ -1,14 +1,10 @@
 """What the report and the page of a scale say of fits, predictions and crossings."""
 
-import re
-from pathlib import Path
-
 import pytest
 
-from escada.budget import Budget
 from escada.errors import EscadaError
 from escada.evaluation.scale import Crossing, Scale
-from escada.files import read_json, write_json
+from escada.files import write_json
 from escada.report.data import read_climb
 from escada.report.findings import find
 from escada.report.i18n import Language
@@ -17,7 +13,6 @@ from escada.report.sections.scaling import scale_findings
 from escada.report.sentences import crossing_sentence, headline, verdict
 from escada.report.writers.bundle import write_csv
 from escada.report.writers.html import conclusions, write_report, write_scale
-from escada.spec import load_spec
 
 BUDGETS = [1e12, 3e12, 1e13]
 
@@ -214,13 +209,3 @@ def test_the_page_of_a_scale_has_its_figure_and_tables_in_both_languages(scaled)
     assert figures == {f"scaling.{code}.{form}" for code in ("en", "pt") for form in ("svg", "png")}
     assert (folder / "scale" / "scaling_fits.csv").is_file()
     assert write_scale(folder).read_text("utf-8") == html
-
-
-def test_the_scale_that_make_demo_names_is_of_the_rungs_as_they_are():
-    root = Path(__file__).parents[2]
-    (named,) = re.findall(r"--scale (\S+)", (root / "Makefile").read_text())
-    scale = Scale.model_validate(read_json(root / named / "scale.json"))
-    for run in scale.runs:
-        spec = load_spec(run.rung, preset=scale.preset)
-        asked = spec.with_budget(Budget(run.budget_flops, "flop"))
-        assert run.spec_hash == asked.hash, f"{run.rung} was changed since: escada scale, again"

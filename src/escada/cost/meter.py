@@ -26,7 +26,7 @@ from escada.cost.money import load_prices
 from escada.cost.peak_memory import peak_resident_bytes
 from escada.errors import EscadaError
 from escada.files import read_json, utc_now, write_sealed_json
-from escada.runs.checkpoint import checkpoint_path, has_checkpoint
+from escada.runs.checkpoint import last_step
 from escada.runs.layout import RESTORE
 from escada.runs.record import PredictedCost
 from escada.runs.run import Run
@@ -78,7 +78,7 @@ class Meter:
         self.prices = load_prices()
         self._path = run.layout.cost
         self._before = _on_disk(self._path)
-        self._from_step = _last_step(run)
+        self._from_step = last_step(run.layout.checkpoints)
         self._begun = utc_now()
         self._clock = time.monotonic()
         self._validation_seconds = 0.0
@@ -161,11 +161,3 @@ def _on_disk(path: Path) -> _Ledger:
 def with_present_names(table: Mapping[str, Any]) -> dict[str, Any]:
     """Rename keys of a cost.json written before 2026-12."""
     return {"sessions" if name == "sittings" else name: value for name, value in table.items()}
-
-
-def _last_step(run: Run) -> int:
-    """The step of the last checkpoint; 0 if there is none."""
-    folder = run.layout.checkpoints
-    if not has_checkpoint(folder):
-        return 0
-    return int(read_json(checkpoint_path(folder, "last") / "checkpoint.json")["step"])

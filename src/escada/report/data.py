@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, Field, JsonValue
 
@@ -29,10 +29,11 @@ from escada.files import read_json, read_toml
 from escada.judge.verdict import Judgement
 from escada.report.schema import CostFigures, Ladder, RungRow, SeedRun, Settings
 from escada.runs.environment import Environment
-from escada.runs.layout import Layout
+from escada.runs.layout import RESTORE, Layout
 from escada.runs.log import read_log
 from escada.runs.record import read_record
 from escada.runs.time_budget import planned_seconds
+from escada.spec import table_hash
 from escada.typed_json import JsonObject, parse
 
 SCHEMA_VERSION = 1
@@ -151,13 +152,29 @@ def read_rows(folder: Path) -> Ladder:
 
 def _with_settings(rung: RungRow, folder: Path) -> RungRow:
     path = folder / rung.run / SPEC_FILE
-    found = _settings(read_toml(path)) if path.is_file() else None
+    found = _settings(_spec(path, rung.spec_hash))
     settings = check(Settings, found, path) if found else None
     return rung.model_copy(update={"settings": settings})
 
 
-def _settings(spec: Mapping[str, object]) -> dict[str, object] | None:
-    """The `Settings` of a run's spec.toml, if it is whole."""
+def _spec(path: Path, spec_hash: str | None) -> Mapping[str, Any]:
+    """The tables of a run's spec.toml, empty without one; names of foreign code stay names.
+
+    Raises:
+        EscadaError: not the spec that the run was trained with.
+    """
+    if not path.is_file():
+        return {}
+    table = read_toml(path, RESTORE)
+    if spec_hash is not None and table_hash(table) != spec_hash:
+        raise EscadaError(
+            "the run's spec was changed after the training began", where=path, fix=RESTORE
+        )
+    return table
+
+
+def _settings(spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The `Settings` of a run's spec.toml, if it has them."""
     tables = {table: spec[table] for table in Settings.model_fields if table in spec}
     return tables if len(tables) == len(Settings.model_fields) else None
 
@@ -214,7 +231,7 @@ def ladder_of_run(folder: Path, run: str = ".") -> Ladder:
     def there(name: str) -> dict[str, JsonValue]:
         return read_json(folder / name) if (folder / name).is_file() else {}
 
-    spec = read_toml(folder / SPEC_FILE) if (folder / SPEC_FILE).is_file() else {}
+    spec = _spec(folder / SPEC_FILE, record.spec_hash)
     test = there("evaluation/test.json")
     about = dict(spec.get("about", {}))
     rung = {

@@ -198,6 +198,19 @@ def load_checkpoint(
     return _of_present(folder, which, load)
 
 
+def last_step(folder: Path) -> int:
+    """The step of the last checkpoint; 0 if there is none yet.
+
+    Raises:
+        EscadaError: missing or damaged.
+    """
+    return (
+        _of_present(folder, "last", lambda path: _scalars(path).step)
+        if has_checkpoint(folder)
+        else 0
+    )
+
+
 def weights_sha256(folder: Path, which: Which) -> str:
     """SHA-256 of a checkpoint's weights, as recorded when they were written.
 
