@@ -2,6 +2,7 @@
 
 import pytest
 
+from escada.errors import EscadaError
 from escada.report.changes import (
     KINDS,
     ONLY_FOR,
@@ -173,6 +174,11 @@ def test_a_rung_of_the_package_stands_in_for_a_run_that_is_not_there():
         "model.d_hidden",
         "train.stride_tokens",
     ]
+    spec = specs[0].to_table()
+    spec["train"]["clip_norm"] = 7.0
+    (folder / table["rungs"][0]["run"] / "spec.toml").write_text(tomli_w.dumps(spec))
+    with pytest.raises(EscadaError, match="spec was changed after the training"):
+        read_ladder(folder)
     assert since_package(settings("v2"), "v1", "my_preset") is None
     assert since_package(settings("v2"), "my_rung", "laptop") is None
     assert since_package(settings("v1"), None, "laptop") is None
@@ -195,9 +201,11 @@ def test_two_runs_of_a_climb_are_compared_as_they_were_trained(climb, table):
 def test_ladders_of_before_read_the_specs_of_their_runs(climb, table):
     import tomli_w
 
+    specs = [load_spec(rung["name"], preset="laptop") for rung in table["rungs"][:2]]
+    for rung, spec in zip(table["rungs"], specs, strict=False):
+        rung["spec_hash"] = spec.hash
     folder = climb(table)
-    for rung in table["rungs"][:2]:
-        spec = load_spec(rung["name"], preset="laptop")
+    for rung, spec in zip(table["rungs"], specs, strict=False):
         (folder / rung["run"] / "spec.toml").write_text(tomli_w.dumps(spec.to_table()))
     ladder = read_ladder(folder)
     assert [one.key for one in changed_in(ladder.rungs[1], ladder).changes] == [
