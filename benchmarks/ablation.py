@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from escada.api import open_corpus
 from escada.budget import Budget
-from escada.cli.shared.options import open_corpus
 from escada.files import write_json, write_text
 from escada.ladder.comparison import RecipeRuns, compare_recipes
 from escada.ladder.grid import is_scored, score
