@@ -123,6 +123,25 @@ def test_a_result_that_does_not_follow_from_its_documents_is_found(climb, tmp_pa
         check_archive(write_archive(copy, tmp_path / "copy.zip"))
 
 
+@pytest.mark.parametrize(
+    "line", ["{", "[]", '{"nats": "x", "bytes": 1}', '{"nats": 1}', "9" * 5000]
+)
+def test_scores_of_any_form_are_refused_in_one_line(climb, tmp_path, line):
+    copy = shutil.copytree(climb, tmp_path / "copy")
+    next(copy.glob("*/evaluation/test-documents.jsonl")).write_text(line)
+    archive = write_archive(copy, tmp_path / "copy.zip")
+    with pytest.raises(EscadaError, match=r"cannot be read|does not follow"):
+        check_archive(archive)
+
+
+def test_an_archive_that_would_grow_when_read_is_refused(file, tmp_path):
+    bomb = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as one:
+        one.writestr("SHA256SUMS", b"0" * 10**7)
+    with pytest.raises(EscadaError, match="compressed or encrypted"):
+        check_archive(bomb)
+
+
 def corpus_under(tmp_path, *licences):
     named = {f"s{place}": SimpleNamespace(name=name) for place, name in enumerate(licences)}
     return SimpleNamespace(path=tmp_path, manifest=SimpleNamespace(licences=named))

@@ -40,6 +40,8 @@ _LEFT_OUT = ("mlflow.db", "wandb", "trackio", "training.safetensors")
 _DATE = (1980, 1, 1, 0, 0, 0)
 _TOLERANCE = 1e-9
 _BLOCK_BYTES = 2**20
+_ENCRYPTED = 1
+"""Bit of an entry's flags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,9 @@ def check_archive(file: Path) -> Checked:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
+            if any(one.compress_type or one.flag_bits & _ENCRYPTED for one in archive.infolist()):
+                # As written they are neither, so nothing in it is larger than the archive.
+                raise EscadaError("compressed or encrypted files in it", where=file, fix=fix)
             if SUMS not in names:
                 raise EscadaError(f"no {SUMS} in it", where=file, fix="name an `escada archive`")
             lines = archive.read(SUMS).decode().splitlines()
@@ -176,7 +181,7 @@ def check_archive(file: Path) -> Checked:
                 if _sha256(archive, name) != total:
                     raise EscadaError(f"changed: {name}", where=file, fix=fix)
             return Checked(len(wanted), _check_results(archive, names, file))
-    except (zipfile.BadZipFile, UnicodeDecodeError, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OSError) as error:
         raise EscadaError(f"not a whole archive: {error}", where=file, fix=fix) from error
 
 
@@ -198,11 +203,19 @@ def _check_results(archive: zipfile.ZipFile, names: list[str], file: Path) -> in
         result = str(place.with_name(place.name.replace("-documents.jsonl", ".json")))
         if result not in names:
             continue
-        rows = [cast(dict[str, Any], json.loads(line)) for line in archive.read(name).splitlines()]
-        scored = [row for row in rows if "nats" in row]
-        bits = sum(row["nats"] for row in scored) / math.log(2)
-        wanted = parse_json(archive.read(result), where=f"{file}: {result}")["bits_per_byte"]
-        if not math.isclose(bits / sum(row["bytes"] for row in scored), wanted, rel_tol=_TOLERANCE):
+        try:
+            rows = [
+                cast(dict[str, Any], json.loads(one)) for one in archive.read(name).splitlines()
+            ]
+            scored = [row for row in rows if "nats" in row]
+            bits = sum(row["nats"] for row in scored) / math.log(2)
+            found = bits / sum(row["bytes"] for row in scored)
+            wanted = parse_json(archive.read(result), where=f"{file}: {result}")["bits_per_byte"]
+            follows = math.isclose(found, wanted, rel_tol=_TOLERANCE)
+        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+            what = f"{name} cannot be read: {type(error).__name__}"
+            raise EscadaError(what, where=file, fix="ask who made it") from error
+        if not follows:
             raise EscadaError(
                 f"{result} does not follow from the scores of its documents",
                 where=file,
