@@ -170,6 +170,9 @@ def test_the_verb_writes_checks_and_refuses_in_one_line(climb, tmp_path):
                   ["archive", str(climb), "--out", str(tmp_path / "no.zip"), "--with-corpus"],
                   ["archive", str(tmp_path)]):  # fmt: skip
         assert isinstance(run(app, wrong).exception, EscadaError)
+    copy = shutil.copytree(climb, tmp_path / "demo.v2")
+    assert run(app, ["archive", str(copy)]).exit_code == 0
+    assert (tmp_path / "demo.v2.zip").is_file()
 
 
 def test_the_citation_in_it_is_the_project_s():

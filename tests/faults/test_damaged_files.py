@@ -246,7 +246,8 @@ def test_a_damaged_file_is_refused_in_one_line_or_changes_nothing(scene, tmp_pat
                 how = "refused" if listed else "survived" if same else "wrong"
             found[how] += 1
             if how == "wrong":
-                bugs.append(f"{verb.name}: {path.relative_to(scene.folder)} {kind}: {gave}")
+                what = difference(expected, gave) if isinstance(gave, tuple) else gave
+                bugs.append(f"{verb.name}: {path.relative_to(scene.folder)} {kind}: {what}")
                 print(bugs[-1], flush=True)
     fresh(scene, tmp_path)
     assert not bugs, f"{len(bugs)} bugs\n" + "\n".join(bugs)

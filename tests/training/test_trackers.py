@@ -19,7 +19,8 @@ from escada.runs.log import read_log
 from escada.runs.run import run_key
 from escada.text.corpus import Corpus
 from escada.training.run import resume, start
-from escada.training.trackers import VARIABLE, choose_tracker, flat
+from escada.training.trackers import VARIABLE, choose_tracker
+from escada.typed_json import flat
 
 TRACKER = """
 import json
@@ -91,6 +92,16 @@ def test_a_resumed_training_goes_on_with_its_tracked_run(mine, corpus_path, tmp_
     starts = [row["start"] for row in written(stopped) if "start" in row]
     assert starts == [None, "first"]
     assert max(row.get("step", 0) for row in written(stopped)) == 8
+
+
+def test_a_damaged_tracker_json_is_said_and_a_new_tracked_run_is_begun(
+    mine, corpus_path, tmp_path, monkeypatch, capsys
+):
+    stopped = train_until(corpus_path, tmp_path, monkeypatch, 4)
+    (stopped.path / "tracker.json").write_text("{")
+    resume(stopped.path)
+    assert "tracker.json is damaged: its tracked run is not continued" in capsys.readouterr().err
+    assert [row["start"] for row in written(stopped) if "start" in row] == [None, None]
 
 
 def test_a_tracker_changes_neither_key_nor_weights(mine, corpus_path, tmp_path, monkeypatch):

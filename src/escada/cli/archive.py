@@ -49,5 +49,6 @@ def archive(
     if check is not None:
         echo(say_checked(check_archive(check)))
     elif folder is not None:
-        written = out or folder.resolve().with_suffix(".zip")
+        whole = folder.resolve()
+        written = out or whole.with_name(f"{whole.name}.zip")
         echo(write_archive(folder, written, with_corpus=with_corpus))

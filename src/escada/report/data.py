@@ -31,7 +31,7 @@ from escada.report.schema import CostFigures, Ladder, RungRow, SeedRun, Settings
 from escada.runs.environment import Environment
 from escada.runs.layout import RESTORE, Layout
 from escada.runs.log import read_log
-from escada.runs.record import read_record
+from escada.runs.record import check_spec_hash, read_record
 from escada.runs.time_budget import planned_seconds
 from escada.spec import table_hash
 from escada.typed_json import JsonObject, parse
@@ -166,10 +166,7 @@ def _spec(path: Path, spec_hash: str | None) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     table = read_toml(path, RESTORE)
-    if spec_hash is not None and table_hash(table) != spec_hash:
-        raise EscadaError(
-            "the run's spec was changed after the training began", where=path, fix=RESTORE
-        )
+    check_spec_hash(table_hash(table), spec_hash, path)
     return table
 
 

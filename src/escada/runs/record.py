@@ -216,3 +216,13 @@ def read_record(path: Path) -> RunRecord:
         missing = problem["type"] == "missing"
         what = f"it has no {key!r}" if missing else f"{key}: {problem['msg']}"
         raise EscadaError(f"damaged: {what}", where=path, fix=RESTORE) from error
+
+
+def check_spec_hash(found: str, recorded: str | None, where: Path) -> None:
+    """Raise an EscadaError unless a run's spec.toml is the one that it was trained with."""
+    if recorded is not None and found != recorded:
+        raise EscadaError(
+            "the run's spec was changed after the training began",
+            where=where,
+            fix="restore it, or start a new run from the changed spec",
+        )

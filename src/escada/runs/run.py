@@ -36,7 +36,13 @@ from escada.runs.checkpoint import Which, load_checkpoint, load_weights, weights
 from escada.runs.environment import environment
 from escada.runs.layout import RESTORE, Layout, read_whole
 from escada.runs.model_code import deciding_code
-from escada.runs.record import SCHEMA_VERSION, RecordedTokenizer, RunRecord, read_record
+from escada.runs.record import (
+    SCHEMA_VERSION,
+    RecordedTokenizer,
+    RunRecord,
+    check_spec_hash,
+    read_record,
+)
 from escada.spec import MODELS, Spec, chosen, parse_spec
 from escada.text.tokenizers import Tokenizer, load_tokenizer
 from escada.typed_json import JsonObject, parse
@@ -294,12 +300,7 @@ def open_run(path: Path) -> Run:
         spec = parse_spec(read_toml(layout.spec, RESTORE), layout.spec)
     except UntrustedError as error:
         raise UntrustedError(error.what, where=layout.spec, fix=error.fix) from None
-    if spec.hash != record.spec_hash:
-        raise EscadaError(
-            "the run's spec was changed after the training began",
-            where=layout.spec,
-            fix="restore it, or start a new run from the changed spec",
-        )
+    check_spec_hash(spec.hash, record.spec_hash, layout.spec)
     return Run(layout, spec, record)
 
 

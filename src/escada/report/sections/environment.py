@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import JsonValue
+from pydantic import BaseModel
 
 from escada.report.blocks import Block, Details, Section, Text
 from escada.report.contents import Contents
@@ -25,6 +25,7 @@ from escada.report.tables import (
     rung_rows,
     text,
 )
+from escada.typed_json import flat
 
 
 def section(contents: Contents) -> Section:
@@ -85,19 +86,19 @@ def runs_table(contents: Contents) -> Table:
 def _machines(contents: Contents) -> Iterator[Block]:
     """The machine, what all runs share, and what differs by run, on demand."""
     flats = {
-        name: _flat(run.environment.model_dump(mode="json", exclude_unset=True))
+        name: _facts(run.environment)
         for name, run in contents.runs.items()
         if "env.json" not in run.missing
     }
     first = next(iter(flats.values())) if flats else {}
-    shared = {k for k, v in first.items() if all(flat.get(k) == v for flat in flats.values())}
+    shared = {k for k, v in first.items() if all(one.get(k) == v for one in flats.values())}
     tables = {
-        "machine": _flat(contents.ladder.machine.model_dump(mode="json", exclude_unset=True)),
+        "machine": _facts(contents.ladder.machine),
         "shared": {key: value for key, value in first.items() if key in shared},
         "differing": {
             f"{name} · {key}": value
-            for name, flat in flats.items()
-            for key, value in flat.items()
+            for name, facts in flats.items()
+            for key, value in facts.items()
             if key not in shared
         },
     }
@@ -113,11 +114,7 @@ def _machines(contents: Contents) -> Iterator[Block]:
             yield Details(title, [page_table(key, title, columns, rows, kind="pairs")])
 
 
-def _flat(value: JsonValue, prefix: str = "") -> dict[str, str]:
-    """Nested JSON as dotted names and plain values."""
-    if isinstance(value, dict):
-        flat: dict[str, str] = {}
-        for key, below in value.items():
-            flat |= _flat(below, f"{prefix}.{key}" if prefix else key)
-        return flat
-    return {prefix: as_typed(value)}
+def _facts(table: BaseModel) -> dict[str, str]:
+    """Dotted names and plain values of what was recorded."""
+    values = flat(table.model_dump(mode="json", exclude_unset=True))
+    return {name: as_typed(value) for name, value in values.items()}

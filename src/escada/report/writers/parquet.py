@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from escada.errors import EscadaError
 from escada.files import write_bytes
 from escada.report.data import read_ladder
+from escada.typed_json import flat
 
 _MAGIC = b"PAR1"
 _LEFT_OUT = {"guardrails"}
@@ -29,7 +29,7 @@ def write_parquet(folder: Path, file: Path) -> Path:
     if file.is_dir() or (file.exists() and file.read_bytes()[:4] != _MAGIC):
         raise EscadaError("something else lies there", where=file, fix="name another file")
     rows = [
-        _flat(row.model_dump(mode="json", exclude=_LEFT_OUT)) for row in read_ladder(folder).rungs
+        flat(row.model_dump(mode="json", exclude=_LEFT_OUT)) for row in read_ladder(folder).rungs
     ]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     arrow: Any = importlib.import_module("pyarrow")  # partly typed
@@ -39,13 +39,3 @@ def write_parquet(folder: Path, file: Path) -> Path:
     parquet.write_table(table, buffer)
     write_bytes(file, buffer.getvalue())
     return file
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= _flat(cast(Mapping[str, Any], value), f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found

@@ -120,17 +120,22 @@ class ChatChoice(BaseModel):
     finish_reason: Literal["stop", "length"] | None
 
 
-class ChatCompletion(BaseModel):
-    """The response; `seed` is the one that was used."""
+class _Answer(BaseModel):
+    """What a whole response and a chunk have alike; `seed` is the one that was used."""
 
     id: str
-    object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
     system_fingerprint: str
     seed: int
-    choices: list[ChatChoice]
     usage: Usage | None = None
+
+
+class ChatCompletion(_Answer):
+    """The response."""
+
+    object: Literal["chat.completion"] = "chat.completion"
+    choices: list[ChatChoice]
 
 
 class Delta(BaseModel):
@@ -154,17 +159,11 @@ class ChunkChoice(BaseModel):
     finish_reason: Literal["stop", "length"] | None
 
 
-class ChatChunk(BaseModel):
+class ChatChunk(_Answer):
     """A chunk of a stream."""
 
-    id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
-    created: int
-    model: str
-    system_fingerprint: str
-    seed: int
     choices: list[ChunkChoice]
-    usage: Usage | None = None
 
 
 @router.post(CHAT, response_model=ChatCompletion, responses={200: {"content": STREAM_CONTENT}})

@@ -133,10 +133,13 @@ class Tracking:
         self._recorded = self._recorded.model_copy(update={"id": tracker.id})
 
     def _read(self) -> _Recorded | None:
+        if not self._path.exists():
+            return None
         try:
             return _Recorded.model_validate(read_json(self._path))
         except (EscadaError, ValidationError):
-            return None  # none, or damaged: then a new tracked run
+            echo_error(f"warning: {self._path} is damaged: its tracked run is not continued")
+            return None
 
     def _write(self) -> None:
         write_sealed_json(self._path, {"schema_version": 1, **self._recorded.model_dump()})
@@ -184,14 +187,3 @@ def _tracked(layout: Layout, known: str | None) -> TrackedRun:
     )
     settings["spec"] = read_toml(layout.spec)
     return TrackedRun(known, layout.path.name, layout.path, settings)
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings with dotted names, for libraries that take no others."""
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")  # pyright: ignore[reportUnknownArgumentType]
-        else:
-            found[f"{prefix}{name}"] = value
-    return found

@@ -16,7 +16,8 @@ from typing import Any
 from filelock import FileLock
 
 from escada.extensions import needed
-from escada.training.trackers import PROJECT, TrackedRun, flat
+from escada.training.trackers import PROJECT, TrackedRun
+from escada.typed_json import flat
 
 PACKAGE = "mlflow"
 _VALUE_CHARACTERS = 500

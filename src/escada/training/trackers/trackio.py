@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from escada.extensions import needed
-from escada.training.trackers import PROJECT, TrackedRun, flat
+from escada.training.trackers import PROJECT, TrackedRun
+from escada.typed_json import flat
 
 PACKAGE = "trackio"
 
