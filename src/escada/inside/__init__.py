@@ -1,0 +1,1 @@
+"""What is inside a rung: cells, heads, counts, embeddings, continuations, pairs of sentences."""
