@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from escada.errors import EscadaError
 from escada.text.batches import WindowBatches
 from escada.text.permutation import Permutation
-from escada.text.shards import StartsFile, StreamManifest, TokenStream
+from escada.text.shards import ShardFile, StartsFile, StreamManifest, TokenStream
 
 
 class Positions(TokenStream):
@@ -25,8 +25,8 @@ class Positions(TokenStream):
             vocab_size=n_tokens,
             tokenizer_hash="",
             corpus_hash="",
-            document_starts=StartsFile(file="", bytes=0, sha256=""),
-            shards=[],
+            document_starts=StartsFile(bytes=0, sha256=""),
+            shards=[ShardFile(file="train-00000.bin", tokens=n_tokens)],
         )
         tokens = np.arange(n_tokens, dtype=np.uint32)
         parts = [tokens[i : i + shard_tokens] for i in range(0, n_tokens, shard_tokens)]

@@ -1,6 +1,7 @@
 """The packed stream: written, mapped, read across its shards, refused when damaged."""
 
 import errno
+import hashlib
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escada.errors import EscadaError
+from escada.files import content_hash, read_json, write_json
 from escada.text import shards
 from escada.text.shards import TokenStream, write_stream
 from escada.text.tokenizers.bytes import ByteTokenizer
@@ -172,6 +174,66 @@ def test_a_changed_manifest_is_refused(tmp_path):
     path.write_text(json.dumps(manifest | {"schema_version": 7}))
     with pytest.raises(EscadaError, match="schema version 7"):
         TokenStream.open(tmp_path / "tokens")
+
+
+def _sealed_again(folder, change) -> None:
+    """Change a manifest as its maker could: with every hash and checksum made anew."""
+    table = read_json(folder / "manifest.json")
+    table.pop("hash")
+    change(folder, table)
+    for entry in [table["document_starts"], *table["shards"]]:
+        data = (folder / entry["file"]).read_bytes() if (folder / entry["file"]).exists() else b""
+        entry["sha256"] = hashlib.sha256(data).hexdigest()
+    table["document_starts"]["bytes"] = (folder / "document_starts.npy").stat().st_size
+    write_json(folder / "manifest.json", {"hash": content_hash(table), **table})
+
+
+def _starts(change):
+    def save(folder, table):
+        path = folder / "document_starts.npy"
+        np.save(path, change(np.load(path)))
+
+    return save
+
+
+def _id_above(folder, table):
+    path = folder / table["shards"][1]["file"]
+    ids = np.fromfile(path, "<u2")
+    ids[3] = 60_000
+    ids.tofile(path)
+
+
+def _header_of_a_petabyte(folder, table):
+    header = {"descr": "<i8", "fortran_order": False, "shape": (2**47,)}
+    with (folder / "document_starts.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(bytes(64))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda _, table: table.update(dtype="object"), "corrupted manifest"),
+        (lambda _, table: table.update(dtype="<f4"), "corrupted manifest"),
+        (lambda _, table: table.update(n_tokens=table["n_tokens"] + 1), "corrupted manifest"),
+        (lambda _, table: table["shards"][0].update(file="../other.bin"), "corrupted manifest"),
+        (lambda _, table: table["shards"][0].update(file="/etc/hostname"), "corrupted manifest"),
+        (lambda _, table: table["document_starts"].update(file="a.npy"), "corrupted manifest"),
+        (lambda _, table: table.update(n_documents=4), "not int64 positions of shape"),
+        (_starts(lambda starts: starts[::-1]), "positions that are not"),
+        (_starts(lambda starts: starts + 1000), "positions that are not"),
+        (_starts(lambda starts: starts.astype(float)), "not int64 positions of shape"),
+        (_header_of_a_petabyte, "document_starts.npy"),
+        (_id_above, "token 60000 is outside the vocabulary"),
+    ],
+)
+def test_a_manifest_that_its_maker_sealed_is_not_believed(tmp_path, change, what):
+    folder = write(tmp_path / "tokens", shard_tokens=7).path
+    _sealed_again(folder, change)
+    with pytest.raises(EscadaError) as error:
+        TokenStream.open(folder, verify=True)
+    assert what in str(error.value)
+    assert str(folder) in str(error.value)
 
 
 def test_a_folder_without_tokens_is_one_clear_error(tmp_path):

@@ -8,7 +8,8 @@ for a vocabulary above 65,536 ids:
     train-00000.bin  train-00001.bin ...
 
 A stream is circular: reading past its end continues at its start. The folder is written atomically,
-and each file is checked against its SHA-256 before use.
+and each file is checked against its SHA-256 before use. A manifest made by others is not believed:
+names are those above, sizes must agree, and no id may be outside the vocabulary.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, BinaryIO, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from escada.errors import EscadaError
 from escada.files import (
@@ -41,6 +42,7 @@ DOCUMENT_STARTS = "document_starts.npy"
 CHUNK_CHARACTERS = 2_000_000
 """Text encoded at once; bounds the memory used."""
 
+Width = Literal["<u2", "<u4"]
 Shard = NDArray[np.uint16] | NDArray[np.uint32]
 ProgressCallback = Callable[[int, int], None]
 """Called at intervals with the documents and tokens written so far."""
@@ -49,7 +51,7 @@ ProgressCallback = Callable[[int, int], None]
 class StartsFile(BaseModel):
     """Entry for the documents' start positions."""
 
-    file: str
+    file: Literal["document_starts.npy"] = DOCUMENT_STARTS
     bytes: int
     sha256: str
 
@@ -57,8 +59,8 @@ class StartsFile(BaseModel):
 class ShardFile(BaseModel):
     """Entry for one shard of the stream."""
 
-    file: str
-    tokens: int = 0
+    file: str = Field(pattern=r"^train-[0-9]{5,}\.bin$")
+    tokens: int = Field(default=0, ge=0)
     sha256: str = ""
 
 
@@ -68,14 +70,20 @@ class StreamManifest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    dtype: str
-    n_tokens: int
-    n_documents: int
-    vocab_size: int
+    dtype: Width
+    n_tokens: int = Field(ge=1)
+    n_documents: int = Field(ge=1)
+    vocab_size: int = Field(ge=1)
     tokenizer_hash: str
     corpus_hash: str
     document_starts: StartsFile
     shards: list[ShardFile]
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Self:
+        if sum(shard.tokens for shard in self.shards) != self.n_tokens:
+            raise ValueError("n_tokens is not the sum of the shards")
+        return self
 
     @property
     def hash(self) -> str:
@@ -143,12 +151,16 @@ class TokenStream:
         dtype = np.dtype(manifest.dtype)
         entry = manifest.document_starts
         _check(folder, entry, entry.bytes, verify)
-        starts = np.load(folder / entry.file, allow_pickle=False)
+        starts = _read_starts(folder, manifest)
         shards: list[Shard] = []
         for entry in manifest.shards:
             _check(folder, entry, entry.tokens * dtype.itemsize, verify)
             # A plain array over the map: slices of np.memmap's own class cost ten times as much.
-            shards.append(np.asarray(np.memmap(folder / entry.file, dtype=dtype, mode="r")))
+            shard = np.asarray(np.memmap(folder / entry.file, dtype=dtype, mode="r"))
+            if verify and (highest := int(shard.max(initial=0))) >= manifest.vocab_size:
+                what = f"token {highest} is outside the vocabulary of {manifest.vocab_size:,}"
+                raise _damaged(what, folder / entry.file, folder)
+            shards.append(shard)
         return cls(folder, manifest, starts, shards)
 
     def read(self, start: int, length: int) -> NDArray[np.int64]:
@@ -195,7 +207,8 @@ def write_stream(
     Raises:
         EscadaError: no documents, the folder exists, or the disk is full.
     """
-    dtype = np.dtype("<u2" if tokenizer.vocab_size <= 2**16 else "<u4")
+    width: Width = "<u2" if tokenizer.vocab_size <= 2**16 else "<u4"
+    dtype = np.dtype(width)
     starts: list[NDArray[np.int64]] = []
     n_documents = n_tokens = 0
     with new_directory(folder) as temporary:
@@ -211,7 +224,7 @@ def write_stream(
         if not n_documents:
             raise EscadaError("no documents to tokenise", where=folder, fix="prepare more text")
         manifest = StreamManifest(
-            dtype=dtype.str,
+            dtype=width,
             n_tokens=n_tokens,
             n_documents=n_documents,
             vocab_size=tokenizer.vocab_size,
@@ -296,7 +309,22 @@ def _write_starts(folder: Path, starts: NDArray[np.int64]) -> StartsFile:
     data = buffer.getvalue()
     (folder / DOCUMENT_STARTS).write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
-    return StartsFile(file=DOCUMENT_STARTS, bytes=len(data), sha256=digest)
+    return StartsFile(bytes=len(data), sha256=digest)
+
+
+def _read_starts(folder: Path, manifest: StreamManifest) -> NDArray[np.int64]:
+    path = folder / DOCUMENT_STARTS
+    try:
+        # Mapped first: a header may promise more than memory holds.
+        starts = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (ValueError, EOFError) as error:
+        raise _damaged("not an array of NumPy", path, folder) from error
+    shape = (manifest.n_documents,)
+    if starts.dtype != np.int64 or starts.shape != shape:
+        raise _damaged(f"not int64 positions of shape {shape}", path, folder)
+    if starts[0] != 0 or starts[-1] >= manifest.n_tokens or (np.diff(starts) <= 0).any():
+        raise _damaged("positions that are not those of documents in order", path, folder)
+    return starts.copy()
 
 
 def _check(folder: Path, entry: StartsFile | ShardFile, n_bytes: int, verify: bool) -> None:
