@@ -8,11 +8,13 @@ import torch
 from torch import nn
 
 from escada.errors import EscadaError
+from escada.files import write_sealed_json
 from escada.runs.checkpoint import (
     Checkpoint,
     checkpoint_path,
     load_checkpoint,
     load_weights,
+    read_index,
     save_checkpoint,
     weights_of,
 )
@@ -131,6 +133,13 @@ def test_tied_weights_are_saved_once_and_loaded_into_both():
     assert torch.equal(other.b.weight, model.a.weight)
     with pytest.raises(EscadaError, match="another shape"):
         load_weights(other, {"a.weight": torch.zeros(9, 9)}, "x")
+
+
+@pytest.mark.parametrize("name", ["../step-00000001", "/etc", "step-1/../../other"])
+def test_an_index_names_checkpoints_of_its_folder_only(tmp_path, name):
+    write_sealed_json(tmp_path / "index.json", {"last": name, "best": "step-00000001"})
+    with pytest.raises(EscadaError, match="is no checkpoint"):
+        read_index(tmp_path)
 
 
 def test_an_index_that_is_gone_is_read_from_the_checkpoints(tmp_path):

@@ -9,6 +9,7 @@ from tests.text.made_source import write_source
 
 from escada.choices import SPLITS
 from escada.errors import EscadaError
+from escada.files import read_json, write_sealed_json
 from escada.text.corpus import Corpus, default_corpus_path
 from escada.text.preparation.prepare import prepare
 
@@ -38,6 +39,16 @@ def test_a_folder_without_corpus_is_one_clear_error(tmp_path: Path):
     (tmp_path / "manifest.json").write_text('{"schema_version": 1}')
     with pytest.raises(EscadaError, match="not a corpus"):
         Corpus.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../secret.parquet", "/etc/hostname", "test.parquet\n"])
+def test_a_manifest_names_files_of_its_folder_only(source: str, tmp_path: Path, name: str):
+    manifest = prepare(source, tmp_path / "c").path / "manifest.json"
+    table = read_json(manifest)
+    table["splits"]["test"]["file"] = name
+    write_sealed_json(manifest, table)
+    with pytest.raises(EscadaError, match="not a corpus"):
+        Corpus.open(tmp_path / "c")
 
 
 def test_unknown_split_and_profile_are_named(source: str, tmp_path: Path):

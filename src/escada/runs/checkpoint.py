@@ -11,6 +11,7 @@ are safetensors, the rest is JSON.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -153,7 +154,11 @@ def read_index(folder: Path) -> dict[str, str]:
     """
     if (folder / _INDEX).exists():
         table = read_whole(folder / _INDEX, ("last", "best"))
-        return {which: str(table[which]) for which in ("last", "best")}
+        named = {which: str(table[which]) for which in ("last", "best")}
+        for name in named.values():
+            if not re.fullmatch(r"step-[0-9]{8,}", name):
+                raise EscadaError(f"{name!r} is no checkpoint", where=folder / _INDEX, fix=RESTORE)
+        return named
     names = _whole(folder)
     best = read_whole(folder / names[-1] / _SCALARS, ("facts",))["facts"].get("best_step") or None
     found = {"last": names[-1], "best": _name(best) if best else names[-1]}

@@ -27,7 +27,7 @@ class Size(BaseModel):
 class SplitFile(Size):
     """A split's file; `content_sha256` hashes its documents, independent of the encoding."""
 
-    file: str
+    file: str = Field(pattern=r"^[a-z]+\.parquet$")  # a manifest of others names no other file
     sha256: str
     content_sha256: str
 
