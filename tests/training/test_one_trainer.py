@@ -22,8 +22,9 @@ from escada.cost import processor
 from escada.errors import EscadaError
 from escada.evaluation.task import Subject, complete
 from escada.evaluation.tasks.documents import TEST, VALIDATION
-from escada.files import exclusive, read_json
+from escada.files import read_json
 from escada.ladder.comparison import all_pairs, compare_recipes, group
+from escada.locks import exclusive
 from escada.models import onednn
 from escada.runs.catalogue import catalogue
 from escada.runs.corpus import corpus_of
@@ -111,7 +112,7 @@ def test_the_second_to_train_a_run_is_told_who_holds_it(stopped):
 
 def test_a_killed_holder_holds_nothing_and_neither_does_a_copy(stopped):
     code = (
-        "import sys, time; from pathlib import Path; from escada.files import exclusive\n"
+        "import sys, time; from pathlib import Path; from escada.locks import exclusive\n"
         "with exclusive(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen(

@@ -26,7 +26,8 @@ from torch import nn
 from escada.choices import WEIGHTS, Weights
 from escada.cost.peak_flops import product_seconds
 from escada.errors import EscadaError
-from escada.files import cache_directory, content_hash, exclusive, read_json, write_sealed_json
+from escada.files import cache_directory, content_hash, read_json, write_sealed_json
+from escada.locks import exclusive
 from escada.models.onednn import onednn_packs
 from escada.models.packed_linear import packed
 from escada.runs.environment import cpu_name, narrow_formats

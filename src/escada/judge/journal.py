@@ -24,13 +24,13 @@ from escada.files import (
     JSON_BYTES,
     check_size,
     disk_errors,
-    exclusive,
     fsync_directory,
     json_line,
     parse_json,
 )
 from escada.judge.endpoint import Form, Part, Tokens
 from escada.judge.questions import Answer, Kind, PairAnswer, RubricAnswer
+from escada.locks import exclusive
 
 SCHEMA_VERSION = 1
 MOST_ATTEMPTS = 3

@@ -36,10 +36,11 @@ from escada.evaluation.scale import (
 )
 from escada.evaluation.task import Subject, evaluate, read
 from escada.evaluation.tasks.documents import VALIDATION
-from escada.files import exclusive, make_directory, utc_now, write_sealed_json
+from escada.files import make_directory, utc_now, write_sealed_json
 from escada.ladder.scaling import FEWEST_BUDGETS, Curve, crossing, fit
 from escada.ladder.training import Training, check_trainings
 from escada.ladder.workers import workers
+from escada.locks import exclusive
 from escada.report.data import SCALE_FILE, read_scale
 from escada.runs.climb_lock import LOCK
 from escada.runs.run import Run

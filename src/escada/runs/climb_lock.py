@@ -16,7 +16,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from escada.files import exclusive, is_held, read_json, write_sealed_json
+from escada.files import read_json, write_sealed_json
+from escada.locks import exclusive, is_held
 from escada.typed_json import JsonObject, parse
 
 SCHEMA_VERSION = 1

@@ -40,7 +40,7 @@ class Layout:
         self.spec = path / "spec.toml"
         self.record = path / "record.json"
         self.lock = path / ".training.lock"
-        """Held by the process that trains the run: see `escada.files.exclusive`."""
+        """Held by the process that trains the run: see `escada.locks.exclusive`."""
         self.environment = path / "env.json"
         self.data = path / "data.json"
         """Hashes of the corpus, the tokenizer and the shards."""

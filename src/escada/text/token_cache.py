@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from escada.code_hash import code_hash
 from escada.errors import EscadaError
-from escada.files import cache_directory, content_hash, exclusive, new_directory
+from escada.files import cache_directory, content_hash, new_directory
+from escada.locks import exclusive
 from escada.spec import TOKENIZERS, TokenizerSpec
 from escada.text import shards
 from escada.text.shards import TokenStream, write_stream

@@ -23,8 +23,9 @@ from escada.cost.meter import Meter
 from escada.cost.sheet import write_sheet
 from escada.errors import EscadaError
 from escada.evaluation.sampling import document_sample
-from escada.files import exclusive, read_json
+from escada.files import read_json
 from escada.generation.contract_check import check_contract
+from escada.locks import exclusive
 from escada.models.activation_memory import setting_of
 from escada.models.contract import ReadsTrainingText
 from escada.runs.checkpoint import has_checkpoint

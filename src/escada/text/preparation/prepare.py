@@ -24,12 +24,12 @@ from escada.code_hash import code_hash
 from escada.errors import EscadaError, counted
 from escada.files import (
     content_hash,
-    exclusive,
     make_directory,
     new_directory,
     sha256_file,
     write_sealed_json,
 )
+from escada.locks import exclusive
 from escada.text import tables
 from escada.text.cleaning import MIN_LINE_CHARACTERS, check_profile, clean
 from escada.text.corpus import MANIFEST, Corpus
