@@ -82,8 +82,8 @@ class Decoder:
         self._state, self.logits_BV = _joined([(self._state, self.logits_BV), read])
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep only these rows, in this order."""
-        self._tokens = [self._tokens[b] for b in rows]
+        """Keep these rows, in this order; a row may be kept more than once."""
+        self._tokens = [list(self._tokens[b]) for b in rows]  # rows may repeat
         self._select(rows)
 
     def logits_alone(self, row: int) -> Tensor:
