@@ -10,7 +10,10 @@ from pathlib import Path
 
 import griffe
 
-SHOWN = ("load", "prepare", "train", "climb", "Ladder", "Comparison", "Run", "Surprisal", "Rows")
+SHOWN = (
+    *("load", "prepare", "train", "climb"),
+    *("Ladder", "Comparison", "Run", "Inside", "Surprisal", "Rows"),
+)
 """Functions and classes of escada.api, in this order."""
 SECTIONS = {
     "en": ("Attributes", "Arguments", "Errors"),

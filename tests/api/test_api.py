@@ -160,6 +160,37 @@ def test_what_several_processes_cannot_be_sent_is_refused_before_anything_is_tra
     assert not (tmp_path / "c").exists()
 
 
+def test_a_run_shows_what_is_inside(run):
+    inside = run.inside('Ela disse "não" (duas vezes).')
+    assert inside.views.cells == SIZES["model.d_hidden"]
+    assert len(inside.cells((0, 1), (0, 7)).traces) == 2
+    assert inside.rank_cells("quotation", best=3).cells[0].score > 0
+    assert run.inside().rank_cells("line_position").measure == "correlation"
+    assert inside.tree(depth=2, width=2).nodes[0].parent == -1
+    assert inside.pair("Ela disse sim.").difference_bits != 0
+    assert len(run.neighbours("a", best=4).neighbours) == 4
+    assert len(run.embedding_map(20).points) == 20
+    assert "cell_ranking" in repr(inside)
+
+
+@pytest.mark.parametrize(
+    ("look", "words"),
+    [
+        (lambda run: run.inside("a").attention(0, 0), "no view 'attention'; it has cells"),
+        (lambda run: run.inside("a").cells((0, -1)), "cell"),
+        (lambda run: run.inside("a").cells(), "cells"),
+        (lambda run: run.inside("a" * 2001).tree(), "text"),
+        (lambda run: run.inside("a").tree(width=7), "width"),
+        (lambda run: run.inside("abc").rank_cells("quotes"), "property"),
+        (lambda run: run.neighbours(""), "token"),
+    ],
+)
+def test_what_cannot_be_seen_is_one_line(run, look, words):
+    with pytest.raises(EscadaError, match=words) as error:
+        look(run)
+    assert "\n" not in str(error.value)
+
+
 HOSTILE = "<script>alert('x')</script>"
 
 
@@ -168,8 +199,13 @@ def test_what_notebooks_show_is_escaped(ladder, run):
         run.surprisal(HOSTILE, alternatives=1)._repr_html_(),
         run.sample(HOSTILE, max_tokens=2)._repr_html_(),
         ladder._repr_html_(),
+        run.inside(HOSTILE).cells((0, 0))._repr_html_(),
+        run.inside(HOSTILE).pair("a")._repr_html_(),
+        run.inside(HOSTILE).tree()._repr_html_(),
+        run.neighbours("<", best=50)._repr_html_(),
+        run.embedding_map(50)._repr_html_(),
     ]
     assert not any("<script" in html for html in shown)
-    assert "&lt;" in shown[0]
+    assert all("&lt;" in shown[i] for i in (0, 3, 4, 5, 6, 7))
     assert "<svg" in shown[2]
     assert run._repr_markdown_() == run.card

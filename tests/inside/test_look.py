@@ -268,3 +268,24 @@ def test_a_head_that_is_not_there_and_a_text_too_long_are_one_line(characters):
     wide = gpt(characters.vocab_size, context_tokens=300)
     with pytest.raises(EscadaError, match="up to 256: shorten"):
         see(wide, characters, AttentionRequest(text="a" * 256, head=HeadId(layer=0, head=1)))
+
+
+def test_every_view_is_shown_in_a_notebook_without_script_or_style_sheet(characters, mixture):
+    shown = [
+        see(lstm(characters), characters, CellRankingRequest(property="line_position")),
+        see(gpt(characters.vocab_size), characters, HeadRankingRequest()),
+        see(
+            gpt(characters.vocab_size),
+            characters,
+            AttentionRequest(text="a <b> c", head=HeadId(layer=0, head=1)),
+        ),
+        see(mixture, characters, CountsRequest(text="a <b> c")),
+    ]
+    for view in shown:
+        html = view._repr_html_()
+        assert "<script" not in html
+        assert "<style" not in html
+        assert "<b>" not in html
+        assert "caption" in html or "aria-label" in html
+    assert "&lt;" in shown[2]._repr_html_()
+    assert "&lt;" in shown[3]._repr_html_()

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import html
-import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from escada.api.results import Samples, Surprisal
 from escada.api.rows import Rows
 from escada.choices import SPLITS
-from escada.errors import EscadaError, counted
+from escada.errors import EscadaError
 
 if TYPE_CHECKING:
+    from escada.api.inside import Inside
     from escada.evaluation.tasks.documents import DocumentsResult
-    from escada.evaluation.text_score import ScoredToken, TextScore
-    from escada.generation.decoding import Sample
+    from escada.inside.views import EmbeddingMapView, NeighboursView, View, ViewRequest
     from escada.models.contract import LanguageModel
     from escada.runs.record import RunRecord
     from escada.runs.run import Run as RunFolder
     from escada.spec import Spec
     from escada.text.documents import Document
     from escada.text.tokenizers import Tokenizer
-
-SURPRISE_BITS = (1.0, 2.0, 4.0, 8.0)
-"""From so many bits on a token is in the next stronger colour."""
-_COLOURS = ("transparent", "#d9f0f3", "#fdf1b8", "#f7cfe3", "#f6b0a2")
 
 
 class Run:
@@ -216,6 +210,50 @@ class Run:
             raise EscadaError("there is no text to measure", fix="give at least one that has any")
         return documents
 
+    def inside(self, text: str = "") -> Inside:
+        """What is inside the model over a text: cells, heads, counts, continuations, pairs.
+
+        Args:
+            text: may be empty for views that need none, and for rankings of cells, which then use
+                a text that comes with escada.
+        """
+        from escada.api.inside import Inside
+
+        return Inside(self, text)
+
+    def neighbours(self, token: str, *, best: int = 12) -> NeighboursView:
+        """The tokens whose embeddings are most similar to that of the first token of a text."""
+        from escada.inside.views import NeighboursRequest
+        from escada.typed_json import parse
+
+        asked = parse(NeighboursRequest, {"token": token, "best": best}, "neighbours")
+        return cast("NeighboursView", self.look(asked))
+
+    def embedding_map(self, tokens: int = 200) -> EmbeddingMapView:
+        """Frequent tokens at the first two principal components of their embeddings."""
+        from escada.inside.views import EmbeddingMapRequest
+        from escada.typed_json import parse
+
+        asked = parse(EmbeddingMapRequest, {"tokens": tokens}, "embedding_map")
+        return cast("EmbeddingMapView", self.look(asked))
+
+    def look(self, request: ViewRequest) -> View:
+        """Any view of `escada.inside.views`, by its request.
+
+        Raises:
+            EscadaError: the model has no such view, cell or head, or the text does not fit.
+        """
+        from escada.evaluation.task import ruler_context
+        from escada.inside.look import look
+
+        return look(
+            self.model,
+            self.tokenizer,
+            request,
+            profile=self.spec.text.profile,
+            context_tokens=ruler_context(self.folder),
+        )
+
     def curve(self) -> Rows:
         """The validations of its training: step, seconds, tokens, flops, bits_per_byte."""
         from escada.report.data import read_curve
@@ -236,81 +274,3 @@ class Run:
 
     def _repr_markdown_(self) -> str:
         return self.card
-
-
-class Samples(list["Sample"]):
-    """Continuations of prompts."""
-
-    def __repr__(self) -> str:
-        return "\n\n".join(
-            f"{one.prompt}{one.text}{'' if one.finished else '…'}\n{_figures(one)}" for one in self
-        )
-
-    def _repr_html_(self) -> str:
-        return "".join(
-            f"<p style='white-space:pre-wrap'>{html.escape(one.prompt)}"
-            f"<b>{html.escape(one.text)}</b>{'' if one.finished else '…'}<br>"
-            f"<small>{_figures(one)}</small></p>"
-            for one in self
-        )
-
-
-def _figures(one: Sample) -> str:
-    return f"[{counted(len(one.ids), 'token')}, {one.bits_per_token:.2f} bits per token]"
-
-
-@dataclass(frozen=True, repr=False)
-class Surprisal:
-    """What each token of a text costs a model.
-
-    Attributes:
-        score: the typed result, as `escada score --json` prints it.
-    """
-
-    score: TextScore
-
-    @property
-    def tokens(self) -> list[ScoredToken]:
-        """Each token with its text, bits and alternatives; the last one is the end of the text."""
-        return self.score.tokens
-
-    @property
-    def nats(self) -> list[float]:
-        """-ln p of each token."""
-        return [token.bits * math.log(2) for token in self.tokens]
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Bits of all tokens over the bytes of the text."""
-        return self.score.bits_per_byte
-
-    def rows(self) -> Rows:
-        """One row per token."""
-        return Rows(
-            {"token": one.name, "text": one.text, "bits": one.bits, "first_choice": one.greedy}
-            for one in self.tokens
-        )
-
-    def __repr__(self) -> str:
-        cost = f"{self.score.bits:.2f} bits, {self.bits_per_byte:.4f} bits per byte"
-        return f"{self.rows()!r}\n{cost}"
-
-    def _repr_html_(self) -> str:
-        spans = "".join(
-            f"<span title='{_told(token)}' style='background:{_colour(token.bits)};color:#111'>"
-            f"{html.escape(token.text) or '·'}</span>"
-            for token in self.tokens
-        )
-        return (
-            f"<p style='white-space:pre-wrap;line-height:1.9'>{spans}</p>"
-            f"<small>{self.bits_per_byte:.4f} bits per byte</small>"
-        )
-
-
-def _told(token: ScoredToken) -> str:
-    others = "".join(f"\n{other.name!r} {other.bits:.2f}" for other in token.alternatives)
-    return html.escape(f"{token.name!r} {token.bits:.2f} bits{others}", quote=True)
-
-
-def _colour(bits: float) -> str:
-    return _COLOURS[sum(bits >= least for least in SURPRISE_BITS)]

@@ -18,7 +18,7 @@ of the JSON of `POST /escada/inside`, of `escada.Run.inside` and of what the pla
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -49,6 +49,14 @@ ViewName = Literal[
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _View(_Strict):
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from escada.inside.html import html_of
+
+        return html_of(cast("View", self))
 
 
 Text = Annotated[str, Field(min_length=1, max_length=TEXT_CHARACTERS)]
@@ -88,7 +96,7 @@ class CellTrace(_Strict):
     values: list[float]
 
 
-class CellsView(_Strict):
+class CellsView(_View):
     """One trace per cell asked for; values are as many as tokens."""
 
     view: Literal["cells"] = "cells"
@@ -122,7 +130,7 @@ class RankedCell(_Strict):
     falls: bool
 
 
-class CellRankingView(_Strict):
+class CellRankingView(_View):
     """The best cells, best first.
 
     Attributes:
@@ -156,7 +164,7 @@ class AttentionRequest(_Strict):
     head: HeadId
 
 
-class AttentionView(_Strict):
+class AttentionView(_View):
     """Row i has i + 1 weights, of token i on tokens 0 to i; they sum to 1. Token 0 is BOS."""
 
     view: Literal["attention"] = "attention"
@@ -192,7 +200,7 @@ class RankedHead(_Strict):
     induction: float
 
 
-class HeadRankingView(_Strict):
+class HeadRankingView(_View):
     """All heads, best first."""
 
     view: Literal["head_ranking"] = "head_ranking"
@@ -238,7 +246,7 @@ class CountedToken(_Strict):
     best_by_mixture: list[Guess]
 
 
-class CountsView(_Strict):
+class CountsView(_View):
     """One entry per token, EOS last."""
 
     view: Literal["counts"] = "counts"
@@ -264,7 +272,7 @@ class Neighbour(_Strict):
     cosine: float
 
 
-class NeighboursView(_Strict):
+class NeighboursView(_View):
     """The neighbours, nearest first.
 
     Attributes:
@@ -298,7 +306,7 @@ class MapPoint(_Strict):
     kind: str
 
 
-class EmbeddingMapView(_Strict):
+class EmbeddingMapView(_View):
     """The points, and the share of the variance that the plane shows, from 0 to 1."""
 
     view: Literal["embedding_map"] = "embedding_map"
@@ -332,7 +340,7 @@ class TreeNode(_Strict):
     path_probability: float
 
 
-class TreeView(_Strict):
+class TreeView(_View):
     """The nodes, parents before children, at most `TREE_NODES`."""
 
     view: Literal["tree"] = "tree"
@@ -348,7 +356,7 @@ class PairRequest(_Strict):
     other: Text
 
 
-class PairView(_Strict):
+class PairView(_View):
     """Both sentences, token by token.
 
     Attributes:
