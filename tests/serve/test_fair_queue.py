@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escada.serve.queues import FairQueue, may_hold
+from escada.serve.fair_queue import FairQueue, may_hold
 
 
 def anybody(client):

@@ -22,7 +22,7 @@ from escada.evaluation.continuations import score_continuations
 from escada.evaluation.ruler import score_documents
 from escada.evaluation.text_score import sequence_of
 from escada.serve.limits import Limits
-from escada.serve.queues import TextToScore
+from escada.serve.scoring_queue import TextToScore
 from escada.text.documents import Document
 
 KINDS = {"v1": ("lstm", LETTERS), "v5": ("sinusoidal", BYTES)}

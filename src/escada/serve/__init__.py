@@ -11,6 +11,6 @@ From the outside in:
     request     from a body to rows
     response    from the scheduler's events to text, `logprobs` and usage, whole or streamed
     scheduler   one thread that generates and scores for all clients; `metrics`
-    queues      per-model queues and fair ordering between clients
+    queues      per-model queues: texts to generate, `scoring_queue`; turns in `fair_queue`
     models      the runs that are served
 """

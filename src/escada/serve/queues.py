@@ -1,91 +1,27 @@
-"""Per-model queues for the scheduler, and the order in which clients are served.
+"""Per-model queues for the scheduler.
 
-Each model has two queues, texts to generate and texts to score. Both get the same share of time, so
-scoring cannot starve generation.
-
-Within a queue, clients take turns (`FairQueue`); rows of one client are first come, first served.
-`may_hold` limits a client's share of batch rows and queue places: never more than it leaves free. A
-single client can therefore use half, a second one half of the rest, and a client that asks for one
-row finds a place at once.
-
-Source: dynamic thresholds for buffers in network switches (Choudhury and Hahne 1998).
+Each model has a queue of texts to generate (`GenerationQueue`) and one of texts to score
+(`escada.serve.scoring_queue`). All get the same share of time, so none can starve another. Within a
+queue, clients take turns (`escada.serve.fair_queue`).
 """
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from escada.evaluation.scoring import Integers, Reading, TokenScores, check_scores
 from escada.generation.batch import Batch, Event, Request
+from escada.serve.fair_queue import FairQueue, may_hold
 from escada.serve.metrics import Metrics
 
-T = TypeVar("T")
 Work = TypeVar("Work")
 
 PROMPT_TOKENS_AT_ONCE = 2048
 """Prompt tokens read per step for rows that join; running rows wait for them."""
-SCORING_STEP_TOKENS = 512
-"""Tokens per forward pass of scoring; bounds how long generation waits."""
-
-
-def may_hold(own: int, free: int, more: int = 1) -> bool:
-    """Whether a client that holds `own` may take `more` of the `free` ones."""
-    return own + more <= free
-
-
-class FairQueue(Generic[T]):
-    """Items by client; clients are served round-robin.
-
-    queue.push("a", row)
-    client, row = queue.pop(lambda client: client != "b")
-    """
-
-    def __init__(self) -> None:
-        self._waiting: OrderedDict[str, deque[T]] = OrderedDict()
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def count(self, client: str) -> int:
-        """Items of one client."""
-        return len(self._waiting.get(client, ()))
-
-    def push(self, client: str, item: T) -> None:
-        """Append to the client's items; a new client comes last in turn."""
-        self._waiting.setdefault(client, deque()).append(item)
-        self._size += 1
-
-    def pop(self, allowed: Callable[[str], bool]) -> tuple[str, T] | None:
-        """The next item among the allowed clients; None if there is none."""
-        for client, items in self._waiting.items():
-            if allowed(client):
-                item = items.popleft()
-                self._size -= 1
-                self._waiting.move_to_end(client)
-                if not items:
-                    del self._waiting[client]
-                return client, item
-        return None
-
-    def remove(self, unwanted: Callable[[T], bool]) -> list[T]:
-        """Remove and return all matching items."""
-        removed: list[T] = []
-        for client, items in list(self._waiting.items()):
-            kept: deque[T] = deque()
-            for item in items:
-                (removed if unwanted(item) else kept).append(item)
-            if kept:
-                self._waiting[client] = kept
-            else:
-                del self._waiting[client]
-        self._size -= len(removed)
-        return removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +33,14 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class TextToScore:
-    """A text to score.
-
-    Attributes:
-        sequence: its ids from BOS on.
-        alternatives: number of most probable tokens reported per position.
-    """
-
-    sequence: Integers
-    alternatives: int
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """The scores of a text: the only event of its row."""
+class Whole:
+    """The only event of a row whose result comes in one piece; `request` is the row's number."""
 
     request: int
-    scores: TokenScores
-    finish: Literal["scored"] = "scored"
+    finish: ClassVar[str] = "whole"
 
 
-Delivery = tuple[int, Event | Scored] | Failure
+Delivery = tuple[int, Event | Whole] | Failure
 """A row's number within its job and its event, or the failure of the whole job."""
 Receiver = Callable[[Sequence[Delivery]], None]
 
@@ -140,7 +62,7 @@ class Job:
 
 @dataclass(eq=False, slots=True)
 class Row(Generic[Work]):
-    """One text of a job, to generate or to score."""
+    """One piece of work of a job, such as a text to generate or to score."""
 
     job: Job
     number: int
@@ -176,7 +98,7 @@ class ModelQueue(ABC, Generic[Work]):
         """Start waiting rows, in turn of their clients."""
 
     @abstractmethod
-    def step(self) -> Sequence[Event | Scored]:
+    def step(self) -> Sequence[Event | Whole]:
         """One model step for the running rows.
 
         Raises:
@@ -269,51 +191,3 @@ class GenerationQueue(ModelQueue[Request]):
     def release(self) -> None:
         """Free the batch's cache, as a step without rows does."""
         self._batch.step()
-
-
-class ScoringQueue(ModelQueue[TextToScore]):
-    """Texts to score, read together in forward passes of at most `SCORING_STEP_TOKENS`.
-
-    `context_tokens` is the ruler's window for the run; None: the model's own.
-    """
-
-    def __init__(self, name: str, batch: Batch, context_tokens: int | None) -> None:
-        super().__init__(name)
-        self._batch, self._context_tokens = batch, context_tokens
-        self._reading: Reading | None = None
-
-    def admit(self) -> None:
-        """Once the previous texts are done, start more: about one long prompt in total."""
-        if self.rows:
-            return
-        tokens = 0
-        while tokens < PROMPT_TOKENS_AT_ONCE and (found := self.waiting.pop(lambda client: True)):
-            _, row = found
-            tokens += len(row.work.sequence)
-            row.joined = time.perf_counter()
-            self.rows[len(self.rows)] = row
-        self._reading = Reading(
-            self._batch.model,
-            self._batch.tokenizer,
-            [row.work.sequence for row in self.rows.values()],
-            context_tokens=self._context_tokens,
-            batch_tokens=SCORING_STEP_TOKENS,
-            alternatives=max(row.work.alternatives for row in self.rows.values()),
-        )
-
-    def step(self) -> list[Scored]:
-        """One forward pass; all scores are returned with the last one."""
-        if self._reading is None or self._reading.step():
-            return []
-        scores = self._reading.scores()
-        check_scores(scores, ["a prompt"] * len(scores))
-        return [Scored(number, scores[number]) for number in self.rows]
-
-    def record(self, event: Scored, row: Row[TextToScore], now: float, metrics: Metrics) -> None:
-        """Count the scored tokens."""
-        del row, now
-        metrics.scored_tokens.labels(self.name).inc(len(event.scores.ids))
-
-    def release(self) -> None:
-        """Drop the texts."""
-        self._reading = None

@@ -24,8 +24,8 @@ from escada.generation.samplers import settings_as_written
 from escada.serve.errors import ApiError
 from escada.serve.limits import Limits
 from escada.serve.models import LoadedModel
-from escada.serve.queues import TextToScore
 from escada.serve.schema import CompletionRequest, ScoreRequest
+from escada.serve.scoring_queue import TextToScore
 from escada.text.cleaning import clean_prompt
 
 DRAWN_SEEDS = 2**31

@@ -23,10 +23,11 @@ from escada.generation.pieces import PieceTable, TextPieces
 from escada.serve.errors import ApiError, shutting_down
 from escada.serve.logprobs import event_logprobs, merge_logprobs, prompt_logprobs
 from escada.serve.models import LoadedModel
-from escada.serve.queues import Delivery, Failure, Job, Receiver, Scored
+from escada.serve.queues import Delivery, Failure, Job, Receiver, Whole
 from escada.serve.request import ParsedRequest
 from escada.serve.scheduler import Scheduler
 from escada.serve.schema import Choice, Completion, Logprobs, Usage
+from escada.serve.scoring_queue import Scored
 
 T = TypeVar("T")
 STREAM_END = b"data: [DONE]\n\n"
@@ -71,7 +72,7 @@ class Mailbox:
         self._deliveries: asyncio.Queue[Sequence[Delivery]] = asyncio.Queue()
         self._job = submit(self._deliveries.put_nowait)
 
-    async def events(self) -> list[tuple[int, Event | Scored]]:
+    async def events(self) -> list[tuple[int, Event | Whole]]:
         """The events of one scheduler step, with the number of each row.
 
         Raises:
@@ -79,7 +80,7 @@ class Mailbox:
         """
         if not self._deliveries.empty():
             await asyncio.sleep(0)  # else nothing else would run until they are all sent
-        events: list[tuple[int, Event | Scored]] = []
+        events: list[tuple[int, Event | Whole]] = []
         for delivery in await self._deliveries.get():
             if isinstance(delivery, Failure):
                 if delivery.stopping:

@@ -29,6 +29,7 @@ from typing import Any
 from escada.errors import EscadaError
 from escada.generation.batch import Batch, Event, Request
 from escada.serve.errors import overloaded, queue_full, shutting_down
+from escada.serve.fair_queue import may_hold
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
 from escada.serve.queues import (
@@ -39,12 +40,10 @@ from escada.serve.queues import (
     ModelQueue,
     Receiver,
     Row,
-    Scored,
-    ScoringQueue,
-    TextToScore,
+    Whole,
     Work,
-    may_hold,
 )
+from escada.serve.scoring_queue import ScoringQueue, TextToScore
 
 MAX_RETRY_SECONDS = 60
 
@@ -210,7 +209,7 @@ class Scheduler:
 
     def _step(self, queue: ModelQueue[Any]) -> None:
         began = time.perf_counter()
-        events: Sequence[Event | Scored] = ()
+        events: Sequence[Event | Whole] = ()
         try:
             events = queue.step()
         except EscadaError as error:

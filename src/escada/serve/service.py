@@ -18,7 +18,6 @@ from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
 from escada.serve.middleware import CLIENT
 from escada.serve.models import LoadedModel, find_model
-from escada.serve.queues import TextToScore
 from escada.serve.request import parse_request, parse_score_request
 from escada.serve.response import (
     ClientDisconnected,
@@ -34,6 +33,7 @@ from escada.serve.response import (
 )
 from escada.serve.scheduler import Scheduler
 from escada.serve.schema import Completion, CompletionRequest, ScoreRequest
+from escada.serve.scoring_queue import TextToScore
 
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a request whose client disconnected; only metrics see it."""

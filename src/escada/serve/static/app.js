@@ -1,21 +1,15 @@
 // The page's beginning: it reads the ladder, draws the controls, and starts and stops the answers.
 
+import { accessDialog } from "./access.js";
 import { Answer } from "./answer.js";
-import { ServiceError, readLadder, token } from "./api.js";
+import { ServiceError, readLadder } from "./api.js";
 import { byId, make } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
-import {
-  firstLanguage,
-  language,
-  number,
-  onLanguage,
-  rememberLanguage,
-  setLanguage,
-  t,
-} from "./i18n.js";
+import { firstLanguage, language, number, onLanguage, setLanguage, t } from "./i18n.js";
 import { LadderView, rungColours } from "./ladder.js";
 import { TokenPanel } from "./panel.js";
 import { problemBox } from "./problem.js";
+import { listenToSwitches } from "./reader.js";
 import { Sampler } from "./sampler.js";
 import { ScoreView, showResults } from "./score.js";
 import { VIEWS, decodeState, encodeState, randomSeed } from "./state.js";
@@ -28,6 +22,10 @@ const answers = new Map();
 const panel = new TokenPanel(announce);
 const ladderView = new LadderView();
 const sampler = new Sampler(state, remember);
+const askToken = accessDialog(() => {
+  for (const answer of answers.values()) answer.retryAfterToken();
+  void load();
+});
 const page = { panel, announce, changed: renderActions, askToken, remember, write };
 const scoreView = new ScoreView(state, page);
 let colours = new Map();
@@ -206,25 +204,6 @@ function renderAll() {
   if (answers.size) renderRungs();
 }
 
-// --- the token -------------------------------------------------------------------------------
-
-function askToken() {
-  const dialog = byId("access");
-  if (dialog.open) return;
-  byId("access-wrong").textContent = token.get() ? t("access.wrong") : "";
-  byId("access-token").value = "";
-  dialog.returnValue = "";
-  dialog.showModal();
-}
-
-byId("access").addEventListener("close", () => {
-  const typed = byId("access-token").value.trim();
-  if (byId("access").returnValue !== "enter" || !typed) return;
-  token.set(typed);
-  for (const answer of answers.values()) answer.retryAfterToken();
-  void load();
-});
-
 // --- the reader ------------------------------------------------------------------------------
 
 byId("prompt").addEventListener("input", () => {
@@ -278,32 +257,9 @@ addEventListener("hashchange", () => {
   renderAll();
 });
 
-for (const input of document.querySelectorAll('input[name="language"]')) {
-  input.addEventListener("change", () => {
-    setLanguage(input.value);
-    rememberLanguage();
-  });
-}
-
-for (const input of document.querySelectorAll('input[name="theme"]')) {
-  input.checked = input.value === (document.documentElement.dataset.theme ?? "system");
-  input.addEventListener("change", () => setTheme(input.value));
-}
-
-function setTheme(theme) {
-  const root = document.documentElement;
-  if (theme === "system") delete root.dataset.theme;
-  else root.dataset.theme = theme;
-  try {
-    localStorage.setItem("escada-theme", theme);
-  } catch {
-    // storage is switched off: the choice lasts as long as the page
-  }
-}
-
 onLanguage(renderAll);
 setLanguage(firstLanguage());
-byId(`language-${language()}`).checked = true;
+listenToSwitches();
 byId("prompt").value = state.prompt;
 byId("score-text").value = state.text;
 byId("sampler").open = matchMedia("(min-width: 62rem)").matches;
