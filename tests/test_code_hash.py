@@ -9,6 +9,7 @@ import pytest
 from escada import code_hash as module
 from escada.code_hash import bare_code, code_hash
 
+REAL_ROOT, MARK = module.ROOT, f"  {module.ONLY_TELLS}"
 CODE = '''"""A story."""
 
 from escada.b import help_with  # a remark
@@ -65,6 +66,24 @@ def test_words_change_nothing(package: Path, old: str, new: str):
     before = hash_of()
     edit(package / "a.py", old, new)
     assert hash_of() == before
+
+
+def test_a_line_that_only_tells_changes_nothing_and_one_that_says_otherwise_does(package: Path):
+    before = hash_of()
+    edit(package / "a.py", "RATE = 3", "TOLD = 1  # only tells\nRATE = 3")
+    assert hash_of() == before
+    edit(package / "a.py", "# only tells", "# only tells the rate")
+    assert hash_of() != before
+
+
+def test_the_lines_that_only_tell_are_these():
+    """Another one is added with thought: docs/decisions/0030."""
+    marked: dict[str, int] = {}
+    for file in sorted(REAL_ROOT.rglob("*.py")):
+        lines = [line for line in file.read_text("utf-8").splitlines() if line.endswith(MARK)]
+        if lines:
+            marked[file.relative_to(REAL_ROOT).as_posix()] = len(lines)
+    assert marked == {"spec.py": 2, "training/loop.py": 4, "training/run.py": 2}
 
 
 @pytest.mark.parametrize(("old", "new"), [("RATE = 3", "RATE = 4"), ("# no remark", "# remark")])

@@ -3,7 +3,8 @@
     code_hash("escada.evaluation.tasks.cloze", within=("escada.evaluation", "escada.models"))
 
 It covers the named modules and their imports from the package, recursively, restricted to `within`.
-Comments, docstrings and blank lines are ignored.
+Comments, docstrings and blank lines are ignored, and so is a line that ends with `# only tells`: it
+changes no figure, as a whole module may (docs/decisions/0030).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from escada.files import content_hash
 
 ROOT = Path(__file__).parent
 PACKAGE = "escada"
+ONLY_TELLS = "# only tells"
+"""Ends a line of code that decides no result."""
 
 
 def code_hash(*modules: str, within: Sequence[str], without: Sequence[str] = ()) -> str:
@@ -49,7 +52,8 @@ def code_hash(*modules: str, within: Sequence[str], without: Sequence[str] = ())
 
 @cache
 def bare_code(file: Path) -> str:
-    """A Python file without comments, docstrings and blank lines; other files whole."""
+    """A Python file without comments, docstrings, blank lines and those that only tell; other files
+    whole."""
     source = file.read_text(encoding="utf-8")
     if file.suffix != ".py":
         return source
@@ -57,7 +61,8 @@ def bare_code(file: Path) -> str:
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start
-            lines[row - 1] = (lines[row - 1] or "")[:column]
+            tells = token.string == ONLY_TELLS
+            lines[row - 1] = None if tells else (lines[row - 1] or "")[:column]
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Expr(value=ast.Constant(value=str()), end_lineno=int(end)):

@@ -149,6 +149,9 @@ class TrainSpec(StrictTable):
     shard: AutoOrBool = "auto"
     """Divide weights, gradients and optimizer state among the processes (FSDP2): true, false, or
     "auto" (if they take more than half of a device's memory)."""
+    keep: Literal["last", "log"] = "last"  # only tells
+    """Weights that stay: the last and the best; "log" also keeps those of at most 12 steps, evenly
+    spaced in log(step), to measure later what was learned when (`escada.runs.kept`)."""
     recompute: bool = False
     """Keep only the inputs of the model's layers for the backward pass, which repeats each layer's
     forward pass (activation checkpointing): less memory, about a third more time."""
@@ -221,7 +224,8 @@ class Spec(StrictTable):
 def table_hash(table: Mapping[str, Any]) -> str:
     """SHA-256 of a resolved spec, read from a file or not: of everything but the prose.
 
-    Keys in `LATER_KEYS` count only if used, so that earlier runs keep their hash.
+    Keys in `LATER_KEYS` count only if used, so that earlier runs keep their hash; `train.keep`,
+    which changes no weight, never counts.
     """
     counted = {name: value for name, value in table.items() if name != "about"}
     if isinstance(train := table.get("train"), Mapping):
@@ -232,6 +236,7 @@ def table_hash(table: Mapping[str, Any]) -> str:
             name: value
             for name, value in cast("Mapping[str, Any]", train).items()
             if name not in unused or value != unused[name]
+            if name != "keep"  # only tells
         }
     return content_hash(counted)
 

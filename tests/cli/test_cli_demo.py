@@ -45,4 +45,14 @@ def test_the_demo_is_a_climb_with_its_budget_and_scale(monkeypatch):
         "out": Path("runs/demo"),
         "jobs": 1,
         "device": "auto",
+        "overrides": [],
     }
+
+
+def test_the_demo_keeps_weights_if_asked_to_and_its_scale_still_fits(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(demo, "climb", lambda **options: asked.update(options))
+    done = CliRunner().invoke(app, ["demo", "--keep", "log"])
+    assert done.exit_code == 0, done.output
+    assert asked["overrides"] == ["train.keep=log"]
+    assert laptop_specs("train.keep=log") == laptop_specs()

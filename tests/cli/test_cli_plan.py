@@ -74,3 +74,13 @@ def test_set_and_budget_change_the_plan():
 def test_mistakes_are_one_line_that_says_how_to_mend_them(arguments, words):
     with pytest.raises(EscadaError, match=words):
         run(*arguments)
+
+
+def test_what_will_be_kept_on_the_disk_is_said_where_something_is():
+    plan = ("v5", "--gpu", "rtx3060-12gb", "--budget", "3k steps")
+    kept = json.loads(run(*plan, "--set", "train.keep=log", "--json").stdout)
+    assert kept["kept_checkpoints"] == 12
+    assert kept["kept_bytes"] == 12 * 4 * kept["parameters"]
+    assert json.loads(run(*plan, "--json").stdout)["kept_bytes"] == 0
+    assert "12 kept checkpoints, 559.4 MiB at most" in run(*plan, "--set", "train.keep=log").stdout
+    assert "kept" not in run(*plan).stdout

@@ -20,7 +20,7 @@ from escada.spec import load_spec
 from escada.text.corpus import Corpus
 from escada.training.run import start
 
-SMALL = ["model.d_hidden=16", "model.d_embedding=8", "train.batch_sequences=4"]
+SMALL = ["model.d_hidden=16", "model.d_embedding=8", "train.batch_sequences=4", "train.keep=log"]
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +181,10 @@ def test_the_citation_in_it_is_the_project_s():
     assert text == root.read_text("utf-8")
     keys = {line.split(":")[0] for line in text.splitlines() if line[:1].strip()}
     assert {"cff-version", "message", "title", "authors"} <= keys  # what the format requires
+
+
+def test_of_weights_kept_on_the_way_it_holds_the_hashes(file, climb):
+    assert list(climb.glob("*/checkpoints/kept/step-*/model.safetensors"))
+    names = [name for name in zipfile.ZipFile(file).namelist() if "/kept/" in name]
+    assert names
+    assert {Path(name).name for name in names} == {"kept.json"}

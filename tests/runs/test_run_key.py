@@ -61,3 +61,19 @@ def test_what_is_shown_foreseen_or_said_trains_nothing_again(key_after, name, ol
 def test_what_decides_the_weights_trains_again(key_after, name, old, new):
     before = key()
     assert key_after(name, old, new) != before
+
+
+def test_weights_kept_on_the_way_give_a_run_of_its_own_with_the_same_spec_hash():
+    plain, kept = (
+        load_spec("v5", preset="laptop", overrides=[f"train.keep={keep}"])
+        for keep in ("last", "log")
+    )
+    assert kept.hash == plain.hash == load_spec("v5", preset="laptop").hash
+    keys = {run_key(spec, seed=0, corpus_hash="corpus") for spec in (plain, kept)}
+    assert key() in keys
+    assert len(keys) == 2
+
+
+def test_the_lines_that_keep_weights_train_nothing_again(key_after):
+    before = key()
+    assert key_after("training/loop.py", "Keeper(run, total_steps,", "Keeper(run, 2,") == before

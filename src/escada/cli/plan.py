@@ -141,6 +141,8 @@ def _show(plan: TrainingPlan) -> None:
     micro, largest = plan.micro_batch, plan.largest_micro_batch
     fits = "" if largest is None else f"; the largest that fits: {largest}"
     echo(f"micro-batch  {micro} of {spec.train.batch_sequences} sequences{fits}")
+    if plan.kept:
+        echo(f"disk         {plan.kept} kept checkpoints, {_mib(plan.kept_bytes)} MiB at most")
     echo(f"time         {_time(plan)}")
     echo(f"cost         {_cost(plan)}")
     for warning in warnings_of(plan):

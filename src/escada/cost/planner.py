@@ -25,6 +25,7 @@ from escada.cost.money import Bill, Prices
 from escada.cost.tokens import TrainingText
 from escada.cost.warnings import COMPUTE_OPTIMAL_TOKENS, warnings_of
 from escada.models.contract import LanguageModel
+from escada.runs.kept import MOST_KEPT, kept_steps, weights_bytes
 from escada.runs.record import PredictedCost
 from escada.spec import Spec
 
@@ -48,6 +49,19 @@ class TrainingPlan:
     micro_batch: int
     largest_micro_batch: int | None
     seconds_per_step: float | None
+    weights_bytes: int
+
+    @property
+    def kept(self) -> int:
+        """Checkpoints that `train.keep` keeps besides the last and the best, at most."""
+        if self.spec.train.keep == "last":
+            return 0
+        return MOST_KEPT if self.total_steps is None else len(kept_steps(self.total_steps))
+
+    @property
+    def kept_bytes(self) -> int:
+        """Disk that they take, at most."""
+        return self.kept * self.weights_bytes
 
     @property
     def training_tokens(self) -> int | None:
@@ -135,6 +149,8 @@ class TrainingPlan:
             "micro_batch": self.micro_batch,
             "largest_micro_batch": self.largest_micro_batch,
             "batch_sequences": spec.train.batch_sequences,
+            "kept_checkpoints": self.kept,
+            "kept_bytes": self.kept_bytes,
             "seconds_per_step": self.seconds_per_step,
             "tokens_per_second": self.tokens_per_second,
             "hours": self.hours,
@@ -176,6 +192,7 @@ def make_plan(
         micro_batch=micro,
         largest_micro_batch=largest,
         seconds_per_step=seconds,
+        weights_bytes=weights_bytes(model),
     )
 
 

@@ -5,8 +5,9 @@
 
 It holds the climb's folder as it is (records, specs, versions, logs, tokenizers, evaluations with
 the scores of each document, samples, report) and of the weights the last and the best checkpoint,
-without the optimizer's state. The corpus is there as its manifest, which has its hashes; its text
-comes along only if asked for and if every licence is known as open.
+without the optimizer's state; of weights kept on the way (`train.keep`) only the hashes. The corpus
+is there as its manifest, which has its hashes; its text comes along only if asked for and if every
+licence is known as open.
 
 The same folder gives the same bytes: files in the order of their names, no dates, no compression
 (whose bytes differ between versions of zlib). `SHA256SUMS` is in the form of `sha256sum -c`.
@@ -27,6 +28,7 @@ from typing import Any, cast
 
 from escada.errors import EscadaError, counted
 from escada.files import disk_errors, parse_json, read_json
+from escada.runs.kept import is_kept_weights
 from escada.text.corpus import Corpus
 
 SUMS = "SHA256SUMS"
@@ -119,6 +121,8 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
         place = path.relative_to(folder)
         if any(part.startswith(".") or part in _LEFT_OUT for part in place.parts):
             continue
+        if is_kept_weights(place):
+            continue
         if path.is_symlink():
             raise EscadaError("a link cannot be archived", where=path, fix="put the file there")
         if path.is_file():
@@ -198,7 +202,7 @@ def _check_results(archive: zipfile.ZipFile, names: list[str], file: Path) -> in
     checked = 0
     for name in names:
         place = PurePosixPath(name)
-        if place.parent.name != "evaluation" or not name.endswith("-documents.jsonl"):
+        if "evaluation" not in place.parts[:-1] or not name.endswith("-documents.jsonl"):
             continue
         result = str(place.with_name(place.name.replace("-documents.jsonl", ".json")))
         if result not in names:

@@ -51,8 +51,10 @@ ONLY_FOR: dict[str, tuple[str, tuple[str, ...]]] = {
     "train.decay": ("train.schedule", ("trapezoid",)),
 }
 """Keys that only some kinds of the package read. A kind from outside may read them all."""
-UNTOLD = ("train.micro_batch_sequences", "train.compile", "train.shard", "train.recompute")
-"""Keys that decide how fast a step is, not what it learns."""
+UNTOLD = tuple(
+    f"train.{key}" for key in ("micro_batch_sequences", "compile", "shard", "recompute", "keep")
+)
+"""Keys that decide how fast a step is, or what stays of it, not what it learns."""
 
 
 TABLES = ("tokenizer", "model", "train")

@@ -256,6 +256,20 @@ def _scalars(path: Path) -> _Scalars:
     return parse(_Scalars, read_whole(file, tuple(_Scalars.model_fields)), file)
 
 
+def read_tensors(path: Path, sha256: str, device: torch.device) -> dict[str, Tensor]:
+    """The tensors of a checkpoint's file.
+
+    Raises:
+        EscadaError: missing, or not the file of that hash.
+    """
+    if not path.exists() or sha256_file(path) != sha256:
+        raise EscadaError("the checkpoint is damaged: another checksum", where=path, fix=RESTORE)
+    try:
+        return load_file(path, device=str(device))
+    except SafetensorError as error:
+        raise EscadaError(f"not a safetensors file: {error}", where=path, fix=RESTORE) from error
+
+
 def _load(path: Path, *, spec_hash: str, device: torch.device, training: bool) -> Checkpoint:
     scalars = _scalars(path)
     if scalars.spec_hash != spec_hash:
@@ -266,16 +280,7 @@ def _load(path: Path, *, spec_hash: str, device: torch.device, training: bool) -
         )
     loaded: dict[str, dict[str, Tensor]] = {}
     for file in (_MODEL, _TRAINING) if training else (_MODEL,):
-        if not (path / file).exists() or sha256_file(path / file) != scalars.sha256[file]:
-            raise EscadaError(
-                "the checkpoint is damaged: another checksum", where=path / file, fix=RESTORE
-            )
-        try:
-            loaded[file] = load_file(path / file, device=str(device))
-        except SafetensorError as error:
-            raise EscadaError(
-                f"not a safetensors file: {error}", where=path / file, fix=RESTORE
-            ) from error
+        loaded[file] = read_tensors(path / file, scalars.sha256[file], device)
     return Checkpoint(
         step=scalars.step,
         spec_hash=scalars.spec_hash,

@@ -41,6 +41,7 @@ class Layout:
         self.record = path / "record.json"
         self.lock = path / ".training.lock"
         """Held by the process that trains the run: see `escada.locks.exclusive`."""
+        self.results = path / "evaluation"
         self.environment = path / "env.json"
         self.data = path / "data.json"
         """Hashes of the corpus, the tokenizer and the shards."""
@@ -56,8 +57,8 @@ class Layout:
 
     def evaluation(self, split: str) -> Path:
         """The ruler's figures on a split, or the results of a task of that name."""
-        return self.path / "evaluation" / f"{split}.json"
+        return self.results / f"{split}.json"
 
     def document_scores(self, split: str) -> Path:
         """The ruler's sums, one line per document."""
-        return self.path / "evaluation" / f"{split}-documents.jsonl"
+        return self.results / f"{split}-documents.jsonl"

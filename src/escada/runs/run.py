@@ -86,9 +86,15 @@ def run_key(
     warm_start: str | None = None,
     continued: str | None = None,
 ) -> str:
-    """Identity of a training: equal keys give equal weights (on one machine)."""
+    """Identity of a training: equal keys give equal weights (on one machine).
+
+    A training that keeps further weights has a key of its own, so that a run without them does not
+    pass for it.
+    """
+    keep = spec.train.keep
     return content_hash(
         ({"continued": continued} if continued else {})
+        | ({"keep": keep} if keep != "last" else {})
         | {
             "spec": spec.hash,
             "seed": seed,

@@ -25,6 +25,7 @@ from escada.errors import EscadaError
 from escada.evaluation.ruler import bits_per_byte, score_documents
 from escada.models.contract import LanguageModel
 from escada.runs.checkpoint import Checkpoint, help_to_save, save_checkpoint
+from escada.runs.kept import Keeper  # only tells
 from escada.runs.run import Run
 from escada.runs.sharded_tensors import local
 from escada.spec import Spec
@@ -107,6 +108,7 @@ class Training:
         self.stepper.nats += self.state.unlogged_nats if self.world.first else 0.0
         self.targets_per_step = targets_per_step(self.train)
         self.flops_per_step = training_flops_per_step(model, self.train)
+        self._keeper = Keeper(run, total_steps, first=setup.world.first)  # only tells
         self._log_every = max(1, total_steps // LOG_ROWS)
         self._validation_steps = {
             round(total_steps * i / self.train.validations)
@@ -164,6 +166,7 @@ class Training:
         saved, clock, pause = time.perf_counter(), time.perf_counter(), CHECKPOINT_SECONDS
         while state.step < self.total_steps and not state.stopped_early:
             self.step()
+            clock += self._keeper.after_step(self.model, state.step)  # only tells
             last = state.step == self.total_steps
             logging = last or state.step % self._log_every == 0
             validating = state.step in self._validation_steps
@@ -188,6 +191,7 @@ class Training:
                 clock = time.perf_counter()
             if stopping and not last:
                 raise Interrupted(self.run.path)
+        self._keeper.at_end(self.model, state.step)  # only tells
 
     def _check_finite(self) -> None:
         state, stepper = self.state, self.stepper

@@ -31,6 +31,7 @@ from escada.models.contract import ReadsTrainingText
 from escada.runs.checkpoint import has_checkpoint
 from escada.runs.corpus import corpus_of
 from escada.runs.device import memory_errors
+from escada.runs.kept import say_kept  # only tells
 from escada.runs.layout import Layout, read_whole
 from escada.runs.record import RecordedSetup
 from escada.runs.run import Run, create_run, open_run, run_key, run_of
@@ -392,6 +393,7 @@ def _train(
             say(f"{spec.name}: calibrating: a few steps are timed and thrown away")
         _note(run, world, **fixed_steps(run, new_training(1_000_000)))
     training = at_last_checkpoint(run, new_training, host)
+    say_kept(spec, training.model, training.total_steps, say)  # only tells
     if resumed is not None:
         _note(run, world, **setup_changes(run.record, resumed, training.state.step))
     validate = ruler_validation(
