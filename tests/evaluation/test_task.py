@@ -152,7 +152,7 @@ def test_a_result_is_of_the_weights_that_were_loaded_whatever_a_training_saves_m
 def test_a_climb_has_its_tasks():
     names = {task.name for task in climb_tasks()}
     wanted = {"validation", "test", "train-sample", "samples", "guardrails", "pairs", "cloze"}
-    assert names == {*wanted, "parts"}
+    assert names == {*wanted, "parts", "acquisition"}
 
 
 def test_a_result_keeps_what_it_was_made_of(run, corpus):

@@ -260,6 +260,30 @@ class Run:
 
         return Rows(point.model_dump() for point in read_curve(self.folder.layout))
 
+    def acquisition(self, *, data: str | Path | None = None) -> Rows:
+        """What it could do at each step whose weights were kept; measured where that was not done.
+
+        A row per step and measure: `bits_per_byte` (of all documents and by source), `agreement` by
+        phenomenon and `lexicon_share`, with the ends of the 95 % interval.
+
+        Args:
+            data: where the run's corpus was moved to.
+
+        Raises:
+            EscadaError: not trained with `train.keep = "log"`, not finished, or not its corpus.
+        """
+        from escada.evaluation.task import Subject
+        from escada.evaluation.tasks.acquisition import ACQUISITION, curves
+        from escada.runs.corpus import corpus_of
+        from escada.runs.kept import need_kept
+
+        corpus = corpus_of(self.folder, None if data is None else Path(data))
+        subject = Subject(self.folder, corpus, device=self._device)
+        if not ACQUISITION.applies(subject):
+            what = "the run is not finished, or has kept no weights"
+            raise EscadaError(what, where=self.path, fix=need_kept())
+        return Rows(curves(subject.need(ACQUISITION)))
+
     @property
     def card(self) -> str:
         """The model card, in Markdown."""

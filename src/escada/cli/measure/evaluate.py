@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from escada.choices import Scored
+from escada.cli.measure import kept as kept_steps
 from escada.cli.measure import windows
 from escada.cli.shared import completion, options, reading
 from escada.errors import EscadaError, counted
@@ -92,6 +93,14 @@ def evaluate(
             "on the path that offers TASKS; may be repeated."
         ),
     ] = None,
+    kept: Annotated[
+        bool,
+        typer.Option(
+            "--kept",
+            help="At each step whose weights were kept (train.keep=log): agreement, bits per byte "
+            "of a sample of validation documents and lexicon words; or each --task.",
+        ),
+    ] = False,
     text_column: reading.TextColumn = None,
     id_column: reading.IdColumn = None,
     group_column: reading.GroupColumn = None,
@@ -122,6 +131,14 @@ def evaluate(
 
     from escada.runs.run import open_run
 
+    if kept and (run is None or text or lm_eval or protocol != "document" or split != "test"):
+        raise EscadaError(
+            "--kept measures a run's own steps", fix="beside it --task, --data, --device and --json"
+        )
+    if kept:
+        assert run is not None
+        kept_steps.measure(open_run(run), task or [], data, device, json=json)
+        return
     if run is None:
         assert pretrained is not None
         found, table = _of_pretrained(pretrained, split, data, device)
