@@ -102,6 +102,10 @@ def with_induction_head(vocab_size: int) -> transformer.Model:
 
 @pytest.fixture(scope="session")
 def mixture(characters) -> modern_counts.Model:
+    return new_mixture(characters)
+
+
+def new_mixture(characters: CharacterTokenizer) -> modern_counts.Model:
     """A mixture that has read a text, with gates that differ by place."""
     config = modern_counts.Config(
         kind="modern_counts",

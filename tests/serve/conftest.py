@@ -19,6 +19,8 @@ from tests.generation.conftest import tiny_model
 from escada.generation.batch import Batch, Request
 from escada.generation.decoding import random_stream
 from escada.generation.samplers import SamplerSettings
+from escada.inside.look import views_of
+from escada.inside.views import Views
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
 from escada.serve.models import LoadedModel
@@ -35,7 +37,7 @@ BYTES = ByteTokenizer()
 WORDS = {"en": "A", "pt": "B"}
 
 
-def rung_of(name) -> LadderRung:
+def rung_of(name, model=None) -> LadderRung:
     """As the playground shows a rung that was never evaluated."""
     return LadderRung.model_validate(
         {
@@ -44,6 +46,7 @@ def rung_of(name) -> LadderRung:
             "parameters": 1000, "bits_per_byte": None, "interval": None, "context_tokens": None,
             "tokenizer": {"kind": "bytes", "vocab_size": 260}, "training_tokens": None,
             "training_seconds": None, "hash": "0" * 64, "run": name, "weights": "fp32",
+            "inside": views_of(model) if model is not None else Views(views=["tree", "pair"]),
         }
     )  # fmt: skip
 
@@ -78,7 +81,7 @@ def loaded_model(
         profile="reference",
         created=1_700_000_000,
         fingerprint=f"escada-{name}",
-        rung=rung_of(name),
+        rung=rung_of(name, model),
     )
 
 

@@ -11,11 +11,13 @@ from typer.testing import CliRunner
 from escada.cli.serve import serve
 from escada.errors import EscadaError
 from escada.files import read_json
+from escada.inside.views import Views
 from escada.runs.run import open_run
 from escada.serve.models import ladder_rung, named, open_models, runs_at
 from escada.serve.server import bind
 
 app = typer.Typer()
+NOTHING = Views(views=["tree", "pair"])
 app.command()(serve)
 
 
@@ -87,7 +89,7 @@ def test_weights_that_are_not_to_be_had_are_an_error(a_run, weights, words):
 
 
 def test_what_the_playground_shows_of_a_rung_comes_from_its_folder(a_run):
-    rung = ladder_rung(a_run, "v1", context_tokens=None, weights="fp32")
+    rung = ladder_rung(a_run, "v1", context_tokens=None, weights="fp32", inside=NOTHING)
     record = a_run.record
     assert rung.title.model_dump() == {"en": "Character LSTM", "pt": "LSTM de caracteres"}
     assert rung.about.objective == a_run.spec.about.objective
@@ -101,7 +103,7 @@ def test_what_the_playground_shows_of_a_rung_comes_from_its_folder(a_run):
     test.parent.mkdir(exist_ok=True)
     test.write_text(json.dumps({"bits_per_byte": 2.5, "ci95": [2.4, 2.6]}))
     try:
-        rung = ladder_rung(a_run, "v1", context_tokens=None, weights="fp32")
+        rung = ladder_rung(a_run, "v1", context_tokens=None, weights="fp32", inside=NOTHING)
         assert (rung.bits_per_byte, rung.interval) == (2.5, (2.4, 2.6))
     finally:
         test.unlink()
@@ -152,11 +154,13 @@ def test_what_changed_is_told_from_the_run_that_is_served_beside_it(a_run):
         return replace(a_run, spec=load_spec(rung, preset="laptop", overrides=overrides))
 
     v1, v2 = of("v1", "model.d_embedding=20"), of("v2", "model.d_embedding=20")
-    shown = ladder_rung(v2, "v2", context_tokens=None, weights="fp32", served=[v1, v2])
+    shown = ladder_rung(
+        v2, "v2", context_tokens=None, weights="fp32", inside=NOTHING, served=[v1, v2]
+    )
     assert shown.about.changes.en == (
         "What changed from v1. Model: hidden state 128 → 192. Training: stride 1 → 4."
     )
-    alone = ladder_rung(v2, "v2", context_tokens=None, weights="fp32")
+    alone = ladder_rung(v2, "v2", context_tokens=None, weights="fp32", inside=NOTHING)
     assert alone.about.changes.pt.startswith(
         "O que mudou em relação a v1 (seu preset laptop). Modelo: embedding 32 → 20;"
     )

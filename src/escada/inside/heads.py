@@ -1,7 +1,7 @@
 """Attention heads: the weights of one over a text, and scores of all of them.
 
-Weights are softmax(q kᵀ / √H) over the tokens up to each, computed from what the layer's own
-projection gives.
+Weights are softmax(q kᵀ / √H) over the tokens up to each, with the queries and keys of the layer's
+own projection.
 
 Scores are mean weights on random tokens repeated once, BOS r₁ … rₙ r₁ … rₙ, so that no score comes
 from what tokens mean (Olsson et al. 2022, "In-context Learning and Induction Heads"):
@@ -52,11 +52,12 @@ def attention_weights(
     layers = attention_layers(model)
     seen: list[Tensor] = []
 
-    def keep(_: nn.Module, __: tuple[Tensor, ...], qkv: Tensor) -> None:
-        seen.append(qkv.float())
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, CausalSelfAttention)
+        seen.append(module.qkv(inputs[0]).float())
 
     chosen = layers if layer is None else [layers[layer]]
-    hooks = [one.qkv.register_forward_hook(keep) for one in chosen]
+    hooks = [one.register_forward_pre_hook(keep) for one in chosen]
     try:
         model(ids_BT)
     finally:

@@ -169,6 +169,21 @@ class CountTable:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """What a mixture consists of at each token, for a look inside.
+
+    Attributes:
+        network_TV: the network's probabilities.
+        gates_TG: weights of the mixture, the network's last.
+        totals_TK: how often the contexts of 1, 2, … K - 1 tokens were counted.
+    """
+
+    network_TV: Tensor
+    gates_TG: Tensor
+    totals_TK: Tensor
+
+
 class Gate(nn.Linear):
     """A layer of the gates. Not trained by Muon, whose steps do not scale with the gradient: they
     would close the network's gate before it has learned anything."""
@@ -287,7 +302,24 @@ class Model(LanguageModel, ReadsTrainingText):
         """Logits (B, T, V); updates `state`."""
         hidden_BTD = self.network.read(ids_BT, state.network)
         network_NV = self.network.output(hidden_BTD).flatten(0, 1).float().softmax(dim=1)
-        single_V, tables = self._count_tables()
+        single_V, _ = self._count_tables()
+        lengths, gates_NG = self._looked_up(ids_BT, hidden_BTD, state)
+        p_NV = gates_NG[:, -1:] * network_NV
+        p_M = p_NV.view(-1)
+        factor_N = torch.zeros_like(gates_NG[:, 0])
+        for k, length in reversed(list(enumerate(lengths, start=1))):
+            factor_N = gates_NG[:, k] + factor_N
+            at_E = length.places_E // self.vocab_size
+            p_M.index_add_(0, length.places_E, length.probabilities_E * factor_N[at_E])
+            factor_N = length.rests_N * factor_N
+        p_NV.addr_(gates_NG[:, 0] + factor_N, single_V)
+        return p_NV.log_().view(*ids_BT.shape, self.vocab_size)
+
+    def _looked_up(
+        self, ids_BT: Tensor, hidden_BTD: Tensor, state: MixedState
+    ) -> tuple[list[Successors], Tensor]:
+        """What follows the context of each length from 2 on, and the gates (N, G)."""
+        _, tables = self._count_tables()
         contexts_KN = self._rows(ids_BT, state)
         lengths = [
             table.after(contexts_N, self.vocab_size)
@@ -306,17 +338,19 @@ class Model(LanguageModel, ReadsTrainingText):
             torch.stack([length.totals_N for length in lengths], dim=-1),
             torch.stack([length.rests_N for length in lengths], dim=-1),
         )
-        gates_NG = self._log_gates(hidden_BTD.flatten(0, 1), features_NF).exp()
-        p_NV = gates_NG[:, -1:] * network_NV
-        p_M = p_NV.view(-1)
-        factor_N = torch.zeros_like(gates_NG[:, 0])
-        for k, length in reversed(list(enumerate(lengths, start=1))):
-            factor_N = gates_NG[:, k] + factor_N
-            at_E = length.places_E // self.vocab_size
-            p_M.index_add_(0, length.places_E, length.probabilities_E * factor_N[at_E])
-            factor_N = length.rests_N * factor_N
-        p_NV.addr_(gates_NG[:, 0] + factor_N, single_V)
-        return p_NV.log_().view(*ids_BT.shape, self.vocab_size)
+        return lengths, self._log_gates(hidden_BTD.flatten(0, 1), features_NF).exp()
+
+    def mixing(self, ids_T: Tensor) -> Mixing:
+        """What is mixed at each token of one sequence, from a fresh state."""
+        ids_1T, state = ids_T[None], self.fresh_state(1)
+        hidden_1TD = self.network.read(ids_1T, state.network)
+        lengths, gates_TG = self._looked_up(ids_1T, hidden_1TD, state)
+        training = lengths[: self.config.count_tokens - 1]
+        return Mixing(
+            network_TV=self.network.output(hidden_1TD)[0].float().softmax(dim=1),
+            gates_TG=gates_TG,
+            totals_TK=torch.stack([length.totals_N for length in training], dim=-1),
+        )
 
     def units(self) -> Sequence[nn.Module]:
         """See `LanguageModel.units`."""

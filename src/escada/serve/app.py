@@ -21,6 +21,7 @@ from escada.serve.middleware import STATIC, SecurityMiddleware
 from escada.serve.routes import (
     CHAT,
     COMPLETIONS,
+    INSIDE,
     SCORE,
     chat,
     openai,
@@ -53,7 +54,7 @@ def create_app(
     app.mount(STATIC, playground.files)
     _describe(app, with_token=bool(tokens))
     return SecurityMiddleware(
-        service.count_active(app, paths=(COMPLETIONS, CHAT, SCORE)),
+        service.count_active(app, paths=(COMPLETIONS, CHAT, SCORE, INSIDE)),
         service.limits,
         tokens=tokens,
         only_this_machine=only_this_machine,

@@ -19,6 +19,8 @@ from escada.files import read_json
 from escada.generation.batch import Batch
 from escada.generation.pieces import PieceTable
 from escada.generation.weights import choose_weights
+from escada.inside.look import views_of
+from escada.inside.views import Views
 from escada.report.changes import Changed, changes, settings_of, since_package
 from escada.report.i18n import Language
 from escada.runs.device import resolve_device
@@ -173,7 +175,12 @@ def _open(
         created=_created(run),
         fingerprint=f"escada-{run.record.key[:12]}-{weights}",
         rung=ladder_rung(
-            run, name, context_tokens=model.context_tokens, weights=weights, served=served
+            run,
+            name,
+            context_tokens=model.context_tokens,
+            weights=weights,
+            inside=views_of(batch.model),
+            served=served,
         ),
         ruler_context=ruler_context(run),
     )
@@ -221,6 +228,7 @@ def ladder_rung(
     *,
     context_tokens: int | None,
     weights: str,
+    inside: Views,
     served: Sequence[Run] = (),
 ) -> LadderRung:
     """A rung's description for the playground; `served` are all runs there."""
@@ -247,4 +255,5 @@ def ladder_rung(
         hash=record.key,
         run=run.name,
         weights=weights,
+        inside=inside,
     )

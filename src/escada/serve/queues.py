@@ -1,8 +1,9 @@
 """Per-model queues for the scheduler.
 
-Each model has a queue of texts to generate (`GenerationQueue`) and one of texts to score
-(`escada.serve.scoring_queue`). All get the same share of time, so none can starve another. Within a
-queue, clients take turns (`escada.serve.fair_queue`).
+Each model has a queue of texts to generate (`GenerationQueue`), one of texts to score
+(`escada.serve.scoring_queue`) and one of views (`escada.serve.inside_queue`). All get the same
+share of time, so none can starve another. Within a queue, clients take turns
+(`escada.serve.fair_queue`).
 """
 
 from __future__ import annotations

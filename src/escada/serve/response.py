@@ -17,10 +17,13 @@ from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from escada.errors import EscadaError
 from escada.evaluation.scoring import TokenScores
 from escada.generation.batch import Event
 from escada.generation.pieces import PieceTable, TextPieces
+from escada.inside.views import View
 from escada.serve.errors import ApiError, shutting_down
+from escada.serve.inside_queue import Shown
 from escada.serve.logprobs import event_logprobs, merge_logprobs, prompt_logprobs
 from escada.serve.models import LoadedModel
 from escada.serve.queues import Delivery, Failure, Job, Receiver, Whole
@@ -64,7 +67,8 @@ async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
 class Mailbox:
     """The events of a job, as they come from the scheduler.
 
-    `submit` is `Scheduler.submit` or `submit_scoring` with all arguments but the receiver.
+    `submit` is `Scheduler.submit` (or `submit_scoring`, `submit_view`) with all arguments but the
+    receiver.
     """
 
     def __init__(self, scheduler: Scheduler, submit: Callable[[Receiver], Job]) -> None:
@@ -102,6 +106,20 @@ async def scores_of(mailbox: Mailbox, texts: int) -> list[TokenScores]:
             assert isinstance(event, Scored)
             found[number] = event.scores
     return [found[number] for number in sorted(found)]
+
+
+async def view_of(mailbox: Mailbox) -> View:
+    """The view of a job.
+
+    Raises:
+        ApiError: the request does not fit the model (400).
+    """
+    while True:
+        for _, event in await mailbox.events():
+            assert isinstance(event, Shown)
+            if isinstance(event.view, EscadaError):
+                raise ApiError(400, f"{event.view}.", param="look") from event.view
+            return event.view
 
 
 class _Row:

@@ -1,9 +1,10 @@
-"""One thread that generates and scores for all clients.
+"""One thread that generates, scores and looks inside for all clients.
 
     scheduler = Scheduler({"v1": batch}, limits, post=…, metrics=…)
     scheduler.start()
     job = scheduler.submit("v1", client, requests, receive)
     job = scheduler.submit_scoring("v1", client, texts, receive)
+    job = scheduler.submit_view("v1", client, to_show, receive)
     scheduler.cancel(job)
 
 All models share the thread. A step of a small model is mostly launching operators, which Python
@@ -30,6 +31,7 @@ from escada.errors import EscadaError
 from escada.generation.batch import Batch, Event, Request
 from escada.serve.errors import overloaded, queue_full, shutting_down
 from escada.serve.fair_queue import may_hold
+from escada.serve.inside_queue import InsideQueue, ToShow
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
 from escada.serve.queues import (
@@ -77,9 +79,13 @@ class Scheduler:
         self._scoring = {
             name: ScoringQueue(name, batch, context_of.get(name)) for name, batch in batches.items()
         }
+        self._inside = {
+            name: InsideQueue(name, batch, context_of.get(name)) for name, batch in batches.items()
+        }
         self._queues: list[ModelQueue[Any]] = [
             *self._generation.values(),
             *self._scoring.values(),
+            *self._inside.values(),
         ]
         self._limits = limits
         self._post = post
@@ -120,6 +126,10 @@ class Scheduler:
     ) -> Job:
         """Queue texts to score; otherwise as `submit`."""
         return self._submit(self._scoring[model], client, texts, receive)
+
+    def submit_view(self, model: str, client: str, view: ToShow, receive: Receiver) -> Job:
+        """Queue a view of what is inside a model; otherwise as `submit`."""
+        return self._submit(self._inside[model], client, [view], receive)
 
     def _submit(
         self, queue: ModelQueue[Work], client: str, work: Sequence[Work], receive: Receiver
@@ -166,12 +176,11 @@ class Scheduler:
     def rows(self) -> dict[str, tuple[int, int]]:
         """By model: running rows, waiting rows."""
         with self._changed:
-            return {
-                name: (len(one.rows) + len(other.rows), len(one.waiting) + len(other.waiting))
-                for (name, one), other in zip(
-                    self._generation.items(), self._scoring.values(), strict=True
-                )
-            }
+            found: dict[str, tuple[int, int]] = dict.fromkeys(self._generation, (0, 0))
+            for queue in self._queues:
+                running, waiting = found[queue.name]
+                found[queue.name] = running + len(queue.rows), waiting + len(queue.waiting)
+            return found
 
     def _retry_seconds(self, ahead: int) -> int:
         """Estimated time until half of the rows ahead are done."""

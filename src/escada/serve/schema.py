@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from escada.inside.views import ViewRequest, Views
 from escada.serve.limits import LOGPROBS, STOP_CHARACTERS, STOP_STRINGS
 from escada.spec import Bilingual
 
@@ -129,6 +130,14 @@ class ScoreRequest(Strict):
     """Number of most probable tokens reported per position."""
 
 
+class InsideRequest(Strict):
+    """POST /escada/inside."""
+
+    model: str
+    look: ViewRequest
+    """A view, by its name, and what it needs; `/escada/ladder` says which a model has."""
+
+
 class TokenizeRequest(Strict):
     """POST /tokenize, as vLLM has it."""
 
@@ -231,6 +240,8 @@ class LadderRung(BaseModel):
     hash: str
     run: str
     weights: str
+    inside: Views
+    """What can be seen of it by `/escada/inside`."""
 
 
 class LadderLimits(BaseModel):

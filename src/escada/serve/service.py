@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from escada.evaluation.scoring import TokenScores, window_of
 from escada.evaluation.text_score import text_score
 from escada.serve.errors import ApiError, overloaded, shutting_down
+from escada.serve.inside_queue import ToShow
 from escada.serve.limits import Limits
 from escada.serve.metrics import Metrics
 from escada.serve.middleware import CLIENT
@@ -28,11 +29,12 @@ from escada.serve.response import (
     Mailbox,
     completion_chunks,
     scores_of,
+    view_of,
     while_connected,
     whole_completion,
 )
 from escada.serve.scheduler import Scheduler
-from escada.serve.schema import Completion, CompletionRequest, ScoreRequest
+from escada.serve.schema import Completion, CompletionRequest, InsideRequest, ScoreRequest
 from escada.serve.scoring_queue import TextToScore
 
 CLIENT_CLOSED_REQUEST = 499
@@ -43,7 +45,7 @@ class Service:
     """The models and the scheduler that runs them.
 
     Attributes:
-        active: number of completion and score requests in progress.
+        active: number of completion, score and inside requests in progress.
         stopping: new requests are refused.
     """
 
@@ -194,3 +196,18 @@ class Service:
             ).model_dump_json()
 
         return Response(await asyncio.to_thread(result), media_type="application/json")
+
+    async def inside(self, body: InsideRequest, request: Request) -> Response:
+        """A view of what is inside a model."""
+        model = find_model(self.models, body.model)
+        if self.stopping:
+            raise shutting_down()
+        client, to_show = str(request.scope[CLIENT]), ToShow(body.look, model.profile)
+        submit = partial(self.scheduler.submit_view, model.name, client, to_show)
+        with contextlib.closing(Mailbox(self.scheduler, submit)) as mailbox:
+            try:
+                view = await while_connected(request.receive, view_of(mailbox))
+            except ClientDisconnected:
+                return Response(status_code=CLIENT_CLOSED_REQUEST)
+        shown = await asyncio.to_thread(view.model_dump_json)
+        return Response(shown, media_type="application/json")

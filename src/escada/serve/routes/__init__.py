@@ -12,6 +12,7 @@ from escada.serve.service import Service
 COMPLETIONS = "/v1/completions"
 CHAT = "/v1/chat/completions"
 SCORE = "/escada/score"
+INSIDE = "/escada/inside"
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 415, 421, 429, 500, 503)
 }

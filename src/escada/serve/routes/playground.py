@@ -18,8 +18,9 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 from escada.evaluation.text_score import TextScore
-from escada.serve.routes import ERRORS, SCORE, CurrentService
-from escada.serve.schema import LadderLimits, LadderResponse, ScoreRequest
+from escada.inside.views import View
+from escada.serve.routes import ERRORS, INSIDE, SCORE, CurrentService
+from escada.serve.schema import InsideRequest, LadderLimits, LadderResponse, ScoreRequest
 
 FOLDER = Path(__file__).parents[1] / "static"
 CONTENT_TYPES = {
@@ -85,6 +86,12 @@ async def ladder(service: CurrentService) -> LadderResponse:
 async def score(body: ScoreRequest, request: Request, service: CurrentService) -> Response:
     """A text with the bits of each token, as `escada score` has it."""
     return await service.score(body, request)
+
+
+@router.post(INSIDE, response_model=View)
+async def inside(body: InsideRequest, request: Request, service: CurrentService) -> Response:
+    """A view of what is inside a model: cells, heads, counts, embeddings, a tree, a pair."""
+    return await service.inside(body, request)
 
 
 @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
