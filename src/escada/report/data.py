@@ -22,6 +22,7 @@ from escada.cost.meter import SCHEMA_VERSION as COST_SCHEMA_VERSION
 from escada.errors import EscadaError
 from escada.evaluation.published import Publication, Publications
 from escada.evaluation.scale import Scale
+from escada.evaluation.tasks.acquisition import AcquisitionResult
 from escada.evaluation.tasks.samples import SampleRow
 from escada.evaluation.tasks.windows import SCHEMA_VERSION as WINDOWS_SCHEMA_VERSION
 from escada.evaluation.tasks.windows import WindowsResult
@@ -73,6 +74,7 @@ class RunFiles:
     missing: tuple[str, ...] = ()
     cost: CostFigures | None = None
     windows: WindowsResult | None = None
+    acquisition: AcquisitionResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +307,11 @@ def read_run(folder: Path, rung: RungRow) -> RunFiles:
         environment = check(Environment, read_json(run / "env.json"), run / "env.json")
     cost = rung.cost or read_costs(run / "cost.json")  # ladders before this key have it there only
     windows = _read_windows(run / "evaluation" / "windows-test.json")
-    return RunFiles(run, curve, samples, sampler, environment, tuple(missing), cost, windows)
+    kept = run / "evaluation" / "acquisition.json"
+    acquisition = _read(AcquisitionResult, kept) if kept.is_file() else None
+    return RunFiles(
+        run, curve, samples, sampler, environment, tuple(missing), cost, windows, acquisition
+    )
 
 
 def _read_windows(path: Path) -> WindowsResult | None:

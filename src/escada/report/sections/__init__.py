@@ -17,7 +17,17 @@ if TYPE_CHECKING:  # what draws takes a second to load
     from escada.report.contents import Contents
 
 SECTIONS = (
-    *("ladder", "steps", "curves", "scaling", "samples", "tests", "windows", "other_tasks"),
+    *(
+        "ladder",
+        "steps",
+        "curves",
+        "acquisition",
+        "scaling",
+        "samples",
+        "tests",
+        "windows",
+        "other_tasks",
+    ),
     *("sources", "costs", "method", "environment"),
 )
 """Modules of this package."""
