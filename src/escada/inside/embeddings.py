@@ -50,7 +50,7 @@ def _directions(model: LanguageModel) -> NDArray[np.float64]:
 def show_neighbours(
     model: LanguageModel, tokenizer: Tokenizer, request: NeighboursRequest
 ) -> NeighboursView:
-    """The nearest neighbours of the first token of a text.
+    """The nearest neighbours of the first token of a text, special tokens and bytes left out.
 
     Raises:
         EscadaError: the text has no token.
@@ -61,7 +61,12 @@ def show_neighbours(
     rows_VD, table = _directions(model), PieceTable(tokenizer)
     token = ids[0]
     cosine_V = rows_VD @ rows_VD[token]
-    order_V = [int(other) for other in np.argsort(-cosine_V, kind="stable") if other != token]
+    left_out = {token, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id}
+    order_V = [
+        int(other)
+        for other in np.argsort(-cosine_V, kind="stable")
+        if other not in left_out and isinstance(table[int(other)], str)
+    ]
     piece = table[token]
     return NeighboursView(
         token=ShownToken(

@@ -70,6 +70,17 @@ export async function scoreText(body, signal) {
   return response.json();
 }
 
+/** A view of what is inside one rung; see escada.inside.views. */
+export async function seeInside(body, signal) {
+  const response = await ask("escada/inside", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+  return response.json();
+}
+
 async function ask(path, options = {}) {
   const headers = new Headers(options.headers);
   if (token.get()) headers.set("Authorization", `Bearer ${token.get()}`);

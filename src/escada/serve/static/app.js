@@ -6,6 +6,7 @@ import { ServiceError, readLadder } from "./api.js";
 import { byId, make } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
 import { firstLanguage, language, number, onLanguage, setLanguage, t } from "./i18n.js";
+import { InsideView } from "./inside.js";
 import { LadderView, rungColours } from "./ladder.js";
 import { TokenPanel } from "./panel.js";
 import { problemBox } from "./problem.js";
@@ -28,6 +29,7 @@ const askToken = accessDialog(() => {
 });
 const page = { panel, announce, changed: renderActions, askToken, remember, write };
 const scoreView = new ScoreView(state, page);
+const insideView = new InsideView(state, page);
 let colours = new Map();
 let pageError = null;
 let writing = null;
@@ -85,6 +87,7 @@ function addRung(rung) {
   answer.onAgain((seed = randomSeed()) => run(answer, seed));
   answers.set(rung.name, answer);
   scoreView.addRung(rung, colour);
+  insideView.addRung(rung);
 }
 
 /** A rung to choose. What is chosen holds for both views. */
@@ -191,8 +194,8 @@ function renderView() {
     if (here) button.setAttribute("aria-current", "page");
     else button.removeAttribute("aria-current");
   }
-  const titles = { play: t("page.title"), score: t("score.title"), ladder: t("ladder.title") };
-  document.title = state.view === "play" ? titles.play : `escada: ${titles[state.view]}`;
+  const title = state.view === "play" ? t("page.title") : `escada: ${t(`${state.view}.title`)}`;
+  document.title = title;
 }
 
 function renderAll() {
@@ -221,6 +224,7 @@ addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || state.view === "ladder") return;
   event.preventDefault();
   if (state.view === "play") generate();
+  else if (state.view === "inside") void insideView.start();
   else void scoreView.start();
 });
 
@@ -254,6 +258,7 @@ addEventListener("hashchange", () => {
   byId("score-text").value = state.text;
   if (answers.size) chooseAtFirst([...answers.keys()]);
   sampler.render();
+  insideView.render();
   renderAll();
 });
 

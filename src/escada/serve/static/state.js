@@ -13,7 +13,7 @@ export const SETTINGS = {
   max_tokens: { default: 200, min: 10, max: 1000, step: 10 },
 };
 
-export const VIEWS = ["play", "score", "ladder"];
+export const VIEWS = ["play", "score", "inside", "ladder"];
 export const MAX_SEED = 999_999;
 
 /** Names of settings with their values. */
@@ -25,7 +25,11 @@ export const PRESETS = {
 
 export function defaultState() {
   const settings = Object.entries(SETTINGS).map(([name, one]) => [name, one.default]);
-  return { prompt: "", text: "", pair: null, rungs: null, seed: 42, view: "play", ...Object.fromEntries(settings) };
+  return {
+    ...{ prompt: "", text: "", pair: null, rungs: null, inside: null, look: null },
+    ...{ seed: 42, view: "play" },
+    ...Object.fromEntries(settings),
+  };
 }
 
 /** A number moved into the range of its setting; the default when it is none. */
@@ -44,6 +48,7 @@ export function encodeState(state) {
   if (state.text) parts.set("text", state.text);
   if (state.pair) parts.set("pair", state.pair.join(","));
   if (state.rungs) parts.set("rungs", state.rungs.join(","));
+  for (const name of ["inside", "look"]) if (state[name]) parts.set(name, state[name]);
   for (const name of [...Object.keys(SETTINGS), "seed", "view"]) {
     if (state[name] !== usual[name]) parts.set(name, String(state[name]));
   }
@@ -58,6 +63,7 @@ export function decodeState(hash) {
   state.text = parts.get("text") ?? "";
   if (parts.has("pair")) state.pair = parts.get("pair").split(",");
   if (parts.has("rungs")) state.rungs = parts.get("rungs").split(",").filter(Boolean);
+  for (const name of ["inside", "look"]) state[name] = parts.get(name);
   for (const name of Object.keys(SETTINGS)) {
     if (parts.has(name)) state[name] = within(name, parts.get(name));
   }
