@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import subprocess
 import sys
@@ -134,6 +135,30 @@ def test_training_goes_on_with_what_was_begun(run, corpus, tmp_path):
     assert first.path == again.path
     assert first.record.step == 3
     assert "3 steps" in first.card
+
+
+def test_a_training_begun_on_another_machine_goes_on_where_that_is_allowed(
+    run, corpus, tmp_path, monkeypatch
+):
+    from escada.training import run as training
+    from escada.training.loop import Interrupted
+
+    given = {"data": corpus, "budget": "4 steps", "overrides": SIZES, "device": "cpu"}
+    given |= {"out": tmp_path, "say": lambda line: None}
+    with monkeypatch.context() as stopping:
+        stopping.setattr(
+            training, "interruptions", lambda world: contextlib.nullcontext(lambda: True)
+        )
+        with pytest.raises(Interrupted) as stopped:
+            escada.train("v1", **given)
+    folder = escada.load(stopped.value.path).folder
+    folder.update(setup=folder.record.setup.model_copy(update={"cpu_capability": "another"}))
+    with pytest.raises(EscadaError, match=r"cpu_capability .*was 'another'"):
+        escada.train("v1", **given)
+    done = escada.train("v1", allow_differences=True, **given)
+    assert (done.path, done.record.step) == (folder.path, 4)
+    assert len(done.record.earlier_setups) == 1
+    assert escada.train("v1", allow_differences=True, **given).path == folder.path
 
 
 @pytest.mark.parametrize(("source", "options"), [("a.jsonl", {}), ("default", {"documents": 9})])

@@ -1,6 +1,7 @@
 """What a run has lost is noticed or made good on resume; nothing begins again in silence."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from tests.training.conftest import SMALL, last_hashes, spec_of, train_until
@@ -89,6 +90,9 @@ def test_a_climb_completes_it_too(whole, corpus_path):
     training.run(said.append, Launcher())
     assert commands[0][0] == "resume"
     assert read_sheet(whole.layout.cost) is not None
+    killed_before_the_sheet(whole)
+    replace(training, allow_differences=True).run(said.append, Launcher())
+    assert commands[1] == [*commands[0], "--allow-differences"]
 
 
 def test_the_sheet_is_written_before_the_record_says_finished(corpus_path, tmp_path, monkeypatch):

@@ -98,6 +98,7 @@ def train(
     seed: int = 0,
     out: str | Path = "runs",
     device: str = "auto",
+    allow_differences: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Run:
     """Train a rung in this process, or go on with the same training if it was begun in `out`.
@@ -106,6 +107,8 @@ def train(
         rung: a rung's name, a spec file, or a `Spec`, which has its preset and overrides already.
         data: a prepared corpus or its folder; None: the default corpus.
         budget: `"60 s"`, `"3 epochs"`, `"1e12 flop"`; None: the spec's.
+        allow_differences: go on although device, threads or versions are others than those it was
+            begun with (a hosted notebook's next session), which is not bit-identical.
         say: called with a line at each phase; None: they go to standard error.
 
     Raises:
@@ -115,9 +118,10 @@ def train(
     from escada.api.run import Run
     from escada.budget import Budget
     from escada.report.writers.card import write_card
+    from escada.runs.run import run_key, run_of
     from escada.spec import load_spec
     from escada.training.distributed import ALONE
-    from escada.training.run import start
+    from escada.training.run import is_complete, resume, start
 
     if isinstance(rung, str):
         rung = load_spec(rung, preset=preset, overrides=as_written(overrides))
@@ -125,16 +129,17 @@ def train(
         raise EscadaError("a Spec has its overrides", fix="give them to escada.spec.load_spec")
     if budget is not None:
         rung = rung.with_budget(Budget.parse(budget))
-    folder = start(
-        rung,
-        open_corpus(data, rung.text.profile),
-        Path(out),
-        seed=seed,
-        device=device,
-        begun=True,
-        world=ALONE,
-        say=say or _on_standard_error,
-    )
+    corpus, say = open_corpus(data, rung.text.profile), say or _on_standard_error
+    begun = None
+    if allow_differences:
+        begun = run_of(Path(out), run_key(rung, seed=seed, corpus_hash=corpus.hash))
+    if begun is not None and not is_complete(begun):
+        say(f"{rung.name}: going on with {begun.name}")
+        folder = resume(begun.path, data=corpus.path, allow_differences=True, say=say)
+    else:
+        folder = start(
+            rung, corpus, Path(out), seed=seed, device=device, begun=True, world=ALONE, say=say
+        )
     write_card(folder)
     return Run(folder, device=device)
 
@@ -150,6 +155,7 @@ def climb(
     out: str | Path = "runs/climb",
     jobs: int = 1,
     device: str = "auto",
+    allow_differences: bool = False,
     lang: Code = "en",
     say: Callable[[str], None] | None = None,
 ) -> Ladder:
@@ -188,6 +194,7 @@ def climb(
         device=device,
         jobs=jobs,
         overrides=written,
+        allow_differences=allow_differences,
     )
     climb_rungs(plan, say or _on_standard_error)
     refresh_report(plan.out)

@@ -54,6 +54,8 @@ class Plan:
     """In addition to the default tasks of a climb."""
     jobs: int = 1
     """How many rungs are trained and measured at a time."""
+    allow_differences: bool = False
+    """Resume trainings that were begun with another device, threads or versions."""
 
     def training(self, rung: str, seed: int) -> Training:
         """The training of a rung with this climb's preset, overrides and budget."""
@@ -67,6 +69,7 @@ class Plan:
             self.device,
             self.overrides,
             several_seeds=len(self.seeds) > 1,
+            allow_differences=self.allow_differences,
         )
 
 

@@ -41,6 +41,7 @@ class Training:
         overrides: `KEY=VALUE` over the preset.
         label: what progress messages call it; default: the rung's name.
         several_seeds: whether messages name the seed.
+        allow_differences: resume with another device, threads or versions; not bit-identical.
     """
 
     rung: str
@@ -53,6 +54,7 @@ class Training:
     overrides: Sequence[str] = ()
     label: str = ""
     several_seeds: bool = False
+    allow_differences: bool = False
 
     @cached_property
     def spec(self) -> Spec:
@@ -89,6 +91,8 @@ class Training:
         else:
             say(f"{label}: going on with {run.name}")
             command = ["resume", str(run.path), "--data", str(self.corpus.path)]
+            if self.allow_differences:
+                command.append("--allow-differences")
             if folders := module_folders(self.spec):
                 # It was opened, so it names the modules of our spec; they are where ours are.
                 if run.record.module_folders != folders:
