@@ -142,7 +142,14 @@ def check_ruler(shown):
     assert "v4 against v1" in shown["run-sign-flip"]
 
 
-CHECKS = {"climb": check_climb, "ruler": check_ruler}
+def check_own(shown):
+    assert 0.3 < float(shown["run-bound"]) < 0.5
+    assert "mine" in shown["run-climb"]
+    assert "mine against v2" in shown["run-plot"]
+    assert "--- mine" in shown["run-samples"]
+
+
+CHECKS = {"climb": check_climb, "ruler": check_ruler, "own": check_own}
 
 
 @pytest.mark.slow
