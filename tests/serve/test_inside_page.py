@@ -55,7 +55,7 @@ def browser():
 
 @contextmanager
 def opened(browser, service, size="desktop", code="en", scheme="light", refusals=0):
-    """A page; afterwards its console has only those refusals, nothing is wider than it, and axe finds nothing."""
+    """A page; afterwards its console has only those refusals, it fits, and axe finds nothing."""
     context = browser.new_context(
         viewport=SIZES[size], color_scheme=scheme, locale="pt-BR" if code == "pt" else "en-GB"
     )
