@@ -22,6 +22,7 @@ from escada.serve.routes.chat import ChatRequest
 from escada.serve.schema import (
     CompletionRequest,
     DetokenizeRequest,
+    InsideRequest,
     ScoreRequest,
     TokenizeRequest,
 )
@@ -39,6 +40,7 @@ ROUTES = {
         "max_tokens": 2,
     },
     "/escada/score": {"model": "v1", "text": "Era uma vez"},
+    "/escada/inside": {"model": "v1", "look": {"view": "tree", "text": "Era", "depth": 2}},
     "/tokenize": {"model": "v1", "prompt": "Era"},
     "/detokenize": {"model": "v1", "tokens": [4, 5]},
 }
@@ -46,6 +48,7 @@ SCHEMAS = {
     "/v1/completions": CompletionRequest,
     "/v1/chat/completions": ChatRequest,
     "/escada/score": ScoreRequest,
+    "/escada/inside": InsideRequest,
     "/tokenize": TokenizeRequest,
     "/detokenize": DetokenizeRequest,
 }
