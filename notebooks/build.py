@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 REPOSITORY, BRANCH = "_OWNER_/escada", "main"
 """Where the notebooks are published. `_OWNER_` can be nobody's name on GitHub: put the real one
 here and run this file; badges and the first cell follow."""
-NAMES = ("climb", "ruler", "own")
+NAMES = ("climb", "inside", "ruler", "own")
 """The notebooks, in the order of the lessons."""
 SUFFIX = {"en": ".ipynb", "pt": ".pt-BR.ipynb"}
 METADATA = {
