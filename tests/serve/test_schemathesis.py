@@ -27,9 +27,8 @@ LIMITS = Limits(max_tokens=8, max_prompt_tokens=64)
 OPERATIONS = [
     "GET /v1/models", "GET /v1/models/{model}", "POST /v1/completions",
     "POST /v1/chat/completions", "GET /health", "GET /ready",
-    "GET /metrics", "GET /escada/ladder", "POST /escada/inside", "POST /escada/score",
-    "POST /tokenize",
-    "POST /detokenize", "GET /tokenizer_info",
+    "GET /metrics", "GET /escada/ladder", "GET /escada/kept", "POST /escada/inside",
+    "POST /escada/score", "POST /tokenize", "POST /detokenize", "GET /tokenizer_info",
 ]  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from escada.serve.routes import (
     INSIDE,
     SCORE,
     chat,
+    kept,
     openai,
     operation,
     playground,
@@ -49,7 +50,7 @@ def create_app(
     )
     app.state.service = service
     add_error_handlers(app)
-    for routes in (openai, chat, tokenization, operation, playground):
+    for routes in (openai, chat, tokenization, operation, playground, kept):
         app.include_router(routes.router)
     app.mount(STATIC, playground.files)
     _describe(app, with_token=bool(tokens))

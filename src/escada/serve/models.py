@@ -27,6 +27,7 @@ from escada.runs.device import resolve_device
 from escada.runs.layout import RESTORE
 from escada.runs.run import Run, find_runs, open_run, runs_of_climb
 from escada.serve.errors import ApiError
+from escada.serve.kept import KeptSteps, read_kept
 from escada.serve.schema import LadderRung, RungText, RungTokenizer
 from escada.spec import Bilingual, rung_names
 from escada.text.tokenizers import Tokenizer
@@ -45,6 +46,7 @@ class LoadedModel:
         created: Unix time of the run.
         fingerprint: identifies run and weights.
         ruler_context: the ruler's window for a stateless model, in tokens; None: the model's own.
+        kept: what it wrote at the kept steps of its training; None where none were measured.
         pieces: text of its tokens, for the threads that build responses.
     """
 
@@ -56,6 +58,7 @@ class LoadedModel:
     fingerprint: str
     rung: LadderRung
     ruler_context: int | None = None
+    kept: KeptSteps | None = None
     pieces: PieceTable = field(init=False)
 
     def __post_init__(self) -> None:
@@ -183,6 +186,7 @@ def _open(
             served=served,
         ),
         ruler_context=ruler_context(run),
+        kept=read_kept(run),
     )
 
 
@@ -256,4 +260,5 @@ def ladder_rung(
         run=run.name,
         weights=weights,
         inside=inside,
+        kept=run.layout.evaluation("acquisition").exists(),
     )

@@ -242,6 +242,8 @@ class LadderRung(BaseModel):
     weights: str
     inside: Views
     """What can be seen of it by `/escada/inside`."""
+    kept: bool = False
+    """Whether `/escada/kept` has what it wrote on the way through its training."""
 
 
 class LadderLimits(BaseModel):

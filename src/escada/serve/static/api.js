@@ -59,6 +59,12 @@ export async function* streamCompletion(body, signal) {
   throw new ServiceError("broken");
 }
 
+/** What a rung wrote at each kept step of its training. */
+export async function readKept(rung) {
+  const response = await ask(`escada/kept?model=${encodeURIComponent(rung)}`);
+  return response.json();
+}
+
 /** A text with the bits of each of its tokens under one rung. */
 export async function scoreText(body, signal) {
   const response = await ask("escada/score", {

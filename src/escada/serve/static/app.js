@@ -15,6 +15,7 @@ import { Sampler } from "./sampler.js";
 import { ScoreView, showResults } from "./score.js";
 import { VIEWS, decodeState, encodeState, randomSeed } from "./state.js";
 import { LEVEL_BITS } from "./surprisal.js";
+import { TrainingView } from "./training.js";
 
 const FIRST_RUNGS = 3;
 const RUNG_GROUPS = ["rungs", "score-rungs"];
@@ -30,6 +31,7 @@ const askToken = accessDialog(() => {
 const page = { panel, announce, changed: renderActions, askToken, remember, write };
 const scoreView = new ScoreView(state, page);
 const insideView = new InsideView(state, page);
+const trainingView = new TrainingView(askToken);
 let colours = new Map();
 let pageError = null;
 let writing = null;
@@ -61,6 +63,8 @@ async function load() {
     chooseAtFirst(rungs.map((rung) => rung.name));
     for (const rung of rungs) addRung(rung);
     ladderView.show(rungs, colours);
+    trainingView.show(rungs, colours);
+    if (state.view === "training") void trainingView.open();
     renderRungs();
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error;
@@ -221,7 +225,8 @@ byId("composer").addEventListener("submit", (event) => {
 });
 
 addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || state.view === "ladder") return;
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  if (["ladder", "training"].includes(state.view)) return;
   event.preventDefault();
   if (state.view === "play") generate();
   else if (state.view === "inside") void insideView.start();
@@ -243,6 +248,7 @@ for (const button of document.querySelectorAll("[data-view]")) {
     state.view = button.dataset.view;
     panel.close(false);
     renderView();
+    if (state.view === "training") void trainingView.open();
     write();
   });
 }

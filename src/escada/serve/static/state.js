@@ -13,7 +13,7 @@ export const SETTINGS = {
   max_tokens: { default: 200, min: 10, max: 1000, step: 10 },
 };
 
-export const VIEWS = ["play", "score", "inside", "ladder"];
+export const VIEWS = ["play", "score", "inside", "training", "ladder"];
 export const MAX_SEED = 999_999;
 
 /** Names of settings with their values. */
