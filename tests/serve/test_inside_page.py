@@ -134,7 +134,16 @@ def test_a_head_is_picked_and_what_a_token_looks_at(browser, service, size, code
         expect(page.locator(".seen .told")).to_contain_text("“B”")
         expect(page.locator(".seen .told")).to_contain_text("<bos>")
         expect(page.locator(".seen [data-looking]")).to_have_count(1)
-        assert page.locator(".grid-of-weights rect").count() > 8
+        tokens.nth(5).hover()
+        expect(page.locator(".seen .told")).to_contain_text("“d”")
+        expect(tokens.nth(5)).to_have_attribute("data-looking", "")
+        page.locator(".grid-of-weights").click(position={"x": 5, "y": 5})
+        expect(tokens.nth(0)).to_have_attribute("data-looking", "")
+        shapes = page.locator(".grid-of-weights path").evaluate_all(
+            "(paths) => paths.map((path) => path.getAttribute('d'))"
+        )
+        squares = sum(shape.count("M") for shape in shapes)
+        assert 8 < squares <= 36  # eight tokens look back at themselves and what came before
 
 
 @everywhere
@@ -160,6 +169,9 @@ def test_counts_of_a_chosen_token_are_told(browser, service, size, code, scheme)
         page.locator("#inside-body .token").nth(3).click()
         expect(page.locator("#inside-body .told")).to_contain_text("%")
         assert page.locator(".thirds").inner_text() != before
+        shares = page.locator("#inside-body .parts .share")
+        expect(shares).to_have_count(4)
+        assert shares.last.inner_text() in page.locator("#inside-body .told").inner_text()
 
 
 @everywhere
@@ -177,8 +189,13 @@ def test_embeddings_are_shown_as_neighbours_and_as_a_map(browser, service, size,
     with opened(browser, service, size, code, scheme) as page:
         look(page, "v1", "neighbours", "a")
         expect(page.locator("#inside-body .alternatives li")).to_have_count(12)
+        page.locator("#inside-body button.piece").first.click()
+        picked = page.locator("#inside-text").input_value()
+        expect(page.locator("#inside-body > p")).to_contain_text(f"“{picked.replace(' ', '·')}”")
         look(page, "v1", "embedding_map")
-        assert page.locator("svg.map text").count() > 40
+        assert page.locator("svg.map text, svg.map circle").count() > 40
+        page.locator("#inside-body summary").click()
+        expect(page.locator("#inside-body dd").first).to_be_visible()
 
 
 def test_a_rung_offers_its_views_and_the_link_keeps_the_choice(browser, service):

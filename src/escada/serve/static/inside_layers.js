@@ -17,6 +17,7 @@ export const SCORES = ["induction", "previous_token", "same_token"];
 const VALUE_STEPS = [0.1, 0.35, 0.6, 0.85];
 const WEIGHT_STEPS = [0.05, 0.15, 0.35, 0.6];
 const GRID_PIXELS = 420;
+const GRID_STEPS = 10;
 
 /** The class of a cell's value, from -1 to 1: two colours, five steps each. */
 export function valueLevel(value) {
@@ -54,8 +55,12 @@ export async function showCells(tools) {
     await pick(first, t("inside.cell", { layer: first.layer, cell: first.cell }));
   }
 
+  let wanted = null; // the last one asked for: an answer that comes after it is dropped
+
   async function pick(cell, name) {
+    wanted = cell;
     const view = await tools.see({ view: "cells", text: tools.text, cells: [cell] });
+    if (wanted !== cell) return;
     const { values } = view.traces[0];
     const words = (place) =>
       `${shownName(view.tokens[place])} ${number(values[place], 2)}`;
@@ -91,14 +96,23 @@ export async function showAttention(tools) {
     await pick(first, t("inside.head", { layer: first.layer, head: first.head }));
   }
 
+  let wanted = null;
+
   async function pick(head, name) {
+    wanted = head;
     const view = await tools.see({ view: "attention", text: tools.text, head });
+    if (wanted !== head) return;
     const { tokens, weights } = view;
     let looking = tokens.length - 1;
     const told = make("p", { class: "told", role: "status" });
     const weightOf = (place) => weights[looking][place] ?? 0;
     const words = (place) => `${shownName(tokens[place])} ${percent(weightOf(place))}`;
     const text = tokensOf(tokens, (place) => weightLevel(weightOf(place)), words, look);
+    text.element.addEventListener("pointerover", (event) => {
+      const place = [...text.tokens].indexOf(event.target);
+      if (place >= 0 && place !== looking) look(place);
+    });
+    const { figure, mark } = grid(view, name, look);
 
     function look(place) {
       looking = place;
@@ -107,6 +121,7 @@ export async function showAttention(tools) {
         token.toggleAttribute("data-looking", other === place);
       });
       text.translate(t("inside.attention.text", { name }));
+      mark(place);
       const best = weights[place]
         .map((weight, other) => [weight, other])
         .sort((a, b) => b[0] - a[0])
@@ -119,7 +134,7 @@ export async function showAttention(tools) {
     }
 
     look(looking);
-    seen.replaceChildren(make("h3", {}, name), text.element, told, grid(view, name));
+    seen.replaceChildren(make("h3", {}, name), text.element, told, figure);
   }
 
   await rank(SCORES[0]);
@@ -127,26 +142,45 @@ export async function showAttention(tools) {
   return [make("div", { class: "columns" }, make("div", {}, choice, list, why), seen)];
 }
 
-/** The weights of a head: a row looks back at columns. */
-function grid({ tokens, weights }, name) {
+/** The weights of a head: a row looks back at columns. A click chooses a row. */
+function grid({ tokens, weights }, name, choose) {
   const side = GRID_PIXELS / tokens.length;
-  const squares = weights.flatMap((row, i) =>
-    row.flatMap((weight, j) => {
-      if (weight < 0.01) return [];
-      const square = draw("rect", { x: j * side, y: i * side, width: side, height: side });
-      square.style.opacity = String(Math.min(1, 0.15 + weight));
-      square.append(draw("title", {}, `${shownName(tokens[i])} → ${shownName(tokens[j])}: ${percent(weight)}`));
-      return [square];
+  const paths = Array.from({ length: GRID_STEPS }, () => ""); // one for all squares of a strength
+  weights.forEach((row, i) =>
+    row.forEach((weight, j) => {
+      if (weight < 0.01) return;
+      const step = Math.min(GRID_STEPS - 1, Math.floor(weight * GRID_STEPS));
+      paths[step] += `M${j * side} ${i * side}h${side}v${side}h${-side}z`;
     }),
   );
+  const squares = paths.map((d, step) => {
+    const path = draw("path", { d });
+    path.style.opacity = String(Math.min(1, 0.15 + (step + 0.5) / GRID_STEPS));
+    return path;
+  });
+  const row = draw("rect", { class: "row", x: 0, height: side });
+  const title = draw("title", {}, "");
   const label = t("inside.attention.grid", { name });
   const picture = { class: "grid-of-weights", role: "img", "aria-label": label };
-  return make(
-    "figure",
-    { class: "figure" },
-    draw("svg", { viewBox: `0 0 ${GRID_PIXELS} ${GRID_PIXELS}`, ...picture }, ...squares),
-    make("figcaption", { class: "note" }, label),
-  );
+  const viewBox = `0 0 ${GRID_PIXELS} ${GRID_PIXELS}`;
+  const svg = draw("svg", { viewBox, ...picture }, title, ...squares, row);
+  const placeOf = (event) => {
+    const { left, top, width } = svg.getBoundingClientRect();
+    const at = (pixels) => Math.min(tokens.length - 1, Math.max(0, Math.floor((pixels / width) * tokens.length)));
+    return [at(event.clientY - top), at(event.clientX - left)];
+  };
+  svg.addEventListener("pointermove", (event) => {
+    const [i, j] = placeOf(event);
+    title.textContent = `${shownName(tokens[i])} → ${shownName(tokens[j])}: ${percent(weights[i][j] ?? 0)}`;
+  });
+  svg.addEventListener("click", (event) => choose(placeOf(event)[0]));
+  const figure = make("figure", { class: "figure" }, svg, make("figcaption", { class: "note" }, label));
+  /** Frame the row of a token. */
+  const mark = (place) => {
+    row.setAttribute("y", place * side);
+    row.setAttribute("width", (place + 1) * side);
+  };
+  return { figure, mark };
 }
 
 /** A text whose tokens have classes and words by place; `told` hears which one is chosen or walked to. */

@@ -19,15 +19,22 @@ export function shownToken(name) {
   return `“${visible(name)}”`;
 }
 
-/** A list of names with bars. */
-export function bars(rows, label) {
+function pickButton(name, pick) {
+  const label = t("inside.neighbours.of", { token: shownToken(name) });
+  const button = make("button", { type: "button", class: "piece", "aria-label": label }, visible(name));
+  button.addEventListener("click", () => pick(name));
+  return button;
+}
+
+/** A list of names with bars; with `pick`, names of text are buttons that call it. */
+export function bars(rows, label, pick = null) {
   const items = rows.map(({ name, share, words }) => {
     const bar = make("i", {});
     bar.style.width = `${(100 * share).toFixed(1)}%`;
     return make(
       "li",
       {},
-      make("span", { class: "piece" }, visible(name)),
+      pick && !/^(<\w+>|bytes:.*)$/.test(name) ? pickButton(name, pick) : make("span", { class: "piece" }, visible(name)),
       make("span", { class: "bar-track" }, bar),
       make("span", { class: "share" }, words),
     );
@@ -63,7 +70,12 @@ export async function showCounts(tools) {
       return make("section", {}, make("h3", {}, t(`inside.part.${part}`)), bars(rows, t(`inside.part.${part}`)));
     });
     const line = make("p", { class: "told", role: "status" }, words(place));
-    detail.replaceChildren(line, make("div", { class: "thirds" }, ...lists));
+    const own = [...PARTS.map((part) => [part, one[part]]), ["gate", one.network_share]].map(
+      ([part, share]) => ({ name: t(`inside.part.${part}`), share, words: percent(share) }),
+    );
+    const sums = bars(own, words(place));
+    sums.classList.add("parts");
+    detail.replaceChildren(line, sums, make("div", { class: "thirds" }, ...lists));
   }
 
   text.translate(t("inside.counts.text"));
@@ -91,7 +103,8 @@ export async function showTree(tools) {
         t("inside.tree.on"),
       );
       go.addEventListener("click", () => tools.again(view.text + textTo(place)));
-      const onwards = node.token.text === "" ? null : go; // nothing follows the end
+      // Nothing follows the end, and the service drops spaces at the end of a text.
+      const onwards = /\S$/.test(node.token.text) ? go : null;
       if (!children.has(place)) return make("li", {}, make("p", {}, name, share), onwards);
       const summary = make("summary", {}, name, share);
       return make("li", {}, make("details", {}, summary, onwards, branch(place)));
@@ -117,11 +130,11 @@ export async function showPair(tools) {
     text.tokens[view.first_difference]?.toggleAttribute("data-looking", true);
     return text.element;
   });
-  const bits = view.difference_bits;
+  const bits = view.difference_bits; // the parts are told in favour of the preferred sentence
   const sum = t(bits > 0 ? "inside.pair.prefers_first" : "inside.pair.prefers_second", {
     bits: number(Math.abs(bits), 1),
-    at: number(view.at_bits, 1),
-    after: number(view.after_bits, 1),
+    at: number(Math.sign(bits) * view.at_bits, 1),
+    after: number(Math.sign(bits) * view.after_bits, 1),
   });
   return [make("p", { class: "sum", role: "status" }, sum), ...lines, told];
 }
