@@ -108,14 +108,12 @@ def _share_axis(axes: Any, language: Language) -> None:
 def _limits(
     curves: Sequence[Curve], marks: Sequence[float], *, shares: bool
 ) -> tuple[float, float]:
-    """Of the values: of shares all with their intervals, of bits per byte without the very first
-    ones where these would flatten the rest."""
+    """Of all values; of shares, which stay within 0 and 1, of their intervals and the marks too."""
     points = [point for curve in curves for point in curve.points]
     values = [point.value for point in points]
-    if shares:
-        ends = [end for point in points for end in (point.ci95 or ())]
-        low, high = min(*values, *ends, *marks), max(*values, *ends, *marks)
-        return max(0.0, low - 0.03), min(1.0, high + 0.03)
-    best, worst = min(values), max(curve.points[-1].value for curve in curves)
-    span = max(worst - best, 0.05 * abs(worst), 1e-6)
-    return best - 0.12 * span, min(max(values) + 0.1 * span, worst + 3.0 * span)
+    if not shares:
+        span = max(max(values) - min(values), 0.05 * abs(max(values)), 1e-6)
+        return min(values) - 0.06 * span, max(values) + 0.04 * span
+    ends = [end for point in points for end in (point.ci95 or ())]
+    low, high = min([*values, *ends, *marks]), max([*values, *ends, *marks])
+    return max(0.0, low - 0.03), min(1.0, high + 0.03)
