@@ -11,3 +11,9 @@ needs_browser = pytest.mark.skipif(
     CHROMIUM is None,
     reason=f"no browser: none of {', '.join(NAMES)} is installed, and CHROMIUM is not set",
 )
+QUIET = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    "--disable-sync --no-first-run"
+).split()
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+CHECKS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
-from tests.browser import CHROMIUM, needs_browser
+from tests.browser import CHECKS, CHROMIUM, DESKTOP, PHONE, QUIET, needs_browser
 from tests.inside.conftest import TEXTS, new_mixture
 from tests.serve.conftest import BYTES, LETTERS, loaded_model, running
-from tests.serve.test_playground import CHECKS, DESKTOP, PHONE, QUIET
 
 from escada.generation.batch import Batch
 from escada.inside.look import views_of

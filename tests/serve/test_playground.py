@@ -19,7 +19,7 @@ import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
-from tests.browser import CHROMIUM, needs_browser
+from tests.browser import CHECKS, CHROMIUM, DESKTOP, PHONE, QUIET, needs_browser
 
 from escada.evaluation.task import ruler_context
 from escada.evaluation.text_score import score_text
@@ -33,10 +33,6 @@ from escada.serve.service import Service
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
-    "--disable-sync --no-first-run"
-).split()
 PROMPT = "A menina encontrou"
 RUNGS = ("v1", "v4", "v5")
 SIZES = {
@@ -45,8 +41,6 @@ SIZES = {
     "v5": ["tokenizer.vocab_size=400", "model.d_model=48", "model.n_heads=3", "model.d_ff=96"],
 }
 TOKEN = "segredo"
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
-CHECKS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
 @pytest.fixture(scope="module")
