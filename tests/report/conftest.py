@@ -278,10 +278,11 @@ def page(folder) -> str:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages without figures, whose drawing takes nine tenths of the time: for tests of words."""
 
-    def nothing(figure, *_, **_png):
-        return {figure.name: "", f"{figure.name}-narrow": ""}
+    def nothing(figure, page, *_, **_png):
+        page.drawn.update({figure.name: "", f"{figure.name}-narrow": ""})
+        page.files[figure.name] = []
 
-    monkeypatch.setattr("escada.report.writers.html._drawn", nothing)
+    monkeypatch.setattr("escada.report.writers.html._draw", nothing)
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ The page shows every block; LaTeX, Markdown and CSV take the tables and figures 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from matplotlib.figure import Figure as Drawing
 
+from escada.report.data import CurvePoint
 from escada.report.tables import Table
 
 
@@ -68,6 +69,36 @@ class Figure:
     paper: str = ""
     data: Table | None = None
     flatness: float = 0.48
+
+
+@dataclass(frozen=True, slots=True)
+class ExplorerLine:
+    """The learning curve of a rung; `role` is its colour."""
+
+    name: str
+    role: str
+    points: Sequence[CurvePoint]
+
+
+@dataclass(frozen=True, slots=True)
+class Explorer:
+    """Learning curves that answer the pointer, on a page with JavaScript only.
+
+    `words` are what its script (templates/explorer.js) says, by the script's names.
+    """
+
+    key: str
+    lines: Sequence[ExplorerLine]
+    words: Mapping[str, str]
+
+    @property
+    def data(self) -> dict[str, object]:
+        """What the script reads."""
+        lines = [
+            {"name": line.name, "role": line.role, "points": [p.model_dump() for p in line.points]}
+            for line in self.lines
+        ]
+        return {"lines": lines, "words": dict(self.words)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +187,7 @@ class Prompts:
     absent: str
 
 
-Block = Text | Heading | Terms | Table | Figure | Group | Details | StepCards | Prompts
+Block = Text | Heading | Terms | Table | Figure | Explorer | Group | Details | StepCards | Prompts
 
 
 @dataclass(frozen=True, slots=True)

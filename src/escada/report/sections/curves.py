@@ -6,7 +6,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Literal, get_args
 
-from escada.report.blocks import Block, Figure, Group, Section, Text
+from escada.report.blocks import Block, Explorer, ExplorerLine, Figure, Group, Section, Text
 from escada.report.contents import Contents
 from escada.report.data import CurvePoint
 from escada.report.figures.curves import draw_curves
@@ -21,12 +21,27 @@ def section(contents: Contents) -> Section:
     t, say = contents.language, contents.language.say
     blocks: list[Block] = [
         Text(say("curves.intro")),
+        *_explorer(contents),
         Group([_figure(contents, over) for over in get_args(Over)], "pair three"),
     ]
     without = [rung.name for rung in contents.ladder.rungs if not contents.runs[rung.name].curve]
     if without:
         blocks.append(Text(say("curves.missing", names=t.names(without)), "note"))
     return Section("curves", say("curves.title"), say("nav.curves"), blocks)
+
+
+def _explorer(contents: Contents) -> list[Block]:
+    say = contents.language.say
+    lines = [
+        ExplorerLine(rung.name, contents.roles[rung.name], curve)
+        for rung in contents.ladder.rungs
+        if (curve := contents.runs[rung.name].curve)
+    ]
+    words = {over: say(f"figures.over_{over}") for over in get_args(Over)}
+    words |= {
+        word: say(f"explorer.{word}") for word in ("label", "hint", "reset", "axis", "rungs", "at")
+    }
+    return [Explorer("explorer", lines, words)] if lines else []
 
 
 def _figure(contents: Contents, over: Over) -> Figure:

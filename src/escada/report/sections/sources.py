@@ -14,6 +14,8 @@ from escada.report.tables import (
     Column,
     Detail,
     Filled,
+    Provenance,
+    Row,
     Table,
     columns_of,
     csv_attributes,
@@ -91,7 +93,18 @@ def _figure(contents: Contents) -> Figure:
         say("sources.caption"),
         values_alt("sources.alt", told, t),
         partial(draw_sources, ladder, t),
+        data=_numbers(contents),
     )
+
+
+def _numbers(contents: Contents) -> Table:
+    keys = ("name", "source", "bits_per_byte")
+    rows = [
+        Row([Cell("", value) for value in (rung.name, source, bits)], (Provenance.of(rung),))
+        for rung in contents.ladder.rungs
+        for source, bits in rung.by_source.items()
+    ]
+    return Table("sources-curve", "", [Column(key) for key in keys], rows)
 
 
 def _notes(contents: Contents) -> list[str]:

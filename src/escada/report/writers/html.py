@@ -60,11 +60,18 @@ class _Body:
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    """Template variables of one language: colour roles by rung, SVG figures by name."""
+    """Template variables of one language.
+
+    Attributes:
+        roles: colours by rung.
+        drawn: SVG figures by name.
+        files: forms of each figure with the path of its file beside the page.
+    """
 
     t: Language
     roles: dict[str, str]
     drawn: dict[str, str]
+    files: dict[str, list[tuple[str, str]]]
 
 
 def write_report(
@@ -98,11 +105,10 @@ def write_report(
     for code in CODES:
         contents = Contents(climb, Language.load(code))
         sections = sections_of(contents, more_sections)
-        drawn: dict[str, str] = {}
+        values = _Values(contents.language, contents.roles, {}, {})
         for section in sections:
             for figure in section.figures():
-                drawn |= _drawn(figure, code, out / "figures", png=live is None)
-        values = _Values(contents.language, contents.roles, drawn)
+                _draw(figure, values, out, png=live is None)
         bodies.append(_Body(values.t, sections, _body(values, sections, _lead(contents))))
     return _write_page(out, bodies, live)
 
@@ -118,9 +124,9 @@ def write_scale(folder: Path) -> Path:
     for code in CODES:
         t = Language.load(code)
         section = scaling_section(scale, roles, t)
-        drawn: dict[str, str] = {}
+        page = _Values(t, roles, {}, {})
         for figure in section.figures():
-            drawn |= _drawn(figure, code, out / "figures", png=True)
+            _draw(figure, page, out, png=True)
         values = {
             "settings": t.say(
                 "scaling.settings",
@@ -132,7 +138,7 @@ def write_scale(folder: Path) -> Path:
             "measure": t.say("headline.measure"),
             "glance": [],
         }
-        bodies.append(_Body(t, [section], _body(_Values(t, roles, drawn), [section], values)))
+        bodies.append(_Body(t, [section], _body(page, [section], values)))
     for table in bodies[0].sections[0].tables():
         write_ours(out / f"{table.key}.csv", csv_text(table))
     return _write_page(out, bodies, None)
@@ -140,7 +146,7 @@ def write_scale(folder: Path) -> Path:
 
 def _write_page(out: Path, bodies: Sequence[_Body], live: Live | None) -> Path:
     """The shell of the page with all its languages."""
-    script = _static("script.js")
+    script = "\n".join(map(_static, ("script.js", "explorer.js")))
     page = (
         _templates()
         .get_template("page.html.j2")
@@ -207,17 +213,23 @@ def _body(page: _Values, sections: Sequence[Section], lead: Mapping[str, object]
     )
 
 
-def _drawn(figure: Figure, code: Code, out: Path, *, png: bool) -> dict[str, str]:
-    """Draw a figure, save it as SVG and PNG, and return the inline SVGs by name."""
+def _draw(figure: Figure, page: _Values, out: Path, *, png: bool) -> None:
+    """Draw a figure for the page, and write it and its numbers beside the page."""
+    code = page.t.code
     alt = html.escape(showable(figure.alt))
     drawing = figure.draw()
     svg = render_svg(drawing)
-    write_text(out / f"{figure.name}.{code}.svg", standalone(svg))
+    name, files = f"figures/{figure.name}", page.files.setdefault(figure.name, [])
+    write_text(out / f"{name}.{code}.svg", standalone(svg))
+    files.append(("SVG", f"{name}.{code}.svg"))
     if png:
-        write_bytes(out / f"{figure.name}.{code}.png", render_png(drawing))
-    shown = {figure.name: inline(svg, f"{code}-{figure.name}", alt)}
+        write_bytes(out / f"{name}.{code}.png", render_png(drawing))
+        files.append(("PNG", f"{name}.{code}.png"))
+    if numbers := figure.data or figure.table:
+        write_text(out / f"{name}.csv", csv_text(numbers))
+        files.append(("CSV", f"{name}.csv"))
+    page.drawn[figure.name] = inline(svg, f"{code}-{figure.name}", alt)
     if figure.narrow:
-        name = f"{figure.name}-narrow"
-        narrow = render_svg(figure.draw(width=figure.narrow))
-        shown[name] = inline(narrow, f"{code}-{name}", alt)
-    return shown
+        narrow = f"{figure.name}-narrow"
+        drawn = render_svg(figure.draw(width=figure.narrow))
+        page.drawn[narrow] = inline(drawn, f"{code}-{narrow}", alt)
