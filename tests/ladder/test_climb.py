@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from escada.errors import EscadaError
 from escada.evaluation.baselines.corpus_controls import CorpusControls
 from escada.files import read_json
 from escada.ladder import climb as module
@@ -43,3 +44,10 @@ def test_runs_are_compared_where_one_is_new_and_at_the_end(
     assert counts == compared
     written = read_json(tmp_path / "ladder.json")["rungs"]
     assert [row["name"] for row in written] == ["v1", "v2", "v3"]
+
+
+def test_a_training_under_another_key_than_expected_says_that_the_code_changed(tmp_path):
+    corpus = SimpleNamespace(hash="0" * 64, path=tmp_path)
+    training = Training("v1", "laptop", None, 0, corpus, tmp_path)
+    with pytest.raises(EscadaError, match=r"another key than expected.*code changed"):
+        training.run(lambda line: None, SimpleNamespace(run=lambda command: 0))

@@ -102,6 +102,19 @@ def test_the_page_says_when_agreement_was_learned(kept, undrawn, code, learned, 
     assert not_learned in text
 
 
+def test_a_rung_alone_is_not_compared_with_others(kept, undrawn):
+    first, *others = sorted(kept.rglob("acquisition.json"))
+    for other in others:
+        other.unlink()
+    text = text_of(write_report(kept).read_text(encoding="utf-8"), "en")
+    assert re.search(
+        r"gender: v\w+ is above chance from .{1,12} tokens on \(.{1,20} FLOP\)\.", text
+    )
+    assert "of all rungs" not in text
+    assert "every rung is" not in text
+    assert first.exists()
+
+
 def test_every_figure_has_its_text_its_table_and_all_its_numbers(kept):
     built = section(contents_of(kept))
     figures = list(built.figures())

@@ -102,6 +102,12 @@ class Training:
         if code == INTERRUPTED:
             raise TrainingInterrupted
         run = self.find()
+        if code == 0 and run is None:
+            raise EscadaError(
+                f"the training of {self.spec.name} ended well, but with another key than expected",
+                where=self.out,
+                fix="escada's own code changed meanwhile: rerun",
+            )
         if code != 0 or run is None or not run.finished:
             raise EscadaError(
                 f"the training of {self.spec.name} ended with exit code {code}",

@@ -92,6 +92,9 @@ def _learned(
             "tokens": t.compact(known[first].tokens),
             "flops": t.power(known[first].flops),
         }
+        if len(found) == 1:
+            yield Text(say("acquisition.since_alone", **values))
+            continue
         others = say("acquisition.others", names=never) if never else say("acquisition.no_others")
         yield Text(f"{say('acquisition.since', **values)} {others}")
     columns = [rung_column(t), *(Column(one, _name(one, t)) for one in phenomena)]
