@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DATA_SUFFIXES = {".cff", ".html", ".md", ".svg", ".toml", ".j2", ".css", ".js", ".json", ".typed"}
+DATA_SUFFIXES = set(".cff .css .html .j2 .js .json .md .svg .toml .txt .typed".split())
 SIZES = "model.d_hidden=24 model.d_embedding=12 train.batch_sequences=4 train.window_tokens=24"
 
 READ_SCALE = """
