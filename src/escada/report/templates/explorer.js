@@ -69,8 +69,7 @@
     }
 
     function render() {
-      const width = box.clientWidth;
-      svg.setAttribute("width", width);
+      const { width } = svg.getBoundingClientRect();
       svg.replaceChildren();
       reset.disabled = state.range === null;
       if (!width || !shown().some((line) => pointsOf(line).length)) return;
